@@ -1,0 +1,1 @@
+"""Conditions to packets: what delays, drops and paces every packet between nodes."""

@@ -1,0 +1,1 @@
+"""Recorded tables to figures to one offline HTML page."""

@@ -1,0 +1,1 @@
+"""Engines place nodes on machines."""

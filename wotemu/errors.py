@@ -1,0 +1,60 @@
+"""Every error that WoTemu raises on purpose, and what its user can do about each.
+
+    WotemuError
+    ├── InputError            the user's file, arguments or app are wrong: mend them, exit code 2
+    │   ├── TopologyError     ... the topology; `where` names the object and the field
+    │   ├── ScenarioError     ... the scenario
+    │   ├── LoadError         ... the Python file itself
+    │   └── AppStartError     ... an app or command that never got past its start
+    ├── HostError             this machine can't do it (namespaces, /dev/net/tun): the hint says how, exit code 2
+    └── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
+"""
+
+from __future__ import annotations
+
+
+class WotemuError(Exception):
+    """The base: `message` says what, `where` says where, `hint` says what to do."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class InputError(WotemuError, ValueError):
+    """What the user gave is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class TopologyError(InputError):
+    """An object of the topology can't be as it is written."""
+
+
+class ScenarioError(InputError):
+    """The scenario names what does not exist, or asks for what can't be."""
+
+
+class LoadError(InputError):
+    """The Python file can't be read, run, or holds no topology."""
+
+
+class AppStartError(InputError):
+    """An app raised, or a command failed, at each of its first starts."""
+
+
+class HostError(WotemuError):
+    """This machine lacks what the engine needs."""
+
+    exit_code = 2
+
+
+class EmulationError(WotemuError):
+    """The emulation itself failed."""

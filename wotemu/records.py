@@ -1,0 +1,201 @@
+"""Every record that a run leaves, declared once: its fields, their units and the schema version.
+
+Times (`t`, `due`, `applied`) are seconds since the epoch on the bus's clock; durations are seconds;
+sizes are bytes. `node` is the name of one replica (``reader-2``, or ``reader`` where there is one).
+Records are values: the bus moves them, the recorder stores them, the report reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+
+SCHEMA_VERSION = 1
+
+
+@attrs.frozen
+class Record:
+    """One row of a table; `TABLE` names the table."""
+
+    TABLE: ClassVar[str]
+
+
+@attrs.frozen
+class Event(Record):
+    """Something that happened. `kind` is dotted (``app.crashed``), `source` is who says so."""
+
+    TABLE: ClassVar[str] = "events"
+    t: float
+    kind: str
+    source: str
+    message: str
+    data: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class System(Record):
+    """One agent's sample of its node's app: CPU in percent of one core, memory resident."""
+
+    TABLE: ClassVar[str] = "system"
+    t: float
+    node: str
+    cpu_percent: float
+    cpu_limit_percent: float | None
+    mem_bytes: int
+    mem_limit_bytes: int | None
+    processes: int
+
+
+@attrs.frozen
+class Host(Record):
+    """One sample of a machine that runs roles: its own load, and the CPU time that was stolen from it."""
+
+    TABLE: ClassVar[str] = "host"
+    t: float
+    host: str
+    cpu_percent: float
+    steal_percent: float
+    mem_used_bytes: int
+    mem_total_bytes: int
+
+
+@attrs.frozen
+class Flow(Record):
+    """Packets of one flow that crossed one node's hop in one second.
+
+    `direction` is the hop's: ``up`` counts what the node sent, ``down`` what was delivered to it. `src`
+    and `dst` are replica names where the address is a replica's, else the address. `protocol` is what the
+    topology's ports say (http, ws, coap, mqtt, catalogue), else "".
+    """
+
+    TABLE: ClassVar[str] = "flows"
+    t: float
+    node: str
+    network: str
+    direction: str
+    transport: str
+    protocol: str
+    src: str
+    dst: str
+    sport: int
+    dport: int
+    packets: int
+    bytes: int
+
+
+@attrs.frozen
+class Interaction(Record):
+    """One Web of Things operation, or one item that a subscription delivered.
+
+    `role` is consumer or producer; `affordance` is property, action or event; `op` is the W3C operation
+    (readproperty, writeproperty, observeproperty, invokeaction, subscribeevent); `stage` is ``request``
+    (a read, write or invocation), ``subscribe``, ``next`` (an item came) or ``end``. `t` is when it
+    began. `duration` is the request's, or at ``end`` the subscription's life; null elsewhere. `bytes` is
+    the payload's size as JSON. `error` is the exception's type and message, "" where `ok`.
+    """
+
+    TABLE: ClassVar[str] = "interactions"
+    t: float
+    node: str
+    role: str
+    thing: str
+    affordance: str
+    name: str
+    op: str
+    stage: str
+    binding: str
+    duration: float | None
+    bytes: int | None
+    ok: bool
+    error: str
+
+
+@attrs.frozen
+class App(Record):
+    """A number that an app reported with `wotemu.app.write_metric`."""
+
+    TABLE: ClassVar[str] = "app"
+    t: float
+    node: str
+    key: str
+    value: float
+
+
+@attrs.frozen
+class Broker(Record):
+    """A figure that an MQTT broker published under ``$SYS``."""
+
+    TABLE: ClassVar[str] = "broker"
+    t: float
+    node: str
+    key: str
+    value: float
+
+
+@attrs.frozen
+class Hop(Record):
+    """One hop's counters over one second.
+
+    `sent` and `sent_bytes` left the hop; the drops say why packets did not: random loss, a full queue, a
+    cut (partition or crash). `backlog` counts packets still held. `late_p95` and `late_max` are how long
+    after its due time a packet left (seconds; null where none did).
+    """
+
+    TABLE: ClassVar[str] = "hops"
+    t: float
+    network: str
+    node: str
+    direction: str
+    shaper: str
+    sent: int
+    sent_bytes: int
+    dropped_loss: int
+    dropped_queue: int
+    dropped_cut: int
+    backlog: int
+    late_p95: float | None
+    late_max: float | None
+
+
+@attrs.frozen
+class Change(Record):
+    """One atomic change of the timeline: when it was due and when it took hold."""
+
+    TABLE: ClassVar[str] = "changes"
+    id: int
+    due: float
+    applied: float
+    action: str
+    target: str
+    before: str
+    after: str
+    ok: bool
+    error: str
+
+
+@attrs.frozen
+class Log(Record):
+    """One line that a node's app printed. Lines go to ``logs/``, not to a table."""
+
+    TABLE: ClassVar[str] = "logs"
+    t: float
+    node: str
+    stream: str
+    line: str
+
+
+TABLES: dict[str, type[Record]] = {
+    kind.TABLE: kind for kind in (Event, System, Host, Flow, Interaction, App, Broker, Hop, Change, Log)
+}
+"""Every record type by its table's name."""
+
+
+def fields(kind: type[Record]) -> list[str]:
+    """The record's field names in the order in which they travel and are stored."""
+    return [field.name for field in attrs.fields(kind)]
+
+
+def to_row(record: Record) -> list[Any]:
+    """The record's values in the order of `fields`."""
+    return [getattr(record, name) for name in fields(type(record))]

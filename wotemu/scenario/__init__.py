@@ -1,0 +1,1 @@
+"""What changes and when: the vocabulary, and its resolution to a timeline."""

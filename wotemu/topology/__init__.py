@@ -1,0 +1,1 @@
+"""What a deployment is: nodes, networks, brokers and services, as values that check themselves."""
