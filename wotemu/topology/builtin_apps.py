@@ -1,0 +1,26 @@
+"""The apps that come with WoTemu: their names, and the fixes of WoTPy that they run with."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+
+
+class BuiltinApps(StrEnum):
+    """A built-in app's name, as `NodeApp(BuiltinApps.READER, ...)` or ``NodeApp("reader", ...)`` takes it.
+
+    The first three expose a Thing, the next three use a remote one, the last only fails.
+    """
+
+    CLOCK = "clock"
+    SENSOR = "sensor"
+    WORKER = "worker"
+    READER = "reader"
+    SUBSCRIBER = "subscriber"
+    CALLER = "caller"
+    ERROR = "error"
+
+
+BUILTIN_FIXES: tuple[str, ...] = tuple(WOTPY_FIXES)
+"""The fixes that built-in apps run with where their `NodeApp` names none."""
