@@ -1,0 +1,104 @@
+"""The resolved scenario: one flat, ordered list of atomic changes, each at its offset from T0."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from typing import Any, Literal, Self
+
+import attrs
+
+Action = Literal["conditions", "partition", "cut", "app"]
+Direction = Literal["up", "down"]
+
+DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
+
+
+@attrs.frozen
+class Change:
+    """One atomic change, applied by exactly one process: see `applier`.
+
+    | action | target | before and after |
+    |---|---|---|
+    | conditions | network, node (None: the whole network's), direction | conditions as JSON |
+    | partition | network | groups of node names that can't reach each other |
+    | cut | network, node (a replica) | whether its traffic is cut off |
+    | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
+    """
+
+    id: int
+    at_s: float
+    action: Action
+    network: str | None
+    node: str | None
+    direction: Direction | None
+    before: Any
+    after: Any
+
+    @property
+    def applier(self) -> str:
+        """The role that applies it: ``gateway:NETWORK`` or ``agent:REPLICA``."""
+        return f"agent:{self.node}" if self.action == "app" else f"gateway:{self.network}"
+
+    @property
+    def target(self) -> str:
+        """What it changes, for people: ``reader@field up``."""
+        if self.action == "app":
+            return str(self.node)
+        place = f"{self.node}@{self.network}" if self.node else str(self.network)
+        return f"{place} {self.direction}" if self.direction else place
+
+
+@attrs.frozen
+class Phase:
+    """A named stretch of the scenario, from `start_s` until the next one starts."""
+
+    name: str
+    start_s: float
+
+
+@attrs.frozen
+class Timeline:
+    """What will happen, all of it, before it starts. Times are seconds after T0."""
+
+    seed: int
+    duration_s: float
+    phases: tuple[Phase, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def hash(self) -> str:
+        """The same for the same topology, scenario and seed."""
+        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def phase_at(self, offset_s: float) -> str:
+        """The name of the phase that holds this offset; "" before T0."""
+        index = bisect_right([phase.start_s for phase in self.phases], offset_s) - 1
+        return self.phases[index].name if index >= 0 else ""
+
+    def for_applier(self, applier: str) -> tuple[Change, ...]:
+        """The changes that one process applies."""
+        return tuple(change for change in self.changes if change.applier == applier)
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "duration_s": self.duration_s,
+            "phases": [attrs.asdict(phase) for phase in self.phases],
+            "changes": [attrs.asdict(change) for change in self.changes],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The timeline as JSON holds it, with its hash."""
+        return {**self._content(), "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        return cls(
+            seed=data["seed"],
+            duration_s=data["duration_s"],
+            phases=tuple(Phase(**phase) for phase in data["phases"]),
+            changes=tuple(Change(**change) for change in data["changes"]),
+        )

@@ -1,0 +1,440 @@
+"""The values that a topology is made of. Each checks itself; `Topology` checks them against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from wotemu.errors import TopologyError
+from wotemu.topology.builtin_apps import BuiltinApps
+from wotemu.topology.checks import (
+    Checked,
+    check_name,
+    each,
+    fail,
+    optional_bytes,
+    optional_cores,
+    optional_hertz,
+    strings,
+    whole,
+)
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+from wotemu.units import Bytes, Hertz
+
+__all__ = [
+    "Broker",
+    "BuiltinApps",
+    "Link",
+    "Network",
+    "NetworkConditions",
+    "Node",
+    "NodeApp",
+    "NodeResources",
+    "Ports",
+    "Service",
+    "Topology",
+]
+
+NO_CONDITIONS = NetworkConditions()
+
+
+def _conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, NetworkConditions):
+        raise fail(
+            instance,
+            attribute.name,
+            f"{value!r} is not NetworkConditions",
+            hint='write NetworkConditions.LTE or NetworkConditions(latency="40ms", rate="15mbit")',
+        )
+
+
+@attrs.frozen
+class Network(Checked):
+    """An emulated network. `conditions` is what one crossing of it does.
+
+    Its delay, jitter and loss happen once per packet; its rate limits each node's way up and each
+    node's way down separately, or with `shared=True` all of the network together, as a radio channel.
+    """
+
+    name: str = attrs.field(validator=check_name)
+    conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=_conditions)
+    shared: bool = False
+
+
+@attrs.frozen
+class Link(Checked):
+    """One node's attachment to `network`, with conditions of its own on the way `up` and `down`.
+
+    They add to the network's: delays add, the lower rate holds, losses are independent.
+    """
+
+    network: Network = attrs.field(validator=attrs.validators.instance_of(Network))
+    up: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
+    down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
+
+
+def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    for name in value:
+        if name not in WOTPY_FIXES:
+            raise fail(
+                instance,
+                attribute.name,
+                f"{name!r} is no known fix: known are {', '.join(sorted(WOTPY_FIXES))}",
+            )
+
+
+def _text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise fail(instance, attribute.name, f"{value!r} is not a non-empty string")
+
+
+@attrs.frozen
+class NodeApp(Checked):
+    """A WoTPy app.
+
+    `path` is a built-in one's name, a file (its function `app`), ``file.py:function`` or ``module:function``.
+    `http`, `ws`, `mqtt` and `coap` say which servers its servient has. `params` are the keyword arguments
+    of the app's function. `wotpy_fixes` turns on named fixes of WoTPy's own defects; none is on by default.
+    """
+
+    path: str = attrs.field(validator=_text)
+    http: bool = attrs.field(default=False, kw_only=True)
+    ws: bool = attrs.field(default=False, kw_only=True)
+    mqtt: bool = attrs.field(default=False, kw_only=True)
+    coap: bool = attrs.field(default=False, kw_only=True)
+    params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    wotpy_fixes: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple, validator=_fixes)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.params, Mapping) or not all(isinstance(key, str) for key in self.params):
+            raise fail(self, "params", f"{self.params!r} is not a dict of keyword arguments")
+        object.__setattr__(self, "params", dict(self.params))
+        for key, value in self.params.items():
+            if not _is_json(value):
+                raise fail(
+                    self,
+                    f"params[{key!r}]",
+                    f"{value!r} can't travel to the node",
+                    hint="pass JSON values: numbers, strings, lists, dicts",
+                )
+
+    def __hash__(self) -> int:
+        return hash(
+            (self.path, self.http, self.ws, self.mqtt, self.coap, repr(self.params), self.wotpy_fixes)
+        )
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_json, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+@attrs.frozen(kw_only=True)
+class NodeResources(Checked):
+    """What a node may use: CPU in cores, memory in bytes ("150M").
+
+    `target_cpu_speed` ("1.2GHz") is turned into a CPU limit on the machine that the node runs on; it and
+    `cpu_limit` exclude each other.
+    """
+
+    cpu_limit: float | None = attrs.field(default=None, converter=optional_cores)
+    mem_limit: Bytes | None = attrs.field(default=None, converter=optional_bytes)
+    cpu_reservation: float | None = attrs.field(default=None, converter=optional_cores)
+    mem_reservation: Bytes | None = attrs.field(default=None, converter=optional_bytes)
+    target_cpu_speed: Hertz | None = attrs.field(default=None, converter=optional_hertz)
+
+    def __attrs_post_init__(self) -> None:
+        if self.cpu_limit is not None and self.target_cpu_speed is not None:
+            raise fail(
+                self, "target_cpu_speed", "it and cpu_limit exclude each other", hint="keep one of the two"
+            )
+        if self.mem_limit is not None and self.mem_limit < 4 * 1024**2:
+            raise fail(
+                self,
+                "mem_limit",
+                f"{self.mem_limit} is too little for any process",
+                hint='write "64M" or more',
+            )
+        for what in ("cpu", "mem"):
+            limit, reservation = getattr(self, f"{what}_limit"), getattr(self, f"{what}_reservation")
+            if limit is not None and reservation is not None and reservation > limit:
+                raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
+
+
+def _links(value: Any) -> Any:
+    if isinstance(value, Network | Link):
+        return (value,)
+    return value
+
+
+@attrs.frozen
+class Broker(Checked):
+    """An MQTT broker on the given networks."""
+
+    name: str = attrs.field(validator=check_name)
+    networks: tuple[Network | Link, ...] = attrs.field(converter=_links)
+
+    def __attrs_post_init__(self) -> None:
+        _check_links(self)
+        if not self.networks:
+            raise fail(
+                self, "networks", "a broker on no network reaches nobody", hint="give at least one Network"
+            )
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its attachments, one for each network."""
+        return _as_links(self.networks)
+
+
+@attrs.frozen
+class Service(Checked):
+    """A plain service, such as a database: an image for the swarm engine, a command for the local one."""
+
+    name: str = attrs.field(validator=check_name)
+    image: str | None = None
+    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
+    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        _check_command(self)
+        if self.image is None and self.command is None:
+            raise fail(self, "image", "a service needs an image or a command")
+
+
+@attrs.frozen
+class Node(Checked):
+    """A machine of the deployment: an `app` on WoTPy or any `command`, on `networks` (Networks or Links).
+
+    `scale` replicas are called ``NAME-1``, ``NAME-2``, ... where it is more than one, else ``NAME``; every
+    node finds them by NAME. `image` is for the swarm engine.
+    """
+
+    name: str = attrs.field(validator=check_name)
+    app: NodeApp | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(NodeApp))
+    )
+    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
+    networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=_links)
+    broker: Broker | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.instance_of(Broker))
+    )
+    services: tuple[Service, ...] = attrs.field(default=(), kw_only=True)
+    resources: NodeResources | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=attrs.validators.optional(attrs.validators.instance_of(NodeResources)),
+    )
+    scale: int = attrs.field(default=1, kw_only=True, validator=whole)
+    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False)
+    image: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        _check_links(self)
+        _check_command(self)
+        object.__setattr__(self, "services", each(self, "services", self.services, Service, "a Service"))
+        if (self.app is None) == (self.command is None):
+            raise fail(
+                self, "app", "a node runs either an app or a command", hint="give exactly one of the two"
+            )
+        if self.app is not None and self.app.mqtt and self.broker is None:
+            raise fail(
+                self,
+                "broker",
+                "its app serves MQTT, but it names no broker",
+                hint="give Node(broker=Broker(...))",
+            )
+        if self.broker is not None and not {link.network.name for link in self.links} & {
+            link.network.name for link in self.broker.links
+        }:
+            raise fail(self, "broker", f"it shares no network with Broker {self.broker.name!r}")
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its attachments, one for each network."""
+        return _as_links(self.networks)
+
+    @property
+    def replicas(self) -> tuple[str, ...]:
+        """The names of its replicas."""
+        return (
+            (self.name,) if self.scale == 1 else tuple(f"{self.name}-{i}" for i in range(1, self.scale + 1))
+        )
+
+
+def _as_links(networks: Iterable[Network | Link]) -> tuple[Link, ...]:
+    return tuple(item if isinstance(item, Link) else Link(item) for item in networks)
+
+
+def _check_links(owner: Node | Broker) -> None:
+    items = each(owner, "networks", owner.networks, (Network, Link), "a Network or a Link")
+    object.__setattr__(owner, "networks", items)
+    for name, count in Counter(link.network.name for link in _as_links(items)).items():
+        if count > 1:
+            raise fail(
+                owner, "networks", f"it is attached to Network {name!r} {count} times", hint="attach it once"
+            )
+
+
+def _check_command(owner: Node | Service) -> None:
+    if owner.command is None:
+        return
+    command = each(owner, "command", owner.command, str, "a list of strings")
+    if not command or not command[0]:
+        raise fail(owner, "command", "it is empty", hint='write ["program", "argument", ...]')
+    object.__setattr__(owner, "command", command)
+
+
+@attrs.frozen(kw_only=True)
+class Ports:
+    """The ports that every node's servient and every broker listens on."""
+
+    http: int = 8080
+    ws: int = 8081
+    coap: int = 5683
+    mqtt: int = 1883
+    catalogue: int = 9090
+
+    def __attrs_post_init__(self) -> None:
+        for name, port in attrs.asdict(self).items():
+            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+                raise fail(self, name, f"{port!r} is not a port: it must be from 1 to 65535")
+        tcp = Counter(port for name, port in attrs.asdict(self).items() if name != "coap")
+        for name, port in attrs.asdict(self).items():
+            if name != "coap" and tcp[port] > 1:
+                raise fail(self, name, f"port {port} is taken twice")
+
+
+@attrs.frozen
+class Topology:
+    """A whole deployment. Networks, brokers and services are those that its nodes name.
+
+    `redis` (a URL of a bus of your own) and `docker_proxy` (false leaves it out) are for the swarm engine.
+    """
+
+    nodes: tuple[Node, ...]
+    ports: Ports = attrs.field(factory=Ports, kw_only=True)
+    redis: str | None = attrs.field(default=None, kw_only=True)
+    docker_proxy: bool = attrs.field(default=True, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "nodes", each(self, "nodes", self.nodes, Node, "a Node"))
+        if not self.nodes:
+            raise fail(self, "nodes", "there is none", hint="give at least one Node")
+        if not isinstance(self.ports, Ports):
+            raise fail(self, "ports", f"{self.ports!r} is not Ports", hint="write Ports(http=8080, ...)")
+        self._check_same_names()
+        self._check_host_names()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Every emulated network, in the order in which nodes name them."""
+        return _unique(link.network for owner in self.members for link in owner.links)
+
+    @property
+    def brokers(self) -> tuple[Broker, ...]:
+        """Every broker that a node names."""
+        return _unique(node.broker for node in self.nodes if node.broker is not None)
+
+    @property
+    def members(self) -> tuple[Node | Broker, ...]:
+        """All that is attached to a network: the nodes, then the brokers."""
+        return (*self.nodes, *self.brokers)
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Every service that a node names."""
+        return _unique(service for node in self.nodes for service in node.services)
+
+    def _check_same_names(self) -> None:
+        """Two different objects of one kind can't share a name, since everything finds them by it."""
+        kinds: list[tuple[str, Iterable[Any]]] = [
+            ("Network", (link.network for owner in self.members for link in owner.links)),
+            ("Broker", (node.broker for node in self.nodes if node.broker is not None)),
+            ("Service", (service for node in self.nodes for service in node.services)),
+        ]
+        for kind, objects in kinds:
+            seen: dict[str, Any] = {}
+            for obj in objects:
+                if seen.setdefault(obj.name, obj) != obj:
+                    raise TopologyError(
+                        "two different objects have this name",
+                        where=f"{kind} {obj.name!r}, field 'name'",
+                        hint=f"build the {kind} once and use it everywhere, or take another name",
+                    )
+
+    def _check_host_names(self) -> None:
+        taken: dict[str, str] = {}
+        for what, name in self._host_names():
+            owner = taken.setdefault(name.lower(), what)
+            if owner != what:
+                raise TopologyError(
+                    f"the host name {name!r} already belongs to {owner}",
+                    where=f"{what}, field 'name'",
+                    hint="every node, replica, broker and service needs its own",
+                )
+        if len(self.nodes) != len({node.name.lower() for node in self.nodes}):
+            name = next(
+                name for name, n in Counter(node.name.lower() for node in self.nodes).items() if n > 1
+            )
+            raise TopologyError(
+                "two nodes have this name", where=f"Node {name!r}, field 'name'", hint="rename one"
+            )
+
+    def _host_names(self) -> Iterator[tuple[str, str]]:
+        for node in self.nodes:
+            for name in {node.name, *node.replicas}:
+                yield f"Node {node.name!r}", name
+        for broker in self.brokers:
+            yield f"Broker {broker.name!r}", broker.name
+        for service in self.services:
+            yield f"Service {service.name!r}", service.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """The topology as JSON holds it. It has no environment variables: those may be secrets."""
+        return {
+            "nodes": [_node_dict(node) for node in self.nodes],
+            "networks": [
+                {"name": network.name, "conditions": network.conditions.to_dict(), "shared": network.shared}
+                for network in self.networks
+            ],
+            "brokers": [
+                {"name": broker.name, "networks": _link_dicts(broker.links)} for broker in self.brokers
+            ],
+            "services": [
+                {"name": s.name, "image": s.image, "command": list(s.command) if s.command else None}
+                for s in self.services
+            ],
+            "ports": attrs.asdict(self.ports),
+        }
+
+
+def _unique(objects: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple({obj.name: obj for obj in objects}.values())
+
+
+def _link_dicts(links: Iterable[Link]) -> list[dict[str, Any]]:
+    return [
+        {"network": link.network.name, "up": link.up.to_dict(), "down": link.down.to_dict()} for link in links
+    ]
+
+
+def _node_dict(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "scale": node.scale,
+        "app": None if node.app is None else attrs.asdict(node.app),
+        "command": None if node.command is None else list(node.command),
+        "networks": _link_dicts(node.links),
+        "broker": None if node.broker is None else node.broker.name,
+        "services": [service.name for service in node.services],
+        "resources": None if node.resources is None else attrs.asdict(node.resources),
+        "image": node.image,
+    }
