@@ -1,13 +1,13 @@
 """Every error that WoTemu raises on purpose, and what its user can do about each.
 
-    WotemuError
-    ├── InputError            the user's file, arguments or app are wrong: mend them, exit code 2
-    │   ├── TopologyError     ... the topology; `where` names the object and the field
-    │   ├── ScenarioError     ... the scenario
-    │   ├── LoadError         ... the Python file itself
-    │   └── AppStartError     ... an app or command that never got past its start
-    ├── HostError             this machine can't do it (namespaces, /dev/net/tun): the hint says how, exit code 2
-    └── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
+WotemuError
+├── InputError            the user's file, arguments or app are wrong: mend them, exit code 2
+│   ├── TopologyError     ... the topology; `where` names the object and the field
+│   ├── ScenarioError     ... the scenario
+│   ├── LoadError         ... the Python file itself
+│   └── AppStartError     ... an app or command that never got past its start
+├── HostError             this machine can't do it (namespaces, /dev/net/tun): the hint says how, exit code 2
+└── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
 """
 
 from __future__ import annotations
