@@ -1,0 +1,226 @@
+"""The Ethernet switch of one emulated network: a frame crosses its sender's `up` and each receiver's `down` hop.
+
+Each replica is attached by a descriptor that gives and takes one frame a call (a TAP, or a datagram socket in
+tests). The switch answers ARP itself at once: resolving addresses is no app's traffic, and a peer that
+can't be reached then behaves as it would behind a router. Cuts and partitions work where a packet passes
+from `up` to `down`, and at the entrance of a cut node's `up`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address
+from random import Random
+
+import attrs
+
+from wotemu.records import Record
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.clock import Clock, MonotonicClock
+from wotemu_gateways.flows import FlowTable
+from wotemu_gateways.frames import ETHERNET_BYTES, IPV4_NO_OPTIONS, arp_answer, arp_question, is_arp
+from wotemu_gateways.hop import CLEAR, Direction
+from wotemu_gateways.lanes import Deadlines
+from wotemu_gateways.ports import DownHop, Flood, Path, Port, UpHop
+from wotemu_gateways.shaping import Bucket
+
+BATCH = 64
+"""Frames read from one port before the others, and what is due, get their turn."""
+
+_MULTICAST_BIT = 0x01
+_MAX_FRAME_BYTES = 1 << 16
+_read = os.read
+
+
+@attrs.frozen
+class Member:
+    """A replica on the network: its name, IPv4 address and MAC (six bytes)."""
+
+    replica: str
+    ipv4: str
+    mac: bytes
+
+
+class Switch:
+    """Forwards the frames of one network's members under the conditions of their hops.
+
+    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number.
+    The same `seed` gives the same losses and jitter for the same packets.
+    """
+
+    def __init__(
+        self,
+        network: str,
+        members: Sequence[Member],
+        *,
+        hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
+        ports: Mapping[int, str] | None = None,
+        seed: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.network = network
+        self.now: Callable[[], float] = (clock or MonotonicClock()).now
+        self.deadlines = Deadlines()
+        self.ignored: Counter[str] = Counter()
+        self._seed = seed
+        self._shared: Bucket | None = None
+        self._ports = {member.replica: self._port(member, hops or {}) for member in members}
+        self._by_mac = {port.mac: port for port in self._ports.values()}
+        self._macs = {IPv4Address(member.ipv4).packed: member.mac for member in members}
+        names = {address: self._by_mac[mac].replica for address, mac in self._macs.items()}
+        names.update({mac: port.replica for mac, port in self._by_mac.items()})
+        self._flows = FlowTable(network, names, ports or {})
+
+    def __repr__(self) -> str:
+        return f"<Switch {self.network} {len(self._ports)} ports>"
+
+    def _port(self, member: Member, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Port:
+        name = member.replica
+        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.deadlines)
+        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.deadlines)
+        return Port(name, member.mac, up, down)
+
+    def _rng(self, replica: str, direction: Direction) -> Random:
+        return Random(f"{self._seed}/{self.network}/{replica}/{direction}")  # noqa: S311
+
+    # What the gateway changes
+
+    def attach(self, replica: str, fd: int) -> Port:
+        """Give a replica's port its descriptor (non-blocking); -1 takes it away. The caller closes it."""
+        port = self._ports[replica]
+        port.fd = port.down.fd = fd
+        return port
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """Impose other conditions on one hop, in place. `KeyError`: no such replica here."""
+        port = self._ports[replica]
+        (port.up if direction == "up" else port.down).shaper.change(conditions)
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """Send all that nodes put on the network through one bucket with the rate and queue of `conditions`."""
+        rate = conditions.rate if conditions is not None else None
+        limit_s = conditions.queue_bytes * 8 / rate if conditions is not None and rate else float("inf")
+        if self._shared is not None:
+            self._shared.change(rate, limit_s)
+        elif rate is not None:
+            self._shared = Bucket(rate, limit_s)
+            for port in self._ports.values():
+                port.up.shaper.share(self._shared)
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """Let nothing into or out of a replica, or let it again."""
+        port = self._ports[replica]
+        port.cut = is_cut
+        port.paths.clear()
+        self._update_paths()
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """Keep sets of replicas from reaching each other; a single one is kept from all others.
+
+        Replicas that no set names reach, and are reached by, all; no set heals the network.
+        """
+        sets = [set(group) for group in groups]
+        if len(sets) == 1:
+            sets.append(set(self._ports) - sets[0])
+        for port in self._ports.values():
+            port.group = next((i for i, names in enumerate(sets) if port.replica in names), None)
+        self._update_paths()
+
+    def _update_paths(self) -> None:
+        for port in self._ports.values():
+            for path in port.routes.values():
+                path.update()
+
+    # The data path
+
+    def read(self, port: Port, now_s: float) -> int:
+        """Take up to a batch of frames from a port; how many there were."""
+        fd, paths, enter = port.fd, port.paths, port.up.enter
+        for taken in range(BATCH):
+            try:
+                frame = _read(fd, _MAX_FRAME_BYTES)
+            except BlockingIOError:
+                return taken
+            try:
+                path = paths[frame[:15]]
+                counter = path.kinds[frame[20:24]][frame[26:38]]
+            except KeyError:
+                self._classify(port, frame, now_s)
+                continue
+            counter.packets_up += 1
+            counter.bytes_up += len(frame)
+            enter(now_s, frame, path, counter)
+        return BATCH
+
+    def _classify(self, port: Port, frame: bytes, now_s: float) -> None:
+        """Forward a frame that isn't of a known flow."""
+        path = self._route(port, frame)
+        if path is None:
+            return
+        counter = path.channel.counter(frame)
+        counter.packets_up += 1
+        counter.bytes_up += len(frame)
+        if port.cut:
+            port.up.dropped_cut += 1
+            counter.lost += 1
+            return
+        if frame[12:15] == IPV4_NO_OPTIONS and frame[6:12] == port.mac:
+            port.paths[frame[:15]] = path
+        port.up.enter(now_s, frame, path, counter)
+
+    def _route(self, port: Port, frame: bytes) -> Path | None:
+        """Where a frame goes; None if the switch keeps it, with the reason counted."""
+        if len(frame) < ETHERNET_BYTES:
+            self.ignored["truncated"] += 1
+        elif is_arp(frame):
+            self._answer(port, frame)
+        else:
+            destination = frame[:6]
+            path = port.routes.get(destination) or self._find(port, destination)
+            if path is None:
+                self.ignored["unknown destination"] += 1
+            return path
+        return None
+
+    def _find(self, port: Port, destination: bytes) -> Path | None:
+        others = [other for other in self._ports.values() if other is not port]
+        if destination[0] & _MULTICAST_BIT:
+            ways = tuple(self._unicast(port, other) for other in others)
+            path: Path = Flood(port, ways, self._flows.channel(port.replica, ""))
+        elif destination in self._by_mac and destination != port.mac:
+            return self._unicast(port, self._by_mac[destination])
+        else:
+            return None
+        port.routes[destination] = path
+        return path
+
+    def _unicast(self, port: Port, other: Port) -> Path:
+        path = port.routes.get(other.mac)
+        if path is None:
+            path = port.routes[other.mac] = Path(
+                port, other, self._flows.channel(port.replica, other.replica)
+            )
+        return path
+
+    def _answer(self, port: Port, frame: bytes) -> None:
+        self.ignored["arp"] += 1
+        mac = self._macs.get(arp_question(frame) or b"")
+        if mac is not None and mac != port.mac:
+            port.down.reply(arp_answer(frame, mac))
+
+    # What the gateway reports
+
+    def drain(self, t: float) -> list[Record]:
+        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`."""
+        rows: list[Record] = list(self._flows.drain(t))
+        for name, port in self._ports.items():
+            rows.append(port.up.drain(t, self.network, name))
+            rows.append(port.down.drain(t, self.network, name))
+        return rows
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What was not forwarded or not counted by itself, by reason, since the start."""
+        return {**self.ignored, **({"merged flows": self._flows.merged} if self._flows.merged else {})}

@@ -1,0 +1,55 @@
+"""Wake-ups at absolute instants of the monotonic clock, finer than a millisecond, as a descriptor to poll."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+_TFD_TIMER_ABSTIME = 1
+_LARGEST_S = float(2**31)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("tv_sec", ctypes.c_long), ("tv_nsec", ctypes.c_long))
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
+
+
+class Timer:
+    """A timerfd: `fd` is readable once the instant that was set has passed."""
+
+    __slots__ = ("_set_ns", "_settime", "_spec", "_spec_ref", "_value", "fd")
+
+    def __init__(self) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        self._settime = libc.timerfd_settime
+        self._settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        self._spec = _Itimerspec()
+        self._value = self._spec.it_value
+        self._spec_ref = ctypes.addressof(self._spec)
+        self._set_ns = 0
+
+    def set(self, at_s: float) -> None:
+        """Become readable at that instant, instead of any set before."""
+        value = self._value
+        at_s = min(at_s, _LARGEST_S)
+        value.tv_sec = seconds = int(at_s)
+        value.tv_nsec = max(int((at_s - seconds) * 1e9), 1)
+        self._settime(self.fd, _TFD_TIMER_ABSTIME, self._spec_ref, None)
+
+    def clear(self) -> None:
+        """Forget that it has passed."""
+        try:
+            os.read(self.fd, 8)
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.fd)
