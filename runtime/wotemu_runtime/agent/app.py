@@ -1,0 +1,221 @@
+"""The app's process: loads one app on WoTPy, waits for T0, runs it, and measures its interactions.
+
+It runs on asyncio's own loop: WoTPy's CoAP server goes deaf on uvloop. What it sends on its socket is in
+`channel`; what it prints goes to its standard streams as usual.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from wotemu import app as user_side
+from wotemu.records import App
+from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.agent.app_target import AppFunction, failure_of, load_app
+from wotemu_runtime.agent.channel import AppChannel, Failed, Ready, Up
+from wotemu_runtime.agent.servient import build_servient
+
+UP_AFTER_S = 1.0
+"""An app that went on for so long without raising is up."""
+
+SHUTDOWN_S = 2.0
+"""What the app and its servers may take to end; then the process exits anyway."""
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+"""It could not be prepared: starting it again would not help."""
+
+NOISY_LOGGERS = ("tornado.access", "amqtt", "transitions", "coap", "coap-server", "wotpy")
+"""What logs each request or message at the level INFO."""
+
+_logger = logging.getLogger(__name__)
+
+
+def run_app(spec: AppSpec, records: socket.socket) -> int:
+    """Run one app until it fails, or SIGTERM or its agent's hanging up ends it; the process's exit code.
+
+    Sends `Ready` when everything is loaded, waits for `Go`, then starts the servers and the app.
+    """
+    channel = AppChannel(records)
+    _set_streams_up()
+    try:
+        function = prepare(spec, channel)
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        _fail(channel, error, "prepare", spec.root)
+        channel.flush(SHUTDOWN_S)
+        return EXIT_UNUSABLE
+    process = _AppProcess(spec, function, channel)
+    try:
+        return asyncio.run(process.run())
+    except SystemExit as error:
+        _fail(channel, error, "run", spec.root)
+        return error.code if isinstance(error.code, int) else EXIT_FAILED
+    finally:
+        channel.flush(SHUTDOWN_S)
+
+
+def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
+    """Import and check the app, apply its fixes of WoTPy, and hang the measuring in. Nothing is opened."""
+    from wotemu_runtime.agent.instrumentation import install
+    from wotemu_runtime.agent.interactions import Meter
+    from wotemu_runtime.wotpy_fixes import apply_fixes
+
+    replica = spec.conf.replica
+    user_side.connect_metrics(lambda key, value: channel.record(App(time.time(), replica, key, value)))
+    apply_fixes(spec.wotpy_fixes)
+    install(Meter(replica, channel.record))
+    return load_app(spec)
+
+
+class _AppProcess:
+    """One run of one app on this process's loop."""
+
+    def __init__(self, spec: AppSpec, function: AppFunction, channel: AppChannel) -> None:
+        self._spec = spec
+        self._function = function
+        self._channel = channel
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Everything from `Ready` on; the exit code."""
+        loop = asyncio.get_running_loop()
+        self._channel.attach(loop)
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGINT, _nothing)  # Ctrl-C is the coordinator's to answer
+        loop.set_exception_handler(self._unhandled)
+        try:
+            servient = build_servient(self._spec)
+            self._channel.send(Ready())
+            going = asyncio.create_task(self._channel.wait_go())
+            if not await self._first(going) or not going.result():
+                going.cancel()
+                return EXIT_OK
+            return await self._serve(servient)
+        finally:
+            self._channel.detach()
+
+    async def _serve(self, servient: Any) -> int:
+        hang_up = asyncio.create_task(self._end_at_hang_up())
+        starting = asyncio.create_task(servient.start())
+        if not await self._first(starting):
+            starting.cancel()
+            return EXIT_OK
+        error = _error(starting)
+        if error is not None:
+            _fail(self._channel, error, "start", self._spec.root)
+            return EXIT_FAILED
+        arguments = starting.result(), self._spec.conf, asyncio.get_running_loop()
+        task = asyncio.create_task(self._function(*arguments, **self._spec.params), name=self._spec.target)
+        error = await self._watch(task)
+        if error is not None:
+            _fail(self._channel, error, "run", self._spec.root)
+        hang_up.cancel()
+        await _shut_down(servient, task)
+        return EXIT_OK if error is None else EXIT_FAILED
+
+    async def _watch(self, task: asyncio.Task[Any]) -> BaseException | None:
+        """Wait until the app raises, which it returns, or the process is to end."""
+        if not await self._first(task, timeout_s=UP_AFTER_S) or _error(task) is None:
+            self._channel.send(Up(returned=task.done()))
+        if not await self._first(task):
+            return None
+        error = _error(task)
+        if error is None:
+            await self._stop.wait()  # the app returned: its Things go on
+        return error
+
+    async def _first(self, task: asyncio.Task[Any], timeout_s: float | None = None) -> bool:
+        """Wait for the task, for the end of the process or for so long; true where the task is done."""
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({task, stop}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        return task.done()
+
+    async def _end_at_hang_up(self) -> None:
+        await self._channel.wait_hang_up()
+        self._end()
+
+    def _end(self) -> None:
+        self._stop.set()
+        _exit_later(EXIT_OK)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Tell of an exception that nobody took; the app goes on, as it would in production."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None:
+            self._channel.error(failure_of(error, "run", self._spec.root))
+
+
+def _error(task: asyncio.Task[Any]) -> BaseException | None:
+    """What a task raised, if it is done and did; one that was cancelled has failed, too."""
+    if not task.done():
+        return None
+    return asyncio.CancelledError("it cancelled itself") if task.cancelled() else task.exception()
+
+
+async def _shut_down(servient: Any, task: asyncio.Task[Any]) -> None:
+    try:
+        async with asyncio.timeout(SHUTDOWN_S):
+            task.cancel()
+            await asyncio.wait({task})
+            await servient.shutdown()
+    except TimeoutError:
+        _logger.warning("the app or its servers did not end within %g s", SHUTDOWN_S)
+    except Exception:  # whatever WoTPy's servers raise now, the process ends
+        _logger.warning("a server did not end cleanly", exc_info=True)
+
+
+def _exit_later(code: int) -> None:
+    """Leave the process a little after the deadline even if a task or a thread refuses to end."""
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    timer = threading.Timer(2 * SHUTDOWN_S, leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _fail(channel: AppChannel, error: BaseException, stage: str, root: str) -> None:
+    failure = failure_of(error, stage, root)
+    sys.stderr.write(failure.traceback)
+    sys.stderr.flush()
+    channel.send(Failed(failure))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _set_streams_up() -> None:
+    """Lines leave as they are printed, and logs go to stderr, unless the app arranges its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m wotemu_runtime.agent.app FD SPEC``: the inherited socket's number, and the spec as JSON."""
+    descriptor, spec = arguments
+    return run_app(AppSpec.from_dict(json.loads(spec)), socket.socket(fileno=int(descriptor)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

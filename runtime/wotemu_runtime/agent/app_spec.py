@@ -1,0 +1,63 @@
+"""What an app process is told: which app, with what, as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import attrs
+
+from wotemu.app import Conf
+
+
+def _dict(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(value)
+
+
+def _tuple(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+@attrs.frozen(kw_only=True)
+class AppSpec:
+    """One app process's orders; JSON values throughout.
+
+    `target` is a built-in app's name, ``file.py``, ``file.py:function`` or ``package.module:function``;
+    files are relative to `root`, the folder of the topology's file, from which the app also imports.
+    `params` are the app's keyword arguments. `http`, `ws`, `coap` and `mqtt` say which servers its servient
+    has; MQTT, and its client, need `conf.broker_url`.
+    """
+
+    target: str
+    root: str
+    conf: Conf
+    params: Mapping[str, Any] = attrs.field(factory=dict, converter=_dict, hash=False)
+    http: bool = False
+    ws: bool = False
+    coap: bool = False
+    mqtt: bool = False
+    wotpy_fixes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+
+    @property
+    def serves(self) -> bool:
+        """Whether its servient has any server, and so a catalogue."""
+        return self.http or self.ws or self.coap or self.mqtt
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return {
+            "target": self.target,
+            "root": self.root,
+            "conf": self.conf.to_dict(),
+            "params": dict(self.params),
+            "http": self.http,
+            "ws": self.ws,
+            "coap": self.coap,
+            "mqtt": self.mqtt,
+            "wotpy_fixes": list(self.wotpy_fixes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(**{**data, "conf": Conf.from_dict(data["conf"])})

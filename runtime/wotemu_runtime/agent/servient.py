@@ -1,0 +1,40 @@
+"""Builds WoTPy's servient for one app: the servers that it asked for, and a client for each binding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wotemu_runtime.agent.app_spec import AppSpec
+
+
+def build_servient(spec: AppSpec) -> Any:
+    """WoTPy's servient, not started: the servers that `spec` asks for, and a client for each binding.
+
+    It has no catalogue where it has no server, and no MQTT client where the node has no broker.
+    """
+    from wotpy.protocols.coap.client import CoAPClient
+    from wotpy.protocols.coap.server import CoAPServer
+    from wotpy.protocols.http.client import HTTPClient
+    from wotpy.protocols.http.server import HTTPServer
+    from wotpy.protocols.mqtt.client import MQTTClient
+    from wotpy.protocols.mqtt.server import MQTTServer
+    from wotpy.protocols.ws.client import WebsocketClient
+    from wotpy.protocols.ws.server import WebsocketServer
+    from wotpy.wot.servient import Servient
+
+    conf = spec.conf
+    clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
+    if conf.broker_url:
+        clients.append(MQTTClient())
+    servient = Servient(
+        hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients
+    )
+    if spec.http:
+        servient.add_server(HTTPServer(port=conf.ports.http))
+    if spec.ws:
+        servient.add_server(WebsocketServer(port=conf.ports.ws))
+    if spec.coap:
+        servient.add_server(CoAPServer(port=conf.ports.coap))
+    if spec.mqtt:
+        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica))
+    return servient

@@ -1,0 +1,32 @@
+"""Fails after a while, to see what a crash and the restart after it look like."""
+
+# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from wotemu.app import Conf
+from wotemu_runtime.apps.consuming import seeded
+
+_logger = logging.getLogger(__name__)
+
+
+class DeliberateError(Exception):
+    """What this app is for."""
+
+
+async def app(
+    wot: Any,
+    conf: Conf,
+    loop: asyncio.AbstractEventLoop,
+    mean_time: float = 300.0,
+    after: float | None = None,
+) -> None:
+    """Raise `after` so many seconds, or after an exponentially distributed time of mean `mean_time`."""
+    wait_s = seeded(conf).expovariate(1.0 / mean_time) if after is None else after
+    _logger.info("will raise an error in %.1f s", wait_s)
+    await asyncio.sleep(wait_s)
+    raise DeliberateError(f"raised on purpose after {wait_s:.1f} s")

@@ -1,0 +1,149 @@
+"""What the named fixes of WoTPy 0.18's defects do: each replaces one internal of WoTPy's, at most once.
+
+Applying one again changes nothing. Whoever applies them imports WoTPy, so only app processes do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from wotemu.errors import InputError
+
+MAX_HTTP_CLIENTS = 1000
+WS_TEARDOWN_POLL_S = 0.001
+MQTT_DELIVERY_POLL_S = 0.01
+MQTT_TEARDOWN_POLL_S = 0.001
+
+_MARK = "__wotemu_fix__"
+
+
+def apply_fixes(names: Iterable[str]) -> None:
+    """Apply the fixes with these names. Raises InputError for a name that is none, before applying any."""
+    chosen = list(names)
+    for name in chosen:
+        if name not in FIXES:
+            raise InputError(
+                f"{name!r} is no known fix of WoTPy",
+                hint=f"known are {', '.join(sorted(FIXES))}",
+                where="wotpy_fixes",
+            )
+    for name in chosen:
+        FIXES[name]()
+
+
+def _coap_observe() -> None:
+    """Iterate over each observation once.
+
+    WoTPy makes a new iterator for every notification. Each begins with the observation's latest value,
+    so after a first notification the client delivers that one endlessly, as fast as it can.
+    """
+    from wotpy.protocols.coap.client import CoAPClient
+
+    CoAPClient._build_subscribe = _observe_once
+
+
+def _observe_once(
+    client: Any, href: str, next_item_builder: Callable[[bytes], Any]
+) -> Callable[[Any, Any], Any]:
+    """What replaces `CoAPClient._build_subscribe`."""
+    import aiocoap
+    from wotpy.utils.utils import handle_observer_finalization
+
+    def subscribe(observer: Any, _scheduler: Any) -> Callable[[], None]:
+        requests: list[Any] = []
+
+        def deliver(message: Any) -> None:
+            client._assert_success(message)
+            item = next_item_builder(message.payload)
+            if item is not None:
+                observer.on_next(item)
+
+        @handle_observer_finalization(observer)  # type: ignore[untyped-decorator]  # WoTPy has no types
+        async def observe() -> None:
+            context = await aiocoap.Context.create_client_context()
+            try:
+                message = aiocoap.Message(code=aiocoap.Code.GET, uri=href, observe=0)
+                request = context.request(await client.sign_request(message))
+                requests.append(request)
+                deliver(await request.response)
+                async for notification in request.observation:
+                    deliver(notification)
+            finally:
+                await context.shutdown()
+
+        task = asyncio.get_running_loop().create_task(observe())
+
+        def unsubscribe() -> None:
+            for request in requests:
+                if not request.observation.cancelled:
+                    request.observation.cancel()
+            task.cancel()
+
+        return unsubscribe
+
+    return subscribe
+
+
+def _http_clients() -> None:
+    """Let tornado's client, which HTTP requests and long polls share, open more than 10 connections."""
+    from tornado.httpclient import AsyncHTTPClient
+
+    AsyncHTTPClient.configure(None, max_clients=MAX_HTTP_CLIENTS)
+
+
+def _mqtt_delivery() -> None:
+    """End a request's delivery loop soon after its answer came.
+
+    WoTPy opens a connection for each request and, to close it, waits until a poll of up to one second
+    ends: inside of what the caller waits for.
+    """
+    from wotpy.protocols.mqtt.client import MQTTClient
+
+    MQTTClient.DELIVER_TERMINATE_LOOP_SLEEP_SECS = MQTT_TEARDOWN_POLL_S
+    original = MQTTClient.__init__
+    if hasattr(original, _MARK):
+        return
+
+    @functools.wraps(original)
+    def with_short_poll(
+        self: Any, deliver_timeout_secs: float = MQTT_DELIVERY_POLL_S, *args: Any, **kwargs: Any
+    ) -> None:
+        original(self, deliver_timeout_secs, *args, **kwargs)
+
+    setattr(with_short_poll, _MARK, True)
+    MQTTClient.__init__ = with_short_poll
+
+
+def _td_cost() -> None:
+    """Look a Thing's id and title up.
+
+    WoTPy builds the whole Thing Description, with every form, for each: about ten milliseconds a request.
+    """
+    from wotpy.wot.thing import Thing
+
+    Thing.id = property(lambda thing: thing._thing_fragment.id)
+    Thing.title = property(lambda thing: thing._thing_fragment.title)
+
+
+def _ws_teardown() -> None:
+    """Do not sleep before a WebSocket request's connection is let go, inside of what the caller waits for."""
+    from wotpy.protocols.ws.client import WebsocketClient
+
+    WebsocketClient.SLEEP_AFTER_ERR_SECS = 0.0
+    WebsocketClient.RECEIVE_LOOP_TERMINATE_SLEEP_SECS = WS_TEARDOWN_POLL_S
+
+
+FIXES: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {
+        "coap-observe": _coap_observe,
+        "http-clients": _http_clients,
+        "mqtt-delivery": _mqtt_delivery,
+        "td-cost": _td_cost,
+        "ws-teardown": _ws_teardown,
+    }
+)
+"""What to call for each name of `wotemu.topology.wotpy_fixes.WOTPY_FIXES`."""
