@@ -1,0 +1,107 @@
+"""The node agent: starts and ends a node's app when the timeline says so, and measures it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvloop
+
+from wotemu.errors import EmulationError
+from wotemu.scenario.timeline import Change
+from wotemu_runtime.agent import broker, system
+from wotemu_runtime.agent.node_app import NodeApp
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.role import Role, on_bus
+
+SAMPLE_EVERY_S = 1.0
+
+
+class Agent:
+    """One replica's agent."""
+
+    def __init__(self, role: Role, launcher: Channel) -> None:
+        data = role.assignment.data
+        self._role = role
+        self._replica: str = data["replica"]
+        self._kind: str = data["kind"]
+        self._port: int = data["port_mqtt"]
+        self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
+        self._sampler = system.Sampler(self._replica, data["cpu_limit"], data["mem_limit_bytes"])
+        self._is_wot: bool = data["is_wot"]
+        self._app = NodeApp(role, launcher, is_wot=self._is_wot, restart_on_success=self._is_wot)
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Until the role is told to stop."""
+        tasks = [
+            group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
+            group.create_task(self._sample(), name="samples"),
+        ]
+        app = group.create_task(self._start(group), name="app")
+        await self._role.stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await self._app.end()
+        app.cancel()
+        self._tell_losses()
+
+    async def _start(self, group: asyncio.TaskGroup) -> None:
+        """Get ready, wait for T0, run the app. What needs no T0 starts before it."""
+        early = self._is_wot or self._kind == "broker"
+        running = group.create_task(self._app.run(), name="lives") if early else None
+        try:
+            if self._kind == "broker":
+                up = asyncio.Event()
+                group.create_task(self._watch_broker(up), name="broker")
+                await up.wait()
+            elif early:
+                await self._app.prepared.wait()
+            self._role.ready()
+            t0 = await self._role.t0
+            await self._role.until(t0)
+            self._app.released.set()
+            await (running or self._app.run())
+        finally:
+            if running is not None:
+                running.cancel()
+
+    async def _watch_broker(self, up: asyncio.Event) -> None:
+        watching = asyncio.ensure_future(broker.watch(self._role, self._port, up))
+        await self._role.stopping.wait()
+        watching.cancel()
+
+    def apply(self, change: Change) -> None:
+        """One change of the timeline."""
+        match change.after:
+            case "crashed":
+                self._app.crash()
+            case "stopped":
+                self._app.stop()
+            case "running":
+                self._app.start()
+            case other:
+                raise EmulationError(f"an app can't be {other!r}")
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            self._role.publisher.put(self._sampler.sample(self._role.now()))
+
+    def _tell_losses(self) -> None:
+        for name, count in system.interface_drops().items():
+            text = f"{count} frames of {self._replica} were dropped before its gateway took them ({name})"
+            self._role.event("interface.dropped", text, count=count, interface=name)
+        if kills := system.memory_pressure(self._cgroups).get("oom_kill"):
+            self._role.event("app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit")
+
+
+def run_agent(assignment: dict[str, Any], launcher: Channel) -> int:
+    """The agent's process: until the coordinator says stop."""
+    uvloop.run(_agent(Assignment.from_dict(assignment), launcher))
+    return 0
+
+
+async def _agent(assignment: Assignment, launcher: Channel) -> None:
+    async with on_bus(assignment) as (role, group):
+        await Agent(role, launcher).run(group)

@@ -1,0 +1,162 @@
+"""The launcher: the first process of a node. It forks the node's agent and, when asked, its app.
+
+It has one thread and no event loop, so forking is safe at any time, and the imports of an app's libraries
+that it was itself forked with are shared by every start of the app.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from wotemu_runtime.agent.app import run_app
+from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.agent.channel import channel_pair
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.forking import fork
+
+RunAgent = Callable[[Channel], int | None]
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """What a node runs: a WoT app, or any command; and what it may do."""
+
+    app: AppSpec | None
+    command: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    cgroups: tuple[str, ...] = ()
+    """Directories of control groups that the app joins."""
+    uid: int | None = None
+    """The user that the app sees itself as, in a user namespace of its own; None leaves it as it is."""
+
+
+class Launcher:
+    """Serves one agent's requests until it is told to end.
+
+    Requests: ``{"op": "start"}`` and ``{"op": "kill", "signal": n}``. Answers: ``{"op": "started", "pid"}``
+    with the descriptors of standard output, standard error and the records' socket, and
+    ``{"op": "exited", "status"}``.
+    """
+
+    def __init__(self, program: Program, isolate: Callable[[Program], None]) -> None:
+        self._program = program
+        self._isolate = isolate
+        self._app_pid: int | None = None
+        self._agent_pid = -1
+        self._channel, self._agent_end = Channel.pair()
+
+    def serve(self, run_agent: RunAgent) -> NoReturn:
+        """Fork the agent, then serve until it ends; its status becomes this process's."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        agent_end = self._agent_end
+        self._agent_pid = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno()])
+        agent_end.close()
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._kill(self._agent_pid, signal.SIGTERM))
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while True:
+                self._reap()
+                for key, _ in selector.select():
+                    if key.fd == wake_read:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(wake_read, 4096)
+                    elif not self._serve_one():
+                        selector.unregister(self._channel)
+
+    def _serve_one(self) -> bool:
+        received = self._channel.receive()
+        if received is None:
+            return False
+        message, _ = received
+        if message["op"] == "start":
+            self._start()
+        else:
+            self._kill_app(message["signal"])
+        return True
+
+    def _start(self) -> None:
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        ours, theirs = channel_pair()
+        self._app_pid = fork(
+            lambda: self._become_app(out_write, err_write, theirs),
+            keep_fds=[out_write, err_write, theirs.fileno()],
+        )
+        self._send({"op": "started", "pid": self._app_pid}, [out_read, err_read, ours.fileno()])
+        for fd in (out_read, out_write, err_read, err_write):
+            os.close(fd)
+        ours.close()
+        theirs.close()
+
+    def _become_app(self, out: int, err: int, records: socket.socket) -> int:
+        program = self._program
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (out, 1), (err, 2)):
+            os.dup2(source, target)
+        os.close(out)
+        os.close(err)
+        for line in (sys.stdout, sys.stderr):
+            line.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the real standard streams
+        self._isolate(program)
+        os.environ.update(program.env)
+        if program.app is not None:
+            return run_app(program.app, records)
+        records.close()
+        os.chdir(program.cwd)
+        try:
+            os.execvp(program.command[0], program.command)  # noqa: S606  # running the user's program is the point
+        except OSError as error:
+            print(f"wotemu: can't run {program.command[0]!r}: {error.strerror}", file=sys.stderr)
+            return 127
+
+    def _kill_app(self, number: int) -> None:
+        """Signal the app; SIGKILL reaches everything that it started, in whatever session."""
+        if number != signal.SIGKILL:
+            if self._app_pid is not None:
+                self._kill(-self._app_pid, number)
+            return
+        for pid in _other_processes({1, os.getpid(), self._agent_pid}):
+            self._kill(pid, number)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._agent_pid:
+                self._kill_app(signal.SIGKILL)
+                os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+            if pid == self._app_pid:
+                self._app_pid = None
+                self._send({"op": "exited", "status": status})
+
+    def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent's end is reaped above
+            self._channel.send(message, fds or [])
+
+    @staticmethod
+    def _kill(pid: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _other_processes(known: set[int]) -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and int(path.name) not in known]

@@ -1,0 +1,20 @@
+"""The event bus: Redis streams that carry records and commands as msgpack."""
+
+from wotemu_runtime.bus.codec import decode_batch, decode_event, encode_batch, encode_event
+from wotemu_runtime.bus.connection import BusAddress, connect, measure_offset
+from wotemu_runtime.bus.consumer import Consumer
+from wotemu_runtime.bus.publisher import Publisher
+from wotemu_runtime.bus.streams import Streams
+
+__all__ = [
+    "BusAddress",
+    "Consumer",
+    "Publisher",
+    "Streams",
+    "connect",
+    "decode_batch",
+    "decode_event",
+    "encode_batch",
+    "encode_event",
+    "measure_offset",
+]

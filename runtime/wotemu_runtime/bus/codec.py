@@ -1,0 +1,52 @@
+"""How records travel: msgpack, values in the order of their declaration, with the schema's version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+
+from wotemu.errors import EmulationError
+from wotemu.records import SCHEMA_VERSION, TABLES, Event, Record, to_row
+
+FIELD = b"m"
+"""The field of a stream's entry that holds the message."""
+
+
+def pack(message: Any) -> dict[bytes, bytes]:
+    """A stream entry with one message."""
+    return {FIELD: msgpack.packb(message)}
+
+
+def unpack(entry: dict[bytes, bytes]) -> Any:
+    """The message of a stream entry."""
+    return msgpack.unpackb(entry[FIELD])
+
+
+def encode_batch(table: str, rows: Sequence[list[Any]]) -> dict[bytes, bytes]:
+    """Rows of one table as a stream entry."""
+    return pack([SCHEMA_VERSION, table, list(rows)])
+
+
+def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:
+    """The table and the rows of an entry; `EmulationError` if another version of WoTemu wrote it."""
+    version, table, rows = unpack(entry)
+    if version != SCHEMA_VERSION or table not in TABLES:
+        raise EmulationError(
+            f"a record of table {table!r}, schema {version}, can't be read by schema {SCHEMA_VERSION}",
+            where="event bus",
+            hint="run the same version of WoTemu everywhere",
+        )
+    return table, rows
+
+
+def encode_event(event: Record) -> dict[bytes, bytes]:
+    """An event as a stream entry."""
+    return encode_batch(Event.TABLE, [to_row(event)])
+
+
+def decode_event(entry: dict[bytes, bytes]) -> Event:
+    """The event of a stream entry."""
+    _, rows = decode_batch(entry)
+    return Event(*rows[0])

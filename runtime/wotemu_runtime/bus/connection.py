@@ -1,0 +1,72 @@
+"""Connecting to the bus, and the distance of this machine's clock from the bus's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Self
+
+import attrs
+from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError, RedisError
+
+from wotemu.errors import EmulationError
+
+OFFSET_EXCHANGES = 8
+_RETRY_S = 0.02
+
+
+@attrs.frozen
+class BusAddress:
+    """Where the bus listens: the path of a Unix socket, or a host and port; and its password."""
+
+    password: str = attrs.field(repr=False)
+    path: str | None = None
+    host: str | None = None
+    port: int = 6379
+
+    def to_dict(self) -> dict[str, Any]:
+        """As an assignment holds it."""
+        return attrs.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        return cls(**data)
+
+
+async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
+    """A client that has spoken to the bus; tries until `deadline_s` has passed, then `EmulationError`."""
+    common: dict[str, Any] = {"password": address.password, "protocol": 3}
+    if address.path is not None:
+        client = Redis(unix_socket_path=address.path, **common)
+    else:
+        client = Redis(host=address.host or "localhost", port=address.port, **common)
+    try:
+        async with asyncio.timeout(deadline_s):
+            while True:
+                try:
+                    await client.ping()
+                    return client
+                except (OSError, BusyLoadingError, RedisError) as error:
+                    last = error
+                    await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
+    except TimeoutError as error:
+        await client.aclose()
+        raise EmulationError(f"no answer within {deadline_s:g} s: {last}", where="event bus") from error
+
+
+async def measure_offset(client: Redis) -> float:
+    """Seconds to add to this machine's clock to get the bus's: the quickest of several exchanges.
+
+    Its error is at most half of that exchange's round trip.
+    """
+    best_s, offset_s = float("inf"), 0.0
+    for _ in range(OFFSET_EXCHANGES):
+        sent = time.time()
+        seconds, micros = await client.time()
+        received = time.time()
+        if received - sent < best_s:
+            best_s = received - sent
+            offset_s = seconds + micros / 1e6 - (sent + received) / 2
+    return offset_s

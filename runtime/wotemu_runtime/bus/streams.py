@@ -1,0 +1,35 @@
+"""The names of an emulation's keys on its bus."""
+
+from __future__ import annotations
+
+import attrs
+
+from wotemu.records import TABLES, Event
+
+
+@attrs.frozen
+class Streams:
+    """The streams of the emulation called `stack`."""
+
+    stack: str
+
+    @property
+    def events(self) -> str:
+        """What happened: one record an entry."""
+        return f"wotemu:{self.stack}:events"
+
+    @property
+    def commands(self) -> str:
+        """What the coordinator wants of all roles."""
+        return f"wotemu:{self.stack}:commands"
+
+    def metrics(self, table: str) -> str:
+        """Batches of one table's records."""
+        return f"wotemu:{self.stack}:metrics:{table}"
+
+    def all_records(self) -> dict[str, str]:
+        """Every stream that the recorder reads, with its table."""
+        return {
+            self.events: Event.TABLE,
+            **{self.metrics(table): table for table in TABLES if table != Event.TABLE},
+        }

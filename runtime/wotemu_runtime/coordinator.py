@@ -1,0 +1,298 @@
+"""The coordinator: deploys, waits until all are ready, sets T0, waits for the end, and stops everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+import psutil
+from redis.asyncio import Redis
+
+from wotemu.errors import AppStartError, EmulationError, WotemuError
+from wotemu.records import Change, Event, Host
+from wotemu.scenario.timeline import Timeline
+from wotemu_runtime.bus import Consumer, Streams, connect, decode_batch, measure_offset
+from wotemu_runtime.bus.codec import pack
+from wotemu_runtime.engines.engine import Deployed, Engine
+from wotemu_runtime.plan import Plan
+from wotemu_runtime.recorder import Recorder
+
+T0_LEAD_S = 0.25
+"""T0 is so far ahead that every role has heard of it when it comes."""
+READY_DEADLINE_S = 60.0
+READY_DEADLINE_PER_ROLE_S = 2.0
+STOP_DEADLINE_S = 12.0
+DRAIN_BLOCK_MS = 200
+HOST_SAMPLE_S = 1.0
+
+SOURCE = "coordinator"
+Status = Literal["done", "interrupted", "failed"]
+Listener = Callable[[Event], None]
+
+
+@attrs.define
+class Outcome:
+    """How a run went."""
+
+    status: Status = "failed"
+    error: WotemuError | None = None
+    t0: float | None = None
+    ended: float = 0.0
+    deployed: Deployed | None = None
+    losses: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+
+
+class Coordinator:
+    """Runs one plan on one engine. `listener` gets every event as it is recorded."""
+
+    def __init__(self, plan: Plan, engine: Engine, recorder: Recorder, listener: Listener) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._recorder = recorder
+        self._listener = listener
+        self._streams = Streams(plan.stack)
+        self._stop_asked = asyncio.Event()
+        self._ready: set[str] = set()
+        self._ended: set[str] = set()
+        self._answered: set[int] = set()
+        self._news = asyncio.Event()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._offset_s = 0.0
+        self._draining = False
+        self.outcome = Outcome()
+
+    @property
+    def timeline(self) -> Timeline:
+        """What is to happen."""
+        return self._plan.timeline
+
+    def stop(self) -> None:
+        """End the run as soon as it can be ended cleanly."""
+        self._stop_asked.set()
+        self._news.set()
+
+    async def run(self) -> Outcome:
+        """The whole run; never raises for what is wrong with the emulation: see the outcome's `error`."""
+        try:
+            await self._run()
+        except WotemuError as error:
+            self.outcome.status, self.outcome.error = "failed", error
+            self._event("run.failed", str(error))
+        finally:
+            await self._engine.remove()
+            self.outcome.ended = self._now()
+            self._event("run.done", f"the run is {self.outcome.status}")
+        return self.outcome
+
+    async def _run(self) -> None:
+        replicas = len(self._plan.replicas)
+        self._event("deploy.started", f"deploying {replicas} nodes on {len(self._plan.networks)} networks")
+        deployed = await self._until_stopped(self._engine.deploy(self._plan))
+        if deployed is None:
+            self.outcome.status = "interrupted"
+            return
+        self.outcome.deployed = deployed
+        for what in deployed.unenforced:
+            self._event("limit.unenforced", f"not enforced: {what}")
+        client = await connect(deployed.bus)
+        try:
+            self._offset_s = await measure_offset(client)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._record(client), name="recorder"),
+                    group.create_task(self._watch_roles(), name="roles"),
+                    group.create_task(self._sample_host(), name="host"),
+                ]
+                try:
+                    await self._drive(client, deployed)
+                finally:
+                    await self._wind_down(client, deployed, tasks)
+        except* WotemuError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            await client.aclose()
+
+    async def _drive(self, client: Redis, deployed: Deployed) -> None:
+        """From the first command to the last moment of the scenario."""
+        await self._command(client, command="timeline", timeline=self.timeline.to_dict())
+        if not await self._all_ready(deployed):
+            self.outcome.status = "interrupted"
+            return
+        t0 = self._now() + T0_LEAD_S
+        self.outcome.t0 = t0
+        await self._command(client, command="t0", t0=t0)
+        self._event("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
+        for phase in self.timeline.phases:
+            if not await self._sleep_until(t0 + phase.start_s):
+                break
+            self._event("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
+        whole = await self._sleep_until(t0 + self.timeline.duration_s)
+        self.outcome.status = "done" if whole else "interrupted"
+
+    async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
+        """Have the roles stop and send the rest, and record it."""
+        self._event("run.stopping", "stopping the nodes")
+        with contextlib.suppress(EmulationError, TimeoutError):
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                await self._command(client, command="stop")
+                while not deployed.roles <= self._ended:
+                    self._news.clear()
+                    await self._news.wait()
+        self._draining = True
+        for task in tasks[1:]:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                await asyncio.wait([tasks[0]])
+        tasks[0].cancel()
+        self._miss_changes()
+
+    def _miss_changes(self) -> None:
+        """Count the changes that should have been answered and were not."""
+        if self.outcome.t0 is None:
+            return
+        lasted_s = self._now() - self.outcome.t0 if self.outcome.status != "done" else self.timeline.duration_s
+        due = [c for c in self.timeline.changes if c.at_s < lasted_s - 1 or self.outcome.status == "done"]
+        missing = [change for change in due if change.id not in self._answered]
+        if missing:
+            self._lose(SOURCE, "changes without an answer", len(missing))
+
+    # Waiting
+
+    async def _until_stopped(self, deploying: Any) -> Any:
+        """The result of `deploying`, or None if the run is stopped meanwhile."""
+        task = asyncio.ensure_future(deploying)
+        stop = asyncio.ensure_future(self._stop_asked.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _all_ready(self, deployed: Deployed) -> bool:
+        """The readiness barrier; False if the run is stopped before."""
+        deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_ROLE_S * len(deployed.roles)
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not deployed.roles <= self._ready:
+                    await self._news_or_failure()
+                    if self._stop_asked.is_set():
+                        return False
+        except TimeoutError:
+            missing = ", ".join(sorted(deployed.roles - self._ready))
+            raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
+        return True
+
+    async def _news_or_failure(self) -> None:
+        self._news.clear()
+        if self._failure.done():
+            self._failure.result()
+        await self._news.wait()
+        if self._failure.done():
+            self._failure.result()
+
+    async def _sleep_until(self, t: float) -> bool:
+        """Sleep until `t` on the bus's clock; False if the run is stopped before. Raises what failed."""
+        while (left_s := t - self._now()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._news_or_failure()
+            if self._stop_asked.is_set():
+                return False
+        return True
+
+    # What goes on meanwhile
+
+    async def _record(self, client: Redis) -> None:
+        """Store everything that comes over the bus, until it is drained."""
+        consumer = Consumer(client, self._streams.all_records())
+        async for entries in consumer.batches(DRAIN_BLOCK_MS):
+            for _, _, fields in entries:
+                table, rows = decode_batch(fields)
+                self._recorder.store(table, rows)
+                for row in rows:
+                    if table == Event.TABLE:
+                        self._observe(Event(*row))
+                    elif table == Change.TABLE:
+                        self._answered.add(row[0])
+            self._recorder.flush()
+            if entries:
+                with contextlib.suppress(OSError):
+                    await consumer.trim({stream for stream, _, _ in entries})
+            elif self._draining:
+                return
+
+    def _observe(self, event: Event) -> None:
+        """What an event of a role's means for the run."""
+        match event.kind:
+            case "role.ready":
+                self._ready.add(event.source)
+                self._news.set()
+            case "records.lost":
+                self._losses(event)
+            case "interface.dropped":
+                self.outcome.losses[event.source, "frames before the gateway took them"] += event.data["count"]
+            case "app.never_started":
+                node = self._plan.replica(event.source.partition(":")[2]).node
+                where = f"Node {node!r}" + (f", {event.data['where']}" if event.data["where"] else "")
+                hint = event.data["hint"] or "mend the app, or its parameters; its whole output is in the logs"
+                self._fail(AppStartError(event.data["error"] or "it ended at once", where=where, hint=hint))
+        self._listener(event)
+
+    def _losses(self, event: Event) -> None:
+        self.outcome.losses[event.source, event.data["what"]] += event.data["count"]
+
+    def _lose(self, source: str, what: str, count: int) -> None:
+        self.outcome.losses[source, what] += count
+        self._event("records.lost", f"{count} {what}", what=what, count=count)
+
+    async def _watch_roles(self) -> None:
+        async for ended in self._engine.ended_roles():
+            self._ended.add(ended.role)
+            self._news.set()
+            if not self._draining and not self._stopping:
+                self._fail(EmulationError(f"it ended by itself: {ended.status}", where=ended.role))
+
+    @property
+    def _stopping(self) -> bool:
+        return self.outcome.status != "failed" or self._failure.done()
+
+    def _fail(self, error: WotemuError) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+            self._news.set()
+
+    async def _sample_host(self) -> None:
+        name = "localhost"
+        psutil.cpu_times_percent()
+        while True:
+            await asyncio.sleep(HOST_SAMPLE_S)
+            cpu, memory = psutil.cpu_times_percent(), psutil.virtual_memory()
+            steal = getattr(cpu, "steal", 0.0)
+            sample = Host(self._now(), name, 100 - cpu.idle, steal, memory.used, memory.total)
+            self._recorder.store(Host.TABLE, [list(attrs.astuple(sample))])
+
+    # Speaking
+
+    async def _command(self, client: Redis, **command: Any) -> None:
+        try:
+            await client.xadd(self._streams.commands, pack(command))  # type: ignore[arg-type]
+        except OSError as error:
+            raise EmulationError(f"it does not answer: {error}", where="event bus") from error
+
+    def _now(self) -> float:
+        return time.time() + self._offset_s
+
+    def _event(self, kind: str, message: str, **data: Any) -> None:
+        event = Event(self._now(), kind, SOURCE, message, data)
+        self._recorder.event(event)
+        self._listener(event)

@@ -1,0 +1,51 @@
+"""What an engine is: it makes the places and addresses that roles run in, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import attrs
+
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.plan import Plan
+
+
+@attrs.frozen
+class RoleEnded:
+    """A role's process ended by itself."""
+
+    role: str
+    status: str
+
+
+@attrs.frozen
+class Deployed:
+    """What a coordinator needs to know of a deployment."""
+
+    bus: BusAddress
+    shaper: str
+    roles: frozenset[str]
+    """The roles that will say that they are ready."""
+    addresses: dict[str, dict[str, str]]
+    """Each replica's address on each of its networks."""
+    unenforced: tuple[str, ...]
+    """What was asked for and can't be had here, one sentence each."""
+
+
+class Engine(Protocol):
+    """Places roles on machines."""
+
+    name: str
+
+    async def deploy(self, plan: Plan) -> Deployed:
+        """Start every role; `HostError` or `EmulationError` where that can't be done, with nothing left."""
+        ...
+
+    def ended_roles(self) -> AsyncIterator[RoleEnded]:
+        """Roles that end while the emulation runs."""
+        ...
+
+    async def remove(self) -> None:
+        """Remove everything; may be called at any time, also twice."""
+        ...

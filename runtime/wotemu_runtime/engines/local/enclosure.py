@@ -1,0 +1,251 @@
+"""The enclosure: one process tree in namespaces of its own that holds all of an emulation and dies with it.
+
+    coordinator ── keeper (outside: removes what the kernel does not) ── border ── zygote (first process inside)
+                                                                                     ├── bus
+                                                                                     ├── a gateway per network
+                                                                                     └── a node per replica
+
+The keeper waits for the coordinator's end of a socket to close, which the kernel does however the
+coordinator ends. It then kills the zygote, and with it the kernel ends every process of the PID namespace,
+every mount, interface and network namespace in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.engines.local import syscalls
+from wotemu_runtime.forking import exit_text, fork, freeze
+
+RUN_DIR = "/run/wotemu"
+"""Inside of the enclosure: a directory on a tmpfs that nobody outside sees a name of."""
+
+APP_UID = 1000
+"""What an app sees itself as when root started the emulation: programs that refuse to be root run too."""
+
+_REMOVAL_DEADLINE_S = 5.0
+
+
+@attrs.frozen
+class Refusal(Exception):  # noqa: N818  # it travels as a message, and is an error only at the other end
+    """The kernel does not allow the enclosure; `step` says what it refused."""
+
+    step: str
+    cause: OSError
+
+
+def main() -> NoReturn:
+    """Entry point: ``python -m wotemu_runtime.engines.local.enclosure CONTROL_FD LIFELINE_FD``."""
+    control, lifeline = (Channel(socket.socket(fileno=int(fd))) for fd in sys.argv[1:3])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    keeper = os.getpid()
+    border = fork(lambda: _border(keeper, control), keep_fds=[control.fileno()])
+    control.close()
+    _keep(border, lifeline)
+
+
+def _keep(border: int, lifeline: Channel) -> NoReturn:
+    """Wait for the coordinator's or the border's end, then leave nothing behind."""
+    leftovers: list[str] = []
+    child = os.pidfd_open(border)
+    with selectors.DefaultSelector() as selector:
+        selector.register(lifeline, selectors.EVENT_READ)
+        selector.register(child, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if child in ready:
+                break
+            with contextlib.suppress(OSError):
+                if received := lifeline.receive():
+                    leftovers += received[0]["remove"]
+                    lifeline.send({"kept": True})
+                    continue
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(border, signal.SIGKILL)
+    os.waitpid(border, 0)
+    _remove(leftovers)
+    os._exit(0)
+
+
+def _remove(directories: list[str]) -> None:
+    """Remove control groups as soon as their last process is gone."""
+    deadline = time.monotonic() + _REMOVAL_DEADLINE_S
+    for directory in directories:
+        while Path(directory).exists() and time.monotonic() < deadline:
+            try:
+                Path(directory).rmdir()
+            except OSError:
+                time.sleep(0.02)  # the kernel tells nobody when a version 1 group becomes empty
+
+
+def _border(keeper: int, control: Channel) -> int:
+    """Cross into the new namespaces; the PID namespace starts with the child."""
+    try:
+        _unshare_all()
+    except Refusal as refusal:
+        control.send({"event": "refused", "step": refusal.step, "errno": refusal.cause.errno or 0})
+        return 1
+    syscalls.die_with_parent(signal.SIGKILL, keeper)
+    border = os.getpid()
+    pid_read, pid_write = os.pipe2(os.O_CLOEXEC)
+    zygote = fork(lambda: _zygote(border, control, pid_read), keep_fds=[control.fileno(), pid_read])
+    os.write(pid_write, str(zygote).encode().ljust(16))
+    _, status = os.waitpid(zygote, 0)
+    return 0 if status == 0 else 1
+
+
+def _unshare_all() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        syscalls.map_single_user(0, 0, uid, gid)
+    except OSError as error:
+        if uid != 0:
+            raise Refusal("user namespace", error) from error
+    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    try:
+        syscalls.unshare(flags | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
+    except OSError as error:
+        raise Refusal("network, mount and PID namespaces", error) from error
+
+
+def _zygote(border: int, control: Channel, pid_read: int) -> int:
+    outer_pid = int(os.read(pid_read, 16))
+    os.close(pid_read)
+    try:
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+        syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+        Path(RUN_DIR).mkdir(mode=0o700)
+        syscalls.interface_up("lo")
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        control.send({"event": "refused", "step": str(error), "errno": error.errno or 0})
+        return 1
+    if os.getppid() != 0:  # the border is outside of this PID namespace: 0 stands for it
+        raise AssertionError(f"the zygote's parent is {os.getppid()}, not the border {border}")
+    syscalls.die_with_parent(signal.SIGKILL, 0)
+    control.send({"event": "ready", "pid": outer_pid})
+    return Zygote(control).serve()
+
+
+class Zygote:
+    """The first process inside: forks the roles and says when one ends.
+
+    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "deploy", ...}``. Events: ``deployed``,
+    ``failed`` (with where and why), ``exited`` (role, status).
+    """
+
+    def __init__(self, control: Channel) -> None:
+        self._control = control
+        self._roles: dict[int, str] = {}
+
+    def serve(self) -> int:
+        """Until the coordinator closes its end."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while True:
+                self._reap()
+                for key, _ in selector.select():
+                    if key.fd == wake_read:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(wake_read, 4096)
+                        continue
+                    received = self._control.receive()
+                    if received is None:
+                        return 0
+                    self._serve(received[0])
+
+    def _serve(self, request: dict[str, Any]) -> None:
+        if request["op"] == "exec":
+            self._exec(request["role"], request["argv"], request["files"])
+            return
+        for name in request["preload"]:
+            importlib.import_module(name)
+        freeze()
+        self._deploy(request)
+
+    def _exec(self, role: str, argv: list[str], files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = Path(RUN_DIR, name)
+            path.touch(mode=0o600)
+            path.write_text(text)
+
+        def program() -> int:
+            os.chdir(RUN_DIR)
+            os.execv(argv[0], argv)  # noqa: S606  # a program of ours, no shell
+
+        self._roles[fork(program)] = role
+
+    def _deploy(self, request: dict[str, Any]) -> None:
+        channels: dict[str, Channel] = {}
+        for replica in request["replicas"]:
+            ours, theirs = Channel.pair()
+            channels[replica["place"]["replica"]] = ours
+            self._fork_node(replica, theirs)
+        taps: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
+        for replica in request["replicas"]:
+            place = replica["place"]
+            received = channels[place["replica"]].receive()
+            message, fds = received or ({"error": "it ended while its namespaces were made"}, [])
+            if "error" in message:
+                self._control.send({"event": "failed", "replica": place["replica"], "error": message["error"]})
+                return
+            for interface, fd in zip(place["interfaces"], fds, strict=True):
+                taps[interface["network"]][place["replica"]] = fd
+            channels[place["replica"]].close()
+        for network in request["networks"]:
+            self._fork_gateway(network, taps[network["name"]])
+        for fds_of_network in taps.values():
+            for fd in fds_of_network.values():
+                os.close(fd)
+        self._control.send({"event": "deployed"})
+
+    def _fork_node(self, replica: dict[str, Any], channel: Channel) -> None:
+        from wotemu_runtime.engines.local.node import run_node
+
+        pid = fork(lambda: run_node(replica, channel), keep_fds=[channel.fileno()])
+        channel.close()
+        self._roles[pid] = f"agent:{replica['place']['replica']}"
+
+    def _fork_gateway(self, network: dict[str, Any], taps: dict[str, int]) -> None:
+        from wotemu_runtime.gateway_role import run_gateway
+
+        def gateway() -> int:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            return run_gateway(network["assignment"], taps)
+
+        self._roles[fork(gateway, keep_fds=taps.values())] = f"gateway:{network['name']}"
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if role := self._roles.pop(pid, None):
+                self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
+
+
+if __name__ == "__main__":
+    main()

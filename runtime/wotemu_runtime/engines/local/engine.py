@@ -1,0 +1,317 @@
+"""The local engine: starts the enclosure, tells its zygote what to fork, and takes it all away again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wotemu.errors import EmulationError, HostError
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.bus.server import configuration, find_server
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.engines.engine import Deployed, RoleEnded
+from wotemu_runtime.engines.local import addresses, cgroups
+from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
+from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
+from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
+
+BUS_SOCKET = f"{RUN_DIR}/bus.sock"
+START_DEADLINE_S = 20.0
+DEPLOY_DEADLINE_S = 120.0
+REMOVE_DEADLINE_S = 10.0
+
+WOT_IMPORTS = (
+    "wotpy.wot.servient",
+    "wotpy.wot.wot",
+    "wotpy.protocols.http.client",
+    "wotpy.protocols.http.server",
+    "wotpy.protocols.ws.client",
+    "wotpy.protocols.ws.server",
+    "wotpy.protocols.coap.client",
+    "wotpy.protocols.coap.server",
+    "wotpy.protocols.mqtt.client",
+    "wotpy.protocols.mqtt.server",
+    "wotemu_runtime.agent.instrumentation",
+    "wotemu_runtime.wotpy_fixes",
+    "aiohttp",
+)
+"""What apps on WoTPy need: imported once, before the forks."""
+
+ROLE_IMPORTS = ("wotemu_runtime.engines.local.node", "wotemu_runtime.gateway_role")
+
+
+class LocalEngine:
+    """Namespaces on this machine. `log_path` takes what roles print, which is nothing while all is well."""
+
+    name = "local"
+
+    def __init__(self, log_path: Path) -> None:
+        self._log_path = log_path
+        self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._control: Channel | None = None
+        self._lifeline: Channel | None = None
+        self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
+
+    def __repr__(self) -> str:
+        return f"LocalEngine(keeper={self._keeper.pid if self._keeper else None})"
+
+    async def deploy(self, plan: Plan) -> Deployed:
+        """Start the enclosure, the bus and every role."""
+        check_host()
+        server = find_server()
+        places = addresses.assign(plan)
+        groups, unenforced = self._start_enclosure(plan)
+        try:
+            pid = await self._ready()
+            password = secrets.token_urlsafe(24)
+            config = configuration(BUS_SOCKET, password)
+            self._send({"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}})
+            inside = BusAddress(password, path=BUS_SOCKET)
+            self._send(self._deployment(plan, places, groups, inside))
+            await self._deployed()
+        except BaseException:
+            await self.remove()
+            raise
+        return Deployed(
+            bus=attrs.evolve(inside, path=f"/proc/{pid}/root{BUS_SOCKET}"),
+            shaper="tun",
+            roles=frozenset(
+                [f"agent:{replica.name}" for replica in plan.replicas]
+                + [f"gateway:{network.name}" for network in plan.networks]
+            ),
+            addresses={name: {i.network: i.address for i in place.interfaces} for name, place in places.items()},
+            unenforced=tuple(unenforced),
+        )
+
+    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
+        """Roles in the order in which they end."""
+        while True:
+            yield await self._ended.get()
+
+    async def remove(self) -> None:
+        """Close the lifeline: the keeper ends the enclosure and cleans up."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        loop = asyncio.get_running_loop()
+        for channel in (self._control, self._lifeline):
+            if channel is not None:
+                loop.remove_reader(channel.fileno())
+                channel.close()
+        await asyncio.shield(loop.run_in_executor(None, _wait, keeper))
+
+    # The enclosure
+
+    def _start_enclosure(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
+        self._control, control = Channel.pair()
+        self._lifeline, lifeline = Channel.pair()
+        fds = (control.fileno(), lifeline.fileno())
+        with self._log_path.open("ab") as log:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        control.close()
+        lifeline.close()
+        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive)
+        return self._make_groups(plan)
+
+    def _make_groups(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
+        """Control groups and the limits that they enforce by replica, and what can't be enforced."""
+        speed_hz = cgroups.machine_cpu_speed_hz()
+        maker = cgroups.Groups(f"wotemu-{plan.stack}-{os.getpid()}")
+        groups: dict[str, tuple[list[str], cgroups.Limits]] = {}
+        unenforced: list[str] = []
+        for replica in plan.replicas:
+            limits, missing = cgroups.wanted_limits(replica.resources, speed_hz)
+            unenforced += [f"{replica.name}: {what}" for what in missing]
+            if not limits:
+                continue
+            self._keep_in_mind(maker.planned(replica.name, limits))
+            try:
+                groups[replica.name] = (maker.make(replica.name, limits), limits)
+            except OSError as error:
+                unenforced.append(f"{replica.name}: its limits, for want of a control group: {error.strerror or error}")
+        return groups, unenforced
+
+    def _keep_in_mind(self, directories: list[str]) -> None:
+        """Have the keeper remove these, however this process ends, before they are made."""
+        if self._lifeline is not None:
+            self._lifeline.send({"remove": directories})
+            self._lifeline.receive()
+
+    def _receive(self) -> None:
+        received = self._control.receive() if self._control is not None else None
+        if received is None:
+            if self._control is not None:
+                asyncio.get_running_loop().remove_reader(self._control.fileno())
+            self._events.put_nowait(None)
+            self._ended.put_nowait(RoleEnded("enclosure", "its first process is gone"))
+            return
+        message, _ = received
+        if message["event"] == "exited":
+            self._ended.put_nowait(RoleEnded(message["role"], message["status"]))
+        else:
+            self._events.put_nowait(message)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._control is None:
+            raise EmulationError("the enclosure is gone")
+        self._control.send(message)
+
+    async def _next(self, deadline_s: float, doing: str) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(deadline_s):
+                message = await self._events.get()
+        except TimeoutError:
+            raise EmulationError(f"{doing} took more than {deadline_s:g} s") from None
+        if message is None:
+            raise EmulationError(
+                f"the enclosure ended while {doing}", hint=f"what it printed is in {self._log_path}"
+            )
+        return message
+
+    async def _ready(self) -> int:
+        message = await self._next(START_DEADLINE_S, "making the namespaces")
+        if message["event"] == "refused":
+            raise refusal(message["step"], message["errno"])
+        return int(message["pid"])
+
+    async def _deployed(self) -> None:
+        message = await self._next(DEPLOY_DEADLINE_S, "starting the nodes")
+        if message["event"] == "failed":
+            raise EmulationError(message["error"], where=f"the namespaces of {message['replica']}")
+
+    # What it is told
+
+    def _deployment(
+        self,
+        plan: Plan,
+        places: dict[str, Place],
+        groups: dict[str, tuple[list[str], cgroups.Limits]],
+        bus: BusAddress,
+    ) -> dict[str, Any]:
+        wot = any(replica.app is not None for replica in plan.replicas)
+        return {
+            "op": "deploy",
+            "preload": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())],
+            "networks": [
+                {"name": network.name, "assignment": _gateway_assignment(plan, network, places, bus)}
+                for network in plan.networks
+            ],
+            "replicas": [
+                _replica_message(plan, replica, places[replica.name], groups.get(replica.name), bus)
+                for replica in plan.replicas
+            ],
+        }
+
+
+def _wait(keeper: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        keeper.wait(REMOVE_DEADLINE_S)
+        return
+    keeper.kill()  # the kernel then ends the enclosure, whose parent has died
+    keeper.wait()
+
+
+def _gateway_assignment(
+    plan: Plan, network: PlannedNetwork, places: dict[str, Place], bus: BusAddress
+) -> dict[str, Any]:
+    interfaces = {
+        member: next(i for i in places[member].interfaces if i.network == network.name) for member in network.members
+    }
+    data = {
+        "network": network.name,
+        "shared": network.shared,
+        "hops": list(network.hops),
+        "members": [
+            {"replica": name, "node": plan.replica(name).node, "address": i.address, "mac": i.mac}
+            for name, i in interfaces.items()
+        ],
+        "ports": attrs.asdict(plan.topology.ports),
+        "seed": plan.seed,
+    }
+    return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()
+
+
+def _replica_message(
+    plan: Plan,
+    replica: Replica,
+    place: Place,
+    group: tuple[list[str], cgroups.Limits] | None,
+    bus: BusAddress,
+) -> dict[str, Any]:
+    directories, limits = group or ([], cgroups.Limits())
+    data = {
+        "replica": replica.name,
+        "kind": replica.kind,
+        "is_wot": replica.app is not None,
+        "port_mqtt": plan.topology.ports.mqtt,
+        "cgroups": directories,
+        "cpu_limit": limits.cpu,
+        "mem_limit_bytes": limits.mem_bytes,
+    }
+    return {
+        "place": place.to_dict(),
+        "program": {
+            "app": None if replica.app is None else replica.app.to_dict(),
+            "command": list(replica.command),
+            "env": dict(replica.env),
+            "cwd": str(plan.root),
+            "cgroups": directories,
+            "uid": os.geteuid() or APP_UID,
+        },
+        "assignment": Assignment(name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data).to_dict(),
+    }
+
+
+def check_host() -> None:
+    """`HostError` where this machine obviously can't run the local engine."""
+    if not sys.platform.startswith("linux"):
+        raise HostError("the local engine needs Linux", where=sys.platform, hint="run it in a Linux machine")
+    try:
+        os.close(os.open(TUN_DEVICE, os.O_RDWR))
+    except FileNotFoundError:
+        raise HostError("it is not there", where=TUN_DEVICE, hint="load the module: sudo modprobe tun") from None
+    except PermissionError:
+        raise HostError(
+            "this user may not open it", where=TUN_DEVICE, hint=f"allow it: sudo chmod 666 {TUN_DEVICE}"
+        ) from None
+    except OSError as error:
+        raise HostError(f"it can't be opened: {error.strerror}", where=TUN_DEVICE) from None
+
+
+def refusal(step: str, number: int) -> HostError:
+    """What a kernel's refusal means, and what to do about it."""
+    reason = os.strerror(number) if number else "refused"
+    if step == "user namespace" and number == errno.ENOSPC:
+        hint = "allow some: sudo sysctl -w user.max_user_namespaces=10000"
+    elif step == "user namespace":
+        hint = (
+            "allow unprivileged user namespaces (sudo sysctl -w kernel.unprivileged_userns_clone=1, on Ubuntu"
+            " kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
+        )
+    elif "/proc" in step:
+        hint = "in a container, run it with --privileged, or use the host"
+    else:
+        hint = "run as root, or on a machine whose kernel allows network namespaces"
+    return HostError(f"this kernel refuses: {step} ({reason})", where="local engine", hint=hint)
+
+
+__all__ = ["LocalEngine", "check_host", "refusal"]

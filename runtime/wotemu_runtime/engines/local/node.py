@@ -1,0 +1,72 @@
+"""A node of the local engine: makes its place, then becomes the parent of its first process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from wotemu_runtime.agent.agent import run_agent
+from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.agent.launcher import Launcher, Program
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.engines.local import place as places
+from wotemu_runtime.engines.local import syscalls
+from wotemu_runtime.forking import fork
+
+SCRATCH = Path("/run/wotemu/nodes")
+
+
+def run_node(replica: dict[str, Any], channel: Channel) -> int:
+    """Make the place, hand the TAPs over, and wait for the node's first process."""
+    place = places.Place.from_dict(replica["place"])
+    try:
+        taps = places.enter(place, SCRATCH / place.replica)
+    except OSError as error:
+        channel.send({"error": str(error)})
+        return 1
+    channel.send({"placed": place.replica}, taps)
+    channel.close()
+    for tap in taps:
+        os.close(tap)
+    parent = os.getpid()
+    first = fork(lambda: _first_process(parent, replica))
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))
+    _, status = os.waitpid(first, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _first_process(parent: int, replica: dict[str, Any]) -> int:
+    del parent  # its id means nothing in this PID namespace: the kernel ends this one with the zygote's
+    places.mount_proc()
+    program = program_from_dict(replica["program"])
+    assignment = replica["assignment"]
+    Launcher(program, isolate).serve(lambda agent_end: run_agent(assignment, agent_end))
+
+
+def program_from_dict(data: dict[str, Any]) -> Program:
+    """A `Program` from its message."""
+    return Program(
+        app=None if data["app"] is None else AppSpec.from_dict(data["app"]),
+        command=tuple(data["command"]),
+        env=data["env"],
+        cwd=data["cwd"],
+        cgroups=tuple(data["cgroups"]),
+        uid=data["uid"],
+    )
+
+
+def isolate(program: Program) -> None:
+    """Make this process what an app may be: in its control groups, an ordinary user, without capabilities."""
+    for directory in program.cgroups:
+        Path(directory, "cgroup.procs").write_text("0")
+    # What the roles share among themselves is none of the app's business.
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("tmpfs", "/run/wotemu", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
+    if program.uid is not None:
+        uid, gid = os.geteuid(), os.getegid()
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        syscalls.map_single_user(program.uid, program.uid, uid, gid)
+    syscalls.drop_all_capabilities()

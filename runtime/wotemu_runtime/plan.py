@@ -1,0 +1,198 @@
+"""What has to run for a topology, whatever engine places it: pure values, worked out before anything starts."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wotemu.app import Conf
+from wotemu.errors import TopologyError
+from wotemu.scenario.state import base_conditions
+from wotemu.scenario.timeline import Timeline
+from wotemu.topology.models import Broker, Network, Node, NodeResources, Service, Topology
+from wotemu_runtime.agent.app_spec import AppSpec
+
+
+@attrs.frozen(kw_only=True)
+class Replica:
+    """One replica of a node, a broker or a service, and what it runs."""
+
+    name: str
+    node: str
+    kind: str
+    networks: tuple[str, ...]
+    app: AppSpec | None = None
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    resources: NodeResources | None = None
+
+    @property
+    def runs(self) -> str:
+        """What it runs, for people."""
+        if self.kind == "broker":
+            return "MQTT broker"
+        return self.app.target if self.app else " ".join(self.command)
+
+
+@attrs.frozen(kw_only=True)
+class PlannedNetwork:
+    """One network, whose gateway imposes `hops` on its members."""
+
+    name: str
+    shared: bool
+    members: tuple[str, ...]
+    hops: tuple[dict[str, Any], ...]
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Everything that an engine has to place."""
+
+    stack: str
+    root: Path
+    topology: Topology
+    timeline: Timeline
+    replicas: tuple[Replica, ...]
+    networks: tuple[PlannedNetwork, ...]
+    seed: int
+
+    def replica(self, name: str) -> Replica:
+        """The replica with this name."""
+        return next(replica for replica in self.replicas if replica.name == name)
+
+
+def make_plan(topology: Topology, timeline: Timeline, *, stack: str, root: Path) -> Plan:
+    """The plan; `TopologyError` where a command or an app's file isn't there."""
+    replicas = [
+        *(replica for node in topology.nodes for replica in _node(topology, timeline, node, stack, root)),
+        *(_broker(topology, broker) for broker in topology.brokers),
+        *(_service(topology, service, root) for service in topology.services),
+    ]
+    networks = [_network(topology, network, replicas) for network in topology.networks]
+    networks += [_service_network(service, replicas) for service in topology.services]
+    return Plan(
+        stack=stack,
+        root=root,
+        topology=topology,
+        timeline=timeline,
+        replicas=tuple(replicas),
+        networks=tuple(networks),
+        seed=timeline.seed,
+    )
+
+
+def service_network(service: Service) -> str:
+    """The name of the unshaped network that joins a service and the nodes that name it."""
+    return f"service-{service.name}"
+
+
+def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
+    networks = [link.network.name for link in node.links] + [service_network(s) for s in node.services]
+    if node.command is not None:
+        _check_command(f"Node {node.name!r}", node.command, root)
+    broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
+    hosts = {other.name: other.replicas for other in topology.nodes}
+    replicas = []
+    for name in node.replicas:
+        conf = Conf(
+            node=node.name,
+            replica=name,
+            hostname=name,
+            ports=topology.ports,
+            broker_url=broker_url,
+            hosts=hosts,
+            run_name=stack,
+            seed=timeline.seed,
+        )
+        env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1", **node.env}
+        if broker_url is not None:
+            env.setdefault("WOTEMU_BROKER_URL", broker_url)
+        replicas.append(
+            Replica(
+                name=name,
+                node=node.name,
+                kind="node",
+                networks=tuple(networks),
+                app=_app_spec(node, conf, root),
+                command=node.command or (),
+                env=env,
+                resources=node.resources,
+            )
+        )
+    return replicas
+
+
+def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
+    app = node.app
+    if app is None:
+        return None
+    return AppSpec(
+        target=str(app.path),
+        root=str(root),
+        conf=conf,
+        params=app.params,
+        http=app.http,
+        ws=app.ws,
+        coap=app.coap,
+        mqtt=app.mqtt,
+        wotpy_fixes=app.wotpy_fixes,
+    )
+
+
+def _broker(topology: Topology, broker: Broker) -> Replica:
+    command = (sys.executable, "-m", "wotemu_runtime.broker", str(topology.ports.mqtt))
+    networks = tuple(link.network.name for link in broker.links)
+    return Replica(name=broker.name, node=broker.name, kind="broker", networks=networks, command=command)
+
+
+def _service(topology: Topology, service: Service, root: Path) -> Replica:
+    del topology
+    if service.command is None:
+        raise TopologyError(
+            f"it has only an image ({service.image}), which the local engine can't run",
+            where=f"Service {service.name!r}, field 'command'",
+            hint="give Service(command=[...]) to run it here, or use --engine swarm",
+        )
+    _check_command(f"Service {service.name!r}", service.command, root)
+    env = {"PYTHONUNBUFFERED": "1", **service.env}
+    networks = (service_network(service),)
+    return Replica(
+        name=service.name, node=service.name, kind="service", networks=networks, command=service.command, env=env
+    )
+
+
+def _check_command(where: str, command: tuple[str, ...], root: Path) -> None:
+    program = command[0]
+    found = shutil.which(str(root / program)) if "/" in program else shutil.which(program)
+    if found is None:
+        raise TopologyError(
+            f"there is no program {program!r}",
+            where=f"{where}, field 'command'",
+            hint="install it, or give its path, relative to the topology's file",
+        )
+
+
+def _network(topology: Topology, network: Network, replicas: list[Replica]) -> PlannedNetwork:
+    hops = tuple(
+        {"node": node, "direction": direction, "conditions": conditions.to_dict()}
+        for (name, node, direction), conditions in base_conditions(topology).items()
+        if name == network.name
+    )
+    members = tuple(replica.name for replica in replicas if network.name in replica.networks)
+    return PlannedNetwork(name=network.name, shared=network.shared, members=members, hops=hops)
+
+
+def _service_network(service: Service, replicas: list[Replica]) -> PlannedNetwork:
+    from wotemu.topology.conditions import NetworkConditions
+
+    name = service_network(service)
+    members = [replica for replica in replicas if name in replica.networks]
+    free = NetworkConditions().to_dict()
+    nodes: list[str | None] = [None, *dict.fromkeys(replica.node for replica in members)]
+    hops = tuple({"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down"))
+    return PlannedNetwork(name=name, shared=False, members=tuple(m.name for m in members), hops=hops)

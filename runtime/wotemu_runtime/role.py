@@ -1,0 +1,127 @@
+"""What all roles have in common: the bus, its clock, readiness, T0 and the timeline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+
+from wotemu.errors import EmulationError
+from wotemu.records import Change as ChangeRecord
+from wotemu.records import Event
+from wotemu.scenario.timeline import Change, Timeline
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.bus import Consumer, Publisher, Streams, connect, measure_offset
+from wotemu_runtime.bus.codec import unpack
+
+Apply = Callable[[Change], Awaitable[None] | None]
+
+
+class Role:
+    """One role's hold on the bus. Times that it reads and gives are the bus's clock."""
+
+    def __init__(self, assignment: Assignment, client: Redis, offset_s: float) -> None:
+        self.assignment = assignment
+        self.offset_s = offset_s
+        self.t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.stopping = asyncio.Event()
+        self._timeline: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
+        self._client = client
+        self._streams = Streams(assignment.stack)
+        self.publisher = Publisher(client, self._streams, assignment.name, self.now)
+
+    def __repr__(self) -> str:
+        return f"Role({self.assignment.name!r}, t0={self.t0.done()}, stopping={self.stopping.is_set()})"
+
+    def now(self) -> float:
+        """Seconds since the epoch on the bus's clock."""
+        return time.time() + self.offset_s
+
+    def event(self, kind: str, message: str, **data: Any) -> None:
+        """Tell that something happened, now."""
+        self.publisher.put(Event(self.now(), kind, self.assignment.name, message, data))
+
+    def ready(self, **data: Any) -> None:
+        """Tell that this role has all that it needs for T0."""
+        self.event("role.ready", f"{self.assignment.name} is ready", offset_s=self.offset_s, **data)
+
+    async def listen(self) -> None:
+        """Take the coordinator's commands until told to stop."""
+        consumer = Consumer(self._client, [self._streams.commands])
+        async for entries in consumer.batches():
+            for _, _, fields in entries:
+                self._command(unpack(fields))
+            if self.stopping.is_set():
+                return
+
+    def _command(self, command: dict[str, Any]) -> None:
+        match command["command"]:
+            case "timeline" if not self._timeline.done():
+                self._timeline.set_result(Timeline.from_dict(command["timeline"]))
+            case "t0" if not self.t0.done():
+                self.t0.set_result(command["t0"])
+            case "stop":
+                self.stopping.set()
+
+    async def until(self, t: float) -> None:
+        """Sleep until `t` on the bus's clock."""
+        while (wait_s := t - self.now()) > 0:
+            await asyncio.sleep(wait_s)
+
+    async def follow_timeline(self, apply: Apply) -> None:
+        """Apply this role's changes, each when it is due, and answer each with when it took hold."""
+        t0 = await self.t0
+        timeline = await self._timeline
+        for change in timeline.for_applier(self.assignment.name):
+            due = t0 + change.at_s
+            await self.until(due)
+            error = ""
+            try:
+                waited = apply(change)
+                if waited is not None:
+                    await waited
+            except (EmulationError, OSError, KeyError, ValueError) as failure:
+                error = f"{type(failure).__name__}: {failure}"
+            self._answer(change, due, self.now(), error)
+
+    def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
+        before, after = json.dumps(change.before), json.dumps(change.after)
+        self.publisher.put(
+            ChangeRecord(change.id, due, applied, change.action, change.target, before, after, not error, error)
+        )
+        what = f"{change.action} of {change.target}"
+        if error:
+            self.event("change.failed", f"{what}: {error}", id=change.id)
+        else:
+            self.event("change.applied", f"{what}: {_brief(change)}", id=change.id, late_s=applied - due)
+
+
+def _brief(change: Change) -> str:
+    """What is different afterwards, in a few words."""
+    if isinstance(change.after, dict) and isinstance(change.before, dict):
+        changed = {key: value for key, value in change.after.items() if change.before.get(key) != value}
+        return ", ".join(f"{key} {value}" for key, value in changed.items()) or "as before"
+    return json.dumps(change.after)
+
+
+@asynccontextmanager
+async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.TaskGroup]]:
+    """A role that publishes and listens until the block is left, with a group for its own tasks."""
+    client = await connect(assignment.bus)
+    try:
+        role = Role(assignment, client, await measure_offset(client))
+        async with asyncio.TaskGroup() as publishing:
+            sender = publishing.create_task(role.publisher.run(), name="publisher")
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(role.listen(), name="commands")
+                    yield role, group
+            finally:
+                sender.cancel()
+    finally:
+        await client.aclose()
