@@ -26,7 +26,8 @@ class FlowCounter:
     """One flow between two nodes: totals of what was sent, delivered and lost, and what was reported."""
 
     __slots__ = (
-        "bytes_down", "bytes_up", "flow", "idle", "lost", "packets_down", "packets_up", "receiver", "reported", "sender",
+        "bytes_down", "bytes_up", "flow", "idle", "lost", "packets_down", "packets_up",
+        "receiver", "reported", "sender",
     )  # fmt: skip
 
     def __init__(self, flow: FlowId, sender: str, receiver: str) -> None:
@@ -145,7 +146,7 @@ class FlowTable:
         return channel
 
     def admits_one_more(self) -> bool:
-        """Whether a new flow gets a counter of its own; packets of those that don't are counted in `merged`."""
+        """Whether a new flow gets a counter of its own; if not, its packet is counted in `merged`."""
         if self._flows >= self._max_flows:
             self.merged += 1
             return False

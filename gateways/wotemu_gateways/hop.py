@@ -40,7 +40,7 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
 def up_conditions(
     network: NetworkConditions, link: NetworkConditions, *, shared: bool = False
 ) -> NetworkConditions:
-    """Conditions of a node's `up` hop: the whole of the network's (rate aside where shared) and the link's."""
+    """Conditions of a node's `up` hop: all of the network's (not its rate where shared) and the link's."""
     return compose(attrs.evolve(network, rate=None, queue=None) if shared else network, link)
 
 

@@ -1,86 +1,105 @@
 """Packets that wait for their departure, in the order of their deadlines.
 
-Packets of one hop mostly leave in the order in which they came, so each hop keeps them in a lane (a deque,
-sorted by nature) and only the lane's head is in the heap of deadlines. A packet that overtakes others of its
-hop (jitter, a shorter delay than before) is a stray and goes into the heap by itself.
+Each hop keeps its packets sorted in a lane: most leave in the order in which they came and go to its end,
+those that overtake (jitter, a shorter delay than before) into their place. The heap of deadlines holds only
+the lanes, by their first packet's departure, so its cost is a wake-up's, not a packet's.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-Packet = tuple[float, bytes, Any, Any]
-"""A departure time, a frame, and two things that its hop wants back when the packet leaves."""
+Item = TypeVar("Item")
+Taker = TypeVar("Taker", contravariant=True)
 
 
-class Outlet(Protocol):
+class Outlet(Protocol[Taker]):
     """Where the packets of a lane go."""
 
-    def leave(self, packets: deque[Packet], until_s: float, now_s: float) -> None:
-        """Take the packets that are due at `until_s` off the left end, at least one, and pass them on."""
+    def leave(self, dues_s: Sequence[float], items: Sequence[Taker], now_s: float) -> None:
+        """Pass on packets whose departures are due, in order; there is at least one."""
         ...
 
 
-class Lane:
-    """One hop's waiting packets."""
+class Lane(Generic[Item]):
+    """One hop's waiting packets, in the order of their departures; of equals the first comer leaves first."""
 
-    __slots__ = ("_deadlines", "outlet", "packets", "strays")
+    __slots__ = ("_deadlines", "_dues_s", "_items", "next_s", "outlet")
 
-    def __init__(self, deadlines: Deadlines, outlet: Outlet) -> None:
+    def __init__(self, deadlines: Deadlines, outlet: Outlet[Item]) -> None:
         self._deadlines = deadlines
+        self._dues_s: list[float] = []
+        self._items: list[Item] = []
         self.outlet = outlet
-        self.packets: deque[Packet] = deque()
-        self.strays = 0
+        self.next_s = math.inf
 
-    @property
-    def backlog(self) -> int:
-        """How many packets wait."""
-        return len(self.packets) + self.strays
+    def __len__(self) -> int:
+        return len(self._items)
 
-    def hold(self, packet: Packet) -> None:
-        """Keep a packet until it is due."""
-        packets = self.packets
-        if not packets:
-            packets.append(packet)
-            self._deadlines.push(packet[0], self, None)
-        elif packet[0] >= packets[-1][0]:
-            packets.append(packet)
-        else:
-            self.strays += 1
-            self._deadlines.push(packet[0], self, packet)
+    def hold(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
+        """Keep packets that leave in the order given, and not before any that waits: the usual case."""
+        self._dues_s.extend(dues_s)
+        self._items.extend(items)
+        if dues_s[0] < self.next_s:
+            self._head(dues_s[0])
+
+    def insert(self, due_s: float, item: Item) -> None:
+        """Keep one packet that leaves at any time."""
+        at = bisect_right(self._dues_s, due_s)
+        self._dues_s.insert(at, due_s)
+        self._items.insert(at, item)
+        if due_s < self.next_s:
+            self._head(due_s)
+
+    def follows(self, dues_s: list[float]) -> bool:
+        """Whether packets may be given to `hold`."""
+        own = self._dues_s
+        return (not own or dues_s[0] >= own[-1]) and (len(dues_s) == 1 or sorted(dues_s) == dues_s)
+
+    def release(self, now_s: float) -> None:
+        """Let those go that are due."""
+        dues_s, items = self._dues_s, self._items
+        due = bisect_right(dues_s, now_s)
+        leaving_s, leaving = dues_s[:due], items[:due]
+        del dues_s[:due]
+        del items[:due]
+        self.next_s = math.inf
+        if dues_s:
+            self._head(dues_s[0])
+        self.outlet.leave(leaving_s, leaving, now_s)
+
+    def _head(self, due_s: float) -> None:
+        self.next_s = due_s
+        self._deadlines.enter(due_s, self)
 
 
 class Deadlines:
-    """The heap of all lanes' next departures."""
+    """The lanes by their next departure."""
 
     __slots__ = ("_heap", "_serial")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Lane, Packet | None]] = []
+        self._heap: list[tuple[float, int, Lane[Any]]] = []
         self._serial = count()
 
     @property
     def next_s(self) -> float | None:
-        """When the next packet is due; None if none waits."""
+        """When something is due next; None if nothing waits. It may be too early, never too late."""
         return self._heap[0][0] if self._heap else None
 
-    def push(self, due_s: float, lane: Lane, packet: Packet | None) -> None:
-        """Enter a lane's head (`packet` None) or a stray."""
-        heappush(self._heap, (due_s, next(self._serial), lane, packet))
+    def enter(self, due_s: float, lane: Lane[Any]) -> None:
+        """Wake a lane at its next departure, which is earlier than any that it was entered for."""
+        heappush(self._heap, (due_s, next(self._serial), lane))
 
     def release(self, now_s: float) -> None:
-        """Let every packet go that is due: each lane in its order, strays at their place in it."""
+        """Let every packet go that is due."""
         heap = self._heap
         while heap and heap[0][0] <= now_s:
-            _, _, lane, stray = heappop(heap)
-            if stray is not None:
-                lane.strays -= 1
-                lane.outlet.leave(deque((stray,)), now_s, now_s)
-                continue
-            packets = lane.packets
-            lane.outlet.leave(packets, min(now_s, heap[0][0]) if lane.strays and heap else now_s, now_s)
-            if packets:
-                heappush(heap, (packets[0][0], next(self._serial), lane, None))
+            due_s, _, lane = heappop(heap)
+            if due_s == lane.next_s:
+                lane.release(now_s)

@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
-from collections import deque
 from random import Random
 
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.flows import Channel, FlowCounter
-from wotemu_gateways.lanes import Deadlines, Lane, Packet
-from wotemu_gateways.shaping import HopShaper
+from wotemu_gateways.lanes import Deadlines, Lane
+from wotemu_gateways.shaping import NEVER, HopShaper
 
 _MAX_SORTED_SAMPLES = 2048
 _write = os.write
+
+Packet = tuple[bytes, int, "Path", FlowCounter]
+"""A frame, its size, its way through the switch and its flow."""
 
 
 class HopEnd:
     """What both hops of a port have: conditions, waiting packets, counters since the last drain."""
 
-    __slots__ = ("dropped_cut", "dropped_queue", "lane", "late_s", "sent", "sent_bytes", "shaper")
+    __slots__ = ("dropped_cut", "dropped_full", "lane", "late_s", "sent", "sent_bytes", "shaper")
 
     direction: str
 
     def __init__(self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines) -> None:
         self.shaper = HopShaper(conditions, rng)
-        self.lane = Lane(deadlines, self)
-        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_queue = 0
+        self.lane: Lane[Packet] = Lane(deadlines, self)
+        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
         self.late_s: list[float] = []
 
-    def leave(self, packets: deque[Packet], until_s: float, now_s: float) -> None:
-        """See `Outlet.leave`."""
+    def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Take packets that came, or were due to come, at those instants."""
+        shaper, lane = self.shaper, self.lane
+        if shaper.clear and not lane:
+            self.pass_on(arrivals_s, packets, now_s)
+            return
+        dues_s = shaper.admit(arrivals_s, [packet[1] for packet in packets])
+        if dues_s[-1] != NEVER and lane.follows(dues_s):
+            lane.hold(dues_s, packets)
+            return
+        for due_s, packet in zip(dues_s, packets, strict=True):
+            if due_s == NEVER:
+                packet[3].lost += 1
+            else:
+                lane.insert(due_s, packet)
+
+    def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
+        """See `Outlet.leave`. A batch is as late as its first packet."""
+        self.late_s.append(now_s - dues_s[0])
+        self.pass_on(dues_s, items, now_s)
+
+    def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Give packets to whatever comes after the hop."""
         raise NotImplementedError
 
     def drain(self, t: float, network: str, node: str) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
         shaper, late_s = self.shaper, self.late_s
         late_max = max(late_s, default=None)
-        if len(late_s) > _MAX_SORTED_SAMPLES:
-            late_s = late_s[:: len(late_s) // _MAX_SORTED_SAMPLES + 1]
-        late_s.sort()
+        late_s = sorted(late_s[:: len(late_s) // _MAX_SORTED_SAMPLES + 1])
         row = Hop(
             t=t,
             network=network,
@@ -50,16 +73,36 @@ class HopEnd:
             sent=self.sent,
             sent_bytes=self.sent_bytes,
             dropped_loss=shaper.dropped_loss,
-            dropped_queue=shaper.dropped_queue + self.dropped_queue,
+            dropped_queue=shaper.dropped_queue + self.dropped_full,
             dropped_cut=self.dropped_cut,
-            backlog=self.lane.backlog,
-            late_p95=late_s[int(0.95 * (len(late_s) - 1))] if late_s else None,
+            backlog=len(self.lane),
+            late_p95=late_s[math.ceil(0.95 * len(late_s)) - 1] if late_s else None,
             late_max=late_max,
         )
-        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_queue = 0
+        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
         shaper.dropped_loss = shaper.dropped_queue = 0
         self.late_s = []
         return row
+
+
+class UpHop(HopEnd):
+    """From the replica to the switch: what leaves goes on to the receivers' `down` hops."""
+
+    __slots__ = ()
+
+    direction = "up"
+
+    def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Send each packet on its way."""
+        self.sent += len(packets)
+        self.sent_bytes += sum([packet[1] for packet in packets])
+        ways = [packet[2] for packet in packets]
+        if ways.count(ways[0]) == len(ways):
+            ways[0].cross(dues_s, packets, now_s)
+            return
+        for way in dict.fromkeys(ways):
+            chosen = [i for i, each in enumerate(ways) if each is way]
+            way.cross([dues_s[i] for i in chosen], [packets[i] for i in chosen], now_s)
 
 
 class DownHop(HopEnd):
@@ -73,81 +116,39 @@ class DownHop(HopEnd):
         super().__init__(conditions, rng, deadlines)
         self.fd = -1
 
-    def enter(self, due_s: float, now_s: float, frame: bytes, counter: FlowCounter) -> None:
-        """Take a frame that was due here at `due_s`; it leaves at once if nothing holds it."""
-        shaper, lane = self.shaper, self.lane
-        if shaper.clear:
-            self.write(frame, counter)
-            return
-        departures = shaper.admit(due_s, len(frame))
-        counter.lost += 1 - len(departures)
-        for leaves_s in departures:
-            if leaves_s <= now_s and not lane.packets:
-                self.write(frame, counter)
-            else:
-                lane.hold((leaves_s, frame, counter, None))
-
-    def leave(self, packets: deque[Packet], until_s: float, now_s: float) -> None:
-        """See `Outlet.leave`."""
-        take, write = packets.popleft, self.write
-        self.late_s.append(now_s - packets[0][0])
-        while packets and packets[0][0] <= until_s:
-            _, frame, counter, _ = take()
-            write(frame, counter)
+    def pass_on(
+        self,
+        dues_s: Sequence[float],  # noqa: ARG002
+        packets: Sequence[Packet],
+        now_s: float,  # noqa: ARG002
+    ) -> None:
+        """Hand frames to the replica; what its side has no room for is lost."""
+        fd, write, sent, sent_bytes = self.fd, _write, 0, 0
+        for frame, size, _, counter in packets:
+            try:
+                write(fd, frame)
+            except OSError:
+                self.dropped_full += 1
+                counter.lost += 1
+                continue
+            sent += 1
+            sent_bytes += size
+            counter.packets_down += 1
+            counter.bytes_down += size
+        self.sent += sent
+        self.sent_bytes += sent_bytes
 
     def reply(self, frame: bytes) -> None:
         """Hand over a frame of the switch's own, unshaped and uncounted."""
         with suppress(OSError):
             _write(self.fd, frame)
 
-    def write(self, frame: bytes, counter: FlowCounter) -> None:
-        """Hand a frame to the replica; one that its side has no room for is lost."""
-        try:
-            _write(self.fd, frame)
-        except OSError:
-            self.dropped_queue += 1
-            counter.lost += 1
-            return
-        size = len(frame)
-        self.sent += 1
-        self.sent_bytes += size
-        counter.packets_down += 1
-        counter.bytes_down += size
-
-
-class UpHop(HopEnd):
-    """From the replica to the switch: what leaves goes on to the receivers' `down` hops."""
-
-    __slots__ = ()
-
-    direction = "up"
-
-    def enter(self, now_s: float, frame: bytes, path: Path, counter: FlowCounter) -> None:
-        """Take a frame that the replica sent."""
-        shaper, lane = self.shaper, self.lane
-        departures = (now_s,) if shaper.clear else shaper.admit(now_s, len(frame))
-        counter.lost += 1 - len(departures)
-        for leaves_s in departures:
-            if leaves_s <= now_s and not lane.packets:
-                self.sent += 1
-                self.sent_bytes += len(frame)
-                path.cross(leaves_s, now_s, frame, counter)
-            else:
-                lane.hold((leaves_s, frame, path, counter))
-
-    def leave(self, packets: deque[Packet], until_s: float, now_s: float) -> None:
-        """See `Outlet.leave`."""
-        take = packets.popleft
-        self.late_s.append(now_s - packets[0][0])
-        while packets and packets[0][0] <= until_s:
-            due_s, frame, path, counter = take()
-            self.sent += 1
-            self.sent_bytes += len(frame)
-            path.cross(due_s, now_s, frame, counter)
-
 
 class Port:
-    """One replica's place on the switch. `paths` leads by a frame's first 15 bytes, `routes` by destination."""
+    """One replica's place on the switch.
+
+    `paths` leads to receivers by the first 15 bytes of a frame, `routes` by its destination alone.
+    """
 
     __slots__ = ("cut", "down", "fd", "group", "mac", "paths", "replica", "routes", "up")
 
@@ -171,7 +172,7 @@ class Port:
 
 
 class Path:
-    """The way of a frame from one port to another; closed by a cut or a partition."""
+    """The way of packets from one port to another; closed by a cut of the target or a partition."""
 
     __slots__ = ("channel", "kinds", "open", "source", "target")
 
@@ -180,25 +181,25 @@ class Path:
         self.target = target
         self.channel = channel
         self.kinds = channel.kinds
-        self.open = True
         self.update()
 
     def update(self) -> None:
         """Open or close it as the target's cut and the partition say."""
         self.open = self.source.reaches(self.target) and not self.target.cut
 
-    def cross(self, due_s: float, now_s: float, frame: bytes, counter: FlowCounter) -> None:
-        """Pass a frame from the source's `up` hop to the target's `down` hop."""
+    def cross(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Pass packets from the source's `up` hop to the target's `down` hop."""
         down = self.target.down
         if self.open:
-            down.enter(due_s, now_s, frame, counter)
-        else:
-            down.dropped_cut += 1
-            counter.lost += 1
+            down.enter(dues_s, packets, now_s)
+            return
+        down.dropped_cut += len(packets)
+        for packet in packets:
+            packet[3].lost += 1
 
 
 class Flood(Path):
-    """The ways of a broadcast or multicast frame from one port to all others."""
+    """The ways of broadcast and multicast packets from one port to all others."""
 
     __slots__ = ("paths",)
 
@@ -206,10 +207,12 @@ class Flood(Path):
         self.paths = paths
         super().__init__(source, source, channel)
 
-    def cross(self, due_s: float, now_s: float, frame: bytes, counter: FlowCounter) -> None:
-        """Pass a copy to each other port's `down` hop."""
-        counter.lost += 1
+    def cross(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Pass a copy of each to each other port's `down` hop."""
+        for _, _, _, counter in packets:
+            counter.lost += 1
         for path in self.paths:
-            delivered = path.channel.counter(frame)
-            delivered.lost -= 1
-            path.cross(due_s, now_s, frame, delivered)
+            copies = [(frame, size, path, path.channel.counter(frame)) for frame, size, _, _ in packets]
+            for _, _, _, counter in copies:
+                counter.lost -= 1
+            path.cross(dues_s, copies, now_s)

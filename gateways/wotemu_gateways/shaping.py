@@ -1,25 +1,24 @@
-"""A packet's size, a hop's conditions and the time, to the packet's fate. Pure: no I/O, no clock.
+"""From packets' arrivals and sizes, and a hop's conditions, to the packets' fates. Pure: no I/O, no clock.
 
-The order is that of a link: random loss at its entrance, a bounded queue, serialisation at the rate, then
-propagation with delay and jitter. Jitter may let a packet overtake another, as in NetEm.
+A hop is a row of stages in the order of a link: random loss at its entrance, a bounded queue that is
+serialised at the rate, then propagation with delay and jitter, which may let one packet overtake another as
+in NetEm. Each stage turns a batch's instants into later ones; a packet that is dropped leaves at `NEVER`.
+Batches, not packets, because in CPython a call costs more than a stage.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
 from random import Random
 from statistics import NormalDist
 
 from wotemu.topology.conditions import NetworkConditions
 
-Departures = tuple[float, ...]
-"""When copies of one packet leave the hop, in seconds on the caller's clock; empty where it was dropped."""
+NEVER = math.inf
+"""The departure of a dropped packet."""
 
-Admit = Callable[[float, int], Departures]
-
-_DROPPED: Departures = ()
 _TABLE_BITS = 12
 
 
@@ -32,56 +31,69 @@ def _normal_table() -> tuple[float, ...]:
 
 
 class Bucket:
-    """What sends one packet after another at a rate; hops that share one share its rate.
+    """Sends one packet after another at a rate; hops that share one share its rate.
 
-    `busy_until` is when what it was given so far has been sent. A change of rate leaves that alone: what
-    is queued keeps its departure, and what comes later queues behind it.
+    `busy_until_s` is when what it was given so far has been sent. A change leaves that alone: what is queued
+    keeps its departure, and what comes later queues behind it.
     """
 
-    __slots__ = ("busy_until", "limit_s", "seconds_per_byte")
+    __slots__ = ("busy_until_s", "limit_s", "seconds_per_byte")
 
-    def __init__(self, rate_bps: float | None = None, limit_s: float = math.inf) -> None:
-        self.busy_until = -math.inf
-        self.change(rate_bps, limit_s)
+    def __init__(self, conditions: NetworkConditions | None = None) -> None:
+        self.busy_until_s = -math.inf
+        self.change(conditions)
 
     def __repr__(self) -> str:
-        return f"<Bucket {self.seconds_per_byte and 8 / self.seconds_per_byte:.0f} bit/s>"
+        return f"<Bucket {self.seconds_per_byte * 1e6:g} us/byte, at most {self.limit_s:g} s>"
 
-    def change(self, rate_bps: float | None, limit_s: float = math.inf) -> None:
-        """Send at `rate_bps` (None: at once) from now on; refuse what would take longer than `limit_s`."""
-        self.seconds_per_byte = 0.0 if rate_bps is None else 8 / rate_bps
-        self.limit_s = limit_s
+    def change(self, conditions: NetworkConditions | None) -> None:
+        """Send at the rate of `conditions`, with their queue, from now on; at once if they have none."""
+        rate = conditions.rate if conditions is not None else None
+        self.seconds_per_byte = 0.0 if rate is None else 8 / rate
+        self.limit_s = math.inf if rate is None or conditions is None else conditions.queue_bytes * 8 / rate
 
-    def take(self, now_s: float, size_bytes: int) -> float | None:
-        """When a packet of that size has been sent; None if the queue has no room for it.
+    @property
+    def unused(self) -> bool:
+        """Whether it never delayed anything and wouldn't now."""
+        return self.busy_until_s == -math.inf and not self.seconds_per_byte
 
-        A packet that finds nothing before it is always taken, however small the queue.
+    def send(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
+        """When each packet has been sent; never, if the queue had no room for it.
+
+        The room is time: a packet that would take longer than the queue's length is refused. One that
+        finds nothing before it is always taken, however short the queue.
         """
-        start_s = self.busy_until
-        if start_s > now_s:
-            sent_s = start_s + size_bytes * self.seconds_per_byte
-            if sent_s - now_s > self.limit_s:
-                return None
-        else:
-            sent_s = now_s + size_bytes * self.seconds_per_byte
-        self.busy_until = sent_s
-        return sent_s
+        busy_until_s, limit_s, seconds_per_byte = self.busy_until_s, self.limit_s, self.seconds_per_byte
+        sent = []
+        for now_s, size in zip(arrivals_s, sizes, strict=True):
+            if busy_until_s <= now_s:
+                sent_s = now_s + size * seconds_per_byte
+            elif (sent_s := busy_until_s + size * seconds_per_byte) - now_s > limit_s:
+                sent.append(NEVER)
+                continue
+            if sent_s != NEVER:
+                busy_until_s = sent_s
+            sent.append(sent_s)
+        self.busy_until_s = busy_until_s
+        return sent
 
 
 class HopShaper:
     """One hop: gives each packet its fate by the conditions that hold when it comes.
 
-    `admit(now_s, size_bytes)` answers with the packet's departures; drops are counted by their reason.
+    `admit` answers when packets leave; drops are counted by their reason. `clear` says that every packet
+    leaves when it comes, so that nobody needs to ask.
     """
 
-    __slots__ = ("_rng", "_shared", "admit", "bucket", "clear", "conditions", "dropped_loss", "dropped_queue")
+    __slots__ = (
+        "_bucket", "_jitter_table", "_latency_s", "_loss", "_rng", "_shared",
+        "clear", "conditions", "dropped_loss", "dropped_queue",
+    )  # fmt: skip
 
-    admit: Admit
-
-    def __init__(self, conditions: NetworkConditions, rng: Random, shared: Bucket | None = None) -> None:
+    def __init__(self, conditions: NetworkConditions, rng: Random) -> None:
         self._rng = rng
-        self._shared = shared
-        self.bucket = Bucket()
+        self._bucket = Bucket()
+        self._shared: Bucket | None = None
         self.dropped_loss = 0
         self.dropped_queue = 0
         self.change(conditions)
@@ -91,72 +103,47 @@ class HopShaper:
 
     def change(self, conditions: NetworkConditions) -> None:
         """Impose other conditions on what comes from now on; what was admitted keeps its fate."""
-        rate = conditions.rate
-        self.conditions = conditions
-        self.bucket.change(rate, conditions.queue_bytes * 8 / rate if rate else math.inf)
-        idle = self.bucket.busy_until == -math.inf and rate is None and self._shared is None
-        self.clear = idle and not (conditions.latency or conditions.jitter or conditions.loss)
-        self.admit = self._delaying() if idle else self._queueing()
-
-    def share(self, bucket: Bucket | None) -> None:
-        """Send through a bucket that other hops use as well, besides the hop's own; None: no longer."""
-        self._shared = bucket
-        self.change(self.conditions)
-
-    def _delaying(self) -> Admit:
-        """For a hop that has never had a rate."""
-        latency_s, late_by, loss = self._propagation()
-        random = self._rng.random
-
-        def admit(now_s: float, size_bytes: int) -> Departures:  # noqa: ARG001
-            if loss and random() < loss:
-                self.dropped_loss += 1
-                return _DROPPED
-            if late_by is None:
-                return (now_s + latency_s,)
-            delay_s = latency_s + late_by()
-            return (now_s + delay_s,) if delay_s > 0 else (now_s,)
-
-        return admit
-
-    def _queueing(self) -> Admit:
-        latency_s, late_by, loss = self._propagation()
-        random = self._rng.random
-        take = self._take()
-
-        def admit(now_s: float, size_bytes: int) -> Departures:
-            if loss and random() < loss:
-                self.dropped_loss += 1
-                return _DROPPED
-            sent_s = take(now_s, size_bytes)
-            if sent_s is None:
-                self.dropped_queue += 1
-                return _DROPPED
-            if late_by is None:
-                return (sent_s + latency_s,)
-            delay_s = latency_s + late_by()
-            return (sent_s + delay_s,) if delay_s > 0 else (sent_s,)
-
-        return admit
-
-    def _take(self) -> Callable[[float, int], float | None]:
-        own, shared = self.bucket, self._shared
-        if shared is None:
-            return own.take
-
-        def take(now_s: float, size_bytes: int) -> float | None:
-            sent_s = own.take(now_s, size_bytes)
-            shared_s = None if sent_s is None else shared.take(now_s, size_bytes)
-            return None if sent_s is None or shared_s is None else max(sent_s, shared_s)
-
-        return take
-
-    def _propagation(self) -> tuple[float, Callable[[], float] | None, float]:
-        conditions = self.conditions
         jitter_s = float(conditions.jitter)
-        latency_s, loss = float(conditions.latency), float(conditions.loss)
-        if not jitter_s:
-            return latency_s, None, loss
-        table = tuple(jitter_s * deviate for deviate in _normal_table())
+        self.conditions = conditions
+        self._bucket.change(conditions)
+        self._loss = float(conditions.loss)
+        self._latency_s = float(conditions.latency)
+        self._jitter_table = tuple(jitter_s * deviate for deviate in _normal_table()) if jitter_s else ()
+        delays = bool(self._latency_s or self._jitter_table or self._loss)
+        self.clear = self._bucket.unused and self._shared is None and not delays
+
+    def share(self, bucket: Bucket) -> None:
+        """Send through a bucket that other hops use as well, after the hop's own."""
+        self._shared = bucket
+        self.clear = False
+
+    def admit(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
+        """When each packet of a batch leaves, `NEVER` if it is dropped; arrivals are in order."""
+        instants = self._lose(arrivals_s) if self._loss else arrivals_s
+        if not self._bucket.unused:
+            instants = self._queue(self._bucket, instants, sizes)
+        if self._shared is not None:
+            instants = self._queue(self._shared, instants, sizes)
+        return self._propagate(instants)
+
+    def _lose(self, instants: Sequence[float]) -> list[float]:
+        loss, random = self._loss, self._rng.random
+        kept = [NEVER if random() < loss else instant for instant in instants]
+        self.dropped_loss += kept.count(NEVER)
+        return kept
+
+    def _queue(self, bucket: Bucket, instants: Sequence[float], sizes: Sequence[int]) -> list[float]:
+        sent = bucket.send(instants, sizes)
+        if sent[-1] == NEVER or NEVER in sent:
+            self.dropped_queue += sent.count(NEVER) - instants.count(NEVER)
+        return sent
+
+    def _propagate(self, instants: Sequence[float]) -> list[float]:
+        latency_s, table = self._latency_s, self._jitter_table
+        if not table:
+            return [instant + latency_s for instant in instants]
         bits = self._rng.getrandbits
-        return latency_s, lambda: table[bits(_TABLE_BITS)], loss
+        return [
+            instant + delay_s if (delay_s := latency_s + table[bits(_TABLE_BITS)]) > 0 else instant
+            for instant in instants
+        ]

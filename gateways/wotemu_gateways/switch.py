@@ -1,4 +1,4 @@
-"""The Ethernet switch of one emulated network: a frame crosses its sender's `up` and each receiver's `down` hop.
+"""The Ethernet switch of one emulated network: frames cross their sender's `up` and receivers' `down` hops.
 
 Each replica is attached by a descriptor that gives and takes one frame a call (a TAP, or a datagram socket in
 tests). The switch answers ARP itself at once: resolving addresses is no app's traffic, and a peer that
@@ -20,17 +20,23 @@ from wotemu.records import Record
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.clock import Clock, MonotonicClock
 from wotemu_gateways.flows import FlowTable
-from wotemu_gateways.frames import ETHERNET_BYTES, IPV4_NO_OPTIONS, arp_answer, arp_question, is_arp
+from wotemu_gateways.frames import (
+    ETHERNET_BYTES,
+    IPV4_NO_OPTIONS,
+    MAX_HEADER_BYTES,
+    arp_answer,
+    arp_question,
+    is_arp,
+)
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.lanes import Deadlines
-from wotemu_gateways.ports import DownHop, Flood, Path, Port, UpHop
+from wotemu_gateways.ports import DownHop, Flood, Packet, Path, Port, UpHop
 from wotemu_gateways.shaping import Bucket
 
 BATCH = 64
 """Frames read from one port before the others, and what is due, get their turn."""
 
 _MULTICAST_BIT = 0x01
-_MAX_FRAME_BYTES = 1 << 16
 _read = os.read
 
 
@@ -58,6 +64,7 @@ class Switch:
         hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
         ports: Mapping[int, str] | None = None,
         seed: int = 0,
+        mtu: int = 1500,
         clock: Clock | None = None,
     ) -> None:
         self.network = network
@@ -65,6 +72,7 @@ class Switch:
         self.deadlines = Deadlines()
         self.ignored: Counter[str] = Counter()
         self._seed = seed
+        self._max_frame_bytes = mtu + MAX_HEADER_BYTES
         self._shared: Bucket | None = None
         self._ports = {member.replica: self._port(member, hops or {}) for member in members}
         self._by_mac = {port.mac: port for port in self._ports.values()}
@@ -99,13 +107,11 @@ class Switch:
         (port.up if direction == "up" else port.down).shaper.change(conditions)
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
-        """Send all that nodes put on the network through one bucket with the rate and queue of `conditions`."""
-        rate = conditions.rate if conditions is not None else None
-        limit_s = conditions.queue_bytes * 8 / rate if conditions is not None and rate else float("inf")
+        """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
         if self._shared is not None:
-            self._shared.change(rate, limit_s)
-        elif rate is not None:
-            self._shared = Bucket(rate, limit_s)
+            self._shared.change(conditions)
+        elif conditions is not None:
+            self._shared = Bucket(conditions)
             for port in self._ports.values():
                 port.up.shaper.share(self._shared)
 
@@ -137,38 +143,42 @@ class Switch:
 
     def read(self, port: Port, now_s: float) -> int:
         """Take up to a batch of frames from a port; how many there were."""
-        fd, paths, enter = port.fd, port.paths, port.up.enter
-        for taken in range(BATCH):
+        fd, paths, read, max_bytes = port.fd, port.paths, _read, self._max_frame_bytes
+        packets: list[Packet] = []
+        for _ in range(BATCH):
             try:
-                frame = _read(fd, _MAX_FRAME_BYTES)
+                frame = read(fd, max_bytes)
             except BlockingIOError:
-                return taken
+                break
             try:
                 path = paths[frame[:15]]
                 counter = path.kinds[frame[20:24]][frame[26:38]]
             except KeyError:
-                self._classify(port, frame, now_s)
+                packets += self._classify(port, frame)
                 continue
+            size = len(frame)
             counter.packets_up += 1
-            counter.bytes_up += len(frame)
-            enter(now_s, frame, path, counter)
-        return BATCH
+            counter.bytes_up += size
+            packets.append((frame, size, path, counter))
+        if packets:
+            port.up.enter([now_s] * len(packets), packets, now_s)
+        return len(packets)
 
-    def _classify(self, port: Port, frame: bytes, now_s: float) -> None:
-        """Forward a frame that isn't of a known flow."""
+    def _classify(self, port: Port, frame: bytes) -> list[Packet]:
+        """A frame that isn't of a known flow, ready to go; empty if it goes nowhere."""
         path = self._route(port, frame)
         if path is None:
-            return
-        counter = path.channel.counter(frame)
+            return []
+        counter, size = path.channel.counter(frame), len(frame)
         counter.packets_up += 1
-        counter.bytes_up += len(frame)
+        counter.bytes_up += size
         if port.cut:
             port.up.dropped_cut += 1
             counter.lost += 1
-            return
+            return []
         if frame[12:15] == IPV4_NO_OPTIONS and frame[6:12] == port.mac:
             port.paths[frame[:15]] = path
-        port.up.enter(now_s, frame, path, counter)
+        return [(frame, size, path, counter)]
 
     def _route(self, port: Port, frame: bytes) -> Path | None:
         """Where a frame goes; None if the switch keeps it, with the reason counted."""

@@ -21,7 +21,7 @@ class _Itimerspec(ctypes.Structure):
 class Timer:
     """A timerfd: `fd` is readable once the instant that was set has passed."""
 
-    __slots__ = ("_set_ns", "_settime", "_spec", "_spec_ref", "_value", "fd")
+    __slots__ = ("_settime", "_spec", "_spec_ref", "_value", "fd")
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -33,7 +33,6 @@ class Timer:
         self._spec = _Itimerspec()
         self._value = self._spec.it_value
         self._spec_ref = ctypes.addressof(self._spec)
-        self._set_ns = 0
 
     def set(self, at_s: float) -> None:
         """Become readable at that instant, instead of any set before."""
