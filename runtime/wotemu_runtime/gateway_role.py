@@ -106,6 +106,8 @@ class Gateway:
                 pass
             self._role.publisher.put(*self._switch.drain(self._role.now()))
         for what, count in self._switch.losses.items():
+            if what == "arp":  # answered, not ignored
+                continue
             self._role.event("gateway.ignored", f"{count} frames: {what}", what=what, count=count)
 
 

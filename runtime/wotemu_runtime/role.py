@@ -116,12 +116,12 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
     try:
         role = Role(assignment, client, await measure_offset(client))
         async with asyncio.TaskGroup() as publishing:
-            sender = publishing.create_task(role.publisher.run(), name="publisher")
+            publishing.create_task(role.publisher.run(), name="publisher")
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(role.listen(), name="commands")
                     yield role, group
             finally:
-                sender.cancel()
+                role.publisher.close()
     finally:
         await client.aclose()

@@ -29,7 +29,8 @@ UP_AFTER_S = 1.0
 """An app that went on for so long without raising is up."""
 
 SHUTDOWN_S = 2.0
-"""What the app and its servers may take to end; then the process exits anyway."""
+GRACE_S = 0.5
+"""What the app and its servers may take to end, and what threads and other tasks may take after that."""
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -185,7 +186,7 @@ def _exit_later(code: int) -> None:
         sys.stderr.flush()
         os._exit(code)
 
-    timer = threading.Timer(2 * SHUTDOWN_S, leave)
+    timer = threading.Timer(SHUTDOWN_S + GRACE_S, leave)
     timer.daemon = True
     timer.start()
 

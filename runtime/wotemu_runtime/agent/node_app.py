@@ -25,6 +25,8 @@ FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 10.0
 SETTLED_AFTER_S = 10.0
 STOP_GRACE_S = 3.0
 MAX_LINE = 16 * 1024
+CANCELLED = "cancelled"
+"""The error of an interaction that its app gave up because it was told to end."""
 
 
 @attrs.define
@@ -250,6 +252,8 @@ class NodeApp:
                     self._role.event("app.error", text, error=failure.message, where=failure.where)
                 case Rows(table, rows):
                     for row in rows:
+                        if self.wanted == "stopped" and row[-1] == CANCELLED:
+                            continue  # the end of the run cut it short: it neither succeeded nor failed
                         row[0] += offset_s  # `t` is every row's first field
                         self._role.publisher.put_row(table, row)
                 case Lost(count):

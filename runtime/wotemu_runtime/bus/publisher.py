@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ class Publisher:
         self._kept: dict[str, deque[list[Any]]] = {}
         self._lost: dict[str, int] = {}
         self._full = asyncio.Event()
+        self._closing = False
 
     def __repr__(self) -> str:
         kept = {table: len(rows) for table, rows in self._kept.items() if rows}
@@ -57,22 +59,23 @@ class Publisher:
         """Say that `count` records of `what` were lost before they came here."""
         self._lost[what] = self._lost.get(what, 0) + count
 
+    def close(self) -> None:
+        """Have `run` send the rest and return."""
+        self._closing = True
+        self._full.set()
+
     async def run(self) -> None:
-        """Send until cancelled, then send the rest."""
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(MAX_AGE_S):
-                        await self._full.wait()
-                except TimeoutError:
-                    pass
-                self._full.clear()
-                try:
-                    await self.flush()
-                except (OSError, RedisError):
-                    await asyncio.sleep(_RETRY_S)  # the records stay; the client connects again by itself
-        finally:
-            await self._flush_last()
+        """Send until closed, then the rest."""
+        while not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MAX_AGE_S):
+                    await self._full.wait()
+            self._full.clear()
+            try:
+                await self.flush()
+            except (OSError, RedisError):
+                await asyncio.sleep(_RETRY_S)  # the records stay; the client connects again by itself
+        await self._flush_last()
 
     async def flush(self) -> None:
         """Send everything that is kept; what could not be sent stays kept, and the error is raised."""

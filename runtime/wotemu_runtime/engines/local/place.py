@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ MTU = 1500
 _TX_QUEUE = 4000
 """Frames that a node's kernel keeps for a gateway that is busy."""
 
+_OWN_IPV6 = "fd00::1"
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 
@@ -77,6 +79,7 @@ def enter(place: Place, scratch: Path) -> list[int]:
     syscalls.interface_up("lo")
     fds = [open_tap(interface.name) for interface in place.interfaces]
     with IPRoute() as netlink:
+        _add_ipv6(netlink)
         for interface in place.interfaces:
             _configure(netlink, interface)
     return fds
@@ -104,6 +107,17 @@ def _configure(netlink: IPRoute, interface: Interface) -> None:
     netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=_TX_QUEUE)
     netlink.addr("add", index=index, address=interface.address, prefixlen=interface.prefix)
     netlink.link("set", index=index, state="up")
+
+
+def _add_ipv6(netlink: IPRoute) -> None:
+    """Give the loopback an IPv6 address that is not ::1.
+
+    The networks are IPv4. But a server that binds ``::`` for both families, as CoAP's does, asks
+    getaddrinfo(3) with AI_ADDRCONFIG, which finds ``::`` only where there is such an address.
+    """
+    if Path("/proc/sys/net/ipv6/conf/lo").exists():
+        loopback = netlink.link_lookup(ifname="lo")[0]
+        netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
 
 
 def _resolve_names(place: Place, scratch: Path) -> None:
