@@ -1,0 +1,83 @@
+"""What happened, as the roles said it."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from wotemu_report import charts, palette
+from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
+from wotemu_report.dataset import RunData
+from wotemu_report.frames import rounded, sample
+
+_MAX_ROWS = 400
+_MAX_POINTS = 600
+_BAD = ("app.crashed", "change.failed", "records.lost", "limit.unenforced", "run.failed")
+_MINOR = ("deploy.progress", "change.applied", "role.ready")
+
+
+def section(run: RunData) -> Section:
+    """The run's events."""
+    if not run.events.height:
+        return Section("events", "Events", "", [Empty("Events", "No event was recorded.")])
+    blocks: list[Block] = [_table(run)]
+    if run.events.filter(run.axis.shown()).height:
+        blocks.insert(0, _strip(run))
+    return Section("events", "Events", "", blocks)
+
+
+def crashes(run: RunData) -> pl.DataFrame:
+    """The events that say an app crashed."""
+    return run.events.filter(pl.col("kind") == "app.crashed")
+
+
+def listed(events: pl.DataFrame, limit: int = _MAX_ROWS) -> pl.DataFrame:
+    """At most `limit` events in order of time: bad ones first to stay, frequent minor ones first to go."""
+    rank = pl.when(pl.col("kind").is_in(_BAD)).then(0).when(pl.col("kind").is_in(_MINOR)).then(2).otherwise(1)
+    kept = events.with_columns(rank=rank).sort("rank", "t", maintain_order=True).head(limit)
+    return kept.drop("rank").sort("t", maintain_order=True)
+
+
+def _strip(run: RunData) -> Figure:
+    shown = run.events.filter(run.axis.shown())
+    points = sample(shown.select("s", "kind", "source", "message"), _MAX_POINTS)
+    named = rounded(points).with_columns(
+        pl.col("message").str.slice(0, 160),
+        series=pl.when(pl.col("kind").is_in(_BAD)).then(pl.lit("trouble")).otherwise(pl.lit("event")),
+    )
+    kinds = sorted(named["kind"].unique())
+    chart = alt.Chart(charts.data(named)).mark_tick(thickness=2, size=13, opacity=0.95)
+    encoded = chart.encode(
+        x=charts.time_x(run.axis),
+        y=alt.Y("kind", type="nominal", sort=kinds, axis=alt.Axis(title=None, grid=True)),
+        color=alt.Color(
+            "series",
+            type="nominal",
+            scale=charts.scale({"event": palette.SERIES[0], "trouble": palette.BAD}),
+            legend=None,
+        ),
+        tooltip=charts.tips(s="at (s)|.4~r", kind="kind", source="source", message="message"),
+    )
+    return Figure(
+        "Events over time",
+        "A tick for each event since T0, by kind; what went wrong is vermilion.",
+        charts.over_time(run.axis, [encoded], height=20 * len(kinds) + 10),
+    )
+
+
+def _table(run: RunData) -> Table:
+    rows = listed(run.events)
+    return Table(
+        "All events" if rows.height == run.events.height else "Events",
+        "Times are since T0; before it the run was being deployed.",
+        (
+            Column("At", "instant"),
+            Column("Kind", "status"),
+            Column("Source"),
+            Column("Message"),
+            Column("Phase"),
+        ),
+        rows.select("s", "kind", "source", "message", "phase").rows(),
+        total=run.events.height,
+        filterable=True,
+    )

@@ -1,0 +1,72 @@
+"""Requests (reads, writes, invocations): which there were, their durations and their errors, as frames."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from wotemu_report.dataset import RunData
+
+SUBJECT = ("thing", "name", "op")
+"""What one chart is about: an operation on an affordance of a thing."""
+KEY = ("thing", "name", "op", "role", "binding")
+
+
+def requests(run: RunData) -> pl.DataFrame:
+    """One row a request, with `ms`, its duration in milliseconds.
+
+    `owner` is the node that measured, replicas together; `series` is that and the binding.
+    """
+    frame = run.tables["interactions"].filter(pl.col("stage") == "request")
+    owned = frame.with_columns(
+        ms=pl.col("duration") * 1000.0, owner=pl.col("node").replace(run.manifest.node_of())
+    )
+    return owned.with_columns(series=pl.format("{} · {}", "owner", "binding"))
+
+
+def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
+    """The rows of `role`, or all of them where that role recorded none."""
+    wanted = frame.filter(pl.col("role") == role)
+    return wanted if wanted.height else frame
+
+
+def figures_of() -> dict[str, pl.Expr]:
+    """Aggregates of requests: how many, how many failed, and quantiles of those that succeeded, in ms."""
+    done = pl.col("ms").filter(pl.col("ok"))
+    return {
+        "count": pl.len(),
+        "errors": (~pl.col("ok")).sum(),
+        "p50": done.quantile(0.5, "linear"),
+        "p95": done.quantile(0.95, "linear"),
+        "p99": done.quantile(0.99, "linear"),
+    }
+
+
+def by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
+    """`figures_of` for each operation, role, binding and `more` in each phase.
+
+    A request belongs to where it began.
+    """
+    key = [*KEY, *more]
+    grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**figures_of())
+    return grouped.sort([*key, "phase_no"]).with_columns(share=pl.col("errors") / pl.col("count"))
+
+
+def error_kinds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each distinct error: how often, when first and last, on which nodes."""
+    failed = frame.filter(~pl.col("ok"))
+    return (
+        failed.group_by("error", "op", "binding", "role")
+        .agg(
+            count=pl.len(),
+            first=pl.col("s").min(),
+            last=pl.col("s").max(),
+            nodes=pl.col("node").unique().sort(),
+        )
+        .sort(["count", "error", "role"], descending=[True, False, False])
+    )
+
+
+def error_name() -> pl.Expr:
+    """The exception's type: what comes before the colon of `error`."""
+    name = pl.col("error").str.split(":").list.first().str.strip_chars()
+    return pl.when(name.str.len_chars() == 0).then(pl.lit("unknown error")).otherwise(name)

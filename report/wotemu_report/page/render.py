@@ -1,0 +1,136 @@
+"""Renders the page.
+
+Template, style, script, the drawing library and the charts' specifications, all inline.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from wotemu.errors import InputError
+from wotemu_report import formats
+from wotemu_report.blocks import Figure, Format, Section
+from wotemu_report.charts import CONFIG
+from wotemu_report.dataset import RunData
+from wotemu_report.figures import sections
+from wotemu_report.page.head import head
+
+_HERE = files("wotemu_report.page")
+
+
+def render(run: RunData) -> str:
+    """The whole report of `run` as HTML."""
+    parts = sections(run)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            head=head(run),
+            sections=parts,
+            specs=_specs(parts),
+            config=CONFIG,
+            style=Markup(_text("style.css")),  # noqa: S704 - our own file
+            script=Markup(_text("page.js")),  # noqa: S704 - our own file
+            bundle=Markup(_bundle()),  # noqa: S704 - the library's own code, made safe for a script element
+            version=run.manifest.wotemu_version,
+        )
+    )
+
+
+def save(html: str, folder: Path) -> Path:
+    """Write `folder`/index.html in one step, so that a reader never sees half a page.
+
+    Raises `InputError` where that can't be written.
+    """
+    path = folder / "index.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(html, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"the report can't be written: {error.strerror or error}",
+            where=str(path),
+            hint="name a directory that you may write to with --out",
+        ) from error
+    return path
+
+
+def _specs(parts: Iterable[Section]) -> dict[str, dict[str, Any]]:
+    """Every chart's specification by the id of its place: its section and its number in it."""
+    return {
+        f"{part.id}-{number}": block.spec
+        for part in parts
+        for number, block in enumerate(part.blocks, 1)
+        if isinstance(block, Figure)
+    }
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+_GLOBAL = "window.vegaEmbed = vegaEmbed;"
+
+
+@cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script that no HTML parser ends early."""
+    wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    known = vl_convert.get_vegalite_versions()
+    code: str = vl_convert.javascript_bundle(_GLOBAL, vl_version=wanted if wanted in known else known[-1])
+    return re.sub(r"<(?=/script|script|!--)", r"\\x3c", code, flags=re.IGNORECASE)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("wotemu_report.page", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = cell
+    environment.globals["tone"] = tone
+    return environment
+
+
+def cell(value: object, form: Format) -> str:
+    """A table cell's text."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return formats.NONE
+    if isinstance(value, int | float) and form in _NUMBERS:
+        return _NUMBERS[form](value)
+    return str(value)
+
+
+_NUMBERS = {
+    "int": formats.count,
+    "number": formats.number,
+    "ms": formats.milliseconds,
+    "instant": formats.instant,
+    "bytes": formats.size,
+    "percent": formats.percent,
+}
+_BAD_WORDS = ("crashed", "failed", "lost", "not applied", "unenforced")
+_GOOD_WORDS = ("applied", "run.done", "restarted")
+
+
+def tone(text: object) -> str:
+    """How a status or an event's kind is coloured: bad, good or plain."""
+    words = str(text)
+    if any(word in words for word in _BAD_WORDS):
+        return "bad"
+    return "good" if any(word in words for word in _GOOD_WORDS) else "plain"

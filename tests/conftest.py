@@ -1,0 +1,24 @@
+"""What tests of every part share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+Require = Callable[[bool, str], None]
+
+
+@pytest.fixture(scope="session")
+def require() -> Require:
+    """Skip a test whose needs this machine doesn't meet; in CI that is a failure."""
+
+    def needs(condition: bool, reason: str) -> None:
+        if condition:
+            return
+        if os.environ.get("CI", "").lower() in {"1", "true"}:
+            pytest.fail(f"CI has to run this test, but {reason}")
+        pytest.skip(reason)
+
+    return needs

@@ -1,0 +1,216 @@
+"""What the figures count, from frames small enough to check by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import altair as alt
+import polars as pl
+import pytest
+from wotemu_report.blocks import Empty, Figure
+from wotemu_report.dataset import RunData
+from wotemu_report.figures import changes, durations, interactions, overview, sections, subscriptions, traffic
+from wotemu_report.figures.requests import by_phase, error_kinds, requests
+from wotemu_report.frames import broken_at_gaps, fold
+
+from wotemu.records import Change, Flow, Hop, Interaction, Record
+
+from .synthetic import T0, write_table
+
+
+def request(
+    at: float, took: float, error: str = "", node: str = "reader-3g-1", role: str = "consumer"
+) -> Record:
+    return Interaction(
+        T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", "http",
+        took, 4, not error, error,
+    )  # fmt: skip
+
+
+def item(at: float, stage: str = "next") -> Record:
+    return Interaction(
+        T0 + at, "reader-3g-1", "consumer", "urn:lamp", "event", "tick", "subscribeevent", stage, "ws",
+        None, 4, True, "",
+    )  # fmt: skip
+
+
+def loaded(run_dir: Path, table: str, rows: Sequence[Record]) -> RunData:
+    write_table(run_dir, table, rows)
+    return RunData.load(run_dir)
+
+
+def test_a_request_counts_in_the_phase_in_which_it_began(run_dir: Path) -> None:
+    run = loaded(run_dir, "interactions", [request(14.9, 3.0), request(15.1, 1.0), request(16, 2.0)])
+    rows = by_phase(requests(run)).select("phase", "count", "p50").rows()
+    assert rows == [("calm", 1, 3000.0), ("fade", 2, 1500.0)]
+
+
+def test_durations_are_of_requests_that_succeeded(run_dir: Path) -> None:
+    run = loaded(
+        run_dir, "interactions", [request(1, 0.1), request(2, 0.3), request(3, 30, "TimeoutError: x")]
+    )
+    row = by_phase(requests(run)).row(0, named=True)
+    assert (row["count"], row["errors"], row["share"]) == (3, 1, pytest.approx(1 / 3))
+    assert (row["p50"], row["p99"]) == (pytest.approx(200.0), pytest.approx(298.0))
+
+
+def test_both_ends_of_a_request_are_told_apart(run_dir: Path) -> None:
+    run = loaded(
+        run_dir, "interactions", [request(1, 0.3), request(1.1, 0.01, node="thing", role="producer")]
+    )
+    assert by_phase(requests(run)).select("role", "count").rows() == [("consumer", 1), ("producer", 1)]
+
+
+def test_errors_are_listed_by_what_the_app_saw(run_dir: Path) -> None:
+    rows = [
+        request(31, 5, "TimeoutError: a"),
+        request(32, 5, "TimeoutError: a"),
+        request(33, 1, "OSError: b"),
+    ]
+    kinds = error_kinds(requests(loaded(run_dir, "interactions", rows)))
+    assert kinds.select("error", "count", "first", "last").rows() == [
+        ("TimeoutError: a", 2, 31.0, 32.0),
+        ("OSError: b", 1, 33.0, 33.0),
+    ]
+
+
+def test_requests_per_second_are_zero_where_nobody_asked(run_dir: Path) -> None:
+    run = loaded(run_dir, "interactions", [request(0.1, 0.1), request(0.2, 0.1), request(5, 0.1)])
+    rates = interactions.outcomes(run, requests(run))
+    assert rates.height == 60
+    assert rates.filter(pl.col("rate") > 0).select("s", "rate").rows() == [(0.0, 2.0), (5.0, 1.0)]
+
+
+def test_a_line_breaks_where_no_request_succeeded(run_dir: Path) -> None:
+    rows = [request(at, 0.1) for at in range(60) if not 30 <= at < 40]
+    run = loaded(run_dir, "interactions", rows)
+    medians = durations.quantiles_over_time(run.axis, requests(run))
+    assert medians.filter(pl.col("p50").is_null())["s"].to_list() == [34.5]
+
+
+def test_only_items_of_subscriptions_are_notifications(run_dir: Path) -> None:
+    run = loaded(run_dir, "interactions", [item(1, "subscribe"), item(2), item(2.5), item(9, "end")])
+    rates, series = subscriptions.notifications(run, run.tables["interactions"])
+    assert series == ["tick · reader-3g · ws"]
+    assert rates["count"].sum() == 2
+
+
+def test_the_longest_silence_includes_the_one_at_the_end(run_dir: Path) -> None:
+    run = loaded(run_dir, "interactions", [item(1, "subscribe"), item(2), item(12), item(15)])
+    row = subscriptions.subscribers(run, run.tables["interactions"]).row(0, named=True)
+    assert (row["subscriptions"], row["items"], row["silence"]) == (1, 3, pytest.approx(45.0))
+
+
+def flow(direction: str, packets: int, size: int, node: str, network: str) -> Record:
+    return Flow(T0 + 1, node, network, direction, "tcp", "http", "a", "b", 1, 80, packets, size)
+
+
+def test_sent_and_delivered_bytes_are_never_added_up(run_dir: Path) -> None:
+    run = loaded(run_dir, "flows", [flow("up", 3, 300, "a", "wired"), flow("down", 2, 200, "b", "field")])
+    assert traffic.pairs(run.tables["flows"]).rows() == [("a", "b", 300, 200, 3)]
+    rates = traffic.rates(run, run.tables["flows"]).filter(pl.col("rate") > 0)
+    assert rates.select("series", "side", "rate").rows() == [
+        ("field", "delivered", 200.0),
+        ("wired", "sent", 300.0),
+    ]
+
+
+def test_the_matrix_adds_up_the_quietest_nodes(run_dir: Path) -> None:
+    rows = [
+        Flow(T0 + 1, f"n{number}", "wired", "down", "udp", "", "hub", f"n{number}", 1, 2, 1, 1000 - number)
+        for number in range(40)
+    ]
+    shown = traffic.matrix(loaded(run_dir, "flows", rows).tables["flows"])
+    assert len(shown.columns) == 25
+    assert shown.columns[-1] == "others"
+
+
+def test_drops_are_counted_by_reason(run_dir: Path) -> None:
+    hop = Hop(T0 + 31.5, "field", "a", "up", "tun", 1, 100, 2, 0, 7, 0, None, None)
+    counts = traffic.drops(loaded(run_dir, "hops", [hop]))
+    assert set(counts["series"]) == {"random loss", "cut"}
+    assert counts.filter(pl.col("count") > 0).select("s", "series", "count").rows() == [
+        (31.0, "cut", 7),
+        (31.0, "random loss", 2),
+    ]
+
+
+def test_lateness_is_from_due_to_applied(run_dir: Path) -> None:
+    rows = [
+        Change(number, T0, T0 + 0.001 * number, "conditions", "field", "", "", ok=True, error="")
+        for number in (1, 2, 3)
+    ]
+    late = changes.lateness(changes.changes(loaded(run_dir, "changes", rows)))
+    assert late["p50"] == pytest.approx(2.0, abs=0.01)
+    assert late["max"] == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_change_that_nobody_answered_is_not_applied(run_dir: Path) -> None:
+    write_table(run_dir, "changes", [])
+    frame = changes.changes(RunData.load(run_dir))
+    assert frame.height == 7
+    assert set(frame["state"]) == {"not applied"}
+    assert frame["s"].to_list() == [15.0, 20.0, 30.0, 34.0, 40.0, 40.0, 48.0]
+
+
+def test_phases_stand_side_by_side(run: RunData) -> None:
+    rows = {row["phase"]: row for row in overview.phases(run).to_dicts()}
+    assert list(rows) == ["calm", "fade", "cut", "healed"]
+    assert rows["cut"]["share"] > 0.02
+    assert rows["calm"]["share"] == 0
+    assert rows["cut"]["items"] < rows["calm"]["items"] / 2
+    assert sum(row["lasts"] for row in rows.values()) == 60
+
+
+def test_a_phase_without_requests_has_no_error_share(run_dir: Path) -> None:
+    frame = overview.phases(loaded(run_dir, "interactions", [request(1, 0.1)]))
+    assert frame["share"].to_list() == [0.0, None, None, None]
+
+
+def test_more_series_than_colours_are_folded_by_weight() -> None:
+    frame = pl.DataFrame({"series": [f"s{number}" for number in range(20) for _ in range(number + 1)]})
+    folded, names = fold(frame, "series", pl.len(), limit=4)
+    assert names == ["s17", "s18", "s19", "others"]
+    assert folded.height == frame.height
+
+
+def test_a_slow_sampler_leaves_no_gaps() -> None:
+    frame = pl.DataFrame({"s": [0.0, 5.0, 10.0, 40.0, 45.0], "series": ["a"] * 5, "value": [1.0] * 5})
+    assert broken_at_gaps(frame, ["series"]).filter(pl.col("value").is_null())["s"].to_list() == [25.0]
+
+
+def figures_of(run: RunData) -> list[Figure]:
+    return [block for section in sections(run) for block in section.blocks if isinstance(block, Figure)]
+
+
+def test_every_chart_is_valid_and_says_what_it_shows(run: RunData) -> None:
+    figures = figures_of(run)
+    assert len(figures) > 12
+    for figure in figures:
+        alt.LayerChart.from_dict(figure.spec, validate=True)
+        assert figure.title
+        assert figure.caption.endswith((".", "node"))
+
+
+def test_every_time_axis_is_the_runs_and_names_its_phases(run: RunData) -> None:
+    timed = [figure for figure in figures_of(run) if figure.title != "Durations by phase"]
+    for figure in timed:
+        axes = [layer["encoding"]["x"] for layer in figure.spec["layer"]]
+        assert {tuple(axis["scale"]["domain"]) for axis in axes} == {(0, 60.0)}, figure.title
+        texts = [layer for layer in figure.spec["layer"] if layer["mark"]["type"] == "text"]
+        assert [layer["encoding"]["text"]["field"] for layer in texts] == ["phase"], figure.title
+        assert "healed" in figure.spec["datasets"][texts[0]["data"]["name"]]
+
+
+def test_a_run_without_records_says_why_each_section_is_empty(run_dir: Path) -> None:
+    for table in (run_dir / "tables").iterdir():
+        table.unlink()
+    (run_dir / "events.jsonl").write_text("")
+    for log in (run_dir / "logs").iterdir():
+        log.unlink()
+    parts = {section.id: section for section in sections(RunData.load(run_dir))}
+    for name in ("interactions", "traffic", "system", "app-metrics", "broker", "events", "logs"):
+        empties = [block for block in parts[name].blocks if isinstance(block, Empty)]
+        assert len(empties) == len(parts[name].blocks) > 0, name
+        assert all(empty.text.endswith(".") for empty in empties)
