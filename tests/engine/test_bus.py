@@ -1,0 +1,119 @@
+"""The bus loses nothing that it could keep, and counts the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.engine.conftest import BusServer
+from wotemu.errors import EmulationError
+from wotemu.records import App, Event
+from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch, measure_offset
+from wotemu_runtime.bus import publisher as publishing
+from wotemu_runtime.bus.codec import encode_batch
+
+STREAMS = Streams("test")
+
+
+def metric(number: int) -> App:
+    return App(float(number), "node", "key", float(number))
+
+
+async def read_all(client: Redis, stream: str) -> list[list[object]]:
+    entries = await client.xrange(stream)
+    return [row for _, fields in entries for row in decode_batch(fields)[1]]
+
+
+async def test_records_arrive_in_order_in_batches(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+    publisher = Publisher(client, STREAMS, "agent:node", time.time)
+    publisher.put(*(metric(number) for number in range(600)))
+    await publisher.flush()
+    assert [row[0] for row in await read_all(client, STREAMS.metrics("app"))] == list(map(float, range(600)))
+    assert await client.xlen(STREAMS.metrics("app")) == 3  # 256 + 256 + 88
+    await client.aclose()
+
+
+async def test_an_event_is_one_entry_and_goes_at_once(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+    publisher = Publisher(client, STREAMS, "agent:node", time.time)
+    consumer = Consumer(client, [STREAMS.events])
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(publisher.run())
+        publisher.put(Event(1.0, "app.ready", "agent:node", "up"), Event(2.0, "app.ready", "agent:node", "up"))
+        kinds: list[str] = []
+        async for entries in consumer.batches():
+            kinds += [decode_batch(fields)[1][0][1] for _, _, fields in entries]
+            if len(kinds) == 2:
+                break
+        publisher.close()
+    assert await client.xlen(STREAMS.events) == 2
+    await client.aclose()
+
+
+async def test_what_can_not_be_sent_is_kept_and_sent_when_the_bus_is_back(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+    publisher = Publisher(client, STREAMS, "agent:node", time.time)
+    bus_server.stop()
+    publisher.put(metric(1), metric(2))
+    with pytest.raises(ConnectionError):
+        await publisher.flush()
+    bus_server.start()
+    again = await connect(bus_server.address)
+    await publisher.flush()
+    assert [row[0] for row in await read_all(again, STREAMS.metrics("app"))] == [1.0, 2.0]
+    await again.aclose()
+    await client.aclose()
+
+
+async def test_what_the_buffer_can_not_keep_is_counted(
+    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "MAX_KEPT", 10)
+    client = await connect(bus_server.address)
+    publisher = Publisher(client, STREAMS, "agent:node", time.time)
+    publisher.put(*(metric(number) for number in range(25)))
+    await publisher.flush()
+    assert [row[0] for row in await read_all(client, STREAMS.metrics("app"))] == [float(n) for n in range(15, 25)]
+    (lost,) = await read_all(client, STREAMS.events)
+    assert (lost[1], lost[4]) == ("records.lost", {"what": "app", "count": 15})
+    await client.aclose()
+
+
+async def test_a_consumer_resumes_after_the_last_entry(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+    consumer = Consumer(client, [STREAMS.metrics("app")])
+    batches = consumer.batches(block_ms=50)
+    for number in range(3):
+        await client.xadd(STREAMS.metrics("app"), encode_batch("app", [[number]]))  # type: ignore[arg-type]
+        entries = await anext(batches)
+        assert [decode_batch(fields)[1] for _, _, fields in entries] == [[[number]]]
+        await consumer.trim([STREAMS.metrics("app")])
+    assert await anext(batches) == []
+    await client.aclose()
+
+
+async def test_another_schema_is_refused_by_name(bus_server: BusServer) -> None:
+    from wotemu_runtime.bus.codec import pack
+
+    with pytest.raises(EmulationError, match="schema 99"):
+        decode_batch(pack([99, "app", []]))
+
+
+async def test_the_offset_of_one_machine_to_itself_is_nothing(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+    assert abs(await measure_offset(client)) < 0.005
+    await client.aclose()
+
+
+async def test_nobody_speaks_to_the_bus_without_its_password(bus_server: BusServer) -> None:
+    (await (await connect(bus_server.address)).aclose())
+    with pytest.raises(EmulationError, match=r"no answer|WRONGPASS|invalid"):
+        await connect(BusAddress("wrong", path=bus_server.address.path), deadline_s=0.3)
+
+
+def test_the_password_is_not_in_the_representation() -> None:
+    assert "secret" not in repr(BusAddress("secret", path="/x"))

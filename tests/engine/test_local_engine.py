@@ -1,0 +1,237 @@
+"""Whole emulations on this machine: what nodes see, what a scenario does to them, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+
+import polars as pl
+import pytest
+
+from tests.engine.conftest import Emulate
+from wotemu.scenario import Phase, Scenario, at
+from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, NodeResources, Topology
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers")]
+
+SLOW = Network("field", NetworkConditions(latency="20ms"))
+IDLE = ["sleep", "100"]
+
+
+def python(text: str) -> list[str]:
+    return ["python3", "-c", text]
+
+
+def round_trips_ms(lines: list[str]) -> list[float]:
+    return [float(match[1]) for line in lines if (match := re.search(r"time=([\d.]+) ms", line))]
+
+
+async def test_packets_take_the_time_that_their_network_says(emulate: Emulate) -> None:
+    ran = await emulate(
+        Topology([
+            Node("a", command=["ping", "-i", "0.05", "b"], networks=[SLOW]),
+            Node("b", command=IDLE, networks=[SLOW]),
+        ]),
+        Scenario(duration="3s"),
+    )  # fmt: skip
+    times = round_trips_ms(ran.log("a"))
+    assert len(times) > 20
+    # Two crossings of 20 ms. A gateway can only be late: a busy machine adds to the median, never subtracts.
+    assert 40 <= statistics.median(times) < 60
+    assert min(times) >= 39.9
+
+
+async def test_changes_are_applied_in_order_and_answered(emulate: Emulate) -> None:
+    ran = await emulate(
+        Topology([
+            Node("a", command=["ping", "-i", "0.05", "b"], networks=[SLOW]),
+            Node("b", command=IDLE, networks=[SLOW]),
+        ]),
+        Scenario(
+            duration="4s",
+            phases=[Phase("near", 0), Phase("far", "1s"), Phase("cut", "2s"), Phase("back", "3s")],
+            events=[
+                at("1s").set(SLOW, latency="80ms"),
+                at("2s").partition("a"),
+                at("3s").heal(),
+                at("3s").restore(SLOW),
+            ],
+        ),
+    )  # fmt: skip
+    changes = pl.read_parquet(ran.result.run_dir / "tables" / "changes.parquet").sort("id")
+    assert changes["ok"].all()
+    assert (changes["applied"] >= changes["due"]).all()
+    assert changes["action"].to_list() == ["conditions", "partition", "partition", "conditions", "conditions"]
+    phases = [event.data["phase"] for event in ran.of_kind("run.phase")]
+    assert phases == ["near", "far", "cut", "back"]
+    times = round_trips_ms(ran.log("a"))
+    assert max(times) >= 160
+    assert times[-1] < 160
+    hops = pl.read_parquet(ran.result.run_dir / "tables" / "hops.parquet")
+    assert hops["dropped_cut"].sum() > 0
+
+
+async def test_nodes_are_machines_of_their_own(emulate: Emulate) -> None:
+    look = (
+        "import os,socket,glob;print(socket.gethostname());print(len(os.listdir('/proc/self/task')));"
+        "print(sorted(int(p[6:]) for p in glob.glob('/proc/[0-9]*'))[0]);print(os.getuid()!=0);"
+        "print([l.split()[1] for l in open('/proc/self/status') if l.startswith('CapEff')]);"
+        "print(sorted(n for _,n in socket.if_nameindex()));print(socket.gethostbyname('b.field'));"
+        "print(os.path.exists('/run/wotemu/bus.sock'))"
+    )
+    ran = await emulate(
+        Topology([
+            Node("a", command=python(look), networks=[SLOW]),
+            Node("b", command=IDLE, networks=[SLOW]),
+        ]),
+        Scenario(duration="2s"),
+    )  # fmt: skip
+    name, _, first, ordinary, capabilities, interfaces, address, bus = ran.log("a")
+    assert (name, first, ordinary) == ("a", "1", "True")
+    assert capabilities == "['0000000000000000']"
+    assert interfaces == "['eth0', 'lo']"
+    assert address == "10.64.0.3"
+    assert bus == "False", "what the roles share is none of an app's business"
+
+
+async def test_names_resolve_to_all_replicas_and_unknown_ones_at_once(emulate: Emulate) -> None:
+    look = (
+        "import socket,time;print(sorted({a[4][0] for a in socket.getaddrinfo('b',80)}))\n"
+        "s=time.monotonic()\n"
+        "try: socket.getaddrinfo('nowhere.example',80)\n"
+        "except socket.gaierror as e: print(e.errno==socket.EAI_NONAME, time.monotonic()-s<1)"
+    )
+    ran = await emulate(
+        Topology([
+            Node("a", command=python(look), networks=[SLOW]),
+            Node("b", command=IDLE, networks=[SLOW], scale=3),
+        ]),
+        Scenario(duration="2s"),
+    )  # fmt: skip
+    assert ran.log("a") == ["['10.64.0.3', '10.64.0.4', '10.64.0.5']", "True True"]
+
+
+async def test_nodes_without_a_common_network_do_not_reach_each_other(emulate: Emulate) -> None:
+    other = Network("other")
+    probe = python(
+        "import socket\n"
+        "try: socket.create_connection(('10.65.0.2',80),2)\n"
+        "except OSError as e: print(type(e).__name__, e.errno)"
+    )
+    ran = await emulate(
+        Topology([Node("a", command=probe, networks=[SLOW]), Node("b", command=IDLE, networks=[other])]),
+        Scenario(duration="2s"),
+    )
+    assert ran.log("a") == ["OSError 101"]  # network is unreachable
+
+
+async def test_a_crash_is_silent_and_a_restart_starts_again(emulate: Emulate) -> None:
+    # A peer that is killed normally says so with a FIN or RST; one that lost its power says nothing.
+    server = python(
+        "import socket;s=socket.create_server(('',7000));print('start',flush=True)\n"
+        "while True:\n c,_=s.accept()\n print(c.recv(9),flush=True)\n c.recv(9)"
+    )
+    client = python(
+        "import socket,time\n"
+        "while True:\n"
+        " try: c=socket.create_connection(('server',7000),5); break\n"
+        " except OSError: time.sleep(.05)\n"
+        "c.send(b'hi'); c.settimeout(1.5)\n"
+        "try: print('got', c.recv(9))\n"
+        "except TimeoutError: print('silence')"
+    )
+    ran = await emulate(
+        Topology([Node("server", command=server, networks=[SLOW]), Node("client", command=client, networks=[SLOW])]),
+        Scenario(duration="4s", events=[at("1s").crash("server"), at("3s").restart("server")]),
+    )
+    assert ran.log("client") == ["silence"]
+    assert ran.log("server").count("start") == 2
+    assert not ran.of_kind("app.crashed", "agent:server"), "what the script does is no failure of the app"
+
+
+async def test_an_app_that_crashes_is_started_again_and_the_run_goes_on(emulate: Emulate) -> None:
+    ran = await emulate(
+        Topology([
+            Node("weak", command=["sh", "-c", "echo up; sleep 1.2; echo gone >&2; exit 3"], networks=[SLOW]),
+            Node("strong", command=IDLE, networks=[SLOW]),
+        ]),
+        Scenario(duration="5s"),
+    )  # fmt: skip
+    assert ran.result.status == "done"
+    crashes = ran.of_kind("app.crashed", "agent:weak")
+    assert crashes[0].data["exit"] == "exit code 3"
+    assert crashes[0].data["error"] == "gone"
+    assert ran.log("weak").count("up") >= 2
+
+
+async def test_an_app_that_never_starts_ends_the_run_as_bad_input(emulate: Emulate) -> None:
+    ran = await emulate(
+        Topology([Node("broken", command=["sh", "-c", "echo no such option >&2; exit 2"], networks=[SLOW])]),
+        Scenario(duration="30s"),
+    )
+    assert ran.result.exit_code == 2
+    assert ran.result.error is not None
+    assert "Node 'broken'" in str(ran.result.error)
+    assert "no such option" in str(ran.result.error)
+    assert ran.result.report is not None
+
+
+async def test_a_limit_is_enforced_or_reported(emulate: Emulate) -> None:
+    burn = python("while True: pass")
+    node = Node("busy", command=burn, networks=[SLOW], resources=NodeResources(cpu_limit=0.2, mem_limit="64M"))
+    ran = await emulate(Topology([node]), Scenario(duration="4s"))
+    manifest = json.loads((ran.result.run_dir / "manifest.json").read_text())
+    samples = pl.read_parquet(ran.result.run_dir / "tables" / "system.parquet")
+    if manifest["unenforced"]:
+        assert "busy" in manifest["unenforced"][0]
+    else:
+        assert samples["cpu_limit_percent"].unique().to_list() == [20.0]
+        assert samples["mem_limit_bytes"].unique().to_list() == [64 * 1024 * 1024]
+        # The quota is kept over 100 ms; a sample's second may hold one period more than its share.
+        assert samples["cpu_percent"].median() <= 32  # type: ignore[operator]
+
+
+async def test_flows_name_both_ends_and_count_every_packet(emulate: Emulate) -> None:
+    send = python(
+        "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+        "for _ in range(50): s.sendto(b'x'*100,('b',7000)); time.sleep(.005)"
+    )
+    ran = await emulate(
+        Topology([Node("a", command=send, networks=[SLOW]), Node("b", command=IDLE, networks=[SLOW])]),
+        Scenario(duration="3s"),
+    )
+    flows = pl.read_parquet(ran.result.run_dir / "tables" / "flows.parquet")
+    udp = flows.filter((pl.col("transport") == "udp") & (pl.col("dport") == 7000))
+    for direction, node in (("up", "a"), ("down", "b")):
+        rows = udp.filter((pl.col("direction") == direction) & (pl.col("node") == node))
+        assert rows["packets"].sum() == 50
+        assert set(rows["src"]) == {"a"}
+        assert set(rows["dst"]) == {"b"}
+        assert rows["bytes"].sum() == 50 * (100 + 8 + 20 + 14)
+
+
+async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emulate: Emulate) -> None:
+    broker = Broker("mqtt", [SLOW])
+    sensor = NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",))
+    reader = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"})
+    ran = await emulate(
+        Topology([
+            Node("sensor", sensor, networks=[SLOW], broker=broker),
+            Node("reader", reader, networks=[Link(SLOW, up=NetworkConditions(latency="10ms"))]),
+        ]),
+        Scenario(duration="6s"),
+    )  # fmt: skip
+    assert ran.result.status == "done"
+    rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
+        (pl.col("op") == "readproperty") & pl.col("ok")
+    )
+    consumer, producer = (rows.filter(pl.col("role") == role) for role in ("consumer", "producer"))
+    assert len(consumer) > 0
+    assert len(producer) >= len(consumer)
+    assert set(consumer["binding"]) <= {"http", "mqtt"}
+    # TCP's handshake and the request: two round trips of 20 + 10 up and 20 back.
+    assert consumer["duration"].min() >= 2 * 0.050  # type: ignore[operator]
+    assert ran.of_kind("broker.ready")
+    figures = pl.read_parquet(ran.result.run_dir / "tables" / "broker.parquet")
+    assert figures["key"].str.starts_with("$SYS/").all()

@@ -1,0 +1,106 @@
+"""What will run where is worked out before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wotemu.errors import TopologyError
+from wotemu.scenario import Scenario, resolve
+from wotemu.topology.models import Broker, Network, Node, NodeApp, NodeResources, Service, Topology
+from wotemu_runtime.engines.local import addresses, cgroups
+from wotemu_runtime.engines.local.engine import refusal
+from wotemu_runtime.plan import Plan, make_plan
+
+FIELD, CORE = Network("field"), Network("core")
+
+
+def plan_of(*nodes: Node) -> Plan:
+    topology = Topology(nodes)
+    timeline, _ = resolve(topology, Scenario())
+    return make_plan(topology, timeline, stack="test", root=Path("/"))
+
+
+def command(name: str, *networks: Network, scale: int = 1) -> Node:
+    return Node(name, command=["true"], networks=networks, scale=scale)
+
+
+def test_each_member_of_a_network_has_an_address_of_its_own() -> None:
+    places = addresses.assign(plan_of(command("a", FIELD, scale=3), command("b", FIELD, CORE)))
+    field = [i.address for place in places.values() for i in place.interfaces if i.network == "field"]
+    assert field == ["10.64.0.2", "10.64.0.3", "10.64.0.4", "10.64.0.5"]
+    assert [(i.name, i.network) for i in places["b"].interfaces] == [("eth0", "field"), ("eth1", "core")]
+
+
+def test_a_node_finds_the_replicas_that_share_a_network_with_it_and_no_others() -> None:
+    plan = plan_of(command("a", FIELD, scale=2), command("b", FIELD), command("c", CORE))
+    hosts = addresses.assign(plan)["b"].hosts.splitlines()
+    assert "10.64.0.2 a-1 a a-1.field a.field" in hosts
+    assert "10.64.0.3 a-2 a a-2.field a.field" in hosts
+    assert not any(line.endswith("c.core") for line in hosts)
+
+
+def test_a_service_without_a_command_says_what_this_engine_needs() -> None:
+    service = Service("db", "postgres:16")
+    node = Node("a", command=["true"], networks=[FIELD], services=[service])
+    with pytest.raises(TopologyError, match="only an image") as caught:
+        plan_of(node)
+    assert caught.value.where == "Service 'db', field 'command'"
+    assert "swarm" in (caught.value.hint or "")
+
+
+def test_a_service_and_its_nodes_are_on_a_network_of_their_own() -> None:
+    service = Service("db", command=["true"])
+    plan = plan_of(
+        Node("a", command=["true"], networks=[FIELD], services=[service]), command("b", FIELD)
+    )
+    network = next(network for network in plan.networks if network.name == "service-db")
+    assert network.members == ("a", "db")
+
+
+def test_a_command_that_is_not_there_is_named() -> None:
+    with pytest.raises(TopologyError, match="no-such-program") as caught:
+        plan_of(Node("a", command=["no-such-program"], networks=[FIELD]))
+    assert caught.value.where == "Node 'a', field 'command'"
+
+
+def test_a_node_with_a_broker_knows_its_address() -> None:
+    broker = Broker("mqtt", [FIELD])
+    plan = plan_of(Node("a", NodeApp("sensor", mqtt=True), networks=[FIELD], broker=broker))
+    app = plan.replica("a").app
+    assert app is not None
+    assert app.conf.broker_url == "mqtt://mqtt:1883"
+
+
+def test_no_environment_variable_is_in_a_representation() -> None:
+    plan = plan_of(Node("a", command=["true"], networks=[FIELD], env={"TOKEN": "hunter2"}))
+    assert "hunter2" not in repr(plan)
+    assert "hunter2" not in str(plan.topology.to_dict())
+
+
+def test_a_target_cpu_speed_is_a_share_of_this_machines() -> None:
+    limits, missing = cgroups.wanted_limits(NodeResources(target_cpu_speed="1GHz"), 4e9)
+    assert (limits.cpu, missing) == (0.25, [])
+
+
+def test_what_no_control_group_can_keep_is_said() -> None:
+    asked = NodeResources(target_cpu_speed="1GHz", mem_reservation="64M")
+    limits, missing = cgroups.wanted_limits(asked, None)
+    assert not limits
+    assert [text.split()[0] for text in missing] == ["target_cpu_speed", "mem_reservation"]
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "hint"),
+    [
+        ("user namespace", 28, "max_user_namespaces"),
+        ("user namespace", 1, "unprivileged_userns_clone"),
+        ("network, mount and PID namespaces", 1, "root"),
+        ("mount proc on /proc: Operation not permitted", 1, "--privileged"),
+    ],
+)
+def test_a_kernel_that_refuses_is_told_apart_by_what_helps(step: str, number: int, hint: str) -> None:
+    error = refusal(step, number)
+    assert error.exit_code == 2
+    assert hint in (error.hint or "")
