@@ -12,12 +12,14 @@ from typing import Any, Literal
 import attrs
 import psutil
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from wotemu.errors import AppStartError, EmulationError, WotemuError
 from wotemu.records import Change, Event, Host
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import Consumer, Streams, connect, decode_batch, measure_offset
 from wotemu_runtime.bus.codec import pack
+from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Deployed, Engine
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.recorder import Recorder
@@ -65,6 +67,7 @@ class Coordinator:
         self._offset_s = 0.0
         self._draining = False
         self.outcome = Outcome()
+        self.counters = Counters()
 
     @property
     def timeline(self) -> Timeline:
@@ -77,12 +80,18 @@ class Coordinator:
         self._news.set()
 
     async def run(self) -> Outcome:
-        """The whole run; never raises for what is wrong with the emulation: see the outcome's `error`."""
+        """The whole run; never raises for what is wrong with the emulation: see the outcome's `error`.
+
+        Cancelling it ends the emulation at once, with whatever the roles had not sent yet lost.
+        """
         try:
             await self._run()
         except WotemuError as error:
             self.outcome.status, self.outcome.error = "failed", error
             self._event("run.failed", str(error))
+        except asyncio.CancelledError:
+            self.outcome.status = "interrupted"
+            raise
         finally:
             await self._engine.remove()
             self.outcome.ended = self._now()
@@ -108,14 +117,22 @@ class Coordinator:
                     group.create_task(self._watch_roles(), name="roles"),
                     group.create_task(self._sample_host(), name="host"),
                 ]
-                try:
-                    await self._drive(client, deployed)
-                finally:
-                    await self._wind_down(client, deployed, tasks)
+                failure = await self._driven(client, deployed)
+                await self._wind_down(client, deployed, tasks)
+                if failure is not None:
+                    raise failure
         except* WotemuError as errors:
             raise errors.exceptions[0] from None
         finally:
             await client.aclose()
+
+    async def _driven(self, client: Redis, deployed: Deployed) -> WotemuError | None:
+        """Drive the run to its end, or to what it failed of."""
+        try:
+            await self._drive(client, deployed)
+        except WotemuError as error:
+            return error
+        return None
 
     async def _drive(self, client: Redis, deployed: Deployed) -> None:
         """From the first command to the last moment of the scenario."""
@@ -175,8 +192,7 @@ class Coordinator:
             stop.cancel()
             if not task.done():
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait([task])  # not `await task`, which would swallow this one's own cancellation
 
     async def _all_ready(self, deployed: Deployed) -> bool:
         """The readiness barrier; False if the run is stopped before."""
@@ -218,18 +234,35 @@ class Coordinator:
         async for entries in consumer.batches(DRAIN_BLOCK_MS):
             for _, _, fields in entries:
                 table, rows = decode_batch(fields)
-                self._recorder.store(table, rows)
+                self._store(table, rows)
+                self.counters.take(table, rows)
                 for row in rows:
                     if table == Event.TABLE:
                         self._observe(Event(*row))
                     elif table == Change.TABLE:
                         self._answered.add(row[0])
-            self._recorder.flush()
+            self._flush()
             if entries:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, RedisError):
                     await consumer.trim({stream for stream, _, _ in entries})
             elif self._draining:
                 return
+
+    def _store(self, table: str, rows: list[list[Any]]) -> None:
+        try:
+            self._recorder.store(table, rows)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _flush(self) -> None:
+        try:
+            self._recorder.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> EmulationError:
+        where = f"run directory {self._recorder.run_dir}"
+        return EmulationError(f"can't write to it: {error.strerror}", where=where, hint="is its disk full?")
 
     def _observe(self, event: Event) -> None:
         """What an event of a role's means for the run."""
@@ -260,7 +293,8 @@ class Coordinator:
             self._ended.add(ended.role)
             self._news.set()
             if not self._draining and not self._stopping:
-                self._fail(EmulationError(f"it ended by itself: {ended.status}", where=ended.role))
+                hint = f"what it printed is in {self._recorder.run_dir / 'logs' / '_wotemu.log'}"
+                self._fail(EmulationError(f"it ended by itself: {ended.status}", where=ended.role, hint=hint))
 
     @property
     def _stopping(self) -> bool:
@@ -286,7 +320,7 @@ class Coordinator:
     async def _command(self, client: Redis, **command: Any) -> None:
         try:
             await client.xadd(self._streams.commands, pack(command))  # type: ignore[arg-type]
-        except OSError as error:
+        except (OSError, RedisError) as error:
             raise EmulationError(f"it does not answer: {error}", where="event bus") from error
 
     def _now(self) -> float:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError
@@ -59,7 +60,7 @@ async def test_what_can_not_be_sent_is_kept_and_sent_when_the_bus_is_back(bus_se
     publisher = Publisher(client, STREAMS, "agent:node", time.time)
     bus_server.stop()
     publisher.put(metric(1), metric(2))
-    with pytest.raises(ConnectionError):
+    with pytest.raises(RedisError):
         await publisher.flush()
     bus_server.start()
     again = await connect(bus_server.address)

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import attrs
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
@@ -37,11 +39,14 @@ class BusAddress:
 
 async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
     """A client that has spoken to the bus; tries until `deadline_s` has passed, then `EmulationError`."""
-    common: dict[str, Any] = {"password": address.password, "protocol": 3}
+    # Those who call know better what to do about a bus that is away than redis-py's own retries.
+    retry = Retry(NoBackoff(), retries=0)
+    common: dict[str, Any] = {"password": address.password, "protocol": 3, "retry": retry}
     if address.path is not None:
         client = Redis(unix_socket_path=address.path, **common)
     else:
         client = Redis(host=address.host or "localhost", port=address.port, **common)
+    last: Exception | None = None
     try:
         async with asyncio.timeout(deadline_s):
             while True:
@@ -53,7 +58,7 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
                     await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
     except TimeoutError as error:
         await client.aclose()
-        raise EmulationError(f"no answer within {deadline_s:g} s: {last}", where="event bus") from error
+        raise EmulationError(f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus") from error
 
 
 async def measure_offset(client: Redis) -> float:
