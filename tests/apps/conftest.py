@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient
+from wotemu_runtime.agent.instrumentation import install
+from wotemu_runtime.agent.interactions import Meter
+from wotemu_runtime.wotpy_fixes import apply_fixes
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.mqtt.client import MQTTClient
 from wotpy.protocols.ws.client import WebsocketClient
@@ -15,9 +19,6 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.thing import Thing
 
 from wotemu.app import Ports
-from wotemu_runtime.agent.instrumentation import install
-from wotemu_runtime.agent.interactions import Meter
-from wotemu_runtime.wotpy_fixes import apply_fixes
 
 from .lamp import HOST, Expose, Recorder, expose_lamp
 
@@ -45,6 +46,7 @@ def wotpy_as_it_was() -> Iterator[None]:
     yield
     for owner, name, value in before:
         setattr(owner, name, value)
+    AsyncHTTPClient.configure(None)
 
 
 @pytest.fixture

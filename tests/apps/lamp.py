@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from wotemu.records import Interaction
@@ -59,6 +61,34 @@ class Recorder:
             while sum(record.stage == stage for record in self.of(role)) < count:
                 self._news.clear()
                 await self._news.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_broker(port: int) -> AsyncIterator[None]:
+    """An MQTT broker on this port, in a process of its own: amqtt's does not tidy up after itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "wotemu_runtime.broker", str(port), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await accepting(port)
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def accepting(port: int) -> None:
+    """Wait until something listens on this port of loopback."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
 
 
 async def expose_lamp(wot: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.coap.server import CoAPServer
 from wotpy.protocols.http.client import HTTPClient
 from wotpy.protocols.http.server import HTTPServer
+from wotpy.protocols.mqtt.client import MQTTClient
+from wotpy.protocols.mqtt.server import MQTTServer
 from wotpy.protocols.ws.client import WebsocketClient
 from wotpy.protocols.ws.server import WebsocketServer
 from wotpy.wot.servient import Servient
@@ -18,14 +21,26 @@ from wotpy.wot.wot import WoT
 
 from wotemu.app import Ports, consume_from_catalogue
 
-from .lamp import HOST, LAMP, Expose, Recorder
+from .lamp import HOST, LAMP, Expose, Recorder, running_broker
 
 SERVERS: dict[str, Callable[[Ports], Any]] = {
     "http": lambda ports: HTTPServer(port=ports.http),
     "ws": lambda ports: WebsocketServer(port=ports.ws),
     "coap": lambda ports: CoAPServer(port=ports.coap),
+    "mqtt": lambda ports: MQTTServer(
+        f"mqtt://{HOST}:{ports.mqtt}", servient_id="n", property_callback_ms=50, event_callback_ms=50
+    ),
 }
-CLIENTS: dict[str, Callable[[], Any]] = {"http": HTTPClient, "ws": WebsocketClient, "coap": CoAPClient}
+CLIENTS: dict[str, Callable[[], Any]] = {
+    "http": HTTPClient,
+    "ws": WebsocketClient,
+    "coap": CoAPClient,
+    "mqtt": lambda: MQTTClient(msg_wait_timeout_secs=0.5, timeout_default=1),
+}
+
+
+DIRECT = pytest.mark.parametrize("binding", ["http", "ws", "coap"], indirect=True)
+BROKERED = pytest.mark.parametrize("binding", ["mqtt"], indirect=True)
 
 
 @pytest.fixture(params=SERVERS)
@@ -34,7 +49,14 @@ def binding(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def exposed(binding: str, ports: Ports, recorder: Recorder, expose: Expose) -> Any:
+async def broker(binding: str, ports: Ports) -> AsyncIterator[None]:
+    """An MQTT broker, where the binding needs one."""
+    async with running_broker(ports.mqtt) if binding == "mqtt" else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture
+async def exposed(binding: str, ports: Ports, recorder: Recorder, broker: None, expose: Expose) -> Any:
     """The lamp, served over one binding alone."""
     return await expose(SERVERS[binding](ports))
 
@@ -81,7 +103,7 @@ async def test_an_invocation_counts_its_input_and_its_output(lamp: Any, recorder
 
 
 async def test_a_failing_read_raises_as_ever_and_says_why(lamp: Any, recorder: Recorder) -> None:
-    with pytest.raises(Exception) as raised:  # noqa: B017  # WoTPy raises bare exceptions
+    with pytest.raises(Exception) as raised:  # WoTPy raises bare exceptions
         await lamp.properties["broken"].read()
     served, consumed = recorder.records
     assert (served.ok, served.error, served.bytes) == (False, "RuntimeError: it can't", None)
@@ -89,6 +111,7 @@ async def test_a_failing_read_raises_as_ever_and_says_why(lamp: Any, recorder: R
     assert consumed.error.startswith(type(raised.value).__name__)
 
 
+@DIRECT  # amqtt answers a cancellation with an error of its own
 async def test_a_cancelled_read_is_recorded_as_cancelled(lamp: Any, recorder: Recorder) -> None:
     reading = asyncio.create_task(lamp.properties["level"].read())
     await asyncio.sleep(0)
@@ -98,6 +121,7 @@ async def test_a_cancelled_read_is_recorded_as_cancelled(lamp: Any, recorder: Re
     assert [(r.ok, r.error) for r in recorder.of("consumer")] == [(False, "cancelled")]
 
 
+@DIRECT
 async def test_an_event_subscription_has_a_beginning_items_and_one_end(
     lamp: Any, exposed: Any, binding: str, recorder: Recorder
 ) -> None:
@@ -123,6 +147,7 @@ async def test_an_event_subscription_has_a_beginning_items_and_one_end(
     await recorder.until("producer", "end")
 
 
+@DIRECT
 async def test_an_observation_delivers_the_propertys_values(
     lamp: Any, exposed: Any, binding: str, recorder: Recorder
 ) -> None:
@@ -142,6 +167,21 @@ async def test_an_observation_delivers_the_propertys_values(
     assert {r.op for r in recorder.of("producer")} == {"observeproperty"}
     await exposed.write_property("level", 43)
     await recorder.until("producer", "end")
+
+
+@BROKERED
+async def test_what_a_broker_passes_on_is_recorded_at_the_consumer_alone(
+    lamp: Any, exposed: Any, recorder: Recorder
+) -> None:
+    subscription = lamp.events["flash"].subscribe(on_next=lambda item: None, on_error=lambda error: None)
+    while not any(record.stage == "next" for record in recorder.records):
+        exposed.emit_event("flash", "hello")  # until the broker knows of the subscription
+        await asyncio.sleep(0.05)
+    subscription.dispose()
+    stages = [(record.role, record.binding, record.stage) for record in recorder.records]
+    assert stages[:2] == [("consumer", "mqtt", "subscribe"), ("consumer", "mqtt", "next")]
+    assert stages[-1] == ("consumer", "mqtt", "end")
+    assert recorder.of("producer") == []
 
 
 async def test_what_an_app_does_with_its_own_thing_stays_out(exposed: Any, recorder: Recorder) -> None:

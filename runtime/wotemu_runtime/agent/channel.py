@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 import socket
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import attrs
 import msgpack
 
-from wotemu.records import Record, to_row
+from wotemu.records import TABLES, Record, fields
 
 BUFFER_BYTES = 4 * 1024 * 1024
 """What waits for a full socket at most; droppable messages beyond it are dropped."""
@@ -91,7 +92,7 @@ class Rows:
     """Records of one table, in the order of `wotemu.records.fields`."""
 
     table: str
-    rows: list[list[Any]]
+    rows: Sequence[Sequence[Any]]
 
 
 @attrs.frozen
@@ -111,11 +112,21 @@ _NAMES: Final = {kind: name for name, kind in _CODES.items()}
 
 def encode(message: Message) -> bytes:
     """One packet. Raises TypeError, ValueError or OverflowError for what msgpack can't hold."""
-    values = [getattr(message, field.name) for field in attrs.fields(type(message))]
-    if isinstance(message, Failed | AppError):
-        values = [_texts(message.failure)]
-    packet: bytes = msgpack.packb([_NAMES[type(message)], *values], unicode_errors="replace")
+    values: Sequence[Any]
+    if isinstance(message, Rows):  # what there is most of, so the shortest way
+        values = (message.table, message.rows)
+    elif isinstance(message, Failed | AppError):
+        values = (_texts(message.failure),)
+    else:
+        values = attrs.astuple(message)
+    packet: bytes = msgpack.packb((_NAMES[type(message)], *values), unicode_errors="replace")
     return packet
+
+
+_ROW_OF: Final[dict[str, Callable[[Record], Sequence[Any]]]] = {
+    table: operator.attrgetter(*fields(kind)) for table, kind in TABLES.items()
+}
+"""As `wotemu.records.to_row`, several times faster, by a record's table."""
 
 
 def _texts(failure: Failure) -> list[str]:
@@ -175,7 +186,7 @@ class AppChannel:
 
     def record(self, record: Record) -> None:
         """Send one record, or count it as lost."""
-        self._send(Rows(record.TABLE, [to_row(record)]), droppable=True)
+        self._send(Rows(record.TABLE, (_ROW_OF[record.TABLE](record),)), droppable=True)
 
     def error(self, failure: Failure) -> None:
         """Report an exception that nobody took, or count it as lost."""
