@@ -19,15 +19,28 @@ class Quantity(float):
 
     @classmethod
     def of(cls, value: str | float | timedelta) -> Self:
-        """Read a number (in the base unit) or a string with a unit; `ValueError` says what is wrong."""
+        """Read a number (in the base unit) or a string with a unit.
+
+        `TypeError` or `ValueError` say what is wrong; another kind of quantity is no number here.
+        """
+        if type(value) is cls and 0 <= value < math.inf:
+            return value
+        if isinstance(value, Quantity) and not isinstance(value, cls):
+            raise TypeError(f"{value} is {value.WHAT}, not {cls.WHAT}")
         if isinstance(value, timedelta):
-            value = value.total_seconds() if cls is Seconds else math.nan
+            if cls is not Seconds:
+                raise TypeError(f"{value!r} is a duration, not {cls.WHAT}")
+            value = value.total_seconds()
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise TypeError(f"{value!r} is not {cls.WHAT}: write one such as {cls.EXAMPLE}")
         number = cls._parse(value) if isinstance(value, str) else float(value)
         if not math.isfinite(number) or number < 0:
             raise ValueError(f"{value!r} is not {cls.WHAT}: it must be finite and not negative")
-        return cls(number)
+        return cls(cls._rounded(number))
+
+    @classmethod
+    def _rounded(cls, number: float) -> float:
+        return number
 
     @classmethod
     def _parse(cls, text: str) -> float:
@@ -113,11 +126,30 @@ class Bytes(Quantity):
     EXAMPLE: ClassVar = '"150M"'
     WHAT: ClassVar = "a size"
 
+    @classmethod
+    def _rounded(cls, number: float) -> float:
+        return round(number)
+
     def __str__(self) -> str:
         for unit, factor in (("G", 1024**3), ("M", 1024**2), ("K", 1024)):
             if self >= factor:
                 return f"{_trim(self / factor)}{unit}"
         return f"{int(self)}B"
+
+
+class Packets(Quantity):
+    """A number of packets; ``"100p"`` or ``"100 packets"``."""
+
+    UNITS: ClassVar = {"p": 1.0, "pkts": 1.0, "packets": 1.0, "": 1.0, "pkt": 1.0, "packet": 1.0}
+    EXAMPLE: ClassVar = '"100p"'
+    WHAT: ClassVar = "a number of packets"
+
+    @classmethod
+    def _rounded(cls, number: float) -> float:
+        return round(number)
+
+    def __str__(self) -> str:
+        return f"{int(self)}p"
 
 
 class Fraction(Quantity):
@@ -147,7 +179,10 @@ class Hertz(Quantity):
     WHAT: ClassVar = "a frequency"
 
     def __str__(self) -> str:
-        return f"{_trim(self / 1e9)}GHz" if self >= 1e9 else f"{_trim(self / 1e6)}MHz"
+        for unit, factor in (("GHz", 1e9), ("MHz", 1e6), ("kHz", 1e3)):
+            if self >= factor:
+                return f"{_trim(self / factor)}{unit}"
+        return f"{_trim(self)}Hz"
 
 
 Like = str | float | int | timedelta

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.topology.models import Broker, Node, Topology
 
 HopKey = tuple[str, str | None, Direction]
@@ -20,13 +20,14 @@ Groups = tuple[tuple[str, ...], ...]
 def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:
     """The conditions before any change.
 
-    A network's delay, jitter and loss happen on the way up alone; its rate limits both ways.
+    A network's delay, jitter and loss happen on the way up alone; its rate limits each way.
     """
     base: dict[HopKey, NetworkConditions] = {}
     for network in topology.networks:
         up = network.conditions
         base[network.name, None, "up"] = up
-        base[network.name, None, "down"] = NetworkConditions(rate=up.rate, queue=up.queue)
+        limits = {name: getattr(up, name) for name in RATE_FIELDS}
+        base[network.name, None, "down"] = NetworkConditions(**limits)
     for owner in topology.members:
         for link in owner.links:
             base[link.network.name, owner.name, "up"] = link.up

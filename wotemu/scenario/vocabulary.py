@@ -12,7 +12,7 @@ from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario.state import DIRECTIONS, HopKey, State, base_conditions
 from wotemu.scenario.targets import HopTarget, NodeTarget, group, places, replicas
 from wotemu.scenario.timeline import Change, Direction
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.units import Like, Seconds
 
 SILENCE_BEFORE_CRASH_S = 0.05
@@ -54,9 +54,7 @@ class Instant:
 
     at_s: float
 
-    def set(
-        self, target: HopTarget, direction: Direction | None = None, **conditions: Like | None
-    ) -> InstantEvent:
+    def set(self, target: HopTarget, direction: Direction | None = None, **conditions: Any) -> InstantEvent:
         """Set the given conditions of a network, link or node; the others stay as they are.
 
         Without `direction`, a network's delay and loss are set for one crossing of it and its rate for
@@ -154,7 +152,7 @@ class _Set:
             for direction in DIRECTIONS if self.direction is None else (self.direction,):
                 named = set(self.named)
                 if node is None and self.direction is None and direction == "down":
-                    named &= {"rate", "queue"}  # one crossing: the rest happens on the way up
+                    named &= RATE_FIELDS  # one crossing: the rest happens on the way up
                 if named:
                     key: HopKey = (network, node, direction)
                     values = {name: getattr(self.wanted, name) for name in named}

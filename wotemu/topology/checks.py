@@ -14,6 +14,8 @@ from wotemu.units import Bytes, Fraction, Hertz, Like, Rate, Seconds
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", re.IGNORECASE)
 MAX_NAME = 48
 """Characters of a name: leaves room, within the 63 of a host name label, for a replica's number."""
+MAX_EXTRA_BYTES = 65535
+"""More than any packet has."""
 
 
 def label(obj: Any) -> str:
@@ -37,7 +39,12 @@ class Checked:
         given = dict(zip([field.name for field in fields if not field.kw_only], args, strict=False)) | kwargs
         for field in fields:
             value = given.get(field.name)
-            if value is None or field.converter is None or isinstance(field.converter, attrs.Converter):
+            if (
+                value is None
+                or value is attrs.NOTHING
+                or field.converter is None
+                or isinstance(field.converter, attrs.Converter)
+            ):
                 continue
             try:
                 field.converter(value)
@@ -58,9 +65,28 @@ def fraction(value: Like | None) -> Fraction:
     return Fraction(0) if value is None else Fraction.of(value)
 
 
+def share(value: Like) -> Fraction:
+    """The converter of a share that must be given."""
+    return Fraction.of(value)
+
+
 def optional_rate(value: Like | None) -> Rate | None:
     """The converter of a rate; None is no limit."""
     return None if value is None else Rate.of(value)
+
+
+def flag(value: bool) -> bool:
+    """The converter of a yes or no."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither True nor False")
+    return value
+
+
+def whole_bytes(value: int) -> int:
+    """The converter of a packet's extra bytes; fewer than none are possible, as in tc-netem(8)."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_EXTRA_BYTES:
+        raise ValueError(f"{value!r} is not a whole number of bytes, of at most {MAX_EXTRA_BYTES}")
+    return value
 
 
 def optional_bytes(value: Like | None) -> Bytes | None:

@@ -16,6 +16,7 @@ import attrs
 
 from wotemu.errors import InputError, LoadError
 from wotemu.scenario.scenario import Scenario
+from wotemu.topology.files import relative_to
 from wotemu.topology.models import Topology
 
 
@@ -49,7 +50,9 @@ def load(path: str | Path, func: str = "topology") -> Loaded:
     topology = _call(module, func, file, Topology)
     if topology is None:
         raise LoadError(
-            f"it has no function {func}()", where=str(path), hint=f"write `def {func}(): return Topology([...])`"
+            f"it has no function {func}()",
+            where=str(path),
+            hint=f"write `def {func}(): return Topology([...])`",
         )
     return Loaded(topology, _call(module, "scenario", file, Scenario) or Scenario(), file)
 
@@ -87,7 +90,8 @@ def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:
 def _guard(file: Path, action: Callable[[], Any]) -> Any:
     """Do it; whatever the user's code raises becomes an error with the file's line."""
     try:
-        return action()
+        with relative_to(file.parent):
+            return action()
     except SyntaxError as error:
         line = (error.text or "").strip()
         raise LoadError(

@@ -21,14 +21,17 @@ from wotemu.topology.checks import (
     strings,
     whole,
 )
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 from wotemu.units import Bytes, Hertz
 
 __all__ = [
     "Broker",
     "BuiltinApps",
+    "DistributionTable",
+    "GilbertElliott",
     "Link",
+    "MarkovLoss",
     "Network",
     "NetworkConditions",
     "Node",
@@ -201,7 +204,7 @@ class Service(Checked):
     name: str = attrs.field(validator=check_name)
     image: str | None = None
     command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
-    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False)
+    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         _check_command(self)
@@ -233,7 +236,7 @@ class Node(Checked):
         validator=attrs.validators.optional(attrs.validators.instance_of(NodeResources)),
     )
     scale: int = attrs.field(default=1, kw_only=True, validator=whole)
-    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False)
+    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
     image: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,116 @@
+"""Quantities are read from what people write and printed back as what can be read again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wotemu.units import Bytes, Fraction, Hertz, Packets, Quantity, Rate, Seconds
+
+FINITE = st.floats(min_value=1e-6, max_value=1e12, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Seconds, "300ms", 0.3),
+        (Seconds, "1.5s", 1.5),
+        (Seconds, "2m", 120),
+        (Seconds, "1h", 3600),
+        (Seconds, " 20 us ", 20e-6),
+        (Seconds, "7", 7),
+        (Rate, "1.5mbit", 1.5e6),
+        (Rate, "1.5Mbit/s", 1.5e6),
+        (Rate, "2MBps", 16e6),
+        (Rate, "9600", 9600),
+        (Bytes, "150M", 150 * 1024**2),
+        (Bytes, "64KiB", 64 * 1024),
+        (Bytes, "1514", 1514),
+        (Fraction, "5%", 0.05),
+        (Fraction, "0.05", 0.05),
+        (Hertz, "1.2GHz", 1.2e9),
+        (Packets, "100p", 100),
+        (Packets, "100 packets", 100),
+    ],
+)
+def test_text_with_a_unit_is_read(kind: type[Quantity], text: str, value: float) -> None:
+    assert kind.of(text) == pytest.approx(value)
+
+
+def test_a_duration_may_be_a_timedelta() -> None:
+    assert Seconds.of(timedelta(milliseconds=5)) == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize("kind", [Seconds, Rate, Bytes, Fraction, Hertz, Packets])
+@pytest.mark.parametrize(
+    "wrong", ["", "fast", "1 parsec", "-1", "nan", "1 2", "inf", -1, float("nan"), float("inf")]
+)
+def test_nonsense_is_refused_with_an_example_or_a_reason(kind: type[Quantity], wrong: str | float) -> None:
+    with pytest.raises(ValueError, match=r"write one such as|unknown unit|finite and not negative"):
+        kind.of(wrong)
+
+
+@pytest.mark.parametrize("wrong", [True, None, [1], b"1s"])
+def test_what_is_no_number_and_no_text_is_a_type_error(wrong: object) -> None:
+    with pytest.raises(TypeError, match="is not a duration"):
+        Seconds.of(wrong)  # type: ignore[arg-type]  # on purpose
+
+
+def test_one_kind_of_quantity_is_no_other() -> None:
+    with pytest.raises(TypeError, match="5mbit is a rate, not a duration"):
+        Seconds.of(Rate.of("5mbit"))
+    with pytest.raises(TypeError, match="is a duration, not a rate"):
+        Rate.of(timedelta(seconds=1))
+
+
+def test_a_rate_of_zero_is_refused_with_what_to_write_instead() -> None:
+    with pytest.raises(ValueError, match="use None for no limit, or a partition to cut"):
+        Rate.of(0)
+
+
+def test_a_share_is_at_most_the_whole() -> None:
+    assert float(Fraction.of("100%")) == 1
+    with pytest.raises(ValueError, match="more than the whole"):
+        Fraction.of("101%")
+
+
+@given(FINITE, st.sampled_from([Seconds, Rate, Hertz]))
+def test_printing_keeps_six_digits(number: float, kind: type[Quantity]) -> None:
+    assert kind.of(str(kind(number))) == pytest.approx(number, rel=1e-5)
+
+
+@given(st.integers(0, 2**50), st.sampled_from([Bytes, Packets]))
+def test_whole_sizes_print_readably(number: int, kind: type[Quantity]) -> None:
+    back = float(kind.of(str(kind(number))))
+    assert back == int(back)
+    assert back == pytest.approx(number, rel=1e-5)
+
+
+@given(st.floats(0, 1))
+def test_shares_print_as_percent(number: float) -> None:
+    text = str(Fraction(number))
+    assert text.endswith("%")
+    assert Fraction.of(text) == pytest.approx(number, rel=1e-5, abs=1e-300)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text"),
+    [
+        (Seconds(0), "0s"),
+        (Seconds(0.3), "300ms"),
+        (Seconds(20e-6), "20us"),
+        (Seconds(90), "90s"),
+        (Rate(250e3), "250kbit"),
+        (Rate(300), "300bit"),
+        (Bytes(65536), "64K"),
+        (Bytes(100), "100B"),
+        (Fraction(0.05), "5%"),
+        (Hertz(32768), "32.768kHz"),
+        (Packets(10), "10p"),
+    ],
+)
+def test_a_quantity_prints_with_the_unit_that_suits_it(quantity: Quantity, text: str) -> None:
+    assert str(quantity) == text
