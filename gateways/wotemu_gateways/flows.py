@@ -72,6 +72,11 @@ class Channel:
         self.sender = sender
         self.receiver = receiver
 
+    @property
+    def under_way(self) -> int:
+        """Packets of all its flows that a hop still holds."""
+        return sum(counter.under_way for counter in self._by_flow.values())
+
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame that `kinds` doesn't lead to; makes one where the flow is new."""
         flow = flow_of(frame, self._table.offset)
@@ -156,6 +161,11 @@ class FlowTable:
     def forgot_one(self) -> None:
         """A flow has ended."""
         self._flows -= 1
+
+    @property
+    def under_way(self) -> int:
+        """Packets of all flows that a hop still holds."""
+        return sum(channel.under_way for channel in self._channels)
 
     def drain(self, t: float) -> list[Flow]:
         """A row for each flow and hop with packets since the last drain, stamped `t`."""

@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.units import Bytes, Fraction, Rate, Seconds
+from wotemu.units import Fraction, Seconds
 
 Direction = Literal["up", "down"]
 
@@ -37,31 +37,8 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
     )
 
 
-def up_conditions(
-    network: NetworkConditions, link: NetworkConditions, *, shared: bool = False
-) -> NetworkConditions:
-    """Conditions of a node's `up` hop: all of the network's (not its rate where shared) and the link's."""
-    return compose(attrs.evolve(network, rate=None, queue=None) if shared else network, link)
-
-
-def down_conditions(
-    network: NetworkConditions, link: NetworkConditions, *, shared: bool = False
-) -> NetworkConditions:
-    """Conditions of a node's `down` hop: the network's rate (none where shared) and the link's."""
-    return link if shared else compose(_rate_alone(network), link)
-
-
-def _rate_alone(network: NetworkConditions) -> NetworkConditions:
-    """The network's rate with its queue, which the delay that happens on the other hop has sized."""
-    if network.rate is None:
-        return CLEAR
-    return NetworkConditions(rate=network.rate, queue=Bytes(network.queue_bytes))
-
-
 def _narrowness(conditions: NetworkConditions) -> tuple[float, float]:
-    rate = math.inf if conditions.rate is None else float(conditions.rate)
-    return rate, math.inf if conditions.queue is None else _queue_s(conditions.queue, rate)
-
-
-def _queue_s(queue: Seconds | Bytes, rate: Rate | float) -> float:
-    return float(queue) if isinstance(queue, Seconds) else float(queue) * 8 / rate
+    if conditions.rate is None:
+        return math.inf, math.inf
+    queue_s = conditions.queue_bytes * 8 / conditions.rate
+    return conditions.rate, math.inf if conditions.queue is None else queue_s

@@ -20,6 +20,7 @@ NEVER = math.inf
 """The departure of a dropped packet."""
 
 _TABLE_BITS = 12
+_ROUNDING_S = 1e-9
 
 
 @cache
@@ -50,7 +51,9 @@ class Bucket:
         """Send at the rate of `conditions`, with their queue, from now on; at once if they have none."""
         rate = conditions.rate if conditions is not None else None
         self.seconds_per_byte = 0.0 if rate is None else 8 / rate
-        self.limit_s = math.inf if rate is None or conditions is None else conditions.queue_bytes * 8 / rate
+        self.limit_s = math.inf
+        if rate is not None and conditions is not None:
+            self.limit_s = conditions.queue_bytes * 8 / rate + _ROUNDING_S
 
     @property
     def unused(self) -> bool:
@@ -86,7 +89,7 @@ class HopShaper:
     """
 
     __slots__ = (
-        "_bucket", "_jitter_table", "_latency_s", "_loss", "_rng", "_shared",
+        "_bucket", "_jitter_s", "_latency_s", "_loss", "_rng", "_shared",
         "clear", "conditions", "dropped_loss", "dropped_queue",
     )  # fmt: skip
 
@@ -103,14 +106,13 @@ class HopShaper:
 
     def change(self, conditions: NetworkConditions) -> None:
         """Impose other conditions on what comes from now on; what was admitted keeps its fate."""
-        jitter_s = float(conditions.jitter)
         self.conditions = conditions
         self._bucket.change(conditions)
         self._loss = float(conditions.loss)
         self._latency_s = float(conditions.latency)
-        self._jitter_table = tuple(jitter_s * deviate for deviate in _normal_table()) if jitter_s else ()
-        delays = bool(self._latency_s or self._jitter_table or self._loss)
-        self.clear = self._bucket.unused and self._shared is None and not delays
+        self._jitter_s = float(conditions.jitter)
+        harmless = not (self._latency_s or self._jitter_s or self._loss)
+        self.clear = harmless and self._bucket.unused and self._shared is None
 
     def share(self, bucket: Bucket) -> None:
         """Send through a bucket that other hops use as well, after the hop's own."""
@@ -134,16 +136,15 @@ class HopShaper:
 
     def _queue(self, bucket: Bucket, instants: Sequence[float], sizes: Sequence[int]) -> list[float]:
         sent = bucket.send(instants, sizes)
-        if sent[-1] == NEVER or NEVER in sent:
-            self.dropped_queue += sent.count(NEVER) - instants.count(NEVER)
+        self.dropped_queue += sent.count(NEVER) - instants.count(NEVER)
         return sent
 
     def _propagate(self, instants: Sequence[float]) -> list[float]:
-        latency_s, table = self._latency_s, self._jitter_table
-        if not table:
+        latency_s, jitter_s = self._latency_s, self._jitter_s
+        if not jitter_s:
             return [instant + latency_s for instant in instants]
-        bits = self._rng.getrandbits
+        table, bits = _normal_table(), self._rng.getrandbits
         return [
-            instant + delay_s if (delay_s := latency_s + table[bits(_TABLE_BITS)]) > 0 else instant
+            instant + delay_s if (delay_s := latency_s + jitter_s * table[bits(_TABLE_BITS)]) > 0 else instant
             for instant in instants
         ]

@@ -234,3 +234,8 @@ class Switch:
     def losses(self) -> dict[str, int]:
         """What was not forwarded or not counted by itself, by reason, since the start."""
         return {**self.ignored, **({"merged flows": self._flows.merged} if self._flows.merged else {})}
+
+    @property
+    def packets_under_way(self) -> int:
+        """Packets that came and have neither been delivered nor lost yet."""
+        return self._flows.under_way

@@ -1,0 +1,78 @@
+"""The algebra of conditions: crossing two stretches in a row."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wotemu_gateways.hop import CLEAR, compose
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Bytes, Fraction, Rate, Seconds
+
+durations = st.floats(0, 10, allow_subnormal=False).map(Seconds)
+some_conditions = st.builds(
+    NetworkConditions,
+    latency=durations,
+    jitter=durations,
+    loss=st.floats(0, 1, allow_subnormal=False).map(Fraction),
+    rate=st.none() | st.floats(1e3, 1e10).map(Rate),
+    queue=st.none() | st.floats(1e-3, 10).map(Seconds) | st.integers(1500, 10**7).map(Bytes),
+)
+
+
+def numbers(conditions: NetworkConditions) -> list[float]:
+    """The parts that can be compared within rounding."""
+    rate = math.inf if conditions.rate is None else conditions.rate
+    return [conditions.latency, conditions.jitter, conditions.loss, rate, conditions.queue_bytes]
+
+
+@given(some_conditions, some_conditions)
+def test_the_order_of_two_stretches_makes_no_difference(a: NetworkConditions, b: NetworkConditions) -> None:
+    assert numbers(compose(a, b)) == pytest.approx(numbers(compose(b, a)), rel=1e-9, abs=1e-12)
+
+
+@given(some_conditions, some_conditions, some_conditions)
+def test_three_stretches_compose_in_any_grouping(
+    a: NetworkConditions, b: NetworkConditions, c: NetworkConditions
+) -> None:
+    left, right = compose(compose(a, b), c), compose(a, compose(b, c))
+    assert numbers(left) == pytest.approx(numbers(right), rel=1e-9, abs=1e-9)
+
+
+@given(some_conditions)
+def test_a_clear_stretch_changes_nothing(a: NetworkConditions) -> None:
+    assert numbers(compose(a, CLEAR)) == pytest.approx(numbers(a), rel=1e-9, abs=1e-12)
+
+
+@given(some_conditions, some_conditions)
+def test_a_second_stretch_never_improves_the_first(a: NetworkConditions, b: NetworkConditions) -> None:
+    both = compose(a, b)
+    assert both.latency >= a.latency
+    assert both.jitter >= a.jitter * (1 - 1e-12)
+    assert both.loss >= a.loss - 1e-12
+    assert (both.rate or math.inf) <= (a.rate or math.inf)
+
+
+def test_delays_add_jitters_add_in_quadrature_and_losses_are_independent() -> None:
+    first = NetworkConditions(latency=Seconds(0.02), jitter=Seconds(0.003), loss=Fraction(0.1))
+    second = NetworkConditions(latency=Seconds(0.03), jitter=Seconds(0.004), loss=Fraction(0.2))
+    both = compose(first, second)
+    assert both.latency == pytest.approx(0.05)
+    assert both.jitter == pytest.approx(0.005)
+    assert both.loss == pytest.approx(0.28)
+
+
+def test_the_lower_rate_holds_and_brings_its_own_queue() -> None:
+    wide = NetworkConditions(rate=Rate(10e6), queue=Seconds(0.5))
+    narrow = NetworkConditions(rate=Rate(1e6), queue=Seconds(0.3))
+    assert compose(wide, narrow).rate == 1e6
+    assert compose(wide, narrow).queue == 0.3
+
+
+def test_the_shorter_queue_holds_where_rates_are_equal() -> None:
+    long = NetworkConditions(rate=Rate(1e6), queue=Seconds(0.5))
+    short = NetworkConditions(rate=Rate(1e6), queue=Bytes(25_000))
+    assert compose(long, short).queue == Bytes(25_000)
