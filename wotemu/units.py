@@ -55,6 +55,12 @@ class Quantity(float):
         return float(number) * cls.UNITS.get(unit, cls.UNITS.get(unit.lower(), 1.0))
 
 
+def unit_of(text: str) -> str:
+    """The unit that follows the number in `text`; "" where there is none, or no number."""
+    match = _NUMBER.match(text)
+    return match.group(2) if match else ""
+
+
 def _trim(number: float) -> str:
     return f"{number:.6g}"
 

@@ -20,7 +20,7 @@ from wotemu.topology.checks import (
 )
 from wotemu.topology.distributions import DISTRIBUTIONS, Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss, loss_model
-from wotemu.units import Bytes, Fraction, Packets, Rate, Seconds
+from wotemu.units import Bytes, Fraction, Packets, Rate, Seconds, unit_of
 
 Queue = Seconds | Bytes | Packets
 """What bounds a queue: how long a packet may wait, or how much may wait."""
@@ -40,7 +40,7 @@ def _queue(value: str | Queue | None) -> Queue | None:
 
 
 def _parse_queue(text: str) -> Queue:
-    unit = text.strip().lstrip("0123456789.+- ")
+    unit = unit_of(text)
     for kind in (Seconds, Packets, Bytes):
         if unit and (unit in kind.UNITS or (kind is not Seconds and unit.lower() in kind.UNITS)):
             return kind.of(text)

@@ -91,11 +91,11 @@ class MarkovLoss(Checked):
             return float(self.p14 / (1 + self.p14))
         if self.p32 and not self.p23:
             return 0.0  # it ends in state 2 for good
-        received = self.p32 / self.p23 if self.p32 else 0.0  # time in state 2, for one in state 3
-        if not self.p31:
-            return 1 / (1 + received)
-        lost = self.p13 / self.p31  # time in state 3, for one in state 1
-        return (lost + self.p14) / (1 + self.p14 + lost * (1 + received))
+        leaving = float(self.p23) if self.p32 else 1.0  # without p32, state 2 is never entered
+        gap, burst = self.p31 * leaving, self.p13 * leaving
+        alone, received = self.p14 * gap, self.p13 * self.p32
+        total = gap + burst + alone + received
+        return (burst + alone) / total if total else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
