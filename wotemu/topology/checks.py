@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -136,12 +136,24 @@ def each(
 ) -> tuple[Any, ...]:
     """The sequence as a tuple whose items all are of `kinds`."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise fail(instance, field, f"{values!r} is not a list of {what}")
+        raise fail(instance, field, f"{values!r} is no list: write [...], each of it {what}")
     items = tuple(values)
     for item in items:
         if not isinstance(item, kinds):
             raise fail(instance, field, f"{item!r} is not {what}")
     return items
+
+
+def kind_of(
+    kind: type, what: str, *, optional: bool = False
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A validator: the value is of this kind."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not (isinstance(value, kind) or (optional and value is None)):
+            raise fail(instance, attribute.name, f"{value!r} is not {what}")
+
+    return check
 
 
 def whole(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

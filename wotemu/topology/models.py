@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -15,6 +15,8 @@ from wotemu.topology.checks import (
     check_name,
     each,
     fail,
+    flag,
+    kind_of,
     optional_bytes,
     optional_cores,
     optional_hertz,
@@ -65,7 +67,7 @@ class Network(Checked):
 
     name: str = attrs.field(validator=check_name)
     conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=_conditions)
-    shared: bool = False
+    shared: bool = attrs.field(default=False, converter=flag)
 
 
 @attrs.frozen
@@ -75,9 +77,13 @@ class Link(Checked):
     They add to the network's: delays add, the lower rate holds, losses are independent.
     """
 
-    network: Network = attrs.field(validator=attrs.validators.instance_of(Network))
+    network: Network = attrs.field(validator=kind_of(Network, "a Network"))
     up: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
     down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
@@ -105,12 +111,12 @@ class NodeApp(Checked):
     """
 
     path: str = attrs.field(validator=_text)
-    http: bool = attrs.field(default=False, kw_only=True)
-    ws: bool = attrs.field(default=False, kw_only=True)
-    mqtt: bool = attrs.field(default=False, kw_only=True)
-    coap: bool = attrs.field(default=False, kw_only=True)
+    http: bool = attrs.field(default=False, kw_only=True, converter=flag)
+    ws: bool = attrs.field(default=False, kw_only=True, converter=flag)
+    mqtt: bool = attrs.field(default=False, kw_only=True, converter=flag)
+    coap: bool = attrs.field(default=False, kw_only=True, converter=flag)
     params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    wotpy_fixes: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple, validator=_fixes)
+    wotpy_fixes: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_names, validator=_fixes)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.params, Mapping) or not all(isinstance(key, str) for key in self.params):
@@ -171,10 +177,23 @@ class NodeResources(Checked):
                 raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
 
 
-def _links(value: Any) -> Any:
-    if isinstance(value, Network | Link):
-        return (value,)
-    return value
+def _links(value: Network | Link | Iterable[Network | Link]) -> tuple[Network | Link, ...]:
+    return (value,) if isinstance(value, Network | Link) else cast(tuple[Network | Link, ...], value)
+
+
+# What may be any iterable is made a tuple once its items are checked.
+
+
+def _command(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    return cast(tuple[str, ...] | None, value)
+
+
+def _services(value: Iterable[Service]) -> tuple[Service, ...]:
+    return cast("tuple[Service, ...]", value)
+
+
+def _nodes(value: Iterable[Node]) -> tuple[Node, ...]:
+    return cast("tuple[Node, ...]", value)
 
 
 @attrs.frozen
@@ -203,7 +222,7 @@ class Service(Checked):
 
     name: str = attrs.field(validator=check_name)
     image: str | None = None
-    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
+    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -221,19 +240,17 @@ class Node(Checked):
     """
 
     name: str = attrs.field(validator=check_name)
-    app: NodeApp | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(NodeApp))
-    )
-    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
+    app: NodeApp | None = attrs.field(default=None, validator=kind_of(NodeApp, "a NodeApp", optional=True))
+    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=_links)
     broker: Broker | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.instance_of(Broker))
+        default=None, kw_only=True, validator=kind_of(Broker, "a Broker", optional=True)
     )
-    services: tuple[Service, ...] = attrs.field(default=(), kw_only=True)
+    services: tuple[Service, ...] = attrs.field(default=(), kw_only=True, converter=_services)
     resources: NodeResources | None = attrs.field(
         default=None,
         kw_only=True,
-        validator=attrs.validators.optional(attrs.validators.instance_of(NodeResources)),
+        validator=kind_of(NodeResources, "NodeResources", optional=True),
     )
     scale: int = attrs.field(default=1, kw_only=True, validator=whole)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
@@ -289,7 +306,7 @@ def _check_links(owner: Node | Broker) -> None:
 def _check_command(owner: Node | Service) -> None:
     if owner.command is None:
         return
-    command = each(owner, "command", owner.command, str, "a list of strings")
+    command = each(owner, "command", owner.command, str, "a string")
     if not command or not command[0]:
         raise fail(owner, "command", "it is empty", hint='write ["program", "argument", ...]')
     object.__setattr__(owner, "command", command)
@@ -322,7 +339,7 @@ class Topology:
     `redis` (a URL of a bus of your own) and `docker_proxy` (false leaves it out) are for the swarm engine.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] = attrs.field(converter=_nodes)
     ports: Ports = attrs.field(factory=Ports, kw_only=True)
     redis: str | None = attrs.field(default=None, kw_only=True)
     docker_proxy: bool = attrs.field(default=True, kw_only=True)

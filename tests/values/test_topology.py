@@ -1,0 +1,148 @@
+"""A topology that can't be is refused before anything starts, by the name of the object and the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wotemu.errors import TopologyError
+from wotemu.topology.models import (
+    Broker,
+    BuiltinApps,
+    Link,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeApp,
+    NodeResources,
+    Ports,
+    Service,
+    Topology,
+)
+
+FIELD = Network("field")
+OTHER = Network("other")
+SLEEP = ["sleep", "1"]
+
+
+def node(name: str = "reader", **fields: Any) -> Node:
+    given: dict[str, Any] = {"command": SLEEP, "networks": [FIELD]} | fields
+    return Node(name, **given)
+
+
+WRONG: list[tuple[Callable[[], Any], str, str]] = [
+    (lambda: Network(""), "Network '', field 'name'", "is not a name"),
+    (lambda: Network(7), "Network, field 'name'", "is not a name"),  # type: ignore[arg-type]
+    (lambda: Network("a b"), "Network 'a b', field 'name'", "can't be a host name"),
+    (lambda: Network("-a"), "Network '-a', field 'name'", "can't be a host name"),
+    (lambda: Network("x" * 49), f"Network '{'x' * 49}', field 'name'", "longer than 48"),
+    (lambda: node("localhost"), "Node 'localhost', field 'name'", "always means the node itself"),
+    (lambda: Network("a", conditions="LTE"), "Network 'a', field 'conditions'", "is not NetworkConditions"),  # type: ignore[arg-type]
+    (lambda: Network("a", shared=1), "Network 'a', field 'shared'", "neither True nor False"),  # type: ignore[arg-type]
+    (lambda: Link("field"), "Link, field 'network'", "is not a Network"),  # type: ignore[arg-type]
+    (lambda: Link(FIELD, up=0.3), "Link, field 'up'", "is not NetworkConditions"),  # type: ignore[arg-type]
+    (lambda: NodeApp(""), "NodeApp, field 'path'", "not a non-empty string"),
+    (lambda: NodeApp("reader", params={"x": {1}}), "NodeApp, field \"params['x']\"", "can't travel"),
+    (lambda: NodeApp("reader", params=[1]), "NodeApp, field 'params'", "not a dict"),  # type: ignore[arg-type]
+    (lambda: NodeApp("reader", wotpy_fixes=["no"]), "NodeApp, field 'wotpy_fixes'", "no known fix"),
+    (lambda: NodeApp("reader", http="yes"), "NodeApp, field 'http'", "neither True nor False"),  # type: ignore[arg-type]
+    (lambda: NodeResources(cpu_limit=0), "NodeResources, field 'cpu_limit'", "not a number of CPU cores"),
+    (lambda: NodeResources(mem_limit="lots"), "NodeResources, field 'mem_limit'", "is not a size"),
+    (lambda: NodeResources(mem_limit="1K"), "NodeResources, field 'mem_limit'", "too little"),
+    (
+        lambda: NodeResources(cpu_limit=1, target_cpu_speed="1GHz"),
+        "NodeResources, field 'target_cpu_speed'",
+        "exclude each other",
+    ),
+    (
+        lambda: NodeResources(cpu_limit=1, cpu_reservation=2),
+        "NodeResources, field 'cpu_reservation'",
+        "more than cpu_limit",
+    ),
+    (lambda: Broker("b", ()), "Broker 'b', field 'networks'", "reaches nobody"),
+    (lambda: Service("s"), "Service 's', field 'image'", "an image or a command"),
+    (lambda: Service("s", command=[]), "Service 's', field 'command'", "is empty"),
+    (lambda: node(command=None), "Node 'reader', field 'app'", "either an app or a command"),
+    (lambda: node(app=NodeApp("reader")), "Node 'reader', field 'app'", "either an app or a command"),
+    (lambda: node(command="sleep 1"), "Node 'reader', field 'command'", "is no list"),
+    (lambda: node(networks="field"), "Node 'reader', field 'networks'", "is no list"),
+    (lambda: node(networks=["field"]), "Node 'reader', field 'networks'", "not a Network or a Link"),
+    (lambda: node(networks=[FIELD, Link(FIELD)]), "Node 'reader', field 'networks'", "2 times"),
+    (lambda: node(scale=0), "Node 'reader', field 'scale'", "at least 1"),
+    (lambda: node(env={"A": 1}), "Node 'reader', field 'env'", "strings to strings"),
+    (lambda: node(broker=Broker("b", [OTHER])), "Node 'reader', field 'broker'", "shares no network"),
+    (lambda: node(resources="2 cores"), "Node 'reader', field 'resources'", "NodeResources"),
+    (
+        lambda: node(command=None, app=NodeApp("sensor", mqtt=True)),
+        "Node 'reader', field 'broker'",
+        "names no broker",
+    ),
+    (lambda: Ports(http=0), "Ports, field 'http'", "is not a port"),
+    (lambda: Ports(http=80, ws=80), "Ports, field 'http'", "taken twice"),
+    (lambda: Topology([]), "Topology, field 'nodes'", "there is none"),
+    (lambda: Topology(node()), "Topology, field 'nodes'", "is no list"),  # type: ignore[arg-type]
+    (lambda: Topology([node()], ports=80), "Topology, field 'ports'", "is not Ports"),  # type: ignore[arg-type]
+    (lambda: Topology([node(), node()]), "Node 'reader', field 'name'", "two nodes have this name"),
+    (
+        lambda: Topology([node(), node("b", networks=[Network("field", shared=True)])]),
+        "Network 'field', field 'name'",
+        "two different objects",
+    ),
+    (
+        lambda: Topology([node(scale=2), node("reader-1")]),
+        "Node 'reader-1', field 'name'",
+        "already belongs to Node 'reader'",
+    ),
+    (
+        lambda: Topology([node(services=[Service("reader", "redis")])]),
+        "Service 'reader', field 'name'",
+        "already belongs to Node 'reader'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "where", "message"), WRONG)
+def test_what_can_t_be_names_the_object_and_the_field(
+    make: Callable[[], Any], where: str, message: str
+) -> None:
+    with pytest.raises(TopologyError, match=message) as caught:
+        make()
+    assert caught.value.where == where
+
+
+def test_networks_may_be_one_network_several_or_links() -> None:
+    link = Link(OTHER, up=NetworkConditions.LTE)
+    assert node(networks=FIELD).links == (Link(FIELD),)
+    assert node(networks=[FIELD, link]).links == (Link(FIELD), link)
+
+
+def test_replicas_are_numbered_where_there_are_several() -> None:
+    assert node().replicas == ("reader",)
+    assert node(scale=3).replicas == ("reader-1", "reader-2", "reader-3")
+
+
+def test_a_topology_collects_what_its_nodes_name() -> None:
+    broker = Broker("mosquitto", [FIELD, OTHER])
+    database = Service("db", "redis")
+    sensor = Node("sensor", NodeApp(BuiltinApps.SENSOR, mqtt=True), networks=FIELD, broker=broker)
+    topology = Topology([sensor, node(services=[database])])
+    assert topology.networks == (FIELD, OTHER)
+    assert topology.brokers == (broker,)
+    assert topology.services == (database,)
+    assert topology.members == (*topology.nodes, broker)
+
+
+def test_a_topology_is_json_without_environment_variables() -> None:
+    secret = node(env={"TOKEN": "s3cret"}, resources=NodeResources(mem_limit="64M"))
+    text = json.dumps(Topology([secret]).to_dict())
+    assert "s3cret" not in text
+    assert json.loads(text)["nodes"][0]["resources"]["mem_limit"] == 64 * 1024**2
+
+
+def test_apps_with_the_same_values_are_equal_and_hash_alike() -> None:
+    first, second = (NodeApp("reader", params={"every": [1, 2]}) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
