@@ -1,17 +1,18 @@
 """The programmatic way to run an emulation; the command line is a thin shell around it.
 
-    async def main():
-        loaded = load("deployment.py")
-        emulation = Emulation(loaded, duration="30s")
-        result = await emulation.run(print)
+async def main():
+    loaded = load("deployment.py")
+    emulation = Emulation(loaded, duration="30s")
+    result = await emulation.run(print)
 """
 
 from __future__ import annotations
 
 import asyncio
 import platform
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,17 @@ from typing import Any
 import attrs
 import psutil
 
-from wotemu.errors import HostError, InputError, WotemuError
+from wotemu.errors import EmulationError, HostError, InputError, WotemuError
+from wotemu.load import Loaded
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import resolve
 from wotemu.topology.checks import HOST_NAME, MAX_NAME
-from wotemu.topology.load import Loaded
 from wotemu.units import Like
-from wotemu_runtime.coordinator import Coordinator, Outcome
+from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
+from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
 from wotemu_runtime.plan import make_plan
-from wotemu_runtime.recorder import Recorder, losses, new_run_dir
+from wotemu_runtime.recorder import Recorder, finish_tables, losses, new_run_dir, own_run_dir
 
 Listener = Callable[[Event], None]
 
@@ -43,6 +45,8 @@ class Result:
     run_dir: Path
     report: Path | None
     error: WotemuError | None
+    losses: Mapping[tuple[str, str], int] = attrs.field(factory=dict, repr=False)
+    """Records that never reached the run directory: by who lost them, and what."""
 
     @property
     def exit_code(self) -> int:
@@ -75,7 +79,10 @@ class Emulation:
         self.plan = make_plan(loaded.topology, self.timeline, stack=self.name, root=loaded.root)
         self._check_shaper(shaper)
         check_host()
+        self.run_dir: Path | None = None
+        """Where the run is recorded; None before it starts."""
         self._coordinator: Coordinator | None = None
+        self._stop_asked = False
 
     def __repr__(self) -> str:
         return f"Emulation({self.name!r}, {len(self.plan.replicas)} replicas, {self.timeline.duration_s:g} s)"
@@ -90,31 +97,64 @@ class Emulation:
 
     def stop(self) -> None:
         """End the run early and cleanly; the report is written."""
+        self._stop_asked = True
         if self._coordinator is not None:
             self._coordinator.stop()
 
-    async def run(self, listener: Listener = lambda event: None) -> Result:
-        """Run it to its end and write the report. `listener` gets every event as it happens."""
+    @property
+    def counters(self) -> Counters:
+        """Totals of what has been recorded so far."""
+        return self._coordinator.counters if self._coordinator is not None else Counters()
+
+    async def run(self, listener: Listener = lambda _: None) -> Result:
+        """Run it to its end and write the report. `listener` gets every event as it happens.
+
+        Raises `InputError` or `HostError` where nothing could be started; then nothing is left of the run.
+        Cancelling ends the emulation at once: what was recorded stays, for `write_report` to read.
+        """
         started = time.time()
-        run_dir = self._make_run_dir()
+        run_dir = self.run_dir = self._make_run_dir()
         recorder = Recorder(run_dir)
         recorder.write_json("topology.json", self._loaded.topology.to_dict())
         recorder.write_json("timeline.json", self.timeline.to_dict())
-        engine = LocalEngine(run_dir / "logs" / "_wotemu.log")
-        self._coordinator = Coordinator(self.plan, engine, recorder, listener)
-        recorder.write_json("manifest.json", self._manifest(Outcome(ended=started), recorder, started))
-        try:
-            outcome = await self._coordinator.run()
-        finally:
-            outcome = self._coordinator.outcome
-            recorder.finish()
-            recorder.write_json("manifest.json", self._manifest(outcome, recorder, started))
+        outcome = await self._emulate(run_dir, recorder, listener, started)
+        if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):
+            shutil.rmtree(run_dir)
+            raise outcome.error
+        listener(Event(time.time(), "report.started", SOURCE, "writing the report"))
         report = await asyncio.to_thread(write_report, run_dir)
-        return Result(outcome.status, run_dir, report, outcome.error)
+        listener(Event(time.time(), "report.written", SOURCE, str(report), {"path": str(report)}))
+        return Result(outcome.status, run_dir, report, outcome.error, outcome.losses)
+
+    async def _emulate(
+        self, run_dir: Path, recorder: Recorder, listener: Listener, started: float
+    ) -> Outcome:
+        """From the first process to the last; the manifest always says how far it came."""
+        engine = LocalEngine(run_dir / "logs" / "_wotemu.log")
+
+        def heard(event: Event) -> None:
+            if event.kind == "run.t0":
+                save_manifest(attrs.evolve(coordinator.outcome, error=killed))
+            listener(event)
+
+        def save_manifest(outcome: Outcome) -> None:
+            recorder.write_json("manifest.json", self._manifest(outcome, recorder, started))
+
+        coordinator = self._coordinator = Coordinator(self.plan, engine, recorder, heard)
+        killed = EmulationError("WoTemu itself was killed before the end of the run")
+        save_manifest(Outcome(error=killed))
+        if self._stop_asked:
+            coordinator.stop()
+        try:
+            return await coordinator.run()
+        finally:
+            await engine.remove()
+            recorder.close()
+            save_manifest(coordinator.outcome)
 
     def _make_run_dir(self) -> Path:
         if self._out is not None:
-            return new_run_dir(self._out.parent, self._out.name)
+            return own_run_dir(self._out)
         return new_run_dir(Path("runs"), self.name)
 
     def _manifest(self, outcome: Outcome, recorder: Recorder, started: float) -> dict[str, Any]:
@@ -138,7 +178,7 @@ class Emulation:
             "timeline_hash": self.timeline.hash,
             "started": started,
             "t0": outcome.t0,
-            "ended": outcome.ended,
+            "ended": outcome.ended or None,
             "duration_s": self.timeline.duration_s,
             "status": outcome.status,
             "error": str(outcome.error or ""),
@@ -167,13 +207,13 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     """Write a run's report; its tables are made first if the run was killed before it could."""
     from wotemu_report import write_report as write
 
-    from wotemu_runtime.recorder import finish_tables
-
     finish_tables(run_dir)
     return write(run_dir, out_dir)
 
 
 def _run_name(name: str) -> str:
     if not HOST_NAME.match(name) or len(name) > MAX_NAME:
-        raise InputError(f"{name!r} can't name a run", where="--name", hint="use letters, digits, '-' and '_'")
+        raise InputError(
+            f"{name!r} can't name a run", where="--name", hint="use letters, digits, '-' and '_'"
+        )
     return name

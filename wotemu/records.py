@@ -91,8 +91,9 @@ class Interaction(Record):
     `role` is consumer or producer; `affordance` is property, action or event; `op` is the W3C operation
     (readproperty, writeproperty, observeproperty, invokeaction, subscribeevent); `stage` is ``request``
     (a read, write or invocation), ``subscribe``, ``next`` (an item came) or ``end``. `t` is when it
-    began. `duration` is the request's, or at ``end`` the subscription's life; null elsewhere. `bytes` is
-    the payload's size as JSON. `error` is the exception's type and message, "" where `ok`.
+    began, or at ``end`` when the subscription ended. `duration` is the request's, or at ``end`` the
+    subscription's life; null elsewhere. `bytes` is the payload's size as JSON. `error` is the exception's
+    type and message, "" where `ok`.
     """
 
     TABLE: ClassVar[str] = "interactions"

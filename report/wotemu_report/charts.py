@@ -10,10 +10,12 @@ import altair as alt
 import polars as pl
 
 from wotemu_report import palette
-from wotemu_report.phases import Axis
+from wotemu_report.phases import Axis, bin_width
 
 HEIGHT = 190
+LONG_S = 600
 _PHASE_LABELS = 12
+_PHASE = "#829ab1"
 _MAX_MARKS = 60
 _WHOLE_PX, _HALF_PX = 1040, 450
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
@@ -86,7 +88,8 @@ def scale(names: Mapping[str, str]) -> alt.Scale:
 
 def time_x(axis: Axis, field: str = "s") -> alt.X:
     """Seconds since T0, the same on every chart."""
-    ticks: Any = alt.ExprRef("max(2, floor(width / 75))")
+    step = bin_width(axis.end_s, 12)
+    ticks = list(range(0, int(axis.end_s) + 1, step))
     return alt.X(
         field,
         type="quantitative",
@@ -94,7 +97,7 @@ def time_x(axis: Axis, field: str = "s") -> alt.X:
         axis=alt.Axis(
             title=None,
             labelExpr=_clock(axis),
-            tickCount=ticks,
+            values=ticks,
             labelFlush=True,
             labelOverlap="greedy",
             labelSeparation=4,
@@ -104,7 +107,7 @@ def time_x(axis: Axis, field: str = "s") -> alt.X:
 
 def _clock(axis: Axis) -> str:
     """A Vega expression for instants: seconds in short runs, minutes and seconds in long ones."""
-    if axis.end_s < 600:
+    if axis.end_s < LONG_S:
         return "format(datum.value, '~r') + ' s'"
     return "format(floor(datum.value / 60), 'd') + ':' + format(datum.value % 60, '02d')"
 
@@ -140,7 +143,7 @@ def duration_y(field: str, values: pl.Series) -> alt.Y:
         float(bound) if isinstance(bound, int | float) else 1.0 for bound in (known.min(), known.max())
     )
     first, last = math.floor(2 * math.log10(low)), math.ceil(2 * math.log10(high))
-    steps = [_half_decade(step) for step in range(first, max(last, first + 2) + 1)]
+    steps = [_half_decade(step) for step in range(first, max(last, first + 1) + 1)]
     return alt.Y(
         field,
         type="quantitative",
@@ -244,7 +247,11 @@ def layered(layers: Sequence[Layer], height: int = HEIGHT, half: bool = False) -
     spec: Spec = chart.to_dict(validate=False)
     spec.pop("config", None)
     for layer in spec["layer"]:
-        _fit_legend(layer.get("encoding", {}).get("color", {}), _HALF_PX if half else _WHOLE_PX)
+        encoding = layer.get("encoding", {})
+        _fit_legend(encoding.get("color", {}), _HALF_PX if half else _WHOLE_PX)
+        ticks = encoding.get("x", {}).get("axis", {})
+        if half and "values" in ticks:
+            ticks["values"] = ticks["values"][::2]
     return spec
 
 
@@ -256,36 +263,37 @@ def _fit_legend(color: Spec, width_px: int) -> None:
 
 
 def _phases(axis: Axis) -> pl.DataFrame:
-    rows = [(span.name, span.start_s, span.end_s, number % 2) for number, span in enumerate(axis.phases)]
-    return pl.DataFrame(rows, schema=["phase", "s", "end", "odd"], orient="row")
+    """A row for each phase; `label` is its number where there is no room for so many names."""
+    named = len(axis.phases) <= _PHASE_LABELS
+    rows = [
+        (number, span.name, span.name if named else str(number), span.start_s, span.end_s)
+        for number, span in enumerate(axis.phases, 1)
+    ]
+    return pl.DataFrame(rows, schema=["number", "phase", "label", "s", "end"], orient="row")
 
 
 def _bands(axis: Axis) -> list[Layer]:
     """Every other phase shaded, a rule where each begins, a dotted one where conditions change."""
-    phases = _phases(axis)
-    base = alt.Chart(data(phases)).encode(x=time_x(axis))
-    bands = (
-        base.transform_filter("datum.odd == 1")
-        .mark_rect(color="#829ab1", opacity=0.13, clip=True)
-        .encode(x2="end:Q")
+    base = alt.Chart(data(_phases(axis))).encode(x=time_x(axis))
+    shade: Any = alt.ExprRef("datum.number % 2 == 0 ? 0.13 : 0")
+    bands = base.mark_rect(color=_PHASE, opacity=1, fillOpacity=shade, clip=True).encode(
+        x2="end:Q", tooltip=tips(phase="phase", s="from (s)|.4~r", end="to (s)|.4~r")
     )
-    starts = base.transform_filter("datum.s > 0").mark_rule(color="#829ab1", strokeWidth=1, opacity=0.7)
+    starts = base.transform_filter("datum.s > 0").mark_rule(color=_PHASE, strokeWidth=1, opacity=0.7)
     between = sorted(set(axis.marks) - {span.start_s for span in axis.phases} - {0.0})
     if not 0 < len(between) <= _MAX_MARKS:
         return [bands, starts]
     marks = alt.Chart(data(pl.DataFrame({"s": between}))).encode(x=time_x(axis))
-    return [bands, starts, marks.mark_rule(color="#829ab1", strokeDash=[2, 3], strokeWidth=1, opacity=0.6)]
+    return [bands, starts, marks.mark_rule(color=_PHASE, strokeDash=[2, 3], strokeWidth=1, opacity=0.6)]
 
 
 def _labels(axis: Axis) -> list[Layer]:
     """Phase names above the plot, cut to their phase's width."""
-    if len(axis.phases) > _PHASE_LABELS:
-        return []
     room: Any = alt.ExprRef(f"max(8, (datum.end - datum.s) / {axis.end_s} * width - 8)")
     text = alt.Chart(data(_phases(axis))).mark_text(
         align="left", baseline="bottom", dx=3, fontSize=10.5, fontWeight=600, color="#627d98", limit=room
     )
-    return [text.encode(x=time_x(axis), y=alt.value(-4), text="phase:N")]
+    return [text.encode(x=time_x(axis), y=alt.value(-4), text="label:N")]
 
 
 def _crashes(axis: Axis) -> list[Layer]:

@@ -10,6 +10,7 @@ import attrs
 import polars as pl
 
 from wotemu.errors import InputError
+from wotemu_report.frames import natural
 from wotemu_report.manifest import Manifest, Timeline
 from wotemu_report.phases import Axis, axis_of
 from wotemu_report.schemas import SCHEMAS, conform
@@ -39,8 +40,9 @@ class LogTail:
 class RunData:
     """Everything one run left.
 
-    Every frame with a time also has `s` (seconds since T0), `phase_no` and `phase`; for `changes` these are of
-    the due time. Events' `data` is JSON text. `damages` says what could not be read although the rest could.
+    Every frame with a time also has `s` (seconds since T0), `phase_no` and `phase`; for `changes` these are
+    of the due time. Events' `data` is JSON text. `damages` says what could not be read although the rest
+    could.
     """
 
     run_dir: Path
@@ -202,7 +204,11 @@ def _bounds(times: pl.Series) -> tuple[float | None, float | None]:
 def _logs(folder: Path, lines: int) -> tuple[LogTail, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(_tail(path, lines) for path in sorted(folder.glob("*.log")))
+    return tuple(_tail(path, lines) for path in sorted(folder.glob("*.log"), key=_in_order))
+
+
+def _in_order(path: Path) -> tuple[tuple[str, int], ...]:
+    return natural(path.stem)
 
 
 def _tail(path: Path, lines: int) -> LogTail:

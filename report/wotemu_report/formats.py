@@ -38,11 +38,11 @@ def seconds(value: float | None) -> str:
     return milliseconds(None if value is None else value * 1000)
 
 
-def instant(value: float | None) -> str:
-    """Seconds since T0, as in ``12.34 s``; minutes apart from ten minutes on."""
+def instant(value: float | None, long: bool = False) -> str:
+    """Seconds since T0, as in ``12.34 s``; in a run of over ten minutes (`long`) as in ``0:12.3``."""
     if value is None:
         return NONE
-    if abs(value) < 600:
+    if not long:
         return f"{value:.2f} s"
     sign, whole = "-" if value < 0 else "", abs(value)
     return f"{sign}{int(whole // 60)}:{whole % 60:04.1f}"

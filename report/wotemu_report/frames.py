@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import polars as pl
@@ -11,6 +12,18 @@ from wotemu_report.phases import Axis
 OTHERS = "others"
 MAX_SERIES = 8
 _SEED = 1
+_PARTS = re.compile(r"(\D*)(\d*)")
+
+
+def natural(name: str) -> tuple[tuple[str, int], ...]:
+    """A sort key that has reader-2 before reader-10."""
+    return tuple((text, int(digits or 0)) for text, digits in _PARTS.findall(name))
+
+
+def in_order(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The rows sorted by the columns `names`, numbers within their texts as numbers."""
+    keys = [tuple(natural(str(cell)) for cell in row) for row in frame.select(names).iter_rows()]
+    return frame[sorted(range(frame.height), key=keys.__getitem__)]
 
 
 def biggest(frame: pl.DataFrame, series: str, weight: pl.Expr, limit: int = MAX_SERIES) -> list[str]:
@@ -18,7 +31,7 @@ def biggest(frame: pl.DataFrame, series: str, weight: pl.Expr, limit: int = MAX_
     ranked = (
         frame.group_by(series).agg(weight.alias("weight")).sort(["weight", series], descending=[True, False])
     )
-    return sorted(str(name) for name in ranked[series].head(limit))
+    return sorted((str(name) for name in ranked[series].head(limit)), key=natural)
 
 
 def fold(
@@ -29,7 +42,7 @@ def fold(
     Returns the frame and the names that it now holds, in order.
     """
     if frame[series].n_unique() <= limit:
-        return frame, sorted(str(name) for name in frame[series].unique())
+        return frame, sorted((str(name) for name in frame[series].unique()), key=natural)
     kept = biggest(frame, series, weight, limit - 1)
     folded = pl.when(pl.col(series).is_in(kept)).then(pl.col(series)).otherwise(pl.lit(OTHERS))
     return frame.with_columns(folded.alias(series)), [*kept, OTHERS]

@@ -1,4 +1,4 @@
-"""The MQTT broker role: Mosquitto where it is installed, else amqtt's. ``python -m wotemu_runtime.broker PORT``."""
+"""The MQTT broker role: Mosquitto where it is there, else amqtt. ``python -m wotemu_runtime.broker PORT``."""
 
 from __future__ import annotations
 

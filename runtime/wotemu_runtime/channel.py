@@ -1,4 +1,4 @@
-"""Messages between parent and child processes of one machine: msgpack over a Unix socket, with descriptors."""
+"""Messages between processes of one machine: msgpack over a Unix socket, with descriptors."""
 
 from __future__ import annotations
 

@@ -173,7 +173,9 @@ class Coordinator:
         """Count the changes that should have been answered and were not."""
         if self.outcome.t0 is None:
             return
-        lasted_s = self._now() - self.outcome.t0 if self.outcome.status != "done" else self.timeline.duration_s
+        lasted_s = (
+            self._now() - self.outcome.t0 if self.outcome.status != "done" else self.timeline.duration_s
+        )
         due = [c for c in self.timeline.changes if c.at_s < lasted_s - 1 or self.outcome.status == "done"]
         missing = [change for change in due if change.id not in self._answered]
         if missing:
@@ -192,7 +194,7 @@ class Coordinator:
             stop.cancel()
             if not task.done():
                 task.cancel()
-                await asyncio.wait([task])  # not `await task`, which would swallow this one's own cancellation
+                await asyncio.wait([task])  # `await task` would swallow this one's own cancellation
 
     async def _all_ready(self, deployed: Deployed) -> bool:
         """The readiness barrier; False if the run is stopped before."""
@@ -273,11 +275,15 @@ class Coordinator:
             case "records.lost":
                 self._losses(event)
             case "interface.dropped":
-                self.outcome.losses[event.source, "frames before the gateway took them"] += event.data["count"]
+                self.outcome.losses[event.source, "frames before the gateway took them"] += event.data[
+                    "count"
+                ]
             case "app.never_started":
                 node = self._plan.replica(event.source.partition(":")[2]).node
                 where = f"Node {node!r}" + (f", {event.data['where']}" if event.data["where"] else "")
-                hint = event.data["hint"] or "mend the app, or its parameters; its whole output is in the logs"
+                hint = (
+                    event.data["hint"] or "mend the app, or its parameters; its whole output is in the logs"
+                )
                 self._fail(AppStartError(event.data["error"] or "it ended at once", where=where, hint=hint))
         self._listener(event)
 

@@ -36,7 +36,7 @@ def _run(child: Callable[[], int | None], keep_fds: set[int]) -> NoReturn:
         code = child() or 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
-    except BaseException:  # noqa: BLE001  # the last frame of this process: nothing above could report it
+    except BaseException:  # the last frame of this process: nothing above could report it
         traceback.print_exc()
     finally:
         with contextlib.suppress(OSError, ValueError):

@@ -33,7 +33,8 @@ class NetworkState:
         self.shared: bool = data["shared"]
         self.nodes: dict[str, str] = {member["replica"]: member["node"] for member in data["members"]}
         self._conditions: dict[HopKey, NetworkConditions] = {
-            (hop["node"], hop["direction"]): NetworkConditions.from_dict(hop["conditions"]) for hop in data["hops"]
+            (hop["node"], hop["direction"]): NetworkConditions.from_dict(hop["conditions"])
+            for hop in data["hops"]
         }
 
     def change(self, node: str | None, direction: Direction, conditions: NetworkConditions) -> list[str]:
@@ -119,7 +120,9 @@ def run_gateway(assignment: dict[str, Any], taps: Mapping[str, int]) -> int:
 
 async def _gateway(assignment: Assignment, taps: Mapping[str, int]) -> None:
     data = assignment.data
-    members = [Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]]
+    members = [
+        Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]
+    ]
     ports = {port: name for name, port in data["ports"].items()}
     state = NetworkState(data)
     switch = Switch(state.network, members, ports=ports, seed=data["seed"])

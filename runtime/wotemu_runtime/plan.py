@@ -1,4 +1,4 @@
-"""What has to run for a topology, whatever engine places it: pure values, worked out before anything starts."""
+"""What has to run for a topology, whatever engine places it: pure values, worked out beforehand."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 import attrs
 
 from wotemu.app import Conf
-from wotemu.errors import TopologyError
+from wotemu.errors import LoadError, TopologyError
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
+from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
 from wotemu.topology.models import Broker, Network, Node, NodeResources, Service, Topology
+from wotemu_runtime.agent.app_check import check_target
 from wotemu_runtime.agent.app_spec import AppSpec
 
 
@@ -94,7 +96,9 @@ def service_network(service: Service) -> str:
 def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
     networks = [link.network.name for link in node.links] + [service_network(s) for s in node.services]
     if node.command is not None:
-        _check_command(f"Node {node.name!r}", node.command, root)
+        _check_command(f"Node {node.name!r}", node.command, node.env, root)
+    if node.app is not None:
+        _check_app(node.name, str(node.app.path), root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
     hosts = {other.name: other.replicas for other in topology.nodes}
     replicas = []
@@ -140,7 +144,7 @@ def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
         ws=app.ws,
         coap=app.coap,
         mqtt=app.mqtt,
-        wotpy_fixes=app.wotpy_fixes,
+        wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if app.path in set(BuiltinApps) else ()),
     )
 
 
@@ -158,23 +162,39 @@ def _service(topology: Topology, service: Service, root: Path) -> Replica:
             where=f"Service {service.name!r}, field 'command'",
             hint="give Service(command=[...]) to run it here, or use --engine swarm",
         )
-    _check_command(f"Service {service.name!r}", service.command, root)
+    _check_command(f"Service {service.name!r}", service.command, service.env, root)
     env = {"PYTHONUNBUFFERED": "1", **service.env}
     networks = (service_network(service),)
     return Replica(
-        name=service.name, node=service.name, kind="service", networks=networks, command=service.command, env=env
+        name=service.name,
+        node=service.name,
+        kind="service",
+        networks=networks,
+        command=service.command,
+        env=env,
     )
 
 
-def _check_command(where: str, command: tuple[str, ...], root: Path) -> None:
+def _check_app(node: str, target: str, root: Path) -> None:
+    try:
+        check_target(target, root)
+    except LoadError as error:
+        inside = "" if error.where is None or error.where.startswith("NodeApp") else f", {error.where}"
+        where = f"Node {node!r}, field 'app'{inside}"
+        raise TopologyError(error.message, where=where, hint=error.hint) from error
+
+
+def _check_command(where: str, command: tuple[str, ...], env: Mapping[str, str], root: Path) -> None:
     program = command[0]
-    found = shutil.which(str(root / program)) if "/" in program else shutil.which(program)
-    if found is None:
-        raise TopologyError(
-            f"there is no program {program!r}",
-            where=f"{where}, field 'command'",
-            hint="install it, or give its path, relative to the topology's file",
-        )
+    by_path = "/" in program
+    if shutil.which(str(root / program) if by_path else program, path=env.get("PATH")) is not None:
+        return
+    there = by_path and (root / program).is_file()
+    raise TopologyError(
+        f"{program!r} is not executable" if there else f"there is no program {program!r}",
+        where=f"{where}, field 'command'",
+        hint=f"chmod +x {root / program}" if there else "install it, or give its path from the file's folder",
+    )
 
 
 def _network(topology: Topology, network: Network, replicas: list[Replica]) -> PlannedNetwork:
@@ -194,5 +214,7 @@ def _service_network(service: Service, replicas: list[Replica]) -> PlannedNetwor
     members = [replica for replica in replicas if name in replica.networks]
     free = NetworkConditions().to_dict()
     nodes: list[str | None] = [None, *dict.fromkeys(replica.node for replica in members)]
-    hops = tuple({"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down"))
+    hops = tuple(
+        {"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down")
+    )
     return PlannedNetwork(name=name, shared=False, members=tuple(m.name for m in members), hops=hops)

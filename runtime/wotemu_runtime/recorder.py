@@ -1,4 +1,4 @@
-"""Stores what the bus brings in the run directory: events and logs as text at once, tables as Parquet at the end.
+"""Stores what the bus brings in the run directory: text at once, tables as Parquet at the end.
 
 Until the end, each table's batches lie as they came in ``spool/``, so that a run whose coordinator was
 killed loses nothing that it had stored: `finish_tables` turns them into tables at any later time.
@@ -68,11 +68,15 @@ class Recorder:
         for file in self._files.values():
             file.flush()
 
-    def finish(self) -> None:
-        """Close the text files and turn the spool into tables."""
+    def close(self) -> None:
+        """Close the files; the spool stays for `finish_tables`."""
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+    def finish(self) -> None:
+        """Close the files and turn the spool into tables."""
+        self.close()
         finish_tables(self.run_dir)
 
 
@@ -100,6 +104,21 @@ def _batches(path: Path) -> Iterator[list[list[Any]]]:
         yield from msgpack.Unpacker(file, max_buffer_size=1 << 30)
 
 
+def own_run_dir(path: Path) -> Path:
+    """Make the run directory that the user named; one that is there already must be empty."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(
+                "it is there already, and not empty", where=f"--out {path}", hint="name another one"
+            )
+    except OSError as error:
+        raise InputError(
+            f"can't make it: {error.strerror}", where=f"--out {path}", hint="name another one"
+        ) from error
+    return path
+
+
 def new_run_dir(parent: Path, name: str) -> Path:
     """Make the run directory, with a number behind its name where one of this name is there already."""
     candidates = [parent / name, *(parent / f"{name}-{number}" for number in range(2, 10_000))]
@@ -109,13 +128,17 @@ def new_run_dir(parent: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise InputError(f"can't make it: {error.strerror}", where=f"run directory {path}") from error
+            raise InputError(
+                f"can't make it: {error.strerror}",
+                where=f"run directory {path}",
+                hint="--out DIR names another",
+            ) from error
         return path
     raise InputError("there are 10,000 runs of this name", where=f"directory {parent}", hint="give --name")
 
 
 def losses(events: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     """The manifest's losses from counts by source and what."""
-    return [{"source": source, "what": what, "count": count} for (source, what), count in sorted(events.items())]
-
-
+    return [
+        {"source": source, "what": what, "count": count} for (source, what), count in sorted(events.items())
+    ]

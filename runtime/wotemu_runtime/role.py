@@ -70,8 +70,7 @@ class Role:
 
     async def until(self, t: float) -> None:
         """Sleep until `t` on the bus's clock."""
-        while (wait_s := t - self.now()) > 0:
-            await asyncio.sleep(wait_s)
+        await asyncio.sleep(max(0.0, t - self.now()))
 
     async def follow_timeline(self, apply: Apply) -> None:
         """Apply this role's changes, each when it is due, and answer each with when it took hold."""
@@ -92,7 +91,9 @@ class Role:
     def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
         before, after = json.dumps(change.before), json.dumps(change.after)
         self.publisher.put(
-            ChangeRecord(change.id, due, applied, change.action, change.target, before, after, not error, error)
+            ChangeRecord(
+                change.id, due, applied, change.action, change.target, before, after, not error, error
+            )
         )
         what = f"{change.action} of {change.target}"
         if error:

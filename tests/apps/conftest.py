@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
-from wotemu_runtime.agent.instrumentation import install
-from wotemu_runtime.agent.interactions import Meter
-from wotemu_runtime.wotpy_fixes import apply_fixes
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.mqtt.client import MQTTClient
 from wotpy.protocols.ws.client import WebsocketClient
@@ -19,6 +16,9 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.thing import Thing
 
 from wotemu.app import Ports
+from wotemu_runtime.agent.instrumentation import install
+from wotemu_runtime.agent.interactions import Meter
+from wotemu_runtime.wotpy_fixes import apply_fixes
 
 from .lamp import HOST, Expose, Recorder, expose_lamp
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import attrs
 import pytest
+
+from wotemu.app import Conf, Ports
 from wotemu_runtime.agent.app import EXIT_FAILED, EXIT_UNUSABLE
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.channel import (
@@ -24,8 +26,6 @@ from wotemu_runtime.agent.channel import (
     Up,
     channel_pair,
 )
-
-from wotemu.app import Conf, Ports
 
 from .lamp import HOST
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wotemu_runtime.agent.app_spec import AppSpec
-from wotemu_runtime.agent.app_target import failure_of, load_app
-from wotemu_runtime.agent.channel import Failure
 
 from wotemu.app import Conf, Ports
 from wotemu.topology.builtin_apps import BuiltinApps
+from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.agent.app_target import failure_of, load_app
+from wotemu_runtime.agent.channel import Failure
 
 GOOD = "async def app(wot, conf, loop, rate=1.0, *, who='me'):\n    return who\n"
 

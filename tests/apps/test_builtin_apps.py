@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from wotemu_runtime.apps import caller, clock, error, reader, sensor, subscriber, worker
-from wotemu_runtime.apps.consuming import gaps
 from wotpy.protocols.http.client import HTTPClient
 from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
@@ -18,6 +16,8 @@ from wotpy.wot.wot import WoT
 
 from wotemu.app import Conf, Ports, connect_metrics, consume_from_catalogue
 from wotemu.errors import InputError
+from wotemu_runtime.apps import caller, clock, error, reader, sensor, subscriber, worker
+from wotemu_runtime.apps.consuming import gaps
 
 from .lamp import DEADLINE_S, HOST, LAMP, Expose, Recorder
 

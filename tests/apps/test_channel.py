@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 import uvloop
+
+from wotemu.records import App, to_row
 from wotemu_runtime.agent.channel import (
     AgentChannel,
     AppChannel,
@@ -25,8 +27,6 @@ from wotemu_runtime.agent.channel import (
     decode,
     encode,
 )
-
-from wotemu.records import App, to_row
 
 FAILURE = Failure("run", "ValueError", "wrong", "apps.py:3", "mend it", "Traceback ...")
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from reactivex import Observable, create, throw
 from reactivex.subject import Subject
-from wotemu_runtime.agent.instrumentation import install
-from wotemu_runtime.agent.interactions import MAX_ERROR, Meter, error_text, item_size, json_size
 from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 from wotpy.wot.td import ThingDescription
+
+from wotemu_runtime.agent.instrumentation import install
+from wotemu_runtime.agent.interactions import MAX_ERROR, Meter, error_text, item_size, json_size
 
 from .lamp import DESCRIPTION, LAMP, Recorder
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
-from wotemu_runtime.wotpy_fixes import FIXES, apply_fixes
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.coap.server import CoAPServer
 from wotpy.protocols.http.server import HTTPServer
@@ -23,6 +22,7 @@ from wotpy.wot.wot import WoT
 from wotemu.app import Ports, consume_from_catalogue
 from wotemu.errors import InputError
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+from wotemu_runtime.wotpy_fixes import FIXES, apply_fixes
 
 from .lamp import HOST, LAMP, Expose, Recorder, running_broker
 

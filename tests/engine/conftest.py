@@ -14,9 +14,9 @@ import pytest
 from tests.conftest import Require
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import HostError
+from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
-from wotemu.topology.load import Loaded
 from wotemu.topology.models import Topology
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.bus.server import configuration, find_server

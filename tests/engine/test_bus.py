@@ -44,7 +44,9 @@ async def test_an_event_is_one_entry_and_goes_at_once(bus_server: BusServer) -> 
     consumer = Consumer(client, [STREAMS.events])
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(publisher.run())
-        publisher.put(Event(1.0, "app.ready", "agent:node", "up"), Event(2.0, "app.ready", "agent:node", "up"))
+        publisher.put(
+            Event(1.0, "app.ready", "agent:node", "up"), Event(2.0, "app.ready", "agent:node", "up")
+        )
         kinds: list[str] = []
         async for entries in consumer.batches():
             kinds += [decode_batch(fields)[1][0][1] for _, _, fields in entries]
@@ -78,7 +80,9 @@ async def test_what_the_buffer_can_not_keep_is_counted(
     publisher = Publisher(client, STREAMS, "agent:node", time.time)
     publisher.put(*(metric(number) for number in range(25)))
     await publisher.flush()
-    assert [row[0] for row in await read_all(client, STREAMS.metrics("app"))] == [float(n) for n in range(15, 25)]
+    assert [row[0] for row in await read_all(client, STREAMS.metrics("app"))] == [
+        float(n) for n in range(15, 25)
+    ]
     (lost,) = await read_all(client, STREAMS.events)
     assert (lost[1], lost[4]) == ("records.lost", {"what": "app", "count": 15})
     await client.aclose()

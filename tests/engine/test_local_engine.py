@@ -11,7 +11,16 @@ import pytest
 
 from tests.engine.conftest import Emulate
 from wotemu.scenario import Phase, Scenario, at
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, NodeResources, Topology
+from wotemu.topology.models import (
+    Broker,
+    Link,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeApp,
+    NodeResources,
+    Topology,
+)
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers")]
 
@@ -142,7 +151,9 @@ async def test_a_crash_is_silent_and_a_restart_starts_again(emulate: Emulate) ->
         "except TimeoutError: print('silence')"
     )
     ran = await emulate(
-        Topology([Node("server", command=server, networks=[SLOW]), Node("client", command=client, networks=[SLOW])]),
+        Topology(
+            [Node("server", command=server, networks=[SLOW]), Node("client", command=client, networks=[SLOW])]
+        ),
         Scenario(duration="4s", events=[at("1s").crash("server"), at("3s").restart("server")]),
     )
     assert ran.log("client") == ["silence"]
@@ -179,7 +190,9 @@ async def test_an_app_that_never_starts_ends_the_run_as_bad_input(emulate: Emula
 
 async def test_a_limit_is_enforced_or_reported(emulate: Emulate) -> None:
     burn = python("while True: pass")
-    node = Node("busy", command=burn, networks=[SLOW], resources=NodeResources(cpu_limit=0.2, mem_limit="64M"))
+    node = Node(
+        "busy", command=burn, networks=[SLOW], resources=NodeResources(cpu_limit=0.2, mem_limit="64M")
+    )
     ran = await emulate(Topology([node]), Scenario(duration="4s"))
     manifest = json.loads((ran.result.run_dir / "manifest.json").read_text())
     samples = pl.read_parquet(ran.result.run_dir / "tables" / "system.parquet")

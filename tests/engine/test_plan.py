@@ -52,9 +52,7 @@ def test_a_service_without_a_command_says_what_this_engine_needs() -> None:
 
 def test_a_service_and_its_nodes_are_on_a_network_of_their_own() -> None:
     service = Service("db", command=["true"])
-    plan = plan_of(
-        Node("a", command=["true"], networks=[FIELD], services=[service]), command("b", FIELD)
-    )
+    plan = plan_of(Node("a", command=["true"], networks=[FIELD], services=[service]), command("b", FIELD))
     network = next(network for network in plan.networks if network.name == "service-db")
     assert network.members == ("a", "db")
 

@@ -19,11 +19,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Self
 
+from wotemu.records import Flow, Hop
 from wotemu_gateways.frames import mac_text
 from wotemu_gateways.switch import Member, Switch
 from wotemu_gateways.tun import Pump
-
-from wotemu.records import Flow, Hop
 
 from .network import Hops, members
 

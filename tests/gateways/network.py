@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Self
 
+from wotemu.records import Flow, Hop
+from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.clock import FakeClock
 from wotemu_gateways.frames import mac_of
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.switch import Member, Switch
-
-from wotemu.records import Flow, Hop
-from wotemu.topology.conditions import NetworkConditions
 
 BROADCAST_MAC = b"\xff" * 6
 Hops = Mapping[tuple[str, Direction], NetworkConditions]

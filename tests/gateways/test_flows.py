@@ -7,12 +7,12 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wotemu_gateways.flows import IDLE_DRAINS, FlowTable
-from wotemu_gateways.frames import mac_of
 
 from wotemu.records import Flow
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
+from wotemu_gateways.flows import IDLE_DRAINS, FlowTable
+from wotemu_gateways.frames import mac_of
 
 from .network import FakeNetwork, ipv4
 

@@ -7,10 +7,10 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wotemu_gateways.hop import CLEAR, compose
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Bytes, Fraction, Rate, Seconds
+from wotemu_gateways.hop import CLEAR, compose
 
 durations = st.floats(0, 10, allow_subnormal=False).map(Seconds)
 some_conditions = st.builds(

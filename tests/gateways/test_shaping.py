@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wotemu_gateways.shaping import NEVER, Bucket, HopShaper
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Bytes, Fraction, Rate, Seconds
+from wotemu_gateways.shaping import NEVER, Bucket, HopShaper
 
 MBIT = Rate(1e6)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from wotemu_gateways.frames import mac_of
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Rate, Seconds
+from wotemu_gateways.frames import mac_of
 
 from .network import FakeNetwork, Hops, address_of, arp_request, ipv4
 

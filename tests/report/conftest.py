@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from wotemu_report import write_report
 from wotemu_report.dataset import RunData
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
 from wotemu_report import write_report
 
 from .test_page import hostile_run
@@ -85,7 +86,7 @@ def test_a_table_sorts_by_the_column_that_is_clicked(browser: Browser, report: P
     page = Visit(browser, report).page
     phases = page.locator("#overview table").first
     phases.get_by_role("button", name="Requests").click()
-    requests = phases.locator("tbody td:nth-child(4)")
+    requests = phases.locator("tbody td:nth-child(5)")
     counts = [int(text.replace(",", "")) for text in requests.all_inner_texts()]
     assert counts == sorted(counts)
     phases.get_by_role("button", name="Requests").click()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from wotemu_report.dataset import RunData
-from wotemu_report.schemas import SCHEMAS
 
 from wotemu.errors import InputError
+from wotemu_report.dataset import RunData
+from wotemu_report.schemas import SCHEMAS
 
 from .synthetic import T0
 

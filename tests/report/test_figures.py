@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import altair as alt
 import polars as pl
 import pytest
+
+from wotemu.records import Change, Flow, Hop, Interaction, Record
 from wotemu_report.blocks import Empty, Figure
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import changes, durations, interactions, overview, sections, subscriptions, traffic
+from wotemu_report.figures import events as event_figures
 from wotemu_report.figures.requests import by_phase, error_kinds, requests
-from wotemu_report.frames import broken_at_gaps, fold
-
-from wotemu.records import Change, Flow, Hop, Interaction, Record
+from wotemu_report.frames import broken_at_gaps, fold, in_order
 
 from .synthetic import T0, write_table
 
@@ -214,3 +216,33 @@ def test_a_run_without_records_says_why_each_section_is_empty(run_dir: Path) -> 
         empties = [block for block in parts[name].blocks if isinstance(block, Empty)]
         assert len(empties) == len(parts[name].blocks) > 0, name
         assert all(empty.text.endswith(".") for empty in empties)
+
+
+def test_a_crash_is_seen_however_many_other_events_there_were(run_dir: Path) -> None:
+    with (run_dir / "events.jsonl").open("a") as events:
+        for number in range(5000):
+            line = {"t": T0 + number / 100, "kind": "change.applied", "source": "field", "message": "x"}
+            events.write(json.dumps(line) + "\n")
+    run = RunData.load(run_dir)
+    kinds = event_figures.ticks(run)["kind"].value_counts(name="ticks")
+    assert dict(kinds.iter_rows())["app.crashed"] == 1
+    assert kinds["ticks"].sum() < 500
+    assert event_figures.listed(run.events, 50).filter(pl.col("kind") == "app.crashed").height == 1
+
+
+def test_changes_that_failed_stay_in_a_table_that_is_too_short() -> None:
+    frame = pl.DataFrame(
+        {
+            "s": [1.0, 2.0, 3.0],
+            "id": [1, 2, 3],
+            "target": ["a"] * 3,
+            "state": ["applied", "failed", "applied"],
+            "late": [1.0, None, 9.0],
+        }
+    )
+    assert changes.listed(frame, 2)["id"].to_list() == [2, 3]
+
+
+def test_replicas_are_in_the_order_of_their_numbers() -> None:
+    frame = pl.DataFrame({"node": ["reader-10", "reader-2", "gate", "reader-1"]})
+    assert in_order(frame, "node")["node"].to_list() == ["gate", "reader-1", "reader-2", "reader-10"]

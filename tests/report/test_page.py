@@ -8,13 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
+from wotemu.errors import InputError
+from wotemu.records import Interaction
 from wotemu_report import write_report
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
 from wotemu_report.formats import instant, milliseconds, percent, size
-
-from wotemu.errors import InputError
-from wotemu.records import Interaction
 
 from .synthetic import T0, Names, write_json, write_run, write_table
 from .test_dataset import edit
@@ -165,4 +165,4 @@ def test_durations_read_in_the_unit_that_suits(value: float | None, told: str) -
 def test_numbers_read_as_a_person_writes_them() -> None:
     assert (size(1_234_567), size(12)) == ("1.23 MB", "12 B")
     assert (percent(0), percent(0.00001), percent(0.125)) == ("0 %", "<0.01 %", "12.5 %")
-    assert (instant(-3.2), instant(12.345), instant(754.2)) == ("-3.20 s", "12.35 s", "12:34.2")
+    assert (instant(-3.2), instant(12.345), instant(754.2, long=True)) == ("-3.20 s", "12.35 s", "12:34.2")

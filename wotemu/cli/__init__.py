@@ -1,2 +1,20 @@
-"""cli"""
-def main() -> None: ...
+"""The command line: ``wotemu run`` and ``wotemu report``."""
+
+from __future__ import annotations
+
+import click
+
+from wotemu.cli.report import report
+from wotemu.cli.run import run
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="wotemu", message="%(prog)s %(version)s")
+def main() -> None:
+    """Emulate an IoT or edge deployment: real apps, real packets, scripted network conditions, one report."""
+
+
+main.add_command(run)
+main.add_command(report)

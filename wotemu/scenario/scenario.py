@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -35,14 +36,22 @@ class Phase:
         return float(Seconds.of(self.start))
 
 
+def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
+    return tuple(phases)
+
+
+def _event_tuple(events: Iterable[Event]) -> tuple[Event, ...]:
+    return tuple(events)
+
+
 @attrs.frozen(kw_only=True)
 class Scenario:
     """What changes and when. `seed` drives every random choice of the run."""
 
     duration: Like = DEFAULT_DURATION_S
     seed: int = 0
-    phases: tuple[Phase, ...] = attrs.field(default=(), converter=tuple)
-    events: tuple[Event, ...] = attrs.field(default=(), converter=tuple)
+    phases: tuple[Phase, ...] = attrs.field(default=(), converter=_phase_tuple)
+    events: tuple[Event, ...] = attrs.field(default=(), converter=_event_tuple)
 
     def __attrs_post_init__(self) -> None:
         if moment(self.duration, "Scenario, field 'duration'") == 0:

@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 WOTPY_FIXES: Mapping[str, str] = MappingProxyType(
     {
-        "coap-observe": "a CoAP observation delivers each notification once, instead of its last one endlessly",
+        "coap-observe": "a CoAP observation delivers each notification once, not its last one endlessly",
         "http-clients": "HTTP requests and long polls may use 1000 connections at once, instead of 10",
         "mqtt-delivery": "an MQTT request ends when its answer came, instead of up to a second later",
-        "td-cost": "a Thing's id and title are looked up, instead of building its whole description each time",
+        "td-cost": "a Thing's id and title are looked up, not built with its whole description each time",
         "ws-teardown": "a WebSocket request ends when its answer came, instead of a second later",
     }
 )

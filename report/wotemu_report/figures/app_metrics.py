@@ -7,7 +7,7 @@ import polars as pl
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData
-from wotemu_report.frames import biggest, broken_at_gaps, fold, per_bin, rounded
+from wotemu_report.frames import biggest, broken_at_gaps, fold, in_order, per_bin, rounded
 
 _MAX_CHARTS = 8
 _MAX_ROWS = 200
@@ -60,7 +60,7 @@ def totals(metrics: pl.DataFrame) -> Table:
             most=pl.col("value").max(),
             last=pl.col("value").last(),
         )
-        .sort("key", "node")
+        .pipe(in_order, "key", "node")
     )
     return Table(
         "All keys",

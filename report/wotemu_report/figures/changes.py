@@ -104,10 +104,16 @@ def _lateness(run: RunData, frame: pl.DataFrame) -> Figure:
     )
 
 
+def listed(frame: pl.DataFrame, limit: int = _MAX_ROWS) -> pl.DataFrame:
+    """At most `limit` changes in order of time; those that failed stay, then the latest ones."""
+    kept = frame.sort(pl.col("state") == "applied", "late", descending=[False, True]).head(limit)
+    return kept.sort("s", "id", "target")
+
+
 def _table(frame: pl.DataFrame) -> Table:
     columns = ["id", "s", "late", "action", "target", "before", "after", "phase", "state", "error"]
     return Table(
-        "Every change",
+        "Every change" if frame.height <= _MAX_ROWS else "Changes that failed or were late",
         "Before and after as the gateway or agent that made the change reported them.",
         (
             Column("#", "int"),
@@ -121,7 +127,7 @@ def _table(frame: pl.DataFrame) -> Table:
             Column("State", "status"),
             Column("Error"),
         ),
-        frame.select(columns).head(_MAX_ROWS).rows(),
+        listed(frame).select(columns).rows(),
         total=frame.height,
         filterable=frame.height > 12,
     )

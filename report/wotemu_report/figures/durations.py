@@ -24,7 +24,11 @@ def blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
         seen.group_by(SUBJECT).agg(count=pl.len()).sort(["count", *SUBJECT], descending=[True, *[False] * 3])
     )
     shown = subjects.head(MAX_CHARTS).sort(SUBJECT)
-    found: list[Block] = [_over_time(run, _only(seen, row), row) for row in shown.select(SUBJECT).iter_rows()]
+    several = seen["thing"].n_unique() > 1
+    found: list[Block] = [
+        _over_time(run, _only(seen, row), row, f" · {row[0]}" if several else "")
+        for row in shown.select(SUBJECT).iter_rows()
+    ]
     if subjects.height > MAX_CHARTS:
         rest = subjects.height - MAX_CHARTS
         found.append(Empty("", f"{rest} more operations with fewer requests are in the table below."))
@@ -48,14 +52,14 @@ def bins_for(axis: Axis, frame: pl.DataFrame) -> Axis:
     return axis.coarser(usual / 4 if isinstance(usual, int | float) else 1.0)
 
 
-def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str]) -> Figure:
+def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str], whose: str) -> Figure:
     thing, name, op = subject
     folded, series = fold(frame.with_columns(ms=pl.col("ms").clip(_LEAST_MS)), "series", pl.len())
     names, axis = palette.colors(series), bins_for(run.axis, folded)
     shown = folded.filter(axis.shown())["ms"]
     layers = [*_samples(axis, folded, names, shown), *_medians(axis, folded, names, shown)]
     return Figure(
-        f"{name} · {op}",
+        f"{name} · {op}{whose}",
         f"Duration of {op} on “{name}” of {thing}, logarithmic. Lines: median per {axis.bin_s} s of "
         "those that "
         "succeeded, by who asked and the binding. Dots: single requests (a sample where there are many); "
@@ -112,8 +116,11 @@ def _by_phase(run: RunData, seen: pl.DataFrame) -> Block:
     labels = [f"{number + 1}. {span.name}" for number, span in enumerate(run.axis.phases)]
     placed = rounded(frame.with_columns(s=pl.lit(0.0), label=pl.Series(labels).gather(frame["phase_no"])))
     colors = palette.colors(names)
+    phase_axis = alt.Axis(
+        title=None, labelAngle=0, labelOverlap=False, labelLimit=max(20, 900 // len(labels))
+    )
     base = alt.Chart(charts.data(placed.drop("s"))).encode(
-        x=alt.X("label", type="nominal", sort=labels, axis=alt.Axis(title=None, labelAngle=0)),
+        x=alt.X("label", type="nominal", sort=labels, axis=phase_axis),
         xOffset=alt.XOffset("series", type="nominal", sort=names),
         color=charts.series_color(colors),
         tooltip=charts.tips(

@@ -8,10 +8,10 @@ import polars as pl
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData
-from wotemu_report.frames import rounded, sample
+from wotemu_report.frames import rounded
 
 _MAX_ROWS = 400
-_MAX_POINTS = 600
+_TICKS = 400
 _BAD = ("app.crashed", "change.failed", "records.lost", "limit.unenforced", "run.failed")
 _MINOR = ("deploy.progress", "change.applied", "role.ready")
 
@@ -38,10 +38,17 @@ def listed(events: pl.DataFrame, limit: int = _MAX_ROWS) -> pl.DataFrame:
     return kept.drop("rank").sort("t", maintain_order=True)
 
 
-def _strip(run: RunData) -> Figure:
+def ticks(run: RunData) -> pl.DataFrame:
+    """The events since T0 as ticks; those of one kind that would cover each other are one, with a `count`."""
     shown = run.events.filter(run.axis.shown())
-    points = sample(shown.select("s", "kind", "source", "message"), _MAX_POINTS)
-    named = rounded(points).with_columns(
+    grouped = shown.group_by(
+        "kind", place=(pl.col("s") * _TICKS / run.axis.end_s).floor(), maintain_order=True
+    )
+    return grouped.agg(pl.col("s", "source", "message").first(), count=pl.len()).drop("place")
+
+
+def _strip(run: RunData) -> Figure:
+    named = rounded(ticks(run)).with_columns(
         pl.col("message").str.slice(0, 160),
         series=pl.when(pl.col("kind").is_in(_BAD)).then(pl.lit("trouble")).otherwise(pl.lit("event")),
     )
@@ -56,11 +63,13 @@ def _strip(run: RunData) -> Figure:
             scale=charts.scale({"event": palette.SERIES[0], "trouble": palette.BAD}),
             legend=None,
         ),
-        tooltip=charts.tips(s="at (s)|.4~r", kind="kind", source="source", message="message"),
+        tooltip=charts.tips(
+            s="at (s)|.4~r", kind="kind", count="events|,d", source="source", message="message"
+        ),
     )
     return Figure(
         "Events over time",
-        "A tick for each event since T0, by kind; what went wrong is vermilion.",
+        "What happened since T0, by kind; what went wrong is vermilion.",
         charts.over_time(run.axis, [encoded], height=20 * len(kinds) + 10),
     )
 

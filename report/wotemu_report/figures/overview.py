@@ -106,13 +106,26 @@ def phases(run: RunData) -> pl.DataFrame:
 
 
 def _phases(run: RunData) -> Table:
-    frame = phases(run).with_columns(pl.col("lasts") * 1000)
-    columns = ["phase", "start", "lasts", "count", "share", "p50", "p95", "items", "bytes", "dropped"]
+    frame = phases(run).with_columns(pl.col("lasts") * 1000, number=pl.col("phase_no") + 1)
+    columns = [
+        "number",
+        "phase",
+        "start",
+        "lasts",
+        "count",
+        "share",
+        "p50",
+        "p95",
+        "items",
+        "bytes",
+        "dropped",
+    ]
     return Table(
         "Phases",
         "All requests of all consumers, counted in the phase in which they began; durations are of "
         "those that succeeded.",
         (
+            Column("#", "int"),
             Column("Phase"),
             Column("From", "instant"),
             Column("Lasts", "ms"),

@@ -8,7 +8,7 @@ from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Table
 from wotemu_report.dataset import RunData
 from wotemu_report.figures.requests import seen_by
-from wotemu_report.frames import every_bin, fold, per_bin, rounded
+from wotemu_report.frames import every_bin, fold, in_order, per_bin, rounded
 
 _MAX_ROWS = 200
 
@@ -68,7 +68,7 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
             gap=times.diff().max(),
         )
         .with_columns(silence=pl.max_horizontal("gap", run.axis.end_s - pl.col("last")))
-        .sort(keys)
+        .pipe(in_order, *keys)
     )
 
 

@@ -9,7 +9,7 @@ from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.charts import Layer
 from wotemu_report.dataset import RunData
-from wotemu_report.frames import MAX_SERIES, biggest, broken_at_gaps, per_bin, rounded
+from wotemu_report.frames import MAX_SERIES, biggest, broken_at_gaps, in_order, natural, per_bin, rounded
 
 _MAX_ROWS = 200
 _LEAD = "Sampled by each node's agent from its app's processes; CPU is in percent of one core."
@@ -47,7 +47,7 @@ def usage(run: RunData, samples: pl.DataFrame) -> pl.DataFrame:
 
 def _cpu(run: RunData, samples: pl.DataFrame) -> Figure:
     frame = rounded(usage(run, samples))
-    names = palette.colors(sorted(frame["series"].unique()))
+    names = palette.colors(sorted(frame["series"].unique(), key=natural))
     tips = charts.tips(series="node", s="from (s)|~r", cpu="CPU (%)|,.3~r", cpu_limit="limit (%)|,.3~r")
     y = charts.value_y("cpu", "% of one core")
     layers = [*charts.lines(frame, run.axis, y, names, tips), *_limits(run, frame, "cpu_limit", names)]
@@ -61,7 +61,7 @@ def _cpu(run: RunData, samples: pl.DataFrame) -> Figure:
 
 def _memory(run: RunData, samples: pl.DataFrame) -> Figure:
     frame = rounded(usage(run, samples))
-    names = palette.colors(sorted(frame["series"].unique()))
+    names = palette.colors(sorted(frame["series"].unique(), key=natural))
     tips = charts.tips(series="node", s="from (s)|~r", mem="resident (bytes)|,.4~s", mem_limit="limit|,.4~s")
     y = charts.value_y("mem", "resident", label=charts.SIZE)
     layers = [*charts.lines(frame, run.axis, y, names, tips), *_limits(run, frame, "mem_limit", names)]
@@ -104,7 +104,7 @@ def node_totals(samples: pl.DataFrame) -> pl.DataFrame:
             mem_limit=pl.col("mem_limit_bytes").min(),
             processes=pl.col("processes").max(),
         )
-        .sort("node")
+        .pipe(in_order, "node")
     )
 
 

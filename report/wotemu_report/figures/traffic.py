@@ -9,7 +9,7 @@ from wotemu_report.blocks import Block, Cell, Column, Empty, Figure, Matrix, Sec
 from wotemu_report.dataset import RunData
 from wotemu_report.figures.networks import network_colors
 from wotemu_report.formats import size
-from wotemu_report.frames import OTHERS, biggest, every_bin, fold, per_bin, rounded
+from wotemu_report.frames import OTHERS, biggest, every_bin, fold, in_order, per_bin, rounded
 
 _MATRIX_NODES = 24
 _MAX_ROWS = 300
@@ -214,7 +214,8 @@ def hop_totals(hops: pl.DataFrame) -> pl.DataFrame:
             late_p95=pl.col("late_p95").quantile(0.95, "linear") * 1000.0,
             late_max=pl.col("late_max").max() * 1000.0,
         )
-        .sort("network", "node", "direction", descending=[False, False, True])
+        .sort("direction", descending=True)
+        .pipe(in_order, "network", "node")
     )
 
 

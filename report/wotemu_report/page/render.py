@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from markupsafe import Markup
 from wotemu.errors import InputError
 from wotemu_report import formats
 from wotemu_report.blocks import Figure, Format, Section
-from wotemu_report.charts import CONFIG
+from wotemu_report.charts import CONFIG, LONG_S
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
 from wotemu_report.page.head import head
@@ -33,7 +33,7 @@ def render(run: RunData) -> str:
     """The whole report of `run` as HTML."""
     parts = sections(run)
     return (
-        _environment()
+        _environment(long=run.axis.end_s >= LONG_S)
         .get_template("page.html.j2")
         .render(
             head=head(run),
@@ -94,7 +94,7 @@ def _bundle() -> str:
     return re.sub(r"<(?=/script|script|!--)", r"\\x3c", code, flags=re.IGNORECASE)
 
 
-def _environment() -> jinja2.Environment:
+def _environment(*, long: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wotemu_report.page", "."),
         autoescape=True,
@@ -102,15 +102,17 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = cell
+    environment.filters["cell"] = partial(cell, long=long)
     environment.globals["tone"] = tone
     return environment
 
 
-def cell(value: object, form: Format) -> str:
-    """A table cell's text."""
+def cell(value: object, form: Format, *, long: bool = False) -> str:
+    """A table cell's text; `long` is how `instant` writes."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return formats.NONE
+    if isinstance(value, int | float) and form == "instant":
+        return formats.instant(value, long)
     if isinstance(value, int | float) and form in _NUMBERS:
         return _NUMBERS[form](value)
     return str(value)
@@ -120,7 +122,6 @@ _NUMBERS = {
     "int": formats.count,
     "number": formats.number,
     "ms": formats.milliseconds,
-    "instant": formats.instant,
     "bytes": formats.size,
     "percent": formats.percent,
 }

@@ -93,7 +93,9 @@ class Agent:
             text = f"{count} frames of {self._replica} were dropped before its gateway took them ({name})"
             self._role.event("interface.dropped", text, count=count, interface=name)
         if kills := system.memory_pressure(self._cgroups).get("oom_kill"):
-            self._role.event("app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit")
+            self._role.event(
+                "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"
+            )
 
 
 def run_agent(assignment: dict[str, Any], launcher: Channel) -> int:

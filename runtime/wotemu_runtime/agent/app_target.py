@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from wotemu.errors import InputError, LoadError
 from wotemu.topology.builtin_apps import BuiltinApps
@@ -97,16 +97,25 @@ def place(file: str, line: int | None, root: Path) -> str:
 
 def _import(target: str, root: Path) -> tuple[ModuleType, str]:
     """The module of a target, and the name of its function."""
-    head, colon, tail = target.rpartition(":")
-    path, name = (head, tail) if colon and tail.isidentifier() else (target, DEFAULT_FUNCTION)
-    if path.endswith(".py"):
+    kind, path, name = split_target(target)
+    if kind == "file":
         return _import_file(root / path, root), name
-    if not colon:
-        return _import_builtin(target), name
+    if kind == "builtin":
+        return _import_builtin(path), name
     return _import_module(path, root), name
 
 
-def _import_builtin(target: str) -> ModuleType:
+def split_target(target: str) -> tuple[Literal["file", "builtin", "module"], str, str]:
+    """What kind of target it is, the file, built-in app or module that it names, and the function."""
+    head, colon, tail = target.rpartition(":")
+    path, name = (head, tail) if colon and tail.isidentifier() else (target, DEFAULT_FUNCTION)
+    if path.endswith(".py"):
+        return "file", path, name
+    return ("module" if colon else "builtin"), path, name
+
+
+def check_builtin(target: str) -> None:
+    """Raises `LoadError` where no built-in app has this name."""
     known = [str(app) for app in BuiltinApps]
     if target not in known:
         close = difflib.get_close_matches(target, known, 1)
@@ -117,14 +126,23 @@ def _import_builtin(target: str) -> ModuleType:
             if close
             else "or write file.py, file.py:function, module:function",
         )
-    return importlib.import_module(f"wotemu_runtime.apps.{target}")
 
 
-def _import_file(file: Path, root: Path) -> ModuleType:
+def check_file(file: Path, root: Path) -> None:
+    """Raises `LoadError` where there is no such file."""
     if not file.is_file():
         raise LoadError(
             "there is no such file", where=place(str(file), None, root), hint=f"paths are relative to {root}"
         )
+
+
+def _import_builtin(target: str) -> ModuleType:
+    check_builtin(target)
+    return importlib.import_module(f"wotemu_runtime.apps.{target}")
+
+
+def _import_file(file: Path, root: Path) -> ModuleType:
+    check_file(file, root)
     taken = file.stem in sys.modules or file.stem in sys.stdlib_module_names or not file.stem.isidentifier()
     name = f"wotemu_app_{file.stem}" if taken else file.stem
     found = importlib.util.spec_from_file_location(name, file)
@@ -142,11 +160,16 @@ def _import_module(name: str, root: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise LoadError(
-            f"there is no module {error.name!r}",
-            where="NodeApp, field 'path'",
-            hint=f"put it into {root}, or install it for {sys.executable}",
-        ) from error
+        raise no_module(error.name, root) from error
+
+
+def no_module(name: str, root: Path) -> LoadError:
+    """The error for a module that can't be found."""
+    return LoadError(
+        f"there is no module {name!r}",
+        where="NodeApp, field 'path'",
+        hint=f"put it into {root}, or install it for {sys.executable}",
+    )
 
 
 def _misfit(

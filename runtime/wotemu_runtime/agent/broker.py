@@ -13,7 +13,7 @@ _RETRY_S = 0.1
 
 
 async def watch(role: Role, port: int, up: asyncio.Event) -> None:
-    """Say when the broker answers, then record its numeric ``$SYS`` figures; connect again when it is back."""
+    """Say when the broker answers, then record its ``$SYS`` figures; connect again when it is back."""
     name = role.assignment.subject
     while True:
         try:

@@ -159,4 +159,8 @@ class Launcher:
 
 
 def _other_processes(known: set[int]) -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and int(path.name) not in known]
+    return [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and int(path.name) not in known
+    ]

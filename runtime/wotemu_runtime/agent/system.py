@@ -56,7 +56,9 @@ class Sampler:
 
 def app_processes() -> list[psutil.Process]:
     """Every process of this node but its first one and the agent."""
-    return [psutil.Process(pid) for pid in psutil.pids() if pid not in (1, os.getpid()) and psutil.pid_exists(pid)]
+    return [
+        psutil.Process(pid) for pid in psutil.pids() if pid not in (1, os.getpid()) and psutil.pid_exists(pid)
+    ]
 
 
 def memory_pressure(cgroups: tuple[str, ...]) -> dict[str, Any]:

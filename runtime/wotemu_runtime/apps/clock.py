@@ -1,6 +1,6 @@
 """Exposes a Thing that tells the time: a property to read, and an event that ticks."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Fails after a while, to see what a crash and the restart after it look like."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads properties of a remote Thing over and over."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Exposes a Thing that measures: a value to read, write and observe, an alarm, an action to calibrate it."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

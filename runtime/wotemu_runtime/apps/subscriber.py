@@ -1,6 +1,6 @@
 """Subscribes to a remote Thing's events and observes its properties."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Uses CPU and memory, steadily or on request, to see what a node's limits do."""
 
-# ruff: noqa: ARG001  # an app takes wot, conf and loop whether it uses them or not
+# an app takes wot, conf and loop whether it uses them or not
 
 from __future__ import annotations
 

@@ -58,7 +58,9 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
                     await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
     except TimeoutError as error:
         await client.aclose()
-        raise EmulationError(f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus") from error
+        raise EmulationError(
+            f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus"
+        ) from error
 
 
 async def measure_offset(client: Redis) -> float:

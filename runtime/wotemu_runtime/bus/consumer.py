@@ -25,7 +25,7 @@ class Consumer:
         self.reconnections = 0
 
     async def batches(self, block_ms: int = BLOCK_MS) -> AsyncIterator[list[Entry]]:
-        """Lists of new entries; an empty one after each `block_ms` without any, so that the caller may stop."""
+        """Lists of new entries; an empty one after `block_ms` without any, so that the caller may stop."""
         while True:
             try:
                 answer = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]

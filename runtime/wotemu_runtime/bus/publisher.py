@@ -99,7 +99,11 @@ class Publisher:
     def _report_losses(self) -> None:
         for what, count in self._lost.items():
             event = Event(
-                self._now(), "records.lost", self._source, f"{count} {what} lost", {"what": what, "count": count}
+                self._now(),
+                "records.lost",
+                self._source,
+                f"{count} {what} lost",
+                {"what": what, "count": count},
             )
             self._kept.setdefault(Event.TABLE, deque()).append(to_row(event))
         self._lost.clear()

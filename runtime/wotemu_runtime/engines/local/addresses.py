@@ -1,4 +1,4 @@
-"""Addresses and host names of the local engine: which replica is where, and who finds whom under what name."""
+"""Addresses and host names of the local engine: which replica is where, and who finds whom."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ def assign(plan: Plan) -> dict[str, Place]:
     for number, network in enumerate(plan.networks):
         subnet = IPv4Network((int(IPv4Address("10.0.0.0")) + ((FIRST_SUBNET + number) << 16), PREFIX))
         if len(network.members) > MAX_MEMBERS:
-            raise InputError(f"{len(network.members)} members are too many", where=f"Network {network.name!r}")
+            raise InputError(
+                f"{len(network.members)} members are too many", where=f"Network {network.name!r}"
+            )
         for host, member in enumerate(network.members, FIRST_HOST):
             address = subnet[host]
             name = f"eth{len(interfaces[member])}"
             interfaces[member].append(Interface(network.name, name, str(address), PREFIX, mac_of(address)))
     return {
-        name: Place(name, tuple(attached), hosts_file(plan, interfaces, name)) for name, attached in interfaces.items()
+        name: Place(name, tuple(attached), hosts_file(plan, interfaces, name))
+        for name, attached in interfaces.items()
     }
 
 

@@ -28,7 +28,7 @@ class Limits:
 
 
 def wanted_limits(resources: NodeResources | None, cpu_speed_hz: float | None) -> tuple[Limits, list[str]]:
-    """The limits that `resources` ask for on a machine of this speed, and what can't be had, a phrase each."""
+    """The limits that `resources` ask for on a machine of this speed; and what can't be had."""
     if resources is None:
         return Limits(), []
     missing: list[str] = []
@@ -37,7 +37,9 @@ def wanted_limits(resources: NodeResources | None, cpu_speed_hz: float | None) -
         if cpu_speed_hz:
             cpu = float(resources.target_cpu_speed) / cpu_speed_hz
         else:
-            missing.append(f"target_cpu_speed {resources.target_cpu_speed}: this machine does not tell its own")
+            missing.append(
+                f"target_cpu_speed {resources.target_cpu_speed}: this machine does not tell its own"
+            )
     for what, value in (("cpu", resources.cpu_reservation), ("mem", resources.mem_reservation)):
         if value is not None:
             missing.append(f"{what}_reservation {value}: one machine has nothing to reserve for its nodes")
@@ -101,7 +103,9 @@ class Groups:
     def _limit(directory: Path, controllers: set[str], limits: Limits) -> None:
         version2 = (directory / "cgroup.controllers").exists()
         if version2:
-            (directory.parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+            (directory.parent / "cgroup.subtree_control").write_text(
+                " ".join(f"+{name}" for name in controllers)
+            )
         if Groups.CPU in controllers and limits.cpu is not None:
             quota = max(1000, round(limits.cpu * _PERIOD_US))
             if version2:

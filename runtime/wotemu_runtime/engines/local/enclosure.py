@@ -1,9 +1,9 @@
 """The enclosure: one process tree in namespaces of its own that holds all of an emulation and dies with it.
 
-    coordinator ── keeper (outside: removes what the kernel does not) ── border ── zygote (first process inside)
-                                                                                     ├── bus
-                                                                                     ├── a gateway per network
-                                                                                     └── a node per replica
+    coordinator ── keeper (outside: cleans up) ── border ── zygote (first process inside)
+                                                              ├── bus
+                                                              ├── a gateway per network
+                                                              └── a node per replica
 
 The keeper waits for the coordinator's end of a socket to close, which the kernel does however the
 coordinator ends. It then kills the zygote, and with it the kernel ends every process of the PID namespace,
@@ -207,7 +207,9 @@ class Zygote:
             received = channels[place["replica"]].receive()
             message, fds = received or ({"error": "it ended while its namespaces were made"}, [])
             if "error" in message:
-                self._control.send({"event": "failed", "replica": place["replica"], "error": message["error"]})
+                self._control.send(
+                    {"event": "failed", "replica": place["replica"], "error": message["error"]}
+                )
                 return
             for interface, fd in zip(place["interfaces"], fds, strict=True):
                 taps[interface["network"]][place["replica"]] = fd

@@ -63,6 +63,7 @@ class LocalEngine:
         self._control: Channel | None = None
         self._lifeline: Channel | None = None
         self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
+        self._removal: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"LocalEngine(keeper={self._keeper.pid if self._keeper else None})"
@@ -77,7 +78,9 @@ class LocalEngine:
             pid = await self._ready()
             password = secrets.token_urlsafe(24)
             config = configuration(BUS_SOCKET, password)
-            self._send({"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}})
+            self._send(
+                {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
+            )
             inside = BusAddress(password, path=BUS_SOCKET)
             self._send(self._deployment(plan, places, groups, inside))
             await self._deployed()
@@ -91,7 +94,9 @@ class LocalEngine:
                 [f"agent:{replica.name}" for replica in plan.replicas]
                 + [f"gateway:{network.name}" for network in plan.networks]
             ),
-            addresses={name: {i.network: i.address for i in place.interfaces} for name, place in places.items()},
+            addresses={
+                name: {i.network: i.address for i in place.interfaces} for name, place in places.items()
+            },
             unenforced=tuple(unenforced),
         )
 
@@ -101,16 +106,20 @@ class LocalEngine:
             yield await self._ended.get()
 
     async def remove(self) -> None:
-        """Close the lifeline: the keeper ends the enclosure and cleans up."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is None:
+        """Close the lifeline: the keeper ends the enclosure and cleans up. All callers wait for it."""
+        if self._keeper is None:
             return
+        if self._removal is None:
+            self._removal = self._start_removal(self._keeper)
+        await asyncio.shield(self._removal)
+
+    def _start_removal(self, keeper: subprocess.Popen[bytes]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         for channel in (self._control, self._lifeline):
             if channel is not None:
                 loop.remove_reader(channel.fileno())
                 channel.close()
-        await asyncio.shield(loop.run_in_executor(None, _wait, keeper))
+        return loop.run_in_executor(None, _wait, keeper)
 
     # The enclosure
 
@@ -147,7 +156,9 @@ class LocalEngine:
             try:
                 groups[replica.name] = (maker.make(replica.name, limits), limits)
             except OSError as error:
-                unenforced.append(f"{replica.name}: its limits, for want of a control group: {error.strerror or error}")
+                unenforced.append(
+                    f"{replica.name}: its limits, for want of a control group: {error.strerror or error}"
+                )
         return groups, unenforced
 
     def _keep_in_mind(self, directories: list[str]) -> None:
@@ -234,7 +245,8 @@ def _gateway_assignment(
     plan: Plan, network: PlannedNetwork, places: dict[str, Place], bus: BusAddress
 ) -> dict[str, Any]:
     interfaces = {
-        member: next(i for i in places[member].interfaces if i.network == network.name) for member in network.members
+        member: next(i for i in places[member].interfaces if i.network == network.name)
+        for member in network.members
     }
     data = {
         "network": network.name,
@@ -277,7 +289,9 @@ def _replica_message(
             "cgroups": directories,
             "uid": os.geteuid() or APP_UID,
         },
-        "assignment": Assignment(name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data).to_dict(),
+        "assignment": Assignment(
+            name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data
+        ).to_dict(),
     }
 
 
@@ -288,7 +302,9 @@ def check_host() -> None:
     try:
         os.close(os.open(TUN_DEVICE, os.O_RDWR))
     except FileNotFoundError:
-        raise HostError("it is not there", where=TUN_DEVICE, hint="load the module: sudo modprobe tun") from None
+        raise HostError(
+            "it is not there", where=TUN_DEVICE, hint="load the module: sudo modprobe tun"
+        ) from None
     except PermissionError:
         raise HostError(
             "this user may not open it", where=TUN_DEVICE, hint=f"allow it: sudo chmod 666 {TUN_DEVICE}"

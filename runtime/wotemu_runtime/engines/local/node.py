@@ -64,7 +64,9 @@ def isolate(program: Program) -> None:
     # What the roles share among themselves is none of the app's business.
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    syscalls.mount("tmpfs", "/run/wotemu", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
+    syscalls.mount(
+        "tmpfs", "/run/wotemu", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k"
+    )
     if program.uid is not None:
         uid, gid = os.geteuid(), os.getegid()
         syscalls.unshare(syscalls.CLONE_NEWUSER)

@@ -23,6 +23,7 @@ MTU = 1500
 _TX_QUEUE = 4000
 """Frames that a node's kernel keeps for a gateway that is busy."""
 
+_NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
 _OWN_IPV6 = "fd00::1"
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
@@ -124,8 +125,14 @@ def _resolve_names(place: Place, scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     for target, text in (
         ("/etc/hosts", place.hosts),
-        ("/etc/resolv.conf", "# Names resolve through /etc/hosts: an emulated network has no other servers.\n"),
-        ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetworks: files\nservices: files\nprotocols: files\n"),
+        (
+            "/etc/resolv.conf",
+            "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
+        ),
+        (
+            "/etc/nsswitch.conf",
+            "".join(f"{database}: files\n" for database in _NAME_DATABASES),
+        ),
         ("/etc/hostname", f"{place.replica}\n"),
     ):
         source = scratch / Path(target).name

@@ -1,0 +1,29 @@
+"""Times as a person follows them: seconds since the command, and from T0 on seconds after T0."""
+
+from __future__ import annotations
+
+from wotemu.records import Event
+
+
+class Clock:
+    """Reads its times off the events that it is shown."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.t0: float | None = None
+
+    def see(self, event: Event) -> None:
+        """Learn T0 when it comes."""
+        if event.kind == "run.t0":
+            self.t0 = event.data["t0"]
+
+    def since_t0(self, t: float) -> float | None:
+        """Seconds after T0; None before it is known."""
+        return None if self.t0 is None else t - self.t0
+
+    def stamp(self, event: Event) -> str:
+        """``+12.345`` after T0; ``0.123`` after the start."""
+        at_s = self.since_t0(event.t)
+        if at_s is None:
+            return f"{event.t - self.started:.3f}"
+        return f"{max(0.0, at_s):+.3f}"  # T0 is made known a moment before it comes

@@ -1,0 +1,151 @@
+"""Events in words: what a person who follows a run wants to read about each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import attrs
+
+from wotemu.records import Event
+from wotemu.scenario.timeline import Change, Timeline
+from wotemu.units import Fraction, Quantity, Rate, Seconds
+
+Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
+"""How much an event matters, and so how it looks."""
+
+UNITS: dict[str, type[Quantity]] = {"_s": Seconds, "_bps": Rate}
+"""The quantities that the ends of JSON names stand for."""
+
+_WEIGHTS: dict[str, Weight] = {
+    "deploy.started": "plain",
+    "role.ready": "plain",
+    "app.started": "noise",
+    "app.ready": "good",
+    "broker.ready": "good",
+    "run.t0": "phase",
+    "run.phase": "phase",
+    "change.applied": "change",
+    "change.failed": "error",
+    "app.crashed": "error",
+    "app.error": "error",
+    "app.never_started": "error",
+    "app.out_of_memory": "error",
+    "run.failed": "error",
+    "app.restarted": "warning",
+    "limit.unenforced": "warning",
+    "records.lost": "warning",
+    "interface.dropped": "warning",
+    "run.warning": "warning",
+    "run.interrupted": "warning",
+    "gateway.ignored": "noise",
+    "run.done": "noise",
+}
+
+
+@attrs.frozen
+class Words:
+    """One event in words; `detail` is secondary."""
+
+    weight: Weight
+    text: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}, {self.detail}" if self.detail else self.text
+
+
+class Narrator:
+    """Finds words for the events of one run."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._changes = {change.id: change for change in timeline.changes}
+
+    def words(self, event: Event) -> Words:
+        """The words for an event; kinds that are new here are told with their own message."""
+        data = event.data
+        weight = _weight(event)
+        match event.kind:
+            case "change.applied" if data.get("id") in self._changes:
+                return Words(
+                    weight, describe(self._changes[data["id"]]), f"{milliseconds(data['late_s'])} late"
+                )
+            case "change.failed" if data.get("id") in self._changes:
+                return Words(weight, f"failed: {describe(self._changes[data['id']])}", event.message)
+            case "app.crashed":
+                where = f"at {data['where']}" if data.get("where") else ""
+                error = f": {data['error']}" if data.get("error") else ""
+                return Words(weight, f"{_subject(event)} crashed ({data.get('exit', '?')}){error}", where)
+            case "app.error":
+                return Words(weight, event.message, f"at {data['where']}" if data.get("where") else "")
+        return Words(weight, event.message)
+
+
+def _weight(event: Event) -> Weight:
+    if event.kind == "app.exited":
+        return "plain" if event.data.get("asked") is False else "noise"
+    return _WEIGHTS.get(event.kind, "plain")
+
+
+def _subject(event: Event) -> str:
+    return event.source.partition(":")[2] or event.source
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time: ``0.4 ms``, ``12 ms``."""
+    value = seconds * 1e3
+    return f"{value:.1f} ms" if abs(value) < 10 else f"{value:,.0f} ms"
+
+
+def count(number: int, what: str, plural: str | None = None) -> str:
+    """``1 error``, ``2,000 errors``."""
+    return f"{number:,} {what if number == 1 else plural or what + 's'}"
+
+
+def describe(change: Change) -> str:
+    """What a change does, in a few words: ``field up: latency 20ms -> 100ms``."""
+    match change.action:
+        case "conditions":
+            return f"{change.target}: {_difference(change.before, change.after)}"
+        case "partition":
+            return _partition(change)
+        case "cut":
+            return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
+        case "app":
+            return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
+
+
+_APP_STATES = {"crashed": "killed", "running": "started again", "stopped": "stopped"}
+
+
+def _partition(change: Change) -> str:
+    groups = [" ".join(group) for group in change.after]
+    if not groups:
+        return f"{change.network}: healed"
+    cut = f"{groups[0]} | all others" if len(groups) == 1 else " | ".join(groups)
+    return f"{change.network}: cut {cut}"
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+    changed = [key for key, value in after.items() if before.get(key) != value]
+    if not changed:
+        return "as before"
+    return ", ".join(
+        f"{_name(key)} {_value(key, before.get(key))} → {_value(key, after[key])}" for key in changed
+    )
+
+
+def _name(key: str) -> str:
+    return next((key.removesuffix(end) for end in UNITS if key.endswith(end)), key)
+
+
+def _value(key: str, value: Any) -> str:
+    """A condition as a person would have written it."""
+    if value is None:
+        return "none"
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return str(value)
+    unit = next((UNITS[end] for end in UNITS if key.endswith(end)), None)
+    if unit is not None:
+        return str(unit(value))
+    return str(Fraction(value)) if 0 <= value <= 1 else f"{value:g}"
