@@ -11,11 +11,16 @@ class Clock:
     def __init__(self, started: float) -> None:
         self.started = started
         self.t0: float | None = None
+        self.is_running = False
+        """Whether it is after T0, and the end has not come."""
 
     def see(self, event: Event) -> None:
         """Learn T0 when it comes."""
         if event.kind == "run.t0":
             self.t0 = event.data["t0"]
+            self.is_running = True
+        elif event.kind == "run.stopping":
+            self.is_running = False
 
     def since_t0(self, t: float) -> float | None:
         """Seconds after T0; None before it is known."""

@@ -26,7 +26,7 @@ class Lines(View):
 
     def show_counters(self) -> None:
         """The counters, now."""
-        if self.clock.t0 is not None:
+        if self.clock.is_running:
             self.say(
                 "run.counters",
                 counters_text(self.emulation.counters.to_dict()),

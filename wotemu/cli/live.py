@@ -53,8 +53,6 @@ class LiveView(View):
         self.console.soft_wrap = False
         self._phase = ""
         self._ending = ""
-        self._ready: set[str] = set()
-        self._roles = len(emulation.plan.replicas) + len(emulation.plan.networks)
         self._totals: deque[tuple[float, int]] = deque()
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(
@@ -83,10 +81,7 @@ class LiveView(View):
 
     def show(self, event: Event, words: Words) -> None:
         """One line, or a change of the panel alone."""
-        if event.kind == "role.ready":
-            self._ready.add(event.source)
-            words = Words(words.weight, f"ready {len(self._ready)}/{self._roles}", event.source)
-        elif event.kind == "run.phase":
+        if event.kind == "run.phase":
             self._phase = event.data["phase"]
         self._ending = _ENDINGS.get(event.kind, self._ending)
         if words.weight != "noise" and event.kind not in _ENDINGS and event.kind != "report.written":
@@ -152,9 +147,12 @@ class LiveView(View):
     def _deployment(self) -> RenderableType:
         return _bar(
             ProgressBar(
-                total=self._roles, completed=len(self._ready), complete_style="cyan", finished_style="cyan"
+                total=self.narrator.roles,
+                completed=len(self.narrator.ready),
+                complete_style="cyan",
+                finished_style="cyan",
             ),
-            f"{len(self._ready)}/{self._roles} ready",
+            f"{len(self.narrator.ready)}/{self.narrator.roles} ready",
         )
 
     def _time(self) -> RenderableType:

@@ -1,24 +1,19 @@
-"""``wotemu run``: runs the emulation of a file, shows how it goes, and tells how it went."""
+"""``wotemu run``: what it takes. Nothing is imported for it before it is asked to run."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
 import click
 
-from wotemu.cli.failures import EXIT_INTERRUPTED, tell_error, told
-from wotemu.cli.terminal import is_capable, leave_at_once
+from wotemu.cli.failures import told
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
-    from wotemu.cli.view import View
-    from wotemu.emulation import Emulation, Result
+    from wotemu.emulation import Emulation
 
 
 class Duration(click.ParamType[Seconds]):
@@ -37,8 +32,7 @@ class Duration(click.ParamType[Seconds]):
         return duration
 
 
-@attrs.frozen(kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What was asked for on the command line."""
 
     path: str
@@ -53,59 +47,53 @@ class Options:
     debug: bool
 
 
-@click.command()
+@click.command(short_help="Run a deployment and write its report.")
 @click.argument("path")
-@click.option(
-    "--follow", is_flag=True, help="Show what happens as it happens; on a pipe, a plain line an event."
-)
-@click.option(
-    "--duration",
-    type=Duration(),
-    metavar="TIME",
-    help="End after this long, such as 90s or 5m, whatever the scenario says.",
-)
-@click.option(
-    "--seed", type=int, metavar="N", help="Drives every random choice, in place of the scenario's seed."
-)
-@click.option("--name", help="The run's name; by default the file's.")
-@click.option(
-    "--out", metavar="DIR", help="The run directory; by default runs/NAME, with a number if it is taken."
-)
+@click.option("--follow", is_flag=True, help="Show what happens as it happens; on a pipe, a line an event.")
+@click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
+@click.option("--seed", type=int, metavar="N", help="What every random choice follows from.")
+@click.option("--name", help="The run's name.  [default: the file's]")
+@click.option("--out", metavar="DIR", help="The run directory.  [default: runs/NAME, numbered if taken]")
 @click.option(
     "--engine",
     type=click.Choice(["local"]),
     default="local",
     show_default=True,
-    help="What places the nodes.",
+    help="What places the nodes on machines.",
 )
 @click.option(
     "--shaper",
     type=click.Choice(["auto", "tun", "netem"]),
     default="auto",
     show_default=True,
-    help="What imposes the conditions.",
+    help="What imposes the conditions on packets.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Follow it, with one JSON object an event on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Follow it as one JSON object an event.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 def run(**given: object) -> None:
     """Run the deployment that the Python file PATH describes, and write a report of it.
 
-    PATH has a function topology() and may have a function scenario(). The first Ctrl-C ends the run and
-    still writes the report, the second one ends it at once.
+    PATH has a function topology(), and may have a function scenario(), whose duration and seed --duration
+    and --seed override.
 
-    Exit codes: 0 done, 2 bad input or a machine that can't do it, 3 the emulation failed, 130 interrupted.
+    The first Ctrl-C ends the run and still writes its report, a second one ends it at once.
+
+    Exit codes: 0 done, 2 bad input, or a machine that can't do it, 3 the emulation failed, 130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
-    emulations: list[Emulation] = []
-    with told(debug=options.debug, run_dir=lambda: emulations[0].run_dir if emulations else None):
-        emulations.append(_emulation(options))
-        sys.exit(_run(emulations[0], options))
+    made: list[Emulation] = []
+    with told(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
+        from wotemu.cli.session import run_to_end
+
+        made.append(_emulation(options))
+        sys.exit(run_to_end(made[0], follow=options.follow, as_json=options.as_json))
 
 
 def _emulation(options: Options) -> Emulation:
     from wotemu.emulation import Emulation
     from wotemu.load import load
 
+    # What the user's file prints is not for who parses JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
         loaded = load(options.path)
     return Emulation(
@@ -117,61 +105,3 @@ def _emulation(options: Options) -> Emulation:
         shaper=options.shaper,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
     )
-
-
-def _view(emulation: Emulation, options: Options) -> View:
-    from wotemu.cli.lines import JsonLines, Lines
-    from wotemu.cli.view import View
-
-    if options.as_json:
-        return JsonLines(emulation)
-    if not options.follow:
-        return View(emulation)
-    if not is_capable(sys.stdout):
-        return Lines(emulation)
-    from wotemu.cli.live import LiveView
-
-    return LiveView(emulation)
-
-
-def _run(emulation: Emulation, options: Options) -> int:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_show(emulation, _view(emulation, options)))
-
-
-async def _show(emulation: Emulation, view: View) -> int:
-    """Run and show it; the exit code."""
-    from wotemu.cli.interrupts import Interrupts
-
-    with view:
-        view.begin()
-        running = asyncio.create_task(emulation.run(view.event), name="run")
-        interrupts = Interrupts(
-            emulation.stop, lambda: _cancel(running), lambda text: view.say("run.interrupted", text)
-        )
-        with interrupts:
-            result = await _finish(running, view, interrupts.is_abandoned)
-    if result is None:
-        leave_at_once(EXIT_INTERRUPTED)
-    view.end(result)
-    if result.error is not None:
-        tell_error(result.error)
-    return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
-
-
-def _cancel(running: asyncio.Task[Result]) -> None:
-    running.cancel()
-
-
-async def _finish(
-    running: asyncio.Task[Result], view: View, is_abandoned: Callable[[], bool]
-) -> Result | None:
-    """Wait for the run's end, with the view drawn anew meanwhile; None if it was abandoned."""
-    while not running.done():
-        await asyncio.wait([running], timeout=view.tick_s)
-        view.tick()
-    if running.cancelled() and is_abandoned():
-        return None
-    return running.result()

@@ -29,7 +29,7 @@ class View:
     def __init__(self, emulation: Emulation) -> None:
         self.emulation = emulation
         self.clock = Clock(time.time())
-        self.narrator = Narrator(emulation.timeline)
+        self.narrator = Narrator(emulation.plan)
         self.console = console()
 
     def __repr__(self) -> str:

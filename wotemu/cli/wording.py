@@ -8,8 +8,9 @@ from typing import Any, Literal
 import attrs
 
 from wotemu.records import Event
-from wotemu.scenario.timeline import Change, Timeline
+from wotemu.scenario.timeline import Change
 from wotemu.units import Fraction, Quantity, Rate, Seconds
+from wotemu_runtime.plan import Plan
 
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
 """How much an event matters, and so how it looks."""
@@ -56,16 +57,23 @@ class Words:
 
 
 class Narrator:
-    """Finds words for the events of one run."""
+    """Finds words for the events of one run, and counts who is ready."""
 
-    def __init__(self, timeline: Timeline) -> None:
-        self._changes = {change.id: change for change in timeline.changes}
+    def __init__(self, plan: Plan) -> None:
+        self._changes = {change.id: change for change in plan.timeline.changes}
+        self.roles = len(plan.replicas) + len(plan.networks)
+        self.ready: set[str] = set()
 
     def words(self, event: Event) -> Words:
         """The words for an event; kinds that are new here are told with their own message."""
         data = event.data
         weight = _weight(event)
         match event.kind:
+            case "role.ready":
+                self.ready.add(event.source)
+                return Words(weight, f"ready {len(self.ready)}/{self.roles}", event.source)
+            case "run.t0":
+                return Words(weight, event.message.removeprefix("T0: "), "T0")
             case "change.applied" if data.get("id") in self._changes:
                 return Words(
                     weight, describe(self._changes[data["id"]]), f"{milliseconds(data['late_s'])} late"
