@@ -130,7 +130,9 @@ def value_y(
         shape = alt.Scale(domain=[0, top])
     ticks = alt.Axis(title=title, tickCount=5)
     if whole:
-        ticks = alt.Axis(title=title, tickCount=5, tickMinStep=1)
+        ticks = alt.Axis(
+            title=title, tickCount=5, labelExpr="datum.value % 1 ? '' : format(datum.value, ',d')"
+        )
     elif label is not None:
         ticks = alt.Axis(title=title, tickCount=5, labelExpr=label)
     return alt.Y(field, type="quantitative", scale=shape, axis=ticks)

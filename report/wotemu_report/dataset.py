@@ -175,8 +175,13 @@ def _axis(
 ) -> Axis:
     times = [value for value in _times(tables, events) if value is not None]
     origin = manifest.t0 or manifest.started or min(times, default=0.0)
-    crashed = events.filter(pl.col("kind") == "app.crashed").select("t", "source").rows()
+    crashed = events.filter(pl.col("kind") == "app.crashed").select("t", replica()).rows()
     return axis_of(timeline, origin=origin, end_s=_end(manifest, times, origin), crashes=crashed)
+
+
+def replica() -> pl.Expr:
+    """The replica that an event of its agent (``agent:reader-1``) is about."""
+    return pl.col("source").str.strip_prefix("agent:")
 
 
 def _end(manifest: Manifest, times: list[float], origin: float) -> float:
@@ -207,8 +212,9 @@ def _logs(folder: Path, lines: int) -> tuple[LogTail, ...]:
     return tuple(_tail(path, lines) for path in sorted(folder.glob("*.log"), key=_in_order))
 
 
-def _in_order(path: Path) -> tuple[tuple[str, int], ...]:
-    return natural(path.stem)
+def _in_order(path: Path) -> tuple[bool, tuple[tuple[str, int], ...]]:
+    """By name; what WoTemu's own roles printed comes last."""
+    return path.stem.startswith("_"), natural(path.stem)
 
 
 def _tail(path: Path, lines: int) -> LogTail:

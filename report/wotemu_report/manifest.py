@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -99,7 +100,7 @@ class Phase:
 
 @attrs.frozen
 class PlannedChange:
-    """One atomic change that the timeline asked for, `at_s` after T0."""
+    """One atomic change that the timeline asked for, `at_s` after T0; `before` and `after` are JSON."""
 
     id: int
     at_s: float
@@ -165,21 +166,13 @@ def _replica(name: str, entry: Json) -> Replica:
 
 
 def _planned(entry: Json) -> PlannedChange:
-    parts = [entry.get("network"), entry.get("node"), entry.get("direction")]
+    node, network = entry.get("node"), entry.get("network")
+    parts = [f"{node}@{network}" if node and network else node or network, entry.get("direction")]
     return PlannedChange(
         id=int(entry["id"]),
         at_s=float(entry["at_s"]),
         action=str(entry.get("action") or ""),
-        target=" · ".join(str(part) for part in parts if part),
-        before=_describe(entry.get("before")),
-        after=_describe(entry.get("after")),
+        target=" ".join(str(part) for part in parts if part),
+        before=json.dumps(entry.get("before")),
+        after=json.dumps(entry.get("after")),
     )
-
-
-def _describe(value: object) -> str:
-    """A change's before or after as one short line; unset fields of conditions are left out."""
-    if value is None:
-        return ""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items() if part not in (None, "", 0))
-    return str(value)

@@ -178,14 +178,18 @@ def topology() -> dict[str, Any]:
     }
 
 
-_CHANGES = (
-    (1, 15.0, "conditions", "field", None, "latency 150 ms", "latency 400 ms, loss 3%"),
-    (2, 20.0, "conditions", "wifi", "up", "loss 0.2%", "loss 1%"),
-    (3, 30.0, "partition", "field", None, "joined", "cut from wired"),
+CALM = {"latency_s": 0.15, "jitter_s": 0.05, "distribution": "normal", "loss": 0.0, "rate_bps": 1.5e6}
+FADED = CALM | {"latency_s": 0.4, "loss": 0.03}
+WIFI = NETWORKS["wifi"]
+APART = [["reader-3g-1", "reader-3g-2", "reader-3g-3"], ["thing"]]
+_CHANGES: tuple[tuple[Any, ...], ...] = (
+    (1, 15.0, "conditions", "field", None, CALM, FADED),
+    (2, 20.0, "conditions", "wifi", "up", WIFI, WIFI | {"loss": 0.01}),
+    (3, 30.0, "partition", "field", None, [], APART),
     (4, 34.0, "app", None, None, "running", "killed"),
-    (5, 40.0, "partition", "field", None, "cut from wired", "joined"),
-    (6, 40.0, "conditions", "field", None, "latency 400 ms, loss 3%", "latency 150 ms"),
-    (7, 48.0, "conditions", "wifi", "up", "loss 1%", "loss 0.2%"),
+    (5, 40.0, "partition", "field", None, APART, []),
+    (6, 40.0, "conditions", "field", None, FADED, CALM),
+    (7, 48.0, "conditions", "wifi", "up", WIFI | {"loss": 0.01}, WIFI),
 )
 
 
@@ -206,10 +210,10 @@ def timeline() -> dict[str, Any]:
 def changes(dice: random.Random) -> Iterator[records.Change]:
     for number, at, action, network, direction, before, after in _CHANGES:
         due = T0 + at
-        target = " · ".join(part for part in (network or "reader-3g-1", direction) if part)
-        yield records.Change(
-            number, due, due + dice.uniform(0.0002, 0.0035), action, target, before, after, ok=True, error=""
-        )
+        target = " ".join(part for part in (network or "reader-3g-1", direction) if part)
+        applied = due + dice.uniform(0.0002, 0.0035)
+        told = json.dumps(before), json.dumps(after)
+        yield records.Change(number, due, applied, action, target, *told, ok=True, error="")
 
 
 def one_way(network: str, at: float, dice: random.Random) -> float | None:
@@ -365,17 +369,19 @@ def events_of(names: Names, dice: random.Random) -> Iterator[dict[str, Any]]:
 
     yield event(-3.2, "deploy.started", "coordinator", "8 replicas on 3 networks")
     for number, replica in enumerate(replicas()):
-        yield event(-2.5 + number / 10, "role.ready", replica, f"{replica} is ready")
-        yield event(0.01, "app.started", replica, f"{replica}: app started")
-        yield event(0.3 + number / 50, "app.ready", replica, f"{replica}: app ready")
+        yield event(-2.5 + number / 10, "role.ready", f"agent:{replica}", f"{replica} is ready")
+        yield event(0.01, "app.started", f"agent:{replica}", f"{replica} started")
+        yield event(0.3 + number / 50, "app.ready", f"agent:{replica}", f"{replica} is up")
     yield event(0, "run.t0", "coordinator", "everything is ready: T0")
     for name, start in PHASES:
         yield event(start, "run.phase", "coordinator", f"phase {name}", phase=name)
     for number, at, _action, network, _direction, _before, after in _CHANGES:
         late = dice.uniform(0.0002, 0.0035)
-        yield event(at + late, "change.applied", network or "reader-3g-1", after, id=number, late_s=late)
-    yield event(34.0, "app.crashed", "reader-3g-1", names.crash, exit=1, attempt=1, error=names.crash)
-    yield event(37.0, "app.restarted", "reader-3g-1", "reader-3g-1: app restarted", attempt=2)
+        yield event(
+            at + late, "change.applied", f"gateway:{network}", json.dumps(after), id=number, late_s=late
+        )
+    yield event(34.0, "app.crashed", "agent:reader-3g-1", names.crash, exit=1, attempt=1, error=names.crash)
+    yield event(37.0, "app.restarted", "agent:reader-3g-1", "reader-3g-1 restarted", attempt=2)
     yield event(60.0, "run.stopping", "coordinator", "60 s are over")
     yield event(60.4, "run.done", "coordinator", "done")
 

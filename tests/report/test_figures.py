@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from wotemu.records import Change, Flow, Hop, Interaction, Record
-from wotemu_report.blocks import Empty, Figure
+from wotemu_report.blocks import Empty, Figure, Logs
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import changes, durations, interactions, overview, sections, subscriptions, traffic
 from wotemu_report.figures import events as event_figures
+from wotemu_report.figures.conditions import told
 from wotemu_report.figures.requests import by_phase, error_kinds, requests
 from wotemu_report.frames import broken_at_gaps, fold, in_order
 
@@ -182,12 +183,13 @@ def test_a_slow_sampler_leaves_no_gaps() -> None:
     assert broken_at_gaps(frame, ["series"]).filter(pl.col("value").is_null())["s"].to_list() == [25.0]
 
 
-def figures_of(run: RunData) -> list[Figure]:
+@pytest.fixture(scope="module")
+def figures(run: RunData) -> list[Figure]:
+    """Every chart of the synthetic quickstart."""
     return [block for section in sections(run) for block in section.blocks if isinstance(block, Figure)]
 
 
-def test_every_chart_is_valid_and_says_what_it_shows(run: RunData) -> None:
-    figures = figures_of(run)
+def test_every_chart_is_valid_and_says_what_it_shows(figures: list[Figure]) -> None:
     assert len(figures) > 12
     for figure in figures:
         alt.LayerChart.from_dict(figure.spec, validate=True)
@@ -195,13 +197,13 @@ def test_every_chart_is_valid_and_says_what_it_shows(run: RunData) -> None:
         assert figure.caption.endswith((".", "node"))
 
 
-def test_every_time_axis_is_the_runs_and_names_its_phases(run: RunData) -> None:
-    timed = [figure for figure in figures_of(run) if figure.title != "Durations by phase"]
+def test_every_time_axis_is_the_runs_and_names_its_phases(figures: list[Figure]) -> None:
+    timed = [figure for figure in figures if figure.title != "Durations by phase"]
     for figure in timed:
         axes = [layer["encoding"]["x"] for layer in figure.spec["layer"]]
         assert {tuple(axis["scale"]["domain"]) for axis in axes} == {(0, 60.0)}, figure.title
         texts = [layer for layer in figure.spec["layer"] if layer["mark"]["type"] == "text"]
-        assert [layer["encoding"]["text"]["field"] for layer in texts] == ["phase"], figure.title
+        assert [layer["encoding"]["text"]["field"] for layer in texts] == ["label"], figure.title
         assert "healed" in figure.spec["datasets"][texts[0]["data"]["name"]]
 
 
@@ -246,3 +248,30 @@ def test_changes_that_failed_stay_in_a_table_that_is_too_short() -> None:
 def test_replicas_are_in_the_order_of_their_numbers() -> None:
     frame = pl.DataFrame({"node": ["reader-10", "reader-2", "gate", "reader-1"]})
     assert in_order(frame, "node")["node"].to_list() == ["gate", "reader-1", "reader-2", "reader-10"]
+
+
+def test_a_change_is_told_as_a_person_would() -> None:
+    conditions = {
+        "latency_s": 0.3,
+        "jitter_s": 0.15,
+        "distribution": "normal",
+        "loss": 0.05,
+        "rate_bps": 1.5e6,
+    }
+    assert told(json.dumps(conditions)) == "300 ms ± 150 ms, 1.5 Mbit/s, loss 5 %"
+    assert told(json.dumps({"latency_s": 0.0, "loss": 0.0, "rate_bps": None})) == "unshaped"
+    assert told('[["a", "b"], ["c"]]') == "a, b | c"
+    assert (told("[]"), told("null"), told('"killed"'), told("not JSON")) == (
+        "together",
+        "",
+        "killed",
+        "not JSON",
+    )
+
+
+def test_a_crash_is_laid_to_the_replica_and_opens_its_log(run: RunData) -> None:
+    assert run.axis.crashes == ((34.0, "reader-3g-1"),)
+    (shown,) = next(section for section in sections(run) if section.id == "logs").blocks
+    assert isinstance(shown, Logs)
+    assert [log.name for log in shown.logs if log.opened] == ["reader-3g-1"]
+    assert "\x1b" not in next(log.text for log in shown.logs if log.opened)

@@ -17,7 +17,7 @@ def section(run: RunData) -> Section:
     """The apps' own metrics, a chart for each key."""
     metrics = run.tables["app"]
     if not metrics.height:
-        return Section("app-metrics", "App metrics", "", [Empty("App metrics", _NONE)])
+        return Section("app-metrics", "App metrics", "", [Empty("", _NONE)])
     keys = biggest(metrics, "key", pl.len(), _MAX_CHARTS)
     blocks: list[Block] = [_figure(run, metrics.filter(pl.col("key") == key), key) for key in keys]
     return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals(metrics)])

@@ -17,7 +17,7 @@ def section(run: RunData) -> Section:
     """The brokers' $SYS figures."""
     figures = run.tables["broker"]
     if not figures.height:
-        return Section("broker", "Broker", "", [Empty("Broker", _none(run))])
+        return Section("broker", "Broker", "", [Empty("", _none(run))])
     keys = [str(key) for key in figures["key"].unique().sort() if str(key).endswith(_WANTED)]
     blocks: list[Block] = [_figure(run, figures.filter(pl.col("key") == key), key) for key in keys[:8]]
     return Section("broker", "Broker", "As brokers say it under $SYS.", [*blocks, totals(figures)])

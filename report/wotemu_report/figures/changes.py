@@ -8,6 +8,7 @@ import polars as pl
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table, Tile, Tiles
 from wotemu_report.dataset import RunData
+from wotemu_report.figures.conditions import told
 from wotemu_report.formats import count, milliseconds
 from wotemu_report.frames import rounded, sample
 
@@ -30,7 +31,7 @@ def section(run: RunData) -> Section:
     """How punctually the scenario was carried out."""
     frame = changes(run)
     if not frame.height:
-        return Section("changes", "Changes", _LEAD, [Empty("Changes", "The scenario changes nothing.")])
+        return Section("changes", "Changes", _LEAD, [Empty("", "The scenario changes nothing.")])
     blocks: list[Block] = [_tiles(frame)]
     if frame["late"].count():
         blocks.append(_lateness(run, frame))
@@ -55,7 +56,8 @@ def changes(run: RunData) -> pl.DataFrame:
         late=pl.lit(None, dtype=pl.Float64), state=pl.lit("not applied"), error=pl.lit("")
     )
     columns = ["s", "late", "id", "phase", "action", "target", "before", "after", "state", "error"]
-    return pl.concat([answered.select(columns), silent.select(columns)]).sort("s", "id", "target")
+    both = pl.concat([answered.select(columns), silent.select(columns)]).sort("s", "id", "target")
+    return both.with_columns(pl.col("before", "after").map_elements(told, return_dtype=pl.String))
 
 
 def lateness(frame: pl.DataFrame) -> dict[str, float | None]:

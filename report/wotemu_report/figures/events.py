@@ -7,7 +7,7 @@ import polars as pl
 
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
-from wotemu_report.dataset import RunData
+from wotemu_report.dataset import RunData, replica
 from wotemu_report.frames import rounded
 
 _MAX_ROWS = 400
@@ -19,7 +19,7 @@ _MINOR = ("deploy.progress", "change.applied", "role.ready")
 def section(run: RunData) -> Section:
     """The run's events."""
     if not run.events.height:
-        return Section("events", "Events", "", [Empty("Events", "No event was recorded.")])
+        return Section("events", "Events", "", [Empty("", "No event was recorded.")])
     blocks: list[Block] = [_table(run)]
     if run.events.filter(run.axis.shown()).height:
         blocks.insert(0, _strip(run))
@@ -27,8 +27,8 @@ def section(run: RunData) -> Section:
 
 
 def crashes(run: RunData) -> pl.DataFrame:
-    """The events that say an app crashed."""
-    return run.events.filter(pl.col("kind") == "app.crashed")
+    """The events that say an app crashed, with the `replica` that did."""
+    return run.events.filter(pl.col("kind") == "app.crashed").with_columns(replica=replica())
 
 
 def listed(events: pl.DataFrame, limit: int = _MAX_ROWS) -> pl.DataFrame:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import polars as pl
-
 from wotemu_report.blocks import Empty, Logs, LogText, Section
 from wotemu_report.dataset import LogTail, RunData
 from wotemu_report.figures.events import crashes
@@ -19,8 +17,8 @@ _MAX_LOGS = 200
 def section(run: RunData) -> Section:
     """The last lines of each replica's log; those of apps that crashed are open."""
     if not run.logs:
-        return Section("logs", "Logs", "", [Empty("Logs", "No app's output was recorded.")])
-    crashed = set(crashes(run).select(pl.col("source"))["source"])
+        return Section("logs", "Logs", "", [Empty("", "No app's output was recorded.")])
+    crashed = set(crashes(run)["replica"])
     texts = [_text(tail, tail.replica in crashed) for tail in run.logs[:_MAX_LOGS]]
     return Section("logs", "Logs", _LEAD, [Logs(texts)])
 
@@ -37,8 +35,9 @@ def clean(line: str) -> str:
 
 
 def _text(tail: LogTail, opened: bool) -> LogText:
+    name = "WoTemu's own processes" if tail.replica == "_wotemu" else tail.replica
     if not tail.lines:
-        return LogText(tail.replica, "printed nothing", "", False)
-    which = "all" if tail.complete else "last"
-    note = f"{which} {len(tail.lines)} lines of {size(tail.size)}"
-    return LogText(tail.replica, note, "\n".join(clean(line) for line in tail.lines), opened)
+        return LogText(name, "printed nothing", "", False)
+    lines = "1 line" if len(tail.lines) == 1 else f"{len(tail.lines)} lines"
+    note = f"{lines}, {size(tail.size)}" if tail.complete else f"the last {lines} of {size(tail.size)}"
+    return LogText(name, note, "\n".join(clean(line) for line in tail.lines), opened)

@@ -48,7 +48,7 @@ def _crashes(run: RunData) -> Tile:
     found = crashes(run)
     if not found.height:
         return Tile("App crashes", "0", "none crashed", "good")
-    nodes = [str(source) for source in found["source"].unique().sort()]
+    nodes = [str(name) for name in found["replica"].unique().sort()]
     named = ", ".join(nodes[:2]) + (f" and {len(nodes) - 2} more" if len(nodes) > 2 else "")
     return Tile("App crashes", count(found.height), named, "bad")
 

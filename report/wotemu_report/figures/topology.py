@@ -8,7 +8,7 @@ import attrs
 
 from wotemu_report.blocks import Block, Column, Diagram, Empty, Lane, Line, Section, Stop, Table
 from wotemu_report.dataset import RunData
-from wotemu_report.figures.conditions import describe
+from wotemu_report.figures.conditions import UNSHAPED, describe
 from wotemu_report.figures.networks import network_colors
 from wotemu_report.manifest import Replica
 
@@ -21,9 +21,7 @@ _LEAD = "Every link passes its network's gateway, which imposes the conditions; 
 def section(run: RunData) -> Section:
     """The nodes, brokers and services, and the networks between them."""
     if not run.manifest.replicas and not run.topology.get("nodes"):
-        return Section(
-            "topology", "Topology", "", [Empty("Topology", "The run failed before anything was placed.")]
-        )
+        return Section("topology", "Topology", "", [Empty("", "The run failed before anything was placed.")])
     blocks: list[Block] = [diagram(run)] if run.manifest.replicas else []
     return Section("topology", "Topology", _LEAD, [*blocks, _networks(run), _replicas(run)])
 
@@ -105,11 +103,16 @@ def _links(run: RunData) -> dict[tuple[str, str], str]:
     found = {}
     for node in run.topology.get("nodes") or ():
         for link in node.get("networks") or ():
-            sides = [f"{side} {describe(link[side])}" for side in ("up", "down") if link.get(side)]
-            told = ", ".join(side for side in sides if not side.endswith("unshaped"))
+            told = _both_ways(describe(link.get("up")), describe(link.get("down")))
             if told:
                 found[str(node.get("name")), str(link.get("network"))] = told
     return found
+
+
+def _both_ways(up: str, down: str) -> str:
+    if up == down:
+        return "" if up == UNSHAPED else f"each way {up}"
+    return "; ".join(f"{side} {told}" for side, told in (("up", up), ("down", down)) if told != UNSHAPED)
 
 
 def _networks(run: RunData) -> Table:

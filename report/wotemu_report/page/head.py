@@ -8,6 +8,7 @@ import attrs
 
 from wotemu_report.dataset import RunData
 from wotemu_report.formats import instant, moment, seconds, size
+from wotemu_report.manifest import Manifest
 
 _ENDINGS = {
     "done": ("good", "Done"),
@@ -73,9 +74,13 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
         ("Timeline", manifest.timeline_hash[:12]),
         ("Machine", _machine(run)),
         ("Kernel", manifest.kernel),
-        ("Python", manifest.python),
-        ("WoTemu", manifest.wotemu_version),
+        ("Software", _software(manifest)),
     ]
+
+
+def _software(manifest: Manifest) -> str:
+    parts = {"WoTemu": manifest.wotemu_version, "Python": manifest.python}
+    return ", ".join(f"{name} {version}" for name, version in parts.items() if version)
 
 
 def _machine(run: RunData) -> str:
