@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -24,7 +25,7 @@ def metric(number: int) -> App:
 
 
 async def read_all(client: Redis, stream: str) -> list[list[object]]:
-    entries = await client.xrange(stream)
+    entries: Any = await client.xrange(stream)
     return [row for _, fields in entries for row in decode_batch(fields)[1]]
 
 

@@ -254,8 +254,8 @@ class NodeApp:
                     for row in rows:
                         if self.wanted == "stopped" and row[-1] == CANCELLED:
                             continue  # the end of the run cut it short: it neither succeeded nor failed
-                        row[0] += offset_s  # `t` is every row's first field
-                        self._role.publisher.put_row(table, row)
+                        # `t` is every row's first field
+                        self._role.publisher.put_row(table, [row[0] + offset_s, *row[1:]])
                 case Lost(count):
                     self._role.publisher.lose("app records", count)
         channel.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -28,7 +29,7 @@ class Consumer:
         """Lists of new entries; an empty one after `block_ms` without any, so that the caller may stop."""
         while True:
             try:
-                answer = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]
+                answer: Any = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]
             except (OSError, RedisError):
                 self.reconnections += 1
                 await asyncio.sleep(_RETRY_S)
