@@ -99,8 +99,9 @@ class Coordinator:
         return self.outcome
 
     async def _run(self) -> None:
-        replicas = len(self._plan.replicas)
-        self._event("deploy.started", f"deploying {replicas} nodes on {len(self._plan.networks)} networks")
+        nodes, networks = len(self._plan.replicas), len(self._plan.networks)
+        size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
+        self._event("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
         deployed = await self._until_stopped(self._engine.deploy(self._plan))
         if deployed is None:
             self.outcome.status = "interrupted"

@@ -127,33 +127,29 @@ class LiveView(View):
 
     def _title(self) -> Text:
         phases = [phase.name for phase in self.emulation.timeline.phases]
-        title = Text(f" {self.emulation.name} ", style="bold")
+        title = Text(self.emulation.name, style="bold")
         if self.clock.t0 is None or len(phases) < 2:
             return title
-        title.append("─ ", style="dim")
+        title.append(" ─ ", style="dim")
         current = phases.index(self._phase) if self._phase in phases else -1
         if (
             sum(map(len, phases)) + 3 * len(phases) + len(self.emulation.name)
             > min(WIDTH, self.console.width) - 12
         ):
-            title.append(f"{harmless(self._phase)} ({current + 1}/{len(phases)}) ", style="bold magenta")
+            title.append(f"{harmless(self._phase)} ({current + 1}/{len(phases)})", style="bold magenta")
             return title
         for number, name in enumerate(phases):
             style = "bold magenta" if number == current else "dim"
             title.append(harmless(name), style=style)
-            title.append(" › " if number < len(phases) - 1 else " ", style="dim")
+            title.append(" › " if number < len(phases) - 1 else "", style="dim")
         return title
 
     def _deployment(self) -> RenderableType:
-        return _bar(
-            ProgressBar(
-                total=self.narrator.roles,
-                completed=len(self.narrator.ready),
-                complete_style="cyan",
-                finished_style="cyan",
-            ),
-            f"{len(self.narrator.ready)}/{self.narrator.roles} ready",
+        ready, roles = len(self.narrator.ready), self.narrator.roles
+        bar = ProgressBar(
+            total=roles, completed=ready, pulse=not ready, complete_style="cyan", pulse_style="cyan"
         )
+        return _bar(bar, f"{ready}/{roles} ready")
 
     def _time(self) -> RenderableType:
         whole_s = self.emulation.timeline.duration_s

@@ -73,10 +73,10 @@ class Narrator:
                 self.ready.add(event.source)
                 return Words(weight, f"ready {len(self.ready)}/{self.roles}", event.source)
             case "run.t0":
-                return Words(weight, event.message.removeprefix("T0: "), "T0")
+                return Words(weight, "T0", event.message.removeprefix("T0: "))
             case "change.applied" if data.get("id") in self._changes:
                 return Words(
-                    weight, describe(self._changes[data["id"]]), f"{milliseconds(data['late_s'])} late"
+                    weight, describe(self._changes[data["id"]]), lateness(data["late_s"])
                 )
             case "change.failed" if data.get("id") in self._changes:
                 return Words(weight, f"failed: {describe(self._changes[data['id']])}", event.message)
@@ -103,6 +103,11 @@ def milliseconds(seconds: float) -> str:
     """A short time: ``0.4 ms``, ``12 ms``."""
     value = seconds * 1e3
     return f"{value:.1f} ms" if abs(value) < 10 else f"{value:,.0f} ms"
+
+
+def lateness(seconds: float) -> str:
+    """``0.4 ms late``; a clock that was set back meanwhile can make it early."""
+    return f"{milliseconds(abs(seconds))} {'early' if seconds < 0 else 'late'}"
 
 
 def count(number: int, what: str, plural: str | None = None) -> str:
