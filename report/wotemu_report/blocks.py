@@ -114,8 +114,9 @@ class Stop:
 
     x: float
     color: str
+    network: str
     address: str
-    tip: str
+    conditions: str
 
 
 @attrs.frozen
@@ -132,7 +133,10 @@ class Line:
 
 @attrs.frozen
 class Diagram(Block):
-    """Networks as lanes, nodes as lines across them. Sizes are pixels; `lane_width` is of a network's box."""
+    """Networks as lanes, nodes as lines across them.
+
+    Sizes are pixels; `lane_width` is of a network's box, `node_width` of a node's.
+    """
 
     KIND: ClassVar[str] = "diagram"
     title: str
@@ -140,6 +144,7 @@ class Diagram(Block):
     width: float
     height: float
     lane_width: float
+    node_width: float
     lanes: Sequence[Lane]
     lines: Sequence[Line]
 

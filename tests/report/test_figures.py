@@ -258,7 +258,7 @@ def test_a_change_is_told_as_a_person_would() -> None:
         "loss": 0.05,
         "rate_bps": 1.5e6,
     }
-    assert told(json.dumps(conditions)) == "300 ms ± 150 ms, 1.5 Mbit/s, loss 5 %"
+    assert told(json.dumps(conditions)).replace("\u00a0", " ") == "300 ms ± 150 ms, 1.5 Mbit/s, loss 5 %"
     assert told(json.dumps({"latency_s": 0.0, "loss": 0.0, "rate_bps": None})) == "unshaped"
     assert told('[["a", "b"], ["c"]]') == "a, b | c"
     assert (told("[]"), told("null"), told('"killed"'), told("not JSON")) == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -119,8 +118,8 @@ def test_whatever_users_wrote_stays_text(report: Path, tmp_path: Path) -> None:
     page = Page(html)
     assert page.count("script") == plain.count("script") == 3
     assert page.count("img") == 0
-    assert "49" not in re.findall(r"\{\{ ?7\*7 ?\}\}|\b49\b(?= *&#)", html)
     assert "<!--<img" not in html
+    assert "{{ 7*7 }}" in html
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
 
 

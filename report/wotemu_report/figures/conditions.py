@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 UNSHAPED = "unshaped"
+_GAP = "\u00a0"  # a value and its unit stay on one line
 _RATES = ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s"))
 
 
@@ -20,18 +21,18 @@ def _delay(given: dict[str, Any]) -> str:
     latency, jitter = given.get("latency_s") or 0, given.get("jitter_s") or 0
     if not latency and not jitter:
         return ""
-    return f"{latency * 1000:.4g} ms" + (f" ± {jitter * 1000:.4g} ms" if jitter else "")
+    return f"{latency * 1000:.4g}{_GAP}ms" + (f" ± {jitter * 1000:.4g}{_GAP}ms" if jitter else "")
 
 
 def _rate(bps: float | None) -> str:
     if not bps:
         return ""
     unit, name = next((step for step in _RATES if bps >= step[0]), _RATES[-1])
-    return f"{bps / unit:.4g} {name}"
+    return f"{bps / unit:.4g}{_GAP}{name}"
 
 
 def _loss(loss: float | None) -> str:
-    return f"loss {loss * 100:.3g} %" if loss else ""
+    return f"loss {loss * 100:.3g}{_GAP}%" if loss else ""
 
 
 def told(text: str) -> str:

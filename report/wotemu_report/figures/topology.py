@@ -13,8 +13,8 @@ from wotemu_report.figures.networks import network_colors
 from wotemu_report.manifest import Replica
 
 _MAX_LINES = 24
-_ROW, _TOP, _LEFT, _BOX, _WIDTH = 32.0, 70.0, 266.0, 204.0, 1180.0
-_LANES = (210.0, 320.0)
+_ROW, _TOP, _LEFT, _BOX, _WIDTH = 32.0, 70.0, 316.0, 254.0, 1180.0
+_LANES = (210.0, 430.0)
 _LEAD = "Every link passes its network's gateway, which imposes the conditions; delays are one way."
 
 
@@ -52,10 +52,11 @@ def diagram(run: RunData) -> Diagram:
     drawn = [_line(group, number, at, links) for number, group in enumerate(groups)]
     return Diagram(
         "Nodes and networks",
-        "Point at a dot for the conditions that the node's own link adds.",
+        "A dot is a link: its address, and the conditions that it adds to its network's.",
         _LEFT + apart * max(1, len(lanes)),
         _TOP + _ROW * len(drawn) + 10,
         apart - 16,
+        _BOX,
         lanes,
         drawn,
     )
@@ -63,20 +64,11 @@ def diagram(run: RunData) -> Diagram:
 
 def _line(group: _Group, number: int, at: dict[str, Lane], links: dict[tuple[str, str], str]) -> Line:
     stops = [
-        Stop(
-            at[network].x,
-            at[network].color,
-            address,
-            _tip(group.name, network, links.get((group.node, network))),
-        )
+        Stop(at[network].x, at[network].color, network, address, links.get((group.node, network), ""))
         for network, address in sorted(group.addresses.items(), key=lambda pair: at[pair[0]].x)
     ]
     end = max((stop.x for stop in stops), default=_BOX)
     return Line(group.name, group.detail, group.kind, _TOP + _ROW * number + _ROW / 2, end, stops)
-
-
-def _tip(name: str, network: str, link: str | None) -> str:
-    return f"{name} on {network}" + (f": {link}" if link else "")
 
 
 def _groups(replicas: tuple[Replica, ...]) -> list[_Group]:
