@@ -28,7 +28,9 @@ class Agent:
         self._kind: str = data["kind"]
         self._port: int = data["port_mqtt"]
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
-        self._sampler = system.Sampler(self._replica, data["cpu_limit"], data["mem_limit_bytes"])
+        self._sampler = system.Sampler(
+            self._replica, self._cgroups, data["cpu_limit"], data["mem_limit_bytes"]
+        )
         self._is_wot: bool = data["is_wot"]
         self._app = NodeApp(role, launcher, is_wot=self._is_wot, restart_on_success=self._is_wot)
 
@@ -86,13 +88,14 @@ class Agent:
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
-            self._role.publisher.put(self._sampler.sample(self._role.now()))
+            if sample := self._sampler.sample(self._role.now()):
+                self._role.publisher.put(sample)
 
     def _tell_losses(self) -> None:
         for name, count in system.interface_drops().items():
             text = f"{count} frames of {self._replica} were dropped before its gateway took them ({name})"
             self._role.event("interface.dropped", text, count=count, interface=name)
-        if kills := system.memory_pressure(self._cgroups).get("oom_kill"):
+        if kills := system.out_of_memory_kills(self._cgroups):
             self._role.event(
                 "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import attrs
 import psutil
@@ -23,22 +22,50 @@ class Usage:
 
 
 class Sampler:
-    """Turns successive usages into samples; `limits` are what is enforced, None where nothing is."""
+    """Turns successive usages into samples; the limits are what is enforced, None where nothing is."""
 
-    def __init__(self, replica: str, cpu_limit: float | None, mem_limit_bytes: int | None) -> None:
+    def __init__(
+        self, replica: str, cgroups: tuple[str, ...], cpu_limit: float | None, mem_limit_bytes: int | None
+    ) -> None:
         self._replica = replica
+        self._cgroups = cgroups
         self._cpu_limit_percent = None if cpu_limit is None else cpu_limit * 100
         self._mem_limit_bytes = mem_limit_bytes
         self._by_process: dict[int, float] = {}
-        self._last_s = time.monotonic()
+        self._cpu_s = 0.0
+        self._last: tuple[float, float] | None = None
 
-    def sample(self, t: float) -> System:
-        """The sample of the time since the last one, stamped `t`."""
-        now_s = time.monotonic()
-        elapsed_s, self._last_s = now_s - self._last_s, now_s
-        used_s, memory, processes = 0.0, 0, app_processes()
+    def sample(self, t: float) -> System | None:
+        """The sample of the time since the last one, stamped `t`; None the first time."""
+        now_s, usage = time.monotonic(), self._usage()
+        last, self._last = self._last, (now_s, usage.cpu_s)
+        if last is None or now_s <= last[0]:
+            return None
+        cpu_percent = max(0.0, 100 * (usage.cpu_s - last[1]) / (now_s - last[0]))
+        return System(
+            t,
+            self._replica,
+            cpu_percent,
+            self._cpu_limit_percent,
+            usage.mem_bytes,
+            self._mem_limit_bytes,
+            usage.processes,
+        )
+
+    def _usage(self) -> Usage:
+        """What the processes used; the kernel's own account of their control groups goes before a sum."""
+        summed = self._sum_processes()
+        cpu_s, mem_bytes = group_cpu_s(self._cgroups), group_mem_bytes(self._cgroups)
+        return Usage(
+            summed.cpu_s if cpu_s is None else cpu_s,
+            summed.mem_bytes if mem_bytes is None else mem_bytes,
+            summed.processes,
+        )
+
+    def _sum_processes(self) -> Usage:
+        memory = 0
         seen: dict[int, float] = {}
-        for process in processes:
+        for process in app_processes():
             try:
                 with process.oneshot():
                     times = process.cpu_times()
@@ -46,12 +73,38 @@ class Sampler:
             except psutil.Error:  # it ended while we looked
                 continue
             seen[process.pid] = times.user + times.system
-            used_s += max(0.0, seen[process.pid] - self._by_process.get(process.pid, 0.0))
+            self._cpu_s += max(0.0, seen[process.pid] - self._by_process.get(process.pid, 0.0))
         self._by_process = seen
-        cpu_percent = 100 * used_s / elapsed_s if elapsed_s > 0 else 0.0
-        return System(
-            t, self._replica, cpu_percent, self._cpu_limit_percent, memory, self._mem_limit_bytes, len(seen)
-        )
+        return Usage(self._cpu_s, memory, len(seen))
+
+
+def group_cpu_s(cgroups: tuple[str, ...]) -> float | None:
+    """CPU time of control groups, version 1 or 2; None without one."""
+    for directory in cgroups:
+        if used_us := _keyed(Path(directory, "cpu.stat")).get("usage_usec"):
+            return used_us / 1e6
+        accounted = Path(directory, "cpuacct.usage")
+        if accounted.exists():
+            return int(accounted.read_text()) / 1e9
+    return None
+
+
+def group_mem_bytes(cgroups: tuple[str, ...]) -> int | None:
+    """Memory of control groups without the page cache, version 1 or 2; None without one."""
+    for directory in cgroups:
+        stat = _keyed(Path(directory, "memory.stat"))
+        for key in ("anon", "total_rss"):
+            if key in stat:
+                return stat[key]
+    return None
+
+
+def _keyed(path: Path) -> dict[str, int]:
+    """A file of ``key number`` lines; empty where there is none."""
+    if not path.exists():
+        return {}
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 
 def app_processes() -> list[psutil.Process]:
@@ -61,15 +114,12 @@ def app_processes() -> list[psutil.Process]:
     ]
 
 
-def memory_pressure(cgroups: tuple[str, ...]) -> dict[str, Any]:
+def out_of_memory_kills(cgroups: tuple[str, ...]) -> int:
     """How often the kernel killed for want of memory in these control groups, version 1 or 2."""
-    for directory in cgroups:
-        for name in ("memory.events", "memory.oom_control"):
-            path = Path(directory, name)
-            if path.exists():
-                lines = (line.split() for line in path.read_text().splitlines())
-                return {key: int(value) for key, value in lines if key == "oom_kill"}
-    return {}
+    names = ("memory.events", "memory.oom_control")
+    return max(
+        (_keyed(Path(group, name)).get("oom_kill", 0) for group in cgroups for name in names), default=0
+    )
 
 
 def interface_drops() -> dict[str, int]:

@@ -97,6 +97,8 @@ class Groups:
         own = _own_groups()
         if (ROOT / "cgroup.controllers").exists():
             return {ROOT / own.get("", "/").lstrip("/"): wanted} if wanted else {}
+        if self.CPU in wanted:
+            wanted.add("cpuacct")  # limits nothing, but keeps the account
         return {ROOT / name / own.get(name, "/").lstrip("/"): {name} for name in sorted(wanted)}
 
     @staticmethod
