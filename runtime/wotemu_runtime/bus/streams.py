@@ -23,6 +23,11 @@ class Streams:
         """What the coordinator wants of all roles."""
         return f"wotemu:{self.stack}:commands"
 
+    @property
+    def members(self) -> str:
+        """Where each role is, on engines that hand out addresses as they like."""
+        return f"wotemu:{self.stack}:members"
+
     def metrics(self, table: str) -> str:
         """Batches of one table's records."""
         return f"wotemu:{self.stack}:metrics:{table}"

@@ -1,0 +1,283 @@
+"""The swarm engine: creates networks, configs, secrets and services, and watches their tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import secrets as randomness
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from typing import Any
+
+import aiodocker
+
+from wotemu.errors import EmulationError, HostError, InputError
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.engines.engine import Deployed, RoleEnded
+from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.plan import Plan
+
+WATCH_EVERY_S = 1.0
+BUS_DEADLINE_S = 60.0
+UNPLACED_AFTER_S = 8.0
+REMOVE_DEADLINE_S = 60.0
+
+FAILED = frozenset({"rejected", "failed", "orphaned"})
+OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+
+
+class SwarmEngine:
+    """Places one plan on the swarm of the Docker daemon that the environment (DOCKER_HOST) names."""
+
+    name = "swarm"
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self._keep = keep
+        self._docker: aiodocker.Docker | None = None
+        self._stack = ""
+        self._roles: dict[str, str] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
+        self._trouble: asyncio.Future[None] | None = None
+        self._bus_port: asyncio.Future[int] | None = None
+
+    def __repr__(self) -> str:
+        return f"SwarmEngine({self._stack!r})"
+
+    async def deploy(self, plan: Plan) -> Deployed:
+        """Create everything concurrently; an error removes what was made."""
+        loop = asyncio.get_running_loop()
+        self._stack = plan.stack
+        self._trouble, self._bus_port = loop.create_future(), loop.create_future()
+        self._docker = aiodocker.Docker()
+        try:
+            manager_id, manager_address = await self._check_swarm(plan)
+            password = randomness.token_urlsafe(24)
+            await self._create(plan, manager_id, password)
+            self._watcher = asyncio.create_task(self._watch(), name="tasks")
+            port = await self._first(self._bus_port, BUS_DEADLINE_S, "placing the bus")
+        except BaseException:
+            await self.remove(failed=True)
+            raise
+        return Deployed(
+            bus=BusAddress(password, host=manager_address, port=port),
+            shaper="",
+            roles=frozenset(
+                [f"agent:{replica.name}" for replica in plan.replicas]
+                + [f"gateway:{network.name}" for network in plan.networks]
+            ),
+            addresses={},
+            unenforced=(),
+        )
+
+    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
+        """Roles that are over for good; a task that Swarm starts again is not."""
+        while True:
+            yield await self._ended.get()
+
+    async def remove(self, *, failed: bool = False) -> None:
+        """Remove all objects of the stack, unless they are to be kept."""
+        docker, self._docker = self._docker, None
+        if docker is None:
+            return
+        if self._watcher is not None:
+            self._watcher.cancel()
+        try:
+            if failed or not self._keep:
+                await remove_stack(docker, self._stack)
+        finally:
+            await docker.close()
+
+    # Creating
+
+    async def _check_swarm(self, plan: Plan) -> tuple[str, str]:
+        """This manager's id and address; the stack's name must be free."""
+        docker = self._client()
+        try:
+            info = await docker.system.info()
+        except (aiodocker.DockerError, OSError) as error:
+            raise HostError(
+                f"no answer: {error}", where="Docker", hint="start it, or name another one in DOCKER_HOST"
+            ) from error
+        swarm = info["Swarm"]
+        if not swarm.get("ControlAvailable"):
+            raise HostError(
+                "it is no manager of a swarm", where=f"Docker on {info['Name']}", hint="run: docker swarm init"
+            )
+        taken = await docker.services.list(filters={"label": f"{objects.STACK_LABEL}={plan.stack}"})
+        if taken:
+            raise InputError(
+                f"an emulation called {plan.stack!r} is on this swarm",
+                where="--name",
+                hint=f"take another name, or remove it: wotemu rm {plan.stack}",
+            )
+        return swarm["NodeID"], swarm["NodeAddr"]
+
+    async def _create(self, plan: Plan, manager_id: str, password: str) -> None:
+        emulated = [network.name for network in plan.networks]
+        await _all(
+            self._create_network(objects.network_spec(plan, objects.CONTROL, internal=False)),
+            *(self._create_network(objects.network_spec(plan, name, internal=True)) for name in emulated),
+        )
+        subnets = dict(zip(emulated, await _all(*(self._subnet(plan, name) for name in emulated)), strict=True))
+        services = objects.services(plan, subnets, manager_id)
+        self._roles = {service.name: service.role for service in services}
+        secret_name = objects.object_name(plan, "bus-password")
+        secret_id = await self._post(
+            "secrets/create",
+            {
+                "Name": secret_name,
+                "Labels": objects.labels(plan, "bus"),
+                "Data": base64.b64encode(password.encode()).decode(),
+            },
+        )
+        configs = {config.name: config for service in services for config in service.files.values()}
+        ids = dict(
+            zip(configs, await _all(*(self._create_config(plan, c) for c in configs.values())), strict=True)
+        )
+        await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in services))
+
+    async def _create_network(self, spec: objects.Json) -> str:
+        return await self._post("networks/create", spec)
+
+    async def _subnet(self, plan: Plan, network: str) -> str:
+        details = await (await self._client().networks.get(objects.object_name(plan, network))).show()
+        return str(details["IPAM"]["Config"][0]["Subnet"])
+
+    async def _create_config(self, plan: Plan, config: objects.Config) -> str:
+        body = {
+            "Name": config.name,
+            "Labels": objects.labels(plan, "config"),
+            "Data": base64.b64encode(config.data).decode(),
+        }
+        return await self._post("configs/create", body)
+
+    async def _create_service(
+        self, service: objects.SwarmService, config_ids: dict[str, str], secret_id: str, secret_name: str
+    ) -> str:
+        container = service.spec["TaskTemplate"]["ContainerSpec"]
+        container["Configs"] = [
+            {
+                "File": {"Name": target, "UID": "0", "GID": "0", "Mode": 0o444},
+                "ConfigID": config_ids[config.name],
+                "ConfigName": config.name,
+            }
+            for target, config in service.files.items()
+        ]
+        target = objects.BUS_SECRET.rpartition("/")[2]
+        container["Secrets"] = [
+            {
+                "File": {"Name": target, "UID": "0", "GID": "0", "Mode": 0o400 if container["User"] else 0o444},
+                "SecretID": secret_id,
+                "SecretName": secret_name,
+            }
+        ]
+        return await self._post("services/create", service.spec)
+
+    async def _post(self, path: str, body: objects.Json) -> str:
+        try:
+            answer = await self._client()._query_json(path, method="POST", data=body)
+        except aiodocker.DockerError as error:
+            raise EmulationError(error.message, where=f"{path} of {body['Name']}") from error
+        return str(answer.get("ID") or answer.get("Id"))
+
+    def _client(self) -> aiodocker.Docker:
+        if self._docker is None:
+            raise EmulationError("the swarm engine is closed")
+        return self._docker
+
+    # Watching
+
+    async def _first(self, future: asyncio.Future[int], deadline_s: float, doing: str) -> int:
+        """The future's result, or the first trouble that a task has."""
+        trouble = self._trouble
+        if trouble is None:
+            raise EmulationError("the swarm engine is closed")
+        done, _ = await asyncio.wait([future, trouble], timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if trouble in done:
+            trouble.result()
+        if not done:
+            raise EmulationError(f"{doing} took more than {deadline_s:g} s", where="swarm")
+        return future.result()
+
+    async def _watch(self) -> None:
+        """Look at the tasks once a second: Swarm tells of no change of theirs by itself."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        over: set[str] = set()
+        while True:
+            with contextlib.suppress(OSError, aiodocker.DockerError):
+                tasks = await self._client().tasks.list(filters={"label": f"{objects.STACK_LABEL}={self._stack}"})
+                for task in tasks:
+                    self._look_at(task, loop.time() - started_s, over)
+            await asyncio.sleep(WATCH_EVERY_S)
+
+    def _look_at(self, task: dict[str, Any], age_s: float, over: set[str]) -> None:
+        status = task["Status"]
+        state, error = status["State"], status.get("Err", "")
+        role = _role_of(task)
+        if role == "bus" and state == "running" and self._bus_port is not None and not self._bus_port.done():
+            for port in status.get("PortStatus", {}).get("Ports", []):
+                self._bus_port.set_result(int(port["PublishedPort"]))
+        if (state == "pending" and error and age_s > UNPLACED_AFTER_S) or state == "rejected":
+            self._fail(EmulationError(f"it can't be placed: {error}", where=f"service {role}"))
+        if state == "complete" and task["ID"] not in over:
+            over.add(task["ID"])
+            self._ended.put_nowait(RoleEnded(f"{role}/{task.get('Slot', 1)}", "complete"))
+
+    def _fail(self, error: EmulationError) -> None:
+        if self._trouble is not None and not self._trouble.done():
+            self._trouble.set_exception(error)
+
+
+def _role_of(task: dict[str, Any]) -> str:
+    return str(task["Spec"]["ContainerSpec"]["Labels"][objects.ROLE_LABEL])
+
+
+async def _all(*actions: Awaitable[Any]) -> list[Any]:
+    """All of them at once; the first error is raised when all are done, so that nothing is half made."""
+    results = await asyncio.gather(*actions, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+async def remove_stack(docker: aiodocker.Docker, stack: str) -> None:
+    """Remove every object that carries the stack's label, services first, then what they held."""
+    label = {"label": f"{objects.STACK_LABEL}={stack}"}
+    services = await docker.services.list(filters=label)
+    await asyncio.gather(*(docker.services.delete(service["ID"]) for service in services))
+    async with asyncio.timeout(REMOVE_DEADLINE_S):
+        await _until_removed(docker, label)
+
+
+async def _until_removed(docker: aiodocker.Docker, label: dict[str, str]) -> None:
+    """Networks, configs and secrets can go once no task holds them; Swarm tells nobody when that is."""
+    while True:
+        refused = await _try_to_remove(docker, label)
+        if not refused:
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _try_to_remove(docker: aiodocker.Docker, label: dict[str, str]) -> int:
+    refused = 0
+    for kind in ("networks", "configs", "secrets"):
+        for item in await _list(docker, kind, label):
+            try:
+                async with docker._query(f"{kind}/{item.get('ID') or item['Id']}", method="DELETE"):
+                    pass
+            except aiodocker.DockerError as error:
+                if error.status != 404:  # not gone already
+                    refused += 1
+    return refused
+
+
+async def _list(docker: aiodocker.Docker, kind: str, label: dict[str, str]) -> Iterable[dict[str, Any]]:
+    import json
+
+    return await docker._query_json(kind, params={"filters": json.dumps({k: [v] for k, v in label.items()})}) or []
+
+
+__all__ = ["SwarmEngine", "remove_stack"]

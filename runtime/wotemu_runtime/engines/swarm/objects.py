@@ -1,0 +1,276 @@
+"""The Docker objects of one emulation, as the Engine API takes them. Pure: what is created is decided here.
+
+Every object is labelled with the stack that owns it. The emulated networks are internal overlays that carry
+the apps' traffic alone; bus, agents and gateways speak over a control network of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wotemu.errors import InputError
+from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
+
+Json = dict[str, Any]
+
+STACK_LABEL = "org.wotemu.stack"
+ROLE_LABEL = "org.wotemu.role"
+NAMESPACE_LABEL = "com.docker.stack.namespace"
+"""Docker's own label of a stack: its commands (stack ps, stack rm) then know ours."""
+
+DEFAULT_IMAGE = "wotemu:latest"
+IMAGE_VARIABLE = "WOTEMU_IMAGE"
+
+CONTROL = "control"
+BUS_ALIAS = "wotemu-bus"
+BUS_PORT = 6379
+BUS_SECRET = "/run/secrets/wotemu-bus"  # noqa: S105  # a path
+ASSIGNMENT_FILE = "/run/wotemu/assignment.json"
+CODE_FILE = "/run/wotemu/code.tgz"
+CODE_FOLDER = "/srv/app"
+
+MAX_CONFIG_BYTES = 500_000
+"""What Swarm takes for one config: 500 KiB up to Engine 23, 1000 KiB since; the lower one holds everywhere."""
+
+STOP_GRACE_NS = 10 * 10**9
+AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SYS_CHROOT")
+"""The agent sets routes, and starts the app as an ordinary user without any of these."""
+GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
+"""The gateway shapes, reads headers, and makes its own /dev/net/tun."""
+IGNORED = ("__pycache__", ".git", ".venv", "runs", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules")
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """One Swarm config; the name holds its content's hash, so that another content is another config."""
+
+    name: str
+    data: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SwarmService:
+    """One Swarm service: `spec` lacks the ids of its configs and secrets, which `files` names by target."""
+
+    name: str
+    role: str
+    spec: Json
+    files: Mapping[str, Config]
+
+
+def image_of(node_image: str | None) -> str:
+    """A node's own image, else the one that the environment names, else the default."""
+    return node_image or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
+
+
+def labels(plan: Plan, role: str) -> dict[str, str]:
+    """What every object of this emulation carries."""
+    return {STACK_LABEL: plan.stack, NAMESPACE_LABEL: plan.stack, ROLE_LABEL: role}
+
+
+def object_name(plan: Plan, name: str) -> str:
+    """A name that is free of clashes between two stacks on one cluster."""
+    return f"{plan.stack}_{name}"
+
+
+def network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
+    """One overlay network. Internal ones have no way out of the emulation."""
+    return {
+        "Name": object_name(plan, name),
+        "Driver": "overlay",
+        "CheckDuplicate": True,
+        "Internal": internal,
+        "Attachable": False,
+        "Labels": labels(plan, f"network:{name}"),
+    }
+
+
+def pack_code(root: Path) -> bytes:
+    """A folder's files as a reproducible archive; `InputError` above Swarm's limit."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", format=tarfile.PAX_FORMAT, preset=6) as archive:
+        for path in _files(root):
+            info = tarfile.TarInfo(str(path.relative_to(root)))
+            info.size = path.stat().st_size
+            info.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+            with path.open("rb") as file:
+                archive.addfile(info, file)
+    data = buffer.getvalue()
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InputError(
+            f"its files are {len(data):,} bytes packed; a Swarm config holds {MAX_CONFIG_BYTES:,}",
+            where=f"folder {root}",
+            hint="keep only the apps in it, or build them into an image: Node(image=...)",
+        )
+    return data
+
+
+def _files(root: Path) -> list[Path]:
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in IGNORED and not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(names) if not name.endswith(".pyc")]
+    return [path for path in found if path.is_file() and not path.is_symlink()]
+
+
+def config(plan: Plan, name: str, data: bytes) -> Config:
+    """A config named after its content."""
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    return Config(name=object_name(plan, f"{name[:40]}-{digest}"), data=data)
+
+
+def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[SwarmService]:
+    """Every service of the emulation. `subnets` are the emulated networks' by name."""
+    code = config(plan, "code", pack_code(plan.root)) if any(r.app or r.kind == "node" for r in plan.replicas) else None
+    nodes = {replica.node: replica for replica in reversed(plan.replicas)}
+    return [
+        bus_service(plan, manager_id),
+        *(gateway_service(plan, network, subnets) for network in plan.networks),
+        *(agent_service(plan, replica, subnets, code) for replica in nodes.values()),
+    ]
+
+
+def bus_service(plan: Plan, manager_id: str) -> SwarmService:
+    """The bus, on this manager; its port is published on this manager alone, and asks for the password."""
+    spec = _service(plan, "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
+    spec["TaskTemplate"]["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
+    port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host"}
+    spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
+    return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
+
+
+def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, str]) -> SwarmService:
+    """One network's gateway."""
+    spec = _service(
+        plan,
+        f"gw-{network.name}",
+        image_of(None),
+        ["gateway"],
+        networks=[(CONTROL, []), (network.name, [])],
+        capabilities=GATEWAY_CAPABILITIES,
+    )
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    container["Sysctls"] = {"net.ipv4.ip_forward": "1"}
+    data = {
+        "network": network.name,
+        "subnet": subnets[network.name],
+        "shared": network.shared,
+        "hops": list(network.hops),
+        "members": [{"replica": name, "node": plan.replica(name).node} for name in network.members],
+        "ports": attrs.asdict(plan.topology.ports),
+        "seed": plan.seed,
+    }
+    files = {ASSIGNMENT_FILE: _assignment(plan, f"gateway:{network.name}", data)}
+    return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
+
+
+def agent_service(
+    plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config | None
+) -> SwarmService:
+    """One node (or broker) with all its replicas."""
+    names = [other.name for other in plan.replicas if other.node == replica.node]
+    node = next((node for node in plan.topology.nodes if node.name == replica.node), None)
+    networks = [(CONTROL, []), *((name, [replica.node]) for name in replica.networks)]
+    spec = _service(
+        plan,
+        replica.node,
+        image_of(node.image if node else None),
+        ["agent"],
+        networks=networks,
+        replicas=len(names),
+        capabilities=AGENT_CAPABILITIES,
+    )
+    template = spec["TaskTemplate"]
+    slot = "-{{.Task.Slot}}" if len(names) > 1 else ""
+    template["ContainerSpec"]["Hostname"] = replica.node + slot
+    template["ContainerSpec"]["Env"] = ["WOTEMU_SLOT={{.Task.Slot}}", "WOTEMU_HOST={{.Node.Hostname}}"]
+    template["Resources"] = _resources(replica)
+    data = {
+        "replicas": names,
+        "kind": replica.kind,
+        "is_wot": replica.app is not None,
+        "port_mqtt": plan.topology.ports.mqtt,
+        "cgroups": [],
+        "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
+        "mem_limit_bytes": int(replica.resources.mem_limit)
+        if replica.resources and replica.resources.mem_limit
+        else None,
+        "subnets": {name: subnets[name] for name in replica.networks},
+        "programs": {other.name: _program(other) for other in plan.replicas if other.node == replica.node},
+    }
+    files = {ASSIGNMENT_FILE: _assignment(plan, f"agent:{replica.node}", data)}
+    if code is not None and replica.kind != "broker":
+        files[CODE_FILE] = code
+    return SwarmService(name=spec["Name"], role=f"agent:{replica.node}", spec=spec, files=files)
+
+
+def _program(replica: Replica) -> Json:
+    app = None if replica.app is None else attrs.evolve(replica.app, root=CODE_FOLDER).to_dict()
+    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": CODE_FOLDER}
+
+
+def _assignment(plan: Plan, name: str, data: Json) -> Config:
+    content = {"name": name, "stack": plan.stack, "data": data}
+    return config(plan, name.replace(":", "-"), json.dumps(content, sort_keys=True).encode())
+
+
+def _resources(replica: Replica) -> Json:
+    wanted = replica.resources
+    if wanted is None:
+        return {}
+    limits = {"NanoCPUs": _nano(wanted.cpu_limit), "MemoryBytes": _whole(wanted.mem_limit)}
+    reservations = {"NanoCPUs": _nano(wanted.cpu_reservation), "MemoryBytes": _whole(wanted.mem_reservation)}
+    return {
+        "Limits": {key: value for key, value in limits.items() if value},
+        "Reservations": {key: value for key, value in reservations.items() if value},
+    }
+
+
+def _nano(cores: float | None) -> int:
+    return round((cores or 0) * 1e9)
+
+
+def _whole(size: float | None) -> int:
+    return int(size or 0)
+
+
+def _service(
+    plan: Plan,
+    name: str,
+    image: str,
+    args: list[str],
+    *,
+    networks: list[tuple[str, list[str]]],
+    replicas: int = 1,
+    capabilities: tuple[str, ...] = (),
+) -> Json:
+    return {
+        "Name": object_name(plan, name),
+        "Labels": labels(plan, name),
+        "TaskTemplate": {
+            "ContainerSpec": {
+                "Image": image,
+                "Args": args,
+                "Labels": labels(plan, name),
+                "User": "0" if capabilities else "",
+                "CapabilityDrop": ["ALL"],
+                "CapabilityAdd": list(capabilities),
+                "StopGracePeriod": STOP_GRACE_NS,
+            },
+            "Networks": [
+                {"Target": object_name(plan, network), "Aliases": aliases} for network, aliases in networks
+            ],
+            "RestartPolicy": {"Condition": "on-failure", "Delay": 10**9},
+        },
+        "Mode": {"Replicated": {"Replicas": replicas}},
+        "EndpointSpec": {"Mode": "dnsrr"},
+    }

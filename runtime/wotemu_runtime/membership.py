@@ -1,0 +1,75 @@
+"""Who is where: on engines that hand out addresses as they like, each role tells its own over the bus.
+
+A member may move: a task that is placed again has other addresses. The last entry of a name holds.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import attrs
+import psutil
+from redis.asyncio import Redis
+
+from wotemu_runtime.bus import Consumer, Streams
+from wotemu_runtime.bus.codec import pack, unpack
+
+
+@attrs.frozen
+class Member:
+    """One role's address on one network. `role` is ``agent:REPLICA`` or ``gateway:NETWORK``."""
+
+    role: str
+    network: str
+    address: str
+    host: str
+    """The machine that it runs on."""
+
+
+OnMember = Callable[[Member], None]
+
+
+async def announce(client: Redis, streams: Streams, member: Member) -> None:
+    """Tell all others where this role is."""
+    await client.xadd(streams.members, pack(list(attrs.astuple(member))))  # type: ignore[arg-type]
+
+
+async def follow(client: Redis, streams: Streams, on_member: OnMember) -> None:
+    """Hear of every member, those known before first, until cancelled."""
+    consumer = Consumer(client, [streams.members])
+    async for entries in consumer.batches():
+        for _, _, fields in entries:
+            on_member(Member(*unpack(fields)))
+
+
+def own_addresses(subnets: dict[str, str]) -> dict[str, tuple[str, IPv4Interface]]:
+    """This machine's interface and address on each network that it is on; `subnets` are theirs by name."""
+    found: dict[str, tuple[str, IPv4Interface]] = {}
+    for device, address in _addresses():
+        for network, subnet in subnets.items():
+            if address in IPv4Network(subnet):
+                found[network] = (device, IPv4Interface(f"{address}/{subnet.partition('/')[2]}"))
+    return found
+
+
+def _addresses() -> Iterator[tuple[str, IPv4Address]]:
+    for device, entries in psutil.net_if_addrs().items():
+        for entry in entries:
+            if entry.family == socket.AF_INET:
+                yield device, IPv4Address(entry.address)
+
+
+def hosts_text(members: dict[tuple[str, str], Member], nodes: dict[str, str], own: str) -> str:
+    """The text of /etc/hosts from all members on this replica's networks. `nodes` has each replica's node."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    for member in members.values():
+        kind, _, replica = member.role.partition(":")
+        if kind != "agent":
+            continue
+        names = list(dict.fromkeys((replica, nodes.get(replica, replica))))
+        lines.append(" ".join([member.address, *names, *(f"{name}.{member.network}" for name in names)]))
+    if not any(member.role == f"agent:{own}" for member in members.values()):
+        lines.append(f"127.0.0.1 {own}")
+    return "\n".join(lines) + "\n"
