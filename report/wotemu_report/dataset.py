@@ -10,10 +10,10 @@ import attrs
 import polars as pl
 
 from wotemu.errors import InputError
+from wotemu.tables import SCHEMAS, conform
 from wotemu_report.frames import natural
 from wotemu_report.manifest import Manifest, Timeline
 from wotemu_report.phases import Axis, axis_of
-from wotemu_report.schemas import SCHEMAS, conform
 
 EVENT_SCHEMA: dict[str, pl.DataType] = {
     "t": pl.Float64(),

@@ -10,7 +10,7 @@ import pytest
 
 from wotemu.errors import InputError
 from wotemu_report.dataset import RunData
-from wotemu_report.schemas import SCHEMAS
+from wotemu.tables import SCHEMAS
 
 from .synthetic import T0
 

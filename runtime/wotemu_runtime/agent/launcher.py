@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from typing import Any, NoReturn
 
 import attrs
 
+from wotemu_runtime import parent
 from wotemu_runtime.agent.app import run_app
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.channel import channel_pair
@@ -58,35 +58,18 @@ class Launcher:
 
     def serve(self, run_agent: RunAgent) -> NoReturn:
         """Fork the agent, then serve until it ends; its status becomes this process's."""
-        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         agent_end = self._agent_end
         self._agent_pid = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno()])
         agent_end.close()
-        signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._kill(self._agent_pid, signal.SIGTERM))
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while True:
-                self._reap()
-                for key, _ in selector.select():
-                    if key.fd == wake_read:
-                        with contextlib.suppress(BlockingIOError):
-                            os.read(wake_read, 4096)
-                    elif not self._serve_one():
-                        selector.unregister(self._channel)
+        while True:  # `_ended` leaves with the agent
+            parent.serve(self._channel, self._request, self._ended, until_closed=False)
 
-    def _serve_one(self) -> bool:
-        received = self._channel.receive()
-        if received is None:
-            return False
-        message, _ = received
+    def _request(self, message: dict[str, Any]) -> None:
         if message["op"] == "start":
             self._start()
         else:
             self._kill_app(message["signal"])
-        return True
 
     def _start(self) -> None:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -133,20 +116,13 @@ class Launcher:
         for pid in _other_processes({1, os.getpid(), self._agent_pid}):
             self._kill(pid, number)
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self._agent_pid:
-                self._kill_app(signal.SIGKILL)
-                os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
-            if pid == self._app_pid:
-                self._app_pid = None
-                self._send({"op": "exited", "status": status})
+    def _ended(self, pid: int, status: int) -> None:
+        if pid == self._agent_pid:
+            self._kill_app(signal.SIGKILL)
+            os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+        if pid == self._app_pid:
+            self._app_pid = None
+            self._send({"op": "exited", "status": status})
 
     def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent's end is reaped above

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 import attrs
 
+from wotemu_runtime import parent
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.engines.local import syscalls
 from wotemu_runtime.forking import exit_text, fork, freeze
@@ -156,23 +157,8 @@ class Zygote:
 
     def serve(self) -> int:
         """Until the coordinator closes its end."""
-        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            selector.register(wake_read, selectors.EVENT_READ)
-            while True:
-                self._reap()
-                for key, _ in selector.select():
-                    if key.fd == wake_read:
-                        with contextlib.suppress(BlockingIOError):
-                            os.read(wake_read, 4096)
-                        continue
-                    received = self._control.receive()
-                    if received is None:
-                        return 0
-                    self._serve(received[0])
+        parent.serve(self._control, self._serve, self._ended, until_closed=True)
+        return 0
 
     def _serve(self, request: dict[str, Any]) -> None:
         if request["op"] == "exec":
@@ -237,16 +223,9 @@ class Zygote:
 
         self._roles[fork(gateway, keep_fds=taps.values())] = f"gateway:{network['name']}"
 
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if role := self._roles.pop(pid, None):
-                self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
+    def _ended(self, pid: int, status: int) -> None:
+        if role := self._roles.pop(pid, None):
+            self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
 
 
 if __name__ == "__main__":
