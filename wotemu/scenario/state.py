@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -41,35 +41,49 @@ class State:
 
     topology: Topology
     conditions: dict[HopKey, NetworkConditions]
+    base: Mapping[HopKey, NetworkConditions]
     partition: Groups = ()
-    cut: set[str] = attrs.field(factory=set)
+    cut: dict[tuple[str, str], set[str]] = attrs.field(factory=dict)
+    """Why a replica is cut off a network: its traffic flows again once no reason is left."""
     app: dict[str, str] = attrs.field(factory=dict)
+    _json: dict[HopKey, dict[str, Any]] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, topology: Topology) -> State:
         """The state at T0."""
         replicas = {replica: "running" for node in topology.nodes for replica in node.replicas}
         replicas |= {broker.name: "running" for broker in topology.brokers}
-        return cls(topology, base_conditions(topology), app=replicas)
+        base = base_conditions(topology)
+        return cls(topology, dict(base), base, app=replicas)
 
     def set_conditions(self, at_s: float, key: HopKey, after: NetworkConditions) -> Iterator[Change]:
-        """Replace one hop's (or one network's) conditions."""
-        before, self.conditions[key] = self.conditions[key], after
+        """Replace one hop's (or one network's) conditions; the same ones are no change."""
+        before = self.conditions[key]
+        if after == before:
+            return
         network, node, direction = key
-        yield _change(at_s, "conditions", network, node, direction, before.to_dict(), after.to_dict())
+        was = self._json.get(key) or before.to_dict()
+        self.conditions[key], self._json[key] = after, after.to_dict()
+        yield _change(at_s, "conditions", network, node, direction, was, self._json[key])
 
     def set_partition(self, at_s: float, groups: Groups) -> Iterator[Change]:
-        """Replace the partition, on every network."""
+        """Replace the partition, on every network; the same one is no change."""
         before, self.partition = self.partition, groups
+        if before == groups:
+            return
         for network in self.topology.networks:
             yield _change(at_s, "partition", network.name, None, None, _lists(before), _lists(groups))
 
-    def set_cut(self, at_s: float, replica: str, cut: bool) -> Iterator[Change]:
-        """Cut one replica off all its networks, or let it back."""
-        before = replica in self.cut
-        (self.cut.add if cut else self.cut.discard)(replica)
-        for network in networks_of(self.topology, replica):
-            yield _change(at_s, "cut", network, replica, None, before, cut)
+    def set_cut(
+        self, at_s: float, replica: str, networks: Iterable[str], reason: str, cut: bool
+    ) -> Iterator[Change]:
+        """Cut one replica off networks for a reason, or take that reason back."""
+        for network in networks:
+            reasons = self.cut.setdefault((replica, network), set())
+            before = bool(reasons)
+            (reasons.add if cut else reasons.discard)(reason)
+            if before != bool(reasons):
+                yield _change(at_s, "cut", network, replica, None, before, not before)
 
     def set_app(self, at_s: float, replica: str, state: str) -> Iterator[Change]:
         """Crash, stop or start one replica's app."""

@@ -1,28 +1,88 @@
-"""What a scenario's event is aimed at: objects or names to the hops and replicas of a topology."""
+"""What a scenario's event is aimed at: objects, names or tags to the hops and replicas of a topology."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import owners, replicas_of
 from wotemu.topology.models import Broker, Link, Network, Node, Topology
 
-HopTarget = Network | Link | Node | Broker | str
-"""A Network, a Link (of every node that has it), a Node (all its links), or a name.
+OneTarget = Network | Link | Node | Broker | str
+"""A Network, a Link (of every node that was given it), a Node (all its links), or a name.
 
 Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link.
 """
-
-NodeTarget = Node | Broker | str
-"""A Node, a Broker, or the name of one, or of one replica: ``"reader-2"``."""
 
 Place = tuple[str, str | None]
 """A network and a node of it; no node means the network's own conditions."""
 
 
+@attrs.frozen
+class Tag:
+    """A name for a group of targets; it stands for all of them."""
+
+    name: str
+    targets: tuple[OneTarget, ...]
+
+    def __iter__(self) -> Iterator[OneTarget]:
+        return iter(self.targets)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+HopTarget = OneTarget | Tag | Iterable[OneTarget]
+"""One target whose conditions change, a tag, or several."""
+
+NodeTarget = Node | Broker | str | Tag | Iterable[Node | Broker | str]
+"""A Node, a Broker, the name of one or of one replica (``"reader-2"``), a tag, or several of them."""
+
+
+def tag(name: str, *targets: OneTarget | Tag) -> Tag:
+    """Name a group: ``mobiles = tag("mobiles", phone_link, "pager@field")``; tags may hold tags."""
+    if not isinstance(name, str) or not name.strip():
+        raise ScenarioError(f"{name!r} is not a name", where="tag")
+    if not targets:
+        raise ScenarioError("it names nothing", where=f"tag {name!r}", hint='write tag("mobiles", link, ...)')
+    return Tag(name, tuple(each for target in targets for each in _several(target)))
+
+
+def label(target: Any) -> str:
+    """How people call a target."""
+    if isinstance(target, str | Tag):
+        return str(target)
+    if isinstance(target, Link):
+        return f"link to {target.network.name}"
+    if isinstance(target, Network | Node | Broker):
+        return target.name
+    return " and ".join(map(label, _several(target))) if isinstance(target, Iterable) else repr(target)
+
+
+def _several(target: Any) -> tuple[Any, ...]:
+    """The targets that one may stand for."""
+    if isinstance(target, str) or not isinstance(target, Iterable):
+        return (target,)
+    return tuple(each for item in target for each in _several(item))
+
+
+def kept(target: Any) -> Any:
+    """The target as a value that can be gone through again: generators are spent after once."""
+    return tuple(target) if isinstance(target, Iterable) and not isinstance(target, str | Tag) else target
+
+
 def places(target: HopTarget, topology: Topology, where: str) -> list[Place]:
-    """The places whose conditions `target` names."""
+    """The places whose conditions `target` names, each once."""
+    found = [place for each in _several(target) for place in _places(each, topology, where)]
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(dict.fromkeys(found))
+
+
+def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
     if isinstance(target, Network):
         return [(_network(target.name, topology, where), None)]
     if isinstance(target, Link):
@@ -48,7 +108,14 @@ def places(target: HopTarget, topology: Topology, where: str) -> list[Place]:
 
 
 def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
-    """The replicas that `target` names."""
+    """The replicas that `target` names, each once."""
+    found = [name for each in _several(target) for name in _replicas(each, topology, where)]
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(dict.fromkeys(found))
+
+
+def _replicas(target: Any, topology: Topology, where: str) -> list[str]:
     name = target.name if isinstance(target, Node | Broker) else target
     known = owners(topology)
     if not isinstance(name, str) or name not in known:
@@ -61,10 +128,14 @@ def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
     return list(replicas_of(owner)) if name == owner.name else [name]
 
 
-def group(targets: NodeTarget | Iterable[NodeTarget], topology: Topology, where: str) -> tuple[str, ...]:
-    """One side of a partition as replica names."""
-    items = [targets] if isinstance(targets, str | Node | Broker) else list(targets)
-    return tuple(dict.fromkeys(name for item in items for name in replicas(item, topology, where)))
+def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[tuple[str, str]]:
+    """The replicas that `target`'s places belong to, each with its network: a network's are all its own."""
+    found: dict[tuple[str, str], None] = {}
+    for network, node in places(target, topology, where):
+        for owner in topology.members:
+            if node in (None, owner.name) and any(link.network.name == network for link in owner.links):
+                found.update(dict.fromkeys((replica, network) for replica in replicas_of(owner)))
+    return list(found)
 
 
 def _attachments(topology: Topology) -> dict[Place, Link]:
@@ -80,8 +151,18 @@ def _network(name: str, topology: Topology, where: str) -> str:
     return name
 
 
+def network_name(target: Network | str, topology: Topology, where: str) -> str:
+    """The name of a network that is there."""
+    if not isinstance(target, Network | str):
+        raise ScenarioError(f"{target!r} is no Network or name", where=where)
+    return _network(target.name if isinstance(target, Network) else target, topology, where)
+
+
 def _link_places(target: Link, topology: Topology, where: str) -> list[Place]:
-    found: list[Place] = [place for place, link in _attachments(topology).items() if link == target]
+    """Where this very Link is; else where one like it is, as a scenario may build it anew."""
+    attached = _attachments(topology).items()
+    found: list[Place] = [place for place, link in attached if link is target]
+    found = found or [place for place, link in attached if link == target]
     if not found:
         raise ScenarioError(
             f"no node has this link to Network {target.network.name!r}",

@@ -36,6 +36,12 @@ class Change:
     before: Any
     after: Any
 
+    def numbered(self, number: int) -> Self:
+        """The same with this id."""
+        return type(self)(
+            number, self.at_s, self.action, self.network, self.node, self.direction, self.before, self.after
+        )
+
     @property
     def applier(self) -> str:
         """The role that applies it: ``gateway:NETWORK`` or ``agent:REPLICA``."""
@@ -59,6 +65,27 @@ class Phase:
 
 
 @attrs.frozen
+class Guard:
+    """Changes that wait for a condition, and happen once it has held for `held_s`.
+
+    `text` is the condition for people, `condition` for the coordinator, which watches it from `after_s` on.
+    If it has not fired by `deadline_s` (None: the end), it does what `otherwise` says: skip, fire or fail.
+    `changes` have their times from its firing, as though it fired at T0; once it fired, at `fired_s`, the
+    timeline's own changes hold them with their times.
+    """
+
+    id: int
+    text: str
+    condition: dict[str, Any]
+    held_s: float
+    after_s: float
+    deadline_s: float | None
+    otherwise: str
+    changes: tuple[Change, ...]
+    fired_s: float | None = None
+
+
+@attrs.frozen
 class Timeline:
     """What will happen, all of it, before it starts. Times are seconds after T0."""
 
@@ -66,6 +93,7 @@ class Timeline:
     duration_s: float
     phases: tuple[Phase, ...]
     changes: tuple[Change, ...]
+    guards: tuple[Guard, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -85,8 +113,12 @@ class Timeline:
         return {
             "seed": self.seed,
             "duration_s": self.duration_s,
-            "phases": [attrs.asdict(phase) for phase in self.phases],
-            "changes": [attrs.asdict(change) for change in self.changes],
+            "phases": [_plain(phase) for phase in self.phases],
+            "changes": [_plain(change) for change in self.changes],
+            "guards": [
+                {**_plain(guard), "changes": [_plain(change) for change in guard.changes]}
+                for guard in self.guards
+            ],
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,5 +132,17 @@ class Timeline:
             seed=data["seed"],
             duration_s=data["duration_s"],
             phases=tuple(Phase(**phase) for phase in data["phases"]),
-            changes=tuple(Change(**change) for change in data["changes"]),
+            changes=_changes(data["changes"]),
+            guards=tuple(
+                Guard(**{**guard, "changes": _changes(guard["changes"])}) for guard in data.get("guards", ())
+            ),
         )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """An attrs value's fields, without a copy of what they hold."""
+    return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+
+
+def _changes(data: list[dict[str, Any]]) -> tuple[Change, ...]:
+    return tuple(Change(**change) for change in data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -125,6 +126,16 @@ class NetworkConditions(Checked):
                 )
         return cls(**values)
 
+    def replaced(self, values: Mapping[str, Any]) -> Self:
+        """The same but for fields whose values come from other conditions.
+
+        Unlike `attrs.evolve` it parses and checks nothing, which a ramp of thousands of steps would pay for.
+        """
+        made = object.__new__(type(self))
+        for name in _NAMES:
+            object.__setattr__(made, name, values[name] if name in values else getattr(self, name))
+        return made
+
     @property
     def queue_bytes(self) -> float:
         """Bytes that may wait for the rate; infinite without one. A packet counts as a full one.
@@ -194,6 +205,7 @@ class NetworkConditions(Checked):
         return ", ".join(parts) or "none"
 
 
+_NAMES = tuple(field.name for field in attrs.fields(NetworkConditions))
 _USUAL = frozenset({"latency", "jitter", "distribution", "loss", "rate", "queue", "burst"})
 _RARE: dict[str, Any] = {
     field.name: field.default for field in attrs.fields(NetworkConditions) if field.name not in _USUAL

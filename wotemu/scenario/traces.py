@@ -1,0 +1,180 @@
+"""Recorded conditions to be replayed: CSV files, and Mahimahi's lists of delivery opportunities."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.events import interval
+from wotemu.scenario.hops import GRADED, like
+from wotemu.topology.files import locate
+from wotemu.units import Fraction, Like, Quantity, Rate, Seconds
+
+OPPORTUNITY_BITS = 1504 * 8
+"""What one delivery opportunity of Mahimahi's carries: a packet of 1504 bytes (its MTU-sized packet)."""
+
+COLUMNS: dict[str, tuple[str, Callable[[float], Quantity]]] = {
+    "latency_ms": ("latency", lambda value: Seconds.of(value / 1e3)),
+    "jitter_ms": ("jitter", lambda value: Seconds.of(value / 1e3)),
+    "loss": ("loss", Fraction.of),
+    "rate_bps": ("rate", Rate.of),
+}
+"""The columns of a CSV trace, beside ``t``."""
+
+Row = tuple[float, Mapping[str, Any]]
+
+
+@attrs.frozen
+class Trace:
+    """Conditions over time: `rows` of seconds and conditions by name. After `length_s` it may begin again."""
+
+    name: str
+    rows: tuple[Row, ...] = attrs.field(repr=False)
+    length_s: float
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """A ``.csv`` file, or else one of Mahimahi's."""
+        return cls.csv(path) if str(path).lower().endswith(".csv") else cls.mahimahi(path)
+
+    @classmethod
+    def csv(cls, path: str | Path) -> Self:
+        """Columns ``t`` (seconds, rising), ``latency_ms``, ``jitter_ms``, ``loss`` (0 to 1), ``rate_bps``.
+
+        The first line names those that are there; an empty cell leaves its condition as it is; ``#`` begins a
+        comment. The last row lasts as long as the one before. `ScenarioError` names the file and line that is
+        wrong.
+        """
+        lines = [(n, line) for n, line in enumerate(_lines(path), 1) if line.partition("#")[0].strip()]
+        if not lines:
+            raise ScenarioError("it is empty", where=str(path))
+        header = _cells(lines[0][1])
+        _check_header(header, f"{path}, line {lines[0][0]}")
+        rows: list[Row] = []
+        for number, line in lines[1:]:
+            where = f"{path}, line {number}"
+            row = _row(header, _cells(line), where)
+            if rows and row[0] <= rows[-1][0]:
+                raise ScenarioError(f"t={row[0]:g} does not come after t={rows[-1][0]:g}", where=where)
+            rows.append(row)
+        if not rows:
+            raise ScenarioError("it has no rows below its header", where=str(path))
+        last_s = rows[-1][0] - rows[-2][0] if len(rows) > 1 else 1.0
+        return cls(Path(path).name, tuple(rows), rows[-1][0] + last_s)
+
+    @classmethod
+    def mahimahi(cls, path: str | Path, window: Like = "500ms") -> Self:
+        """Lines of milliseconds, each an opportunity to deliver 1504 bytes, as mm-link(1) takes them.
+
+        The rate is the mean over each `window`. Those without any opportunity are an outage, and get the
+        rate of one packet in all of it: what comes waits, as behind mm-link. The last line is the length.
+        """
+        window_s = interval(window, f"{path}, window")
+        instants = _opportunities(path)
+        length_s = max(instants[-1] / 1e3, 1e-3)
+        counts = Counter(min(int(t / 1e3 / window_s), math.ceil(length_s / window_s) - 1) for t in instants)
+        rows: list[Row] = []
+        for number in range(math.ceil(length_s / window_s)):
+            start_s = number * window_s
+            rate = counts[number] * OPPORTUNITY_BITS / (min(start_s + window_s, length_s) - start_s)
+            rows.append((start_s, {"rate": Rate(round(rate))}))
+        return cls(Path(path).name, tuple(_outages_filled(rows, length_s)), length_s)
+
+    def scaled(self, factors: Mapping[str, float], where: str) -> Self:
+        """The same with conditions multiplied."""
+        for name, factor in factors.items():
+            if name not in GRADED:
+                raise ScenarioError(f"{name!r} is no condition to multiply", where=f"{where}, scale")
+            if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+                raise ScenarioError(f"{name}: {factor!r} is not above zero", where=f"{where}, scale")
+        rows = [
+            (t_s, {name: like(value, value * factors.get(name, 1.0)) for name, value in values.items()})
+            for t_s, values in self.rows
+        ]
+        return attrs.evolve(self, rows=tuple(rows))
+
+    def between(self, start_s: float, end_s: float, *, loop: bool) -> Iterator[Row]:
+        """Its rows from `start_s` until before `end_s`; `loop` begins it again when it is over."""
+        begin_s = 0.0
+        while begin_s < end_s:
+            for t_s, values in self.rows:
+                if start_s <= begin_s + t_s < end_s:
+                    yield begin_s + t_s, values
+            if not loop:
+                return
+            begin_s += self.length_s
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        return locate(path).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"it can't be read: {error}", where=str(path)) from error
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line.partition("#")[0]]))]
+
+
+def _check_header(header: list[str], where: str) -> None:
+    known = f"columns are t, {', '.join(COLUMNS)}"
+    for name in header:
+        if name != "t" and name not in COLUMNS:
+            raise ScenarioError(f"there is no column {name!r}", where=where, hint=known)
+    if "t" not in header or len(header) < 2 or len(set(header)) < len(header):
+        raise ScenarioError("it needs a column t and another one, each once", where=where, hint=known)
+
+
+def _row(header: list[str], cells: list[str], where: str) -> Row:
+    if len(cells) != len(header):
+        raise ScenarioError(f"{len(cells)} cells for {len(header)} columns", where=where)
+    t_s, values = math.nan, {}
+    for column, cell in zip(header, cells, strict=True):
+        if not cell and column != "t":
+            continue
+        try:
+            number = float(cell)
+            if column == "t":
+                t_s = float(Seconds.of(number))
+            else:
+                name, parse = COLUMNS[column]
+                values[name] = parse(number)
+        except ValueError as error:
+            raise ScenarioError(f"{column}: {error}", where=where) from error
+    return t_s, values
+
+
+def _opportunities(path: str | Path) -> list[int]:
+    instants: list[int] = []
+    for number, line in enumerate(_lines(path), 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        where = f"{path}, line {number}"
+        if not text.isascii() or not text.isdigit():
+            raise ScenarioError(f"{text!r} is not a whole number of milliseconds", where=where)
+        if instants and int(text) < instants[-1]:
+            raise ScenarioError(f"{text} comes before {instants[-1]}", where=where)
+        instants.append(int(text))
+    if not instants or not instants[-1]:
+        raise ScenarioError("it has no delivery opportunity after 0 ms", where=str(path))
+    return instants
+
+
+def _outages_filled(rows: list[Row], length_s: float) -> Iterator[Row]:
+    ends = [*(t_s for t_s, _ in rows[1:]), length_s]
+    for passes, group in groupby(zip(rows, ends, strict=True), key=lambda item: item[0][1]["rate"] > 0):
+        same = list(group)
+        if passes:
+            yield from (row for row, _ in same)
+        else:
+            start_s, end_s = same[0][0][0], same[-1][1]
+            yield start_s, {"rate": Rate(max(1, round(OPPORTUNITY_BITS / (end_s - start_s))))}
