@@ -70,8 +70,8 @@ class Role:
 
     async def until(self, t: float) -> None:
         """Sleep until `t` on the bus's clock."""
-        while (left_s := t - self.now()) > 0:  # a loop's timers may be a millisecond early
-            await asyncio.sleep(left_s)  # noqa: ASYNC110  # this waits for time itself
+        while (left_s := t - self.now()) > 0:  # noqa: ASYNC110  # a loop's timers may be a millisecond early
+            await asyncio.sleep(left_s)
 
     async def follow_timeline(self, apply: Apply) -> None:
         """Apply this role's changes, each when it is due, and answer each with when it took hold."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -101,22 +101,17 @@ def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 
 
 @pytest.fixture
-async def no_leftovers() -> AsyncIterator[None]:
-    """The test leaves no process of an enclosure behind."""
-    before = set(enclosure_processes())
+def no_leftovers(tmp_path: Path) -> Iterator[None]:
+    """The test leaves no process of its enclosure behind."""
     yield
-    assert set(enclosure_processes()) <= before
+    assert processes_printing_into(tmp_path) == []
 
 
-def enclosure_processes() -> list[int]:
-    """Every process on this machine that was forked in an enclosure."""
+def processes_printing_into(folder: Path) -> list[int]:
+    """Every process whose standard error is a file below `folder`, as all of a run's roles have it."""
     found = []
     for path in Path("/proc").iterdir():
-        if path.name.isdigit() and int(path.name) != os.getpid():
-            try:
-                command = (path / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"wotemu_runtime.engines.local.enclosure" in command:
+        with contextlib.suppress(OSError):
+            if path.name.isdigit() and (path / "fd" / "2").readlink().is_relative_to(folder):
                 found.append(int(path.name))
     return found
