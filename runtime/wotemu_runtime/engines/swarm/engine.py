@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import secrets as randomness
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
 from typing import Any
 
 import aiodocker
@@ -102,10 +104,9 @@ class SwarmEngine:
         swarm = info["Swarm"]
         if not swarm.get("ControlAvailable"):
             raise HostError(
-                "it is no manager of a swarm", where=f"Docker on {info['Name']}", hint="run: docker swarm init"
+                "it is no manager of a swarm", where=f"Docker on {info['Name']}", hint="docker swarm init"
             )
-        taken = await docker.services.list(filters={"label": f"{objects.STACK_LABEL}={plan.stack}"})
-        if taken:
+        if await _list(docker, "services", plan.stack):
             raise InputError(
                 f"an emulation called {plan.stack!r} is on this swarm",
                 where="--name",
@@ -119,7 +120,8 @@ class SwarmEngine:
             self._create_network(objects.network_spec(plan, objects.CONTROL, internal=False)),
             *(self._create_network(objects.network_spec(plan, name, internal=True)) for name in emulated),
         )
-        subnets = dict(zip(emulated, await _all(*(self._subnet(plan, name) for name in emulated)), strict=True))
+        found = await _all(*(self._subnet(plan, name) for name in emulated))
+        subnets = dict(zip(emulated, found, strict=True))
         services = objects.services(plan, subnets, manager_id)
         self._roles = {service.name: service.role for service in services}
         secret_name = objects.object_name(plan, "bus-password")
@@ -165,9 +167,10 @@ class SwarmEngine:
             for target, config in service.files.items()
         ]
         target = objects.BUS_SECRET.rpartition("/")[2]
+        mode = 0o400 if container["User"] else 0o444
         container["Secrets"] = [
             {
-                "File": {"Name": target, "UID": "0", "GID": "0", "Mode": 0o400 if container["User"] else 0o444},
+                "File": {"Name": target, "UID": "0", "GID": "0", "Mode": mode},
                 "SecretID": secret_id,
                 "SecretName": secret_name,
             }
@@ -193,10 +196,11 @@ class SwarmEngine:
         trouble = self._trouble
         if trouble is None:
             raise EmulationError("the swarm engine is closed")
-        done, _ = await asyncio.wait([future, trouble], timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if trouble in done:
+        waited: list[asyncio.Future[Any]] = [future, trouble]
+        await asyncio.wait(waited, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if trouble.done():
             trouble.result()
-        if not done:
+        if not future.done():
             raise EmulationError(f"{doing} took more than {deadline_s:g} s", where="swarm")
         return future.result()
 
@@ -207,8 +211,7 @@ class SwarmEngine:
         over: set[str] = set()
         while True:
             with contextlib.suppress(OSError, aiodocker.DockerError):
-                tasks = await self._client().tasks.list(filters={"label": f"{objects.STACK_LABEL}={self._stack}"})
-                for task in tasks:
+                for task in await _list(self._client(), "tasks", self._stack):
                     self._look_at(task, loop.time() - started_s, over)
             await asyncio.sleep(WATCH_EVERY_S)
 
@@ -245,39 +248,31 @@ async def _all(*actions: Awaitable[Any]) -> list[Any]:
 
 async def remove_stack(docker: aiodocker.Docker, stack: str) -> None:
     """Remove every object that carries the stack's label, services first, then what they held."""
-    label = {"label": f"{objects.STACK_LABEL}={stack}"}
-    services = await docker.services.list(filters=label)
-    await asyncio.gather(*(docker.services.delete(service["ID"]) for service in services))
+    for service in await _list(docker, "services", stack):
+        with contextlib.suppress(aiodocker.DockerError):
+            await docker.services.delete(service["ID"])
     async with asyncio.timeout(REMOVE_DEADLINE_S):
-        await _until_removed(docker, label)
+        while await _try_to_remove(docker, stack):
+            await asyncio.sleep(0.5)  # they can go once no task holds them, which Swarm tells nobody
 
 
-async def _until_removed(docker: aiodocker.Docker, label: dict[str, str]) -> None:
-    """Networks, configs and secrets can go once no task holds them; Swarm tells nobody when that is."""
-    while True:
-        refused = await _try_to_remove(docker, label)
-        if not refused:
-            return
-        await asyncio.sleep(0.5)
-
-
-async def _try_to_remove(docker: aiodocker.Docker, label: dict[str, str]) -> int:
-    refused = 0
+async def _try_to_remove(docker: aiodocker.Docker, stack: str) -> int:
+    """Remove what may be removed; how many objects are still held."""
+    held = 0
     for kind in ("networks", "configs", "secrets"):
-        for item in await _list(docker, kind, label):
+        for item in await _list(docker, kind, stack):
             try:
                 async with docker._query(f"{kind}/{item.get('ID') or item['Id']}", method="DELETE"):
                     pass
             except aiodocker.DockerError as error:
-                if error.status != 404:  # not gone already
-                    refused += 1
-    return refused
+                held += error.status != HTTPStatus.NOT_FOUND
+    return held
 
 
-async def _list(docker: aiodocker.Docker, kind: str, label: dict[str, str]) -> Iterable[dict[str, Any]]:
-    import json
-
-    return await docker._query_json(kind, params={"filters": json.dumps({k: [v] for k, v in label.items()})}) or []
+async def _list(docker: aiodocker.Docker, kind: str, stack: str) -> list[dict[str, Any]]:
+    """The stack's objects of one kind."""
+    filters = json.dumps({"label": [f"{objects.STACK_LABEL}={stack}"]})
+    return await docker._query_json(kind, params={"filters": filters}) or []
 
 
 __all__ = ["SwarmEngine", "remove_stack"]

@@ -39,14 +39,15 @@ CODE_FILE = "/run/wotemu/code.tgz"
 CODE_FOLDER = "/srv/app"
 
 MAX_CONFIG_BYTES = 500_000
-"""What Swarm takes for one config: 500 KiB up to Engine 23, 1000 KiB since; the lower one holds everywhere."""
+"""What Swarm takes for one config: 500 KiB up to Engine 23, 1000 KiB since."""
 
 STOP_GRACE_NS = 10 * 10**9
 AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SYS_CHROOT")
 """The agent sets routes, and starts the app as an ordinary user without any of these."""
 GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
 """The gateway shapes, reads headers, and makes its own /dev/net/tun."""
-IGNORED = ("__pycache__", ".git", ".venv", "runs", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules")
+IGNORED = ("__pycache__", "runs", "node_modules")
+"""Folders that are no part of a deployment; those whose names begin with a dot neither."""
 
 
 @attrs.frozen(kw_only=True)
@@ -130,7 +131,7 @@ def config(plan: Plan, name: str, data: bytes) -> Config:
 
 def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[SwarmService]:
     """Every service of the emulation. `subnets` are the emulated networks' by name."""
-    code = config(plan, "code", pack_code(plan.root)) if any(r.app or r.kind == "node" for r in plan.replicas) else None
+    code = config(plan, "code", pack_code(plan.root))
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
@@ -173,9 +174,7 @@ def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, s
     return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
 
 
-def agent_service(
-    plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config | None
-) -> SwarmService:
+def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config) -> SwarmService:
     """One node (or broker) with all its replicas."""
     names = [other.name for other in plan.replicas if other.node == replica.node]
     node = next((node for node in plan.topology.nodes if node.name == replica.node), None)
@@ -208,7 +207,7 @@ def agent_service(
         "programs": {other.name: _program(other) for other in plan.replicas if other.node == replica.node},
     }
     files = {ASSIGNMENT_FILE: _assignment(plan, f"agent:{replica.node}", data)}
-    if code is not None and replica.kind != "broker":
+    if replica.kind != "broker":
         files[CODE_FILE] = code
     return SwarmService(name=spec["Name"], role=f"agent:{replica.node}", spec=spec, files=files)
 
