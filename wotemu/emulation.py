@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ class Emulation:
         shaper: str = "auto",
         command: list[str] | None = None,
     ) -> None:
-        self.name = _run_name(name or loaded.path.stem)
+        self.name = _name_of(loaded.path) if name is None else _checked_name(name)
         self._loaded = loaded
         self._out = out
         self._command = command or []
@@ -83,6 +84,7 @@ class Emulation:
         """Where the run is recorded; None before it starts."""
         self._coordinator: Coordinator | None = None
         self._stop_asked = False
+        self._at_once = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"Emulation({self.name!r}, {len(self.plan.replicas)} replicas, {self.timeline.duration_s:g} s)"
@@ -95,11 +97,17 @@ class Emulation:
                 hint="use --shaper tun, or auto",
             )
 
-    def stop(self) -> None:
-        """End the run early and cleanly; the report is written."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """End the run early and cleanly; the report is written.
+
+        `at_once` waits for nothing but the removal of all that was started, and writes no report: what was
+        recorded until then stays, for `write_report` to read.
+        """
         self._stop_asked = True
+        if at_once:
+            self._at_once.set()
         if self._coordinator is not None:
-            self._coordinator.stop()
+            self._coordinator.stop(at_once=at_once)
 
     @property
     def counters(self) -> Counters:
@@ -110,7 +118,7 @@ class Emulation:
         """Run it to its end and write the report. `listener` gets every event as it happens.
 
         Raises `InputError` or `HostError` where nothing could be started; then nothing is left of the run.
-        Cancelling ends the emulation at once: what was recorded stays, for `write_report` to read.
+        Cancelling it removes all that was started, too.
         """
         started = time.time()
         run_dir = self.run_dir = self._make_run_dir()
@@ -121,10 +129,21 @@ class Emulation:
         if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):
             shutil.rmtree(run_dir)
             raise outcome.error
-        listener(Event(time.time(), "report.started", SOURCE, "writing the report"))
-        report = await asyncio.to_thread(write_report, run_dir)
-        listener(Event(time.time(), "report.written", SOURCE, str(report), {"path": str(report)}))
+        report = None if self._at_once.is_set() else await self._report(run_dir, listener)
         return Result(outcome.status, run_dir, report, outcome.error, outcome.losses)
+
+    async def _report(self, run_dir: Path, listener: Listener) -> Path | None:
+        """Write the report; None if the run is to end at once before it is done."""
+        listener(Event(time.time(), "report.started", SOURCE, "writing the report"))
+        writing = asyncio.create_task(asyncio.to_thread(write_report, run_dir))
+        at_once = asyncio.create_task(self._at_once.wait())
+        await asyncio.wait([writing, at_once], return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        if not writing.done():
+            return None
+        report = writing.result()
+        listener(Event(time.time(), "report.written", SOURCE, str(report), {"path": str(report)}))
+        return report
 
     async def _emulate(
         self, run_dir: Path, recorder: Recorder, listener: Listener, started: float
@@ -211,7 +230,12 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     return write(run_dir, out_dir)
 
 
-def _run_name(name: str) -> str:
+def _name_of(path: Path) -> str:
+    """The run's name after its file's; what a host name can't hold becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"
+
+
+def _checked_name(name: str) -> str:
     if not HOST_NAME.match(name) or len(name) > MAX_NAME:
         raise InputError(
             f"{name!r} can't name a run", where="--name", hint="use letters, digits, '-' and '_'"

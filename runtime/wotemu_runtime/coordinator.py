@@ -59,6 +59,7 @@ class Coordinator:
         self._listener = listener
         self._streams = Streams(plan.stack)
         self._stop_asked = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._ready: set[str] = set()
         self._ended: set[str] = set()
         self._answered: set[int] = set()
@@ -74,9 +75,11 @@ class Coordinator:
         """What is to happen."""
         return self._plan.timeline
 
-    def stop(self) -> None:
-        """End the run as soon as it can be ended cleanly."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """End the run as soon as it can be ended cleanly; `at_once` without what the roles still know."""
         self._stop_asked.set()
+        if at_once:
+            self._at_once.set()
         self._news.set()
 
     async def run(self) -> Outcome:
@@ -158,16 +161,16 @@ class Coordinator:
         with contextlib.suppress(EmulationError, TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S):
                 await self._command(client, command="stop")
-                while not deployed.roles <= self._ended:
+                while not deployed.roles <= self._ended and not self._at_once.is_set():
                     self._news.clear()
                     await self._news.wait()
         self._draining = True
-        for task in tasks[1:]:
+        at_once = asyncio.create_task(self._at_once.wait())
+        recording, *others = tasks
+        waited_for = [recording, at_once]
+        await asyncio.wait(waited_for, timeout=STOP_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*waited_for, *others):
             task.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_DEADLINE_S):
-                await asyncio.wait([tasks[0]])
-        tasks[0].cancel()
         self._miss_changes()
 
     def _miss_changes(self) -> None:

@@ -45,10 +45,6 @@ class Interrupts:
         for number in self._handled:
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    def is_abandoned(self) -> bool:
-        """Whether the run was to end at once."""
-        return self.count >= 2
-
     def hit(self) -> None:
         """One more signal came."""
         self.count += 1

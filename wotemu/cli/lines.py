@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from wotemu.cli.terminal import harmless
 from wotemu.cli.view import View, start_text
@@ -14,6 +14,8 @@ from wotemu.records import Event
 
 class Lines(View):
     """One plain line an event: seconds after T0, kind, source, what happened."""
+
+    is_plain: ClassVar[bool] = True
 
     def show(self, event: Event, words: Words) -> None:
         """One event."""

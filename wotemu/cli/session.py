@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 
 import uvloop
 
@@ -40,30 +39,22 @@ async def _show(emulation: Emulation, view: View) -> int:
         running = asyncio.create_task(emulation.run(view.event), name="run")
         interrupts = Interrupts(
             stop=emulation.stop,
-            abandon=lambda: _cancel(running),
+            abandon=lambda: emulation.stop(at_once=True),
             tell=lambda text: view.say("run.interrupted", text),
         )
         with interrupts:
-            result = await _finish(running, view, interrupts.is_abandoned)
-    if result is None:
-        leave_at_once(EXIT_INTERRUPTED)
+            result = await _finish(running, view)
+    if result.report is None:
+        leave_at_once(EXIT_INTERRUPTED)  # a thread may still be writing it
     view.end(result)
     if result.error is not None:
         tell_error(result.error)
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 
 
-def _cancel(running: asyncio.Task[Result]) -> None:
-    running.cancel()
-
-
-async def _finish(
-    running: asyncio.Task[Result], view: View, is_abandoned: Callable[[], bool]
-) -> Result | None:
-    """Wait for the run's end, with the view kept up to date; None if it was abandoned."""
+async def _finish(running: asyncio.Task[Result], view: View) -> Result:
+    """Wait for the run's end, with the view kept up to date."""
     while not running.done():
         await asyncio.wait([running], timeout=view.tick_s)
         view.tick()
-    if running.cancelled() and is_abandoned():
-        return None
     return running.result()

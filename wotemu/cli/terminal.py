@@ -36,11 +36,17 @@ def tolerate_any_text(*streams: TextIO) -> None:
             reconfigure(errors="backslashreplace")
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no guessing at what to highlight."""
+def console(*, stderr: bool = False, plain: bool = False) -> Console:
+    """A console that prints what it is given: no markup, no guessing at what to highlight.
+
+    A `plain` one has no colours and links, whatever the environment asks for.
+    """
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    terminal = False if plain else None
+    return Console(
+        stderr=stderr, force_terminal=terminal, markup=False, highlight=False, emoji=False, soft_wrap=True
+    )
 
 
 def is_capable(stream: TextIO) -> bool:

@@ -25,12 +25,14 @@ class View:
 
     tick_s: ClassVar[float] = 5.0
     """How often `tick` wants to be called."""
+    is_plain: ClassVar[bool] = False
+    """Whether colours are never wanted."""
 
     def __init__(self, emulation: Emulation) -> None:
         self.emulation = emulation
         self.clock = Clock(time.time())
         self.narrator = Narrator(emulation.plan)
-        self.console = console()
+        self.console = console(plain=self.is_plain)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.emulation!r})"

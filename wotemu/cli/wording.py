@@ -75,9 +75,7 @@ class Narrator:
             case "run.t0":
                 return Words(weight, "T0", event.message.removeprefix("T0: "))
             case "change.applied" if data.get("id") in self._changes:
-                return Words(
-                    weight, describe(self._changes[data["id"]]), lateness(data["late_s"])
-                )
+                return Words(weight, describe(self._changes[data["id"]]), lateness(data["late_s"]))
             case "change.failed" if data.get("id") in self._changes:
                 return Words(weight, f"failed: {describe(self._changes[data['id']])}", event.message)
             case "app.crashed":
