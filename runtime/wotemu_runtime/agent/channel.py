@@ -19,6 +19,7 @@ from typing import Any, Final
 import attrs
 import msgpack
 
+from wotemu.errors import InputError, LoadError
 from wotemu.records import TABLES, Record, fields
 
 BUFFER_BYTES = 4 * 1024 * 1024
@@ -37,6 +38,9 @@ AT_ONCE = 64
 """Messages that the agent's end hands out before it lets others have the loop."""
 
 
+_OWN_ERRORS: Final = {kind.__name__ for kind in (InputError, LoadError)}
+
+
 @attrs.frozen
 class Failure:
     """Why an app can't run or stopped: the exception's type and message, and where in the user's code.
@@ -51,9 +55,18 @@ class Failure:
     hint: str = ""
     traceback: str = ""
 
+    @property
+    def what(self) -> str:
+        """The exception in words: one of ours needs no type to be understood."""
+        if self.type in _OWN_ERRORS and self.message:
+            return self.message
+        return self._typed()
+
+    def _typed(self) -> str:
+        return ": ".join(filter(None, (self.type, self.message)))
+
     def __str__(self) -> str:
-        what = f"{self.type}: {self.message}" if self.message else self.type
-        return f"{self.where}: {what}" if self.where else what
+        return f"{self.where}: {self._typed()}" if self.where else self._typed()
 
 
 @attrs.frozen

@@ -205,7 +205,7 @@ class NodeApp:
         self._role.event(
             "app.never_started",
             f"{self._replica} never got past its start: {failure}",
-            error=f"{failure.type}: {failure.message}" if failure.type else failure.message,
+            error=failure.what,
             where=failure.where,
             hint=failure.hint,
         )
