@@ -9,6 +9,7 @@ async def main():
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import re
 import shutil
@@ -24,7 +25,7 @@ import psutil
 from wotemu.errors import EmulationError, HostError, InputError, WotemuError
 from wotemu.load import Loaded
 from wotemu.records import SCHEMA_VERSION, Event
-from wotemu.scenario import resolve
+from wotemu.scenario import Resolver
 from wotemu.topology.checks import HOST_NAME, MAX_NAME
 from wotemu.units import Like
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
@@ -76,7 +77,8 @@ class Emulation:
         self._out = out
         self._command = command or []
         scenario = loaded.scenario.overridden(duration=duration, seed=seed)
-        self.timeline, self.warnings = resolve(loaded.topology, scenario)
+        self._resolver = Resolver(loaded.topology, scenario)
+        self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
         self.plan = make_plan(loaded.topology, self.timeline, stack=self.name, root=loaded.root)
         self._check_shaper(shaper)
         check_host()
@@ -127,7 +129,7 @@ class Emulation:
         recorder.write_json("timeline.json", self.timeline.to_dict())
         outcome = await self._emulate(run_dir, recorder, listener, started)
         if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):
-            shutil.rmtree(run_dir)
+            self._remove(run_dir)
             raise outcome.error
         report = None if self._at_once.is_set() else await self._report(run_dir, listener)
         return Result(outcome.status, run_dir, report, outcome.error, outcome.losses)
@@ -159,7 +161,7 @@ class Emulation:
         def save_manifest(outcome: Outcome) -> None:
             recorder.write_json("manifest.json", self._manifest(outcome, recorder, started))
 
-        coordinator = self._coordinator = Coordinator(self.plan, engine, recorder, heard)
+        coordinator = self._coordinator = Coordinator(self.plan, engine, recorder, heard, self._resolver)
         killed = EmulationError("WoTemu itself was killed before the end of the run")
         save_manifest(Outcome(error=killed))
         if self._stop_asked:
@@ -175,6 +177,13 @@ class Emulation:
         if self._out is not None:
             return own_run_dir(self._out)
         return new_run_dir(Path("runs"), self.name)
+
+    def _remove(self, run_dir: Path) -> None:
+        """Leave nothing of a run that never started, nor an empty ``runs``."""
+        shutil.rmtree(run_dir)
+        if self._out is None:
+            with contextlib.suppress(OSError):
+                run_dir.parent.rmdir()
 
     def _manifest(self, outcome: Outcome, recorder: Recorder, started: float) -> dict[str, Any]:
         deployed = outcome.deployed

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wotemu.cli.terminal import harmless
-from wotemu.cli.view import View, drops_text, start_text
+from wotemu.cli.view import TOLD_AT_THE_END, View, drops_text, start_text
 from wotemu.cli.wording import Weight, Words, milliseconds
 from wotemu.emulation import Emulation
 from wotemu.records import Event
@@ -41,6 +41,7 @@ _ENDINGS = {
     "run.done": "closing the record",
     "report.started": "writing the report",
 }
+_PANEL_ONLY = {*_ENDINGS, *TOLD_AT_THE_END, "report.written"}
 
 
 class LiveView(View):
@@ -84,7 +85,7 @@ class LiveView(View):
         if event.kind == "run.phase":
             self._phase = event.data["phase"]
         self._ending = _ENDINGS.get(event.kind, self._ending)
-        if words.weight != "noise" and event.kind not in _ENDINGS and event.kind != "report.written":
+        if words.weight != "noise" and event.kind not in _PANEL_ONLY:
             self.console.print(self._line(event, words))
         self.show_counters()
 

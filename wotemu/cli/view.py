@@ -18,6 +18,8 @@ from wotemu.records import Event
 from wotemu.units import Seconds
 
 SOURCE = "command line"
+TOLD_AT_THE_END = {"run.failed", "app.never_started"}
+"""The same error is told on stderr, with its hint, when all is over."""
 
 
 class View:
@@ -86,7 +88,7 @@ class View:
 
     def show(self, event: Event, words: Words) -> None:
         """One event."""
-        if words.weight in ("warning", "error"):
+        if words.weight in ("warning", "error") and event.kind not in TOLD_AT_THE_END:
             title = "Warning" if words.weight == "warning" else "Error"
             style = "yellow" if words.weight == "warning" else "red"
             line = f" at {self.clock.stamp(event)} s: {words}" if self.clock.t0 else f": {words}"

@@ -194,7 +194,7 @@ class Zygote:
             message, fds = received or ({"error": "it ended while its namespaces were made"}, [])
             if "error" in message:
                 self._control.send(
-                    {"event": "failed", "replica": place["replica"], "error": message["error"]}
+                    {"event": "failed", "replica": place["replica"], **message}
                 )
                 return
             for interface, fd in zip(place["interfaces"], fds, strict=True):

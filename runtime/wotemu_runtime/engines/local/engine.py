@@ -207,7 +207,10 @@ class LocalEngine:
     async def _deployed(self) -> None:
         message = await self._next(DEPLOY_DEADLINE_S, "starting the nodes")
         if message["event"] == "failed":
-            raise EmulationError(message["error"], where=f"the namespaces of {message['replica']}")
+            where = f"the namespaces of {message['replica']}"
+            if number := message.get("errno"):
+                raise refusal(where, number)
+            raise EmulationError(message["error"], where=where)
 
     # What it is told
 
@@ -323,6 +326,9 @@ def refusal(step: str, number: int) -> HostError:
             "allow unprivileged user namespaces (sudo sysctl -w kernel.unprivileged_userns_clone=1, on Ubuntu"
             " kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
         )
+    elif number == errno.ENOSPC:
+        kinds = " ".join(f"user.max_{kind}_namespaces=10000" for kind in ("net", "mnt", "pid", "uts", "ipc"))
+        hint = f"allow more: sudo sysctl -w {kinds}"
     elif "/proc" in step:
         hint = "in a container, run it with --privileged, or use the host"
     else:

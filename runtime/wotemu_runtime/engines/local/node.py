@@ -24,7 +24,7 @@ def run_node(replica: dict[str, Any], channel: Channel) -> int:
     try:
         taps = places.enter(place, SCRATCH / place.replica)
     except OSError as error:
-        channel.send({"error": str(error)})
+        channel.send({"error": str(error), "errno": error.errno or 0})
         return 1
     channel.send({"placed": place.replica}, taps)
     channel.close()

@@ -1,0 +1,5 @@
+"""``python -m wotemu.cli``."""
+
+from wotemu.cli import main
+
+main(prog_name="wotemu")
