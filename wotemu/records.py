@@ -160,6 +160,62 @@ class Hop(Record):
 
 
 @attrs.frozen
+class ProbeSent(Record):
+    """One agent handed a probe to its interface, between `t` and `t + took`. Only travels: see `Probe`."""
+
+    TABLE: ClassVar[str] = "probes_sent"
+    t: float
+    network: str
+    node: str
+    peer: str
+    id: int
+    took: float
+
+
+@attrs.frozen
+class ProbeArrived(Record):
+    """A probe came to `node`'s interface at `t`. Only travels: see `Probe`."""
+
+    TABLE: ClassVar[str] = "probes_arrived"
+    t: float
+    network: str
+    node: str
+    id: int
+
+
+@attrs.frozen
+class Probe(Record):
+    """One probe's fate: a small datagram from `node`'s agent to `peer`'s, over both their hops.
+
+    `expected` is the delay that the conditions then in force give it where nothing else is queued (seconds,
+    the median where there is jitter; null while the peer was cut off), `measured` the delay that it had
+    (null where it never came). `state` is "" where the two can be compared, else why they can't:
+    ``changing`` (the way was cut or mended meanwhile), ``loaded`` (it may have waited behind the apps'
+    packets), ``cut``, or ``ending`` (the run ended before it could come).
+    """
+
+    TABLE: ClassVar[str] = "probes"
+    t: float
+    network: str
+    node: str
+    peer: str
+    expected: float | None
+    measured: float | None
+    lost: bool
+    state: str
+
+
+@attrs.frozen
+class Stall(Record):
+    """A role that moves packets did not run for `duration` seconds although it had to; it ran again at `t`."""
+
+    TABLE: ClassVar[str] = "stalls"
+    t: float
+    source: str
+    duration: float
+
+
+@attrs.frozen
 class Change(Record):
     """One atomic change of the timeline: when it was due and when it took hold."""
 
@@ -187,9 +243,16 @@ class Log(Record):
 
 
 TABLES: dict[str, type[Record]] = {
-    kind.TABLE: kind for kind in (Event, System, Host, Flow, Interaction, App, Broker, Hop, Change, Log)
-}
+    kind.TABLE: kind
+    for kind in (
+        Event, System, Host, Flow, Interaction, App, Broker, Hop, ProbeSent, ProbeArrived, Probe, Stall,
+        Change, Log,
+    )
+}  # fmt: skip
 """Every record type by its table's name."""
+
+PASSING = frozenset({ProbeSent.TABLE, ProbeArrived.TABLE})
+"""Tables whose records travel and are never stored."""
 
 
 def fields(kind: type[Record]) -> list[str]:

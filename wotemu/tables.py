@@ -7,7 +7,7 @@ from types import UnionType
 
 import polars as pl
 
-from wotemu.records import TABLES, Record
+from wotemu.records import PASSING, TABLES, Record
 
 _TYPES: dict[object, pl.DataType] = {
     float: pl.Float64(),
@@ -30,7 +30,7 @@ def _column(hint: object) -> pl.DataType:
 
 
 SCHEMAS: dict[str, dict[str, pl.DataType]] = {
-    name: schema(kind) for name, kind in TABLES.items() if name not in _STREAMS
+    name: schema(kind) for name, kind in TABLES.items() if name not in _STREAMS | PASSING
 }
 """Every table that is stored as Parquet; events and logs are stored as text."""
 
