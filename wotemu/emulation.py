@@ -79,6 +79,7 @@ class Emulation:
         scenario = loaded.scenario.overridden(duration=duration, seed=seed)
         self._resolver = Resolver(loaded.topology, scenario)
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
+        self._plan_hash = self.timeline.hash
         self.plan = make_plan(loaded.topology, self.timeline, stack=self.name, root=loaded.root)
         self._check_shaper(shaper)
         check_host()
@@ -170,6 +171,9 @@ class Emulation:
             return await coordinator.run()
         finally:
             await engine.remove()
+            if coordinator.timeline is not self.timeline:  # guards have fired; the plan keeps its hash
+                self.timeline = coordinator.timeline
+                recorder.write_json("timeline.json", {**self.timeline.to_dict(), "hash": self._plan_hash})
             recorder.close()
             save_manifest(coordinator.outcome)
 
@@ -203,7 +207,7 @@ class Emulation:
             "source": self._loaded.path.name,
             "command": self._command,
             "seed": self.timeline.seed,
-            "timeline_hash": self.timeline.hash,
+            "timeline_hash": self._plan_hash,
             "started": started,
             "t0": outcome.t0,
             "ended": outcome.ended or None,

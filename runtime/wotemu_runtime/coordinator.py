@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -16,11 +17,13 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import AppStartError, EmulationError, WotemuError
 from wotemu.records import Change, Event, Host
+from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import Consumer, Streams, connect, decode_batch, measure_offset
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Deployed, Engine
+from wotemu_runtime.guards import Guards
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.recorder import Recorder
 
@@ -52,7 +55,14 @@ class Outcome:
 class Coordinator:
     """Runs one plan on one engine. `listener` gets every event as it is recorded."""
 
-    def __init__(self, plan: Plan, engine: Engine, recorder: Recorder, listener: Listener) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        recorder: Recorder,
+        listener: Listener,
+        resolver: Resolver | None = None,
+    ) -> None:
         self._plan = plan
         self._engine = engine
         self._recorder = recorder
@@ -69,11 +79,13 @@ class Coordinator:
         self._draining = False
         self.outcome = Outcome()
         self.counters = Counters()
+        self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
+        self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     @property
     def timeline(self) -> Timeline:
-        """What is to happen."""
-        return self._plan.timeline
+        """What is to happen, with the guards that have fired."""
+        return self._guards.timeline if self._guards is not None else self._plan.timeline
 
     def stop(self, *, at_once: bool = False) -> None:
         """End the run as soon as it can be ended cleanly; `at_once` without what the roles still know."""
@@ -120,13 +132,14 @@ class Coordinator:
                     group.create_task(self._record(client), name="recorder"),
                     group.create_task(self._watch_roles(), name="roles"),
                     group.create_task(self._sample_host(), name="host"),
+                    group.create_task(self._guard(client), name="guards"),
                 ]
                 failure = await self._driven(client, deployed)
                 await self._wind_down(client, deployed, tasks)
-                if failure is not None:
-                    raise failure
-        except* WotemuError as errors:
-            raise errors.exceptions[0] from None
+            if failure is not None:
+                raise failure
+        except ExceptionGroup as errors:  # a task of the group's failed
+            raise _first(errors) from errors
         finally:
             await client.aclose()
 
@@ -146,6 +159,7 @@ class Coordinator:
             return
         t0 = self._now() + T0_LEAD_S
         self.outcome.t0 = t0
+        self._t0.set_result(t0)
         await self._command(client, command="t0", t0=t0)
         self._event("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
         for phase in self.timeline.phases:
@@ -153,6 +167,8 @@ class Coordinator:
                 break
             self._event("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
         whole = await self._sleep_until(t0 + self.timeline.duration_s)
+        if whole and self._guards is not None:
+            await self._guards.decide()
         self.outcome.status = "done" if whole else "interrupted"
 
     async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
@@ -242,6 +258,8 @@ class Coordinator:
                 table, rows = decode_batch(fields)
                 self._store(table, rows)
                 self.counters.take(table, rows)
+                if self._guards is not None:
+                    self._guards.observe(table, rows)
                 for row in rows:
                     if table == Event.TABLE:
                         self._observe(Event(*row))
@@ -253,6 +271,15 @@ class Coordinator:
                     await consumer.trim({stream for stream, _, _ in entries})
             elif self._draining:
                 return
+
+    async def _guard(self, client: Redis) -> None:
+        """Watch the scenario's guards from T0 on."""
+        if self._guards is None:
+            return
+        try:
+            await self._guards.run(await self._t0, partial(self._command, client))
+        except EmulationError as error:
+            self._fail(error)
 
     def _store(self, table: str, rows: list[list[Any]]) -> None:
         try:
@@ -340,3 +367,12 @@ class Coordinator:
         event = Event(self._now(), kind, SOURCE, message, data)
         self._recorder.event(event)
         self._listener(event)
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """What made a group of tasks fail: the first error of ours in it, else the first of any kind."""
+    ours = errors.subgroup(WotemuError)
+    error: Exception = ours or errors
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu_runtime.agenda import Agenda
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import Consumer, Publisher, Streams, connect, measure_offset
 from wotemu_runtime.bus.codec import unpack
@@ -30,7 +32,8 @@ class Role:
         self.offset_s = offset_s
         self.t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.stopping = asyncio.Event()
-        self._timeline: asyncio.Future[Timeline] = asyncio.get_running_loop().create_future()
+        self._agenda = Agenda()
+        self._agenda_changed = asyncio.Event()
         self._client = client
         self._streams = Streams(assignment.stack)
         self.publisher = Publisher(client, self._streams, assignment.name, self.now)
@@ -61,8 +64,14 @@ class Role:
 
     def _command(self, command: dict[str, Any]) -> None:
         match command["command"]:
-            case "timeline" if not self._timeline.done():
-                self._timeline.set_result(Timeline.from_dict(command["timeline"]))
+            case "timeline":
+                self._agenda.put(Timeline.from_dict(command["timeline"]).for_applier(self.assignment.name))
+                self._agenda_changed.set()
+            case "changes":
+                changes = (Change(**change) for change in command["changes"])
+                self._agenda.put(change for change in changes if change.applier == self.assignment.name)
+                self._agenda.drop(command["drop"])
+                self._agenda_changed.set()
             case "t0" if not self.t0.done():
                 self.t0.set_result(command["t0"])
             case "stop":
@@ -74,12 +83,14 @@ class Role:
             await asyncio.sleep(left_s)
 
     async def follow_timeline(self, apply: Apply) -> None:
-        """Apply this role's changes, each when it is due, and answer each with when it took hold."""
+        """Apply this role's changes, each when it is due, and answer each with when it took hold.
+
+        Goes on until cancelled, since guards may add changes at any time.
+        """
         t0 = await self.t0
-        timeline = await self._timeline
-        for change in timeline.for_applier(self.assignment.name):
+        while True:
+            change = await self._next_due(t0)
             due = t0 + change.at_s
-            await self.until(due)
             error = ""
             try:
                 waited = apply(change)
@@ -88,6 +99,19 @@ class Role:
             except (EmulationError, OSError, KeyError, ValueError) as failure:
                 error = f"{type(failure).__name__}: {failure}"
             self._answer(change, due, self.now(), error)
+
+    async def _next_due(self, t0: float) -> Change:
+        """The next change, once it is due."""
+        while True:
+            self._agenda_changed.clear()
+            change = self._agenda.next
+            left_s = None if change is None else t0 + change.at_s - self.now()
+            if change is not None and left_s is not None and left_s <= 0:
+                self._agenda.pop()
+                return change
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._agenda_changed.wait()
 
     def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
         before, after = json.dumps(change.before), json.dumps(change.after)
@@ -106,7 +130,11 @@ class Role:
 def _brief(change: Change) -> str:
     """What is different afterwards, in a few words."""
     if isinstance(change.after, dict) and isinstance(change.before, dict):
-        changed = {key: value for key, value in change.after.items() if change.before.get(key) != value}
+        changed = {
+            key: change.after.get(key)
+            for key in {**change.before, **change.after}
+            if change.before.get(key) != change.after.get(key)
+        }
         return ", ".join(f"{key} {value}" for key, value in changed.items()) or "as before"
     return json.dumps(change.after)
 

@@ -1,0 +1,226 @@
+"""Watches the conditions of a timeline's guards on what the roles report, and fires them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import operator
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
+
+import attrs
+
+from wotemu.errors import EmulationError
+from wotemu.records import App, Event
+from wotemu.scenario.resolve import Resolver
+from wotemu.scenario.timeline import Change, Guard, Timeline
+
+SETTLE_S = 1.5
+"""Records come up to a second after their times: so long a metric that is silent may still prove a break."""
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+Command = Callable[..., Awaitable[None]]
+
+
+@attrs.frozen
+class Verdict:
+    """What became of a guard: it `fired`, is `skipped`, or has `failed` the run. `why` is for people."""
+
+    guard: Guard
+    outcome: Literal["fired", "skipped", "failed"]
+    why: str
+
+
+@attrs.define
+class _Watched:
+    """One guard's condition, as far as records tell. Times are seconds after T0."""
+
+    guard: Guard
+    since_s: float | None = None
+    proven_s: float = 0.0
+    count: int = 0
+
+    def metric(self, t_s: float, value: float) -> None:
+        condition = self.guard.condition
+        if not _COMPARE[condition["op"]](value, condition["value"]):
+            if self.since_s is not None and t_s >= self.since_s:
+                self.since_s = None
+        elif self.since_s is None:
+            self.since_s = self.proven_s = t_s
+        else:
+            self.proven_s = max(self.proven_s, t_s)
+
+    def event(self, t_s: float) -> None:
+        self.count += 1
+        if self.count == self.guard.condition["count"]:
+            self.since_s = self.proven_s = t_s
+
+    @property
+    def holds_from_s(self) -> float | None:
+        """When it will have held for long enough, if nothing breaks it."""
+        if self.since_s is None:
+            return None
+        return max(self.since_s, self.guard.after_s) + self.guard.held_s
+
+    def ready_s(self) -> float | None:
+        """When that may be believed: at once if a later record proves it, else after a little while."""
+        held_s = self.holds_from_s
+        if held_s is None:
+            return None
+        return held_s if self.proven_s >= held_s or not self.guard.held_s else held_s + SETTLE_S
+
+
+class GuardWatch:
+    """Decides which guards fire. Pure: it is told the time and the records."""
+
+    def __init__(self, guards: Sequence[Guard], duration_s: float) -> None:
+        self._waiting = [_Watched(guard) for guard in guards]
+        self._duration_s = duration_s
+
+    def __repr__(self) -> str:
+        return f"GuardWatch({len(self._waiting)} waiting)"
+
+    @property
+    def waiting(self) -> int:
+        """How many guards have neither fired nor been given up."""
+        return len(self._waiting)
+
+    def metric(self, t_s: float, replica: str, key: str, value: float) -> None:
+        """A replica has reported a number."""
+        for watched in self._waiting:
+            condition = watched.guard.condition
+            if condition["kind"] == "metric" and condition["key"] == key and replica in condition["replicas"]:
+                watched.metric(t_s, value)
+
+    def event(self, t_s: float, kind: str, source: str) -> None:
+        """Something has happened."""
+        for watched in self._waiting:
+            condition = watched.guard.condition
+            if condition["kind"] != "event" or condition["event"] != kind:
+                continue
+            if not condition["sources"] or source in condition["sources"]:
+                watched.event(t_s)
+
+    def next_s(self) -> float | None:
+        """When to ask again, if nothing is reported meanwhile."""
+        return min(map(self._next_s, self._waiting), default=None)
+
+    def _next_s(self, watched: _Watched) -> float:
+        held_s, ready_s, deadline_s = watched.holds_from_s, watched.ready_s(), self._deadline_s(watched)
+        if held_s is None or ready_s is None or held_s > deadline_s:
+            return deadline_s
+        return ready_s
+
+    def _deadline_s(self, watched: _Watched) -> float:
+        deadline_s = watched.guard.deadline_s
+        return self._duration_s if deadline_s is None else min(deadline_s, self._duration_s)
+
+    def due(self, now_s: float) -> list[Verdict]:
+        """The guards that are decided by now; each is told once."""
+        decided = [(watched, self._verdict(watched, now_s)) for watched in self._waiting]
+        self._waiting = [watched for watched, verdict in decided if verdict is None]
+        return [verdict for _, verdict in decided if verdict is not None]
+
+    def _verdict(self, watched: _Watched, now_s: float) -> Verdict | None:
+        guard, held_s, ready_s = watched.guard, watched.holds_from_s, watched.ready_s()
+        deadline_s = self._deadline_s(watched)
+        if held_s is not None and ready_s is not None and held_s <= deadline_s:
+            return Verdict(guard, "fired", guard.text) if ready_s <= now_s else None
+        if now_s < deadline_s:
+            return None
+        why = f"not within {deadline_s:g} s: {guard.text}"
+        outcomes: dict[str, Literal["fired", "skipped", "failed"]] = {"fire": "fired", "fail": "failed"}
+        return Verdict(guard, outcomes.get(guard.otherwise, "skipped"), why)
+
+
+def differences(before: Timeline, after: Timeline) -> tuple[list[Change], list[int]]:
+    """The changes that are new or others than they were, and the ids of those that are no more."""
+    known = {change.id: change for change in before.changes}
+    changed = [change for change in after.changes if known.get(change.id) != change]
+    return changed, sorted(known.keys() - {change.id for change in after.changes})
+
+
+class Guards:
+    """A run's guards: takes its records, and when one fires tells the roles what is different now.
+
+    `tell` records an event, `now` is the bus's clock.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        tell: Callable[..., None],
+        now: Callable[[], float],
+    ) -> None:
+        self.timeline = resolver.timeline
+        self._resolver = resolver
+        self._command: Command | None = None
+        self._tell = tell
+        self._now = now
+        self._watch = GuardWatch(self.timeline.guards, self.timeline.duration_s)
+        self._records: list[tuple[str, list[Any]]] = []
+        self._fired: dict[int, float] = {}
+        self._t0: float | None = None
+        self._news = asyncio.Event()
+
+    def observe(self, table: str, rows: Sequence[list[Any]]) -> None:
+        """Records of any table, as they come over the bus."""
+        if not self._watch.waiting or table not in (App.TABLE, Event.TABLE):
+            return
+        self._records += [(table, row) for row in rows]
+        self._news.set()
+
+    async def run(self, t0: float, command: Command) -> None:
+        """Watch from T0 until none is left to fire; `command` publishes to the roles.
+
+        `EmulationError` where one has to fire and does not.
+        """
+        self._t0, self._command = t0, command
+        while self._watch.waiting:
+            await self.decide()
+            next_s = self._watch.next_s()
+            if next_s is None:
+                return
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, t0 + next_s - self._now())):
+                    await self._news.wait()
+
+    async def decide(self) -> None:
+        """Fire, or give up, what is decided by now."""
+        if self._t0 is None or self._command is None:
+            return
+        records, self._records = self._records, []
+        for table, row in records:
+            if table == App.TABLE:
+                self._watch.metric(row[0] - self._t0, *row[1:4])
+            else:
+                self._watch.event(row[0] - self._t0, row[1], row[2])
+        for verdict in self._watch.due(self._now() - self._t0):
+            await self._carry_out(verdict, self._t0, self._command)
+
+    async def _carry_out(self, verdict: Verdict, t0: float, command: Command) -> None:
+        number, text = verdict.guard.id, verdict.why
+        if verdict.outcome == "failed":
+            raise EmulationError(text, where="guard", hint="the scenario says otherwise='fail'")
+        if verdict.outcome == "skipped":
+            self._tell("guard.skipped", f"guard {number} is skipped, {text}", id=number)
+            return
+        self._fired[number] = fired_s = round(self._now() - t0, 6)
+        before = self.timeline
+        self.timeline = await asyncio.to_thread(self._resolver.resolve, dict(self._fired))
+        changed, dropped = differences(before, self.timeline)
+        await command(
+            command="changes",
+            t=t0 + fired_s,
+            changes=[attrs.asdict(change, recurse=False) for change in changed],
+            drop=dropped,
+        )
+        self._tell("guard.fired", f"guard {number} fired: {text}", id=number, at_s=fired_s)
