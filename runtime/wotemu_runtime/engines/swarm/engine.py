@@ -252,7 +252,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> None:
         with contextlib.suppress(aiodocker.DockerError):
             await docker.services.delete(service["ID"])
     async with asyncio.timeout(REMOVE_DEADLINE_S):
-        while await _try_to_remove(docker, stack):
+        while await _try_to_remove(docker, stack):  # noqa: ASYNC110
             await asyncio.sleep(0.5)  # they can go once no task holds them, which Swarm tells nobody
 
 
