@@ -58,8 +58,20 @@ def unpack_code() -> None:
     code = Path(objects.CODE_FILE)
     if code.exists():
         with tarfile.open(fileobj=io.BytesIO(code.read_bytes())) as archive:
-            archive.extractall(folder, filter="data")
+            for member in archive:
+                _extract(archive, member, folder)
     os.chown(folder, APP_UID, APP_UID)
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """One regular file; `tarfile`'s own filters are not in every Python 3.11."""
+    path = (folder / member.name).resolve()
+    content = archive.extractfile(member)
+    if content is None or not path.is_relative_to(folder.resolve()):
+        raise EmulationError(f"{member.name!r} is no file of the topology's folder", where=objects.CODE_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.read())
+    path.chmod(member.mode & 0o755)
 
 
 def isolate(program: Program) -> None:
