@@ -71,7 +71,7 @@ async def test_changes_are_applied_in_order_and_answered(emulate: Emulate) -> No
     changes = pl.read_parquet(ran.result.run_dir / "tables" / "changes.parquet").sort("id")
     assert changes["ok"].all()
     assert (changes["applied"] >= changes["due"]).all()
-    assert changes["action"].to_list() == ["conditions", "partition", "partition", "conditions", "conditions"]
+    assert changes["action"].to_list() == ["conditions", "partition", "partition", "conditions"]
     phases = [event.data["phase"] for event in ran.of_kind("run.phase")]
     assert phases == ["near", "far", "cut", "back"]
     times = round_trips_ms(ran.log("a"))
