@@ -63,10 +63,10 @@ class Period:
         if shape not in ("linear", "log"):
             raise ScenarioError(f"{shape!r} is no shape", where=where, hint='write "linear" or "log"')
         ends = {name: _ends(name, value, where) for name, value in _some(conditions, where).items()}
-        length_s = self.end_s - self.start_s
+        times, length_s = self._times(every, where), self.end_s - self.start_s
 
         def values_at(generated: Generated, _rng: Random) -> Iterator[TimedStep]:
-            for at_s in self._times(every, where):
+            for at_s in times:
                 share = (at_s - self.start_s) / length_s
                 yield at_s, generated.impose(ramp_values(ends, share, log=shape == "log", where=where))
 
@@ -91,9 +91,10 @@ class Period:
         where = self._where("wave")
         swing = shape if isinstance(shape, Wave) else wave(shape, period)
         bounds = {name: parse_range(name, value, where) for name, value in _some(conditions, where).items()}
+        times = self._times(every, where)
 
         def values_at(generated: Generated, _rng: Random) -> Iterator[TimedStep]:
-            for at_s in self._times(every, where):
+            for at_s in times:
                 share = (swing.at(at_s - self.start_s) + 1) / 2
                 values = {name: between(low, high, share) for name, (low, high) in bounds.items()}
                 yield at_s, generated.impose(_same(values))
@@ -120,11 +121,11 @@ class Period:
         for name, (low, high) in bounds.items():
             if not low < high:
                 raise ScenarioError(f"{name}: {low} is not below {high}", where=where)
-        size = float(_fraction(step, where))
+        size, times = float(_fraction(step, where)), self._times(every, where)
 
         def values_at(generated: Generated, rng: Random) -> Iterator[TimedStep]:
             walks = Walks(bounds, size, rng)
-            for number, at_s in enumerate(self._times(every, where)):
+            for number, at_s in enumerate(times):
                 yield at_s, generated.impose(walks.values(number))
 
         return self._generated(where, "walk", target, direction, tuple(bounds), values_at, keep=keep)
@@ -145,9 +146,10 @@ class Period:
         where = self._where("follow")
         if not callable(function):
             raise ScenarioError(f"{function!r} is no function of time", where=where)
+        times = self._times(every, where)
 
         def make(_rng: Random, _duration_s: float) -> Iterator[TimedStep]:
-            rows = [(at_s, self._asked(function, at_s, where)) for at_s in self._times(every, where)]
+            rows = [(at_s, self._asked(function, at_s, where)) for at_s in times]
             return self._rows(where, target, direction, rows, keep=keep)
 
         return PlannedEvent(where, f"follow {label(target)}", self.start_s, make)
