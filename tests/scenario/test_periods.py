@@ -71,9 +71,7 @@ def test_steps_begin_and_end_with_their_period(start: float, length: float, ever
     times = step_times(start, start + length, every_s)
     assert times[0] == start
     assert times[-1] == pytest.approx(start + length)
-    assert all(
-        0 < later - earlier <= every_s * 1.001 for earlier, later in zip(times, times[1:], strict=False)
-    )
+    assert all(0 < later - earlier <= every_s * 1.001 for earlier, later in pairwise(times))
 
 
 # Waves

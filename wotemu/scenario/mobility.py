@@ -52,7 +52,7 @@ def route(path: Any, where: str) -> tuple[Waypoint, ...]:
 
 def sites(stations: Any, where: str) -> tuple[tuple[Network | str, Position], ...]:
     """Where each network's station is, checked."""
-    pairs = list(stations.items() if isinstance(stations, Mapping) else stations)
+    pairs = list(stations.items()) if isinstance(stations, Mapping) else []
     if not pairs:
         raise ScenarioError("there is no station", where=where, hint="stations={network: (x, y)}")
     return tuple((network, _position(place, where)) for network, place in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -248,7 +248,7 @@ class Period:
         node: Node | Broker | str,
         path: Sequence[tuple[Like, tuple[float, float]]],
         *,
-        stations: Mapping[Network | str, tuple[float, float]] | Iterable[tuple[Network, tuple[float, float]]],
+        stations: Mapping[Network, tuple[float, float]] | Mapping[str, tuple[float, float]],
         model: PathLoss | None = None,
         every: Like = "1s",
         gap: Like = "100ms",

@@ -37,7 +37,7 @@ def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
 
 
 def _event_tuple(events: Iterable[Event]) -> tuple[Event, ...]:
-    return tuple(events)
+    return is_events(events, "Scenario, field 'events'")
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +57,6 @@ class Scenario:
         for phase in self.phases:
             if not isinstance(phase, Phase):
                 raise ScenarioError(f"{phase!r} is not a Phase", where="Scenario, field 'phases'")
-        is_events(self.events, "Scenario, field 'events'")
         names = [phase.name for phase in self.phases] + [event.phase for event in self.events if event.phase]
         for name in names:
             if names.count(name) > 1:
