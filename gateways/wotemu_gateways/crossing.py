@@ -1,0 +1,30 @@
+"""What one replica's hop imposes: its network's conditions and its link's, in one. Pure."""
+
+from __future__ import annotations
+
+import attrs
+
+from wotemu.scenario.timeline import Direction
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Seconds
+from wotemu_gateways.hop import compose
+
+
+def hop_conditions(
+    network_up: NetworkConditions,
+    network: NetworkConditions,
+    link: NetworkConditions,
+    direction: Direction,
+    *,
+    shared: bool,
+) -> NetworkConditions:
+    """Network and link composed. A shared network's rate is its bucket's, not each hop's.
+
+    `network` holds the network's conditions in `direction`, `network_up` those on the way up.
+    """
+    if shared:
+        network = attrs.evolve(network, rate=None, queue=None)
+    elif direction == "down" and network.queue is None:  # sized by the delay, which happens on the way up
+        wait_s = max(2 * network_up.latency, NetworkConditions.MIN_QUEUE_S)
+        network = attrs.evolve(network, queue=Seconds(wait_s))
+    return compose(network, link)

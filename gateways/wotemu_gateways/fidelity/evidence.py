@@ -1,0 +1,117 @@
+"""What speaks for and against a run's fidelity, summed up: values for `judge`."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Delays:
+    """Probes of one hop whose delay can be compared with the expected one; medians, in seconds.
+
+    `scatter_s` is how far the median of so many delays strays by their jitter alone, in all but one of a
+    thousand cases.
+    """
+
+    probes: int
+    expected_s: float
+    measured_s: float
+    error_s: float
+    scatter_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Losses:
+    """Probes of one hop that could be lost only by the loss that is imposed.
+
+    `expected` is that loss's share; `memory` how much one probe's fate tells of the next one's (0 to 1).
+    """
+
+    probes: int
+    lost: int
+    expected: float
+    memory: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class HopEvidence:
+    """One hop of one replica: what crossed it and how.
+
+    `early` probes came sooner than anything can under the conditions, `leaked` ones came although they were
+    cut off: both count at the sender's `up`. `late_p95_s` is the 95th percentile of the hop's per-second
+    ones. `rate_excess` is the share by which it sent more than its rate in its worst second (None: no rate).
+    """
+
+    network: str
+    node: str
+    direction: str
+    probes: int = 0
+    delays: Delays | None = None
+    losses: Losses | None = None
+    early: int = 0
+    leaked: int = 0
+    late_p95_s: float | None = None
+    late_max_s: float | None = None
+    rate_excess: float | None = None
+    packets: int = 0
+    dropped: int = 0
+    backlog_max: int = 0
+
+    @property
+    def where(self) -> str:
+        """For people: ``reader@field up``."""
+        return f"{self.node}@{self.network} {self.direction}"
+
+
+@attrs.frozen(kw_only=True)
+class ChangeEvidence:
+    """When the changes took hold; `missing` ones were never answered."""
+
+    planned: int = 0
+    failed: int = 0
+    missing: int = 0
+    late_p50_s: float | None = None
+    late_p95_s: float | None = None
+    late_max_s: float | None = None
+
+
+@attrs.frozen
+class StallEvidence:
+    """How often and how long at most a role did not run."""
+
+    source: str
+    count: int
+    longest_s: float
+
+
+@attrs.frozen
+class HostEvidence:
+    """A machine's mean load during the run, as shares of its time."""
+
+    host: str
+    cpu: float
+    steal: float
+
+
+@attrs.frozen
+class LossEvidence:
+    """What one role lost."""
+
+    source: str
+    what: str
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """All of one run, from T0 to its end. `records` counts the records that came."""
+
+    changes: ChangeEvidence = ChangeEvidence()
+    hops: tuple[HopEvidence, ...] = ()
+    stalls: tuple[StallEvidence, ...] = ()
+    hosts: tuple[HostEvidence, ...] = ()
+    frames_dropped: tuple[LossEvidence, ...] = ()
+    records_lost: tuple[LossEvidence, ...] = ()
+    records: int = 0
+    probes_missing: tuple[str, ...] = ()
+    """Networks whose members should have probed each other and did not at all."""

@@ -1,0 +1,259 @@
+"""Joins what senders and receivers tell of their probes, and compares each with what was expected. Pure."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+
+import attrs
+
+from wotemu.records import Probe, ProbeArrived, ProbeSent
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.fidelity.evidence import Delays, Losses
+from wotemu_gateways.fidelity.expectation import Expectation, expect
+from wotemu_gateways.fidelity.history import History
+from wotemu_gateways.fidelity.hops import HopLog
+from wotemu_gateways.probes import SIZE
+
+MARGIN_S = 0.1
+"""What a change did so shortly before or after a probe may or may not have met it."""
+
+CLOCKS_S = 0.002
+"""How far the clocks of two agents may be apart, as each knows its own."""
+
+ENDING_S = 0.5
+"""What a probe may take beyond what is expected before it counts as lost at the end of a run."""
+
+LOADED = 0.25
+"""Where a larger share of a rate is in use, a probe may wait behind other packets."""
+
+KEPT_S = 30.0
+"""For so long an arrival waits for its sender's word."""
+
+MAX_LOSS_RANGE = 0.02
+"""Where the expected loss changed by more while a probe was on its way, its loss says nothing."""
+
+_MEDIANS_SPREAD = 1.2533
+"""The standard error of a median is so many times the mean's (normal distribution)."""
+_ONE_IN_A_THOUSAND = 3.29
+
+HopName = tuple[str, str, str]
+"""A network, a replica and a direction."""
+
+LogOf = Mapping[HopName, HopLog]
+
+
+class Fates:
+    """What became of the probes that crossed one hop."""
+
+    __slots__ = (
+        "_errors_s", "_expected_s", "_loss", "_measured_s", "_memory", "_variance", "early", "leaked",
+        "lost", "risked", "sent",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._expected_s, self._measured_s, self._errors_s = array("d"), array("d"), array("d")
+        self._variance = self._loss = self._memory = 0.0
+        self.sent = self.early = self.leaked = self.risked = self.lost = 0
+
+    def came(self, measured_s: float, error_s: float, expected: Expectation) -> None:
+        """One came after so long."""
+        self._expected_s.append(expected.median_s)
+        self._measured_s.append(measured_s)
+        self._errors_s.append(error_s)
+        self._variance += expected.spread_s**2
+
+    def risk(self, expected: Expectation, *, lost: bool) -> None:
+        """One could be lost at random, and was or was not."""
+        self.risked += 1
+        self.lost += lost
+        self._loss += expected.loss
+        self._memory = max(self._memory, expected.memory)
+
+    @property
+    def delays(self) -> Delays | None:
+        """Medians; None where no delay can be compared."""
+        count = len(self._errors_s)
+        if not count:
+            return None
+        scatter_s = _ONE_IN_A_THOUSAND * _MEDIANS_SPREAD * math.sqrt(self._variance) / count
+        return Delays(
+            probes=count,
+            expected_s=median(self._expected_s),
+            measured_s=median(self._measured_s),
+            error_s=median(self._errors_s),
+            scatter_s=scatter_s,
+        )
+
+    @property
+    def losses(self) -> Losses | None:
+        """None where no probe could have been lost only at random."""
+        if not self.risked:
+            return None
+        return Losses(
+            probes=self.risked, lost=self.lost, expected=self._loss / self.risked, memory=self._memory
+        )
+
+
+@attrs.frozen
+class _Way:
+    """All that held on a probe's way while it was on it."""
+
+    ups: Sequence[NetworkConditions]
+    downs: Sequence[NetworkConditions]
+    bucket: NetworkConditions | None
+    open: set[bool]
+    end: float
+
+    @property
+    def expected(self) -> Expectation:
+        """What should have become of the probe."""
+        return expect(self.ups, self.downs, self.bucket, SIZE)
+
+
+class ProbeLog:
+    """All probes of a run: joined, compared, and counted by hop."""
+
+    def __init__(self, histories: Mapping[str, History], logs: LogOf) -> None:
+        self._histories = histories
+        self._logs = logs
+        self._sent: dict[tuple[str, int], ProbeSent] = {}
+        self._early_birds: dict[tuple[str, int], float] = {}
+        self._come: deque[tuple[ProbeSent, float]] = deque()
+        self.fates: dict[HopName, Fates] = {}
+
+    def take_sent(self, probe: ProbeSent) -> None:
+        """A probe left its sender."""
+        if probe.network not in self._histories:
+            return
+        for name in _hops(probe):
+            self.fates.setdefault(name, Fates()).sent += 1
+        key = probe.network, probe.id
+        arrived = self._early_birds.pop(key, None)
+        if arrived is None:
+            self._sent[key] = probe
+        else:
+            self._come.append((probe, arrived))
+
+    def take_arrived(self, probe: ProbeArrived) -> None:
+        """A probe came to its receiver; its copies, if the network makes any, are passed over."""
+        key = probe.network, probe.id
+        sent = self._sent.pop(key, None)
+        if sent is not None:
+            self._come.append((sent, probe.t))
+        else:
+            self._early_birds.setdefault(key, probe.t)
+
+    def settle(self, until: float) -> Iterator[Probe]:
+        """The fates of those that came before `until`, by when all must be known that held till then."""
+        for _ in range(len(self._come)):
+            sent, arrived = self._come.popleft()
+            if arrived + MARGIN_S <= until:
+                yield self._compare(sent, arrived)
+            else:
+                self._come.append((sent, arrived))
+        for key in [key for key, arrived in self._early_birds.items() if arrived < until - KEPT_S]:
+            del self._early_birds[key]
+
+    def finish(self, end: float) -> Iterator[Probe]:
+        """The fates of all others: the run ended at `end`."""
+        yield from self.settle(math.inf)
+        for sent in self._sent.values():
+            yield self._miss(sent, end)
+        self._sent.clear()
+
+    def _compare(self, sent: ProbeSent, arrived: float) -> Probe:
+        way, measured_s = self._way(sent, arrived), arrived - sent.t
+        expected = way.expected
+        state = self._state(sent, way)
+        up, down = (self.fates[name] for name in _hops(sent))
+        if state == "cut":
+            up.leaked += 1
+            return _row(sent, None, measured_s, state)
+        if measured_s < expected.least_s - CLOCKS_S:
+            up.early += 1
+        error_s = expected.error_s(measured_s)
+        if error_s > 0:
+            error_s = max(0.0, error_s - sent.took)
+        for fates in (up, down):
+            if state == "":
+                fates.came(measured_s, error_s, expected)
+                _risk(fates, expected, lost=False)
+        return _row(sent, expected, measured_s, state)
+
+    def _miss(self, sent: ProbeSent, end: float) -> Probe:
+        way = self._way(sent, None)
+        expected = way.expected
+        state = self._state(sent, way)
+        if state != "cut" and way.end + ENDING_S > end:
+            state = "ending"
+        if state == "":
+            for name in _hops(sent):
+                _risk(self.fates[name], expected, lost=True)
+        return _row(sent, None if state == "cut" else expected, None, state)
+
+    def _way(self, sent: ProbeSent, arrived: float | None) -> _Way:
+        history, left = self._histories[sent.network], sent.t + sent.took
+        start = sent.t - MARGIN_S
+        ups = history.conditions(sent.node, "up", start, left + MARGIN_S)
+        downs = history.conditions(sent.peer, "down", start, (arrived or left) + MARGIN_S)
+        bucket = history.bucket(sent.t)
+        if arrived is None:
+            expected = expect(ups, downs, bucket, SIZE)
+            arrived = left + expected.high_s + 4 * expected.spread_s
+            downs = history.conditions(sent.peer, "down", start, arrived + MARGIN_S)
+        ways = history.ways(sent.node, sent.peer, start, arrived + MARGIN_S)
+        return _Way(ups, downs, bucket, ways, arrived)
+
+    def _state(self, sent: ProbeSent, way: _Way) -> str:
+        if way.open == {False}:
+            return "cut"
+        if False in way.open:
+            return "changing"
+        return "loaded" if self._is_loaded(sent, way) else ""
+
+    def _is_loaded(self, sent: ProbeSent, way: _Way) -> bool:
+        """Whether it may have waited for a rate behind other packets; yes where nobody knows."""
+        up, down = _hops(sent)
+        limited = [(_lowest(way.ups), [up]), (_lowest(way.downs), [down])]
+        if way.bucket is not None:
+            everyone = [name for name in self._logs if name[0] == sent.network and name[2] == "up"]
+            limited.append((_lowest([way.bucket]), everyone))
+        return any(
+            LOADED * rate < sum(self._busiest_bps(name, sent.t, way.end) for name in names)
+            for rate, names in limited
+            if rate < math.inf
+        )
+
+    def _busiest_bps(self, name: HopName, start: float, end: float) -> float:
+        log = self._logs.get(name)
+        return math.inf if log is None else log.busiest_bps(start, end)
+
+
+def _lowest(conditions: Sequence[NetworkConditions]) -> float:
+    return min((float(each.rate) for each in conditions if each.rate is not None), default=math.inf)
+
+
+def _risk(fates: Fates, expected: Expectation, *, lost: bool) -> None:
+    if expected.loss_range <= MAX_LOSS_RANGE:
+        fates.risk(expected, lost=lost)
+
+
+def _hops(probe: ProbeSent) -> tuple[HopName, HopName]:
+    return (probe.network, probe.node, "up"), (probe.network, probe.peer, "down")
+
+
+def _row(sent: ProbeSent, expected: Expectation | None, measured_s: float | None, state: str) -> Probe:
+    return Probe(
+        t=sent.t,
+        network=sent.network,
+        node=sent.node,
+        peer=sent.peer,
+        expected=None if expected is None else expected.median_s,
+        measured=measured_s,
+        lost=measured_s is None,
+        state=state,
+    )

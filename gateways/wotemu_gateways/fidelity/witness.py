@@ -1,0 +1,214 @@
+"""Takes a run's records as they come and sums them up as evidence. Pure: it is told the time, too."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
+from typing import Any
+
+import attrs
+
+from wotemu.records import (
+    Change,
+    Event,
+    Hop,
+    Host,
+    Probe,
+    ProbeArrived,
+    ProbeSent,
+    Stall,
+)
+from wotemu.scenario.timeline import Change as PlannedChange
+from wotemu.scenario.timeline import Timeline
+from wotemu_gateways.fidelity.evidence import (
+    ChangeEvidence,
+    Evidence,
+    HopEvidence,
+    HostEvidence,
+    LossEvidence,
+    StallEvidence,
+)
+from wotemu_gateways.fidelity.history import History, Place
+from wotemu_gateways.fidelity.hops import HopLog, quantile
+from wotemu_gateways.fidelity.probing import Fates, HopName, ProbeLog
+
+SETTLED_S = 3.0
+"""Within so long the records of a moment have come: publishers send theirs every second."""
+
+
+class Witness:
+    """Of one run of `places`, whose changes `timeline` tells (guards may add some while it runs).
+
+    Nothing before `begin` or after `end` counts: what happens while apps are started and stopped proves
+    nothing of the run.
+    """
+
+    def __init__(self, places: Sequence[Place], timeline: Callable[[], Timeline]) -> None:
+        self._places = places
+        self._timeline = timeline
+        self._planned: dict[int, PlannedChange] = {}
+        self._histories = {place.name: History(place) for place in places}
+        self._logs: dict[HopName, HopLog] = {}
+        self._probes = ProbeLog(self._histories, self._logs)
+        self._answered: set[int] = set()
+        self._late_s = array("d")
+        self._failed = self._records = 0
+        self._stalls: dict[str, list[float]] = {}
+        self._hosts: dict[str, list[tuple[float, float]]] = {}
+        self._lost: Counter[tuple[str, str]] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._begun, self._ended = math.inf, math.inf
+
+    def begin(self, t0: float) -> None:
+        """The run begins."""
+        self._begun = t0
+
+    def end(self, t: float) -> None:
+        """The run is over; records of what was before may still come."""
+        self._ended = min(self._ended, t)
+
+    def take(self, table: str, rows: Iterable[list[Any]]) -> None:
+        """Take rows of any table."""
+        for row in rows:
+            self._records += 1
+            self._take(table, row)
+
+    def _take(self, table: str, row: list[Any]) -> None:
+        match table:
+            case Hop.TABLE:
+                self._hop(Hop(*row))
+            case ProbeSent.TABLE if self._counts(row[0]):
+                self._probes.take_sent(ProbeSent(*row))
+            case ProbeArrived.TABLE:
+                self._probes.take_arrived(ProbeArrived(*row))
+            case Change.TABLE:
+                self._change(Change(*row))
+            case Stall.TABLE if self._counts(row[0]):
+                stall = Stall(*row)
+                self._stalls.setdefault(stall.source, []).append(stall.duration)
+            case Host.TABLE if self._counts(row[0]):
+                host = Host(*row)
+                self._hosts.setdefault(host.host, []).append((host.cpu_percent, host.steal_percent))
+            case Event.TABLE:
+                self._event(Event(*row))
+
+    def _counts(self, t: float) -> bool:
+        return self._begun < t <= self._ended
+
+    def _hop(self, row: Hop) -> None:
+        if row.network in self._histories and self._begun < row.t:
+            log = self._logs.get(name := (row.network, row.node, row.direction))
+            if log is None:
+                way = "up" if row.direction == "up" else "down"
+                log = self._logs[name] = HopLog(row.node, way)  # type: ignore[arg-type]
+            log.take(row)
+
+    def _change(self, row: Change) -> None:
+        self._answered.add(row.id)
+        if not row.ok:
+            self._failed += 1
+            return
+        self._late_s.append(row.applied - row.due)
+        planned = self._plan(row.id)
+        if planned is not None and planned.network in self._histories:
+            took = attrs.evolve(planned, after=json.loads(row.after))
+            self._histories[planned.network].apply(row.applied, took)
+
+    def _plan(self, number: int) -> PlannedChange | None:
+        if number not in self._planned:
+            self._planned = {change.id: change for change in self._timeline().changes}
+        return self._planned.get(number)
+
+    def _event(self, event: Event) -> None:
+        match event.kind:
+            case "records.lost":
+                self._lost[event.source, str(event.data["what"])] += int(event.data["count"])
+            case "interface.dropped":
+                self._dropped[event.source] += int(event.data["count"])
+
+    # What it comes to
+
+    def settle(self, now: float) -> list[Probe]:
+        """The fates of those probes of which all is known by now."""
+        return list(self._probes.settle(min(now - SETTLED_S, self._known_until(now))))
+
+    def _known_until(self, now: float) -> float:
+        """Until when all changes that were due have been answered."""
+        if not self._begun < math.inf:
+            return -math.inf
+        due = (change.at_s for change in self._timeline().changes if change.id not in self._answered)
+        return min(self._begun + min(due, default=math.inf), now)
+
+    def finish(self) -> list[Probe]:
+        """The fates of all other probes; no more records come."""
+        return list(self._probes.finish(self._ended))
+
+    def evidence(self) -> Evidence:
+        """All of it, after `finish`."""
+        return Evidence(
+            changes=self._changes(),
+            hops=tuple(self._hops()),
+            stalls=tuple(
+                StallEvidence(source, len(each), max(each)) for source, each in sorted(self._stalls.items())
+            ),
+            hosts=tuple(
+                HostEvidence(
+                    host, fmean(cpu for cpu, _ in each) / 100, fmean(steal for _, steal in each) / 100
+                )
+                for host, each in sorted(self._hosts.items())
+            ),
+            frames_dropped=tuple(
+                LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items())
+            ),
+            records_lost=tuple(
+                LossEvidence(source, what, n) for (source, what), n in sorted(self._lost.items())
+            ),
+            records=self._records,
+            probes_missing=tuple(self._without_probes()),
+        )
+
+    def _changes(self) -> ChangeEvidence:
+        due = [
+            change
+            for change in self._timeline().changes
+            if self._begun + change.at_s < min(self._ended, math.inf)
+        ]
+        return ChangeEvidence(
+            planned=len(due),
+            failed=self._failed,
+            missing=sum(change.id not in self._answered for change in due),
+            late_p50_s=quantile(self._late_s, 0.5),
+            late_p95_s=quantile(self._late_s, 0.95),
+            late_max_s=max(self._late_s, default=None),
+        )
+
+    def _hops(self) -> Iterator[HopEvidence]:
+        for name in sorted({*self._logs, *self._probes.fates}):
+            network, node, direction = name
+            fates, log = self._probes.fates.get(name, Fates()), self._logs.get(name)
+            yield HopEvidence(
+                network=network,
+                node=node,
+                direction=direction,
+                probes=fates.sent,
+                delays=fates.delays,
+                losses=fates.losses,
+                early=fates.early,
+                leaked=fates.leaked,
+                late_p95_s=None if log is None else log.late_p95_s,
+                late_max_s=None if log is None else log.late_max_s,
+                rate_excess=None if log is None else log.rate_excess(self._histories[network]),
+                packets=0 if log is None else log.packets,
+                dropped=0 if log is None else log.dropped,
+                backlog_max=0 if log is None else log.backlog_max,
+            )
+
+    def _without_probes(self) -> Iterator[str]:
+        probed = {network for network, _, _ in self._probes.fates}
+        for place in self._places:
+            if len(place.nodes) > 1 and place.name not in probed:
+                yield place.name
