@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,22 +65,10 @@ def namespaces_of(pids: set[int], kind: str) -> set[str]:
     found = set()
     for pid in pids:
         try:
-            found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+            found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
         except OSError:
             continue
     return found
-
-
-@pytest.fixture
-def cgroups() -> Iterator[set[Path]]:
-    """What control groups there were before the test; there must be no more after it."""
-
-    def wotemu_groups() -> set[Path]:
-        return {path for path in Path("/sys/fs/cgroup").glob("*/wotemu-*")}
-
-    before = wotemu_groups()
-    yield before
-    assert wotemu_groups() <= before
 
 
 def test_a_quiet_run_says_how_it_went_and_where_the_report_is(
@@ -138,7 +124,7 @@ def test_options_name_the_run_its_directory_and_its_duration(
     assert running.finish() == 0
     manifest = json.loads((folder / "elsewhere/here/manifest.json").read_text())
     assert (manifest["name"], manifest["duration_s"], manifest["status"]) == ("try", 1.5, "done")
-    assert "Warning: partition of field at 2s is left out: the end is at 1.5s" in running.output
+    assert "Warning: " in running.output and "left out: the end is at 1.5s" in running.output
     assert not (folder / "runs").exists()
 
 
@@ -230,7 +216,7 @@ def test_two_interrupts_while_it_reports_leave_a_run_that_can_be_reported(
 
 
 def test_a_killed_run_leaves_nothing_running_and_can_still_be_reported(
-    start: Start, write: Write, folder: Path, cgroups: set[Path]
+    start: Start, write: Write, folder: Path
 ) -> None:
     limited = LONG.replace('"pinger",', '"pinger", resources=NodeResources(mem_limit="64M", cpu_limit=0.5),')
     mounts = Path("/proc/self/mountinfo").read_text()
@@ -246,6 +232,7 @@ def test_a_killed_run_leaves_nothing_running_and_can_still_be_reported(
     everybody = {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
     assert namespaces_of(everybody, "net") & nets <= namespaces_of({os.getpid()}, "net")
     assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert list(Path("/sys/fs/cgroup").glob(f"**/wotemu-*-{running.process.pid}")) == []
     assert (folder / "runs/deployment/spool").is_dir()
     reporting = start("report", "--run", "runs/deployment")
     assert reporting.finish() == 0
@@ -301,7 +288,7 @@ def test_the_emulation_s_own_failure_has_its_own_exit_code(start: Start, write: 
 
 def _open_taps(pid: int) -> int:
     try:
-        return sum(os.readlink(fd) == "/dev/net/tun" for fd in Path(f"/proc/{pid}/fd").iterdir())
+        return sum(str(fd.readlink()) == "/dev/net/tun" for fd in Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return 0
 
@@ -321,14 +308,9 @@ def test_a_reader_who_leaves_does_not_end_the_run(start: Start, write: Write, fo
 
 
 def test_help_is_quick(start: Start) -> None:
-    def seconds() -> float:
-        before = time.process_time(), os.times().children_user
-        del before
-        begun = os.times()
-        subprocess.run(["true"], check=True)
-        running = start("--help")
-        assert running.finish() == 0
-        ended = os.times()
-        return ended.children_user - begun.children_user
+    def cpu_s() -> float:
+        before = os.times().children_user
+        assert start("--help").finish() == 0
+        return os.times().children_user - before
 
-    assert min(seconds() for _ in range(3)) < 0.2
+    assert min(cpu_s() for _ in range(3)) < 0.2

@@ -52,6 +52,7 @@ def main() -> NoReturn:
     """Entry point: ``python -m wotemu_runtime.engines.local.enclosure CONTROL_FD LIFELINE_FD``."""
     control, lifeline = (Channel(socket.socket(fileno=int(fd))) for fd in sys.argv[1:3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    syscalls.adopt_orphans()
     keeper = os.getpid()
     border = fork(lambda: _border(keeper, control), keep_fds=[control.fileno()])
     control.close()
@@ -77,9 +78,16 @@ def _keep(border: int, lifeline: Channel) -> NoReturn:
             break
     with contextlib.suppress(ProcessLookupError):
         os.kill(border, signal.SIGKILL)
-    os.waitpid(border, 0)
+    _wait_for_all()
     _remove(leftovers)
     os._exit(0)
+
+
+def _wait_for_all() -> None:
+    """The border, and the zygote that it leaves: the kernel reports its end when its whole tree is gone."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def _remove(directories: list[str]) -> None:
@@ -193,9 +201,7 @@ class Zygote:
             received = channels[place["replica"]].receive()
             message, fds = received or ({"error": "it ended while its namespaces were made"}, [])
             if "error" in message:
-                self._control.send(
-                    {"event": "failed", "replica": place["replica"], **message}
-                )
+                self._control.send({"event": "failed", "replica": place["replica"], **message})
                 return
             for interface, fd in zip(place["interfaces"], fds, strict=True):
                 taps[interface["network"]][place["replica"]] = fd
