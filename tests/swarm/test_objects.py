@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from wotemu.errors import InputError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Broker, Network, Node, NodeApp, NodeResources, Topology
 from wotemu_runtime.engines.swarm import objects
@@ -94,25 +90,6 @@ def test_no_service_needs_ipvs(plan: Plan) -> None:
     assert {service.spec["EndpointSpec"]["Mode"] for service in services(plan).values()} == {"dnsrr"}
 
 
-def test_the_same_folder_packs_to_the_same_bytes(root: Path) -> None:
-    first = objects.pack_code(root)
-    os.utime(root / "deployment.py", (1, 1))
-    (root / "__pycache__").mkdir()
-    (root / "__pycache__" / "deployment.pyc").write_bytes(os.urandom(64))
-    (root / ".git").mkdir()
-    (root / ".git" / "HEAD").write_text("secret")
-    assert objects.pack_code(root) == first
-    with tarfile.open(fileobj=io.BytesIO(first)) as archive:
-        assert archive.getnames() == ["deployment.py"]
-
-
-def test_a_folder_too_large_for_a_config_says_the_way_out(root: Path) -> None:
-    (root / "model.bin").write_bytes(os.urandom(objects.MAX_CONFIG_BYTES + 1))
-    with pytest.raises(InputError, match="Swarm config holds") as caught:
-        objects.pack_code(root)
-    assert "image" in (caught.value.hint or "")
-
-
 def test_an_assignment_says_which_replica_each_slot_is(plan: Plan) -> None:
     service = services(plan)["agent:reader"]
     given = json.loads(service.files[objects.ASSIGNMENT_FILE].data)
@@ -133,10 +110,13 @@ def test_the_image_is_the_nodes_own_then_the_environments(
     plan = plan_of(
         root, Node("own", command=["true"], networks=[FIELD], image="mine:1"), Node("a", NodeApp("sensor"))
     )
-    image = lambda: {  # noqa: E731
-        role: service.spec["TaskTemplate"]["ContainerSpec"]["Image"]
-        for role, service in services(plan).items()
-    }
+
+    def image() -> dict[str, str]:
+        return {
+            role: service.spec["TaskTemplate"]["ContainerSpec"]["Image"]
+            for role, service in services(plan).items()
+        }
+
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "wotemu:latest")
     monkeypatch.setenv("WOTEMU_IMAGE", "registry/wotemu:2")
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "registry/wotemu:2")

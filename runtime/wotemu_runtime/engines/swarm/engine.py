@@ -18,6 +18,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.plan import Plan
+from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 60.0
@@ -166,7 +167,7 @@ class SwarmEngine:
             }
             for target, config in service.files.items()
         ]
-        target = objects.BUS_SECRET.rpartition("/")[2]
+        target = DEFAULT_PASSWORD_FILE.rpartition("/")[2]
         mode = 0o400 if container["User"] else 0o444
         container["Secrets"] = [
             {

@@ -7,17 +7,14 @@ the apps' traffic alone; bus, agents and gateways speak over a control network o
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import tarfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from wotemu.errors import InputError
+from wotemu_runtime import bundle
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 
 Json = dict[str, Any]
@@ -33,21 +30,14 @@ IMAGE_VARIABLE = "WOTEMU_IMAGE"
 CONTROL = "control"
 BUS_ALIAS = "wotemu-bus"
 BUS_PORT = 6379
-BUS_SECRET = "/run/secrets/wotemu-bus"  # noqa: S105  # a path
 ASSIGNMENT_FILE = "/run/wotemu/assignment.json"
-CODE_FILE = "/run/wotemu/code.tgz"
-CODE_FOLDER = "/srv/app"
-
-MAX_CONFIG_BYTES = 500_000
-"""What Swarm takes for one config: 500 KiB up to Engine 23, 1000 KiB since."""
+CODE_FILE = "/run/wotemu/code.tar.xz"
 
 STOP_GRACE_NS = 10 * 10**9
 AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SYS_CHROOT")
 """The agent sets routes, and starts the app as an ordinary user without any of these."""
 GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
 """The gateway shapes, reads headers, and makes its own /dev/net/tun."""
-IGNORED = ("__pycache__", "runs", "node_modules")
-"""Folders that are no part of a deployment; those whose names begin with a dot neither."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,34 +85,6 @@ def network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
     }
 
 
-def pack_code(root: Path) -> bytes:
-    """A folder's files as a reproducible archive; `InputError` above Swarm's limit."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:xz", format=tarfile.PAX_FORMAT, preset=6) as archive:
-        for path in _files(root):
-            info = tarfile.TarInfo(str(path.relative_to(root)))
-            info.size = path.stat().st_size
-            info.mode = 0o755 if os.access(path, os.X_OK) else 0o644
-            with path.open("rb") as file:
-                archive.addfile(info, file)
-    data = buffer.getvalue()
-    if len(data) > MAX_CONFIG_BYTES:
-        raise InputError(
-            f"its files are {len(data):,} bytes packed; a Swarm config holds {MAX_CONFIG_BYTES:,}",
-            where=f"folder {root}",
-            hint="keep only the apps in it, or build them into an image: Node(image=...)",
-        )
-    return data
-
-
-def _files(root: Path) -> list[Path]:
-    found: list[Path] = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in IGNORED and not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(names) if not name.endswith(".pyc")]
-    return [path for path in found if path.is_file() and not path.is_symlink()]
-
-
 def config(plan: Plan, name: str, data: bytes) -> Config:
     """A config named after its content."""
     digest = hashlib.sha256(data).hexdigest()[:12]
@@ -131,7 +93,7 @@ def config(plan: Plan, name: str, data: bytes) -> Config:
 
 def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[SwarmService]:
     """Every service of the emulation. `subnets` are the emulated networks' by name."""
-    code = config(plan, "code", pack_code(plan.root))
+    code = config(plan, "code", bundle.pack(plan.root))
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
@@ -183,7 +145,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         plan,
         replica.node,
         image_of(node.image if node else None),
-        ["agent"],
+        ["broker" if replica.kind == "broker" else "agent"],
         networks=networks,
         replicas=len(names),
         capabilities=AGENT_CAPABILITIES,
@@ -191,7 +153,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
     template = spec["TaskTemplate"]
     slot = "-{{.Task.Slot}}" if len(names) > 1 else ""
     template["ContainerSpec"]["Hostname"] = replica.node + slot
-    template["ContainerSpec"]["Env"] = ["WOTEMU_SLOT={{.Task.Slot}}", "WOTEMU_HOST={{.Node.Hostname}}"]
+    template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}", "WOTEMU_HOST={{.Node.Hostname}}"]
     template["Resources"] = _resources(replica)
     data = {
         "replicas": names,
@@ -204,8 +166,10 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         if replica.resources and replica.resources.mem_limit
         else None,
         "subnets": {name: subnets[name] for name in replica.networks},
-        "programs": {other.name: _program(other) for other in plan.replicas if other.node == replica.node},
+        "program": _program(replica),
     }
+    if replica.kind != "broker":
+        data["bundle"] = {"path": CODE_FILE, "digest": bundle.digest(code.data)}
     files = {ASSIGNMENT_FILE: _assignment(plan, f"agent:{replica.node}", data)}
     if replica.kind != "broker":
         files[CODE_FILE] = code
@@ -213,12 +177,13 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
 
 
 def _program(replica: Replica) -> Json:
-    app = None if replica.app is None else attrs.evolve(replica.app, root=CODE_FOLDER).to_dict()
-    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": CODE_FOLDER}
+    """What one replica of a node runs; each container fills its own name in, and where its code is."""
+    app = None if replica.app is None else attrs.evolve(replica.app, root="").to_dict()
+    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": "/"}
 
 
 def _assignment(plan: Plan, name: str, data: Json) -> Config:
-    content = {"name": name, "stack": plan.stack, "data": data}
+    content = {"name": name, "stack": plan.stack, "bus": {"host": BUS_ALIAS, "port": BUS_PORT}, "data": data}
     return config(plan, name.replace(":", "-"), json.dumps(content, sort_keys=True).encode())
 
 
@@ -259,6 +224,7 @@ def _service(
             "ContainerSpec": {
                 "Image": image,
                 "Args": args,
+                "Env": [f"WOTEMU_ASSIGNMENT={ASSIGNMENT_FILE}"],
                 "Labels": labels(plan, name),
                 "User": "0" if capabilities else "",
                 "CapabilityDrop": ["ALL"],
