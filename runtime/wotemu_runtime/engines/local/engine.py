@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from wotemu.errors import EmulationError, HostError
+from wotemu_runtime.agent.preload import WOT_IMPORTS
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.bus.server import configuration, find_server
@@ -30,23 +31,6 @@ BUS_SOCKET = f"{RUN_DIR}/bus.sock"
 START_DEADLINE_S = 20.0
 DEPLOY_DEADLINE_S = 120.0
 REMOVE_DEADLINE_S = 10.0
-
-WOT_IMPORTS = (
-    "wotpy.wot.servient",
-    "wotpy.wot.wot",
-    "wotpy.protocols.http.client",
-    "wotpy.protocols.http.server",
-    "wotpy.protocols.ws.client",
-    "wotpy.protocols.ws.server",
-    "wotpy.protocols.coap.client",
-    "wotpy.protocols.coap.server",
-    "wotpy.protocols.mqtt.client",
-    "wotpy.protocols.mqtt.server",
-    "wotemu_runtime.agent.instrumentation",
-    "wotemu_runtime.wotpy_fixes",
-    "aiohttp",
-)
-"""What apps on WoTPy need: imported once, before the forks."""
 
 ROLE_IMPORTS = ("wotemu_runtime.engines.local.node", "wotemu_runtime.gateway_role")
 

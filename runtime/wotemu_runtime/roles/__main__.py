@@ -1,0 +1,86 @@
+"""The image's entry point: becomes the role that it is told, ``python -m wotemu_runtime.roles ROLE``.
+
+agent, broker   a node with its app, or an MQTT broker, with the agent that starts and measures it
+gateway         one network's shaping
+coordinator     runs the scenario and records
+bus             the event bus
+proxy           what roles may read of Docker's API
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from wotemu.errors import InputError, WotemuError
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.roles.health import answering
+from wotemu_runtime.roles.orders import load_assignment
+
+Serve = Callable[[Assignment], Awaitable[None]]
+
+SERVED: Mapping[str, str] = {
+    "gateway": "wotemu_runtime.engines.swarm.gateway:serve",
+    "coordinator": "wotemu_runtime.engines.swarm.coordinator:serve",
+}
+"""Roles that are one coroutine on a loop. Imported by name: each pulls in what the others do without."""
+
+BECOME: Mapping[str, str] = {
+    "agent": "wotemu_runtime.roles.node:become",
+    "broker": "wotemu_runtime.roles.node:become",
+    "bus": "wotemu_runtime.roles.bus:become",
+    "proxy": "wotemu_runtime.roles.proxy:become",
+}
+"""Roles that take the whole process."""
+
+
+def main(argv: list[str]) -> int:
+    """Entry point; an error is told in one line, with what to do about it."""
+    role = argv[0] if argv else "--help"
+    if role in ("-h", "--help"):
+        print(__doc__)
+        return 0 if argv else 2
+    try:
+        run(role, os.environ)
+    except WotemuError as error:
+        print(f"wotemu {role}: {error}" + (f" ({error.hint})" if error.hint else ""), file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def run(role: str, environ: Mapping[str, str]) -> None:
+    """Be this role until it ends."""
+    if role in BECOME:
+        _find(BECOME[role])(environ)
+    elif role in SERVED:
+        import uvloop
+
+        serve: Serve = _find(SERVED[role])
+        uvloop.run(_served(serve, load_assignment(environ)))
+    else:
+        known = ", ".join(sorted({**BECOME, **SERVED}))
+        raise InputError(f"there is no role {role!r}", hint=f"known are {known}")
+
+
+async def _served(serve: Serve, assignment: Assignment) -> None:
+    """Serve until done, or until SIGTERM cancels it."""
+    serving = asyncio.ensure_future(serve(assignment))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    async with answering(assignment.name):
+        await asyncio.wait([serving])
+    if not serving.cancelled():
+        serving.result()
+
+
+def _find(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

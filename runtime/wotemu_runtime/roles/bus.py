@@ -1,0 +1,50 @@
+"""The bus role in a container: a Valkey or Redis server on the control network, with a password."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NoReturn
+
+from wotemu_runtime.bus.server import find_server
+from wotemu_runtime.roles.health import BUS_PORT
+from wotemu_runtime.roles.orders import bus_password
+
+DIRECTORY = "WOTEMU_BUS_DIR"
+"""The variable with the directory that the stream is kept in; without it, it is in memory alone."""
+
+
+def configuration(password: str, directory: str | None) -> str:
+    """The server's configuration."""
+    kept = ["appendonly no"]
+    if directory is not None:
+        kept = [f"dir {_quoted(directory)}", "appendonly yes", "appendfsync everysec"]
+    return "\n".join(
+        (
+            f"port {BUS_PORT}",
+            "bind * -::*",
+            f"requirepass {_quoted(password)}",
+            'save ""',
+            *kept,
+            "daemonize no",
+            "loglevel warning",
+            # An idle coordinator or agent is no reason to hang up; a host that is gone is noticed.
+            "timeout 0",
+            "tcp-keepalive 30",
+            "",
+        )
+    )
+
+
+def become(environ: Mapping[str, str]) -> NoReturn:
+    """Become the server. It reads its configuration from a pipe: no file or argument has the password."""
+    server = find_server()
+    read, write = os.pipe()
+    os.write(write, configuration(bus_password(environ), environ.get(DIRECTORY)).encode())
+    os.close(write)
+    os.dup2(read, 0)
+    os.execv(server, [server, "-"])  # noqa: S606  # a program of ours, no shell
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,111 @@
+"""The agent role in a container: the first process forks the agent, and the app whenever that asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from wotemu.errors import EmulationError
+from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.agent.launcher import Launcher, Program
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.bundle import unpack
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.forking import exit_text, fork, freeze
+from wotemu_runtime.roles.confinement import confine
+from wotemu_runtime.roles.health import answering
+from wotemu_runtime.roles.orders import load_assignment
+
+CODE_DIR = "/home/wotemu/code"
+BUS_DEADLINE_S = 300.0
+_RETRY_S = 0.25
+
+
+def become(environ: Mapping[str, str]) -> NoReturn:
+    """Be the first process of a node until its agent ends."""
+    assignment = load_assignment(environ)
+    program = program_of(assignment.data)
+    if bundle := assignment.data.get("bundle"):
+        program = _with_code(program, Path(bundle["path"]), bundle["digest"])
+    if program.app is not None:
+        from wotemu_runtime.agent.preload import preload
+
+        preload()
+    freeze()
+    Launcher(program, lambda _: _become_ordinary()).serve(lambda channel: _run_agent(assignment, channel))
+
+
+def program_of(data: dict[str, Any]) -> Program:
+    """What the node runs. A container is all the limits that it has."""
+    program = data["program"]
+    return Program(
+        app=None if program["app"] is None else AppSpec.from_dict(program["app"]),
+        command=tuple(program["command"]),
+        env=dict(program["env"]),
+        cwd=program["cwd"],
+    )
+
+
+def _with_code(program: Program, path: Path, digest: str) -> Program:
+    """The program with the user's code, unpacked as the user that runs it."""
+
+    def unpack_it() -> int:
+        confine()
+        unpack(path.read_bytes(), Path(CODE_DIR), digest)
+        return 0
+
+    _, status = os.waitpid(fork(unpack_it), 0)
+    if status != 0:
+        raise EmulationError(f"the app's code can't be unpacked: {exit_text(status)}", where=str(path))
+    app = None if program.app is None else attrs.evolve(program.app, root=CODE_DIR)
+    return attrs.evolve(program, app=app, cwd=CODE_DIR)
+
+
+def _become_ordinary() -> None:
+    for name in [name for name in os.environ if name.startswith("WOTEMU_")]:
+        del os.environ[name]  # where the bus is, is not the app's business
+    confine()
+
+
+def _run_agent(assignment: Assignment, launcher: Channel) -> int:
+    import uvloop
+
+    uvloop.run(_agent(assignment, launcher))
+    return 0
+
+
+async def _agent(assignment: Assignment, launcher: Channel) -> None:
+    from wotemu_runtime.agent.agent import Agent
+    from wotemu_runtime.role import on_bus
+
+    async with answering(assignment.name):
+        await reach(assignment.bus)
+        async with on_bus(assignment) as (role, group):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
+            await Agent(role, launcher).run(group)
+
+
+async def reach(bus: BusAddress, deadline_s: float = BUS_DEADLINE_S) -> None:
+    """Wait until the bus's port answers: in a cluster it may start long after its clients."""
+    error: OSError | None = None
+    try:
+        async with asyncio.timeout(deadline_s):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(bus.host, bus.port)
+                except OSError as failure:
+                    error = failure
+                    await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
+                else:
+                    writer.close()
+                    return
+    except TimeoutError:
+        message = f"no answer within {deadline_s:g} s: {error or 'no answer at all'}"
+        raise EmulationError(message, where="event bus") from None
