@@ -67,6 +67,7 @@ class PlannedEvent:
     start_s: float
     make: Make
     phase: str = ""
+    target: Any = None
 
     def steps(self, rng: Random, duration_s: float) -> Iterable[TimedStep]:
         """Its steps, in any order."""

@@ -37,19 +37,19 @@ class Instant:
         """
         where = self._where("set")
         step = _Set(where, kept(target), direction_of(direction, where), parse(conditions, where))
-        return self._event(where, f"set {label(step.target)}", step)
+        return self._event(where, "set", step.target, step)
 
     def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedEvent:
         """Multiply conditions: ``latency=2, rate=0.5``. Shares stop at 100 %; no limit stays none."""
         where = self._where("scale")
         step = _Scale(where, kept(target), direction_of(direction, where), _factors(factors, where))
-        return self._event(where, f"scale {label(step.target)}", step)
+        return self._event(where, "scale", step.target, step)
 
     def restore(self, target: HopTarget | None = None, direction: Direction | None = None) -> PlannedEvent:
         """Put the topology's own conditions back; without a target, everywhere."""
         where = self._where("restore")
         step = _Restore(where, kept(target), direction_of(direction, where))
-        return self._event(where, "restore" + ("" if target is None else f" {label(step.target)}"), step)
+        return self._event(where, "restore", step.target, step)
 
     def partition(self, *groups: NodeTarget) -> PlannedEvent:
         """Cut the groups of nodes off from each other; a single group from all others.
@@ -59,18 +59,23 @@ class Instant:
         where = self._where("partition")
         if not groups:
             raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
-        return self._event(where, "partition", _Partition(where, tuple(kept(group) for group in groups)))
+        return self._event(
+            where, "partition", None, _Partition(where, tuple(kept(group) for group in groups))
+        )
 
     def heal(self) -> PlannedEvent:
         """End the partition."""
-        return self._event(self._where("heal"), "heal", lambda state, at_s: state.set_partition(at_s, ()))
+        return self._event(
+            self._where("heal"), "heal", None, lambda state, at_s: state.set_partition(at_s, ())
+        )
 
     def crash(self, node: NodeTarget) -> PlannedEvent:
         """Cut the node's network, then kill its app, as a power failure does."""
         where, node = self._where("crash"), kept(node)
         return self._event(
             where,
-            f"crash {label(node)}",
+            "crash",
+            node,
             Cut(where, node, cut=True),
             (SILENCE_BEFORE_CRASH_S, App(where, node, state="crashed")),
         )
@@ -79,26 +84,27 @@ class Instant:
         """Start the node's app again, with its network, whether it crashed, was stopped or still runs."""
         where, node = self._where("restart"), kept(node)
         steps = (Cut(where, node, cut=False), App(where, node, state="running"))
-        return self._event(where, f"restart {label(node)}", *steps)
+        return self._event(where, "restart", node, *steps)
 
     def stop(self, node: NodeTarget) -> PlannedEvent:
         """Ask the node's app to end (SIGTERM); its network stays."""
         where, node = self._where("stop"), kept(node)
-        return self._event(where, f"stop {label(node)}", App(where, node, state="stopped"))
+        return self._event(where, "stop", node, App(where, node, state="stopped"))
 
     def start(self, node: NodeTarget) -> PlannedEvent:
         """Start the app of a node that was stopped or has crashed; nothing where it runs."""
         where, node = self._where("start"), kept(node)
         steps = (Cut(where, node, cut=False), App(where, node, state="running", unless="running"))
-        return self._event(where, f"start {label(node)}", *steps)
+        return self._event(where, "start", node, *steps)
 
     def _where(self, verb: str) -> str:
         return f"at({Seconds(self.at_s)}).{verb}"
 
-    def _event(self, where: str, text: str, *steps: Step | TimedStep) -> PlannedEvent:
+    def _event(self, where: str, verb: str, target: Any, *steps: Step | TimedStep) -> PlannedEvent:
         timed = [step if isinstance(step, tuple) else (0.0, step) for step in steps]
         planned = tuple((self.at_s + after_s, step) for after_s, step in timed)
-        return PlannedEvent(where, text, self.at_s, lambda _rng, _duration_s: planned)
+        text = verb if target is None else f"{verb} {label(target)}"
+        return PlannedEvent(where, text, self.at_s, lambda _rng, _duration_s: planned, target=target)
 
 
 def at(time: Like) -> Instant:

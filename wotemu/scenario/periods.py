@@ -13,6 +13,7 @@ import attrs
 from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario import disruptions, mobility
 from wotemu.scenario.events import (
+    Make,
     PlannedEvent,
     TimedStep,
     direction_of,
@@ -143,16 +144,16 @@ class Period:
 
         It is asked before the run starts, for all steps at once.
         """
-        where = self._where("follow")
+        where, target = self._where("follow"), kept(target)
         if not callable(function):
             raise ScenarioError(f"{function!r} is no function of time", where=where)
-        times = self._times(every, where)
+        times, direction = self._times(every, where), direction_of(direction, where)
 
         def make(_rng: Random, _duration_s: float) -> Iterator[TimedStep]:
             rows = [(at_s, self._asked(function, at_s, where)) for at_s in times]
             return self._rows(where, target, direction, rows, keep=keep)
 
-        return PlannedEvent(where, f"follow {label(target)}", self.start_s, make)
+        return self._event(where, "follow", target, make)
 
     def _asked(self, function: Callable[[float], Any], at_s: float, where: str) -> dict[str, Any]:
         t_s = round(at_s - self.start_s, 9)
@@ -186,10 +187,11 @@ class Period:
         `trace` is a `Trace` or the path of a file that `Trace.read` takes. `scale` multiplies conditions:
         ``{"rate": 0.5}``; `speed` 2 plays it in half the time.
         """
-        where = self._where("replay")
+        where, target = self._where("replay"), kept(target)
         played = (trace if isinstance(trace, Trace) else Trace.read(trace)).scaled(scale or {}, where)
         if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < math.inf:
             raise ScenarioError(f"speed={speed!r} is not above zero", where=where)
+        direction = direction_of(direction, where)
         few_enough((self.end_s - self.start_s) * speed / played.length_s * len(played.rows), where)
 
         def make(_rng: Random, _duration_s: float) -> Iterator[TimedStep]:
@@ -197,7 +199,7 @@ class Period:
             placed = [(self.start_s + t_s / speed, values) for t_s, values in rows]
             return self._rows(where, target, direction, placed, keep=keep)
 
-        return PlannedEvent(where, f"replay {label(target)}", self.start_s, make)
+        return self._event(where, "replay", target, make)
 
     def flap(
         self, target: HopTarget, *, up: Like = "10s", down: Like = "1s", jitter: float | str = 0
@@ -211,7 +213,7 @@ class Period:
         few_enough(2 * (self.end_s - self.start_s) / sum(lengths_s), where)
         share = float(_fraction(jitter, where))
         flaps = disruptions.Flap(where, kept(target), self.start_s, self.end_s, lengths_s, share)
-        return PlannedEvent(where, f"flap {label(flaps.target)}", self.start_s, flaps.steps)
+        return self._event(where, "flap", flaps.target, flaps.steps)
 
     def churn(
         self, nodes: NodeTarget, *, rate: float | str = "1/min", downtime: Like | Span = "10s"
@@ -227,7 +229,7 @@ class Period:
         churn = disruptions.Churn(
             where, kept(nodes), self.start_s, self.end_s, crash_rate, _span(downtime, f"{where}, downtime")
         )
-        return PlannedEvent(where, f"churn {label(churn.nodes)}", self.start_s, churn.steps)
+        return self._event(where, "churn", churn.nodes, churn.steps)
 
     def move(
         self, node: Node | Broker | str, path: Sequence[tuple[Like, Network | str]], *, gap: Like = "100ms"
@@ -241,7 +243,7 @@ class Period:
         gap_s = moment(gap, f"{where}, gap")
         stops = mobility.stops(path, gap_s, where)
         moves = mobility.Move(where, node, self.start_s, self.end_s, stops, gap_s)
-        return PlannedEvent(where, f"move {label(node)}", self.start_s, moves.steps)
+        return self._event(where, "move", node, moves.steps)
 
     def travel(
         self,
@@ -275,7 +277,7 @@ class Period:
             gap_s=moment(gap, f"{where}, gap"),
             hysteresis_db=hysteresis_db,
         )
-        return PlannedEvent(where, f"travel {label(node)}", self.start_s, travel.steps)
+        return self._event(where, "travel", node, travel.steps)
 
     # What they share
 
@@ -286,6 +288,9 @@ class Period:
         every_s = interval(every, f"{where}, every")
         few_enough((self.end_s - self.start_s) / every_s, where)
         return step_times(self.start_s, self.end_s, every_s)
+
+    def _event(self, where: str, verb: str, target: Any, make: Make) -> PlannedEvent:
+        return PlannedEvent(where, f"{verb} {label(target)}", self.start_s, make, target=target)
 
     def _generated(
         self,
@@ -308,7 +313,7 @@ class Period:
             if not keep:
                 yield self.end_s, generated.release()
 
-        return PlannedEvent(where, f"{verb} {label(target)}", self.start_s, make)
+        return self._event(where, verb, target, make)
 
     def _rows(
         self,
@@ -320,7 +325,7 @@ class Period:
         keep: bool,
     ) -> Iterator[TimedStep]:
         names = tuple(dict.fromkeys(name for _, values in rows for name in values))
-        generated = Generated(where, kept(target), direction_of(direction, where), names)
+        generated = Generated(where, target, direction, names)
         for at_s, values in rows:
             if keep or at_s < self.end_s:
                 yield at_s, generated.impose(_same(values))

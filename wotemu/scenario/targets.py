@@ -69,6 +69,13 @@ def _several(target: Any) -> tuple[Any, ...]:
     return tuple(each for item in target for each in _several(item))
 
 
+def tags_in(target: Any) -> list[Tag]:
+    """The tags among what a target was given as."""
+    if isinstance(target, Tag):
+        return [target]
+    return [tag for item in target for tag in tags_in(item)] if isinstance(target, tuple) else []
+
+
 def kept(target: Any) -> Any:
     """The target as a value that can be gone through again: generators are spent after once."""
     return tuple(target) if isinstance(target, Iterable) and not isinstance(target, str | Tag) else target

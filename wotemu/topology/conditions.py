@@ -178,19 +178,19 @@ class NetworkConditions(Checked):
         return data
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, Any]) -> NetworkConditions:
         """What `to_dict` gave."""
-        rare = {name: value for name, value in data.items() if name in _RARE}
-        return cls(
-            latency=Seconds(data["latency_s"]),
-            jitter=Seconds(data["jitter_s"]),
-            distribution=data["distribution"],
-            loss=Fraction(data["loss"]),
-            rate=None if data["rate_bps"] is None else Rate(data["rate_bps"]),
-            queue=data["queue"],
-            burst=data.get("burst_bytes"),
-            **rare,
-        )
+        values = {name: value for name, value in data.items() if name in _RARE}
+        values |= {
+            "latency": Seconds(data["latency_s"]),
+            "jitter": Seconds(data["jitter_s"]),
+            "distribution": data["distribution"],
+            "loss": Fraction(data["loss"]),
+            "rate": None if data["rate_bps"] is None else Rate(data["rate_bps"]),
+            "queue": data["queue"],
+            "burst": data.get("burst_bytes"),
+        }
+        return _NOTHING.replaced({name: _CONVERTERS[name](value) for name, value in values.items()})
 
     def __str__(self) -> str:
         parts = [f"latency {self.latency}"] if self.latency else []
@@ -205,7 +205,11 @@ class NetworkConditions(Checked):
         return ", ".join(parts) or "none"
 
 
+_NOTHING = NetworkConditions()
 _NAMES = tuple(field.name for field in attrs.fields(NetworkConditions))
+_CONVERTERS: dict[str, Any] = {
+    field.name: field.converter or int for field in attrs.fields(NetworkConditions)
+}
 _USUAL = frozenset({"latency", "jitter", "distribution", "loss", "rate", "queue", "burst"})
 _RARE: dict[str, Any] = {
     field.name: field.default for field in attrs.fields(NetworkConditions) if field.name not in _USUAL

@@ -1,0 +1,173 @@
+"""The linter warns of what can be run but may not be meant, and says nothing of what is fine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
+from wotemu.scenario import Scenario, at, during, every, metric, resolve, tag, when
+from wotemu.scenario.events import Event
+from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
+
+FINE = Link(FIELD)
+
+
+def warnings(*events: Event, topology: Topology | None = None) -> list[str]:
+    """What the linter says; without events that is about the topology alone."""
+    fine = Topology([Node("reader", command=["x"], networks=[FINE, HOME])])
+    return resolve(topology or fine, Scenario(events=events))[1]
+
+
+def on(**conditions: Any) -> Topology:
+    network = Network("net", conditions=NetworkConditions.of(**conditions))
+    return Topology([Node("a", command=["x"], networks=[network])])
+
+
+def test_a_scenario_without_fault_has_no_warnings() -> None:
+    assert warnings(at(5).set(FIELD, latency="100ms"), at(10).restore(FIELD), at(20).crash("reader")) == []
+
+
+# Conditions
+
+
+def test_a_queue_smaller_than_the_rate_delay_product() -> None:
+    assert warnings(topology=on(latency="100ms", rate="8mbit", queue="50ms")) == [
+        "net: queue 50ms is smaller than the rate-delay product of 100 kB (8mbit for 100ms): "
+        "one TCP flow can't fill the link"
+    ]
+    assert warnings(topology=on(latency="100ms", rate="8mbit", queue="100ms")) == []
+    assert warnings(topology=on(latency="100ms", rate="8mbit")) == []
+
+
+def test_the_delay_of_the_network_counts_for_a_link_s_queue() -> None:
+    network = Network("net", conditions=NetworkConditions.of(latency="100ms"))
+    tight = NetworkConditions.of(rate="8mbit", queue="10ms")
+    topology = Topology([Node("a", command=["x"], networks=[Link(network, up=tight, down=tight)])])
+    assert [warning.partition(":")[0] for warning in warnings(topology=topology)] == ["a@net"]
+
+
+def test_a_queue_without_room_for_a_packet() -> None:
+    (warning,) = warnings(topology=on(rate="8mbit", queue="1000B"))
+    assert warning == "net: queue 1000B has no room for a full packet"
+
+
+def test_jitter_that_reorders() -> None:
+    assert warnings(topology=on(latency="40ms", jitter="10ms", rate="15mbit")) == [
+        "net: jitter 10ms is more than the 810us between full packets at 15mbit: "
+        "packets will overtake each other"
+    ]
+    assert warnings(topology=on(latency="1s", jitter="100ms", rate="50kbit")) == []
+
+
+def test_conditions_that_come_later_are_looked_at_too() -> None:
+    assert warnings(at(7).set(FIELD, jitter="5ms")) == [
+        "field from 7s on: jitter 5ms is more than the 810us between full packets at 15mbit: "
+        "packets will overtake each other"
+    ]
+
+
+def test_each_suspicion_is_told_once_for_a_place() -> None:
+    wave = during(1, 50).wave(FIELD, jitter=("5ms", "9ms"))
+    assert len(warnings(wave)) == 1
+
+
+@pytest.mark.parametrize(
+    ("conditions", "what"),
+    [
+        ({"jitter_correlation": 0.5}, "jitter_correlation does nothing without jitter"),
+        ({"loss_correlation": 0.5}, "loss_correlation does nothing without loss"),
+        ({"reorder": 0.5}, "reorder does nothing without latency"),
+        ({"ecn": True}, "ecn does nothing without loss"),
+        ({"burst": "64K"}, "burst does nothing without rate"),
+        ({"overhead": 20}, "overhead does nothing without rate"),
+        ({"rate": "1mbit", "cell_overhead": 5}, "cell_overhead does nothing without cell_size"),
+    ],
+)
+def test_conditions_that_do_nothing_alone(conditions: dict[str, Any], what: str) -> None:
+    assert any(warning.endswith(what) for warning in warnings(topology=on(**conditions)))
+
+
+def test_a_delay_on_one_side_only() -> None:
+    link = Link(FIELD, up=NetworkConditions.of(latency="50ms"))
+    topology = Topology([Node("a", command=["x"], networks=[link])])
+    assert warnings(topology=topology) == [
+        "a@field: its link has latency on the way up and none on the way down"
+    ]
+
+
+# Events
+
+
+def test_events_that_overlap_and_which_wins() -> None:
+    events = during(10, 30).ramp(FIELD, latency="200ms"), at(20).set(FIELD, latency="1s")
+    assert warnings(*events) == [
+        "during(10s, 30s).ramp and at(20s).set both set latency of field up, from 20s on: "
+        "whichever set it last wins, at the same moment the one that is written later"
+    ]
+
+
+def test_events_at_one_moment_overlap() -> None:
+    assert len(warnings(at(5).set(HOME, loss="5%"), at(5).set(HOME, loss="9%"))) == 1
+
+
+def test_events_on_other_conditions_hops_or_times_do_not_overlap() -> None:
+    assert (
+        warnings(
+            during(10, 30).ramp(FIELD, latency="200ms"),
+            during(10, 30).ramp(FIELD, loss=(0, "1%")),
+            during(10, 30).ramp("reader@home", "up", latency="1s"),
+            during(30, 40).ramp("reader@home", "up", latency=("1s", "2s")),
+        )
+        == []
+    )
+
+
+def test_very_many_overlaps_are_counted() -> None:
+    ramps = [during(10 + i, 30 + i).ramp(FIELD, latency=(i, "9s")) for i in range(6)]
+    found = warnings(*ramps)
+    assert len(found) == 11
+    assert found[-1] == "5 more pairs of events overlap so"
+
+
+def test_a_flap_faster_than_can_be_applied() -> None:
+    assert warnings(during(1, 2).flap("reader@home", down="10ms", up="40ms")) == [
+        "reader@home is cut off or let back again after 10ms: faster than every 50ms can't be relied on"
+    ]
+
+
+def test_steps_faster_than_can_be_applied() -> None:
+    (warning,) = warnings(during(1, 2).ramp(HOME, every="20ms", loss=(0, 1)))
+    assert warning.startswith("home up changes again after 20ms")
+
+
+def test_an_event_that_changes_nothing() -> None:
+    assert warnings(at(5).heal(), every("10s").do(at(0).restore(FIELD))) == [
+        "at(5s).heal changes nothing: it is so already",
+        "every('10s').do changes nothing: it is so already",
+    ]
+
+
+def test_a_guard_is_not_blamed_for_waiting() -> None:
+    assert warnings(when(metric("reader.x") > 1).do(at(0).crash("reader"))) == []
+
+
+# Names
+
+
+def test_a_name_of_a_network_and_a_node() -> None:
+    topology = Topology([Node("net", command=["x"], networks=[Network("net")])])
+    assert warnings(topology=topology) == [
+        "'net' is the name of a network and of a node: a scenario can't say 'net' for either"
+    ]
+
+
+def test_a_tag_that_shadows_a_name() -> None:
+    found = resolve(TOPOLOGY, Scenario(events=[at(5).set(tag("reader", RADIO), loss="7%")]))[1]
+    assert "tag 'reader' has the name of a node: the text 'reader' means the node" in found
+
+
+def test_two_tags_of_one_name() -> None:
+    events = at(5).stop(tag("some", READER)), at(6).stop(tag("some", SENSOR))
+    assert "two different tags are called 'some'" in resolve(TOPOLOGY, Scenario(events=events))[1]
