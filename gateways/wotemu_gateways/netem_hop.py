@@ -1,0 +1,131 @@
+"""One hop under NetEm: its qdiscs' places, the requests that make and change them, and its counters. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+
+import attrs
+
+from wotemu.records import Hop
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways import netem_options as options
+from wotemu_gateways.hop import Direction
+from wotemu_gateways.netem_options import NetemOptions
+from wotemu_gateways.netlink import Request
+from wotemu_gateways.traffic_control import ROOT, Action, Stats, action, htb_class, qdisc
+
+_FIRST_LEAF = 0x1000
+_HANDLE = 0x10000
+
+
+@attrs.frozen
+class HopPlace:
+    """Where a hop's parts are, by the kernel's numbers.
+
+    Its first qdisc is a leaf of the class 1:`minor` on interface `classes`; the second is all of interface
+    `line`; `police` is the action that bounds its queue and `unseen_bytes` what that doesn't see of a packet.
+    """
+
+    replica: str
+    direction: Direction
+    minor: int
+    classes: int
+    line: int
+    police: int
+    unseen_bytes: int
+
+    @property
+    def leaf(self) -> int:
+        """The first qdisc's handle."""
+        return (_FIRST_LEAF + self.minor) << 16
+
+
+Totals = tuple[int, int, int, int, int]
+"""Packets and bytes sent; packets lost at random, for want of room, and by a cut, since the start."""
+
+
+class NetemHop:
+    """Knows what its qdiscs do, so that a change sends what is different and nothing else."""
+
+    def __init__(self, place: HopPlace, seed: str) -> None:
+        self.place = place
+        self._seed = seed
+        self._changes = 0
+        self._imposed: tuple[Action, bytes, NetemOptions, NetemOptions] | None = None
+        self._reported: Totals = (0, 0, 0, 0, 0)
+
+    def __repr__(self) -> str:
+        return f"<NetemHop {self.place.replica} {self.place.direction}>"
+
+    def impose(self, conditions: NetworkConditions) -> list[Request]:
+        """The requests after which these conditions hold: the first time all, later the different parts."""
+        place, before = self.place, self._imposed
+        new = before is None
+        after = (
+            options.entrance(conditions, place.police, unseen_bytes=place.unseen_bytes),
+            options.class_rate(conditions),
+            options.serialising(conditions),
+            options.propagating(conditions),
+        )
+        self._imposed = after
+        first, second = (attrs.evolve(each, seed=self._next_seed()).encode() for each in after[2:])
+        parent = _HANDLE | place.minor
+        requests = (
+            action(after[0], new=new),
+            htb_class(place.classes, place.minor, after[1], new=new),
+            qdisc(place.classes, "netem", first, parent=parent, handle=place.leaf, new=new),
+            qdisc(place.line, "netem", second, parent=ROOT, handle=_HANDLE, new=new),
+        )
+        return [request for i, request in enumerate(requests) if before is None or before[i] != after[i]]
+
+    def _next_seed(self) -> int:
+        """Another number for each qdisc and change, the same in every run with the same changes."""
+        self._changes += 1
+        text = f"{self._seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+    def row(
+        self,
+        t: float,
+        network: str,
+        qdiscs: dict[tuple[int, int], Stats],
+        polices: dict[int, Stats],
+        cut: int,
+        kept_out: int,
+    ) -> Hop:
+        """The counters since the last call.
+
+        `cut` and `kept_out` are packets, since the start, that a cut and a bucket behind the rate dropped.
+        """
+        place = self.place
+        first = qdiscs.get((place.classes, place.leaf), Stats())
+        second = qdiscs.get((place.line, _HANDLE), Stats())
+        loses = self._imposed is not None and bool(self._imposed[2].loss or self._imposed[2].loss_model)
+        lost, full = (first.drops, 0) if loses else (0, first.drops)
+        # What leaves the hop leaves its last qdisc: the delay on the way up, the rate down.
+        last = second if place.direction == "up" else first
+        full += polices.get(place.police, Stats()).drops + kept_out
+        totals = (last.packets, last.size_bytes, lost + second.drops, full, cut)
+        sent, size_bytes, dropped_loss, dropped_queue, dropped_cut = (
+            max(now - before, 0) for now, before in zip(totals, self._reported, strict=True)
+        )
+        self._reported = totals
+        return Hop(
+            t=t,
+            network=network,
+            node=place.replica,
+            direction=place.direction,
+            shaper="netem",
+            sent=sent,
+            sent_bytes=size_bytes,
+            dropped_loss=dropped_loss,
+            dropped_queue=dropped_queue,
+            dropped_cut=dropped_cut,
+            backlog=first.backlog_packets + second.backlog_packets,
+            late_p95=None,
+            late_max=None,
+        )
+
+    def passed_rate(self, qdiscs: dict[tuple[int, int], Stats]) -> int:
+        """Packets that its first qdisc has let go."""
+        return qdiscs.get((self.place.classes, self.place.leaf), Stats()).packets

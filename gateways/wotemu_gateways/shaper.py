@@ -1,0 +1,51 @@
+"""What every shaper offers to the one who runs it: conditions in, records out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from wotemu.records import Record
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.hop import Direction
+
+
+class Shaper(Protocol):
+    """Imposes conditions on one network. Every change is in place; what is under way keeps its fate."""
+
+    @property
+    def name(self) -> str:
+        """``tun`` or ``netem``."""
+        ...
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """Impose other conditions on one hop. `KeyError`: no such replica here."""
+        ...
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
+        ...
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """Let nothing into or out of a replica, or let it again."""
+        ...
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """Keep sets of replicas from reaching each other; a single one is kept from all others."""
+        ...
+
+    def drain(self, t: float) -> list[Record]:
+        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`."""
+        ...
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What was not forwarded or not counted by itself, by reason, since the start."""
+        ...
+
+    def close(self) -> None:
+        """Stop, and give everything back."""
+        ...
+
+
+__all__ = ["Shaper"]
