@@ -85,9 +85,11 @@ class LiveView(View):
         if event.kind == "run.phase":
             self._phase = event.data["phase"]
         self._ending = _ENDINGS.get(event.kind, self._ending)
-        if words.weight != "noise" and event.kind not in _PANEL_ONLY:
+        if words.weight == "noise" or event.kind in _PANEL_ONLY:
+            self.show_counters()
+        else:
+            self._live.update(self._panel())  # printing draws it anew
             self.console.print(self._line(event, words))
-        self.show_counters()
 
     def _line(self, event: Event, words: Words) -> RenderableType:
         mark, style = _MARKS[words.weight]

@@ -125,10 +125,13 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
         "interactions": _interactions(emulation),
         "packets": _packets(emulation),
         "changes": _changes(emulation),
+        "fidelity": str(result.certificate or ""),
         "losses": _losses(result),
     }
     lines = [Text.assemble((result.status, _STATUS_STYLES[result.status]), f"  {start_text(emulation)}")]
-    lines += [Text.assemble((f"  {label:<14}", "dim"), text) for label, text in facts.items() if text]
+    lines += [
+        Text.assemble((f"  {label:<14}", "dim"), harmless(text)) for label, text in facts.items() if text
+    ]
     if result.report is not None:
         lines.append(Text.assemble((f"  {'report':<14}", "dim"), path_link(result.report)))
     return lines

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import attrs
 
 from wotemu.records import Event
 from wotemu.scenario.timeline import Change
-from wotemu.units import Fraction, Quantity, Rate, Seconds
+from wotemu.topology.conditions import NetworkConditions
 from wotemu_runtime.plan import Plan
 
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
 """How much an event matters, and so how it looks."""
-
-UNITS: dict[str, type[Quantity]] = {"_s": Seconds, "_bps": Rate}
-"""The quantities that the ends of JSON names stand for."""
 
 _WEIGHTS: dict[str, Weight] = {
     "deploy.started": "plain",
@@ -37,11 +33,13 @@ _WEIGHTS: dict[str, Weight] = {
     "limit.unenforced": "warning",
     "records.lost": "warning",
     "interface.dropped": "warning",
+    "probes.unavailable": "warning",
     "run.warning": "warning",
     "run.interrupted": "warning",
     "gateway.ignored": "noise",
     "run.done": "noise",
 }
+_VERDICTS: dict[str, Weight] = {"SUSPECT": "warning", "INVALID": "error"}
 
 
 @attrs.frozen
@@ -88,6 +86,8 @@ class Narrator:
 
 
 def _weight(event: Event) -> Weight:
+    if event.kind == "run.certified":
+        return _VERDICTS.get(str(event.data.get("verdict")), "good")
     if event.kind == "app.exited":
         return "plain" if event.data.get("asked") is False else "noise"
     return _WEIGHTS.get(event.kind, "plain")
@@ -138,25 +138,17 @@ def _partition(change: Change) -> str:
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    changed = [key for key, value in after.items() if before.get(key) != value]
-    if not changed:
-        return "as before"
-    return ", ".join(
-        f"{_name(key)} {_value(key, before.get(key))} → {_value(key, after[key])}" for key in changed
-    )
+    """What two conditions, as JSON, differ in, as a person would have written it."""
+    old, new = NetworkConditions.from_dict(before), NetworkConditions.from_dict(after)
+    changed = [
+        f"{field.name} {_value(field.name, was)} → {_value(field.name, becomes)}"
+        for field in attrs.fields(NetworkConditions)
+        if (was := getattr(old, field.name)) != (becomes := getattr(new, field.name))
+    ]
+    return ", ".join(changed) or "as before"
 
 
-def _name(key: str) -> str:
-    return next((key.removesuffix(end) for end in UNITS if key.endswith(end)), key)
-
-
-def _value(key: str, value: Any) -> str:
-    """A condition as a person would have written it."""
+def _value(name: str, value: object) -> str:
     if value is None:
-        return "none"
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return str(value)
-    unit = next((UNITS[end] for end in UNITS if key.endswith(end)), None)
-    if unit is not None:
-        return str(unit(value))
-    return str(Fraction(value)) if 0 <= value <= 1 else f"{value:g}"
+        return "unlimited" if name == "rate" else "none"
+    return str(value)
