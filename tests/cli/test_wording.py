@@ -1,0 +1,66 @@
+"""Events in words, and text that others wrote made harmless."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wotemu.cli.terminal import harmless
+from wotemu.cli.wording import describe, lateness, milliseconds
+from wotemu.scenario.timeline import Change
+from wotemu.topology.conditions import NetworkConditions
+
+
+def change(action: Any, before: Any, after: Any, *, node: str | None = None) -> Change:
+    network = None if action == "app" else "field"
+    return Change(0, 1.0, action, network, node, "up" if action == "conditions" else None, before, after)
+
+
+def conditions(before: dict[str, Any], after: dict[str, Any]) -> Change:
+    return change("conditions", NetworkConditions(**before).to_dict(), NetworkConditions(**after).to_dict())
+
+
+@pytest.mark.parametrize(
+    ("planned", "words"),
+    [
+        (conditions({"latency": "20ms"}, {"latency": "1.5s"}), "field up: latency 20ms → 1.5s"),
+        (conditions({}, {"loss": "5%", "rate": "1mbit"}), "field up: loss 0% → 5%, rate unlimited → 1mbit"),
+        (
+            conditions({"rate": "1mbit"}, {"queue": "64K"}),
+            "field up: rate 1mbit → unlimited, queue none → 64K",
+        ),
+        (conditions({"loss": 0.1}, {"loss": 0.1}), "field up: as before"),
+        (change("partition", [], [["a", "b"], ["c"]]), "field: cut a b | c"),
+        (change("partition", [], [["a"]]), "field: cut a | all others"),
+        (change("partition", [["a"]], []), "field: healed"),
+        (change("cut", False, True, node="a-1"), "a-1 cut off from field"),
+        (change("cut", True, False, node="a-1"), "a-1 back on field"),
+        (change("app", "running", "crashed", node="a"), "a: killed"),
+        (change("app", "crashed", "running", node="a"), "a: started again"),
+    ],
+)
+def test_a_change_is_described_as_a_person_would_write_it(planned: Change, words: str) -> None:
+    assert describe(planned) == words
+
+
+def test_short_times_have_the_digits_that_matter() -> None:
+    assert [milliseconds(s) for s in (0.0004, 0.0123, 1.5)] == ["0.4 ms", "12 ms", "1,500 ms"]
+    assert lateness(-0.001) == "1.0 ms early"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, with ümläuts → and 漢字", "plain, with ümläuts → and 漢字"),
+        ("two\nlines", "two lines"),
+        ("tab\there\r", "tab here "),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("bell \x07 del \x7f c1 \x9b", r"bell \x07 del \x7f c1 \x9b"),
+        ("turned \u202e round \u2066", r"turned \u202e round \u2066"),
+        ("half a pair \ud800", r"half a pair \ud800"),
+        ("[bold]markup[/]", "[bold]markup[/]"),
+    ],
+)
+def test_text_of_others_is_shown_and_not_obeyed(text: str, shown: str) -> None:
+    assert harmless(text) == shown
