@@ -32,7 +32,7 @@ START_DEADLINE_S = 20.0
 DEPLOY_DEADLINE_S = 120.0
 REMOVE_DEADLINE_S = 10.0
 
-ROLE_IMPORTS = ("wotemu_runtime.engines.local.node", "wotemu_runtime.gateway_role")
+ROLE_IMPORTS = ("pyroute2", "wotemu_runtime.engines.local.node", "wotemu_runtime.gateway_role")
 
 
 class LocalEngine:

@@ -11,12 +11,14 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
-from pyroute2 import IPRoute
 
 from wotemu_runtime.engines.local import syscalls
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
 
 TUN_DEVICE = "/dev/net/tun"
 MTU = 1500
@@ -79,10 +81,7 @@ def enter(place: Place, scratch: Path) -> list[int]:
     _write_sysctl("net/ipv4/ping_group_range", "0 0")
     syscalls.interface_up("lo")
     fds = [open_tap(interface.name) for interface in place.interfaces]
-    with IPRoute() as netlink:
-        _add_ipv6(netlink)
-        for interface in place.interfaces:
-            _configure(netlink, interface)
+    _configure_all(place)
     return fds
 
 
@@ -101,6 +100,15 @@ def open_tap(name: str) -> int:
     fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
     return fd
+
+
+def _configure_all(place: Place) -> None:
+    from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
+
+    with IPRoute() as netlink:
+        _add_ipv6(netlink)
+        for interface in place.interfaces:
+            _configure(netlink, interface)
 
 
 def _configure(netlink: IPRoute, interface: Interface) -> None:
