@@ -12,7 +12,9 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.conftest import Require
 from tests.docker.fake_docker import STACK, FakeDocker, fake_docker
+from tests.docker.lab import HOSTS, Lab, opened
 from wotemu_runtime.docker_proxy import Limits, Proxy
 
 
@@ -97,3 +99,11 @@ async def docker(tmp_path: Path) -> AsyncIterator[FakeDocker]:
 async def client(docker: FakeDocker, limits: Limits) -> AsyncIterator[Client]:
     async with Proxy(STACK, str(docker.path), limits).listening("127.0.0.1", 0) as address:
         yield Client(address, docker)
+
+
+@pytest.fixture
+async def lab(require: Require) -> AsyncIterator[Lab]:
+    """A real swarm, with the image on every node."""
+    require(bool(HOSTS), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
+    async with opened() as lab:
+        yield lab

@@ -24,6 +24,8 @@ _QUIET.disabled = True  # aiohttp's own words about broken requests: anybody cou
 
 Response = TypeVar("Response", bound=web.StreamResponse)
 
+_JSON = {"Content-Type": "application/json"}
+
 
 @attrs.frozen(kw_only=True)
 class Limits:
@@ -142,7 +144,7 @@ class Proxy:
             if decision.kind == "ping":
                 return _ended(web.Response(text="OK", headers=await self._docker.ping(decision.version)))
             if decision.kind == "version" or decision.name is not None:
-                return _ended(web.json_response(await view.one()))
+                return _json(200, await view.one())
             return await self._stream(request, view)
         except UpstreamError as error:
             return _error(error.status, str(error))
@@ -155,7 +157,7 @@ class Proxy:
         self, request: web.BaseRequest, view: View, objects: AsyncIterator[Any]
     ) -> web.StreamResponse:
         first = await anext(objects, None)  # what fails at once still gets a status of its own
-        response = _ended(web.StreamResponse(headers={"Content-Type": "application/json; charset=utf-8"}))
+        response = _ended(web.StreamResponse(headers=_JSON))
         await response.prepare(request)
         if request.method == "HEAD":
             return response
@@ -241,7 +243,12 @@ class View:
 
 
 def _error(status: int, message: str) -> web.StreamResponse:
-    return _ended(web.json_response({"message": message}, status=status))
+    return _json(status, {"message": message})
+
+
+def _json(status: int, value: Any) -> web.StreamResponse:
+    """Docker's own clients read a message only from this very content type, without a charset."""
+    return _ended(web.Response(status=status, body=json.dumps(value).encode(), headers=_JSON))
 
 
 def _ended(response: Response) -> Response:

@@ -67,7 +67,7 @@ SCHEMAS: Mapping[str, dict[str, Any]] = {
             "Timestamp": _V,
             "State": _V,
             "Message": _V,
-            "ContainerStatus": {"ContainerID": _V, "PID": _V, "ExitCode": _V},
+            "ContainerStatus": {"ContainerID": _V, "ExitCode": _V},
         },
         "DesiredState": _V,
         "NetworksAttachments": [
