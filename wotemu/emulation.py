@@ -28,6 +28,7 @@ from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
 from wotemu.topology.checks import HOST_NAME, MAX_NAME
 from wotemu.units import Like
+from wotemu_gateways.fidelity import Certificate, Thresholds
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
@@ -36,6 +37,7 @@ from wotemu_runtime.recorder import Recorder, finish_tables, losses, new_run_dir
 
 Listener = Callable[[Event], None]
 
+EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -49,13 +51,21 @@ class Result:
     error: WotemuError | None
     losses: Mapping[tuple[str, str], int] = attrs.field(factory=dict, repr=False)
     """Records that never reached the run directory: by who lost them, and what."""
+    certificate: Certificate | None = None
+    """Whether the emulation did what its scenario says; None where T0 was never reached."""
+    strict: bool = False
 
     @property
     def exit_code(self) -> int:
-        """The command's: 0 done, 2 bad input, 3 the emulation failed, 130 interrupted."""
+        """The command's: 0 done, 2 bad input, 3 the emulation failed, 130 interrupted.
+
+        With `strict`, an INVALID certificate is a failure, too.
+        """
         if self.error is not None:
             return self.error.exit_code
-        return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, 3)
+        if self.strict and self.certificate is not None and self.certificate.verdict == "INVALID":
+            return EXIT_FAILED
+        return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
 
 
 class Emulation:
@@ -71,11 +81,15 @@ class Emulation:
         seed: int | None = None,
         shaper: str = "auto",
         command: list[str] | None = None,
+        thresholds: Thresholds | None = None,
+        strict: bool = False,
     ) -> None:
         self.name = _name_of(loaded.path) if name is None else _checked_name(name)
         self._loaded = loaded
         self._out = out
         self._command = command or []
+        self._thresholds = thresholds
+        self._strict = strict
         scenario = loaded.scenario.overridden(duration=duration, seed=seed)
         self._resolver = Resolver(loaded.topology, scenario)
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
@@ -133,7 +147,15 @@ class Emulation:
             self._remove(run_dir)
             raise outcome.error
         report = None if self._at_once.is_set() else await self._report(run_dir, listener)
-        return Result(outcome.status, run_dir, report, outcome.error, outcome.losses)
+        return Result(
+            outcome.status,
+            run_dir,
+            report,
+            outcome.error,
+            outcome.losses,
+            certificate=outcome.certificate,
+            strict=self._strict,
+        )
 
     async def _report(self, run_dir: Path, listener: Listener) -> Path | None:
         """Write the report; None if the run is to end at once before it is done."""
@@ -162,7 +184,9 @@ class Emulation:
         def save_manifest(outcome: Outcome) -> None:
             recorder.write_json("manifest.json", self._manifest(outcome, recorder, started))
 
-        coordinator = self._coordinator = Coordinator(self.plan, engine, recorder, heard, self._resolver)
+        coordinator = self._coordinator = Coordinator(
+            self.plan, engine, recorder, heard, self._resolver, self._thresholds
+        )
         killed = EmulationError("WoTemu itself was killed before the end of the run")
         save_manifest(Outcome(error=killed))
         if self._stop_asked:
@@ -231,6 +255,7 @@ class Emulation:
                 if replica.app is not None and replica.app.wotpy_fixes
             },
             "losses": losses(outcome.losses),
+            "certificate": outcome.certificate.to_dict() if outcome.certificate else None,
             "records": dict(recorder.counts),
         }
 

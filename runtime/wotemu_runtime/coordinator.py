@@ -11,20 +11,22 @@ from functools import partial
 from typing import Any, Literal
 
 import attrs
-import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import AppStartError, EmulationError, WotemuError
-from wotemu.records import Change, Event, Host
+from wotemu.records import PASSING, Change, Event, Host, Probe, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
+from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
 from wotemu_runtime.bus import Consumer, Streams, connect, decode_batch, measure_offset
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Deployed, Engine
 from wotemu_runtime.guards import Guards
+from wotemu_runtime.host_load import sample_host
 from wotemu_runtime.plan import Plan
+from wotemu_runtime.probe_plan import places_of
 from wotemu_runtime.recorder import Recorder
 
 T0_LEAD_S = 0.25
@@ -33,7 +35,6 @@ READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
 DRAIN_BLOCK_MS = 200
-HOST_SAMPLE_S = 1.0
 
 SOURCE = "coordinator"
 Status = Literal["done", "interrupted", "failed"]
@@ -50,6 +51,7 @@ class Outcome:
     ended: float = 0.0
     deployed: Deployed | None = None
     losses: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    certificate: Certificate | None = None
 
 
 class Coordinator:
@@ -62,6 +64,7 @@ class Coordinator:
         recorder: Recorder,
         listener: Listener,
         resolver: Resolver | None = None,
+        thresholds: Thresholds | None = None,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -79,6 +82,8 @@ class Coordinator:
         self._draining = False
         self.outcome = Outcome()
         self.counters = Counters()
+        self._thresholds = thresholds
+        self._witness = Witness(places_of(plan), lambda: self.timeline)
         self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
         self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -131,7 +136,7 @@ class Coordinator:
                 tasks = [
                     group.create_task(self._record(client), name="recorder"),
                     group.create_task(self._watch_roles(), name="roles"),
-                    group.create_task(self._sample_host(), name="host"),
+                    group.create_task(sample_host("localhost", self._now, self._take_host), name="host"),
                     group.create_task(self._guard(client), name="guards"),
                 ]
                 failure = await self._driven(client, deployed)
@@ -160,6 +165,7 @@ class Coordinator:
         t0 = self._now() + T0_LEAD_S
         self.outcome.t0 = t0
         self._t0.set_result(t0)
+        self._witness.begin(t0)
         await self._command(client, command="t0", t0=t0)
         self._event("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
         for phase in self.timeline.phases:
@@ -173,6 +179,7 @@ class Coordinator:
 
     async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
         """Have the roles stop and send the rest, and record it."""
+        self._witness.end(self._now())
         self._event("run.stopping", "stopping the nodes")
         with contextlib.suppress(EmulationError, TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S):
@@ -188,6 +195,16 @@ class Coordinator:
         for task in (*waited_for, *others):
             task.cancel()
         self._miss_changes()
+        self._certify()
+
+    def _certify(self) -> None:
+        """Judge what ran, unless nothing did or nobody waits for it."""
+        if self.outcome.t0 is None or self._at_once.is_set():
+            return
+        self._store_probes(self._witness.finish())
+        certificate = self.outcome.certificate = judge(self._witness.evidence(), self._thresholds)
+        reasons = [reason.text for reason in certificate.reasons]
+        self._event("run.certified", str(certificate), verdict=certificate.verdict, reasons=reasons)
 
     def _miss_changes(self) -> None:
         """Count the changes that should have been answered and were not."""
@@ -256,8 +273,10 @@ class Coordinator:
         async for entries in consumer.batches(DRAIN_BLOCK_MS):
             for _, _, fields in entries:
                 table, rows = decode_batch(fields)
-                self._store(table, rows)
+                if table not in PASSING:
+                    self._store(table, rows)
                 self.counters.take(table, rows)
+                self._witness.take(table, rows)
                 if self._guards is not None:
                     self._guards.observe(table, rows)
                 for row in rows:
@@ -265,6 +284,7 @@ class Coordinator:
                         self._observe(Event(*row))
                     elif table == Change.TABLE:
                         self._answered.add(row[0])
+            self._store_probes(self._witness.settle(self._now()))
             self._flush()
             if entries:
                 with contextlib.suppress(OSError, RedisError):
@@ -280,6 +300,10 @@ class Coordinator:
             await self._guards.run(await self._t0, partial(self._command, client))
         except EmulationError as error:
             self._fail(error)
+
+    def _store_probes(self, probes: list[Probe]) -> None:
+        if probes:
+            self._store(Probe.TABLE, [to_row(probe) for probe in probes])
 
     def _store(self, table: str, rows: list[list[Any]]) -> None:
         try:
@@ -342,15 +366,9 @@ class Coordinator:
             self._failure.set_exception(error)
             self._news.set()
 
-    async def _sample_host(self) -> None:
-        name = "localhost"
-        psutil.cpu_times_percent()
-        while True:
-            await asyncio.sleep(HOST_SAMPLE_S)
-            cpu, memory = psutil.cpu_times_percent(), psutil.virtual_memory()
-            steal = getattr(cpu, "steal", 0.0)
-            sample = Host(self._now(), name, 100 - cpu.idle, steal, memory.used, memory.total)
-            self._recorder.store(Host.TABLE, [list(attrs.astuple(sample))])
+    def _take_host(self, sample: Host) -> None:
+        self._recorder.store(Host.TABLE, [to_row(sample)])
+        self._witness.take(Host.TABLE, [to_row(sample)])
 
     # Speaking
 

@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import uvloop
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.units import Seconds
-from wotemu_gateways.hop import compose
+from wotemu_gateways.crossing import hop_conditions
 from wotemu_gateways.switch import Member, Switch
 from wotemu_gateways.tun import Pump
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.role import Role, on_bus
+from wotemu_runtime.stalls import watch_stalls
 
 DRAIN_EVERY_S = 1.0
 
@@ -46,13 +45,9 @@ class NetworkState:
 
     def effective(self, replica: str, direction: Direction) -> NetworkConditions:
         """Network and link composed. A shared network's rate is its bucket's, not each hop's."""
-        network = self._conditions[None, direction]
-        if self.shared:
-            network = attrs.evolve(network, rate=None, queue=None)
-        elif direction == "down" and network.queue is None:  # sized by the delay, which happens on the way up
-            wait_s = max(2 * self._conditions[None, "up"].latency, NetworkConditions.MIN_QUEUE_S)
-            network = attrs.evolve(network, queue=Seconds(wait_s))
-        return compose(network, self._conditions[self.nodes[replica], direction])
+        network_up, network = self._conditions[None, "up"], self._conditions[None, direction]
+        link = self._conditions[self.nodes[replica], direction]
+        return hop_conditions(network_up, network, link, direction, shared=self.shared)
 
     @property
     def bucket(self) -> NetworkConditions | None:
@@ -134,9 +129,11 @@ async def _gateway(assignment: Assignment, taps: Mapping[str, int]) -> None:
             for replica, tap in taps.items():
                 pump.attach(replica, tap)
             follower = group.create_task(role.follow_timeline(gateway.apply), name="timeline")
+            stalls = group.create_task(watch_stalls(role), name="stalls")
             role.ready(shaper="tun")
             await gateway.report()
             follower.cancel()
+            stalls.cancel()
         finally:
             pump.close()
 

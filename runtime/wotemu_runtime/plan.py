@@ -18,6 +18,7 @@ from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
 from wotemu.topology.models import Broker, Network, Node, NodeResources, Service, Topology
 from wotemu_runtime.agent.app_check import check_target
 from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.probe_plan import EVERY_S, interval_s
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +50,8 @@ class PlannedNetwork:
     shared: bool
     members: tuple[str, ...]
     hops: tuple[dict[str, Any], ...]
+    probe_every_s: float = EVERY_S
+    """How often each member probes another one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +80,9 @@ def make_plan(topology: Topology, timeline: Timeline, *, stack: str, root: Path)
     ]
     networks = [_network(topology, network, replicas) for network in topology.networks]
     networks += [_service_network(service, replicas) for service in topology.services]
+    networks = [
+        attrs.evolve(network, probe_every_s=interval_s(network, timeline.changes)) for network in networks
+    ]
     return Plan(
         stack=stack,
         root=root,

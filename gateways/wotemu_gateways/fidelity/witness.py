@@ -36,6 +36,9 @@ from wotemu_gateways.fidelity.history import History, Place
 from wotemu_gateways.fidelity.hops import HopLog, quantile
 from wotemu_gateways.fidelity.probing import Fates, HopName, ProbeLog
 
+ANSWERED_S = 1.0
+"""A change that is due shortly before the end may not be answered any more."""
+
 SETTLED_S = 3.0
 """Within so long the records of a moment have come: publishers send theirs every second."""
 
@@ -51,6 +54,8 @@ class Witness:
         self._places = places
         self._timeline = timeline
         self._planned: dict[int, PlannedChange] = {}
+        self._seen: Timeline | None = None
+        self._next = 0
         self._histories = {place.name: History(place) for place in places}
         self._logs: dict[HopName, HopLog] = {}
         self._probes = ProbeLog(self._histories, self._logs)
@@ -138,10 +143,13 @@ class Witness:
 
     def _known_until(self, now: float) -> float:
         """Until when all changes that were due have been answered."""
-        if not self._begun < math.inf:
-            return -math.inf
-        due = (change.at_s for change in self._timeline().changes if change.id not in self._answered)
-        return min(self._begun + min(due, default=math.inf), now)
+        timeline = self._timeline()
+        if timeline is not self._seen:
+            self._seen, self._next = timeline, 0
+        changes = timeline.changes
+        while self._next < len(changes) and changes[self._next].id in self._answered:
+            self._next += 1
+        return min(self._begun + changes[self._next].at_s, now) if self._next < len(changes) else now
 
     def finish(self) -> list[Probe]:
         """The fates of all other probes; no more records come."""
@@ -172,11 +180,8 @@ class Witness:
         )
 
     def _changes(self) -> ChangeEvidence:
-        due = [
-            change
-            for change in self._timeline().changes
-            if self._begun + change.at_s < min(self._ended, math.inf)
-        ]
+        lasted_s = self._ended - self._begun - ANSWERED_S
+        due = [change for change in self._timeline().changes if change.at_s < lasted_s]
         return ChangeEvidence(
             planned=len(due),
             failed=self._failed,

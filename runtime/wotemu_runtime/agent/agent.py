@@ -11,8 +11,10 @@ from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import broker, system
 from wotemu_runtime.agent.node_app import NodeApp
+from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.channel import Channel
+from wotemu_runtime.probe_plan import Rounds
 from wotemu_runtime.role import Role, on_bus
 
 SAMPLE_EVERY_S = 1.0
@@ -32,13 +34,17 @@ class Agent:
             self._replica, self._cgroups, data["cpu_limit"], data["mem_limit_bytes"]
         )
         self._is_wot: bool = data["is_wot"]
+        probes = data.get("probes", {}).get(self._replica, ())
+        self._prober = Prober(role, self._replica, [Rounds.from_dict(each) for each in probes])
         self._app = NodeApp(role, launcher, is_wot=self._is_wot, restart_on_success=self._is_wot)
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role is told to stop."""
+        self._prober.open()
         tasks = [
             group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
+            group.create_task(self._prober.run(), name="probes"),
         ]
         app = group.create_task(self._start(group), name="app")
         await self._role.stopping.wait()
@@ -46,6 +52,7 @@ class Agent:
             task.cancel()
         await self._app.end()
         app.cancel()
+        self._prober.close()
         self._tell_losses()
 
     async def _start(self, group: asyncio.TaskGroup) -> None:

@@ -26,6 +26,7 @@ from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
+from wotemu_runtime.probe_plan import rounds_of
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
 START_DEADLINE_S = 20.0
@@ -265,6 +266,7 @@ def _replica_message(
         "cgroups": directories,
         "cpu_limit": limits.cpu,
         "mem_limit_bytes": limits.mem_bytes,
+        "probes": rounds_of(plan, [replica.name]),
     }
     return {
         "place": place.to_dict(),
