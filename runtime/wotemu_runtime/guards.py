@@ -169,6 +169,7 @@ class Guards:
         self._fired: dict[int, float] = {}
         self._t0: float | None = None
         self._news = asyncio.Event()
+        self._deciding = asyncio.Lock()
 
     def observe(self, table: str, rows: Sequence[list[Any]]) -> None:
         """Records of any table, as they come over the bus."""
@@ -197,14 +198,18 @@ class Guards:
         """Fire, or give up, what is decided by now."""
         if self._t0 is None or self._command is None:
             return
+        async with self._deciding:  # the timeline is resolved anew for one guard after the other
+            self._take_records(self._t0)
+            for verdict in self._watch.due(self._now() - self._t0):
+                await self._carry_out(verdict, self._t0, self._command)
+
+    def _take_records(self, t0: float) -> None:
         records, self._records = self._records, []
         for table, row in records:
             if table == App.TABLE:
-                self._watch.metric(row[0] - self._t0, *row[1:4])
+                self._watch.metric(row[0] - t0, *row[1:4])
             else:
-                self._watch.event(row[0] - self._t0, row[1], row[2])
-        for verdict in self._watch.due(self._now() - self._t0):
-            await self._carry_out(verdict, self._t0, self._command)
+                self._watch.event(row[0] - t0, row[1], row[2])
 
     async def _carry_out(self, verdict: Verdict, t0: float, command: Command) -> None:
         number, text = verdict.guard.id, verdict.why

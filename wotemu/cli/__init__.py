@@ -1,9 +1,10 @@
-"""The command line: ``wotemu run`` and ``wotemu report``."""
+"""The command line: ``wotemu run``, ``wotemu plan`` and ``wotemu report``."""
 
 from __future__ import annotations
 
 import click
 
+from wotemu.cli.plan import plan
 from wotemu.cli.report import report
 from wotemu.cli.run import run
 
@@ -17,4 +18,5 @@ def main() -> None:
 
 
 main.add_command(run)
+main.add_command(plan)
 main.add_command(report)

@@ -53,6 +53,10 @@ def _exact(queue: Queue) -> str:
     return f"{float(queue)!r}s" if isinstance(queue, Seconds) else f"{int(queue)}{_SUFFIX[type(queue)]}"
 
 
+def _told(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
 _SUFFIX: dict[type, str] = {Bytes: "B", Packets: "p"}
 
 
@@ -135,6 +139,14 @@ class NetworkConditions(Checked):
         for name in _NAMES:
             object.__setattr__(made, name, values[name] if name in values else getattr(self, name))
         return made
+
+    def differences(self, other: NetworkConditions) -> list[tuple[str, str, str]]:
+        """What `other` has otherwise, for people: each field's name, its value here and there."""
+        return [
+            (name, _told(getattr(self, name)), _told(getattr(other, name)))
+            for name in _NAMES
+            if getattr(self, name) != getattr(other, name)
+        ]
 
     @property
     def queue_bytes(self) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -24,26 +24,30 @@ from wotemu_report.blocks import Figure, Format, Section
 from wotemu_report.charts import CONFIG, LONG_S
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
-from wotemu_report.page.head import head
+from wotemu_report.page.head import Head, head
 
 _HERE = files("wotemu_report.page")
 
 
 def render(run: RunData) -> str:
     """The whole report of `run` as HTML."""
-    parts = sections(run)
+    return page(head(run), sections(run), long=run.axis.end_s >= LONG_S, version=run.manifest.wotemu_version)
+
+
+def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> str:
+    """A page of these sections as HTML; `long` says that its time axis is."""
     return (
-        _environment(long=run.axis.end_s >= LONG_S)
+        _environment(long=long)
         .get_template("page.html.j2")
         .render(
-            head=head(run),
+            head=top,
             sections=parts,
             specs=_specs(parts),
             config=CONFIG,
             style=Markup(_text("style.css")),  # noqa: S704 - our own file
             script=Markup(_text("page.js")),  # noqa: S704 - our own file
             bundle=Markup(_bundle()),  # noqa: S704 - the library's own code, made safe for a script element
-            version=run.manifest.wotemu_version,
+            version=version,
         )
     )
 
