@@ -21,6 +21,7 @@ IPV4_NO_OPTIONS = b"\x08\x00\x45"
 """EtherType IPv4 and the first byte of a header of 20 bytes."""
 
 _IPV4 = b"\x08\x00"
+_ECN = 0x03
 _ARP = b"\x08\x06"
 _ARP_REQUEST = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
 _ARP_REPLY = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2)
@@ -92,3 +93,23 @@ def flow_of(frame: bytes, offset: int = ETHERNET_BYTES) -> FlowId:
 def address_text(address: bytes) -> str:
     """An address as people write it."""
     return socket.inet_ntoa(address) if len(address) == 4 else mac_text(address)
+
+
+def flip_bit(frame: bytes, bit: int) -> bytes:
+    """The frame with one bit wrong, counted from the first byte's lowest."""
+    wrong = bytearray(frame)
+    wrong[bit // 8] ^= 1 << bit % 8
+    return bytes(wrong)
+
+
+def mark_congestion(frame: bytes, offset: int = ETHERNET_BYTES) -> bytes | None:
+    """The frame marked with Congestion Experienced (RFC 3168); None if its sender does not take marks."""
+    header = bytearray(frame[offset : offset + MIN_IPV4_BYTES])
+    if (offset and frame[12:14] != _IPV4) or len(header) < MIN_IPV4_BYTES or not header[1] & _ECN:
+        return None
+    checksum = header[10] << 8 | header[11]
+    # RFC 1624: the checksum's complement changes by the word's change, in one's complement.
+    total = (~checksum & 0xFFFF) + (_ECN - (header[1] & _ECN))
+    header[1] |= _ECN
+    header[10:12] = (~((total & 0xFFFF) + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
+    return frame[:offset] + header + frame[offset + MIN_IPV4_BYTES :]

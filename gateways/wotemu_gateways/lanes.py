@@ -42,24 +42,26 @@ class Lane(Generic[Item]):
         return len(self._items)
 
     def hold(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
-        """Keep packets that leave in the order given, and not before any that waits: the usual case."""
+        """Keep packets that leave in the order given, and not before `last_s`: the usual case."""
         self._dues_s.extend(dues_s)
         self._items.extend(items)
         if dues_s[0] < self.next_s:
             self._head(dues_s[0])
 
-    def insert(self, due_s: float, item: Item) -> None:
-        """Keep one packet that leaves at any time."""
-        at = bisect_right(self._dues_s, due_s)
-        self._dues_s.insert(at, due_s)
-        self._items.insert(at, item)
-        if due_s < self.next_s:
-            self._head(due_s)
+    def insert(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
+        """Keep packets that leave at any times."""
+        own_s, own = self._dues_s, self._items
+        for due_s, item in zip(dues_s, items, strict=True):
+            at = bisect_right(own_s, due_s)
+            own_s.insert(at, due_s)
+            own.insert(at, item)
+        if own_s[0] < self.next_s:
+            self._head(own_s[0])
 
-    def follows(self, dues_s: list[float]) -> bool:
-        """Whether packets may be given to `hold`."""
-        own = self._dues_s
-        return (not own or dues_s[0] >= own[-1]) and (len(dues_s) == 1 or sorted(dues_s) == dues_s)
+    @property
+    def last_s(self) -> float:
+        """When the last packet leaves."""
+        return self._dues_s[-1] if self._dues_s else -math.inf
 
     def release(self, now_s: float) -> None:
         """Let those go that are due."""

@@ -10,9 +10,11 @@ from random import Random
 
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.entrance import Entrance
 from wotemu_gateways.flows import Channel, FlowCounter
 from wotemu_gateways.lanes import Deadlines, Lane
-from wotemu_gateways.shaping import NEVER, HopShaper
+from wotemu_gateways.losses import NEVER
+from wotemu_gateways.shaping import HopShaper
 
 _MAX_SORTED_SAMPLES = 2048
 _write = os.write
@@ -21,10 +23,61 @@ Packet = tuple[bytes, int, "Path", FlowCounter]
 """A frame, its size, its way through the switch and its flow."""
 
 
+def _changed(
+    entrance: Entrance, arrivals_s: Sequence[float], packets: Sequence[Packet]
+) -> tuple[list[float], list[Packet]]:
+    """What is left of packets behind an entrance that may lose, multiply and change them."""
+    kept_s: list[float] = []
+    kept: list[Packet] = []
+    treated = entrance.treat([packet[0] for packet in packets])
+    for arrival_s, (_, size, way, counter), copies in zip(arrivals_s, packets, treated, strict=True):
+        counter.lost += 1 - len(copies)
+        kept_s += [arrival_s] * len(copies)
+        kept += [(copy, size, way, counter) for copy in copies]
+    return kept_s, kept
+
+
+def _kept(dues_s: list[float], packets: Sequence[Packet]) -> tuple[list[float], list[Packet]]:
+    """What a hop didn't drop."""
+    for due_s, packet in zip(dues_s, packets, strict=True):
+        if due_s == NEVER:
+            packet[3].lost += 1
+    return (
+        [due_s for due_s in dues_s if due_s != NEVER],
+        [packet for due_s, packet in zip(dues_s, packets, strict=True) if due_s != NEVER],
+    )
+
+
+def count_sent(packets: Sequence[Packet]) -> None:
+    """Count packets of the flows that nodes send; most batches are of one flow."""
+    first = packets[0][3]
+    if [packet[3] for packet in packets].count(first) == len(packets):
+        first.packets_up += len(packets)
+        first.bytes_up += sum([packet[1] for packet in packets])
+        return
+    for _, size, _, counter in packets:
+        counter.packets_up += 1
+        counter.bytes_up += size
+
+
+def _count_delivered(packets: Sequence[Packet]) -> int:
+    """Count packets of the flows that reach nodes; their bytes."""
+    size = sum([packet[1] for packet in packets])
+    first = packets[0][3] if packets else None
+    if first is not None and [packet[3] for packet in packets].count(first) == len(packets):
+        first.packets_down += len(packets)
+        first.bytes_down += size
+        return size
+    for _, each, _, counter in packets:
+        counter.packets_down += 1
+        counter.bytes_down += each
+    return size
+
+
 class HopEnd:
     """What both hops of a port have: conditions, waiting packets, counters since the last drain."""
 
-    __slots__ = ("dropped_cut", "dropped_full", "lane", "late_s", "sent", "sent_bytes", "shaper")
+    __slots__ = ("_reported", "dropped_cut", "dropped_full", "lane", "late_s", "sent", "sent_bytes", "shaper")
 
     direction: str
 
@@ -33,6 +86,7 @@ class HopEnd:
         self.lane: Lane[Packet] = Lane(deadlines, self)
         self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
         self.late_s: list[float] = []
+        self._reported = (0, 0)
 
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Take packets that came, or were due to come, at those instants."""
@@ -40,15 +94,19 @@ class HopEnd:
         if shaper.clear and not lane:
             self.pass_on(arrivals_s, packets, now_s)
             return
+        if shaper.entrance is not None:
+            arrivals_s, packets = _changed(shaper.entrance, arrivals_s, packets)
+            if not packets:
+                return
         dues_s = shaper.admit(arrivals_s, [packet[1] for packet in packets])
-        if dues_s[-1] != NEVER and lane.follows(dues_s):
+        if NEVER in dues_s:
+            dues_s, packets = _kept(dues_s, packets)
+            if not packets:
+                return
+        if shaper.keeps_order and dues_s[0] >= lane.last_s:
             lane.hold(dues_s, packets)
-            return
-        for due_s, packet in zip(dues_s, packets, strict=True):
-            if due_s == NEVER:
-                packet[3].lost += 1
-            else:
-                lane.insert(due_s, packet)
+        else:
+            lane.insert(dues_s, packets)
 
     def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
         """See `Outlet.leave`. A batch is as late as its first packet."""
@@ -58,6 +116,10 @@ class HopEnd:
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Give packets to whatever comes after the hop."""
         raise NotImplementedError
+
+    def overlook(self, lost: int, refused: int) -> None:
+        """Leave drops out of the counters that the shaper counted for others than this hop's packets."""
+        self._reported = (self._reported[0] + lost, self._reported[1] + refused)
 
     def drain(self, t: float, network: str, node: str) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
@@ -72,15 +134,15 @@ class HopEnd:
             shaper="tun",
             sent=self.sent,
             sent_bytes=self.sent_bytes,
-            dropped_loss=shaper.dropped_loss,
-            dropped_queue=shaper.dropped_queue + self.dropped_full,
+            dropped_loss=shaper.dropped_loss - self._reported[0],
+            dropped_queue=shaper.dropped_queue - self._reported[1] + self.dropped_full,
             dropped_cut=self.dropped_cut,
             backlog=len(self.lane),
             late_p95=late_s[math.ceil(0.95 * len(late_s)) - 1] if late_s else None,
             late_max=late_max,
         )
         self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
-        shaper.dropped_loss = shaper.dropped_queue = 0
+        self._reported = (shaper.dropped_loss, shaper.dropped_queue)
         self.late_s = []
         return row
 
@@ -123,20 +185,21 @@ class DownHop(HopEnd):
         now_s: float,  # noqa: ARG002
     ) -> None:
         """Hand frames to the replica; what its side has no room for is lost."""
-        fd, write, sent, sent_bytes = self.fd, _write, 0, 0
-        for frame, size, _, counter in packets:
+        fd, write = self.fd, _write
+        lost: list[Packet] = []
+        for packet in packets:
             try:
-                write(fd, frame)
+                write(fd, packet[0])
             except OSError:
-                self.dropped_full += 1
+                lost.append(packet)
+        if lost:
+            self.dropped_full += len(lost)
+            for _, _, _, counter in lost:
                 counter.lost += 1
-                continue
-            sent += 1
-            sent_bytes += size
-            counter.packets_down += 1
-            counter.bytes_down += size
-        self.sent += sent
-        self.sent_bytes += sent_bytes
+            failed = {id(packet) for packet in lost}
+            packets = [packet for packet in packets if id(packet) not in failed]
+        self.sent += len(packets)
+        self.sent_bytes += _count_delivered(packets)
 
     def reply(self, frame: bytes) -> None:
         """Hand over a frame of the switch's own, unshaped and uncounted."""

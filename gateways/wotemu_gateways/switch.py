@@ -18,6 +18,7 @@ import attrs
 
 from wotemu.records import Record
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.bucket import Bucket
 from wotemu_gateways.clock import Clock, MonotonicClock
 from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.frames import (
@@ -30,8 +31,8 @@ from wotemu_gateways.frames import (
 )
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.lanes import Deadlines
-from wotemu_gateways.ports import DownHop, Flood, Packet, Path, Port, UpHop
-from wotemu_gateways.shaping import Bucket
+from wotemu_gateways.ports import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
+from wotemu_gateways.probes import ProbeWays, is_probe
 
 BATCH = 64
 """Frames read from one port before the others, and what is due, get their turn."""
@@ -80,6 +81,7 @@ class Switch:
         names = {address: self._by_mac[mac].replica for address, mac in self._macs.items()}
         names.update({mac: port.replica for mac, port in self._by_mac.items()})
         self._flows = FlowTable(network, names, ports or {})
+        self._probes = ProbeWays(self._by_mac, self._flows, self.deadlines)
 
     def __repr__(self) -> str:
         return f"<Switch {self.network} {len(self._ports)} ports>"
@@ -109,7 +111,7 @@ class Switch:
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
         """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
         if self._shared is not None:
-            self._shared.change(conditions)
+            self._shared.change(conditions if conditions is not None else CLEAR)
         elif conditions is not None:
             self._shared = Bucket(conditions)
             for port in self._ports.values():
@@ -154,31 +156,31 @@ class Switch:
                 path = paths[frame[:15]]
                 counter = path.kinds[frame[20:24]][frame[26:38]]
             except KeyError:
-                packets += self._classify(port, frame)
+                packets += self._classify(port, frame, now_s)
                 continue
-            size = len(frame)
-            counter.packets_up += 1
-            counter.bytes_up += size
-            packets.append((frame, size, path, counter))
+            packets.append((frame, len(frame), path, counter))
         if packets:
+            count_sent(packets)
             port.up.enter([now_s] * len(packets), packets, now_s)
         return len(packets)
 
-    def _classify(self, port: Port, frame: bytes) -> list[Packet]:
-        """A frame that isn't of a known flow, ready to go; empty if it goes nowhere."""
+    def _classify(self, port: Port, frame: bytes, now_s: float) -> list[Packet]:
+        """A frame that isn't of a known flow, ready to go; empty if it goes nowhere, or its own way."""
+        if is_probe(frame):
+            self._probes.take(port, frame, now_s)
+            return []
         path = self._route(port, frame)
         if path is None:
             return []
-        counter, size = path.channel.counter(frame), len(frame)
-        counter.packets_up += 1
-        counter.bytes_up += size
+        packet = (frame, len(frame), path, path.channel.counter(frame))
         if port.cut:
+            count_sent([packet])
             port.up.dropped_cut += 1
-            counter.lost += 1
+            packet[3].lost += 1
             return []
         if frame[12:15] == IPV4_NO_OPTIONS and frame[6:12] == port.mac:
             port.paths[frame[:15]] = path
-        return [(frame, size, path, counter)]
+        return [packet]
 
     def _route(self, port: Port, frame: bytes) -> Path | None:
         """Where a frame goes; None if the switch keeps it, with the reason counted."""

@@ -56,21 +56,22 @@ class Pump:
         self._timer.close()
 
     def _serve(self) -> None:
+        """Serve packets until none is there or the turn is over; only then set the timer, a costly call."""
         switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
         poll, now, release = self._epoll.poll, switch.now, switch.deadlines.release
-        turn_ends_s = now() + _TURN_S
-        while events := poll(0):
-            now_s = now()
+        now_s = now()
+        turn_ends_s = now_s + _TURN_S
+        while now_s < turn_ends_s and (events := poll(0)):
             for fd, _ in events:
                 if fd == timer_fd:
                     self._timer.clear()
                     self._armed_s = None
                 else:
                     switch.read(ports[fd], now_s)
-            release(now())
-            self._arm()
-            if now_s > turn_ends_s:
-                return
+                    now_s = now()
+            release(now_s)
+            now_s = now()
+        self._arm()
 
     def _arm(self) -> None:
         next_s = self._switch.deadlines.next_s

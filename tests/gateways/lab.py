@@ -76,6 +76,17 @@ class Namespace:
             _setns(home)
             os.close(home)
 
+    def make_tap(self, member: Member, mtu: int = 1500) -> int:
+        """Give it the interface of a replica, up and with its address; the gateway's end."""
+        with self.entered():
+            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK)
+            fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
+        self.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+        self.run("ip link set lo up")
+        self.run(f"ip link set eth0 address {mac_text(member.mac)} mtu {mtu} txqueuelen 4096 up")
+        self.run(f"ip addr add {member.ipv4}/24 broadcast + dev eth0")
+        return fd
+
     def close(self) -> None:
         """Let it go."""
         os.close(self.fd)
@@ -97,18 +108,8 @@ class Lab(AbstractContextManager["Lab"]):
         self.namespaces: dict[str, Namespace] = {}
         self._pump = Pump(self.switch, asyncio.get_running_loop())
         for member in self.members.values():
-            self._make(member)
-
-    def _make(self, member: Member) -> None:
-        namespace = self.namespaces[member.replica] = Namespace()
-        with namespace.entered():
-            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK)
-            fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
-        namespace.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
-        namespace.run("ip link set lo up")
-        namespace.run(f"ip link set eth0 address {mac_text(member.mac)} mtu 1500 txqueuelen 4096 up")
-        namespace.run(f"ip addr add {member.ipv4}/24 broadcast + dev eth0")
-        self._pump.attach(member.replica, fd)
+            namespace = self.namespaces[member.replica] = Namespace()
+            self._pump.attach(member.replica, namespace.make_tap(member))
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Bytes, Fraction, Rate, Seconds
-from wotemu_gateways.shaping import NEVER, Bucket, HopShaper
+from wotemu_gateways.bucket import Bucket
+from wotemu_gateways.losses import NEVER
+from wotemu_gateways.shaping import HopShaper
 
 MBIT = Rate(1e6)
 

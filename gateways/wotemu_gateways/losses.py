@@ -1,0 +1,126 @@
+"""Random processes that say of each packet in a row whether it is lost. Pure but for their own state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
+
+NEVER = math.inf
+"""The departure of a dropped packet."""
+
+
+class Loss(Protocol):
+    """One process."""
+
+    def strike(self, instants: Sequence[float]) -> list[float]:
+        """The instants, with `NEVER` for those whose packet is lost."""
+        ...
+
+
+class Chance:
+    """Says yes with a share; each answer is the one before again with a chance of `correlation`.
+
+    So the share holds however strong the correlation, which is the answers' correlation at lag 1. (NetEm
+    mixes random numbers instead, which makes rare events much rarer the stronger the correlation.)
+    """
+
+    __slots__ = ("_correlation", "_last", "_random", "_share")
+
+    def __init__(self, share: float, correlation: float, rng: Random) -> None:
+        self._share = share
+        self._correlation = correlation
+        self._random = rng.random
+        self._last = self._random() < share
+
+    def __call__(self) -> bool:
+        """The next answer."""
+        if self._correlation and self._random() < self._correlation:
+            return self._last
+        self._last = self._random() < self._share
+        return self._last
+
+
+class IndependentLoss:
+    """Loses each packet with the same chance."""
+
+    __slots__ = ("_random", "_share")
+
+    def __init__(self, share: float, rng: Random) -> None:
+        self._share = share
+        self._random = rng.random
+
+    def strike(self, instants: Sequence[float]) -> list[float]:
+        """See `Loss`."""
+        share, random = self._share, self._random
+        return [NEVER if random() < share else instant for instant in instants]
+
+
+class ChainLoss:
+    """Loses a packet when a random process with memory says so."""
+
+    __slots__ = ("_next_is_lost",)
+
+    def __init__(self, next_is_lost: Callable[[], bool]) -> None:
+        self._next_is_lost = next_is_lost
+
+    def strike(self, instants: Sequence[float]) -> list[float]:
+        """See `Loss`."""
+        next_is_lost = self._next_is_lost
+        return [NEVER if next_is_lost() else instant for instant in instants]
+
+
+def gilbert_elliott(model: GilbertElliott, rng: Random) -> Callable[[], bool]:
+    """Starts good; a packet meets the loss of the state that it finds, then the state may change."""
+    p, r, good_loss, bad_loss = (float(each) for each in (model.p, model.r, model.good_loss, model.bad_loss))
+    random = rng.random
+    bad = False
+
+    def next_is_lost() -> bool:
+        nonlocal bad
+        found_bad = bad
+        if random() < (r if found_bad else p):
+            bad = not found_bad
+        return random() < (bad_loss if found_bad else good_loss)
+
+    return next_is_lost
+
+
+def markov(model: MarkovLoss, rng: Random) -> Callable[[], bool]:
+    """Starts in state 1; each packet makes one step, and is lost in states 3 and 4."""
+    random = rng.random
+    # By state: up to which random number it goes where; the last one is where it goes else.
+    steps: dict[int, tuple[tuple[float, int], ...]] = {
+        1: ((model.p14, 4), (model.p14 + model.p13, 3), (1.0, 1)),
+        2: ((model.p23, 3), (1.0, 2)),
+        3: ((model.p32, 2), (model.p32 + model.p31, 1), (1.0, 3)),
+        4: ((1.0, 1),),
+    }
+    state = 1
+
+    def next_is_lost() -> bool:
+        nonlocal state
+        drawn = random()
+        state = next((target for below, target in steps[state] if drawn < below), state)
+        return state in {3, 4}
+
+    return next_is_lost
+
+
+def losses_of(conditions: NetworkConditions, rng: Random) -> tuple[Loss, ...]:
+    """The processes that conditions ask for; they act independently."""
+    losses: list[Loss] = []
+    if conditions.loss and conditions.loss_correlation:
+        losses.append(ChainLoss(Chance(conditions.loss, conditions.loss_correlation, rng)))
+    elif conditions.loss:
+        losses.append(IndependentLoss(float(conditions.loss), rng))
+    match conditions.loss_model:
+        case GilbertElliott() as model:
+            losses.append(ChainLoss(gilbert_elliott(model, rng)))
+        case MarkovLoss() as chain:
+            losses.append(ChainLoss(markov(chain, rng)))
+    return tuple(losses)

@@ -1,0 +1,106 @@
+"""The way through a hop's medium: latency, jitter of any distribution, packets that overtake. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from statistics import NormalDist
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.losses import Chance
+from wotemu_gateways.quantiles import SHARES, SHARES_BITS, table
+
+_STANDARD = NormalDist()
+
+
+class Propagation:
+    """Delays packets; a delay is never negative, so jitter beyond the latency ends at zero.
+
+    `apply` turns the instants at which packets set out into those at which they arrive. `delays` says
+    whether it does anything, `keeps_order` whether no packet overtakes another.
+    """
+
+    __slots__ = (
+        "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng", "_since_gap", "_values",
+        "apply", "delays", "keeps_order",
+    )  # fmt: skip
+
+    apply: Callable[[Sequence[float]], list[float]]
+
+    def __init__(self, conditions: NetworkConditions, rng: Random) -> None:
+        self._rng = rng
+        self._latency_s = float(conditions.latency)
+        self._jitter_s = float(conditions.jitter)
+        self._values = values = table(conditions.distribution)
+        self._quantile = _quantile(values, float(conditions.jitter_correlation), rng)
+        self._gap = conditions.reorder_gap
+        self._since_gap = 0
+        self._overtakes = Chance(conditions.reorder, conditions.reorder_correlation, rng)
+        self.delays = bool(self._latency_s or self._jitter_s)
+        reorders = bool(conditions.reorder) and self.delays
+        self.keeps_order = not (self._jitter_s or reorders)
+        plain = len(values) == SHARES and not conditions.jitter_correlation
+        jittered = self._jittered if plain else self._jittered_any
+        self.apply = jittered if self._jitter_s else self._constant
+        if reorders:
+            self.apply = partial(self._reordered, self.apply)
+
+    def _constant(self, instants: Sequence[float]) -> list[float]:
+        latency_s = self._latency_s
+        return [instant + latency_s for instant in instants]
+
+    def _jittered(self, instants: Sequence[float]) -> list[float]:
+        """The usual jitter, without a call of our own for each packet."""
+        latency_s, jitter_s, values = self._latency_s, self._jitter_s, self._values
+        bits = self._rng.getrandbits
+        delays_s = [latency_s + jitter_s * values[bits(SHARES_BITS)] for _ in instants]
+        return [
+            instant + late_s if late_s > 0 else instant
+            for instant, late_s in zip(instants, delays_s, strict=True)
+        ]
+
+    def _jittered_any(self, instants: Sequence[float]) -> list[float]:
+        latency_s, jitter_s, quantile = self._latency_s, self._jitter_s, self._quantile
+        return [instant + max(latency_s + jitter_s * quantile(), 0.0) for instant in instants]
+
+    def _reordered(
+        self, apply: Callable[[Sequence[float]], list[float]], instants: Sequence[float]
+    ) -> list[float]:
+        """Some packets take no time: each with its chance, once enough others have been delayed."""
+        overtakes = [self._next_overtakes() for _ in instants]
+        arrivals = apply(instants)
+        return [
+            instant if first else arrival
+            for instant, arrival, first in zip(instants, arrivals, overtakes, strict=True)
+        ]
+
+    def _next_overtakes(self) -> bool:
+        if self._since_gap >= self._gap - 1 and self._overtakes():
+            self._since_gap = 0
+            return True
+        self._since_gap += 1
+        return False
+
+
+def _quantile(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:
+    """Draws from a distribution."""
+    if correlation:
+        return _correlated(values, correlation, rng)
+    random, count = rng.random, len(values)
+    return lambda: values[int(random() * count)]
+
+
+def _correlated(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:
+    """Draws with the same distribution, each near the one before: a Gaussian copula over an AR(1) process."""
+    gauss, cdf, last = rng.gauss, _STANDARD.cdf, len(values) - 1
+    fresh = math.sqrt(1 - correlation**2)
+    level = gauss(0, 1)
+
+    def draw() -> float:
+        nonlocal level
+        level = correlation * level + fresh * gauss(0, 1)
+        return values[min(int(cdf(level) * len(values)), last)]
+
+    return draw
