@@ -56,6 +56,11 @@ class Result:
     strict: bool = False
 
     @property
+    def is_rejected(self) -> bool:
+        """Whether the certificate says INVALID and that was asked to be a failure."""
+        return self.strict and self.certificate is not None and self.certificate.verdict == "INVALID"
+
+    @property
     def exit_code(self) -> int:
         """The command's: 0 done, 2 bad input, 3 the emulation failed, 130 interrupted.
 
@@ -63,7 +68,7 @@ class Result:
         """
         if self.error is not None:
             return self.error.exit_code
-        if self.strict and self.certificate is not None and self.certificate.verdict == "INVALID":
+        if self.is_rejected:
             return EXIT_FAILED
         return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
 

@@ -32,6 +32,21 @@ class Duration(click.ParamType[Seconds]):
         return duration
 
 
+class Threshold(click.ParamType[tuple[str, str]]):
+    """One of the fidelity certificate's thresholds: its name and value, which are checked later."""
+
+    name = "threshold"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split it, or fail as click does."""
+        name, equals, limit = value.partition("=")
+        if not (name and equals and limit):
+            self.fail(f"{value!r} is no NAME=VALUE: write change_late_invalid=20ms", param, ctx)
+        return name.strip().replace("-", "_"), limit.strip()
+
+
 class Options(NamedTuple):
     """What was asked for on the command line."""
 
@@ -43,6 +58,8 @@ class Options(NamedTuple):
     out: str | None
     engine: str
     shaper: str
+    threshold: tuple[tuple[str, str], ...]
+    strict: bool
     as_json: bool
     debug: bool
 
@@ -68,6 +85,14 @@ class Options(NamedTuple):
     show_default=True,
     help="What imposes the conditions on packets.",
 )
+@click.option(
+    "--threshold",
+    type=Threshold(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="From where on the run is suspect or invalid, such as change_late_invalid=20ms; may be repeated.",
+)
+@click.option("--strict", is_flag=True, help="Exit 3 if the run's fidelity certificate says INVALID.")
 @click.option("--json", "as_json", is_flag=True, help="Follow it as one JSON object an event.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 def run(**given: object) -> None:
@@ -77,6 +102,8 @@ def run(**given: object) -> None:
     and --seed override.
 
     The first Ctrl-C ends the run and still writes its report, a second one ends it at once.
+
+    Each run is certified: VALID, SUSPECT or INVALID, as it did what the scenario says or did not.
 
     Exit codes: 0 done, 2 bad input, or a machine that can't do it, 3 the emulation failed, 130 interrupted.
     """
@@ -92,7 +119,9 @@ def run(**given: object) -> None:
 def _emulation(options: Options) -> Emulation:
     from wotemu.emulation import Emulation
     from wotemu.load import load
+    from wotemu_gateways.fidelity import Thresholds
 
+    thresholds = Thresholds.of(dict(options.threshold))
     # What the user's file prints is not for who parses JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
         loaded = load(options.path)
@@ -104,4 +133,6 @@ def _emulation(options: Options) -> Emulation:
         seed=options.seed,
         shaper=options.shaper,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        thresholds=thresholds,
+        strict=options.strict,
     )

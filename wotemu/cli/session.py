@@ -7,7 +7,7 @@ import sys
 
 import uvloop
 
-from wotemu.cli.failures import EXIT_INTERRUPTED, tell_error
+from wotemu.cli.failures import EXIT_INTERRUPTED, tell, tell_error
 from wotemu.cli.interrupts import Interrupts
 from wotemu.cli.lines import JsonLines, Lines
 from wotemu.cli.terminal import is_capable, leave_at_once
@@ -49,6 +49,8 @@ async def _show(emulation: Emulation, view: View) -> int:
     view.end(result)
     if result.error is not None:
         tell_error(result.error)
+    elif result.is_rejected:
+        tell("the emulation did not do what its scenario says", hint="the reasons head the report")
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 
 
