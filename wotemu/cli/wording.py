@@ -22,6 +22,8 @@ _WEIGHTS: dict[str, Weight] = {
     "broker.ready": "good",
     "run.t0": "phase",
     "run.phase": "phase",
+    "guard.fired": "phase",
+    "guard.skipped": "warning",
     "change.applied": "change",
     "change.failed": "error",
     "app.crashed": "error",

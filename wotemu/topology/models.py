@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import attrs
 
-from wotemu.errors import TopologyError
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.checks import (
     Checked,
@@ -24,6 +23,8 @@ from wotemu.topology.checks import (
     whole,
 )
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
+from wotemu.topology.names import check_names
+from wotemu.topology.plain import topology_dict
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 from wotemu.units import Bytes, Hertz
 
@@ -350,8 +351,7 @@ class Topology:
             raise fail(self, "nodes", "there is none", hint="give at least one Node")
         if not isinstance(self.ports, Ports):
             raise fail(self, "ports", f"{self.ports!r} is not Ports", hint="write Ports(http=8080, ...)")
-        self._check_same_names()
-        self._check_host_names()
+        check_names(self)
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -373,88 +373,10 @@ class Topology:
         """Every service that a node names."""
         return _unique(service for node in self.nodes for service in node.services)
 
-    def _check_same_names(self) -> None:
-        """Two different objects of one kind can't share a name, since everything finds them by it."""
-        kinds: list[tuple[str, Iterable[Any]]] = [
-            ("Network", (link.network for owner in self.members for link in owner.links)),
-            ("Broker", (node.broker for node in self.nodes if node.broker is not None)),
-            ("Service", (service for node in self.nodes for service in node.services)),
-        ]
-        for kind, objects in kinds:
-            seen: dict[str, Any] = {}
-            for obj in objects:
-                if seen.setdefault(obj.name, obj) != obj:
-                    raise TopologyError(
-                        "two different objects have this name",
-                        where=f"{kind} {obj.name!r}, field 'name'",
-                        hint=f"build the {kind} once and use it everywhere, or take another name",
-                    )
-
-    def _check_host_names(self) -> None:
-        taken: dict[str, str] = {}
-        for what, name in self._host_names():
-            owner = taken.setdefault(name.lower(), what)
-            if owner != what:
-                raise TopologyError(
-                    f"the host name {name!r} already belongs to {owner}",
-                    where=f"{what}, field 'name'",
-                    hint="every node, replica, broker and service needs its own",
-                )
-        if len(self.nodes) != len({node.name.lower() for node in self.nodes}):
-            name = next(
-                name for name, n in Counter(node.name.lower() for node in self.nodes).items() if n > 1
-            )
-            raise TopologyError(
-                "two nodes have this name", where=f"Node {name!r}, field 'name'", hint="rename one"
-            )
-
-    def _host_names(self) -> Iterator[tuple[str, str]]:
-        for node in self.nodes:
-            for name in {node.name, *node.replicas}:
-                yield f"Node {node.name!r}", name
-        for broker in self.brokers:
-            yield f"Broker {broker.name!r}", broker.name
-        for service in self.services:
-            yield f"Service {service.name!r}", service.name
-
     def to_dict(self) -> dict[str, Any]:
         """The topology as JSON holds it. It has no environment variables: those may be secrets."""
-        return {
-            "nodes": [_node_dict(node) for node in self.nodes],
-            "networks": [
-                {"name": network.name, "conditions": network.conditions.to_dict(), "shared": network.shared}
-                for network in self.networks
-            ],
-            "brokers": [
-                {"name": broker.name, "networks": _link_dicts(broker.links)} for broker in self.brokers
-            ],
-            "services": [
-                {"name": s.name, "image": s.image, "command": list(s.command) if s.command else None}
-                for s in self.services
-            ],
-            "ports": attrs.asdict(self.ports),
-        }
+        return topology_dict(self)
 
 
 def _unique(objects: Iterable[Any]) -> tuple[Any, ...]:
     return tuple({obj.name: obj for obj in objects}.values())
-
-
-def _link_dicts(links: Iterable[Link]) -> list[dict[str, Any]]:
-    return [
-        {"network": link.network.name, "up": link.up.to_dict(), "down": link.down.to_dict()} for link in links
-    ]
-
-
-def _node_dict(node: Node) -> dict[str, Any]:
-    return {
-        "name": node.name,
-        "scale": node.scale,
-        "app": None if node.app is None else attrs.asdict(node.app),
-        "command": None if node.command is None else list(node.command),
-        "networks": _link_dicts(node.links),
-        "broker": None if node.broker is None else node.broker.name,
-        "services": [service.name for service in node.services],
-        "resources": None if node.resources is None else attrs.asdict(node.resources),
-        "image": node.image,
-    }

@@ -1,0 +1,63 @@
+"""Checks of a topology's names against each other: everything finds everything by its name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from wotemu.errors import TopologyError
+
+if TYPE_CHECKING:
+    from wotemu.topology.models import Topology
+
+
+def check_names(topology: Topology) -> None:
+    """`TopologyError` where two things of one name would be taken for each other."""
+    _check_same_names(topology)
+    _check_host_names(topology)
+
+
+def _check_same_names(topology: Topology) -> None:
+    """Two different objects of one kind can't share a name."""
+    kinds: list[tuple[str, Iterable[Any]]] = [
+        ("Network", (link.network for owner in topology.members for link in owner.links)),
+        ("Broker", (node.broker for node in topology.nodes if node.broker is not None)),
+        ("Service", (service for node in topology.nodes for service in node.services)),
+    ]
+    for kind, objects in kinds:
+        seen: dict[str, Any] = {}
+        for obj in objects:
+            if seen.setdefault(obj.name, obj) != obj:
+                raise TopologyError(
+                    "two different objects have this name",
+                    where=f"{kind} {obj.name!r}, field 'name'",
+                    hint=f"build the {kind} once and use it everywhere, or take another name",
+                )
+
+
+def _check_host_names(topology: Topology) -> None:
+    taken: dict[str, str] = {}
+    for what, name in _host_names(topology):
+        owner = taken.setdefault(name.lower(), what)
+        if owner != what:
+            raise TopologyError(
+                f"the host name {name!r} already belongs to {owner}",
+                where=f"{what}, field 'name'",
+                hint="every node, replica, broker and service needs its own",
+            )
+    for name, times in Counter(node.name.lower() for node in topology.nodes).items():
+        if times > 1:
+            raise TopologyError(
+                "two nodes have this name", where=f"Node {name!r}, field 'name'", hint="rename one"
+            )
+
+
+def _host_names(topology: Topology) -> Iterator[tuple[str, str]]:
+    for node in topology.nodes:
+        for name in {node.name, *node.replicas}:
+            yield f"Node {node.name!r}", name
+    for broker in topology.brokers:
+        yield f"Broker {broker.name!r}", broker.name
+    for service in topology.services:
+        yield f"Service {service.name!r}", service.name
