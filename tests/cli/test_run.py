@@ -78,7 +78,7 @@ def test_a_quiet_run_says_how_it_went_and_where_the_report_is(
     assert running.finish() == 0
     assert running.errors == ""
     assert running.lines[0] == "Running deployment: 2 nodes on 1 network for 3s, seed 0."
-    assert running.lines[1].startswith("done")
+    assert any(line.startswith("done  deployment: 2 nodes on 1 network") for line in running.lines)
     assert "2 of 2 took hold; late p50" in running.output
     assert "runs/deployment/report/index.html" in running.lines[-1]
     assert (folder / "runs/deployment/report/index.html").stat().st_size > 100_000

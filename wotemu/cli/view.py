@@ -18,8 +18,8 @@ from wotemu.records import Event
 from wotemu.units import Seconds
 
 SOURCE = "command line"
-TOLD_AT_THE_END = {"run.failed", "app.never_started"}
-"""The same error is told on stderr, with its hint, when all is over."""
+TOLD_AT_THE_END = {"run.failed", "app.never_started", "run.certified"}
+"""The same is told on stderr, with a hint, or in the summary, when all is over."""
 
 
 class View:
