@@ -9,6 +9,7 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.records import SCHEMA_VERSION
+from wotemu_report.certificate import Certificate
 
 Json = dict[str, Any]
 
@@ -58,6 +59,7 @@ class Manifest:
     unenforced: tuple[str, ...]
     wotpy_fixes: dict[str, list[str]]
     losses: tuple[Loss, ...]
+    certificate: Certificate | None
     records: dict[str, int]
     replicas: tuple[Replica, ...]
 
@@ -81,6 +83,7 @@ class Manifest:
             unenforced=_texts(raw.get("unenforced")),
             wotpy_fixes={str(node): list(_texts(names)) for node, names in _items(raw, "wotpy_fixes")},
             losses=tuple(_loss(entry) for entry in raw.get("losses") or ()),
+            certificate=Certificate.from_json(raw["certificate"]) if raw.get("certificate") else None,
             records={str(table): int(count) for table, count in _items(raw, "records")},
             replicas=tuple(_replica(str(name), entry) for name, entry in _items(raw, "replicas")),
         )

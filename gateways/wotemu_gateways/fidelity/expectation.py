@@ -54,7 +54,11 @@ class Expectation:
 
     def error_s(self, measured_s: float) -> float:
         """How much longer (or, below zero, shorter) it took than expected."""
-        return measured_s - min(max(measured_s, self.low_s), self.high_s)
+        return measured_s - self.nearest_s(measured_s)
+
+    def nearest_s(self, measured_s: float) -> float:
+        """The delay nearest to the measured one among all that are expected."""
+        return min(max(measured_s, self.low_s), self.high_s)
 
 
 def expect(

@@ -25,7 +25,7 @@ def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> Certifica
     """The certificate: INVALID, SUSPECT or VALID, whichever is the worst that a measure says."""
     limits = thresholds or Thresholds()
     found = [reason for rule in _RULES for reason in rule(evidence, limits)]
-    reasons = sorted(found, key=lambda reason: -VERDICTS.index(reason.verdict))
+    reasons = sorted(found, key=_gravity)
     return Certificate(
         verdict=worst(reason.verdict for reason in reasons),
         reasons=tuple(reasons),
@@ -34,6 +34,12 @@ def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> Certifica
         hops=evidence.hops,
         thresholds=limits,
     )
+
+
+def _gravity(reason: Reason) -> tuple[int, int, float]:
+    """A sort key: the worst verdict first, then measures in the order of the rules, the worst place first."""
+    measured = reason.measured if reason.unit == "chance" else -reason.measured
+    return -VERDICTS.index(reason.verdict), _ORDER.index(reason.what), measured
 
 
 def _beyond(
@@ -217,5 +223,11 @@ Rule = Callable[[Evidence, Thresholds], Iterator[Reason]]
 _RULES: tuple[Rule, ...] = (
     _leaks, _changes, _losses, _delays, _departures, _stalls, _rates, _dropped, _hosts, _records, _unproved,
 )  # fmt: skip
+
+_ORDER = (
+    "leak", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
+    "departure_late", "stall", "rate_excess", "frames_dropped", "cpu", "steal", "records_lost", "no_probes",
+)  # fmt: skip
+"""What reasons are about, the gravest first."""
 
 __all__ = ["MIN_PROBES", "UNEXPLAINED_LOSS", "judge"]

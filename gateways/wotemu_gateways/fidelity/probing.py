@@ -182,7 +182,7 @@ class ProbeLog:
             if state == "":
                 fates.came(measured_s, error_s, expected)
                 _risk(fates, expected, lost=False)
-        return _row(sent, expected, measured_s, state)
+        return _row(sent, expected.nearest_s(measured_s), measured_s, state)
 
     def _miss(self, sent: ProbeSent, end: float) -> Probe:
         way = self._way(sent, None)
@@ -193,7 +193,7 @@ class ProbeLog:
         if state == "":
             for name in _hops(sent):
                 _risk(self.fates[name], expected, lost=True)
-        return _row(sent, None if state == "cut" else expected, None, state)
+        return _row(sent, None if state == "cut" else expected.median_s, None, state)
 
     def _way(self, sent: ProbeSent, arrived: float | None) -> _Way:
         history, left = self._histories[sent.network], sent.t + sent.took
@@ -246,13 +246,13 @@ def _hops(probe: ProbeSent) -> tuple[HopName, HopName]:
     return (probe.network, probe.node, "up"), (probe.network, probe.peer, "down")
 
 
-def _row(sent: ProbeSent, expected: Expectation | None, measured_s: float | None, state: str) -> Probe:
+def _row(sent: ProbeSent, expected_s: float | None, measured_s: float | None, state: str) -> Probe:
     return Probe(
         t=sent.t,
         network=sent.network,
         node=sent.node,
         peer=sent.peer,
-        expected=None if expected is None else expected.median_s,
+        expected=expected_s,
         measured=measured_s,
         lost=measured_s is None,
         state=state,

@@ -13,6 +13,7 @@ from wotemu_report.figures import (
     broker,
     changes,
     events,
+    fidelity,
     interactions,
     logs,
     overview,
@@ -23,6 +24,7 @@ from wotemu_report.figures import (
 
 SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     overview.section,
+    fidelity.section,
     topology.section,
     interactions.section,
     traffic.section,

@@ -19,7 +19,7 @@ _ENDINGS = {
 
 @attrs.frozen
 class Notice:
-    """A warning at the top; `tone` is bad or warn."""
+    """Something to know first, at the top; `tone` is bad, warn or good."""
 
     tone: str
     title: str
@@ -90,10 +90,18 @@ def _machine(run: RunData) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _fidelity(manifest: Manifest) -> list[Notice]:
+    certificate = manifest.certificate
+    if certificate is None:
+        return []
+    return [Notice(certificate.tone, f"Fidelity: {certificate.verdict}", certificate.lines)]
+
+
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
     early = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
     return [
+        *_fidelity(manifest),
         Notice("bad", "What failed", (manifest.error,) if manifest.error else ()),
         Notice("warn", "No T0", early),
         Notice("warn", "Limits that this machine did not enforce", manifest.unenforced),

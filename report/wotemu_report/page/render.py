@@ -21,6 +21,7 @@ from markupsafe import Markup
 from wotemu.errors import InputError
 from wotemu_report import formats
 from wotemu_report.blocks import Figure, Format, Section
+from wotemu_report.certificate import TONES
 from wotemu_report.charts import CONFIG, LONG_S
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
@@ -134,8 +135,10 @@ _GOOD_WORDS = ("applied", "run.done", "restarted")
 
 
 def tone(text: object) -> str:
-    """How a status or an event's kind is coloured: bad, good or plain."""
+    """How a status, a verdict or an event's kind is coloured: bad, warn, good or plain."""
     words = str(text)
+    if words in TONES:
+        return TONES[words]
     if any(word in words for word in _BAD_WORDS):
         return "bad"
     return "good" if any(word in words for word in _GOOD_WORDS) else "plain"

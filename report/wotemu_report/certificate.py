@@ -1,0 +1,127 @@
+"""The fidelity certificate in a run's manifest, read leniently: what it lacks is empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+Json = dict[str, Any]
+
+TONES = {"VALID": "good", "SUSPECT": "warn", "INVALID": "bad"}
+"""How each verdict is coloured."""
+
+
+@attrs.frozen
+class Reason:
+    """One thing that speaks against the run, for people."""
+
+    verdict: str
+    what: str
+    where: str
+    text: str
+
+
+@attrs.frozen
+class HopFigures:
+    """One hop's evidence: durations in ms, shares; null where there is none."""
+
+    where: str
+    verdict: str
+    probes: int
+    expected: float | None
+    measured: float | None
+    error: float | None
+    loss_expected: float | None
+    loss: float | None
+    late_p95: float | None
+    late_max: float | None
+    rate_excess: float | None
+    packets: int
+
+
+@attrs.frozen
+class Certificate:
+    """The verdict and what it rests on; `cpu` and `steal` are the busiest machine's shares."""
+
+    verdict: str
+    reasons: tuple[Reason, ...]
+    hops: tuple[HopFigures, ...]
+    probes: int
+    changes: int
+    change_late_p95: float | None
+    cpu: float | None
+    steal: float | None
+
+    @property
+    def tone(self) -> str:
+        """How it is coloured."""
+        return TONES.get(self.verdict, "plain")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it comes to, for the page's head: the worst reason of each kind, or that there is none."""
+        if not self.reasons:
+            return ("Probes, changes and departures did what the scenario says, on time.",)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for reason in self.reasons:
+            alike.setdefault((reason.verdict, reason.what), []).append(reason.text)
+        return tuple(texts[0] + _more(len(texts) - 1) for texts in alike.values())
+
+    @classmethod
+    def from_json(cls, raw: Json) -> Certificate:
+        """Read a certificate."""
+        hosts = [host for host in raw.get("hosts") or () if isinstance(host, dict)]
+        changes = raw.get("changes") or {}
+        return cls(
+            verdict=str(raw.get("verdict", "")),
+            reasons=tuple(_reason(entry) for entry in raw.get("reasons") or ()),
+            hops=tuple(_hop(entry) for entry in raw.get("hops") or ()),
+            probes=int(raw.get("probes") or 0),
+            changes=int(changes.get("planned") or 0),
+            change_late_p95=_ms(changes.get("late_p95_s")),
+            cpu=_greatest(host.get("cpu") for host in hosts),
+            steal=_greatest(host.get("steal") for host in hosts),
+        )
+
+
+def _more(count: int) -> str:
+    return f"; likewise in {count} more places" if count > 1 else "; likewise in one more place" if count else ""
+
+
+def _reason(entry: Json) -> Reason:
+    return Reason(*(str(entry.get(name, "")) for name in ("verdict", "what", "where", "text")))
+
+
+def _hop(entry: Json) -> HopFigures:
+    delays, losses = entry.get("delays") or {}, entry.get("losses") or {}
+    risked = losses.get("probes")
+    return HopFigures(
+        where=f"{entry.get('node', '')}@{entry.get('network', '')} {entry.get('direction', '')}",
+        verdict=str(entry.get("verdict", "")),
+        probes=int(entry.get("probes") or 0),
+        expected=_ms(delays.get("expected_s")),
+        measured=_ms(delays.get("measured_s")),
+        error=_ms(delays.get("error_s")),
+        loss_expected=_number(losses.get("expected")),
+        loss=losses.get("lost", 0) / risked if risked else None,
+        late_p95=_ms(entry.get("late_p95_s")),
+        late_max=_ms(entry.get("late_max_s")),
+        rate_excess=_number(entry.get("rate_excess")),
+        packets=int(entry.get("packets") or 0),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _ms(value: object) -> float | None:
+    seconds = _number(value)
+    return None if seconds is None else seconds * 1000
+
+
+def _greatest(values: Iterable[object]) -> float | None:
+    return max((number for value in values if (number := _number(value)) is not None), default=None)
