@@ -55,6 +55,7 @@ def unpack(bundle: bytes, target: Path, expected: str) -> None:
     """Write a bundle's files below `target`; EmulationError where it is not the one that was meant."""
     if digest(bundle) != expected:
         raise EmulationError(f"it is not the bundle {expected[:12]}", where=str(target))
+    target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(lzma.decompress(bundle)), mode="r:") as tar:
         for member in tar:
             name = PurePosixPath(member.name)

@@ -118,12 +118,12 @@ async def start_bus(lab: Lab) -> Bus:
 
 
 def agent_files(
-    topology: Topology, scenario: Scenario, stack: str, root: Path, *, secret_mode: int
+    topology: Topology, scenario: Scenario, stack: str, root: Path, *, name: str, secret_mode: int
 ) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
-    """The environment and the files of the first node's container."""
+    """The environment and the files of the container of the replica called `name`."""
     timeline, _ = resolve(topology, scenario)
     plan = make_plan(topology, timeline, stack=stack, root=root)
-    replica = plan.replicas[0]
+    replica = plan.replica(name)
     bundle = pack(root)
     data = {
         "replica": replica.name,

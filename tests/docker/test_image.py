@@ -12,7 +12,7 @@ import pytest
 from tests.docker.lab import IMAGE, Lab, output, run
 from tests.docker.roles import PASSWORD, Bus, agent_files, start_bus
 from wotemu.scenario import Scenario
-from wotemu.topology.models import Network, Node, NodeApp, Topology
+from wotemu.topology.models import Broker, Network, Node, NodeApp, Topology
 
 pytestmark = pytest.mark.docker
 
@@ -73,7 +73,7 @@ async def test_an_app_may_do_nothing(lab: Lab, as_root: bool, tmp_path: Path) ->
     """Its agent hears of the bus; the app has no capability, and under a root agent no secret either."""
     shutil.copy(PROBE, tmp_path)
     node = Node("probe", command=["python3", "probe.py"], networks=[Network("field")])
-    async with await _deployed(lab, Topology([node]), tmp_path, as_root=as_root) as bus:
+    async with await _deployed(lab, Topology([node]), tmp_path, "probe", as_root=as_root) as bus:
         await bus.event("role.ready", "agent:probe")
         await bus.begin()
         found = json.loads((await bus.log("probe", "{"))[0])
@@ -90,7 +90,7 @@ async def test_an_app_may_do_nothing(lab: Lab, as_root: bool, tmp_path: Path) ->
 async def test_an_app_on_wotpy_is_measured(lab: Lab, tmp_path: Path) -> None:
     """A built-in app starts at T0, is sampled, and ends when the run does; its container with it."""
     node = Node("sensor", NodeApp("sensor", http=True), networks=[Network("field")])
-    async with await _deployed(lab, Topology([node]), tmp_path) as bus:
+    async with await _deployed(lab, Topology([node]), tmp_path, "sensor") as bus:
         await bus.event("role.ready", "agent:sensor")
         assert not any(event.kind == "app.started" for event in bus.events)
         await bus.begin()
@@ -107,10 +107,22 @@ async def test_an_app_on_wotpy_is_measured(lab: Lab, tmp_path: Path) -> None:
 _CATALOGUE = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9090/').status)"
 
 
+async def test_a_broker(lab: Lab, tmp_path: Path) -> None:
+    """Mosquitto is ready before T0, and what it tells of itself is recorded."""
+    field = Network("field")
+    broker = Broker("hub", [field])
+    node = Node("sensor", NodeApp("sensor", mqtt=True), networks=[field], broker=broker)
+    async with await _deployed(lab, Topology([node]), tmp_path, "hub", as_root=True) as bus:
+        await bus.event("broker.ready", "agent:hub")
+        await bus.event("role.ready", "agent:hub")
+        assert (await bus.row("broker"))[2].startswith("$SYS/broker/")
+        assert "mosquitto" in await run(bus.agent, "sh", "-c", "cat /proc/*/comm")
+
+
 async def test_a_stopped_container_ends_in_order(lab: Lab, tmp_path: Path) -> None:
     """`docker stop`, which is how Swarm moves a task: the app is asked to end, and the records are sent."""
     node = Node("sensor", NodeApp("sensor", http=True), networks=[Network("field")])
-    async with await _deployed(lab, Topology([node]), tmp_path) as bus:
+    async with await _deployed(lab, Topology([node]), tmp_path, "sensor") as bus:
         await bus.event("role.ready", "agent:sensor")
         await bus.begin()
         await bus.event("app.ready", "agent:sensor")
@@ -119,11 +131,13 @@ async def test_a_stopped_container_ends_in_order(lab: Lab, tmp_path: Path) -> No
         assert (await bus.agent.show())["State"]["ExitCode"] == 0
 
 
-async def _deployed(lab: Lab, topology: Topology, root: Path, *, as_root: bool = False) -> Bus:
-    """The topology's one node beside a bus."""
+async def _deployed(lab: Lab, topology: Topology, root: Path, name: str, *, as_root: bool = False) -> Bus:
+    """The replica called `name`, beside a bus."""
     bus = await start_bus(lab)
     mode = 0o400 if as_root else 0o444
-    environ, files = agent_files(topology, Scenario(duration="60s"), lab.name, root, secret_mode=mode)
+    environ, files = agent_files(
+        topology, Scenario(duration="60s"), lab.name, root, name=name, secret_mode=mode
+    )
     host: dict[str, Any] = {"NetworkMode": lab.name}
     if as_root:
         host["CapAdd"] = ["SETUID", "SETGID", "KILL"]

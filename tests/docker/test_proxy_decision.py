@@ -129,7 +129,7 @@ REFUSED = [
     ("GET", '/services?filters={"name":', {}, "not JSON"),
     ("GET", '/services?filters={"name":["a"],"name":["b"]}', {}, "a key twice"),
     ("GET", '/services?filters={"runtime":["a"]}', {}, "filter is not allowed"),
-    ("GET", '/nodes?filters={"label":["wotemu.x"]}', {}, "filter is not allowed"),
+    ("GET", '/nodes?filters={"label":["org.wotemu.x"]}', {}, "filter is not allowed"),
     ("GET", '/nodes?filters={"node.label":["password=a"]}', {}, "filter is not allowed"),
     ("GET", '/services?filters={"label":["traefik.password=a"]}', {}, "must begin with"),
     ("GET", '/services?filters={"name":"a"}', {}, "must be a list"),
@@ -194,14 +194,14 @@ def test_allowed(method: str, target: str, asked: str) -> None:
 @pytest.mark.parametrize(
     "filters",
     [
-        {"name": ["b", "a"], "label": ["wotemu.stack=s"]},
-        {"label": {"wotemu.stack=s": True}, "name": ["b", "a"]},
+        {"name": ["b", "a"], "label": ["org.wotemu.stack=s"]},
+        {"label": {"org.wotemu.stack=s": True}, "name": ["b", "a"]},
     ],
 )
 def test_filters_are_written_anew(filters: dict[str, object]) -> None:
     """Whichever of Docker's forms filters come in, they go on in one, in one order."""
     decision = decide("GET", f"/services?filters={quote(json.dumps(filters))}")
-    assert decision.query == (("filters", '{"label":["wotemu.stack=s"],"name":["a","b"]}'),)
+    assert decision.query == (("filters", '{"label":["org.wotemu.stack=s"],"name":["a","b"]}'),)
 
 
 @given(st.text(alphabet="/.%;?&=#\\ _pingversicatkwod1234567890v~\n\0é", max_size=40))

@@ -66,7 +66,7 @@ def test_labels_say_whose_an_object_is() -> None:
     """Docker's own label for stacks counts, and so does WoTemu's; another stack's does not."""
     assert belongs("services", service(STACK, "a"), STACK)
     assert not belongs("services", service(OTHER, "a"), STACK)
-    assert belongs("networks", {"Labels": {"wotemu.stack": STACK}}, STACK)
+    assert belongs("networks", {"Labels": {"org.wotemu.stack": STACK}}, STACK)
     strangers: list[Any] = [
         {},
         {"Labels": None},

@@ -78,6 +78,12 @@ def test_a_replica_by_its_slot(secret: Path) -> None:
     assert program["app"]["conf"] == {"replica": "sensor-2", "hostname": "sensor-2", "node": "sensor"}
 
 
+def test_a_stack_is_called_as_it_was_deployed(secret: Path) -> None:
+    """`docker stack deploy` gives a stack its name long after its file was written."""
+    environ = {"WOTEMU_ASSIGNMENT": json.dumps(DOCUMENT), "WOTEMU_BUS_PASSWORD_FILE": str(secret)}
+    assert load_assignment({**environ, "WOTEMU_STACK": "tuesday"}).stack == "tuesday"
+
+
 @pytest.mark.parametrize("slot", ["0", "3", "-1", "x", "{{.Task.Slot}}"])
 def test_no_such_slot(secret: Path, slot: str) -> None:
     """A task beyond the replicas does not guess who it is."""

@@ -31,7 +31,7 @@ FILTERS: Mapping[str, frozenset[str]] = {
 }
 """The filters of each list. A node's labels are none of a stack's business, so nor is asking by them."""
 
-LABELS = ("com.docker.stack.", "wotemu.")
+LABELS = ("com.docker.stack.", "org.wotemu.")
 """How the labels begin that a stack may see, and filter by."""
 
 _TARGET = re.compile(r"[!-~]+")

@@ -12,7 +12,7 @@ from typing import Any
 
 from wotemu_runtime.docker_proxy.decision import LABELS
 
-STACK_LABELS = ("com.docker.stack.namespace", "wotemu.stack")
+STACK_LABELS = ("com.docker.stack.namespace", "org.wotemu.stack")
 """Either makes an object a stack's: the first is written by ``docker stack deploy``."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,11 +44,14 @@ def become(environ: Mapping[str, str]) -> NoReturn:
 
 
 def program_of(data: dict[str, Any]) -> Program:
-    """What the node runs. A container is all the limits that it has."""
+    """What the node runs. A container is all the limits that it has; a broker is the image's own."""
     program = data["program"]
+    command = tuple(program["command"])
+    if data["kind"] == "broker":
+        command = (sys.executable, "-m", "wotemu_runtime.broker", str(data["port_mqtt"]))
     return Program(
         app=None if program["app"] is None else AppSpec.from_dict(program["app"]),
-        command=tuple(program["command"]),
+        command=command,
         env=dict(program["env"]),
         cwd=program["cwd"],
     )

@@ -14,6 +14,8 @@ from wotemu_runtime.assignment import Assignment
 
 ASSIGNMENT = "WOTEMU_ASSIGNMENT"
 """The variable with the path of a JSON file, or with the JSON itself."""
+STACK = "WOTEMU_STACK"
+"""The stack's name, where the assignment was written before it was known."""
 SLOT = "WOTEMU_SLOT"
 """Which of its service's replicas this is, from 1."""
 PASSWORD_FILE = "WOTEMU_BUS_PASSWORD_FILE"  # noqa: S105  # its name, not its content
@@ -32,6 +34,8 @@ def load_assignment(environ: Mapping[str, str]) -> Assignment:
         assignment = attrs.evolve(
             assignment, bus=attrs.evolve(assignment.bus, password=bus_password(environ))
         )
+    if stack := environ.get(STACK):
+        assignment = attrs.evolve(assignment, stack=stack)
     if slot := environ.get(SLOT):
         assignment = for_slot(assignment, slot)
     return assignment

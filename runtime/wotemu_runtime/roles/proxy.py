@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from wotemu.errors import InputError
 from wotemu_runtime.docker_proxy import Proxy
 from wotemu_runtime.roles.health import answering
+from wotemu_runtime.roles.orders import STACK
 
 PORT = 2375
 SOCKET = "/var/run/docker.sock"
@@ -18,11 +19,9 @@ SOCKET = "/var/run/docker.sock"
 
 def become(environ: Mapping[str, str]) -> None:
     """Serve until SIGTERM."""
-    stack = environ.get("WOTEMU_STACK", "")
+    stack = environ.get(STACK, "")
     if not stack:
-        raise InputError(
-            "it is not set", where="WOTEMU_STACK", hint="name the stack whose objects may be seen"
-        )
+        raise InputError("it is not set", where=STACK, hint="name the stack whose objects may be seen")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
     proxy = Proxy(stack, environ.get("WOTEMU_DOCKER_SOCKET", SOCKET))
     asyncio.run(serve(proxy, environ.get("WOTEMU_PROXY_HOST", "0.0.0.0"), PORT))  # noqa: S104  # its own network
