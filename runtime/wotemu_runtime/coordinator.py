@@ -249,9 +249,8 @@ class Coordinator:
 
     async def _news_or_failure(self) -> None:
         self._news.clear()
-        if self._failure.done():
-            self._failure.result()
-        await self._news.wait()
+        if not self._failure.done() and not self._stop_asked.is_set():
+            await self._news.wait()
         if self._failure.done():
             self._failure.result()
 

@@ -14,7 +14,8 @@ from tests.cli.conftest import TWO_NODES, Start, Write
 
 pytestmark = pytest.mark.namespaces
 
-LONG = TWO_NODES.replace('"3s"', '"60s"')
+LONG = TWO_NODES.replace('"3s"', '"600s"').replace('Phase("slow", "1s")', 'Phase("slow", "300s")')
+"""Longer than any test waits."""
 
 NEVER_STARTS = """
 def topology():
@@ -226,11 +227,12 @@ def test_a_killed_run_leaves_nothing_running_and_can_still_be_reported(
     inside = descendants(running.process.pid)
     processes, nets = identities(inside), namespaces_of(inside, "net")
     assert len(nets) >= 4
+    everybody = identities({int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()})
     running.process.kill()
     assert running.finish() == -signal.SIGKILL
     assert still_there(processes, within_s=5) == {}
-    everybody = {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
-    assert namespaces_of(everybody, "net") & nets <= namespaces_of({os.getpid()}, "net")
+    left = namespaces_of(set(still_there(everybody, within_s=0)), "net") & nets
+    assert left <= namespaces_of({os.getpid()}, "net")
     assert Path("/proc/self/mountinfo").read_text() == mounts
     assert list(Path("/sys/fs/cgroup").glob(f"**/wotemu-*-{running.process.pid}")) == []
     assert (folder / "runs/deployment/spool").is_dir()

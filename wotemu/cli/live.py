@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -16,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from wotemu.cli.terminal import harmless
+from wotemu.cli.terminal import harmless, without_echoed_control_keys
 from wotemu.cli.view import TOLD_AT_THE_END, View, drops_text, start_text
 from wotemu.cli.wording import Weight, Words, milliseconds
 from wotemu.emulation import Emulation
@@ -55,6 +57,7 @@ class LiveView(View):
         self._phase = ""
         self._ending = ""
         self._totals: deque[tuple[float, int]] = deque()
+        self._restore: Callable[[], None] | None = None
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(
             console=self.console,
@@ -65,6 +68,7 @@ class LiveView(View):
         )
 
     def __enter__(self) -> Self:
+        self._restore = without_echoed_control_keys(sys.stdin)
         self._live.start()
         return self
 
@@ -73,6 +77,8 @@ class LiveView(View):
     ) -> None:
         with self._may_be_unread():
             self._live.stop()
+        if self._restore is not None:
+            self._restore()
 
     # Above the panel
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import termios
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+_LOCAL_FLAGS = 3
+"""Where termios's attributes have the flags that ECHOCTL is one of."""
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 """Categories of Unicode that move the cursor, turn the writing direction or can't be seen."""
@@ -54,6 +60,30 @@ def is_capable(stream: TextIO) -> bool:
     if not stream.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return False
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def without_echoed_control_keys(terminal: TextIO) -> Callable[[], None]:
+    """Keep a terminal from printing ``^C`` amid what is drawn; the function that puts it back as it was."""
+    try:
+        fd = terminal.fileno()
+        if os.tcgetpgrp(fd) != os.getpgrp():
+            return _nothing  # who runs in the background is stopped for touching the terminal
+        before = termios.tcgetattr(fd)
+    except (OSError, termios.error):
+        return _nothing
+    quiet = [*before]
+    quiet[_LOCAL_FLAGS] &= ~termios.ECHOCTL
+    termios.tcsetattr(fd, termios.TCSADRAIN, quiet)
+    return lambda: _restore(fd, before)
+
+
+def _restore(fd: int, settings: list[Any]) -> None:
+    with contextlib.suppress(termios.error):  # the terminal went away meanwhile
+        termios.tcsetattr(fd, termios.TCSADRAIN, settings)
+
+
+def _nothing() -> None:
+    pass
 
 
 def path_link(path: Path) -> Text:
