@@ -48,6 +48,7 @@ def plan_page(
     hops = _hops(topology, timeline)
     parts = [_network(network.name, hops, axis) for network in topology.networks]
     parts += [_outages(topology, timeline, axis), _changes(timeline)]
+    parts += [_guards(timeline)] if timeline.guards else []
     return page(
         Head(
             name=name,
@@ -285,3 +286,31 @@ def _changes(timeline: Timeline) -> Section:
     )
     table = Table("Every change", "In order.", columns, rows, total=len(timeline.changes), filterable=True)
     return Section("changes", "Changes", "What gateways and agents are going to change.", [table])
+
+
+def _guards(timeline: Timeline) -> Section:
+    rows = [
+        (
+            guard.id,
+            guard.text,
+            timeline.duration_s if guard.deadline_s is None else guard.deadline_s,
+            guard.otherwise,
+            change.at_s if change else None,
+            change.target if change else "",
+            told(json.dumps(change.after)) if change else "",
+        )
+        for guard in timeline.guards
+        for change in guard.changes[:_MAX_ROWS] or (None,)
+    ]
+    columns = (
+        Column("#", "int"),
+        Column("Once"),
+        Column("Until", "instant"),
+        Column("Otherwise", "code"),
+        Column("After it", "instant"),
+        Column("Target"),
+        Column("After"),
+    )
+    lead = "What happens only once something else has; it is not in the figures above."
+    table = Table("Every guard", "With its changes as though it fired at T0.", columns, rows)
+    return Section("guards", "Guards", lead, [table])

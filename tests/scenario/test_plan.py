@@ -95,7 +95,7 @@ def test_the_picture_is_one_file_that_needs_no_network(plan: Plan, tmp_path: Pat
     result = plan("--html", page)
     assert result.exit_code == 0
     html = page.read_text()
-    for title in ("Latency", "Loss", "Rate", "Outages", "storm"):
+    for title in ("Latency", "Loss", "Rate", "Outages", "Guards", "storm"):
         assert title in html
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", html)
 
