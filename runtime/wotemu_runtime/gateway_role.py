@@ -1,4 +1,4 @@
-"""The gateway role under the local engine: one network's switch, its timeline and its counters."""
+"""The gateway role: one network's shaper, its timeline and its counters."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.crossing import hop_conditions
+from wotemu_gateways.routed import TunShaper
+from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.switch import Member, Switch
-from wotemu_gateways.tun import Pump
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.role import Role, on_bus
 from wotemu_runtime.stalls import watch_stalls
@@ -58,20 +59,31 @@ class NetworkState:
 class Gateway:
     """One network: imposes its conditions on a switch and changes them on time."""
 
-    def __init__(self, role: Role, switch: Switch, state: NetworkState) -> None:
+    def __init__(self, role: Role, shaper: Shaper, state: NetworkState) -> None:
         self._role = role
-        self._switch = switch
+        self.shaper = shaper
         self._state = state
+        self._groups: list[set[str]] = []
+        self._cut: set[str] = set()
 
     def impose_all(self) -> None:
-        """Before any traffic: what holds at T0."""
-        self._switch.set_shared_bucket(self._state.bucket)
+        """Have the shaper impose everything that holds now."""
+        self.shaper.set_shared_bucket(self._state.bucket)
         self._impose(self._state.nodes, DIRECTIONS)
+        if self._groups:
+            self.shaper.partition(self._groups)
+        for replica in self._cut:
+            self.shaper.cut(replica, True)
+
+    def use(self, shaper: Shaper) -> None:
+        """Go on with another shaper, in the same state."""
+        self.shaper = shaper
+        self.impose_all()
 
     def _impose(self, replicas: Any, directions: tuple[Direction, ...]) -> None:
         for replica in replicas:
             for direction in directions:
-                self._switch.set_hop(replica, direction, self._state.effective(replica, direction))
+                self.shaper.set_hop(replica, direction, self._state.effective(replica, direction))
 
     def apply(self, change: Change) -> None:
         """One change of the timeline, in place."""
@@ -81,14 +93,15 @@ class Gateway:
                 after = NetworkConditions.from_dict(change.after)
                 touched = self._state.change(change.node, direction, after)
                 if change.node is None:
-                    self._switch.set_shared_bucket(self._state.bucket)
+                    self.shaper.set_shared_bucket(self._state.bucket)
                 self._impose(touched, (direction,))
             case "partition":
                 present = set(self._state.nodes)
-                groups = [present.intersection(group) for group in change.after]
-                self._switch.partition(groups)
+                self._groups = [present.intersection(group) for group in change.after]
+                self.shaper.partition(self._groups)
             case "cut":
-                self._switch.cut(str(change.node), change.after)
+                (self._cut.add if change.after else self._cut.discard)(str(change.node))
+                self.shaper.cut(str(change.node), change.after)
             case other:
                 raise EmulationError(f"a gateway can't apply {other!r}")
 
@@ -100,8 +113,8 @@ class Gateway:
                     await self._role.stopping.wait()
             except TimeoutError:
                 pass
-            self._role.publisher.put(*self._switch.drain(self._role.now()))
-        for what, count in self._switch.losses.items():
+            self._role.publisher.put(*self.shaper.drain(self._role.now()))
+        for what, count in self.shaper.losses.items():
             if what == "arp":  # answered, not ignored
                 continue
             self._role.event("gateway.ignored", f"{count} frames: {what}", what=what, count=count)
@@ -122,20 +135,24 @@ async def _gateway(assignment: Assignment, taps: Mapping[str, int]) -> None:
     state = NetworkState(data)
     switch = Switch(state.network, members, ports=ports, seed=data["seed"])
     async with on_bus(assignment) as (role, group):
-        gateway = Gateway(role, switch, state)
+        shaper = TunShaper(switch, dict(taps), asyncio.get_running_loop())
+        await serve_network(role, group, Gateway(role, shaper, state))
+
+
+async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) -> None:
+    """Impose, follow the timeline and report, until the role stops."""
+    try:
         gateway.impose_all()
-        pump = Pump(switch, asyncio.get_running_loop())
-        try:
-            for replica, tap in taps.items():
-                pump.attach(replica, tap)
-            follower = group.create_task(role.follow_timeline(gateway.apply), name="timeline")
-            stalls = group.create_task(watch_stalls(role), name="stalls")
-            role.ready(shaper="tun")
-            await gateway.report()
-            follower.cancel()
-            stalls.cancel()
-        finally:
-            pump.close()
+        tasks = [
+            group.create_task(role.follow_timeline(gateway.apply), name="timeline"),
+            group.create_task(watch_stalls(role), name="stalls"),
+        ]
+        role.ready(shaper=gateway.shaper.name)
+        await gateway.report()
+        for task in tasks:
+            task.cancel()
+    finally:
+        gateway.shaper.close()
 
 
-__all__ = ["Gateway", "NetworkState", "run_gateway"]
+__all__ = ["Gateway", "NetworkState", "run_gateway", "serve_network"]

@@ -5,6 +5,7 @@ A member may move: a task that is placed again has other addresses. The last ent
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -13,8 +14,12 @@ import attrs
 import psutil
 from redis.asyncio import Redis
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Consumer, Streams
 from wotemu_runtime.bus.codec import pack, unpack
+
+ATTACH_DEADLINE_S = 30.0
+_RETRY_S = 0.1
 
 
 @attrs.frozen
@@ -52,6 +57,20 @@ def own_addresses(subnets: dict[str, str]) -> dict[str, tuple[str, IPv4Interface
             if address in IPv4Network(subnet):
                 found[network] = (device, IPv4Interface(f"{address}/{subnet.partition('/')[2]}"))
     return found
+
+
+async def attached(subnets: dict[str, str]) -> dict[str, tuple[str, IPv4Interface]]:
+    """`own_addresses`, once this machine is on every network; `EmulationError` if that takes too long."""
+    own: dict[str, tuple[str, IPv4Interface]] = {}
+    try:
+        async with asyncio.timeout(ATTACH_DEADLINE_S):
+            # An overlay is attached when Docker is done with it, which may be after the container started.
+            while len(own := own_addresses(subnets)) < len(subnets):  # noqa: ASYNC110
+                await asyncio.sleep(_RETRY_S)
+    except TimeoutError:
+        missing = ", ".join(sorted(set(subnets) - set(own)))
+        raise EmulationError(f"not attached after {ATTACH_DEADLINE_S:g} s: {missing}") from None
+    return own
 
 
 def _addresses() -> Iterator[tuple[str, IPv4Address]]:

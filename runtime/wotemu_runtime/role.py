@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import platform
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from wotemu_runtime.agenda import Agenda
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import Consumer, Publisher, Streams, connect, measure_offset
 from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.membership import Member, OnMember, announce, follow
 
 Apply = Callable[[Change], Awaitable[None] | None]
 
@@ -52,6 +55,15 @@ class Role:
     def ready(self, **data: Any) -> None:
         """Tell that this role has all that it needs for T0."""
         self.event("role.ready", f"{self.assignment.name} is ready", offset_s=self.offset_s, **data)
+
+    async def announce(self, network: str, address: str) -> None:
+        """Tell all others where this role is on a network."""
+        host = os.environ.get("WOTEMU_HOST", platform.node())
+        await announce(self._client, self._streams, Member(self.assignment.name, network, address, host))
+
+    async def follow_members(self, on_member: OnMember) -> None:
+        """Hear where every role is, and of each that moves, until cancelled."""
+        await follow(self._client, self._streams, on_member)
 
     async def listen(self) -> None:
         """Take the coordinator's commands until told to stop."""

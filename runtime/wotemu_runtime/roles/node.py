@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
 import sys
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from wotemu_runtime.bundle import unpack
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import exit_text, fork, freeze
-from wotemu_runtime.roles.confinement import confine
+from wotemu_runtime.roles.confinement import APP_USER, confine
 from wotemu_runtime.roles.health import answering
 from wotemu_runtime.roles.orders import load_assignment
 
@@ -87,12 +88,14 @@ def _run_agent(assignment: Assignment, launcher: Channel) -> int:
 
 async def _agent(assignment: Assignment, launcher: Channel) -> None:
     from wotemu_runtime.agent.agent import Agent
+    from wotemu_runtime.engines.swarm.node_network import NodeNetwork
     from wotemu_runtime.role import on_bus
 
     async with answering(assignment.name):
         await reach(assignment.bus)
         async with on_bus(assignment) as (role, group):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
+            await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)
             await Agent(role, launcher).run(group)
 
 

@@ -166,6 +166,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         if replica.resources and replica.resources.mem_limit
         else None,
         "subnets": {name: subnets[name] for name in replica.networks},
+        "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
     }
     if replica.kind != "broker":

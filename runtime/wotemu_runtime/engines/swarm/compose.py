@@ -1,0 +1,256 @@
+"""A plan as a compose file for ``docker stack deploy``. Pure: the same plan, the same bytes.
+
+The file and the folder beside it hold all of an emulation but two things: the stack's name, which is given
+when it is deployed and reaches the roles through Docker's templates, and the bus's password.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import attrs
+
+from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
+from wotemu_runtime.engines.swarm.yaml_text import to_yaml
+from wotemu_runtime.plan import Plan
+from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
+
+SECRET = "bus-password"  # noqa: S105  # its name
+PROXY_ALIAS = "wotemu-proxy"
+COORDINATOR = "coordinator"
+_DOCKER_SOCKET = "/var/run/docker.sock"
+_STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'
+_HEAD = """\
+# Written by `wotemu compose`; write it anew rather than change it.
+#
+#   docker stack deploy -c THIS_FILE STACK
+#
+# WOTEMU_IMAGE and WOTEMU_DOCKER_SOCKET in the environment replace the image and the manager's Docker socket.
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Composed:
+    """A compose file's text, and the files that it names by their path from it."""
+
+    text: str
+    files: Mapping[str, bytes] = attrs.field(repr=False)
+
+
+def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
+    """The compose file of `plan`, which the function `func` of the file `source` gave.
+
+    `folder` is the path, from the compose file, of the folder for what it names.
+    """
+    unknown = {network.name: "" for network in plan.networks}  # Docker chooses them when it is deployed
+    made = objects.services(plan, unknown, "")
+    code = objects.config(plan, "code", _code(made))
+    services = {_short(plan, service.name): _service(plan, service) for service in made}
+    if plan.topology.docker_proxy:
+        services["proxy"] = _proxy()
+    coordinator, orders = _coordinator(plan, code, source=source, func=func)
+    services[COORDINATOR] = coordinator
+    configs = {
+        _short(plan, config.name): config
+        for config in (code, orders, *(config for service in made for config in service.files.values()))
+    }
+    files = {name: f"{folder}/{name}" for name in sorted(configs)}
+    document = {
+        "version": "3.8",
+        "services": dict(sorted(services.items())),
+        "networks": {name: _network(plan, name) for name in sorted({objects.CONTROL, *unknown})},
+        "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
+        "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
+    }
+    return Composed(
+        text=f"{_HEAD}\n{to_yaml(document)}",
+        files={path: configs[name].data for name, path in files.items()},
+    )
+
+
+def _code(services: list[SwarmService]) -> bytes:
+    return next(s.files[objects.CODE_FILE].data for s in services if objects.CODE_FILE in s.files)
+
+
+def _short(plan: Plan, name: str) -> str:
+    """A name without the stack's, which ``docker stack deploy`` puts before it."""
+    return name.removeprefix(objects.object_name(plan, ""))
+
+
+def _network(plan: Plan, name: str) -> Json:
+    spec = objects.network_spec(plan, name, internal=name != objects.CONTROL)
+    labels = _labels(spec["Labels"])
+    return {"driver": spec["Driver"], "internal": spec["Internal"], "attachable": False, "labels": labels}
+
+
+def _service(plan: Plan, service: SwarmService) -> Json:
+    """One of the engine's services in the words of compose."""
+    template = service.spec["TaskTemplate"]
+    container = template["ContainerSpec"]
+    composed: Json = {
+        "image": _image(plan, service),
+        "command": [_escaped(argument) for argument in container["Args"]],
+        "environment": _environment(container["Env"]),
+        "cap_drop": container["CapabilityDrop"],
+        "networks": {
+            _short(plan, network["Target"]): {"aliases": network["Aliases"]} if network["Aliases"] else {}
+            for network in template["Networks"]
+        },
+        "configs": [_mounted(_short(plan, config.name), target) for target, config in service.files.items()],
+        "secrets": [_secret(as_root=bool(container["User"]))],
+        "stop_grace_period": f"{container['StopGracePeriod'] // 10**9}s",
+        "deploy": _deploy(service),
+    }
+    if container["CapabilityAdd"]:
+        composed["cap_add"] = container["CapabilityAdd"]
+        composed["user"] = f"{container['User']}:0"
+    if "Hostname" in container:
+        composed["hostname"] = _escaped(container["Hostname"])
+    if "Sysctls" in container:
+        composed["sysctls"] = container["Sysctls"]
+    if service.role == "bus":
+        composed["ports"] = [{"target": objects.BUS_PORT, "protocol": "tcp", "mode": "host"}]
+        composed["healthcheck"] = {"interval": "1s"}
+    else:
+        composed["healthcheck"] = {"disable": True}  # they tell the bus that they are ready
+    return dict(sorted(composed.items()))
+
+
+def _image(plan: Plan, service: SwarmService) -> str:
+    own = {f"agent:{node.name}": node.image for node in plan.topology.nodes}.get(service.role)
+    return _escaped(own) if own else _default_image()
+
+
+def _default_image() -> str:
+    return f"${{{objects.IMAGE_VARIABLE}:-{objects.DEFAULT_IMAGE}}}"
+
+
+def _environment(entries: list[str]) -> dict[str, str]:
+    pairs = dict(entry.split("=", 1) for entry in entries)
+    return {name: _escaped(value) for name, value in sorted({**pairs, "WOTEMU_STACK": _STACK}.items())}
+
+
+def _deploy(service: SwarmService) -> Json:
+    template = service.spec["TaskTemplate"]
+    deploy: Json = {
+        "endpoint_mode": service.spec["EndpointSpec"]["Mode"],
+        "labels": _labels(service.spec["Labels"]),
+        "mode": "replicated",
+        "replicas": service.spec["Mode"]["Replicated"]["Replicas"],
+        "restart_policy": {"condition": template["RestartPolicy"]["Condition"], "delay": "1s"},
+    }
+    if service.role == "bus":
+        deploy["placement"] = {"constraints": ["node.role == manager"]}
+    if resources := _resources(template.get("Resources", {})):
+        deploy["resources"] = resources
+    return deploy
+
+
+def _resources(resources: Mapping[str, Mapping[str, int]]) -> Json:
+    composed = {}
+    for kind in ("Limits", "Reservations"):
+        wanted = resources.get(kind, {})
+        values = {}
+        if nano_cpus := wanted.get("NanoCPUs"):
+            values["cpus"] = f"{nano_cpus / 10**9:g}"
+        if size := wanted.get("MemoryBytes"):
+            values["memory"] = f"{size}b"
+        if values:
+            composed[kind.lower()] = values
+    return composed
+
+
+def _proxy() -> Json:
+    """What roles may read of Docker's API: the only service with Docker's socket."""
+    return {
+        "cap_drop": ["ALL"],
+        "command": ["proxy"],
+        "deploy": _on_manager("proxy"),
+        "environment": {"WOTEMU_STACK": _STACK},
+        "healthcheck": {"interval": "2s"},
+        "image": _default_image(),
+        "networks": {objects.CONTROL: {"aliases": [PROXY_ALIAS]}},
+        "read_only": True,
+        "user": "0:0",
+        "volumes": [
+            {
+                "type": "bind",
+                "source": f"${{WOTEMU_DOCKER_SOCKET:-{_DOCKER_SOCKET}}}",
+                "target": _DOCKER_SOCKET,
+            }
+        ],
+    }
+
+
+def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[Json, Config]:
+    """What runs the scenario: it loads the topology anew from the code that the nodes get."""
+    assignment: Json = {
+        "name": COORDINATOR,
+        "stack": plan.stack,
+        "bus": {"host": objects.BUS_ALIAS, "port": objects.BUS_PORT},
+        "data": {
+            "bundle": {"path": objects.CODE_FILE, "digest": objects.bundle.digest(code.data)},
+            "source": source,
+            "func": func,
+            "seed": plan.seed,
+            "duration_s": plan.timeline.duration_s,
+            "timeline": plan.timeline.hash,
+        },
+    }
+    orders = objects.config(plan, COORDINATOR, json.dumps(assignment, sort_keys=True).encode())
+    service: Json = {
+        "cap_drop": ["ALL"],
+        "command": [COORDINATOR],
+        "configs": [
+            _mounted(_short(plan, orders.name), objects.ASSIGNMENT_FILE),
+            _mounted(_short(plan, code.name), objects.CODE_FILE),
+        ],
+        "deploy": _on_manager(COORDINATOR),
+        "environment": _environment([f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}"]),
+        "healthcheck": {"disable": True},
+        "image": _default_image(),
+        "networks": {objects.CONTROL: {}},
+        "secrets": [_secret(as_root=False)],
+        "stop_grace_period": "10s",
+    }
+    return service, orders
+
+
+def _on_manager(role: str) -> Json:
+    return {
+        "endpoint_mode": "dnsrr",
+        "labels": {objects.ROLE_LABEL: role},
+        "mode": "replicated",
+        "placement": {"constraints": ["node.role == manager"]},
+        "replicas": 1,
+        "restart_policy": {"condition": "on-failure", "delay": "1s"},
+    }
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Those that do not name the stack: that name is Docker's to give."""
+    return {objects.ROLE_LABEL: _escaped(labels[objects.ROLE_LABEL])}
+
+
+def _mounted(source: str, target: str) -> Json:
+    return {"source": source, "target": target, "mode": 0o444}
+
+
+def _secret(*, as_root: bool) -> Json:
+    """The bus's password, for root alone where the role is root: apps are not."""
+    return {
+        "source": SECRET,
+        "target": PurePosixPath(DEFAULT_PASSWORD_FILE).name,
+        "mode": 0o400 if as_root else 0o444,
+    }
+
+
+def _escaped(text: str) -> str:
+    """A text in which compose sees no variable."""
+    return text.replace("$", "$$")
+
+
+__all__ = ["Composed", "compose"]

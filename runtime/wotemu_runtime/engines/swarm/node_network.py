@@ -1,0 +1,103 @@
+"""A node's place on the emulated networks of a swarm: routes through the gateways, and everybody's names.
+
+Until a network's gateway is known, and whenever it is gone, what is for that network is dropped: nothing goes
+its direct way. An app reaches the emulated networks alone, neither the control network nor the outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from wotemu_gateways import routes
+from wotemu_runtime.membership import Member, attached, hosts_text
+from wotemu_runtime.role import Role
+
+HOSTS = Path("/etc/hosts")
+APP_RULE = 700
+"""Priority of the rule that keeps apps on the emulated networks: after the rules that lead there."""
+
+
+class NodeNetwork:
+    """Keeps one replica's routes and names as the members of its networks come and go."""
+
+    def __init__(self, role: Role, *, app_uid: int) -> None:
+        data = role.assignment.data
+        self._role = role
+        self._app_uid = app_uid
+        self._subnets: dict[str, str] = data["subnets"]
+        self._nodes: dict[str, str] = data["nodes"]
+        self._devices: dict[str, str] = {}
+        self._members: dict[tuple[str, str], Member] = {}
+        self._news = asyncio.Event()
+        self._whole = asyncio.Event()
+
+    async def settle(self, group: asyncio.TaskGroup) -> None:
+        """Return once every network leads through its gateway; names and routes are kept from then on."""
+        own = await attached(self._subnets)
+        self._devices = {network: device for network, (device, _) in own.items()}
+        await asyncio.to_thread(self._close)
+        for network, (_, address) in own.items():
+            await self._role.announce(network, str(address.ip))
+        following = group.create_task(self._role.follow_members(self._hear), name="members")
+        keeping = group.create_task(self._keep(), name="routes")
+        group.create_task(self._leave_with_role(following, keeping), name="end of routes")
+        await self._whole.wait()
+
+    async def _leave_with_role(self, *tasks: asyncio.Task[None]) -> None:
+        await self._role.stopping.wait()
+        self._whole.set()
+        for task in tasks:
+            task.cancel()
+
+    def _hear(self, member: Member) -> None:
+        if member.network in self._subnets:
+            self._members[member.role, member.network] = member
+            self._news.set()
+
+    async def _keep(self) -> None:
+        led: dict[str, str] = {}
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            text = hosts_text(self._members, self._nodes, self._role.assignment.subject)
+            await asyncio.to_thread(HOSTS.write_text, text)
+            for network, device in self._devices.items():
+                gateway = self._members.get((f"gateway:{network}", network))
+                if gateway is not None and led.get(network) != gateway.address:
+                    subnet = self._subnets[network]
+                    await asyncio.to_thread(routes.lead_through, gateway.address, subnet, device)
+                    led[network] = gateway.address
+            if len(led) == len(self._devices):
+                self._whole.set()
+
+    def _close(self) -> None:
+        """Drop everything until the gateways are known, and keep the app on the emulated networks."""
+        with IPRoute() as netlink:
+            for network, device in self._devices.items():
+                index = netlink.link_lookup(ifname=device)[0]
+                table, subnet = routes.TABLES + index, self._subnets[network]
+                netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=9999)
+                _add_rule(netlink.rule, priority=routes.RULES + index, table=table, dst=subnet)
+            _add_rule(
+                netlink.rule,
+                priority=APP_RULE,
+                uid_range=f"{self._app_uid}:{self._app_uid}",
+                action="FR_ACT_UNREACHABLE",
+                family=socket.AF_INET,
+            )
+
+
+def _add_rule(rule: Callable[..., Any], **wanted: Any) -> None:
+    try:
+        rule("add", **wanted)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
