@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from ipaddress import IPv4Address, IPv4Network
 
 import attrs
 
@@ -21,9 +22,10 @@ from wotemu_gateways.netlink import (
     u32,
 )
 
-_NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR = 16, 17, 18, 19, 20
+_OF_PEER, _LOCAL, _BROADCAST = 1, 2, 4
 _MESSAGE = struct.Struct("=BBHiII")
-_UP = 0x1
+_UP, _NOARP = 0x1, 0x80
 _ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _AF_SPEC = 1, 3, 4, 10, 12, 18, 26
 _TXQLEN, _NETNS_FD, _TX_QUEUES, _RX_QUEUES, _GSO_MAX_SEGS = 13, 28, 31, 32, 40
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
@@ -117,6 +119,12 @@ def _new(name: str, attributes: Attributes, *, up: bool) -> Request:
     )
 
 
+def device(index: int, *, mac: bytes, mtu: int, tx_queue: int) -> Request:
+    """Set a TAP's MAC, MTU and room, and have it ask nobody for MACs: each frame is for its own."""
+    attributes = ((_ADDRESS, mac), (_MTU, u32(mtu)), (_TXQLEN, u32(tx_queue)))
+    return Request(_NEWLINK, _MESSAGE.pack(0, 0, 0, index, _NOARP, _NOARP), attributes, 0, "device")
+
+
 def unsegmented(index: int) -> Request:
     """Have an interface take no packet that is larger than its MTU; see `veth`."""
     return _change(index, ((_GSO_MAX_SEGS, u32(1)),), "segments")
@@ -138,6 +146,15 @@ def isolated_port(index: int, bridge_index: int) -> tuple[Request, Request]:
     flags = ((_PORT_ISOLATED, u8(1)),)
     header = _MESSAGE.pack(socket.AF_BRIDGE, 0, 0, index, 0, 0)
     return joined, Request(_SETLINK, header, ((_PROTINFO, flags),), 0, "isolated port")
+
+
+def address(index: int, ipv4: str, prefix: int) -> Request:
+    """Give an interface an IPv4 address."""
+    packed = IPv4Address(ipv4)
+    broadcast = IPv4Network((packed, prefix), strict=False).broadcast_address
+    header = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
+    attributes = ((_LOCAL, packed.packed), (_OF_PEER, packed.packed), (_BROADCAST, broadcast.packed))
+    return Request(_NEWADDR, header, attributes, CREATE | EXCL, f"address {ipv4}")
 
 
 def ipv4_settings(index: int, **settings: int) -> Request:

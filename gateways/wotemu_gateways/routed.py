@@ -1,0 +1,150 @@
+"""The shaper in user space on a routed gateway, which has one interface on the emulated network.
+
+For kernels without NetEm, and where nodes' interfaces are not the gateway's to hold. Each replica has a TAP in
+the gateway's own namespace, into which all is routed that came from it to be forwarded:
+
+    eth0 in ─> rule: from A ─> A's TAP ─> switch ─> B's TAP ─> routing ─> eth0 out
+
+So packets come in and go out on different interfaces, and the kernel sees no cause for an ICMP redirect. When
+the gateway's process ends, the TAPs go, and what is to be forwarded is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import struct
+from collections.abc import Collection, Iterable, Sequence
+
+from wotemu.records import Record
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways import links, routes
+from wotemu_gateways.frames import mac_of
+from wotemu_gateways.hop import Direction
+from wotemu_gateways.netlink import Netlink
+from wotemu_gateways.ports import Packet, Port
+from wotemu_gateways.switch import BATCH, Member, Switch
+from wotemu_gateways.tun import Pump
+
+PREFIX = "wo-t"
+_TUN = "/dev/net/tun"
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_TX_QUEUE = 4000
+"""Frames that the kernel keeps for a gateway that is busy."""
+
+_TO_NOBODY = bytes(6)
+_MAX_FRAME_BYTES = 65535
+
+
+def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
+    """Make each member's TAP and divert into it what the member sends; their descriptors by replica.
+
+    As all in `routes`, call it from outside of an event loop. `OSError` says what the kernel refused.
+    """
+    taps: dict[str, int] = {}
+    try:
+        with Netlink() as netlink:
+            eth = links.find(netlink, interface)
+            netlink.send(links.ipv4_settings(eth.index, forwarding=1, rp_filter=0, send_redirects=0))
+            for number, member in enumerate(members, 1):
+                taps[member.replica] = _open_tap(f"{PREFIX}{number}")
+                index = links.index_of(f"{PREFIX}{number}")
+                netlink.send(
+                    links.device(index, mac=mac_of(member.ipv4), mtu=eth.mtu, tx_queue=_TX_QUEUE),
+                    links.up(index),
+                    links.ipv4_settings(index, forwarding=1, rp_filter=0, send_redirects=0),
+                )
+        devices = {member.ipv4: f"{PREFIX}{number}" for number, member in enumerate(members, 1)}
+        routes.divert(interface, devices)
+    except BaseException:
+        for fd in taps.values():
+            os.close(fd)
+        raise
+    return taps
+
+
+def _open_tap(name: str) -> int:
+    fd = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class RoutedSwitch(Switch):
+    """A switch whose frames come from a router: all are for the TAP itself, and the IPv4 address says for whom.
+
+    A member's MAC is `mac_of` its address, as its TAP's is, whatever its own interface has.
+    """
+
+    def read(self, port: Port, now_s: float) -> int:
+        """See `Switch.read`."""
+        fd, paths, macs = port.fd, port.paths, self._macs
+        packets: list[Packet] = []
+        for _ in range(BATCH):
+            try:
+                frame = os.read(fd, _MAX_FRAME_BYTES)
+            except BlockingIOError:
+                break
+            frame = macs.get(frame[30:34], _TO_NOBODY) + frame[6:]
+            try:
+                path = paths[frame[:15]]
+                counter = path.kinds[frame[20:24]][frame[26:38]]
+            except KeyError:
+                packets += self._classify(port, frame, now_s)
+                continue
+            size = len(frame)
+            counter.packets_up += 1
+            counter.bytes_up += size
+            packets.append((frame, size, path, counter))
+        if packets:
+            port.up.enter([now_s] * len(packets), packets, now_s)
+        return len(packets)
+
+
+class TunShaper:
+    """A switch and what moves its frames, as one shaper. Make it inside of the event loop that moves them."""
+
+    name = "tun"
+
+    def __init__(self, switch: Switch, taps: dict[str, int], loop: asyncio.AbstractEventLoop) -> None:
+        self._switch = switch
+        self._pump = Pump(switch, loop)
+        for replica, fd in taps.items():
+            self._pump.attach(replica, fd)
+
+    def __repr__(self) -> str:
+        return f"<TunShaper {self._switch!r}>"
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """See `Shaper`."""
+        self._switch.set_hop(replica, direction, conditions)
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """See `Shaper`."""
+        self._switch.set_shared_bucket(conditions)
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """See `Shaper`."""
+        self._switch.cut(replica, is_cut)
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """See `Shaper`."""
+        self._switch.partition(groups)
+
+    def drain(self, t: float) -> list[Record]:
+        """See `Shaper`."""
+        return self._switch.drain(t)
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """See `Shaper`."""
+        return self._switch.losses
+
+    def close(self) -> None:
+        """See `Shaper`."""
+        self._pump.close()

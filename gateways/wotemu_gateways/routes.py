@@ -1,0 +1,160 @@
+"""Routes that lead a node's packets through its network's gateway, and a gateway's through itself.
+
+A node keeps the interface and the address that its engine gave it. A rule sends what is for the network's
+subnet to a table of its own, whose last resort is to drop: when the gateway is gone, or the interface has
+been down and its routes with it, nothing goes its direct way.
+
+pyroute2's calls run an event loop of their own: call these from outside of one, or in a thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+TABLES = 6000
+"""Interface number i has table 6000 + i."""
+
+RULES = 600
+"""Priorities of the rules: after the local table's 0, long before the main table's 32766."""
+
+_LINK_SCOPE = 253
+_ONLINK = 4
+_LAST_RESORT = 9999
+
+
+def lead_through(gateway: str, subnet: str, interface: str) -> None:
+    """Send what is for the subnet through the gateway, instead of any before; also where it has to drop."""
+    with _netlink() as routes:
+        index = _index(routes, interface)
+        table = TABLES + index
+        routes.route("replace", dst=subnet, type="blackhole", table=table, priority=_LAST_RESORT)
+        _rule(routes, priority=RULES + index, table=table, dst=subnet)
+        routes.route("replace", dst=f"{gateway}/32", oif=index, scope=_LINK_SCOPE, table=table)
+        routes.route("replace", dst=subnet, gateway=gateway, oif=index, flags=_ONLINK, table=table)
+        for route in _routes(routes, table):
+            if route["dst_len"] == 32 and route.get_attr("RTA_DST") != gateway:
+                routes.route("del", **_same(route))
+
+
+def lead_nowhere(interface: str) -> None:
+    """Drop what is for the subnet: its gateway is not known any more."""
+    with _netlink() as routes:
+        index = _index(routes, interface)
+        for route in _routes(routes, TABLES + index):
+            if route.get_attr("RTA_PRIORITY") != _LAST_RESORT:
+                routes.route("del", **_same(route))
+
+
+def release(interface: str) -> None:
+    """Take away all that `lead_through` made; nothing happens if it made nothing."""
+    with _netlink() as routes:
+        index = _index(routes, interface)
+        for route in _routes(routes, TABLES + index):
+            routes.route("del", **_same(route))
+        for rule in routes.get_rules(family=socket.AF_INET):
+            if rule.get_attr("FRA_PRIORITY") == RULES + index:
+                routes.rule("del", priority=RULES + index, table=TABLES + index, dst=_target(rule, "FRA_DST"))
+
+
+def know(gateway: str, mac: str, interface: str) -> None:
+    """Have the gateway's address resolved for good, so that no packet waits for it."""
+    with _netlink() as routes:
+        index = _index(routes, interface)
+        routes.neigh("replace", dst=gateway, lladdr=mac, ifindex=index, state="permanent")
+
+
+def divert(interface: str, devices: Mapping[str, str]) -> None:
+    """In a gateway: send what an address sends to be forwarded into that address's device; drop all other.
+
+    `devices` has interfaces by address. A device that goes takes its route with it: then what it was for drops.
+    """
+    with _netlink() as routes:
+        _rule(routes, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
+        for address, device in devices.items():
+            index = _index(routes, device)
+            routes.route("replace", dst="0.0.0.0/0", oif=index, scope=_LINK_SCOPE, table=TABLES + index)
+            _rule(routes, priority=RULES, table=TABLES + index, iifname=interface, src=f"{address}/32")
+
+
+def straighten(interface: str) -> None:
+    """Take away what `divert` made; nothing happens if it made nothing."""
+    with _netlink() as routes:
+        for rule in routes.get_rules(family=socket.AF_INET):
+            if rule.get_attr("FRA_IIFNAME") == interface and rule.get_attr("FRA_PRIORITY") == RULES:
+                routes.rule(
+                    "del",
+                    priority=RULES,
+                    table=rule.get_attr("FRA_TABLE"),
+                    iifname=interface,
+                    src=f"{rule.get_attr('FRA_SRC')}/32",
+                )
+        with suppress(NetlinkError):
+            routes.rule("del", priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
+
+
+def allow_asymmetry() -> bool:
+    """Have no packet dropped for coming in where none would go out; whether that is so.
+
+    Strict reverse path filtering of the namespace as a whole beats an interface's own setting.
+    """
+    setting = Path("/proc/sys/net/ipv4/conf/all/rp_filter")
+    with suppress(OSError):
+        setting.write_text("0")
+    return setting.read_text().strip() != "1"
+
+
+@contextmanager
+def _netlink() -> Iterator[Any]:
+    """pyroute2's requests, failing as everything else that the kernel refuses does: with `OSError`."""
+    try:
+        with IPRoute() as routes:
+            yield routes
+    except NetlinkError as error:
+        raise OSError(error.code, str(error)) from error
+
+
+def _index(routes: Any, interface: str) -> int:
+    found = routes.link_lookup(ifname=interface)
+    if not found:
+        raise OSError(errno.ENODEV, f"there is no interface {interface}")
+    return int(found[0])
+
+
+def _rule(routes: Any, **rule: Any) -> None:
+    try:
+        routes.rule("add", **rule)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
+
+
+def _routes(routes: Any, table: int) -> list[Any]:
+    return list(routes.get_routes(family=socket.AF_INET, table=table))
+
+
+def _same(route: Any) -> dict[str, Any]:
+    return {
+        "dst": _target(route, "RTA_DST"),
+        "table": route.get_attr("RTA_TABLE"),
+        "type": route["type"],
+        "scope": route["scope"],
+        "priority": route.get_attr("RTA_PRIORITY") or 0,
+    }
+
+
+def _target(message: Any, attribute: str) -> str:
+    return f"{message.get_attr(attribute) or '0.0.0.0'}/{message['dst_len']}"
+
+
+def subnet_of(address: str, prefix: int) -> str:
+    """The subnet in which an address is."""
+    return str(IPv4Network((IPv4Address(address), prefix), strict=False))
