@@ -12,29 +12,84 @@ from typing import Literal
 import attrs
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.loss_models import LossModel
 from wotemu.units import Fraction, Seconds
 
 Direction = Literal["up", "down"]
+
+_ALMOST_CERTAIN = 1 - 1e-12
 
 CLEAR = NetworkConditions()
 """Conditions of a hop that does nothing to a packet; the neutral element of `compose`."""
 
 
 def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkConditions:
-    """What crossing both in a row does.
+    """What crossing both in a row does, as one hop's conditions.
 
-    Delays add, the lower rate holds with its queue, a packet survives only both losses. Jitters are taken
-    as independent, so their variances add; the sum of two normal ones is normal, and for other shapes the
-    wider one's shape is kept.
+    Delays add, and the lower rate holds with its burst, overhead, cells and queue. Jitters are taken as
+    independent: their variances add, with their correlations in that proportion, which is the sum's; the
+    sum of two normal ones is normal, and of other shapes the wider one's shape is kept. Losses, duplication,
+    corruption and reordering combine as independent chances, with their correlations in proportion to
+    those. Of two loss models the heavier is kept; the other one loses as many packets, one by one.
     """
     narrow = min(first, second, key=_narrowness)
+    model, spread = _heavier(first.loss_model, second.loss_model)
     return attrs.evolve(
         narrow,
         latency=Seconds(first.latency + second.latency),
         jitter=Seconds(math.hypot(first.jitter, second.jitter)),
+        jitter_correlation=_mixed(
+            (first.jitter**2, first.jitter_correlation), (second.jitter**2, second.jitter_correlation)
+        ),
         distribution=max(first, second, key=lambda each: each.jitter).distribution,
-        loss=Fraction(1 - (1 - first.loss) * (1 - second.loss)),
+        loss=_either(_either(first.loss, second.loss), spread),
+        loss_model=model,
+        loss_correlation=_correlation(
+            (first.loss, first.loss_correlation),
+            (second.loss, second.loss_correlation),
+            (spread, Fraction(0)),
+        ),
+        ecn=first.ecn or second.ecn,
+        reorder_gap=min((each.reorder_gap for each in (first, second) if each.reorder), default=1),
+        duplicate=_either(first.duplicate, second.duplicate),
+        duplicate_correlation=_correlation(
+            (first.duplicate, first.duplicate_correlation), (second.duplicate, second.duplicate_correlation)
+        ),
+        corrupt=_either(first.corrupt, second.corrupt),
+        corrupt_correlation=_correlation(
+            (first.corrupt, first.corrupt_correlation), (second.corrupt, second.corrupt_correlation)
+        ),
+        reorder=_either(first.reorder, second.reorder),
+        reorder_correlation=_correlation(
+            (first.reorder, first.reorder_correlation), (second.reorder, second.reorder_correlation)
+        ),
     )
+
+
+def _either(one: float, other: float) -> Fraction:
+    """The chance of at least one of two independent events."""
+    return Fraction(1 - (1 - one) * (1 - other))
+
+
+def _heavier(one: LossModel | None, other: LossModel | None) -> tuple[LossModel | None, Fraction]:
+    """The loss model that loses more, and the share that the other one loses."""
+    if one is None or other is None:
+        return one or other, Fraction(0)
+    light, heavy = (one, other) if one.mean_loss <= other.mean_loss else (other, one)
+    return heavy, Fraction(light.mean_loss)
+
+
+def _correlation(*parts: tuple[Fraction, Fraction]) -> Fraction:
+    """How much a packet's fate tells of the next one's, of chances each with its own correlation."""
+    return _mixed(*((-math.log1p(-min(chance, _ALMOST_CERTAIN)), of_it) for chance, of_it in parts))
+
+
+def _mixed(*parts: tuple[float, float]) -> Fraction:
+    """The mean of values by their weights."""
+    total = math.fsum(weight for weight, _ in parts)
+    if not total:
+        return Fraction(0)
+    return Fraction(min(math.fsum(weight * value for weight, value in parts) / total, 1.0))
 
 
 def _narrowness(conditions: NetworkConditions) -> tuple[float, float]:

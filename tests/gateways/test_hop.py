@@ -9,15 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
 from wotemu_gateways.hop import CLEAR, compose
 
-durations = st.floats(0, 10, allow_subnormal=False).map(Seconds)
+durations = st.integers(0, 10_000).map(lambda ms: Seconds(ms / 1000))
+shares = st.integers(0, 90).map(lambda percent: Fraction(percent / 100))
+models = st.builds(GilbertElliott, shares.filter(bool), shares.filter(bool))
 some_conditions = st.builds(
     NetworkConditions,
+    jitter_correlation=shares,
+    loss_correlation=shares,
+    loss_model=st.none() | models,
+    duplicate=shares,
+    duplicate_correlation=shares,
+    corrupt=shares,
+    reorder=shares,
+    reorder_gap=st.integers(1, 10),
+    ecn=st.booleans(),
     latency=durations,
     jitter=durations,
-    loss=st.floats(0, 1, allow_subnormal=False).map(Fraction),
+    loss=shares,
     rate=st.none() | st.floats(1e3, 1e10).map(Rate),
     queue=st.none() | st.floats(1e-3, 10).map(Seconds) | st.integers(1500, 10**7).map(Bytes),
 )
@@ -26,7 +38,21 @@ some_conditions = st.builds(
 def numbers(conditions: NetworkConditions) -> list[float]:
     """The parts that can be compared within rounding."""
     rate = math.inf if conditions.rate is None else conditions.rate
-    return [conditions.latency, conditions.jitter, conditions.loss, rate, conditions.queue_bytes]
+    return [
+        conditions.latency,
+        conditions.jitter,
+        conditions.jitter_correlation if conditions.jitter else 0.0,
+        conditions.mean_loss,
+        conditions.loss_correlation if conditions.loss else 0.0,
+        conditions.duplicate,
+        conditions.duplicate_correlation if conditions.duplicate else 0.0,
+        conditions.corrupt,
+        conditions.reorder,
+        conditions.reorder_gap if conditions.reorder else 1,
+        conditions.ecn,
+        rate,
+        conditions.queue_bytes,
+    ]
 
 
 @given(some_conditions, some_conditions)
@@ -39,7 +65,7 @@ def test_three_stretches_compose_in_any_grouping(
     a: NetworkConditions, b: NetworkConditions, c: NetworkConditions
 ) -> None:
     left, right = compose(compose(a, b), c), compose(a, compose(b, c))
-    assert numbers(left) == pytest.approx(numbers(right), rel=1e-9, abs=1e-9)
+    assert numbers(left) == pytest.approx(numbers(right), rel=1e-6, abs=1e-9)
 
 
 @given(some_conditions)
@@ -76,3 +102,28 @@ def test_the_shorter_queue_holds_where_rates_are_equal() -> None:
     long = NetworkConditions(rate=Rate(1e6), queue=Seconds(0.5))
     short = NetworkConditions(rate=Rate(1e6), queue=Bytes(25_000))
     assert compose(long, short).queue == Bytes(25_000)
+
+
+def test_of_two_loss_models_the_heavier_keeps_its_bursts_and_the_other_its_share() -> None:
+    light, heavy = GilbertElliott.of_bursts("2%", 5), GilbertElliott.of_bursts("10%", 3)
+    both = compose(NetworkConditions(loss_model=light), NetworkConditions(loss_model=heavy))
+    assert both.loss_model == heavy
+    assert both.loss == pytest.approx(0.02)
+    assert both.mean_loss == pytest.approx(1 - 0.98 * 0.9)
+
+
+def test_what_belongs_to_a_rate_stays_with_it() -> None:
+    adsl = NetworkConditions(
+        rate="2mbit", burst="16K", overhead=22, cell_size=48, cell_overhead=5, queue="50p"
+    )
+    both = compose(NetworkConditions(rate="50mbit", burst="1M", queue="1s"), adsl)
+    assert (both.rate, both.burst, both.overhead, both.queue) == (adsl.rate, adsl.burst, 22, adsl.queue)
+    assert (both.cell_size, both.cell_overhead) == (48, 5)
+
+
+def test_a_correlation_counts_by_the_variance_or_the_chance_that_it_belongs_to() -> None:
+    steady = NetworkConditions(jitter="1ms", jitter_correlation="0%", loss="1%", loss_correlation="80%")
+    waving = NetworkConditions(jitter="2ms", jitter_correlation="50%")
+    both = compose(steady, waving)
+    assert both.jitter_correlation == pytest.approx(0.4)
+    assert both.loss_correlation == pytest.approx(0.8)
