@@ -226,3 +226,24 @@ def test_a_report_needs_a_recorded_run(invoke: Invoke, folder: Path, content: di
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ") and "run" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_defect_of_wotemu_s_own_is_told_of_without_its_traceback(
+    invoke: Invoke, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr("wotemu.emulation.make_plan", break_down)
+    result = invoke("run", write(TWO_NODES))
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "Error: unexpected RuntimeError: the sky fell",
+        "  hint:  --debug shows the traceback",
+    ]
+
+
+def test_ctrl_c_while_the_file_is_read_is_an_interrupt(invoke: Invoke, write: Write) -> None:
+    result = invoke("run", write("raise KeyboardInterrupt"))
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted\n"
