@@ -102,7 +102,7 @@ class Witness:
                 self._event(Event(*row))
 
     def _counts(self, t: float) -> bool:
-        return self._begun < t <= self._ended
+        return self._begun <= t <= self._ended
 
     def _hop(self, row: Hop) -> None:
         if row.network in self._histories and self._begun < row.t:

@@ -1,0 +1,1 @@
+"""The fidelity certificate, without anything running."""

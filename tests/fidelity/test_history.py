@@ -1,0 +1,102 @@
+"""What held when: as the gateway imposes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.gateways.network import FakeNetwork
+from wotemu.scenario.timeline import Change, Direction
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.fidelity import Place
+from wotemu_gateways.fidelity.history import History, groups, reaches
+
+REPLICAS = ("a", "b", "c", "d")
+MS_20, MS_50 = (NetworkConditions(latency=latency) for latency in ("20ms", "50ms"))
+NONE = NetworkConditions()
+
+
+def history(*, shared: bool = False, network: NetworkConditions = MS_20) -> History:
+    hops: dict[tuple[str | None, Direction], NetworkConditions] = {
+        (None, "up"): network,
+        (None, "down"): NONE,
+    }
+    hops |= {(node, way): NONE for node in REPLICAS for way in ("up", "down")}
+    return History(Place(name="field", shared=shared, nodes={each: each for each in REPLICAS}, hops=hops))
+
+
+def change(action: Any, after: Any, node: str | None = None, direction: Direction | None = None) -> Change:
+    return Change(1, 0.0, action, "field", node, direction, None, after)
+
+
+def latencies(past: History, replica: str, way: Direction, start: float, end: float) -> list[float]:
+    return [float(each.latency) for each in past.conditions(replica, way, start, end)]
+
+
+def test_a_hop_has_its_networks_and_its_links_conditions() -> None:
+    past = history()
+    past.apply(10, change("conditions", MS_50.to_dict(), "a", "up"))
+    assert latencies(past, "a", "up", 0, 9) == [0.02]
+    assert latencies(past, "a", "up", 10, 11) == [0.07]
+    assert latencies(past, "b", "up", 10, 11) == [0.02]
+    assert latencies(past, "b", "down", 10, 11) == [0.0]
+
+
+def test_a_time_with_changes_has_all_that_held_in_it() -> None:
+    past = history()
+    past.apply(10, change("conditions", MS_50.to_dict(), None, "up"))
+    past.apply(10.5, change("conditions", MS_20.to_dict(), "b", "up"))
+    assert latencies(past, "b", "up", 9, 11) == [0.02, 0.05, 0.07]
+
+
+def test_changes_may_become_known_in_any_order() -> None:
+    past = history()
+    past.apply(20, change("conditions", NONE.to_dict(), None, "up"))
+    past.apply(10, change("conditions", MS_50.to_dict(), None, "up"))
+    assert latencies(past, "a", "up", 5, 25) == [0.02, 0.05, 0.0]
+
+
+def test_a_shared_networks_rate_is_its_buckets() -> None:
+    limited = NetworkConditions(rate="1mbit")
+    past = history(shared=True, network=limited)
+    (up,) = past.conditions("a", "up", 0, 1)
+    assert up.rate is None
+    assert past.bucket(0) == limited
+    assert history(network=limited).bucket(0) is None
+
+
+def test_cuts_close_both_ways_until_they_end() -> None:
+    past = history()
+    past.apply(10, change("cut", True, "a"))
+    past.apply(20, change("cut", False, "a"))
+    for sender, receiver in (("a", "b"), ("b", "a")):
+        assert past.ways(sender, receiver, 0, 9) == {True}
+        assert past.ways(sender, receiver, 9, 11) == {True, False}
+        assert past.ways(sender, receiver, 11, 19) == {False}
+        assert past.ways(sender, receiver, 21, 22) == {True}
+    assert past.ways("b", "c", 0, 30) == {True}
+
+
+names = st.lists(st.sampled_from([*REPLICAS, "elsewhere"]), max_size=3)
+
+
+@given(st.lists(names, max_size=3))
+def test_partitions_part_as_the_switch_does(parts: list[list[str]]) -> None:
+    past, here = history(), set(REPLICAS)
+    past.apply(1, change("partition", parts))
+    with FakeNetwork(*REPLICAS) as net:
+        net.switch.partition([here.intersection(part) for part in parts])
+        for sender in REPLICAS:
+            for receiver in REPLICAS:
+                if sender != receiver:
+                    net.send(sender, receiver)
+                    assert past.ways(sender, receiver, 1, 2) == {bool(net.received(receiver))}
+
+
+def test_replicas_in_no_group_reach_all() -> None:
+    parted = groups(REPLICAS, [["a"], ["b"]])
+    assert not reaches(parted, "a", "b")
+    assert reaches(parted, "a", "c")
+    assert reaches(parted, "d", "b")

@@ -1,0 +1,338 @@
+"""From records, as they come over the bus, to evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from wotemu.records import (
+    Change,
+    Event,
+    Hop,
+    Host,
+    Probe,
+    ProbeArrived,
+    ProbeSent,
+    Record,
+    Stall,
+    to_row,
+)
+from wotemu.scenario.timeline import Change as Planned
+from wotemu.scenario.timeline import Direction, Timeline
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.fidelity import Evidence, HopEvidence, Place, Witness, judge
+from wotemu_gateways.fidelity.history import HopKey
+
+T0 = 1_750_000_000.0
+END_S = 60.0
+MS_20 = NetworkConditions(latency="20ms")
+CLEAR = NetworkConditions()
+REPLICAS = ("a", "b", "c")
+
+
+def planned(number: int, at_s: float, action: Any, after: Any, direction: Direction | None = None) -> Planned:
+    return Planned(number, at_s, action, "field", None, direction, None, after)
+
+
+class Run:
+    """A run of three replicas on one network, told as it happens."""
+
+    def __init__(self, *changes: Planned, network: NetworkConditions = MS_20, shared: bool = False) -> None:
+        hops: dict[HopKey, NetworkConditions] = {
+            (None, "up"): network,
+            (None, "down"): NetworkConditions(rate=network.rate),
+        }
+        hops |= {(node, way): CLEAR for node in REPLICAS for way in ("up", "down")}
+        place = Place(name="field", shared=shared, nodes={name: name for name in REPLICAS}, hops=hops)
+        self._changes = {change.id: change for change in changes}
+        self._ids = iter(range(1_000_000))
+        timeline = Timeline(0, END_S, (), changes)
+        self.witness = Witness([place], lambda: timeline)
+        self.witness.begin(T0)
+
+    def tell(self, *records: Record) -> None:
+        for record in records:
+            self.witness.take(record.TABLE, [to_row(record)])
+
+    def probe(
+        self, at_s: float, took_s: float | None, sender: str = "a", receiver: str = "b", handed_s: float = 0.0
+    ) -> None:
+        number = next(self._ids)
+        self.tell(ProbeSent(T0 + at_s, "field", sender, receiver, number, handed_s))
+        if took_s is not None:
+            self.tell(ProbeArrived(T0 + at_s + took_s, "field", receiver, number))
+
+    def changed(self, number: int, late_s: float = 0.001) -> None:
+        change = self._changes[number]
+        due = T0 + change.at_s
+        after = json.dumps(change.after)
+        self.tell(Change(number, due, due + late_s, change.action, change.target, "null", after, True, ""))
+
+    def counters(self, seconds: Iterable[int], node: str = "a", direction: str = "up", **facts: Any) -> None:
+        values: dict[str, Any] = {
+            "sent": 0, "sent_bytes": 0, "dropped_loss": 0, "dropped_queue": 0, "dropped_cut": 0, "backlog": 0,
+            "late_p95": None, "late_max": None, **facts,
+        }  # fmt: skip
+        for second in seconds:
+            self.tell(
+                Hop(t=T0 + second, network="field", node=node, direction=direction, shaper="tun", **values)
+            )
+
+    def over(self) -> tuple[list[Probe], Evidence]:
+        self.witness.end(T0 + END_S)
+        return self.witness.finish(), self.witness.evidence()
+
+
+def at(evidence: Evidence, node: str, direction: str) -> HopEvidence:
+    return next(hop for hop in evidence.hops if (hop.node, hop.direction) == (node, direction))
+
+
+def test_probes_that_take_what_the_conditions_say_agree() -> None:
+    run = Run()
+    for second in range(30):
+        run.probe(second, 0.0205)
+    probes, evidence = run.over()
+    assert {(probe.expected, probe.lost, probe.state) for probe in probes} == {(0.02, False, "")}
+    for hop in (at(evidence, "a", "up"), at(evidence, "b", "down")):
+        assert hop.probes == 30
+        assert hop.delays is not None
+        assert hop.delays.error_s == pytest.approx(0.0005, abs=1e-6)
+        assert hop.losses is not None
+        assert (hop.losses.probes, hop.losses.lost) == (30, 0)
+    assert judge(evidence).verdict == "VALID"
+
+
+def test_probes_that_take_longer_are_a_reason() -> None:
+    run = Run()
+    for second in range(30):
+        run.probe(second, 0.06)
+    _, evidence = run.over()
+    assert {reason.what for reason in judge(evidence).reasons} == {"probe_delay"}
+
+
+def test_what_the_sender_took_to_hand_it_over_is_not_the_networks() -> None:
+    run = Run()
+    for second in range(30):
+        run.probe(second, 0.06, handed_s=0.039)
+    _, evidence = run.over()
+    delays = at(evidence, "a", "up").delays
+    assert delays is not None
+    assert delays.error_s == pytest.approx(0.001, abs=1e-6)
+
+
+def test_a_probe_that_is_sooner_than_the_conditions_allow_went_another_way() -> None:
+    run = Run()
+    run.probe(1, 0.001)
+    _, evidence = run.over()
+    assert (at(evidence, "a", "up").early, at(evidence, "b", "down").early) == (1, 0)
+    assert judge(evidence).verdict == "INVALID"
+
+
+def test_probes_are_expected_as_the_conditions_are_when_they_are_sent() -> None:
+    slow = planned(1, 10.0, "conditions", NetworkConditions(latency="100ms").to_dict(), "up")
+    run = Run(slow)
+    run.probe(5, 0.02)
+    run.changed(1)
+    run.probe(15, 0.1)
+    probes, _ = run.over()
+    assert [probe.expected for probe in probes] == [0.02, 0.1]
+
+
+def test_around_a_change_either_conditions_will_do() -> None:
+    run = Run(planned(1, 10.0, "conditions", NetworkConditions(latency="100ms").to_dict(), "up"))
+    run.changed(1)
+    run.probe(9.99, 0.1)
+    run.probe(10.01, 0.02)
+    probes, evidence = run.over()
+    assert [probe.expected for probe in probes] == [pytest.approx(0.1), pytest.approx(0.02)]
+    assert {probe.state for probe in probes} == {""}
+    assert at(evidence, "a", "up").early == 0
+
+
+def test_lost_probes_are_counted_against_the_expected_loss() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", loss="30%"))
+    for second in range(50):
+        run.probe(second, None if second % 3 == 0 else 0.02)
+    _, evidence = run.over()
+    losses = at(evidence, "b", "down").losses
+    assert losses is not None
+    assert (losses.probes, losses.lost) == (50, 17)
+    assert losses.expected == pytest.approx(0.3)
+    assert judge(evidence).verdict == "VALID"
+
+
+def test_lost_probes_without_loss_are_a_reason() -> None:
+    run = Run()
+    for second in range(50):
+        run.probe(second, None if second < 4 else 0.02)
+    _, evidence = run.over()
+    assert "probe_loss" in {reason.what for reason in judge(evidence).reasons}
+
+
+def test_probes_are_lost_in_a_partition_and_nothing_is_said_against_it() -> None:
+    run = Run(planned(1, 10.0, "partition", [["a"]]), planned(2, 20.0, "partition", []))
+    run.changed(1)
+    run.changed(2)
+    for second in range(11, 20):
+        run.probe(second, None)
+        run.probe(second, 0.02, "b", "c")
+    run.probe(9.99, None)
+    probes, evidence = run.over()
+    assert {(probe.peer, probe.state) for probe in probes} == {("b", "cut"), ("c", ""), ("b", "changing")}
+    assert at(evidence, "a", "up").losses is None
+    assert judge(evidence).verdict == "VALID"
+
+
+def test_a_probe_that_comes_through_a_partition_is_a_leak() -> None:
+    run = Run(planned(1, 10.0, "partition", [["a"]]))
+    run.changed(1)
+    run.probe(15, 0.02)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").leaked == 1
+    assert judge(evidence).verdict == "INVALID"
+
+
+def test_probes_under_way_at_the_end_are_not_lost() -> None:
+    run = Run()
+    run.probe(END_S - 0.1, None)
+    probes, evidence = run.over()
+    assert [probe.state for probe in probes] == ["ending"]
+    assert at(evidence, "a", "up").losses is None
+
+
+def test_probes_that_may_have_queued_behind_the_apps_packets_say_nothing_of_the_delay() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", rate="1mbit"))
+    run.counters(range(1, 61), sent=50, sent_bytes=50_000)
+    run.counters(range(1, 61), node="b", direction="down", sent=50, sent_bytes=50_000)
+    for second in range(30):
+        run.probe(second + 0.5, 0.08)
+    probes, evidence = run.over()
+    assert {probe.state for probe in probes} == {"loaded"}
+    assert judge(evidence).verdict == "VALID"
+
+
+def test_probes_on_a_rate_that_is_hardly_used_are_judged() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", rate="1mbit"))
+    for node, direction in (("a", "up"), ("b", "down")):
+        run.counters(range(1, 61), node=node, direction=direction, sent=5, sent_bytes=5_000)
+    for second in range(30):
+        run.probe(second + 0.5, 0.08)
+    _, evidence = run.over()
+    assert {reason.what for reason in judge(evidence).reasons} == {"probe_delay"}
+
+
+def test_a_shared_networks_rate_is_used_by_all() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", rate="1mbit"), shared=True)
+    for node in REPLICAS:
+        run.counters(range(1, 61), node=node, sent=15, sent_bytes=15_000)
+    run.probe(10.5, 0.08)
+    probes, _ = run.over()
+    assert [probe.state for probe in probes] == ["loaded"]
+
+
+def test_fates_are_told_once_the_changes_of_their_time_are_known() -> None:
+    run = Run(planned(1, 10.0, "conditions", NetworkConditions(latency="100ms").to_dict(), "up"))
+    run.probe(5, 0.02)
+    assert run.witness.settle(T0 + 6) == []
+    assert len(run.witness.settle(T0 + 9)) == 1
+    run.probe(11, 0.1)
+    assert run.witness.settle(T0 + 30) == []
+    run.changed(1)
+    (probe,) = run.witness.settle(T0 + 30)
+    assert probe.expected == 0.1
+
+
+def test_a_receiver_may_tell_of_a_probe_before_its_sender_does() -> None:
+    run = Run()
+    run.tell(ProbeArrived(T0 + 1.02, "field", "b", 7), ProbeSent(T0 + 1, "field", "a", "b", 7, 0.0))
+    probes, _ = run.over()
+    assert [probe.measured for probe in probes] == [pytest.approx(0.02, abs=1e-6)]
+
+
+def test_the_first_of_a_probes_copies_counts() -> None:
+    run = Run()
+    run.probe(1, 0.02)
+    run.tell(ProbeArrived(T0 + 2, "field", "b", 0))
+    probes, _ = run.over()
+    assert len(probes) == 1
+
+
+def test_changes_are_late_fail_or_are_missed() -> None:
+    run = Run(*(planned(number, number, "partition", []) for number in range(1, 5)))
+    run.changed(1, 0.002)
+    run.changed(2, 0.2)
+    run.tell(Change(3, T0 + 3, T0 + 3, "partition", "field", "[]", "[]", False, "OSError: no"))
+    _, evidence = run.over()
+    changes = evidence.changes
+    assert (changes.planned, changes.failed, changes.missing) == (4, 1, 1)
+    assert changes.late_p50_s == pytest.approx(0.002, abs=1e-6)
+    assert changes.late_p95_s == pytest.approx(0.2)
+
+
+def test_a_hop_that_sends_more_than_its_rate_is_noticed() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", rate="1mbit"))
+    run.counters(range(1, 31), sent=120, sent_bytes=120_000)
+    run.counters(range(1, 31), node="b", direction="down", sent=180, sent_bytes=180_000)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").rate_excess == 0.0
+    assert at(evidence, "b", "down").rate_excess == pytest.approx(0.406, abs=0.05)
+
+
+def test_what_was_queued_before_a_rate_fell_leaves_at_the_old_one() -> None:
+    run = Run(
+        planned(1, 10.0, "conditions", NetworkConditions(rate="100kbit").to_dict(), "up"),
+        network=NetworkConditions(rate="1mbit"),
+    )
+    run.changed(1)
+    run.counters([9, 10], sent=120, sent_bytes=120_000)
+    run.counters([11], sent=100, sent_bytes=100_000)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").rate_excess == 0.0
+
+
+def test_late_departures_count_in_the_seconds_that_had_any() -> None:
+    run = Run()
+    run.counters(range(1, 20), late_p95=0.001, late_max=0.002)
+    run.counters([20], late_p95=0.4, late_max=0.5)
+    run.counters(range(21, 61))
+    _, evidence = run.over()
+    hop = at(evidence, "a", "up")
+    assert (hop.late_p95_s, hop.late_max_s) == (0.001, 0.5)
+
+
+def test_stalls_losses_and_load_are_summed_up() -> None:
+    run = Run()
+    run.tell(
+        Stall(T0 + 1, "gateway:field", 0.03),
+        Stall(T0 + 2, "gateway:field", 0.3),
+        Stall(T0 - 1, "gateway:field", 9.0),
+        Host(T0 + 1, "localhost", 40.0, 2.0, 1, 2),
+        Host(T0 + 2, "localhost", 60.0, 4.0, 1, 2),
+        Event(T0 + 1, "records.lost", "agent:a", "", {"what": "flows", "count": 3}),
+        Event(T0 + 1, "interface.dropped", "agent:b", "", {"interface": "eth0", "count": 2}),
+    )
+    _, evidence = run.over()
+    assert [(stall.count, stall.longest_s) for stall in evidence.stalls] == [(2, 0.3)]
+    assert [(host.cpu, host.steal) for host in evidence.hosts] == [(0.5, 0.03)]
+    assert [(each.source, each.what, each.count) for each in evidence.records_lost] == [
+        ("agent:a", "flows", 3)
+    ]
+    assert [(each.source, each.count) for each in evidence.frames_dropped] == [("agent:b", 2)]
+
+
+def test_what_happens_before_t0_and_after_the_end_proves_nothing() -> None:
+    run = Run()
+    run.probe(-1, 0.9)
+    run.probe(10, 0.02)
+    run.witness.end(T0 + END_S)
+    run.probe(END_S + 1, 0.9)
+    probes, _ = run.over()
+    assert len(probes) == 1
+
+
+def test_a_network_without_any_probe_is_told() -> None:
+    _, evidence = Run().over()
+    assert evidence.probes_missing == ("field",)
