@@ -31,6 +31,7 @@ from wotemu.units import Like
 from wotemu_gateways.fidelity import Certificate, Thresholds
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
+from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
 from wotemu_runtime.plan import make_plan
 from wotemu_runtime.recorder import Recorder, finish_tables, losses, new_run_dir, own_run_dir
@@ -88,6 +89,8 @@ class Emulation:
         command: list[str] | None = None,
         thresholds: Thresholds | None = None,
         strict: bool = False,
+        engine: str = "local",
+        keep: bool = False,
     ) -> None:
         self.name = _name_of(loaded.path) if name is None else _checked_name(name)
         self._loaded = loaded
@@ -99,9 +102,14 @@ class Emulation:
         self._resolver = Resolver(loaded.topology, scenario)
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
         self._plan_hash = self.timeline.hash
-        self.plan = make_plan(loaded.topology, self.timeline, stack=self.name, root=loaded.root)
-        self._check_shaper(shaper)
-        check_host()
+        self._engine_name, self._keep = engine, keep
+        is_local = engine == LocalEngine.name
+        self.plan = make_plan(
+            loaded.topology, self.timeline, stack=self.name, root=loaded.root, on_this_machine=is_local
+        )
+        if is_local:
+            self._check_shaper(shaper)
+            check_host()
         self.run_dir: Path | None = None
         """Where the run is recorded; None before it starts."""
         self._coordinator: Coordinator | None = None
@@ -179,7 +187,7 @@ class Emulation:
         self, run_dir: Path, recorder: Recorder, listener: Listener, started: float
     ) -> Outcome:
         """From the first process to the last; the manifest always says how far it came."""
-        engine = LocalEngine(run_dir / "logs" / "_wotemu.log")
+        engine = self._make_engine(run_dir)
 
         def heard(event: Event) -> None:
             if event.kind == "run.t0":
@@ -206,6 +214,20 @@ class Emulation:
             recorder.close()
             save_manifest(coordinator.outcome)
 
+    def _make_engine(self, run_dir: Path) -> Engine:
+        if self._engine_name == LocalEngine.name:
+            return LocalEngine(run_dir / "logs" / "_wotemu.log")
+        try:
+            from wotemu_runtime.engines.swarm.engine import SwarmEngine
+        except ModuleNotFoundError as error:
+            raise HostError(
+                f"it needs the package {error.name}",
+                where="--engine swarm",
+                hint="pip install 'wotemu[swarm]'",
+            ) from error
+
+        return SwarmEngine(keep=self._keep)
+
     def _make_run_dir(self) -> Path:
         if self._out is not None:
             return own_run_dir(self._out)
@@ -224,7 +246,7 @@ class Emulation:
             "schema": SCHEMA_VERSION,
             "name": self.name,
             "wotemu_version": version("wotemu"),
-            "engine": LocalEngine.name,
+            "engine": self._engine_name,
             "shaper": deployed.shaper if deployed else "",
             "python": platform.python_version(),
             "kernel": platform.release(),

@@ -33,13 +33,15 @@ class Replica:
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     resources: NodeResources | None = None
+    image: str | None = None
+    """The image that it needs, where it needs another than WoTemu's own."""
 
     @property
     def runs(self) -> str:
         """What it runs, for people."""
         if self.kind == "broker":
             return "MQTT broker"
-        return self.app.target if self.app else " ".join(self.command)
+        return self.app.target if self.app else " ".join(self.command) or str(self.image)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +52,8 @@ class PlannedNetwork:
     shared: bool
     members: tuple[str, ...]
     hops: tuple[dict[str, Any], ...]
+    is_service: bool = False
+    """Whether it joins a plain service and its nodes, instead of being one that the topology emulates."""
     probe_every_s: float = EVERY_S
     """How often each member probes another one."""
 
@@ -66,17 +70,26 @@ class Plan:
     networks: tuple[PlannedNetwork, ...]
     seed: int
 
+    @property
+    def emulated(self) -> tuple[PlannedNetwork, ...]:
+        """The topology's own networks."""
+        return tuple(network for network in self.networks if not network.is_service)
+
     def replica(self, name: str) -> Replica:
         """The replica with this name."""
         return next(replica for replica in self.replicas if replica.name == name)
 
 
-def make_plan(topology: Topology, timeline: Timeline, *, stack: str, root: Path) -> Plan:
-    """The plan; `TopologyError` where a command or an app's file isn't there."""
+def make_plan(
+    topology: Topology, timeline: Timeline, *, stack: str, root: Path, on_this_machine: bool = True
+) -> Plan:
+    """The plan; `TopologyError` where an app's file isn't there, or can't be `on_this_machine` if it is to be."""
+    if on_this_machine:
+        _check_machine(topology, root)
     replicas = [
         *(replica for node in topology.nodes for replica in _node(topology, timeline, node, stack, root)),
         *(_broker(topology, broker) for broker in topology.brokers),
-        *(_service(topology, service, root) for service in topology.services),
+        *(_service(service) for service in topology.services),
     ]
     networks = [_network(topology, network, replicas) for network in topology.networks]
     networks += [_service_network(service, replicas) for service in topology.services]
@@ -101,9 +114,7 @@ def service_network(service: Service) -> str:
 
 def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
     networks = [link.network.name for link in node.links] + [service_network(s) for s in node.services]
-    if node.command is not None:
-        _check_command(f"Node {node.name!r}", node.command, node.env, root)
-    if node.app is not None:
+    if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, str(node.app.path), root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
     hosts = {other.name: other.replicas for other in topology.nodes}
@@ -132,6 +143,7 @@ def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: 
                 command=node.command or (),
                 env=env,
                 resources=node.resources,
+                image=node.image,
             )
         )
     return replicas
@@ -160,15 +172,22 @@ def _broker(topology: Topology, broker: Broker) -> Replica:
     return Replica(name=broker.name, node=broker.name, kind="broker", networks=networks, command=command)
 
 
-def _service(topology: Topology, service: Service, root: Path) -> Replica:
-    del topology
-    if service.command is None:
-        raise TopologyError(
-            f"it has only an image ({service.image}), which the local engine can't run",
-            where=f"Service {service.name!r}, field 'command'",
-            hint="give Service(command=[...]) to run it here, or use --engine swarm",
-        )
-    _check_command(f"Service {service.name!r}", service.command, service.env, root)
+def _check_machine(topology: Topology, root: Path) -> None:
+    """What the nodes and services run has to be on this machine."""
+    for node in topology.nodes:
+        if node.command is not None:
+            _check_command(f"Node {node.name!r}", node.command, node.env, root)
+    for service in topology.services:
+        if service.command is None:
+            raise TopologyError(
+                f"it has only an image ({service.image}), which the local engine can't run",
+                where=f"Service {service.name!r}, field 'command'",
+                hint="give Service(command=[...]) to run it here, or use --engine swarm",
+            )
+        _check_command(f"Service {service.name!r}", service.command, service.env, root)
+
+
+def _service(service: Service) -> Replica:
     env = {"PYTHONUNBUFFERED": "1", **service.env}
     networks = (service_network(service),)
     return Replica(
@@ -176,8 +195,9 @@ def _service(topology: Topology, service: Service, root: Path) -> Replica:
         node=service.name,
         kind="service",
         networks=networks,
-        command=service.command,
+        command=service.command or (),
         env=env,
+        image=service.image,
     )
 
 
@@ -223,4 +243,6 @@ def _service_network(service: Service, replicas: list[Replica]) -> PlannedNetwor
     hops = tuple(
         {"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down")
     )
-    return PlannedNetwork(name=name, shared=False, members=tuple(m.name for m in members), hops=hops)
+    return PlannedNetwork(
+        name=name, shared=False, members=tuple(m.name for m in members), hops=hops, is_service=True
+    )

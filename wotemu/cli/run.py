@@ -57,6 +57,7 @@ class Options(NamedTuple):
     name: str | None
     out: str | None
     engine: str
+    keep: bool
     shaper: str
     threshold: tuple[tuple[str, str], ...]
     strict: bool
@@ -73,11 +74,12 @@ class Options(NamedTuple):
 @click.option("--out", metavar="DIR", help="The run directory.  [default: runs/NAME, numbered if taken]")
 @click.option(
     "--engine",
-    type=click.Choice(["local"]),
+    type=click.Choice(["local", "swarm"]),
     default="local",
     show_default=True,
     help="What places the nodes on machines.",
 )
+@click.option("--keep", is_flag=True, help="Leave it on the swarm when the run is over.")
 @click.option(
     "--shaper",
     type=click.Choice(["auto", "tun", "netem"]),
@@ -131,6 +133,8 @@ def _emulation(options: Options) -> Emulation:
         out=None if options.out is None else Path(options.out),
         duration=options.duration,
         seed=options.seed,
+        engine=options.engine,
+        keep=options.keep,
         shaper=options.shaper,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         thresholds=thresholds,

@@ -36,7 +36,10 @@ class Deployed:
 class Engine(Protocol):
     """Places roles on machines."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """``local`` or ``swarm``."""
+        ...
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Start every role; `HostError` or `EmulationError` where that can't be done, with nothing left."""

@@ -21,6 +21,8 @@ from wotemu.errors import InputError, WotemuError
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.roles.health import answering
 from wotemu_runtime.roles.orders import load_assignment
+from wotemu_runtime.roles.reach import reach
+from wotemu_runtime.roles.subnets import with_subnets
 
 Serve = Callable[[Assignment], Awaitable[None]]
 
@@ -69,12 +71,18 @@ def run(role: str, environ: Mapping[str, str]) -> None:
 
 async def _served(serve: Serve, assignment: Assignment) -> None:
     """Serve until done, or until SIGTERM cancels it."""
-    serving = asyncio.ensure_future(serve(assignment))
+    serving = asyncio.ensure_future(_reached(serve, assignment))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     async with answering(assignment.name):
         await asyncio.wait([serving])
     if not serving.cancelled():
         serving.result()
+
+
+async def _reached(serve: Serve, assignment: Assignment) -> None:
+    """Serve once the bus and the networks are there."""
+    await reach(assignment.bus)
+    await serve(await with_subnets(assignment))
 
 
 def _find(target: str) -> Any:

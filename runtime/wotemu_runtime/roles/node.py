@@ -18,16 +18,15 @@ from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bundle import unpack
-from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import exit_text, fork, freeze
 from wotemu_runtime.roles.confinement import APP_USER, confine
 from wotemu_runtime.roles.health import answering
 from wotemu_runtime.roles.orders import load_assignment
+from wotemu_runtime.roles.reach import reach
+from wotemu_runtime.roles.subnets import with_subnets
 
 CODE_DIR = "/home/wotemu/code"
-BUS_DEADLINE_S = 300.0
-_RETRY_S = 0.25
 
 
 def become(environ: Mapping[str, str]) -> NoReturn:
@@ -93,26 +92,8 @@ async def _agent(assignment: Assignment, launcher: Channel) -> None:
 
     async with answering(assignment.name):
         await reach(assignment.bus)
+        assignment = await with_subnets(assignment)
         async with on_bus(assignment) as (role, group):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
             await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)
             await Agent(role, launcher).run(group)
-
-
-async def reach(bus: BusAddress, deadline_s: float = BUS_DEADLINE_S) -> None:
-    """Wait until the bus's port answers: in a cluster it may start long after its clients."""
-    error: OSError | None = None
-    try:
-        async with asyncio.timeout(deadline_s):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection(bus.host, bus.port)
-                except OSError as failure:
-                    error = failure
-                    await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
-                else:
-                    writer.close()
-                    return
-    except TimeoutError:
-        message = f"no answer within {deadline_s:g} s: {error or 'no answer at all'}"
-        raise EmulationError(message, where="event bus") from None

@@ -12,11 +12,13 @@ from pathlib import PurePosixPath
 
 import attrs
 
+from wotemu_runtime import bundle
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
+from wotemu_runtime.roles.subnets import gateway_alias
 
 SECRET = "bus-password"  # noqa: S105  # its name
 PROXY_ALIAS = "wotemu-proxy"
@@ -47,7 +49,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     """
     unknown = {network.name: "" for network in plan.networks}  # Docker chooses them when it is deployed
     made = objects.services(plan, unknown, "")
-    code = objects.config(plan, "code", _code(made))
+    code = objects.config(plan, "code", bundle.pack(plan.root))
     services = {_short(plan, service.name): _service(plan, service) for service in made}
     if plan.topology.docker_proxy:
         services["proxy"] = _proxy()
@@ -71,10 +73,6 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     )
 
 
-def _code(services: list[SwarmService]) -> bytes:
-    return next(s.files[objects.CODE_FILE].data for s in services if objects.CODE_FILE in s.files)
-
-
 def _short(plan: Plan, name: str) -> str:
     """A name without the stack's, which ``docker stack deploy`` puts before it."""
     return name.removeprefix(objects.object_name(plan, ""))
@@ -95,10 +93,7 @@ def _service(plan: Plan, service: SwarmService) -> Json:
         "command": [_escaped(argument) for argument in container["Args"]],
         "environment": _environment(container["Env"]),
         "cap_drop": container["CapabilityDrop"],
-        "networks": {
-            _short(plan, network["Target"]): {"aliases": network["Aliases"]} if network["Aliases"] else {}
-            for network in template["Networks"]
-        },
+        "networks": _attachments(plan, service),
         "configs": [_mounted(_short(plan, config.name), target) for target, config in service.files.items()],
         "secrets": [_secret(as_root=bool(container["User"]))],
         "stop_grace_period": f"{container['StopGracePeriod'] // 10**9}s",
@@ -117,6 +112,18 @@ def _service(plan: Plan, service: SwarmService) -> Json:
     else:
         composed["healthcheck"] = {"disable": True}  # they tell the bus that they are ready
     return dict(sorted(composed.items()))
+
+
+def _attachments(plan: Plan, service: SwarmService) -> Json:
+    """The service's networks; a gateway's address on its own tells the others which one that is."""
+    kind, _, subject = service.role.partition(":")
+    attachments: Json = {}
+    for network in service.spec["TaskTemplate"]["Networks"]:
+        name, aliases = _short(plan, network["Target"]), list(network["Aliases"])
+        if kind == "gateway" and name == subject:
+            aliases.append(gateway_alias(name))
+        attachments[name] = {"aliases": aliases} if aliases else {}
+    return attachments
 
 
 def _image(plan: Plan, service: SwarmService) -> str:
@@ -192,7 +199,7 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
         "stack": plan.stack,
         "bus": {"host": objects.BUS_ALIAS, "port": objects.BUS_PORT},
         "data": {
-            "bundle": {"path": objects.CODE_FILE, "digest": objects.bundle.digest(code.data)},
+            "bundle": {"path": objects.CODE_FILE, "digest": bundle.digest(code.data)},
             "source": source,
             "func": func,
             "seed": plan.seed,

@@ -66,8 +66,8 @@ class SwarmEngine:
             bus=BusAddress(password, host=manager_address, port=port),
             shaper="",
             roles=frozenset(
-                [f"agent:{replica.name}" for replica in plan.replicas]
-                + [f"gateway:{network.name}" for network in plan.networks]
+                [f"agent:{replica.name}" for replica in plan.replicas if replica.kind != "service"]
+                + [f"gateway:{network.name}" for network in plan.emulated]
             ),
             addresses={},
             unenforced=(),
@@ -116,10 +116,15 @@ class SwarmEngine:
         return swarm["NodeID"], swarm["NodeAddr"]
 
     async def _create(self, plan: Plan, manager_id: str, password: str) -> None:
-        emulated = [network.name for network in plan.networks]
+        emulated = [network.name for network in plan.emulated]
         await _all(
             self._create_network(objects.network_spec(plan, objects.CONTROL, internal=False)),
-            *(self._create_network(objects.network_spec(plan, name, internal=True)) for name in emulated),
+            *(
+                self._create_network(
+                    objects.network_spec(plan, network.name, internal=not network.is_service)
+                )
+                for network in plan.networks
+            ),
         )
         found = await _all(*(self._subnet(plan, name) for name in emulated))
         subnets = dict(zip(emulated, found, strict=True))
@@ -167,6 +172,8 @@ class SwarmEngine:
             }
             for target, config in service.files.items()
         ]
+        if service.role.startswith("service:"):
+            return await self._post("services/create", service.spec)
         target = DEFAULT_PASSWORD_FILE.rpartition("/")[2]
         mode = 0o400 if container["User"] else 0o444
         container["Secrets"] = [

@@ -97,8 +97,13 @@ def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[Sw
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
-        *(gateway_service(plan, network, subnets) for network in plan.networks),
-        *(agent_service(plan, replica, subnets, code) for replica in nodes.values()),
+        *(gateway_service(plan, network, subnets) for network in plan.emulated),
+        *(
+            plain_service(plan, replica)
+            if replica.kind == "service"
+            else agent_service(plan, replica, subnets, code)
+            for replica in nodes.values()
+        ),
     ]
 
 
@@ -136,15 +141,27 @@ def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, s
     return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
 
 
+def plain_service(plan: Plan, replica: Replica) -> SwarmService:
+    """A database or the like, as its image has it; nodes that name it reach it over an overlay of its own.
+
+    Nothing in it knows of WoTemu, so its answers can't be led through a gateway: it is not shaped.
+    """
+    networks = [(name, [replica.node]) for name in replica.networks]
+    spec = _service(plan, replica.node, image_of(replica.image), list(replica.command), networks=networks)
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    container["Env"] = [f"{name}={value}" for name, value in replica.env.items()]
+    del container["CapabilityDrop"], container["CapabilityAdd"]  # what its image expects of Docker
+    return SwarmService(name=spec["Name"], role=f"service:{replica.node}", spec=spec, files={})
+
+
 def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config) -> SwarmService:
     """One node (or broker) with all its replicas."""
     names = [other.name for other in plan.replicas if other.node == replica.node]
-    node = next((node for node in plan.topology.nodes if node.name == replica.node), None)
     networks = [(CONTROL, []), *((name, [replica.node]) for name in replica.networks)]
     spec = _service(
         plan,
         replica.node,
-        image_of(node.image if node else None),
+        image_of(replica.image),
         ["broker" if replica.kind == "broker" else "agent"],
         networks=networks,
         replicas=len(names),
@@ -165,7 +182,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         "mem_limit_bytes": int(replica.resources.mem_limit)
         if replica.resources and replica.resources.mem_limit
         else None,
-        "subnets": {name: subnets[name] for name in replica.networks},
+        "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
         "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
     }
