@@ -118,7 +118,7 @@ async def start_bus(lab: Lab) -> Bus:
 
 
 def agent_files(
-    topology: Topology, scenario: Scenario, stack: str, root: Path, *, name: str, secret_mode: int
+    topology: Topology, scenario: Scenario, stack: str, root: Path, *, name: str
 ) -> tuple[list[str], dict[str, tuple[bytes, int]]]:
     """The environment and the files of the container of the replica called `name`."""
     timeline, _ = resolve(topology, scenario)
@@ -133,6 +133,8 @@ def agent_files(
         "cgroups": [],
         "cpu_limit": None,
         "mem_limit_bytes": None,
+        "subnets": {},
+        "nodes": {},
         "program": {
             "app": None if replica.app is None else replica.app.to_dict(),
             "command": list(replica.command),
@@ -145,6 +147,6 @@ def agent_files(
     files = {
         "/run/wotemu/assignment.json": (json.dumps(orders).encode(), 0o444),
         "/run/wotemu/bundle": (bundle, 0o444),
-        SECRET: (PASSWORD.encode(), secret_mode),
+        SECRET: (PASSWORD.encode(), 0o400),
     }
     return ["WOTEMU_ASSIGNMENT=/run/wotemu/assignment.json"], files

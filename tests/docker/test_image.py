@@ -13,6 +13,7 @@ from tests.docker.lab import IMAGE, Lab, output, run
 from tests.docker.roles import PASSWORD, Bus, agent_files, start_bus
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Broker, Network, Node, NodeApp, Topology
+from wotemu_runtime.engines.swarm.objects import AGENT_CAPABILITIES
 
 pytestmark = pytest.mark.docker
 
@@ -68,12 +69,11 @@ async def test_a_bus_without_capabilities(lab: Lab) -> None:
     assert PASSWORD not in told + json.dumps(await bus.container.show())
 
 
-@pytest.mark.parametrize("as_root", [False, True])
-async def test_an_app_may_do_nothing(lab: Lab, as_root: bool, tmp_path: Path) -> None:
-    """Its agent hears of the bus; the app has no capability, and under a root agent no secret either."""
+async def test_an_app_may_do_nothing(lab: Lab, tmp_path: Path) -> None:
+    """Its agent sets routes and speaks to the bus; the app has no capability, no secret and no Docker."""
     shutil.copy(PROBE, tmp_path)
     node = Node("probe", command=["python3", "probe.py"], networks=[Network("field")])
-    async with await _deployed(lab, Topology([node]), tmp_path, "probe", as_root=as_root) as bus:
+    async with await _deployed(lab, Topology([node]), tmp_path, "probe") as bus:
         await bus.event("role.ready", "agent:probe")
         await bus.begin()
         found = json.loads((await bus.log("probe", "{"))[0])
@@ -83,8 +83,7 @@ async def test_an_app_may_do_nothing(lab: Lab, as_root: bool, tmp_path: Path) ->
     assert found["own_environment"] == ["WOTEMU_NODE", "WOTEMU_REPLICA"]
     assert not found["docker"]
     assert (found["folder"], found["written"]) == ("/home/wotemu/code", 1)
-    if as_root:
-        assert (found["secret"], found["agents_environment"]) == ("PermissionError", "PermissionError")
+    assert (found["secret"], found["agents_environment"]) == ("PermissionError", "PermissionError")
 
 
 async def test_an_app_on_wotpy_is_measured(lab: Lab, tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ async def test_a_broker(lab: Lab, tmp_path: Path) -> None:
     field = Network("field")
     broker = Broker("hub", [field])
     node = Node("sensor", NodeApp("sensor", mqtt=True), networks=[field], broker=broker)
-    async with await _deployed(lab, Topology([node]), tmp_path, "hub", as_root=True) as bus:
+    async with await _deployed(lab, Topology([node]), tmp_path, "hub") as bus:
         await bus.event("broker.ready", "agent:hub")
         await bus.event("role.ready", "agent:hub")
         assert (await bus.row("broker"))[2].startswith("$SYS/broker/")
@@ -131,17 +130,10 @@ async def test_a_stopped_container_ends_in_order(lab: Lab, tmp_path: Path) -> No
         assert (await bus.agent.show())["State"]["ExitCode"] == 0
 
 
-async def _deployed(lab: Lab, topology: Topology, root: Path, name: str, *, as_root: bool = False) -> Bus:
+async def _deployed(lab: Lab, topology: Topology, root: Path, name: str) -> Bus:
     """The replica called `name`, beside a bus."""
     bus = await start_bus(lab)
-    mode = 0o400 if as_root else 0o444
-    environ, files = agent_files(
-        topology, Scenario(duration="60s"), lab.name, root, name=name, secret_mode=mode
-    )
-    host: dict[str, Any] = {"NetworkMode": lab.name}
-    if as_root:
-        host["CapAdd"] = ["SETUID", "SETGID", "KILL"]
-    bus.agent = await lab.start(
-        "agent", Env=environ, files=files, HostConfig=host, **({"User": "0:0"} if as_root else {})
-    )
+    environ, files = agent_files(topology, Scenario(duration="60s"), lab.name, root, name=name)
+    host = {"NetworkMode": lab.name, "CapAdd": list(AGENT_CAPABILITIES)}
+    bus.agent = await lab.start("agent", Env=environ, files=files, User="0:0", HostConfig=host)
     return bus

@@ -44,6 +44,8 @@ class NodeNetwork:
         own = await attached(self._subnets)
         self._devices = {network: device for network, (device, _) in own.items()}
         await asyncio.to_thread(self._close)
+        if not own:
+            self._whole.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
             await self._role.announce(network, str(address.ip))
         following = group.create_task(self._role.follow_members(self._hear), name="members")
