@@ -88,7 +88,9 @@ class Certificate:
 
 
 def _more(count: int) -> str:
-    return f"; likewise in {count} more places" if count > 1 else "; likewise in one more place" if count else ""
+    return (
+        f"; likewise in {count} more places" if count > 1 else "; likewise in one more place" if count else ""
+    )
 
 
 def _reason(entry: Json) -> Reason:

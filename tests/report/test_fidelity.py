@@ -1,0 +1,104 @@
+"""The certificate heads the page, and each hop's evidence is there to be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wotemu.records import Probe
+from wotemu_gateways.fidelity import (
+    ChangeEvidence,
+    Delays,
+    Evidence,
+    HopEvidence,
+    HostEvidence,
+    Losses,
+    judge,
+)
+from wotemu_report import write_report
+from wotemu_report.blocks import Empty, Figure, Table
+from wotemu_report.certificate import Certificate
+from wotemu_report.dataset import RunData
+from wotemu_report.figures import fidelity
+
+from .synthetic import T0, write_table
+from .test_dataset import edit
+from .test_page import HOSTILE, Page
+
+
+def hop(node: str, **facts: Any) -> HopEvidence:
+    return HopEvidence(network="field", node=node, direction="up", **facts)
+
+
+def certify(run_dir: Path, *hops: HopEvidence, **facts: Any) -> None:
+    edit(run_dir / "manifest.json", certificate=judge(Evidence(hops=hops, **facts)).to_dict())
+
+
+PUNCTUAL = Delays(probes=60, expected_s=0.15, measured_s=0.1504, error_s=0.0004)
+
+
+def test_a_valid_run_says_so_at_its_head(run_dir: Path) -> None:
+    certify(run_dir, hop("reader", probes=60, delays=PUNCTUAL))
+    html = write_report(run_dir).read_text()
+    assert '<div class="notice good"><b>Fidelity: VALID</b>' in html
+
+
+@pytest.mark.parametrize(("late_s", "verdict", "tone"), [(0.01, "SUSPECT", "warn"), (0.1, "INVALID", "bad")])
+def test_what_speaks_against_a_run_heads_it(run_dir: Path, late_s: float, verdict: str, tone: str) -> None:
+    certify(
+        run_dir, hop("a", late_p95_s=late_s), hop("b", late_p95_s=late_s / 2), hop("c", late_p95_s=0.0001)
+    )
+    html = write_report(run_dir).read_text()
+    assert f'<div class="notice {tone}"><b>Fidelity: {verdict}</b>' in html
+    told = f"a@field up: packets left late, p95 {late_s * 1e3:g} ms"
+    assert told in html
+    assert "likewise in one more place" in html
+
+
+def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
+    certify(
+        run_dir,
+        hop("a", probes=60, delays=PUNCTUAL, losses=Losses(probes=50, lost=5, expected=0.1)),
+        hop("b", probes=9, leaked=1),
+        hosts=(HostEvidence("localhost", 0.5, 0.01),),
+        changes=ChangeEvidence(planned=3, late_p95_s=0.001),
+    )
+    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    table = next(block for block in blocks if isinstance(block, Table) and block.title == "Hops")
+    first, second = table.rows
+    assert (first[0], first[1], first[2], first[3]) == ("b@field up", "INVALID", 9, None)
+    assert (second[0], second[1]) == ("a@field up", "VALID")
+    assert list(second[2:8]) == [60, 150.0, pytest.approx(150.4), pytest.approx(0.4), 0.1, 0.1]
+
+
+def test_probes_that_met_only_the_conditions_are_drawn(run_dir: Path) -> None:
+    certify(run_dir, hop("a", probes=3))
+    fates = [(0.152, False, ""), (None, True, ""), (0.9, False, "loaded")]
+    rows = [
+        Probe(T0 + at_s, "field", "a", "b", 0.15, measured, lost, state)
+        for at_s, (measured, lost, state) in enumerate(fates, 1)
+    ]
+    write_table(run_dir, "probes", rows)
+    run = RunData.load(run_dir)
+    assert fidelity.compared(run)["error"].to_list() == [pytest.approx(2.0)]
+    assert any(isinstance(block, Figure) for block in fidelity.section(run).blocks)
+
+
+def test_a_run_without_a_certificate_says_that(run_dir: Path) -> None:
+    edit(run_dir / "manifest.json", certificate=None)
+    (block,) = fidelity.section(RunData.load(run_dir)).blocks
+    assert isinstance(block, Empty)
+    assert "Fidelity:" not in write_report(run_dir).read_text()
+
+
+def test_names_in_a_certificate_stay_text(run_dir: Path) -> None:
+    certify(run_dir, hop(HOSTILE, leaked=1))
+    page = Page(write_report(run_dir).read_text())
+    assert (page.count("img"), page.count("script")) == (0, 3)
+
+
+def test_what_a_certificate_lacks_is_empty() -> None:
+    bare = Certificate.from_json({"verdict": "VALID", "hops": [{}], "reasons": [{}]})
+    assert (bare.probes, bare.cpu, bare.hops[0].expected, bare.reasons[0].text) == (0, None, None, "")
