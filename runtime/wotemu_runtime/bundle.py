@@ -17,6 +17,9 @@ MAX_FILES = 2000
 MAX_CONTENT = 32 * 1024**2
 """Bytes of a folder's files: beyond it, it is no folder of apps."""
 
+GENERATED = "# Written by `wotemu compose`"
+"""How a file begins that was made of the folder's others, and so does not travel with them."""
+
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "runs", "venv"})
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
@@ -31,6 +34,8 @@ def pack(root: Path) -> bytes:
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for count, path in enumerate(_files(root)):
             data = path.read_bytes()
+            if data.startswith(GENERATED.encode()):
+                continue
             content += len(data)
             if count >= MAX_FILES or content > MAX_CONTENT:
                 raise _too_large(root, f"more than {MAX_FILES} files or {MAX_CONTENT // 1024**2} MiB")

@@ -1,9 +1,10 @@
-"""The command line: ``wotemu run``, ``wotemu plan`` and ``wotemu report``."""
+"""The command line: ``wotemu run``, ``wotemu plan``, ``wotemu report`` and ``wotemu compose``."""
 
 from __future__ import annotations
 
 import click
 
+from wotemu.cli.compose import compose
 from wotemu.cli.plan import plan
 from wotemu.cli.report import report
 from wotemu.cli.run import run
@@ -20,3 +21,4 @@ def main() -> None:
 main.add_command(run)
 main.add_command(plan)
 main.add_command(report)
+main.add_command(compose)

@@ -25,8 +25,8 @@ PROXY_ALIAS = "wotemu-proxy"
 COORDINATOR = "coordinator"
 _DOCKER_SOCKET = "/var/run/docker.sock"
 _STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'
-_HEAD = """\
-# Written by `wotemu compose`; write it anew rather than change it.
+_HEAD = f"""\
+{bundle.GENERATED}; write it anew rather than change it.
 #
 #   docker stack deploy -c THIS_FILE STACK
 #

@@ -1,0 +1,168 @@
+"""`wotemu compose`: a file that is the same whenever it is written, and that Docker takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from wotemu.cli import main
+from wotemu_runtime.engines.swarm.yaml_text import to_yaml
+
+TOPOLOGY = """
+from wotemu.scenario import Scenario, at
+from wotemu.topology.models import *
+
+field = Network("field", conditions=NetworkConditions.WIFI)
+hub = Broker("hub", [field])
+sensor = Node("sensor", NodeApp("sensor", mqtt=True), networks=[field], broker=hub, scale=2,
+              resources=NodeResources(cpu_limit=0.5, mem_limit="150M", mem_reservation="50M"))
+other = Node("other", command=["sh", "-c", "echo $HOME"], env={"PRICE": "5$"}, networks=[field],
+             image="mine:1")
+
+def topology():
+    return Topology([sensor, other])
+
+def small():
+    return Topology([other], docker_proxy=False)
+
+def scenario():
+    return Scenario(duration="5s", events=[at("1s").set(field, latency="50ms")])
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "topology"
+    root.mkdir()
+    (root / "deployment.py").write_text(TOPOLOGY)
+    return root
+
+
+def compose(folder: Path, *arguments: str) -> Path:
+    """The file that the command wrote."""
+    output = folder / "docker-compose.yml"
+    command = ["compose", "--path", str(folder / "deployment.py"), "--output", str(output), *arguments]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    return output
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """All files that the command wrote, but for the password."""
+    written = [folder / "docker-compose.yml", *(folder / ".docker-compose.wotemu").iterdir()]
+    return {path.name: path.read_bytes() for path in written if path.name != "bus-password"}
+
+
+@pytest.fixture
+def document(folder: Path) -> Any:
+    return yaml.safe_load(compose(folder).read_text())
+
+
+def test_it_is_the_same_byte_for_byte(folder: Path, tmp_path: Path) -> None:
+    """Again, and somewhere else; the password is made once, for its owner's eyes."""
+    compose(folder)
+    first, password = everything(folder), folder / ".docker-compose.wotemu" / "bus-password"
+    secret = password.read_text()
+    compose(folder)
+    assert everything(folder) == first
+    assert password.read_text() == secret
+    assert len(secret) >= 32
+    assert password.stat().st_mode & 0o777 == 0o600
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(folder / "deployment.py", copy)
+    compose(copy)
+    assert everything(copy) == first
+
+
+def test_what_changed_has_another_name(folder: Path) -> None:
+    """Swarm's configs can't be changed: new content is a new config, and the old one's file goes."""
+    compose(folder)
+    before = set(everything(folder))
+    (folder / "deployment.py").write_text(TOPOLOGY.replace("echo", "true"))
+    compose(folder)
+    after = set(everything(folder))
+    gone, new = before - after, after - before
+    changed = {"agent-other", "agent-sensor", "code", "coordinator"}  # all but the broker run the code
+    assert {re.sub("-[0-9a-f]{12}$", "", name) for name in gone} == changed
+    assert {re.sub("-[0-9a-f]{12}$", "", name) for name in new} == changed
+
+
+def test_every_role_is_a_service(document: Any) -> None:
+    """With what it was asked for, in compose's words."""
+    services = document["services"]
+    assert set(services) == {"bus", "coordinator", "gw-field", "hub", "other", "proxy", "sensor"}
+    assert services["sensor"]["deploy"]["replicas"] == 2
+    assert services["sensor"]["deploy"]["resources"] == {
+        "limits": {"cpus": "0.5", "memory": f"{150 * 1024**2}b"},
+        "reservations": {"memory": f"{50 * 1024**2}b"},
+    }
+    assert services["sensor"]["hostname"] == "sensor-{{.Task.Slot}}"
+    assert services["other"]["image"] == "mine:1"
+    assert services["hub"]["image"] == "${WOTEMU_IMAGE:-wotemu:latest}"
+    assert services["gw-field"]["networks"]["field"] == {"aliases": ["gateway-of-field"]}
+    assert all(service["deploy"]["endpoint_mode"] == "dnsrr" for service in services.values())
+
+
+def test_it_is_secure_by_default(document: Any) -> None:
+    """No role has a capability that it was not given; one has Docker's socket; apps can't read the secret."""
+    services = document["services"]
+    assert all(service["cap_drop"] == ["ALL"] for service in services.values())
+    assert not any("privileged" in service for service in services.values())
+    assert [name for name, service in services.items() if "volumes" in service] == ["proxy"]
+    assert [name for name, service in services.items() if "ports" in service] == ["bus"]
+    for name in ("bus", "coordinator", "proxy"):
+        assert "cap_add" not in services[name]
+    for name in ("sensor", "other", "hub"):
+        assert [secret["mode"] for secret in services[name]["secrets"]] == [0o400]
+    assert document["networks"]["field"]["internal"]
+    assert not document["networks"]["control"]["internal"]
+
+
+def test_nothing_is_taken_for_a_variable(document: Any, folder: Path) -> None:
+    """Dollars of commands and environments stay: they are in files, and what is not is escaped."""
+    text = (folder / "docker-compose.yml").read_text()
+    assert set(re.findall(r"\$+\{?\w+", text)) == {"${WOTEMU_IMAGE", "${WOTEMU_DOCKER_SOCKET"}
+    (orders,) = (folder / ".docker-compose.wotemu").glob("agent-other-*")
+    assert json.loads(orders.read_text())["data"]["program"]["command"] == ["sh", "-c", "echo $HOME"]
+
+
+def test_another_function_and_no_proxy(folder: Path) -> None:
+    """`--func` chooses the topology, which may leave the proxy out."""
+    document = yaml.safe_load(compose(folder, "--func", "small").read_text())
+    assert set(document["services"]) == {"bus", "coordinator", "gw-field", "other"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--path", "nowhere.py"], "there is no such file"),
+        (["--path", "{file}", "--func", "nothing"], "no function nothing()"),
+        (["--path", "{file}", "--output", "/proc/x/y.yml"], "can't be written"),
+    ],
+)
+def test_mistakes_are_told(folder: Path, arguments: list[str], message: str) -> None:
+    """With what is wrong, and exit code 2."""
+    command = ["compose", *(a.format(file=folder / "deployment.py") for a in arguments)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": {"b": [1, "x", {"c": "d", "e": []}, [1, 2]], "f": {}}, "on": True, "n": None},
+        {"quoted": 'a "b": {c} # d', "yes": "no", "number": "08", "empty": "", "lines": "a\nb", "é": "ü"},
+    ],
+)
+def test_yaml_is_read_back(value: Any) -> None:
+    """What is written is what a reader of YAML reads."""
+    assert yaml.safe_load(to_yaml(value)) == value
