@@ -24,7 +24,7 @@ TABLES = 6000
 """Interface number i has table 6000 + i."""
 
 RULES = 600
-"""Priorities of the rules: after the local table's 0, long before the main table's 32766."""
+"""Priority of the rules: after the local table's 0, long before the main table's 32766."""
 
 _LINK_SCOPE = 253
 _ONLINK = 4
@@ -37,7 +37,7 @@ def lead_through(gateway: str, subnet: str, interface: str) -> None:
         index = _index(routes, interface)
         table = TABLES + index
         routes.route("replace", dst=subnet, type="blackhole", table=table, priority=_LAST_RESORT)
-        _rule(routes, priority=RULES + index, table=table, dst=subnet)
+        _rule(routes, priority=RULES, table=table, dst=subnet)
         routes.route("replace", dst=f"{gateway}/32", oif=index, scope=_LINK_SCOPE, table=table)
         routes.route("replace", dst=subnet, gateway=gateway, oif=index, flags=_ONLINK, table=table)
         for route in _routes(routes, table):
@@ -61,8 +61,8 @@ def release(interface: str) -> None:
         for route in _routes(routes, TABLES + index):
             routes.route("del", **_same(route))
         for rule in routes.get_rules(family=socket.AF_INET):
-            if rule.get_attr("FRA_PRIORITY") == RULES + index:
-                routes.rule("del", priority=RULES + index, table=TABLES + index, dst=_target(rule, "FRA_DST"))
+            if rule.get_attr("FRA_PRIORITY") == RULES and rule.get_attr("FRA_TABLE") == TABLES + index:
+                routes.rule("del", priority=RULES, table=TABLES + index, dst=_target(rule, "FRA_DST"))
 
 
 def know(gateway: str, mac: str, interface: str) -> None:

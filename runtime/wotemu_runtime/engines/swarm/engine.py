@@ -23,6 +23,7 @@ from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 60.0
 UNPLACED_AFTER_S = 8.0
+MAX_FAILURES = 5
 REMOVE_DEADLINE_S = 60.0
 
 FAILED = frozenset({"rejected", "failed", "orphaned"})
@@ -38,7 +39,8 @@ class SwarmEngine:
         self._keep = keep
         self._docker: aiodocker.Docker | None = None
         self._stack = ""
-        self._roles: dict[str, str] = {}
+        self._replicas: dict[str, list[str]] = {}
+        self._failures: dict[str, set[str]] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
         self._trouble: asyncio.Future[None] | None = None
@@ -56,6 +58,7 @@ class SwarmEngine:
         try:
             manager_id, manager_address = await self._check_swarm(plan)
             password = randomness.token_urlsafe(24)
+            self._replicas = _replicas_of(plan)
             await self._create(plan, manager_id, password)
             self._watcher = asyncio.create_task(self._watch(), name="tasks")
             port = await self._first(self._bus_port, BUS_DEADLINE_S, "placing the bus")
@@ -129,7 +132,6 @@ class SwarmEngine:
         found = await _all(*(self._subnet(plan, name) for name in emulated))
         subnets = dict(zip(emulated, found, strict=True))
         services = objects.services(plan, subnets, manager_id)
-        self._roles = {service.name: service.role for service in services}
         secret_name = objects.object_name(plan, "bus-password")
         secret_id = await self._post(
             "secrets/create",
@@ -232,13 +234,38 @@ class SwarmEngine:
                 self._bus_port.set_result(int(port["PublishedPort"]))
         if (state == "pending" and error and age_s > UNPLACED_AFTER_S) or state == "rejected":
             self._fail(EmulationError(f"it can't be placed: {error}", where=f"service {role}"))
-        if state == "complete" and task["ID"] not in over:
+        if task["ID"] in over:
+            return
+        if state == "complete":
             over.add(task["ID"])
-            self._ended.put_nowait(RoleEnded(f"{role}/{task.get('Slot', 1)}", "complete"))
+            self._ended.put_nowait(RoleEnded(self._name_of(role, task.get("Slot", 1)), "complete"))
+        elif state == "failed":
+            over.add(task["ID"])
+            self._count_failure(role, error, status.get("ContainerStatus", {}).get("ContainerID", ""))
+
+    def _name_of(self, role: str, slot: int) -> str:
+        """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``."""
+        names = self._replicas.get(role)
+        return f"agent:{names[slot - 1]}" if names else role
+
+    def _count_failure(self, role: str, error: str, container: str) -> None:
+        """Swarm starts a failed task again; one that fails over and over never gets anywhere."""
+        failures = self._failures.setdefault(role, set())
+        failures.add(container)
+        if len(failures) >= MAX_FAILURES:
+            self._ended.put_nowait(RoleEnded(role, f"its container failed {len(failures)} times: {error}"))
 
     def _fail(self, error: EmulationError) -> None:
         if self._trouble is not None and not self._trouble.done():
             self._trouble.set_exception(error)
+
+
+def _replicas_of(plan: Plan) -> dict[str, list[str]]:
+    """The replicas of each node's service, in the order of their slots."""
+    replicas: dict[str, list[str]] = {}
+    for replica in plan.replicas:
+        replicas.setdefault(f"agent:{replica.node}", []).append(replica.name)
+    return replicas
 
 
 def _role_of(task: dict[str, Any]) -> str:

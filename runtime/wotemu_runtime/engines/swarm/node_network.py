@@ -21,7 +21,7 @@ from wotemu_runtime.membership import Member, attached, hosts_text
 from wotemu_runtime.role import Role
 
 HOSTS = Path("/etc/hosts")
-APP_RULE = 700
+APP_RULE = 700  # after `routes.RULES`
 """Priority of the rule that keeps apps on the emulated networks: after the rules that lead there."""
 
 
@@ -87,7 +87,7 @@ class NodeNetwork:
                 index = netlink.link_lookup(ifname=device)[0]
                 table, subnet = routes.TABLES + index, self._subnets[network]
                 netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=9999)
-                _add_rule(netlink.rule, priority=routes.RULES + index, table=table, dst=subnet)
+                _add_rule(netlink.rule, priority=routes.RULES, table=table, dst=subnet)
             _add_rule(
                 netlink.rule,
                 priority=APP_RULE,
