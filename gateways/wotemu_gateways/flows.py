@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from wotemu.records import Flow
 from wotemu_gateways.frames import ETHERNET_BYTES, FlowId, address_text, flow_of
+from wotemu_gateways.probe_format import is_probe_flow
 
 MAX_FLOWS = 4096
 IDLE_DRAINS = 30
@@ -172,6 +173,8 @@ class FlowTable:
         rows = []
         for channel in self._channels:
             for counter, (packets_up, bytes_up, packets_down, bytes_down) in channel.drain():
+                if is_probe_flow(counter.flow):
+                    continue  # a gateway whose probes have no ways of their own counts them like the rest
                 if packets_up:
                     rows.append(self._row(t, counter, "up", packets_up, bytes_up))
                 if packets_down:

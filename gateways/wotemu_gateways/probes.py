@@ -1,4 +1,4 @@
-"""Probes: small datagrams between agents that meet what an app's packets meet, and count in no app's figures.
+"""The ways of probes through a switch: they meet what the apps' packets meet, and count in no app's figures.
 
 A probe crosses the same shapers as everything else, so what it suffers is what the apps' packets suffer. It
 waits in lanes of its own, and its hops keep counters that nobody reports.
@@ -6,56 +6,14 @@ waits in lanes of its own, and its hops keep counters that nobody reports.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from random import Random
 
 from wotemu_gateways.flows import Channel, FlowCounter, FlowTable
-from wotemu_gateways.frames import IPV4_NO_OPTIONS, FlowId, flow_of
+from wotemu_gateways.frames import flow_of
 from wotemu_gateways.hop import CLEAR
 from wotemu_gateways.lanes import Deadlines
 from wotemu_gateways.ports import DownHop, HopEnd, Packet, Path, Port, UpHop
-
-PORT = 61999
-"""The UDP port that agents probe from and to: reserved on every node, beyond Linux's ephemeral ports."""
-
-_PAYLOAD = struct.Struct("!4sQ")
-_MAGIC = b"WoTp"
-_UDP_HEADERS = 14 + 20 + 8
-SIZE = _UDP_HEADERS + _PAYLOAD.size
-"""A probe's Ethernet frame, in bytes."""
-
-_UDP = 17
-_PORTS = struct.pack("!HH", PORT, PORT)
-_NO_FRAGMENT = (b"\0\0", b"\x40\0")
-
-
-def pack(number: int) -> bytes:
-    """A probe's payload; `number` is its own within its network."""
-    return _PAYLOAD.pack(_MAGIC, number)
-
-
-def unpack(payload: bytes) -> int | None:
-    """The number of a probe; None if it is something else."""
-    if len(payload) != _PAYLOAD.size:
-        return None
-    magic, number = _PAYLOAD.unpack(payload)
-    return int(number) if magic == _MAGIC else None
-
-
-def is_probe(frame: bytes) -> bool:
-    """Whether an Ethernet frame is a probe."""
-    return (
-        frame[34:38] == _PORTS
-        and frame[12:15] == IPV4_NO_OPTIONS
-        and frame[23] == _UDP
-        and frame[20:22] in _NO_FRAGMENT
-    )
-
-
-def is_probe_flow(flow: FlowId) -> bool:
-    """Whether a flow is made of probes."""
-    return flow.transport == "udp" and flow.sport == flow.dport == PORT
 
 
 class _Beside(HopEnd):

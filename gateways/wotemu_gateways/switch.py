@@ -32,7 +32,8 @@ from wotemu_gateways.frames import (
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.lanes import Deadlines
 from wotemu_gateways.ports import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
-from wotemu_gateways.probes import ProbeWays, is_probe
+from wotemu_gateways.probe_format import is_probe
+from wotemu_gateways.probes import ProbeWays
 
 BATCH = 64
 """Frames read from one port before the others, and what is due, get their turn."""

@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.scenario.timeline import Change
 from wotemu_gateways.fidelity import Place
-from wotemu_gateways.probes import SIZE
+from wotemu_gateways.probe_format import SIZE
 
 if TYPE_CHECKING:
     from wotemu_runtime.plan import Plan, PlannedNetwork

@@ -32,10 +32,6 @@ def test_a_threshold_that_can_not_be_is_refused(
 @pytest.mark.namespaces
 def test_a_strict_run_that_breaks_a_threshold_fails(start: Start, write: Write, folder: Path) -> None:
     """No change takes hold without any delay, so a threshold of nothing is always broken."""
-    text = (
-        TWO_NODES
-        + "\ndef scenario():\n    return Scenario(duration='2s', events=[at('1s').set(net, loss='1%')])\n"
-    )
     running = start(
         "run", write(TWO_NODES), "--out", folder / "run", "--strict", "--threshold", "change_late_invalid=0s"
     )
@@ -49,10 +45,6 @@ def test_a_strict_run_that_breaks_a_threshold_fails(start: Start, write: Write, 
 
 @pytest.mark.namespaces
 def test_without_strict_a_verdict_is_told_and_no_failure(start: Start, write: Write) -> None:
-    text = (
-        TWO_NODES
-        + "\ndef scenario():\n    return Scenario(duration='2s', events=[at('1s').set(net, loss='1%')])\n"
-    )
     running = start("run", write(TWO_NODES), "--json", "--threshold", "change_late_invalid=0s")
     assert running.finish() == 0
     events = [json.loads(line) for line in running.lines]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways import probes
+from wotemu_gateways import probe_format as probes
 from wotemu_gateways.frames import flow_of
 
 from .network import FakeNetwork, Hops, ipv4

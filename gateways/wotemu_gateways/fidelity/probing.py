@@ -16,7 +16,7 @@ from wotemu_gateways.fidelity.evidence import Delays, Losses
 from wotemu_gateways.fidelity.expectation import Expectation, expect
 from wotemu_gateways.fidelity.history import History
 from wotemu_gateways.fidelity.hops import HopLog
-from wotemu_gateways.probes import SIZE
+from wotemu_gateways.probe_format import SIZE
 
 MARGIN_S = 0.1
 """What a change did so shortly before or after a probe may or may not have met it."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wotemu.records import ProbeArrived, ProbeSent
-from wotemu_gateways import probes
+from wotemu_gateways import probe_format
 from wotemu_runtime.probe_plan import Rounds
 from wotemu_runtime.role import Role
 
@@ -81,7 +81,7 @@ class Prober:
         with contextlib.suppress(OSError):  # a peer that has no address yet: nothing was sent
             address = self._hosts.address(f"{peer}.{rounds.network}")
             before = time.time()
-            self._sockets[rounds.network].sendto(probes.pack(probe_id), (address, probes.PORT))
+            self._sockets[rounds.network].sendto(probe_format.pack(probe_id), (address, probe_format.PORT))
             took = time.time() - before
             sent = before + self._role.offset_s
             self._role.publisher.put(ProbeSent(sent, rounds.network, self._replica, peer, probe_id, took))
@@ -94,7 +94,7 @@ class Prober:
                 return
             except OSError:  # a peer's port was closed when our probe came: the kernel tells us once
                 continue
-            number = probes.unpack(payload)
+            number = probe_format.unpack(payload)
             if number is not None:
                 came = _arrival(ancillary) + self._role.offset_s
                 self._role.publisher.put(ProbeArrived(came, network, self._replica, number))
@@ -129,7 +129,7 @@ def _open(address: str) -> socket.socket:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        opened.bind((address, probes.PORT))
+        opened.bind((address, probe_format.PORT))
     except OSError:
         opened.close()
         raise
