@@ -143,6 +143,9 @@ class FlowTable:
         self._flows = 0
         self._channels: list[Channel] = []
         self.offset = offset
+        self.probes: dict[tuple[str, str], tuple[int, int]] = {}
+        """Probes and their bytes at the last drain by node and direction, where they are counted at all: a
+        switch has ways of their own for them."""
         self.merged = 0
 
     def channel(self, sender: str, receiver: str) -> Channel:
@@ -169,17 +172,24 @@ class FlowTable:
         return sum(channel.under_way for channel in self._channels)
 
     def drain(self, t: float) -> list[Flow]:
-        """A row for each flow and hop with packets since the last drain, stamped `t`."""
+        """A row for each flow and hop with packets since the last drain, stamped `t`; none for probes."""
         rows = []
+        self.probes.clear()
         for channel in self._channels:
             for counter, (packets_up, bytes_up, packets_down, bytes_down) in channel.drain():
                 if is_probe_flow(counter.flow):
-                    continue  # a gateway whose probes have no ways of their own counts them like the rest
+                    self._probed(counter.sender, "up", packets_up, bytes_up)
+                    self._probed(counter.receiver, "down", packets_down, bytes_down)
+                    continue
                 if packets_up:
                     rows.append(self._row(t, counter, "up", packets_up, bytes_up))
                 if packets_down:
                     rows.append(self._row(t, counter, "down", packets_down, bytes_down))
         return rows
+
+    def _probed(self, node: str, direction: str, packets: int, size: int) -> None:
+        before = self.probes.get((node, direction), (0, 0))
+        self.probes[node, direction] = (before[0] + packets, before[1] + size)
 
     def _row(self, t: float, counter: FlowCounter, direction: str, packets: int, size: int) -> Flow:
         flow = counter.flow

@@ -25,7 +25,7 @@ from ipaddress import IPv4Address
 
 import attrs
 
-from wotemu.records import Record
+from wotemu.records import Hop, Record
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import links, netem_options
 from wotemu_gateways import traffic_control as tc
@@ -312,9 +312,17 @@ class NetemShaper:
         for node in self._nodes.values():
             kept_out = node.up.passed_rate(qdiscs) - passed[node.number].packets if passed else 0
             cuts = (drops[node.up_drop].drops, drops[node.down_drop].drops)
-            rows.append(node.up.row(t, self.network, qdiscs, polices, cuts[0], kept_out))
-            rows.append(node.down.row(t, self.network, qdiscs, polices, cuts[1], 0))
+            up = node.up.row(t, self.network, qdiscs, polices, cuts[0], kept_out)
+            down = node.down.row(t, self.network, qdiscs, polices, cuts[1], 0)
+            rows += [self._without_probes(up), self._without_probes(down)]
         return rows
+
+    def _without_probes(self, row: Hop) -> Hop:
+        """Probes are no app's packets. (Of those that are lost the kernel does not say whose they were.)"""
+        packets, size = self._flows.probes.get((row.node, row.direction), (0, 0))
+        if not packets:
+            return row
+        return attrs.evolve(row, sent=max(row.sent - packets, 0), sent_bytes=max(row.sent_bytes - size, 0))
 
     def _actions(self, kind: str) -> dict[int, tc.Stats]:
         return tc.action_stats(self._netlink.dump(tc.all_actions(kind)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import probe_format as probes
+from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.frames import flow_of
 
 from .network import FakeNetwork, Hops, ipv4
@@ -135,3 +136,18 @@ def test_how_late_a_probe_leaves_is_how_late_its_hop_is() -> None:
         assert late_max is not None
         assert 0.0029 < late_max < 0.0031
         assert counters["a", "up"].sent == 0
+
+
+def test_a_gateway_that_counts_probes_by_flow_tells_them_apart() -> None:
+    table = FlowTable("field", {}, {})
+    channel = table.channel("a", "b")
+    with FakeNetwork("a", "b") as net:
+        members = net.members["a"], net.members["b"]
+    for port in (probes.PORT, probes.PORT, 5000):
+        counter = channel.counter(ipv4(*members, sport=probes.PORT, dport=port))
+        counter.packets_up += 1
+        counter.bytes_up += 54
+    assert [row.dport for row in table.drain(1.0)] == [5000]
+    assert table.probes == {("a", "up"): (2, 108), ("b", "down"): (0, 0)}
+    assert table.drain(2.0) == []
+    assert table.probes == {}

@@ -16,6 +16,7 @@ import attrs
 
 from wotemu_runtime import bundle
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
+from wotemu_runtime.probe_plan import rounds_of
 
 Json = dict[str, Any]
 
@@ -185,6 +186,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
         "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
+        "probes": rounds_of(plan, names),
     }
     if replica.kind != "broker":
         data["bundle"] = {"path": CODE_FILE, "digest": bundle.digest(code.data)}
