@@ -110,7 +110,7 @@ def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[Sw
 
 def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     """The bus, on this manager; its port is published on this manager alone, and asks for the password."""
-    spec = _service(plan, "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
+    spec = _service(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
     spec["TaskTemplate"]["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
     port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host"}
     spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
@@ -122,6 +122,7 @@ def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, s
     spec = _service(
         plan,
         f"gw-{network.name}",
+        f"gateway:{network.name}",
         image_of(None),
         ["gateway"],
         networks=[(CONTROL, []), (network.name, [])],
@@ -148,7 +149,14 @@ def plain_service(plan: Plan, replica: Replica) -> SwarmService:
     Nothing in it knows of WoTemu, so its answers can't be led through a gateway: it is not shaped.
     """
     networks = [(name, [replica.node]) for name in replica.networks]
-    spec = _service(plan, replica.node, image_of(replica.image), list(replica.command), networks=networks)
+    spec = _service(
+        plan,
+        replica.node,
+        f"service:{replica.node}",
+        image_of(replica.image),
+        list(replica.command),
+        networks=networks,
+    )
     container = spec["TaskTemplate"]["ContainerSpec"]
     container["Env"] = [f"{name}={value}" for name, value in replica.env.items()]
     del container["CapabilityDrop"], container["CapabilityAdd"]  # what its image expects of Docker
@@ -162,6 +170,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
     spec = _service(
         plan,
         replica.node,
+        f"agent:{replica.node}",
         image_of(replica.image),
         ["broker" if replica.kind == "broker" else "agent"],
         networks=networks,
@@ -230,6 +239,7 @@ def _whole(size: float | None) -> int:
 def _service(
     plan: Plan,
     name: str,
+    role: str,
     image: str,
     args: list[str],
     *,
@@ -239,13 +249,13 @@ def _service(
 ) -> Json:
     return {
         "Name": object_name(plan, name),
-        "Labels": labels(plan, name),
+        "Labels": labels(plan, role),
         "TaskTemplate": {
             "ContainerSpec": {
                 "Image": image,
                 "Args": args,
                 "Env": [f"WOTEMU_ASSIGNMENT={ASSIGNMENT_FILE}"],
-                "Labels": labels(plan, name),
+                "Labels": labels(plan, role),
                 "User": "0" if capabilities else "",
                 "CapabilityDrop": ["ALL"],
                 "CapabilityAdd": list(capabilities),
