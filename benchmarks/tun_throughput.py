@@ -172,7 +172,10 @@ def flood(bed: Testbed, seconds: float) -> Result:
     source.connect((receiver.ipv4, 5201))
     flooder = os.fork()
     if not flooder:
-        _send_forever(source)
+        try:
+            _send_forever(source)
+        finally:
+            os._exit(1)
     try:
         time.sleep(0.5)
         return _watch(bed, seconds)
@@ -203,7 +206,9 @@ def _watch(bed: Testbed, seconds: float) -> Result:
 def stream(bed: Testbed, seconds: float) -> Result:
     """Goodput of one TCP stream in Mbit/s."""
     sender, receiver = (bed.namespaces[end.replica] for end in ENDS)
-    with subprocess.Popen(receiver.command("iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE) as server:
+    with subprocess.Popen(
+        receiver.command("iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE
+    ) as server:
         assert server.stdout is not None
         server.stdout.readline()
         server.stdout.readline()

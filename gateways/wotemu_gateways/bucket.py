@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets
@@ -61,6 +62,21 @@ class Bucket:
             sizes = [self._wire_size(size) for size in sizes]
         if self._limit_packets is not None:
             return self._send_counted(arrivals_s, sizes)
+        begins_s = max(self.busy_until_s, arrivals_s[0] - self._burst_s)
+        if begins_s >= arrivals_s[-1] and NEVER not in arrivals_s:
+            spent_s = [size * self._seconds_per_byte for size in sizes]
+            if begins_s + sum(spent_s) - arrivals_s[0] <= self._limit_s:
+                return self._send_in_a_row(begins_s, spent_s)
+        return self._send_each(arrivals_s, sizes)
+
+    def _send_in_a_row(self, begins_s: float, spent_s: list[float]) -> list[float]:
+        """Packets that have all come when the first one's turn is, and all have room."""
+        sent = list(accumulate(spent_s, initial=begins_s))
+        del sent[0]
+        self.busy_until_s = sent[-1]
+        return sent
+
+    def _send_each(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
         busy_until_s, limit_s, burst_s = self.busy_until_s, self._limit_s, self._burst_s
         seconds_per_byte = self._seconds_per_byte
         sent = []

@@ -50,11 +50,12 @@ class Lane(Generic[Item]):
 
     def insert(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
         """Keep packets that leave at any times."""
-        own_s, own = self._dues_s, self._items
+        own_s = self._dues_s
+        insert_due, insert_item = own_s.insert, self._items.insert
         for due_s, item in zip(dues_s, items, strict=True):
             at = bisect_right(own_s, due_s)
-            own_s.insert(at, due_s)
-            own.insert(at, item)
+            insert_due(at, due_s)
+            insert_item(at, item)
         if own_s[0] < self.next_s:
             self._head(own_s[0])
 

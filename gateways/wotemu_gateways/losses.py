@@ -13,11 +13,13 @@ from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 NEVER = math.inf
 """The departure of a dropped packet."""
 
+_ENDLESS = 1 << 60
+
 
 class Loss(Protocol):
     """One process."""
 
-    def strike(self, instants: Sequence[float]) -> list[float]:
+    def strike(self, instants: Sequence[float]) -> Sequence[float]:
         """The instants, with `NEVER` for those whose packet is lost."""
         ...
 
@@ -46,18 +48,35 @@ class Chance:
 
 
 class IndependentLoss:
-    """Loses each packet with the same chance."""
+    """Loses each packet with the same chance.
 
-    __slots__ = ("_random", "_share")
+    It draws how many packets pass before the next is lost (a geometric distribution), not each one's fate.
+    """
+
+    __slots__ = ("_passing", "_per_loss", "_random")
 
     def __init__(self, share: float, rng: Random) -> None:
-        self._share = share
         self._random = rng.random
+        self._per_loss = math.log1p(-share) if share < 1 else -math.inf
+        self._passing = self._draw()
 
-    def strike(self, instants: Sequence[float]) -> list[float]:
+    def _draw(self) -> int:
+        # A share too small to be told from none gives zero: then more packets pass than any run has.
+        passing = math.log(1 - self._random()) / self._per_loss if self._per_loss else math.inf
+        return int(min(passing, _ENDLESS))
+
+    def strike(self, instants: Sequence[float]) -> Sequence[float]:
         """See `Loss`."""
-        share, random = self._share, self._random
-        return [NEVER if random() < share else instant for instant in instants]
+        at, count = self._passing, len(instants)
+        if at >= count:
+            self._passing = at - count
+            return instants
+        kept = list(instants)
+        while at < count:
+            kept[at] = NEVER
+            at += 1 + self._draw()
+        self._passing = at - count
+        return kept
 
 
 class ChainLoss:

@@ -104,7 +104,10 @@ class HopEnd:
             if not packets:
                 return
         if shaper.keeps_order and dues_s[0] >= lane.last_s:
-            lane.hold(dues_s, packets)
+            if dues_s[-1] <= now_s and not lane:
+                self.leave(dues_s, packets, now_s)
+            else:
+                lane.hold(dues_s, packets)
         else:
             lane.insert(dues_s, packets)
 

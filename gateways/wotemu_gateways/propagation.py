@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from statistics import NormalDist
 
@@ -23,8 +23,8 @@ class Propagation:
     """
 
     __slots__ = (
-        "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng", "_since_gap", "_values",
-        "apply", "delays", "keeps_order",
+        "_delays_s", "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng", "_since_gap",
+        "_values", "apply", "delays", "keeps_order",
     )  # fmt: skip
 
     apply: Callable[[Sequence[float]], list[float]]
@@ -34,6 +34,7 @@ class Propagation:
         self._latency_s = float(conditions.latency)
         self._jitter_s = float(conditions.jitter)
         self._values = values = table(conditions.distribution)
+        self._delays_s: tuple[float, ...] = ()
         self._quantile = _quantile(values, float(conditions.jitter_correlation), rng)
         self._gap = conditions.reorder_gap
         self._since_gap = 0
@@ -53,13 +54,10 @@ class Propagation:
 
     def _jittered(self, instants: Sequence[float]) -> list[float]:
         """The usual jitter, without a call of our own for each packet."""
-        latency_s, jitter_s, values = self._latency_s, self._jitter_s, self._values
-        bits = self._rng.getrandbits
-        delays_s = [latency_s + jitter_s * values[bits(SHARES_BITS)] for _ in instants]
-        return [
-            instant + late_s if late_s > 0 else instant
-            for instant, late_s in zip(instants, delays_s, strict=True)
-        ]
+        delays_s, bits = self._delays_s, self._rng.getrandbits
+        if not delays_s:
+            delays_s = self._delays_s = _delay_table(self._latency_s, self._jitter_s, self._values)
+        return [instant + delays_s[bits(SHARES_BITS)] for instant in instants]
 
     def _jittered_any(self, instants: Sequence[float]) -> list[float]:
         latency_s, jitter_s, quantile = self._latency_s, self._jitter_s, self._quantile
@@ -82,6 +80,11 @@ class Propagation:
             return True
         self._since_gap += 1
         return False
+
+
+@lru_cache(maxsize=32)  # hops of one network mostly change together, to the same conditions
+def _delay_table(latency_s: float, jitter_s: float, values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(max(latency_s + jitter_s * value, 0.0) for value in values)
 
 
 def _quantile(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:

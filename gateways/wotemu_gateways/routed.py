@@ -23,8 +23,7 @@ from wotemu_gateways import links, routes
 from wotemu_gateways.frames import mac_of
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netlink import Netlink
-from wotemu_gateways.ports import Packet, Port
-from wotemu_gateways.switch import BATCH, Member, Switch
+from wotemu_gateways.switch import Member, Switch
 from wotemu_gateways.tun import Pump
 
 PREFIX = "wo-t"
@@ -35,7 +34,6 @@ _TX_QUEUE = 4000
 """Frames that the kernel keeps for a gateway that is busy."""
 
 _TO_NOBODY = bytes(6)
-_MAX_FRAME_BYTES = 65535
 
 
 def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
@@ -81,29 +79,12 @@ class RoutedSwitch(Switch):
     A member's MAC is `mac_of` its address, as its TAP's is, whatever its own interface has.
     """
 
-    def read(self, port: Port, now_s: float) -> int:
-        """See `Switch.read`."""
-        fd, paths, macs = port.fd, port.paths, self._macs
-        packets: list[Packet] = []
-        for _ in range(BATCH):
-            try:
-                frame = os.read(fd, _MAX_FRAME_BYTES)
-            except BlockingIOError:
-                break
-            frame = macs.get(frame[30:34], _TO_NOBODY) + frame[6:]
-            try:
-                path = paths[frame[:15]]
-                counter = path.kinds[frame[20:24]][frame[26:38]]
-            except KeyError:
-                packets += self._classify(port, frame, now_s)
-                continue
-            size = len(frame)
-            counter.packets_up += 1
-            counter.bytes_up += size
-            packets.append((frame, size, path, counter))
-        if packets:
-            port.up.enter([now_s] * len(packets), packets, now_s)
-        return len(packets)
+    MTU = 65_517  # whatever the interface has
+
+    def frames(self, fd: int) -> list[bytes]:
+        """See `Switch.frames`."""
+        macs = self._macs
+        return [macs.get(frame[30:34], _TO_NOBODY) + frame[6:] for frame in super().frames(fd)]
 
 
 class TunShaper:

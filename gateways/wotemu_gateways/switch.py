@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address
 from random import Random
+from typing import ClassVar
 
 import attrs
 
@@ -58,6 +59,9 @@ class Switch:
     The same `seed` gives the same losses and jitter for the same packets.
     """
 
+    MTU: ClassVar[int] = 1500
+    """What the members' interfaces have at most; longer frames would be cut off."""
+
     def __init__(
         self,
         network: str,
@@ -66,7 +70,6 @@ class Switch:
         hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
         ports: Mapping[int, str] | None = None,
         seed: int = 0,
-        mtu: int = 1500,
         clock: Clock | None = None,
     ) -> None:
         self.network = network
@@ -74,7 +77,6 @@ class Switch:
         self.deadlines = Deadlines()
         self.ignored: Counter[str] = Counter()
         self._seed = seed
-        self._max_frame_bytes = mtu + MAX_HEADER_BYTES
         self._shared: Bucket | None = None
         self._ports = {member.replica: self._port(member, hops or {}) for member in members}
         self._by_mac = {port.mac: port for port in self._ports.values()}
@@ -146,24 +148,32 @@ class Switch:
 
     def read(self, port: Port, now_s: float) -> int:
         """Take up to a batch of frames from a port; how many there were."""
-        fd, paths, read, max_bytes = port.fd, port.paths, _read, self._max_frame_bytes
+        frames = self.frames(port.fd)
+        paths = port.paths
         packets: list[Packet] = []
-        for _ in range(BATCH):
-            try:
-                frame = read(fd, max_bytes)
-            except BlockingIOError:
-                break
+        for frame in frames:
             try:
                 path = paths[frame[:15]]
                 counter = path.kinds[frame[20:24]][frame[26:38]]
             except KeyError:
                 packets += self._classify(port, frame, now_s)
-                continue
-            packets.append((frame, len(frame), path, counter))
+            else:
+                packets.append((frame, len(frame), path, counter))
         if packets:
             count_sent(packets)
             port.up.enter([now_s] * len(packets), packets, now_s)
-        return len(packets)
+        return len(frames)
+
+    def frames(self, fd: int) -> list[bytes]:
+        """Up to a batch of frames that wait in a descriptor, each for the MAC of its receiver."""
+        read, max_bytes = _read, self.MTU + MAX_HEADER_BYTES
+        frames: list[bytes] = []
+        try:
+            for _ in range(BATCH):
+                frames.append(read(fd, max_bytes))  # noqa: PERF401  # it ends by an exception, with what it has
+        except BlockingIOError:
+            return frames
+        return frames
 
     def _classify(self, port: Port, frame: bytes, now_s: float) -> list[Packet]:
         """A frame that isn't of a known flow, ready to go; empty if it goes nowhere, or its own way."""
