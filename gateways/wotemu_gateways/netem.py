@@ -121,6 +121,7 @@ class NetemShaper:
         self._loop = loop
         self._taps: list[Tap] = []
         self._generation = 0
+        self._chains = range(0)
         self._bucket: bytes | None = None
         try:
             self._interfaces = self._add_interfaces(interface, members, shared)
@@ -277,14 +278,14 @@ class NetemShaper:
         sets = [set(group) for group in groups]
         if len(sets) == 1:
             sets.append(set(self._nodes) - sets[0])
-        before = {node.group for node in self._nodes.values()} - {None}
-        old = _GROUPS[self._generation]
+        before = self._chains
         self._generation = 1 - self._generation
+        self._chains = range(_GROUPS[self._generation], _GROUPS[self._generation] + len(sets))
         for name, node in self._nodes.items():
             node.group = next((i for i, names in enumerate(sets) if name in names), None)
         requests = [request for i in range(len(sets)) for request in self._group(i)]
         requests += [self._from_sender(node) for node in self._nodes.values()]
-        requests += [tc.no_chain(self._chain(old + group)) for group in before if group is not None]
+        requests += [tc.no_chain(self._chain(chain)) for chain in before]
         self._netlink.send(*requests)
 
     def _chain(self, number: int) -> Hook:

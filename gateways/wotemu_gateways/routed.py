@@ -1,6 +1,6 @@
 """The shaper in user space on a routed gateway, which has one interface on the emulated network.
 
-For kernels without NetEm, and where nodes' interfaces are not the gateway's to hold. Each replica has a TAP in
+For kernels without NetEm, where nodes' interfaces are not the gateway's to hold. Each replica has a TAP in
 the gateway's own namespace, into which all is routed that came from it to be forwarded:
 
     eth0 in ─> rule: from A ─> A's TAP ─> switch ─> B's TAP ─> routing ─> eth0 out
@@ -74,7 +74,7 @@ def _open_tap(name: str) -> int:
 
 
 class RoutedSwitch(Switch):
-    """A switch whose frames come from a router: all are for the TAP itself, and the IPv4 address says for whom.
+    """A switch behind a router: every frame is for its TAP itself, and the IPv4 address says for whom.
 
     A member's MAC is `mac_of` its address, as its TAP's is, whatever its own interface has.
     """

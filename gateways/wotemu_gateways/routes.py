@@ -29,6 +29,7 @@ RULES = 600
 _LINK_SCOPE = 253
 _ONLINK = 4
 _LAST_RESORT = 9999
+_ANY = str(IPv4Address(0))
 
 
 def lead_through(gateway: str, subnet: str, interface: str) -> None:
@@ -75,13 +76,13 @@ def know(gateway: str, mac: str, interface: str) -> None:
 def divert(interface: str, devices: Mapping[str, str]) -> None:
     """In a gateway: send what an address sends to be forwarded into that address's device; drop all other.
 
-    `devices` has interfaces by address. A device that goes takes its route with it: then what it was for drops.
+    `devices` has interfaces by address. A device takes its route with it: then what it was for drops.
     """
     with _netlink() as routes:
         _rule(routes, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
         for address, device in devices.items():
             index = _index(routes, device)
-            routes.route("replace", dst="0.0.0.0/0", oif=index, scope=_LINK_SCOPE, table=TABLES + index)
+            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=_LINK_SCOPE, table=TABLES + index)
             _rule(routes, priority=RULES, table=TABLES + index, iifname=interface, src=f"{address}/32")
 
 
@@ -152,7 +153,7 @@ def _same(route: Any) -> dict[str, Any]:
 
 
 def _target(message: Any, attribute: str) -> str:
-    return f"{message.get_attr(attribute) or '0.0.0.0'}/{message['dst_len']}"
+    return f"{message.get_attr(attribute) or _ANY}/{message['dst_len']}"
 
 
 def subnet_of(address: str, prefix: int) -> str:

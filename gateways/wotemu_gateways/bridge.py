@@ -1,0 +1,74 @@
+"""An emulated network on one machine whose gateway has one interface, as on a Swarm's overlay.
+
+The gateway's interface is a bridge, and each node's interface ends in a port of it that is *isolated*: it
+reaches the bridge itself and no other port. So nothing passes between nodes but through the gateway, also
+what ignores the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from wotemu_gateways import links, routes
+from wotemu_gateways.frames import mac_of, mac_text
+from wotemu_gateways.namespaces import entered
+from wotemu_gateways.netlink import Netlink
+
+INTERFACE = "eth0"
+"""The gateway's one interface on the emulated network."""
+
+MTU = 1500
+
+
+@attrs.frozen
+class Attachment:
+    """A node's interface to be: in which network namespace, by what name, with which address."""
+
+    netns_fd: int
+    interface: str
+    ipv4: str
+    prefix: int
+
+
+def build(gateway: str, nodes: Sequence[Attachment]) -> None:
+    """Make the bridge in this namespace, the nodes' interfaces in theirs, and their routes through here.
+
+    MACs follow from addresses (see `mac_of`). `OSError` says what the kernel refused.
+    """
+    prefix = nodes[0].prefix if nodes else 32
+    with Netlink() as netlink:
+        netlink.send(links.bridge(INTERFACE, mtu=MTU, mac=mac_of(gateway)))
+        bridge = links.index_of(INTERFACE)
+        netlink.send(links.address(bridge, gateway, prefix), links.ipv4_settings(bridge, rp_filter=0))
+        for number, node in enumerate(nodes):
+            port = f"port{number}"
+            netlink.send(
+                links.veth(
+                    port,
+                    node.interface,
+                    mtu=MTU,
+                    peer_mac=mac_of(node.ipv4),
+                    peer_netns=node.netns_fd,
+                )
+            )
+            index = links.index_of(port)
+            netlink.send(*links.isolated_port(index, bridge), links.up(index))
+    for node in nodes:
+        routes.know(node.ipv4, mac_text(mac_of(node.ipv4)), INTERFACE)
+        with entered(node.netns_fd):
+            _connect(node, gateway)
+
+
+def _connect(node: Attachment, gateway: str) -> None:
+    """In the node's namespace: its interface up, with its address and its way through the gateway."""
+    with Netlink() as netlink:
+        index = links.index_of(node.interface)
+        netlink.send(
+            links.up(index),
+            links.address(index, node.ipv4, node.prefix),
+            links.ipv4_settings(index, accept_redirects=0),
+        )
+    routes.lead_through(gateway, routes.subnet_of(node.ipv4, node.prefix), node.interface)
+    routes.know(gateway, mac_text(mac_of(gateway)), node.interface)

@@ -1,0 +1,1 @@
+"""One suite that every shaper passes: real traffic, measured, against what the conditions say."""

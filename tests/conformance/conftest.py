@@ -1,0 +1,121 @@
+"""The shapers that the suite runs over, and the table of what it measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.conftest import Require
+from wotemu_gateways import netem_check
+
+from .field import Field
+from .intervals import Interval
+
+SHAPERS = (
+    pytest.param("tun", marks=pytest.mark.namespaces),
+    pytest.param("routed", marks=pytest.mark.namespaces),
+    pytest.param("netem", marks=pytest.mark.netem),
+)
+_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+
+
+def _lacks(shaper: str) -> str:
+    """What this machine lacks for a shaper; "" if it has everything."""
+    if os.geteuid() != 0:
+        return "this user isn't root: try `unshare --user --map-root-user --net` before the command"
+    if not Path("/dev/net/tun").exists():
+        return "/dev/net/tun isn't there"
+    return netem_check.missing() if shaper.startswith("netem") else ""
+
+
+def _field(shaper: str, require: Require) -> Iterator[Field]:
+    lacks = _lacks(shaper)
+    require(not lacks, lacks)
+    with Field(shaper) as field:
+        yield field
+
+
+@pytest.fixture(scope="session", params=SHAPERS)
+def shaper(request: pytest.FixtureRequest) -> str:
+    """Each shaper in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def session_field(shaper: str, require: Require) -> Iterator[Field]:
+    """Three nodes under the shaper."""
+    yield from _field(shaper, require)
+
+
+@pytest.fixture
+def field(session_field: Field) -> Iterator[Field]:
+    """The same three nodes for every test, without any conditions at first."""
+    session_field.clear()
+    yield session_field
+    session_field.await_answers()
+
+
+@pytest.fixture
+def shared_field(shaper: str, session_field: Field, require: Require) -> Iterator[Field]:
+    """Three nodes on a network that shares one bucket."""
+    if shaper == "netem":  # one more qdisc, which has to be there from the beginning
+        yield from _field("netem-shared", require)
+    else:
+        session_field.clear()
+        yield session_field
+
+
+@attrs.define
+class Findings:
+    """What a test found, for the table; `within` fails the test unless it is as expected."""
+
+    config: pytest.Config
+    shaper: str
+
+    def within(self, what: str, expected: float, measured: float, interval: Interval, unit: str = "") -> bool:
+        """Note a measurement; whether it is in its interval."""
+        ok = interval[0] <= measured <= interval[1]
+        figures = (
+            _figure(expected, unit),
+            _figure(measured, unit),
+            " .. ".join(_figure(end, unit) for end in interval),
+        )
+        rows = self.config.stash.setdefault(_ROWS, [])
+        rows[:] = [row for row in rows if row[:2] != (self.shaper, what)]
+        rows.append((self.shaper, what, *figures, "yes" if ok else "NO"))
+        return ok
+
+    def twice(self, measure: Callable[[], bool]) -> None:
+        """What holds in 99 of 100 cases may be measured again once."""
+        assert measure() or measure()
+
+
+def _figure(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{value * 100:.2f} %"
+    if unit == "ms":
+        return f"{value * 1e3:.2f} ms"
+    return f"{value:.4g} {unit}".rstrip()
+
+
+@pytest.fixture
+def findings(request: pytest.FixtureRequest, shaper: str) -> Findings:
+    """The table of what is measured."""
+    return Findings(request.config, shaper)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table."""
+    rows = config.stash.get(_ROWS, [])
+    if not rows:
+        return
+    table = [("shaper", "what", "expected", "measured", "interval", "ok"), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    terminalreporter.section("conformance")
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        terminalreporter.write_line("  ".join(cells).rstrip())

@@ -1,0 +1,92 @@
+"""How long packets are under way."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+from wotemu.topology.conditions import DistributionTable, NetworkConditions
+from wotemu_gateways.netem_options import unsupported
+from wotemu_gateways.quantiles import table
+
+from .conftest import Findings
+from .field import Field
+from .intervals import ks_distance, ks_p_value, lag_one, middle_deviation, table_cdf
+
+LATE_S = 0.003
+"""Lateness allowed to a mean on a busy machine; nothing may be early."""
+
+TWO_HUMPS = DistributionTable(tuple([-8192] * 40 + list(range(-8000, -5900, 100)) + [9000] * 20))
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[int(share * len(values))]
+
+
+def test_latency_is_what_it_says_in_mean_and_p95(field: Field, findings: Findings) -> None:
+    field.set("a", "up", NetworkConditions(latency="30ms"))
+    field.set("b", "down", NetworkConditions(latency="15ms"))
+    with field.stream() as stream:
+        field.send(stream, 400, per_second=400)
+        delays_s = stream.delays_s
+    assert len(delays_s) == 400
+    assert min(delays_s) >= 0.045
+    assert findings.within(
+        "delay, mean of 30 + 15 ms", 0.045, statistics.fmean(delays_s), (0.045, 0.045 + LATE_S), "ms"
+    )
+    p95_s = percentile(delays_s, 0.95)
+    assert findings.within("delay, p95 of 30 + 15 ms", 0.045, p95_s, (0.045, 0.045 + 3 * LATE_S), "ms")
+
+
+def test_a_rate_adds_the_time_to_send_a_packet(field: Field, findings: Findings) -> None:
+    field.set("a", "up", NetworkConditions(latency="10ms", rate="200kbit"))
+    with field.stream(size=958) as stream:  # 1000 bytes take 40 ms
+        field.send(stream, 30, per_second=20)
+        measured_s = statistics.median(stream.delays_s)
+    assert findings.within(
+        "delay of a packet of 40 ms at 10 ms", 0.05, measured_s, (0.0499, 0.05 + LATE_S), "ms"
+    )
+
+
+@pytest.mark.parametrize("shape", ["normal", "uniform", "pareto", "paretonormal", "table"])
+def test_jitter_has_its_distribution(field: Field, findings: Findings, shape: str) -> None:
+    distribution = TWO_HUMPS if shape == "table" else shape
+    conditions = NetworkConditions(latency="80ms", jitter="15ms", distribution=distribution)
+    cdf = table_cdf(table(distribution), 0.08, 0.015)
+
+    field.set("a", "up", conditions)
+
+    def measure() -> bool:
+        with field.stream() as stream:
+            field.send(stream, 1000, per_second=500)
+            delays_s = stream.delays_s
+        assert len(delays_s) == 1000
+        p_value = ks_p_value(ks_distance(delays_s, cdf, LATE_S), len(delays_s))
+        return findings.within(f"jitter, {shape}: p of Kolmogorov-Smirnov", 0.5, p_value, (0.01, 1.0))
+
+    findings.twice(measure)
+
+
+def test_a_rate_leaves_jitter_its_width(field: Field, findings: Findings) -> None:
+    # One NetEm with both would flatten it: there, no packet overtakes one before it.
+    field.set("a", "up", NetworkConditions(latency="60ms", jitter="10ms", rate="20mbit"))
+    with field.stream() as stream:
+        field.send(stream, 1500, per_second=1000)
+        deviation_s = middle_deviation(stream.delays_s)
+        assert len(stream.arrived) == 1500
+    assert findings.within("jitter of 10 ms behind a rate", 0.01, deviation_s, (0.0093, 0.0107), "ms")
+
+
+def test_correlated_jitter_is_near_the_jitter_before(field: Field, findings: Findings, shaper: str) -> None:
+    conditions = NetworkConditions(latency="80ms", jitter="15ms", jitter_correlation=0.6)
+    field.set("a", "up", conditions)
+    with field.stream() as stream:
+        field.send(stream, 1500, per_second=500)
+        by_number = sorted(stream.arrived, key=lambda arrival: arrival.number)
+    measured = lag_one([arrival.delay_s for arrival in by_number])
+    if shaper == "netem":  # it draws a delay by the low bits of its random number, which are never tied
+        assert unsupported(conditions)
+        assert findings.within("jitter, correlation (NetEm has none)", 0.0, measured, (-0.07, 0.07))
+    else:
+        assert findings.within("jitter, correlation", 0.6, measured, (0.53, 0.67))

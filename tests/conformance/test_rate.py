@@ -1,0 +1,142 @@
+"""How much gets through, and what waits for it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import Require
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Packets
+
+from .conftest import Findings
+from .field import HEADERS_BYTES, Field, Stream
+
+FULL = 1472
+"""The payload of a full packet: 1514 bytes with its headers."""
+
+
+def goodput(stream: Stream, skip: int = 20) -> float:
+    """Bits of frames a second, from one arrival to another."""
+    first, last = stream.arrived[skip], stream.arrived[-1]
+    return (len(stream.arrived) - 1 - skip) * stream.frame_bytes * 8 / (last.at_s - first.at_s)
+
+
+def three_percent(value: float) -> tuple[float, float]:
+    return value * 0.97, value * 1.03
+
+
+@pytest.mark.parametrize(("direction", "rate"), [("up", 2e6), ("down", 500e3)])
+def test_udp_gets_the_rate(field: Field, findings: Findings, direction: str, rate: float) -> None:
+    field.set("a" if direction == "up" else "b", direction, NetworkConditions(rate=rate))  # type: ignore[arg-type]
+    with field.stream(size=958) as stream:
+        field.send(stream, int(1.5 * rate / 8000 * 2), per_second=1.5 * rate / 8000)
+        measured = goodput(stream)
+    assert findings.within(f"goodput of UDP, {direction}", rate, measured, three_percent(rate), "bit/s")
+
+
+def test_udp_of_small_packets_gets_the_rate(field: Field, findings: Findings) -> None:
+    field.set("a", "up", NetworkConditions(rate="800kbit"))
+    with field.stream(size=58) as stream:
+        field.send(stream, 3000, per_second=1500)
+        measured = goodput(stream)
+    assert findings.within("goodput of small UDP packets", 8e5, measured, three_percent(8e5), "bit/s")
+
+
+def test_tcp_gets_the_rate(field: Field, findings: Findings, require: Require) -> None:
+    require(shutil.which("iperf3") is not None, "iperf3 is not installed")
+    rate = 8e6
+    field.set("a", "up", NetworkConditions(latency="10ms", rate=rate))
+    field.set("b", "up", NetworkConditions(latency="10ms", rate=rate))
+    server = subprocess.Popen(field.nodes["b"].command("iperf3", "-s", "-1"), stdout=subprocess.DEVNULL)
+    begun = time.monotonic()
+    while not field.run("b", "ss -Hltn sport = :5201"):
+        assert time.monotonic() < begun + 10, "iperf3 does not listen"
+    report = json.loads(field.run("a", f"iperf3 -J -t 4 -O 1 -c {field.addresses['b']}"))
+    server.wait(10)
+    measured = report["end"]["sum_received"]["bits_per_second"]
+    expected = rate * 1448 / 1514
+    assert findings.within("goodput of TCP (iperf3)", expected, measured, three_percent(expected), "bit/s")
+
+
+def test_overhead_and_cells_take_their_share(field: Field, findings: Findings) -> None:
+    # ATM: 142 + 8 bytes are four cells of 48, with 5 each.
+    field.set("a", "up", NetworkConditions(rate="1mbit", overhead=8, cell_size=48, cell_overhead=5))
+    with field.stream(size=100) as stream:
+        field.send(stream, 2400, per_second=1200)
+        measured = goodput(stream)
+    expected = 1e6 * 142 / (4 * 53)
+    assert findings.within("goodput in cells of ATM", expected, measured, three_percent(expected), "bit/s")
+
+
+def test_a_burst_passes_at_once_after_a_pause(field: Field, findings: Findings) -> None:
+    field.set("a", "up", NetworkConditions(rate="1mbit", burst=10 * 1514, queue="1s"))
+    with field.stream(size=FULL) as stream:
+        stream.send(20)
+        stream.settle(20, 0.5)
+        at_once = sum(delay_s < 0.010 for delay_s in stream.delays_s)
+        last_s = stream.delays_s[-1]
+    assert findings.within("burst of 10 packets: passed at once", 10, at_once, (10, 10), "packets")
+    assert findings.within("burst of 10 packets: the 20th", 0.1211, last_s, (0.119, 0.128), "ms")
+
+
+@pytest.mark.parametrize(
+    ("queue", "size", "expected"),
+    [
+        (Packets(30), FULL, 30),
+        (Packets(30), 58, 30),
+        ("100ms", FULL, 16),  # 2 Mbit/s: 25,000 bytes
+        ("100ms", 58, 250),
+        ("16K", FULL, 10),
+    ],
+)
+def test_a_full_queue_drops_what_comes_last(
+    field: Field, findings: Findings, queue: str | Packets, size: int, expected: int
+) -> None:
+    field.set("a", "up", NetworkConditions(rate="2mbit", latency="5ms", queue=queue))
+    sent = 2 * expected
+    with field.stream(size=size) as stream:
+        begun = time.monotonic()
+        stream.send(sent)
+        left = int((time.monotonic() - begun) * 2e6 / 8 / (size + HEADERS_BYTES))
+        stream.settle(sent, 0.4)
+        numbers = stream.numbers
+    what = f"queue of {queue}, packets of {size + HEADERS_BYTES} bytes"
+    # One may have been sent already by the time the next comes; while sending, the rate made room for `left`.
+    room = (expected * 0.99 - 1, expected * 1.01 + 1 + left)
+    assert findings.within(what, expected, len(numbers), room, "packets")
+    assert numbers[: expected - 1] == list(range(expected - 1)), "the queue keeps what came first"
+    _, hops = field.drain()
+    assert hops["a", "up"].dropped_queue == sent - len(numbers)
+
+
+def test_the_default_queue_is_never_a_silent_thousand(field: Field) -> None:
+    field.set("a", "up", NetworkConditions(latency="300ms"))
+    with field.stream(size=20) as stream:
+        field.send(stream, 3000, per_second=6000, settle_s=0.8)
+        assert stream.numbers == list(range(3000))
+
+
+def test_a_shared_bucket_is_shared(shared_field: Field, findings: Findings) -> None:
+    field, rate = shared_field, 1e6
+    field.call("set_shared_bucket", NetworkConditions(rate=rate))
+    with field.stream("a", "c", size=958) as one, field.stream("b", "c", size=958) as other:
+        field.send([one, other], 250, per_second=125)
+        arrived = sorted([*one.arrived, *other.arrived], key=lambda arrival: arrival.at_s)
+        measured = (len(arrived) - 21) * 8000 / (arrived[-1].at_s - arrived[20].at_s)
+        assert one.arrived
+        assert other.arrived
+    assert findings.within(
+        "shared bucket, two senders together", rate, measured, three_percent(rate), "bit/s"
+    )
+    _, hops = field.drain()
+    dropped = hops["a", "up"].dropped_queue + hops["b", "up"].dropped_queue
+    assert dropped == 500 - len(arrived)
+    field.call("set_shared_bucket", None)
+    with field.stream("a", "c", size=958) as stream:
+        field.send(stream, 250, per_second=500)
+        assert len(stream.arrived) == 250
