@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from random import Random
 from statistics import NormalDist
 
@@ -23,8 +23,8 @@ class Propagation:
     """
 
     __slots__ = (
-        "_delays_s", "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng", "_since_gap",
-        "_values", "apply", "delays", "keeps_order",
+        "_delays_s", "_drawn", "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng",
+        "_since_gap", "_values", "apply", "delays", "keeps_order",
     )  # fmt: skip
 
     apply: Callable[[Sequence[float]], list[float]]
@@ -34,6 +34,7 @@ class Propagation:
         self._latency_s = float(conditions.latency)
         self._jitter_s = float(conditions.jitter)
         self._values = values = table(conditions.distribution)
+        self._drawn = 0
         self._delays_s: tuple[float, ...] = ()
         self._quantile = _quantile(values, float(conditions.jitter_correlation), rng)
         self._gap = conditions.reorder_gap
@@ -54,10 +55,14 @@ class Propagation:
 
     def _jittered(self, instants: Sequence[float]) -> list[float]:
         """The usual jitter, without a call of our own for each packet."""
-        delays_s, bits = self._delays_s, self._rng.getrandbits
-        if not delays_s:
-            delays_s = self._delays_s = _delay_table(self._latency_s, self._jitter_s, self._values)
-        return [instant + delays_s[bits(SHARES_BITS)] for instant in instants]
+        bits, delays_s = self._rng.getrandbits, self._delays_s
+        if delays_s:
+            return [instant + delays_s[bits(SHARES_BITS)] for instant in instants]
+        latency_s, jitter_s, values = self._latency_s, self._jitter_s, self._values
+        self._drawn += len(instants)
+        if self._drawn > SHARES:  # a table of delays, costlier than a change may be, has paid for itself
+            self._delays_s = tuple(max(latency_s + jitter_s * value, 0.0) for value in values)
+        return [instant + max(latency_s + jitter_s * values[bits(SHARES_BITS)], 0.0) for instant in instants]
 
     def _jittered_any(self, instants: Sequence[float]) -> list[float]:
         latency_s, jitter_s, quantile = self._latency_s, self._jitter_s, self._quantile
@@ -80,11 +85,6 @@ class Propagation:
             return True
         self._since_gap += 1
         return False
-
-
-@lru_cache(maxsize=32)  # hops of one network mostly change together, to the same conditions
-def _delay_table(latency_s: float, jitter_s: float, values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(max(latency_s + jitter_s * value, 0.0) for value in values)
 
 
 def _quantile(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:

@@ -17,6 +17,16 @@ from wotemu_gateways.entrance import Entrance
 from wotemu_gateways.losses import NEVER, Loss, losses_of
 from wotemu_gateways.propagation import Propagation
 
+_RANDOM = (
+    "loss", "loss_correlation", "loss_model", "ecn",
+    "duplicate", "duplicate_correlation", "corrupt", "corrupt_correlation",
+)  # fmt: skip
+
+
+def _randomness(conditions: NetworkConditions) -> tuple[object, ...]:
+    """What loses and changes packets: processes with a memory, which other changes leave alone."""
+    return tuple(getattr(conditions, name) for name in _RANDOM)
+
 
 class HopShaper:
     """One hop: gives each packet its fate by the conditions that hold when it comes.
@@ -37,6 +47,7 @@ class HopShaper:
         self._bucket = Bucket()
         self._shared: Bucket | None = None
         self._losses: tuple[Loss, ...] = ()
+        self.conditions = NetworkConditions()
         self._dropped_loss = 0
         self.entrance: Entrance | None = None
         self.dropped_queue = 0
@@ -47,9 +58,10 @@ class HopShaper:
 
     def change(self, conditions: NetworkConditions) -> None:
         """Impose other conditions on what comes from now on; what was admitted keeps its fate."""
-        self.conditions = conditions
+        before, self.conditions = self.conditions, conditions
         self._bucket.change(conditions)
-        self._change_losses(conditions)
+        if _randomness(conditions) != _randomness(before):
+            self._change_losses(conditions)
         propagation = Propagation(conditions, self._rng)
         self._propagate = propagation.apply
         self.keeps_order = propagation.keeps_order

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
 from wotemu_gateways.bucket import Bucket
 from wotemu_gateways.losses import NEVER
@@ -191,3 +192,14 @@ def test_a_hop_of_its_own_rate_cannot_outrun_it_on_a_shared_bucket() -> None:
     hop = shaper(rate=MBIT)
     hop.share(Bucket(NetworkConditions(rate=Rate(100e6))))
     assert hop.admit([0.0] * 3, [1250] * 3) == pytest.approx([0.0101, 0.0201, 0.0301])
+
+
+def test_changes_of_other_conditions_do_not_interrupt_a_burst_of_losses() -> None:
+    bursts = GilbertElliott.of_bursts("20%", 50)
+    hop = shaper(loss_model=bursts)
+    packets, lost = 40_000, 0
+    for i in range(packets):
+        if i % 10 == 0:
+            hop.change(NetworkConditions(loss_model=bursts, latency=Seconds(i % 100 / 1000)))
+        lost += hop.admit([float(i)], [100]) == [NEVER]
+    assert lost / packets == pytest.approx(0.2, abs=0.05)
