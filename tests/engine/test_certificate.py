@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -149,28 +148,43 @@ async def test_a_gateway_that_is_stopped_for_a_while_makes_the_run_invalid(
     assert {reason.what for reason in found.reasons} <= LOADS
 
 
-@contextmanager
-def burners(count: int) -> Iterator[None]:
-    """Processes that take all the CPU that they get."""
-    burning = [psutil.Popen(["python3", "-c", "while True: pass"]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in burning:
+@pytest.fixture
+def burn() -> Iterator[Callable[[float], None]]:
+    """Has twice as many processes as CPUs take all the time that they get, for so many seconds."""
+    burning: list[psutil.Popen] = []
+
+    def stop() -> None:
+        while burning:
+            process = burning.pop()
             process.kill()
             process.wait()
 
+    def start(seconds: float) -> None:
+        words = ["python3", "-c", "while True: pass"]
+        burning.extend(psutil.Popen(words) for _ in range(2 * (os.cpu_count() or 1)))
+        asyncio.get_running_loop().call_later(seconds, stop)
 
-async def test_a_gateway_without_cpu_makes_the_run_invalid(namespaces: None, tmp_path: Path) -> None:
-    """Others have the CPUs, and the gateway may run when they leave one idle."""
+    yield start
+    stop()
 
+
+def run_only_when_idle(pid: int) -> None:
+    """Have a process run only on CPUs that nobody else wants, or hardly more often."""
+    os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError):  # where the kernel groups sessions, their weights count first
+        Path(f"/proc/{pid}/autogroup").write_text("19")
+
+
+async def test_a_gateway_without_cpu_makes_the_run_invalid(
+    namespaces: None, burn: Callable[[float], None], tmp_path: Path
+) -> None:
     def starve() -> None:
-        os.sched_setscheduler(gateway_of(tmp_path), os.SCHED_IDLE, os.sched_param(0))
+        run_only_when_idle(gateway_of(tmp_path))
+        burn(3.0)
 
-    with burners(2 * (os.cpu_count() or 1)):
-        ran = await run_starved(tmp_path, starve)
+    ran = await run_starved(tmp_path, starve)
     found = certificate(ran)
     assert found.verdict == "INVALID"
-    kinds = Counter(reason.what for reason in found.reasons if reason.verdict == "INVALID")
-    assert kinds.keys() & {"change_late", "departure_late", "stall", "probe_delay"}
-    assert kinds.keys() <= {*LOADS, "frames_dropped"}
+    kinds = {reason.what for reason in found.reasons if reason.verdict == "INVALID"}
+    assert kinds & {"change_late", "departure_late", "stall"}
+    assert kinds <= {*LOADS, "frames_dropped"}
