@@ -28,7 +28,7 @@ Serve = Callable[[Assignment], Awaitable[None]]
 
 SERVED: Mapping[str, str] = {
     "gateway": "wotemu_runtime.engines.swarm.gateway:serve",
-    "coordinator": "wotemu_runtime.engines.swarm.coordinator:serve",
+    "coordinator": "wotemu.stack_run:serve",
 }
 """Roles that are one coroutine on a loop. Imported by name: each pulls in what the others do without."""
 

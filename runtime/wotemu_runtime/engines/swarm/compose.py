@@ -175,7 +175,7 @@ def _proxy() -> Json:
     return {
         "cap_drop": ["ALL"],
         "command": ["proxy"],
-        "deploy": _on_manager("proxy"),
+        "deploy": {**_on_manager("proxy"), "restart_policy": {"condition": "any", "delay": "1s"}},
         "environment": {"WOTEMU_STACK": _STACK},
         "healthcheck": {"interval": "2s"},
         "image": _default_image(),
@@ -221,7 +221,7 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
         "image": _default_image(),
         "networks": {objects.CONTROL: {}},
         "secrets": [_secret(as_root=False)],
-        "stop_grace_period": "10s",
+        "stop_grace_period": "40s",  # the roles end first, and what they still send is recorded
     }
     return service, orders
 

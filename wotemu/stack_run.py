@@ -1,0 +1,117 @@
+"""The coordinator of a stack that runs by itself: it drives the scenario on what is already deployed.
+
+It loads the topology anew from the code that the nodes were given, and records on the event bus, where
+``wotemu report --stack`` finds the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from wotemu.emulation import Emulation, Listener, Result
+from wotemu.errors import EmulationError
+from wotemu.load import load
+from wotemu.records import Event
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.bundle import unpack
+from wotemu_runtime.bus import connect
+from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
+from wotemu_runtime.plan import Plan
+from wotemu_runtime.run_mirror import is_mirrored, mirrored
+
+CODE_DIR = Path("/home/wotemu/code")
+RUN_DIR = Path("/home/wotemu/run")
+
+
+class Attached:
+    """The engine of a stack that others deployed, and will remove."""
+
+    name = "swarm"
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+
+    async def deploy(self, plan: Plan) -> Deployed:
+        """Nothing is left to do but to say what there is."""
+        agents = [f"agent:{replica.name}" for replica in plan.replicas]
+        gateways = [f"gateway:{network.name}" for network in plan.networks]
+        return Deployed(
+            bus=self._assignment.bus,
+            shaper="",
+            roles=frozenset([*agents, *gateways]),
+            addresses={},
+            unenforced=(),
+        )
+
+    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
+        """None: Swarm starts again what ends."""
+        await asyncio.Event().wait()
+        yield RoleEnded("", "")  # never: it makes this a generator
+
+    async def remove(self) -> None:
+        """Nothing: the stack stays until it is removed."""
+
+
+class StackEmulation(Emulation):
+    """An emulation whose stack is there, and whose report is written elsewhere."""
+
+    attached: Attached
+
+    def _make_engine(self, run_dir: Path) -> Engine:
+        del run_dir
+        return self.attached
+
+    async def _report(self, run_dir: Path, listener: Listener) -> Path | None:
+        del run_dir, listener
+        return None
+
+
+async def serve(assignment: Assignment) -> None:
+    """Run the scenario once, from the moment when every role is ready to its end."""
+    emulation = await asyncio.to_thread(_loaded, assignment)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, emulation.stop)
+    client = await connect(assignment.bus)
+    try:
+        if await is_mirrored(client, assignment.stack):
+            # The one before this died. What it recorded is there; what it would have done, nobody can tell.
+            print("this stack's run has begun before: report it, and deploy it anew", flush=True)
+            return
+        async with mirrored(client, assignment.stack, RUN_DIR):
+            result = await emulation.run(_tell)
+    finally:
+        await client.aclose()
+    _tell_end(result)
+
+
+def _loaded(assignment: Assignment) -> StackEmulation:
+    """The emulation, if it comes to the timeline that the stack was written for."""
+    data = assignment.data
+    unpack(Path(data["bundle"]["path"]).read_bytes(), CODE_DIR, data["bundle"]["digest"])
+    loaded = load(CODE_DIR / data["source"], data["func"])
+    emulation = StackEmulation(
+        loaded,
+        name=assignment.stack,
+        out=RUN_DIR,
+        seed=data["seed"],
+        duration=data["duration_s"],
+        engine=Attached.name,
+    )
+    if emulation.timeline.hash != data["timeline"]:
+        raise EmulationError(
+            "the file does not come to the timeline that the stack was written for",
+            where=data["source"],
+            hint="a scenario must depend on nothing but its seed; write the compose file with this version",
+        )
+    emulation.attached = Attached(assignment)
+    return emulation
+
+
+def _tell(event: Event) -> None:
+    print(f"{event.t:.3f} {event.kind} {event.source}: {event.message}", flush=True)
+
+
+def _tell_end(result: Result) -> None:
+    print(f"the run is {result.status}" + (f": {result.error}" if result.error else ""), flush=True)
