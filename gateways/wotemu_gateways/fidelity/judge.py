@@ -78,7 +78,7 @@ def _none_allowed(
 def _told(value: float, unit: Unit) -> str:
     match unit:
         case "s":
-            return f"{value * 1e3:.3g} ms"
+            return f"{value:.3g} s" if abs(value) >= 1 else f"{value * 1e3:.3g} ms"
         case "share":
             return f"{value:.3g}" if not value else f"{value * 100:.3g} %"
         case "chance":
