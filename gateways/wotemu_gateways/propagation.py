@@ -45,7 +45,7 @@ class Propagation:
         self.keeps_order = not (self._jitter_s or reorders)
         plain = len(values) == SHARES and not conditions.jitter_correlation
         jittered = self._jittered if plain else self._jittered_any
-        self.apply = jittered if self._jitter_s else self._constant
+        self.apply = jittered if self._jitter_s else self._constant if self._latency_s else list
         if reorders:
             self.apply = partial(self._reordered, self.apply)
 
