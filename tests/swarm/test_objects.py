@@ -117,6 +117,7 @@ def test_the_image_is_the_nodes_own_then_the_environments(
             for role, service in services(plan).items()
         }
 
+    monkeypatch.delenv("WOTEMU_IMAGE", raising=False)
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "wotemu:latest")
     monkeypatch.setenv("WOTEMU_IMAGE", "registry/wotemu:2")
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "registry/wotemu:2")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import attrs
 
@@ -71,6 +71,11 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
         text=f"{_HEAD}\n{to_yaml(document)}",
         files={path: configs[name].data for name, path in files.items()},
     )
+
+
+def folder_of(target: Path) -> Path:
+    """The folder for what the compose file `target` names: hidden, so it is no part of the code."""
+    return target.with_name(f".{target.stem}.wotemu")
 
 
 def _short(plan: Plan, name: str) -> str:
@@ -260,4 +265,4 @@ def _escaped(text: str) -> str:
     return text.replace("$", "$$")
 
 
-__all__ = ["Composed", "compose"]
+__all__ = ["SECRET", "Composed", "compose", "folder_of"]

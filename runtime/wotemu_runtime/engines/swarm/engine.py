@@ -8,7 +8,6 @@ import contextlib
 import json
 import secrets as randomness
 from collections.abc import AsyncIterator, Awaitable
-from http import HTTPStatus
 from typing import Any
 
 import aiodocker
@@ -39,6 +38,8 @@ class SwarmEngine:
         self._keep = keep
         self._docker: aiodocker.Docker | None = None
         self._stack = ""
+        self._made = False
+        """Whether objects of that stack may be ours: another's are never removed."""
         self._replicas: dict[str, list[str]] = {}
         self._failures: dict[str, set[str]] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -59,6 +60,7 @@ class SwarmEngine:
             manager_id, manager_address = await self._check_swarm(plan)
             password = randomness.token_urlsafe(24)
             self._replicas = _replicas_of(plan)
+            self._made = True
             await self._create(plan, manager_id, password)
             self._watcher = asyncio.create_task(self._watch(), name="tasks")
             port = await self._first(self._bus_port, BUS_DEADLINE_S, "placing the bus")
@@ -89,7 +91,7 @@ class SwarmEngine:
         if self._watcher is not None:
             self._watcher.cancel()
         try:
-            if failed or not self._keep:
+            if self._made and (failed or not self._keep):
                 await remove_stack(docker, self._stack)
         finally:
             await docker.close()
@@ -292,16 +294,15 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> None:
 
 
 async def _try_to_remove(docker: aiodocker.Docker, stack: str) -> int:
-    """Remove what may be removed; how many objects are still held."""
-    held = 0
+    """Remove what may be removed; how many objects there were, so that none means that all are gone."""
+    found = 0
     for kind in ("networks", "configs", "secrets"):
         for item in await _list(docker, kind, stack):
-            try:
+            found += 1
+            with contextlib.suppress(aiodocker.DockerError):  # a task still holds it, or it has just gone
                 async with docker._query(f"{kind}/{item.get('ID') or item['Id']}", method="DELETE"):
                     pass
-            except aiodocker.DockerError as error:
-                held += error.status != HTTPStatus.NOT_FOUND
-    return held
+    return found
 
 
 async def _list(docker: aiodocker.Docker, kind: str, stack: str) -> list[dict[str, Any]]:

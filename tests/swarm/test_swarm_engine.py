@@ -1,0 +1,136 @@
+"""Whole emulations on a real swarm of two machines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import statistics
+from pathlib import Path
+
+import aiodocker
+import polars as pl
+import pytest
+
+from tests.conftest import Require
+from wotemu.emulation import Emulation, Result
+from wotemu.errors import InputError
+from wotemu.load import Loaded
+from wotemu.records import Event
+from wotemu.scenario import Scenario, at
+from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
+from wotemu_runtime.engines.swarm import objects
+
+pytestmark = pytest.mark.docker
+
+FIELD = Network("field", NetworkConditions(latency="20ms"))
+IDLE = ["sleep", "1000"]
+HOSTS = re.split(r"[\s,]+", os.environ.get("WOTEMU_TEST_DOCKER_HOSTS", "").strip())
+
+
+@pytest.fixture(autouse=True)
+def manager(require: Require, monkeypatch: pytest.MonkeyPatch) -> None:
+    require(bool(HOSTS[0]), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
+    monkeypatch.setenv("DOCKER_HOST", HOSTS[0])
+
+
+async def emulate(
+    folder: Path, topology: Topology, scenario: Scenario, name: str
+) -> tuple[Result, list[Event]]:
+    events: list[Event] = []
+    (folder / "code").mkdir(exist_ok=True)
+    loaded = Loaded(topology, scenario, folder / "code" / "deployment.py")
+    async with asyncio.timeout(240):
+        emulation = Emulation(loaded, name=name, out=folder / "run", engine="swarm")
+        return await emulation.run(events.append), events
+
+
+async def leftovers(name: str) -> list[str]:
+    """Every object that carries the stack's label."""
+    filters = json.dumps({"label": [f"{objects.STACK_LABEL}={name}"]})
+    found: list[str] = []
+    docker = aiodocker.Docker()
+    try:
+        for kind in ("services", "networks", "configs", "secrets"):
+            found += [kind for _ in await docker._query_json(kind, params={"filters": filters}) or []]
+    finally:
+        await docker.close()
+    return found
+
+
+async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(tmp_path: Path) -> None:
+    topology = Topology([
+        Node("a", command=["ping", "-i", "0.1", "b"], networks=[FIELD], scale=2),
+        Node("b", command=IDLE, networks=[FIELD]),
+        Node("sensor", NodeApp("sensor", http=True), networks=[FIELD]),
+        Node(
+            "reader",
+            NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}),
+            networks=[FIELD],
+        ),
+    ])  # fmt: skip
+    scenario = Scenario(
+        duration="12s",
+        events=[at("4s").set(FIELD, latency="80ms"), at("8s").partition("a"), at("10s").heal()],
+    )
+    result, events = await emulate(tmp_path, topology, scenario, "meet")
+    assert result.status == "done", result.error
+    assert await leftovers("meet") == []
+    tables = result.run_dir / "tables"
+    changes = pl.read_parquet(tables / "changes.parquet")
+    assert changes["ok"].all()
+    assert len(changes) == 3
+    lines = (result.run_dir / "logs" / "a-1.log").read_text().splitlines()
+    times = [float(found[1]) for line in lines if (found := re.search(r"time=([\d.]+) ms", line))]
+    # Two crossings of 20 ms, later of 80: a gateway can be late, never early.
+    assert min(times) >= 39.9
+    assert 40 <= statistics.median(times[:20]) < 80
+    assert max(times) >= 160
+    hops = pl.read_parquet(tables / "hops.parquet")
+    assert hops["dropped_cut"].sum() > 0
+    reads = pl.read_parquet(tables / "interactions.parquet").filter(pl.col("role") == "consumer")
+    assert reads["ok"].sum() > 0
+    flows = pl.read_parquet(tables / "flows.parquet")
+    assert flows.filter(pl.col("protocol") == "http")["packets"].sum() > 0
+    assert {
+        event.data["shaper"] for event in events if event.kind == "role.ready" and "shaper" in event.data
+    } == {"tun"}
+
+
+async def test_an_app_that_never_starts_ends_the_run_and_removes_it(tmp_path: Path) -> None:
+    topology = Topology(
+        [Node("broken", command=["sh", "-c", "echo no such option >&2; exit 2"], networks=[FIELD])]
+    )
+    result, _ = await emulate(tmp_path, topology, Scenario(duration="60s"), "broken")
+    assert result.exit_code == 2
+    assert "no such option" in str(result.error)
+    assert await leftovers("broken") == []
+
+
+async def test_a_service_that_can_not_be_placed_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WOTEMU_IMAGE", "wotemu-is-not:here")
+    topology = Topology([Node("a", command=IDLE, networks=[FIELD])])
+    result, _ = await emulate(tmp_path, topology, Scenario(duration="10s"), "absent")
+    assert result.exit_code == 3
+    assert "wotemu-is-not:here" in str(result.error)
+    assert await leftovers("absent") == []
+
+
+async def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
+    topology = Topology([Node("a", command=IDLE, networks=[FIELD])])
+    docker = aiodocker.Docker()
+    spec = {"Image": "wotemu:latest", "Args": ["--help"]}
+    service = await docker.services.create(
+        task_template={"ContainerSpec": spec, "RestartPolicy": {"Condition": "none"}},
+        labels={objects.STACK_LABEL: "taken"},
+        name="taken_other",
+    )
+    try:
+        with pytest.raises(InputError, match="is on this swarm"):
+            await emulate(tmp_path, topology, Scenario(duration="5s"), "taken")
+    finally:
+        await docker.services.delete(service["ID"])
+        await docker.close()
