@@ -207,7 +207,7 @@ class Probe(Record):
 
 @attrs.frozen
 class Stall(Record):
-    """A role that moves packets did not run for `duration` seconds although it had to; it ran again at `t`."""
+    """A role that moves packets did not run for `duration` seconds when it had to; it ran again at `t`."""
 
     TABLE: ClassVar[str] = "stalls"
     t: float

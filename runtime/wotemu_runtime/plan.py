@@ -83,7 +83,7 @@ class Plan:
 def make_plan(
     topology: Topology, timeline: Timeline, *, stack: str, root: Path, on_this_machine: bool = True
 ) -> Plan:
-    """The plan; `TopologyError` where an app's file isn't there, or can't be `on_this_machine` if it is to be."""
+    """The plan; `TopologyError` where an app, or what is to run `on_this_machine`, isn't there."""
     if on_this_machine:
         _check_machine(topology, root)
     replicas = [

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from wotemu.errors import InputError
-from wotemu_report.dataset import RunData
 from wotemu.tables import SCHEMAS
+from wotemu_report.dataset import RunData
 
 from .synthetic import T0
 
