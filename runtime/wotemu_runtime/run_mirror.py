@@ -97,6 +97,11 @@ async def mirrored_stacks(client: Redis) -> list[str]:
     return sorted(key.decode().split(":")[1] for key in found)
 
 
+async def put_file(client: Redis, stack: str, name: str, content: bytes) -> None:
+    """Add a file to a run that is on the bus."""
+    await client.set(_prefix(stack) + name, content)
+
+
 async def fetch(client: Redis, stack: str, run_dir: Path) -> None:
     """Write the run directory of `stack` to `run_dir`; InputError where the bus has none."""
     prefix = _prefix(stack)

@@ -1,4 +1,4 @@
-"""The command line: ``wotemu run``, ``wotemu plan``, ``wotemu report`` and ``wotemu compose``."""
+"""The command line of WoTemu: its commands are a module each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from wotemu.cli.compose import compose
 from wotemu.cli.plan import plan
 from wotemu.cli.report import report
 from wotemu.cli.run import run
+from wotemu.cli.stop import stop
 
 __all__ = ["main"]
 
@@ -22,3 +23,4 @@ main.add_command(run)
 main.add_command(plan)
 main.add_command(report)
 main.add_command(compose)
+main.add_command(stop)

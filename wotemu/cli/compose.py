@@ -32,6 +32,8 @@ def compose(path: str, output: str, func: str, debug: bool) -> None:
     event bus's password, which is made once and then kept.
     """
     with told(debug=debug):
+        from wotemu_runtime.engines.swarm.compose import folder_of
+
         target = Path(output)
         composed = _composed(path, func, folder_of(target).name)
         write(composed, target)
@@ -40,11 +42,6 @@ def compose(path: str, output: str, func: str, debug: bool) -> None:
         out = console()
         out.print(f"{target}: written", highlight=False)
         out.print(f"docker stack deploy -c {target} {Path(path).stem}", highlight=False, soft_wrap=True)
-
-
-def folder_of(target: Path) -> Path:
-    """The folder for what the compose file `target` names: hidden, so it is no part of the code."""
-    return target.with_name(f".{target.stem}.wotemu")
 
 
 def _composed(path: str, func: str, folder: str) -> Composed:
@@ -63,7 +60,7 @@ def _composed(path: str, func: str, folder: str) -> Composed:
 def write(composed: Composed, target: Path) -> None:
     """Write the file and its folder; what an earlier time left in there and is no longer named goes."""
     from wotemu.errors import InputError
-    from wotemu_runtime.engines.swarm.compose import SECRET
+    from wotemu_runtime.engines.swarm.compose import SECRET, folder_of
 
     folder = folder_of(target)
     try:

@@ -1,4 +1,4 @@
-"""``wotemu report``: writes the report of a run that was recorded earlier."""
+"""``wotemu report``: writes the report of a run that was recorded earlier, here or on a swarm."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ from wotemu.cli.failures import told
 
 
 @click.command()
-@click.option(
-    "--run", "run_dir", metavar="DIR", required=True, help="The run's directory, such as runs/quickstart."
-)
+@click.option("--run", "run_dir", metavar="DIR", help="The run's directory, such as runs/quickstart.")
+@click.option("--stack", metavar="S", help="A stack on the swarm of DOCKER_HOST, whose run is fetched first.")
+@click.option("--redis-url", metavar="URL", help="The same, from its event bus: redis://:PASSWORD@HOST:PORT.")
 @click.option("--out", metavar="DIR", help="Where to write it; by default the run's report/.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
-def report(run_dir: str, out: str | None, debug: bool) -> None:
-    """Write the report of a recorded run, also of one that was killed."""
+def report(
+    run_dir: str | None, stack: str | None, redis_url: str | None, out: str | None, debug: bool
+) -> None:
+    """Write the report of a recorded run, also of one that was killed, or that goes on."""
     with told(debug=debug):
+        if (run_dir is None) == (stack is None and redis_url is None):
+            raise click.UsageError("give either --run, or --stack or --redis-url")
         from wotemu.cli.terminal import console, path_link
         from wotemu.emulation import write_report
 
-        console().print(path_link(write_report(Path(run_dir), Path(out) if out else None)))
+        recorded = Path(run_dir) if run_dir else _fetched(stack, redis_url)
+        console().print(path_link(write_report(recorded, Path(out) if out else None)))
+
+
+def _fetched(stack: str | None, redis_url: str | None) -> Path:
+    import asyncio
+
+    from wotemu.stack import fetch_run
+
+    return asyncio.run(fetch_run(stack=stack, redis_url=redis_url))

@@ -1,0 +1,146 @@
+"""A stack that runs by itself: where its bus is, what became of its tasks, and how to end it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiodocker
+
+from wotemu.errors import EmulationError, HostError, InputError
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL
+from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
+
+LOG_LINES = 200
+"""Of each task's output, so many of the last lines are kept."""
+STOP_DEADLINE_S = 90.0
+_OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
+
+Json = dict[str, Any]
+
+
+class Stack:
+    """One stack on the swarm of `docker`, which is a manager."""
+
+    def __init__(self, docker: aiodocker.Docker, name: str) -> None:
+        self._docker = docker
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Stack({self.name!r})"
+
+    async def services(self) -> dict[str, Json]:
+        """Its services by their name in the compose file; InputError where it has none."""
+        found = await self._list("services", {"label": [f"{NAMESPACE_LABEL}={self.name}"]})
+        if not found:
+            hint = "docker stack ls shows those that there are"
+            raise InputError(f"there is no stack {self.name!r}", where="--stack", hint=hint)
+        return {service["Spec"]["Name"].removeprefix(f"{self.name}_"): service for service in found}
+
+    async def tasks(self) -> list[Json]:
+        """All of its tasks that Swarm remembers."""
+        ids = {service["ID"]: name for name, service in (await self.services()).items()}
+        tasks = await self._list("tasks", {"service": list(ids)})
+        return [{**task, "Service": ids[task["ServiceID"]]} for task in tasks]
+
+    async def bus(self, password: str | None = None) -> BusAddress:
+        """Where its bus is published, and its password, which is read in its container if none is given."""
+        tasks = [task for task in await self.tasks() if task["Service"] == "bus"]
+        running = [task for task in tasks if task["Status"]["State"] == "running"]
+        if not running:
+            raise EmulationError("its bus does not run", where=f"stack {self.name!r}")
+        (task,) = running[:1]
+        ports = task["Status"].get("PortStatus", {}).get("Ports", [])
+        if not ports:
+            raise EmulationError("its bus is not published", where=f"stack {self.name!r}")
+        swarm = (await self._docker.system.info())["Swarm"]
+        is_here = task["NodeID"] == swarm["NodeID"]
+        if not is_here and password is None:
+            raise EmulationError(
+                "its bus is on another manager, so its password can't be read here",
+                where=f"stack {self.name!r}",
+                hint="name that manager in DOCKER_HOST, or give --redis-url redis://:PASSWORD@HOST:PORT",
+            )
+        host = swarm["NodeAddr"] if is_here else (await self._node(task["NodeID"]))["Status"]["Addr"]
+        if password is None:
+            password = await self._read_password(task["Status"]["ContainerStatus"]["ContainerID"])
+        return BusAddress(password, host=host, port=int(ports[0]["PublishedPort"]))
+
+    async def _read_password(self, container: str) -> str:
+        execution = await self._docker.containers.container(container).exec(["cat", DEFAULT_PASSWORD_FILE])
+        read = b""
+        async with execution.start(detach=False) as stream:
+            while message := await stream.read_out():
+                read += message.data
+        return read.decode().strip()
+
+    async def states(self) -> list[Json]:
+        """What became of each task, in a few words."""
+        return [
+            {
+                "task": f"{task['Service']}.{task.get('Slot', 0)}",
+                "id": task["ID"],
+                "node": task.get("NodeID", ""),
+                "state": task["Status"]["State"],
+                "desired": task["DesiredState"],
+                "message": task["Status"].get("Message", ""),
+                "error": task["Status"].get("Err", ""),
+                "exit_code": task["Status"].get("ContainerStatus", {}).get("ExitCode"),
+                "t": task["Status"]["Timestamp"],
+            }
+            for task in sorted(await self.tasks(), key=lambda task: (task["Service"], task["CreatedAt"]))
+        ]
+
+    async def log_tail(self, task_id: str) -> bytes:
+        """The last lines that a task printed; none where its machine is away."""
+        params = {"stdout": "1", "stderr": "1", "tail": str(LOG_LINES)}
+        try:
+            async with self._docker._query(f"tasks/{task_id}/logs", params=params) as response:
+                return _unframed(await response.read())
+        except (aiodocker.DockerError, OSError):
+            return b""
+
+    async def scale_to_zero(self, names: set[str]) -> None:
+        """Have services end all their tasks, and wait until they have."""
+        services = await self.services()
+        await asyncio.gather(*(self._scale(services[name]) for name in names if name in services))
+        try:
+            async with asyncio.timeout(STOP_DEADLINE_S):
+                while await self._lives(names):  # noqa: ASYNC110
+                    await asyncio.sleep(0.5)  # Swarm tells nobody
+        except TimeoutError:
+            left = ", ".join(sorted(await self._lives(names)))
+            raise EmulationError(f"still there after {STOP_DEADLINE_S:g} s: {left}", where="swarm") from None
+
+    async def _scale(self, service: Json) -> None:
+        spec = {**service["Spec"], "Mode": {"Replicated": {"Replicas": 0}}}
+        path, params = f"services/{service['ID']}/update", {"version": str(service["Version"]["Index"])}
+        await self._docker._query_json(path, method="POST", params=params, data=spec)
+
+    async def _lives(self, names: set[str]) -> set[str]:
+        tasks = await self.tasks()
+        return {t["Service"] for t in tasks if t["Service"] in names and t["Status"]["State"] not in _OVER}
+
+    async def _node(self, node_id: str) -> Json:
+        return dict(await self._docker.nodes.inspect(node_id=node_id))
+
+    async def _list(self, kind: str, filters: Json) -> list[Json]:
+        try:
+            return await self._docker._query_json(kind, params={"filters": json.dumps(filters)}) or []
+        except aiodocker.DockerError as error:
+            hint = "name a manager in DOCKER_HOST"
+            raise HostError(error.message, where="Docker", hint=hint) from error
+        except OSError as error:
+            hint = "start it, or name another one in DOCKER_HOST"
+            raise HostError(f"no answer: {error}", where="Docker", hint=hint) from error
+
+
+def _unframed(data: bytes) -> bytes:
+    """What Docker's multiplexed stream carries: frames of a stream's number, a length, and bytes."""
+    text = b""
+    while len(data) >= 8:
+        size = int.from_bytes(data[4:8], "big")
+        text, data = text + data[8 : 8 + size], data[8 + size :]
+    return text
