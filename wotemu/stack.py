@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
@@ -59,13 +59,20 @@ async def stop(stack: str, compose_file: Path) -> None:
     password = _password_beside(compose_file)
     async with _stack(stack) as there, _connected(await there.bus(password)) as client:
         services = set(await there.services())
+        await _keep_tails(there, client, await there.states())
         await there.scale_to_zero({COORDINATOR} & services)  # it ends the run, and records the rest
         states = await there.states()
         await put_file(client, stack, "tasks.json", json.dumps(states, indent=2).encode())
-        for state in states:
-            if tail := await there.log_tail(state["id"]):
-                await put_file(client, stack, f"logs/_tasks/{state['task']}-{state['id'][:8]}.log", tail)
+        await _keep_tails(there, client, states)
         await there.scale_to_zero(services - KEPT)
+
+
+async def _keep_tails(there: Stack, client: Redis, states: list[dict[str, Any]]) -> None:
+    """Keep what each task printed last; a task that Swarm has removed keeps what it had before."""
+    for state in states:
+        if tail := await there.log_tail(state["id"]):
+            name = f"logs/_tasks/{state['task']}-{state['id'][:8]}.log"
+            await put_file(client, there.name, name, tail)
 
 
 def bus_of_url(url: str) -> BusAddress:

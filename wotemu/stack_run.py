@@ -19,9 +19,12 @@ from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bundle import unpack
 from wotemu_runtime.bus import connect
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
+from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.plan import Plan
+from wotemu_runtime.roles.proxy import PORT as PROXY_PORT
 from wotemu_runtime.run_mirror import is_mirrored, mirrored
 
+WATCH_EVERY_S = 1.0
 CODE_DIR = Path("/home/wotemu/code")
 RUN_DIR = Path("/home/wotemu/run")
 
@@ -33,9 +36,14 @@ class Attached:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
+        self._replicas: dict[str, list[str]] = {}
+        self._networks: list[str] = []
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Nothing is left to do but to say what there is."""
+        for replica in plan.replicas:
+            self._replicas.setdefault(replica.node, []).append(replica.name)
+        self._networks = [network.name for network in plan.networks]
         agents = [f"agent:{replica.name}" for replica in plan.replicas]
         gateways = [f"gateway:{network.name}" for network in plan.networks]
         return Deployed(
@@ -47,9 +55,25 @@ class Attached:
         )
 
     async def ended_roles(self) -> AsyncIterator[RoleEnded]:
-        """None: Swarm starts again what ends."""
-        await asyncio.Event().wait()
-        yield RoleEnded("", "")  # never: it makes this a generator
+        """Roles whose tasks are complete, as the Docker API proxy tells; none where there is no proxy.
+
+        What ends otherwise, Swarm starts again.
+        """
+        seen: set[str] = set()
+        while True:
+            for service, slot in await completed_tasks(f"http://{PROXY_ALIAS}:{PROXY_PORT}"):
+                role = self._role_of(service.removeprefix(f"{self._assignment.stack}_"), slot)
+                if role is not None and role not in seen:
+                    seen.add(role)
+                    yield RoleEnded(role, "complete")
+            await asyncio.sleep(WATCH_EVERY_S)
+
+    def _role_of(self, service: str, slot: int) -> str | None:
+        for network in self._networks:
+            if service == f"gw-{network}":
+                return f"gateway:{network}"
+        replicas = self._replicas.get(service, ())
+        return f"agent:{replicas[slot - 1]}" if 0 < slot <= len(replicas) else None
 
     async def remove(self) -> None:
         """Nothing: the stack stays until it is removed."""

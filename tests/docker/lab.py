@@ -74,6 +74,11 @@ class Lab:
         shown = await container.show()
         return int(shown["NetworkSettings"]["Ports"][f"{port}/tcp"][0]["HostPort"])
 
+    async def containers(self, name: str) -> list[Container]:
+        """The running containers, on any node, whose names begin so."""
+        filters = {"name": [f"^/?{name}"], "status": ["running"]}
+        return [each for docker in self.dockers for each in await docker.containers.list(filters=filters)]
+
     async def healthy(self, container: Container, deadline_s: float = 60.0) -> None:
         """Wait for the container's health check to pass."""
         async with asyncio.timeout(deadline_s):

@@ -14,6 +14,7 @@ import attrs
 
 from wotemu_runtime import bundle
 from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS
 from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.plan import Plan
@@ -21,7 +22,6 @@ from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 from wotemu_runtime.roles.subnets import gateway_alias
 
 SECRET = "bus-password"  # noqa: S105  # its name
-PROXY_ALIAS = "wotemu-proxy"
 COORDINATOR = "coordinator"
 _DOCKER_SOCKET = "/var/run/docker.sock"
 _STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'

@@ -1,0 +1,22 @@
+"""Which tasks of its own stack are complete: asked of the Docker API proxy, by a role that has no Docker."""
+
+from __future__ import annotations
+
+import aiohttp
+
+PROXY_ALIAS = "wotemu-proxy"
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+async def completed_tasks(proxy_url: str) -> list[tuple[str, int]]:
+    """The service's name and the slot of each; none while the proxy does not answer."""
+    try:
+        async with aiohttp.ClientSession(proxy_url, timeout=_TIMEOUT) as session:
+            async with session.get("/services", raise_for_status=True) as response:
+                names = {service["ID"]: service["Spec"]["Name"] for service in await response.json()}
+            async with session.get("/tasks", raise_for_status=True) as response:
+                tasks = await response.json()
+    except (aiohttp.ClientError, TimeoutError):
+        return []
+    done = [task for task in tasks if task["Status"]["State"] == "complete" and task["ServiceID"] in names]
+    return [(names[task["ServiceID"]], task.get("Slot", 1)) for task in done]

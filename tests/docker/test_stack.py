@@ -1,0 +1,150 @@
+"""A stack that runs by itself, from compose file to report, with the commands as a user types them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import polars as pl
+import pytest
+
+from tests.docker.lab import HOSTS, Lab, run
+
+pytestmark = pytest.mark.docker
+
+TOPOLOGY = """
+from wotemu.scenario import Scenario, at
+from wotemu.topology.models import *
+
+field = Network("field", conditions=NetworkConditions(latency="20ms"))
+sensor = Node("sensor", NodeApp("sensor", http=True), networks=[field])
+read = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "interval": 0.5})
+reader = Node("reader", read, networks=[field], scale=2)
+
+def topology():
+    return Topology([sensor, reader])
+
+def scenario():
+    return Scenario(duration="DURATION", events=[at("4s").set(field, latency="60ms")])
+"""
+DEADLINE_S = 150.0
+
+
+@attrs.frozen
+class Deployed:
+    """A stack, and the folder that it was deployed from."""
+
+    lab: Lab
+    folder: Path
+
+    async def command(self, *words: str) -> str:
+        """What a command prints; it must succeed."""
+        environ = {**os.environ, "DOCKER_HOST": HOSTS[0], "WOTEMU_DOCKER_SOCKET": self.lab.manager_socket}
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *words, cwd=self.folder, env=environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        printed, _ = await process.communicate()
+        assert process.returncode == 0, printed.decode()
+        return printed.decode()
+
+    async def wotemu(self, *words: str) -> str:
+        return await self.command(sys.executable, "-m", "wotemu.cli", *words)
+
+    async def deploy(self, duration: str) -> None:
+        (self.folder / "deployment.py").write_text(TOPOLOGY.replace("DURATION", duration))
+        await self.wotemu("compose", "--path", "deployment.py")
+        await self.command("docker", "stack", "deploy", "-c", "docker-compose.yml", self.lab.name)
+
+    async def tasks(self) -> dict[str, list[str]]:
+        """The states of each service's tasks."""
+        labels = {"label": [f"com.docker.stack.namespace={self.lab.name}"]}
+        services = await self.lab.manager.services.list(filters=labels)
+        names = {service["ID"]: service["Spec"]["Name"].partition("_")[2] for service in services}
+        states: dict[str, list[str]] = {}
+        for task in await self.lab.manager.tasks.list(filters={"service": list(names)} if names else None):
+            states.setdefault(names.get(task["ServiceID"], ""), []).append(task["Status"]["State"])
+        return states
+
+    async def coordinator_says(self, text: str) -> str:
+        """What the coordinator has printed, once the text is in it."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                printed = await self.command("docker", "service", "logs", f"{self.lab.name}_coordinator")
+                if text in printed:
+                    return printed
+                await asyncio.sleep(1)
+
+
+@pytest.fixture
+async def stack(lab: Lab, tmp_path: Path) -> AsyncIterator[Deployed]:
+    deployed = Deployed(lab, tmp_path)
+    yield deployed
+    await deployed.command("docker", "stack", "rm", lab.name)
+    async with asyncio.timeout(60):
+        while await lab.manager.networks.list(filters={"name": [f"{lab.name}_"]}):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)  # a network goes with the last task on it
+
+
+async def test_from_the_file_to_the_report(stack: Deployed) -> None:
+    """compose, docker stack deploy, report: everything was shaped, measured and recorded on the way."""
+    await stack.deploy("8s")
+    printed = await stack.coordinator_says("the run is done")
+    assert "T0: all 4 roles are ready" in printed
+    states = await stack.tasks()
+    assert states["sensor"] == states["gw-field"] == ["complete"]
+    assert states["reader"] == ["complete", "complete"]
+    assert states["bus"] == states["proxy"] == ["running"]
+    await stack.wotemu("report", "--stack", stack.lab.name, "--out", "out")
+    run_dir = stack.folder / "runs" / stack.lab.name
+    manifest = _json(run_dir / "manifest.json")
+    assert (manifest["status"], manifest["engine"], manifest["losses"]) == ("done", "swarm", [])
+    interactions = pl.read_parquet(run_dir / "tables" / "interactions.parquet")
+    durations = interactions.filter(pl.col("role") == "consumer", pl.col("ok"))["duration"]
+    assert len(durations) > 5
+    assert 0.04 <= (durations.min() or 0) < 0.2  # type: ignore[operator]  # two crossings of 20 ms
+    assert pl.read_parquet(run_dir / "tables" / "changes.parquet")["ok"].all()
+    assert (stack.folder / "out" / "index.html").stat().st_size > 100_000
+
+
+async def test_a_stopped_run_is_kept(stack: Deployed) -> None:
+    """stop brings the nodes to zero and tells what became of them; the bus stays, and has the run."""
+    await stack.deploy("600s")
+    await stack.coordinator_says("reader-2 is up")
+    assert "wotemu report" in await stack.wotemu(
+        "stop", "--compose-file", "docker-compose.yml", "--stack", stack.lab.name
+    )
+    states = await stack.tasks()
+    assert states["bus"] == states["proxy"] == ["running"]
+    assert not any(
+        "running" in states.get(name, []) for name in ("sensor", "reader", "gw-field", "coordinator")
+    )
+    await stack.wotemu("report", "--stack", stack.lab.name)
+    run_dir = stack.folder / "runs" / stack.lab.name
+    assert _json(run_dir / "manifest.json")["status"] == "interrupted"
+    tasks = {task["task"] for task in _json(run_dir / "tasks.json")}
+    assert {"bus.1", "reader.1", "reader.2", "sensor.1"} <= tasks
+    assert list((run_dir / "logs" / "_tasks").glob("coordinator.1-*.log"))
+
+
+async def test_a_node_of_a_stack_is_confined(stack: Deployed) -> None:
+    """Its app is an ordinary user without capabilities, and has neither Docker nor the bus's password."""
+    await stack.deploy("600s")
+    await stack.coordinator_says("reader-2 is up")
+    containers = await stack.lab.containers(f"{stack.lab.name}_reader")
+    script = "grep -h -E '^(Uid|CapEff|CapPrm|NoNewPrivs)' /proc/[0-9]*/status; ls -l /run/secrets /var/run"
+    seen = await run(containers[0], "sh", "-c", script)
+    assert "Uid:\t10001\t10001\t10001\t10001\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000" in seen
+    assert "NoNewPrivs:\t1" in seen
+    assert "-r-------- 1 root root" in seen
+    assert "docker.sock" not in seen
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
