@@ -1,7 +1,7 @@
 """Packets that wait for their departure, in the order of their deadlines.
 
 Each hop keeps its packets sorted in a lane: most leave in the order in which they came and go to its end,
-those that overtake (jitter, a shorter delay than before) into their place. The heap of deadlines holds only
+those that jitter has overtake into their place. The heap of deadlines holds only
 the lanes, by their first packet's departure, so its cost is a wake-up's, not a packet's.
 """
 

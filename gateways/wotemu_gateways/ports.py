@@ -103,13 +103,16 @@ class HopEnd:
             dues_s, packets = _kept(dues_s, packets)
             if not packets:
                 return
-        if shaper.keeps_order and dues_s[0] >= lane.last_s:
-            if dues_s[-1] <= now_s and not lane:
-                self.leave(dues_s, packets, now_s)
-            else:
-                lane.hold(dues_s, packets)
-        else:
+        if not shaper.keeps_order:
             lane.insert(dues_s, packets)
+            return
+        last_s = lane.last_s
+        if dues_s[0] < last_s:  # the delay was longer until now: a change makes no packet overtake
+            dues_s = [max(due_s, last_s) for due_s in dues_s]
+        if dues_s[-1] <= now_s and not lane:
+            self.leave(dues_s, packets, now_s)
+        else:
+            lane.hold(dues_s, packets)
 
     def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
         """See `Outlet.leave`. A batch is as late as its first packet."""
