@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ async def _fetched(client: Redis, stack: str | None) -> Path:
     try:
         await fetch(client, stack, run_dir)
     except InputError:
-        run_dir.rmdir()
+        shutil.rmtree(run_dir)
         raise
     return run_dir
 

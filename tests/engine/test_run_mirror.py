@@ -1,0 +1,97 @@
+"""A run directory on the bus: what is fetched is what was recorded, whenever it is fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.engine.conftest import BusServer
+from wotemu.errors import InputError
+from wotemu.records import App, Event, to_row
+from wotemu.stack import bus_of_url
+from wotemu_runtime.bus import connect
+from wotemu_runtime.recorder import Recorder
+from wotemu_runtime.run_mirror import Mirror, fetch, is_mirrored, mirrored, mirrored_stacks, put_file
+
+
+@pytest.fixture
+async def client(bus_server: BusServer) -> AsyncIterator[Redis]:
+    client = await connect(bus_server.address)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_what_is_recorded_is_fetched(client: Redis, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "there")
+    async with mirrored(client, "tuesday", recorder.run_dir):
+        recorder.write_json("manifest.json", {"status": "failed"})
+        recorder.event(Event(1.0, "run.t0", "coordinator", "T0"))
+        recorder.store(App.TABLE, [to_row(App(1.0, "node", "key", 2.0))])
+        recorder.close()
+        recorder.write_json("manifest.json", {"status": "done"})
+    await fetch(client, "tuesday", tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    assert await mirrored_stacks(client) == ["tuesday"]
+    assert await is_mirrored(client, "tuesday")
+    assert not await is_mirrored(client, "monday")
+
+
+async def test_only_what_is_new_is_sent(client: Redis, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    mirror = Mirror(client, "tuesday", recorder.run_dir)
+    for number in range(3):
+        recorder.event(Event(float(number), "run.phase", "coordinator", "é"))
+        recorder.flush()
+        await mirror.update()
+        await mirror.update()
+    recorder.close()
+    before = (await client.info("commandstats"))["cmdstat_setrange"]["calls"]
+    await mirror.update()
+    assert (await client.info("commandstats"))["cmdstat_setrange"]["calls"] == before
+    await fetch(client, "tuesday", tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusServer, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    async with mirrored(client, "tuesday", recorder.run_dir):
+        recorder.event(Event(1.0, "run.t0", "coordinator", "T0"))
+        recorder.flush()
+        await client.connection_pool.disconnect()
+        await asyncio.sleep(0)
+    recorder.close()
+    await fetch(client, "tuesday", tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+async def test_a_stack_without_a_run(client: Redis, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run of 'tuesday'"):
+        await fetch(client, "tuesday", tmp_path / "here")
+
+
+async def test_a_file_outside_of_the_run_is_refused(client: Redis, tmp_path: Path) -> None:
+    await put_file(client, "tuesday", "manifest.json", b"{}")
+    await put_file(client, "tuesday", "../outside", b"x")
+    with pytest.raises(InputError, match="no file of a run"):
+        await fetch(client, "tuesday", tmp_path / "here")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_the_url_of_a_bus() -> None:
+    address = bus_of_url("redis://:open%2Fsesame@10.0.0.1:7000")
+    assert (address.host, address.port, address.password) == ("10.0.0.1", 7000, "open/sesame")
+    assert bus_of_url("redis://bus").port == 6379
+    for wrong in ("http://bus", "bus:6379", "redis://", "redis://bus:x"):
+        with pytest.raises(InputError):
+            bus_of_url(wrong)
