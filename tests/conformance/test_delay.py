@@ -27,16 +27,21 @@ def percentile(values: list[float], share: float) -> float:
 def test_latency_is_what_it_says_in_mean_and_p95(field: Field, findings: Findings) -> None:
     field.set("a", "up", NetworkConditions(latency="30ms"))
     field.set("b", "down", NetworkConditions(latency="15ms"))
-    with field.stream() as stream:
-        field.send(stream, 400, per_second=400)
-        delays_s = stream.delays_s
-    assert len(delays_s) == 400
-    assert min(delays_s) >= 0.045
-    assert findings.within(
-        "delay, mean of 30 + 15 ms", 0.045, statistics.fmean(delays_s), (0.045, 0.045 + LATE_S), "ms"
-    )
-    p95_s = percentile(delays_s, 0.95)
-    assert findings.within("delay, p95 of 30 + 15 ms", 0.045, p95_s, (0.045, 0.045 + 3 * LATE_S), "ms")
+
+    def measure() -> bool:
+        with field.stream() as stream:
+            field.send(stream, 400, per_second=400)
+            delays_s = stream.delays_s
+        assert len(delays_s) == 400
+        assert min(delays_s) >= 0.045
+        mean_s, p95_s = statistics.fmean(delays_s), percentile(delays_s, 0.95)
+        mean = findings.within("delay, mean of 30 + 15 ms", 0.045, mean_s, (0.045, 0.045 + LATE_S), "ms")
+        return (
+            findings.within("delay, p95 of 30 + 15 ms", 0.045, p95_s, (0.045, 0.045 + 3 * LATE_S), "ms")
+            and mean
+        )
+
+    findings.twice(measure)
 
 
 def test_a_rate_adds_the_time_to_send_a_packet(field: Field, findings: Findings) -> None:

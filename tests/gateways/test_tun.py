@@ -171,4 +171,5 @@ async def test_jitter_reorders_and_keeps_every_packet() -> None:
         numbers = stream.numbers("b")
         assert sorted(numbers) == list(range(1000))
         assert any(later < earlier for earlier, later in pairwise(numbers))
-        assert statistics.stdev(stream.delays_s("b")) == pytest.approx(0.01, rel=0.15)
+        # Its share of 1,000 draws: 99 % lie within 6 %. A busy gateway can only widen it.
+        assert 0.0094 <= statistics.stdev(stream.delays_s("b")) <= 0.02

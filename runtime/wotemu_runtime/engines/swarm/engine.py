@@ -55,7 +55,7 @@ class SwarmEngine:
         loop = asyncio.get_running_loop()
         self._stack = plan.stack
         self._trouble, self._bus_port = loop.create_future(), loop.create_future()
-        self._docker = aiodocker.Docker()
+        self._docker = connect_docker()
         try:
             manager_id, manager_address = await self._check_swarm(plan)
             password = randomness.token_urlsafe(24)
@@ -260,6 +260,16 @@ class SwarmEngine:
     def _fail(self, error: EmulationError) -> None:
         if self._trouble is not None and not self._trouble.done():
             self._trouble.set_exception(error)
+
+
+def connect_docker() -> aiodocker.Docker:
+    """A client of the daemon that DOCKER_HOST names, or of this machine's."""
+    try:
+        return aiodocker.Docker()
+    except (ValueError, aiodocker.DockerError) as error:
+        raise HostError(
+            f"no daemon: {error}", where="Docker", hint="start it, or name another one in DOCKER_HOST"
+        ) from error
 
 
 def _replicas_of(plan: Plan) -> dict[str, list[str]]:
