@@ -102,13 +102,12 @@ class Emulation:
         self._resolver = Resolver(loaded.topology, scenario)
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
         self._plan_hash = self.timeline.hash
-        self._engine_name, self._keep = engine, keep
+        self._engine_name, self._keep, self._shaper = engine, keep, shaper
         is_local = engine == LocalEngine.name
         self.plan = make_plan(
             loaded.topology, self.timeline, stack=self.name, root=loaded.root, on_this_machine=is_local
         )
         if is_local:
-            self._check_shaper(shaper)
             check_host()
         self.run_dir: Path | None = None
         """Where the run is recorded; None before it starts."""
@@ -118,14 +117,6 @@ class Emulation:
 
     def __repr__(self) -> str:
         return f"Emulation({self.name!r}, {len(self.plan.replicas)} replicas, {self.timeline.duration_s:g} s)"
-
-    def _check_shaper(self, shaper: str) -> None:
-        if shaper == "netem":
-            raise HostError(
-                "the local engine moves packets through TAP devices, which have no NetEm",
-                where="--shaper netem",
-                hint="use --shaper tun, or auto",
-            )
 
     def stop(self, *, at_once: bool = False) -> None:
         """End the run early and cleanly; the report is written.
@@ -216,7 +207,7 @@ class Emulation:
 
     def _make_engine(self, run_dir: Path) -> Engine:
         if self._engine_name == LocalEngine.name:
-            return LocalEngine(run_dir / "logs" / "_wotemu.log")
+            return LocalEngine(run_dir / "logs" / "_wotemu.log", shaper=self._shaper)
         try:
             from wotemu_runtime.engines.swarm.engine import SwarmEngine
         except ModuleNotFoundError as error:

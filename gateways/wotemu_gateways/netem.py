@@ -45,10 +45,10 @@ _ICMP_REDIRECT = 5
 _STRANGER, _NOT_IPV4, _BUCKET = 1 << 20, (1 << 20) + 1, 1 << 20
 """Indices of actions that are no replica's; those of replica n are 2n (up) and 2n + 1 (down)."""
 
-_DELIVER = 1
+_DELIVER, _KEPT = 1, 3000
 _GROUPS = (1000, 2000)
-"""Chains of classifiers: what brings a packet to its receiver, and one for each group of a partition, from
-either number on in turn."""
+"""Chains of classifiers: what brings a packet to its receiver; where actions are kept, which no packet meets;
+and one for each group of a partition, from either number on in turn."""
 
 _FIRST, _MATCH, _ELSE, _ELSE_IPV6 = 1, 10, 20, 21
 
@@ -152,12 +152,15 @@ class NetemShaper:
         self._netlink.send(*(links.up(index) for pair in ends for index in pair))
         return Interfaces(eth.index, segment, rate, more[0] if more else None)
 
+    @property
+    def _kept(self) -> Hook:
+        return Hook(self._interfaces.eth, tc.EGRESS, _MATCH, _KEPT)
+
     def _node(self, number: int, member: Member) -> Node:
         up_line, down_line = (links.index_of(f"{PREFIX}{way}{number}") for way in "ud")
-        up = HopPlace(
-            member.replica, "up", number, self._interfaces.rate[0], up_line, 2 * number, _ETHERNET_BYTES
-        )
-        down = HopPlace(member.replica, "down", number, self._interfaces.eth, down_line, 2 * number + 1, 0)
+        at, kept, name = self._interfaces, self._kept, member.replica
+        up = HopPlace(name, "up", number, at.rate[0], up_line, 2 * number, kept, _ETHERNET_BYTES)
+        down = HopPlace(name, "down", number, at.eth, down_line, 2 * number + 1, kept, 0)
         return Node(number, member, NetemHop(up, self._seed), NetemHop(down, self._seed), up_line, down_line)
 
     def _wiring(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:
@@ -170,7 +173,7 @@ class NetemShaper:
             _NOT_IPV4,
             *(i for node in self._nodes.values() for i in (node.up_drop, node.down_drop)),
         ):
-            yield tc.action(tc.drop(index), new=True)
+            yield tc.keep(self._kept, tc.drop(index), index, new=True)
         for interface in (at.rate[0], at.eth):
             yield tc.qdisc(interface, "htb", tc.htb(), new=True)
         for node in self._nodes.values():
@@ -184,10 +187,10 @@ class NetemShaper:
             yield from self._way(node)
 
     def _bucket_parts(self, interface: int) -> Iterator[Request]:
-        yield tc.action(netem_options.entrance(CLEAR, _BUCKET), new=True)
+        yield tc.keep(self._kept, netem_options.entrance(CLEAR, _BUCKET), _BUCKET, new=True)
         yield tc.qdisc(interface, "netem", netem_options.serialising(CLEAR).encode(), new=True)
         for node in self._nodes.values():
-            yield tc.action(tc.redirect(interface, node.number), new=True)
+            yield tc.keep(self._kept, tc.redirect(interface, node.number), node.number, new=True)
 
     def _closed_ends(self) -> Iterator[Request]:
         """What becomes of packets that no member sent, or that are for none."""
@@ -197,7 +200,7 @@ class NetemShaper:
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _DELIVER), tc.drop(_STRANGER))
         yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.icmp_of_type(_ICMP_REDIRECT), tc.drop(_STRANGER))
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE), tc.go_to(_DELIVER))
-        yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(_NOT_IPV4))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
 
     def _way(self, node: Node) -> Iterator[Request]:
         """The classifiers that pick one node's packets, from its last one back to its first."""
@@ -259,8 +262,9 @@ class NetemShaper:
                 raise ValueError(f"the shaper of {self.network!r} was not made for a shared network")
             return
         conditions = attrs.evolve(conditions or CLEAR, burst=None, loss=0.0, loss_model=None)
+        entrance = netem_options.entrance(conditions, _BUCKET, unseen_bytes=_ETHERNET_BYTES)
         self._netlink.send(
-            tc.action(netem_options.entrance(conditions, _BUCKET, unseen_bytes=_ETHERNET_BYTES)),
+            tc.keep(self._kept, entrance, _BUCKET),
             tc.qdisc(at.bucket[0], "netem", netem_options.serialising(conditions).encode()),
         )
 

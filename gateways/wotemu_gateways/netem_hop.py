@@ -12,7 +12,7 @@ from wotemu_gateways import netem_options as options
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netem_options import NetemOptions
 from wotemu_gateways.netlink import Request
-from wotemu_gateways.traffic_control import ROOT, Action, Stats, action, htb_class, qdisc
+from wotemu_gateways.traffic_control import ROOT, Action, Hook, Stats, htb_class, keep, qdisc
 
 _FIRST_LEAF = 0x1000
 _HANDLE = 0x10000
@@ -23,7 +23,8 @@ class HopPlace:
     """Where a hop's parts are, by the kernel's numbers.
 
     Its first qdisc is a leaf of the class 1:`minor` on interface `classes`; the second is all of interface
-    `line`; `police` is the action that bounds its queue and `unseen_bytes` what that doesn't see of a packet.
+    `line`; `police` is the action that bounds its queue, which is kept at `kept` and doesn't see
+    `unseen_bytes` of a packet.
     """
 
     replica: str
@@ -32,6 +33,7 @@ class HopPlace:
     classes: int
     line: int
     police: int
+    kept: Hook
     unseen_bytes: int
 
     @property
@@ -71,7 +73,7 @@ class NetemHop:
         first, second = (attrs.evolve(each, seed=self._next_seed()).encode() for each in after[2:])
         parent = _HANDLE | place.minor
         requests = (
-            action(after[0], new=new),
+            keep(place.kept, after[0], place.police, new=new),
             htb_class(place.classes, place.minor, after[1], new=new),
             qdisc(place.classes, "netem", first, parent=parent, handle=place.leaf, new=new),
             qdisc(place.line, "netem", second, parent=ROOT, handle=_HANDLE, new=new),

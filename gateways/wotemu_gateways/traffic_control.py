@@ -27,8 +27,7 @@ from wotemu_gateways.netlink import (
 )
 
 _NEWQDISC, _DELQDISC, _GETQDISC, _NEWCLASS, _NEWFILTER, _DELFILTER = 36, 37, 38, 40, 44, 45
-_DELCHAIN = 101
-_NEWACTION, _GETACTION = 48, 50
+_GETACTION = 50
 _MESSAGE = struct.Struct("=BBHiIII")
 _ACTION_MESSAGE = struct.Struct("=BBH")
 _KIND, _OPTIONS, _STATS2, _CHAIN = 1, 2, 7, 11
@@ -168,14 +167,6 @@ def police(index: int, bytes_per_s: float | None = None, room_s: float = 0.0, *,
     return Action("police", tuple(options))
 
 
-def action(chosen: Action, *, new: bool = False) -> Request:
-    """Make an action by itself, or change the one with its index in place."""
-    flags = CREATE | EXCL if new else CREATE | REPLACE
-    return Request(
-        _NEWACTION, _ACTION_MESSAGE.pack(0, 0, 0), ((1, _list(chosen)),), flags, f"action {chosen.kind}"
-    )
-
-
 def _list(*actions: Action) -> Attributes:
     return tuple((number, each.nested()) for number, each in enumerate(actions, 1))
 
@@ -213,9 +204,25 @@ def match(hook: Hook, handle: int, keys: Attributes, *actions: Action) -> Reques
     return hook.request(_NEWFILTER, handle, attributes, CREATE, f"filter flower {handle}")
 
 
-def unmatch(hook: Hook, handle: int) -> Request:
-    """Take one classifier away."""
-    return hook.request(_DELFILTER, handle, ((_KIND, text("flower")),), 0, "delete filter")
+def keep(hook: Hook, chosen: Action, index: int, *, new: bool = False) -> Request:
+    """Make an action, or change the one with its index in place: in a classifier that no packet meets.
+
+    So it lives on, with its counters, when others that share it come and go. To make an action by itself
+    (RTM_NEWACTION), one has to be privileged on the whole machine; for a classifier's, in its namespace.
+    """
+    handle = _KEEPERS[chosen.kind] << 24 | index
+    options = (
+        (8, hook.protocol.to_bytes(2, "big")),
+        *to_address(str(IPv4Address(handle))),
+        (3, _list(chosen)),
+    )
+    attributes: Attributes = ((_KIND, text("flower")), (_OPTIONS, options))
+    # Without CREATE, the kernel changes an action that it has; with it, it takes it as it is.
+    flags = CREATE | EXCL if new else REPLACE
+    return hook.request(_NEWFILTER, handle, attributes, flags, f"action {chosen.kind} {index}")
+
+
+_KEEPERS = {"police": 1, "gact": 2, "mirred": 3}
 
 
 def no_chain(hook: Hook) -> Request:

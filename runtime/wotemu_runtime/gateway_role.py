@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
-
-import uvloop
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.crossing import hop_conditions
-from wotemu_gateways.routed import TunShaper
 from wotemu_gateways.shaper import Shaper
-from wotemu_gateways.switch import Member, Switch
-from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.role import Role, on_bus
+from wotemu_runtime.role import Role
 from wotemu_runtime.stalls import watch_stalls
 
 DRAIN_EVERY_S = 1.0
@@ -120,25 +114,6 @@ class Gateway:
             self._role.event("gateway.ignored", f"{count} frames: {what}", what=what, count=count)
 
 
-def run_gateway(assignment: dict[str, Any], taps: Mapping[str, int]) -> int:
-    """The gateway's process: until the coordinator says stop. `taps` are the replicas' descriptors."""
-    uvloop.run(_gateway(Assignment.from_dict(assignment), taps))
-    return 0
-
-
-async def _gateway(assignment: Assignment, taps: Mapping[str, int]) -> None:
-    data = assignment.data
-    members = [
-        Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]
-    ]
-    ports = {port: name for name, port in data["ports"].items()}
-    state = NetworkState(data)
-    switch = Switch(state.network, members, ports=ports, seed=data["seed"])
-    async with on_bus(assignment) as (role, group):
-        shaper = TunShaper(switch, dict(taps), asyncio.get_running_loop())
-        await serve_network(role, group, Gateway(role, shaper, state))
-
-
 async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) -> None:
     """Impose, follow the timeline and report, until the role stops."""
     try:
@@ -155,4 +130,4 @@ async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) 
         gateway.shaper.close()
 
 
-__all__ = ["Gateway", "NetworkState", "run_gateway", "serve_network"]
+__all__ = ["Gateway", "NetworkState", "serve_network"]

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from wotemu.errors import InputError
 from wotemu_runtime.engines.local.place import Interface, Place
-from wotemu_runtime.plan import Plan
+from wotemu_runtime.plan import Plan, PlannedNetwork
 
 FIRST_SUBNET = 64
 """The first network is 10.64.0.0/16, the next 10.65.0.0/16, ..."""
@@ -22,7 +22,7 @@ def assign(plan: Plan) -> dict[str, Place]:
         raise InputError(f"{len(plan.networks)} networks are more than the local engine's {MAX_NETWORKS}")
     interfaces: dict[str, list[Interface]] = {replica.name: [] for replica in plan.replicas}
     for number, network in enumerate(plan.networks):
-        subnet = IPv4Network((int(IPv4Address("10.0.0.0")) + ((FIRST_SUBNET + number) << 16), PREFIX))
+        subnet = _subnet(number)
         if len(network.members) > MAX_MEMBERS:
             raise InputError(
                 f"{len(network.members)} members are too many", where=f"Network {network.name!r}"
@@ -35,6 +35,16 @@ def assign(plan: Plan) -> dict[str, Place]:
         name: Place(name, tuple(attached), hosts_file(plan, interfaces, name))
         for name, attached in interfaces.items()
     }
+
+
+def gateway_of(plan: Plan, network: PlannedNetwork) -> str:
+    """The address of a network's gateway, where it has one: before the first member's."""
+    subnet = _subnet(next(i for i, each in enumerate(plan.networks) if each.name == network.name))
+    return str(subnet[FIRST_HOST - 1])
+
+
+def _subnet(number: int) -> IPv4Network:
+    return IPv4Network((int(IPv4Address("10.0.0.0")) + ((FIRST_SUBNET + number) << 16), PREFIX))
 
 
 def mac_of(address: IPv4Address) -> str:

@@ -155,8 +155,9 @@ def _zygote(border: int, control: Channel, pid_read: int) -> int:
 class Zygote:
     """The first process inside: forks the roles and says when one ends.
 
-    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "deploy", ...}``. Events: ``deployed``,
-    ``failed`` (with where and why), ``exited`` (role, status).
+    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "check_netem"}``, ``{"op": "deploy",
+    ...}``. Events: ``netem`` (what is missing), ``deployed``, ``failed`` (with where and why), ``exited``
+    (role, status).
     """
 
     def __init__(self, control: Channel) -> None:
@@ -171,6 +172,9 @@ class Zygote:
     def _serve(self, request: dict[str, Any]) -> None:
         if request["op"] == "exec":
             self._exec(request["role"], request["argv"], request["files"])
+            return
+        if request["op"] == "check_netem":
+            self._control.send({"event": "netem", "missing": _check_netem()})
             return
         for name in request["preload"]:
             importlib.import_module(name)
@@ -195,7 +199,7 @@ class Zygote:
             ours, theirs = Channel.pair()
             channels[replica["place"]["replica"]] = ours
             self._fork_node(replica, theirs)
-        taps: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
+        places: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
         for replica in request["replicas"]:
             place = replica["place"]
             received = channels[place["replica"]].receive()
@@ -204,13 +208,15 @@ class Zygote:
                 self._control.send({"event": "failed", "replica": place["replica"], **message})
                 return
             for interface, fd in zip(place["interfaces"], fds, strict=True):
-                taps[interface["network"]][place["replica"]] = fd
-            channels[place["replica"]].close()
+                places[interface["network"]][place["replica"]] = fd
         for network in request["networks"]:
-            self._fork_gateway(network, taps[network["name"]])
-        for fds_of_network in taps.values():
-            for fd in fds_of_network.values():
-                os.close(fd)
+            error = self._fork_gateway(network, places[network["name"]])
+            if error is not None:
+                self._control.send({"event": "failed", "network": network["name"], **error})
+                return
+        for channel in channels.values():
+            channel.send({"start": True})
+            channel.close()
         self._control.send({"event": "deployed"})
 
     def _fork_node(self, replica: dict[str, Any], channel: Channel) -> None:
@@ -220,18 +226,44 @@ class Zygote:
         channel.close()
         self._roles[pid] = f"agent:{replica['place']['replica']}"
 
-    def _fork_gateway(self, network: dict[str, Any], taps: dict[str, int]) -> None:
-        from wotemu_runtime.gateway_role import run_gateway
+    def _fork_gateway(self, network: dict[str, Any], fds: dict[str, int]) -> dict[str, Any] | None:
+        """Start a gateway and wait until its nodes' interfaces are there; why they aren't."""
+        from wotemu_runtime.engines.local.gateway import run_local_gateway
+
+        ours, theirs = Channel.pair()
 
         def gateway() -> int:
             syscalls.unshare(syscalls.CLONE_NEWNET)
-            return run_gateway(network["assignment"], taps)
+            return run_local_gateway(network["assignment"], fds, theirs)
 
-        self._roles[fork(gateway, keep_fds=taps.values())] = f"gateway:{network['name']}"
+        self._roles[fork(gateway, keep_fds=[*fds.values(), theirs.fileno()])] = f"gateway:{network['name']}"
+        theirs.close()
+        for fd in fds.values():
+            os.close(fd)
+        message, _ = ours.receive() or ({"error": "its gateway ended while it was made"}, [])
+        ours.close()
+        return message if "error" in message else None
 
     def _ended(self, pid: int, status: int) -> None:
         if role := self._roles.pop(pid, None):
             self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
+
+
+def _check_netem() -> str:
+    """What this kernel lacks for the `netem` shaper, in a phrase; "" if nothing."""
+    from wotemu_gateways.netem_check import refused
+
+    ours, theirs = Channel.pair()
+
+    def check() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        theirs.send({"missing": refused()})
+
+    fork(check, keep_fds=[theirs.fileno()])
+    theirs.close()
+    message, _ = ours.receive() or ({"missing": "the check ended early"}, [])
+    ours.close()
+    return str(message["missing"])
 
 
 if __name__ == "__main__":

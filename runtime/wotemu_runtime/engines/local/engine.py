@@ -25,6 +25,7 @@ from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
+from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 from wotemu_runtime.probe_plan import rounds_of
 
@@ -33,16 +34,26 @@ START_DEADLINE_S = 20.0
 DEPLOY_DEADLINE_S = 120.0
 REMOVE_DEADLINE_S = 10.0
 
-ROLE_IMPORTS = ("pyroute2", "wotemu_runtime.engines.local.node", "wotemu_runtime.gateway_role")
+NETEM_MODULES = "sch_netem sch_htb sch_ingress cls_flower cls_matchall act_mirred act_police act_skbedit ifb"
+
+ROLE_IMPORTS = (
+    "pyroute2",
+    "wotemu_runtime.engines.local.node",
+    "wotemu_runtime.engines.local.gateway",
+)
 
 
 class LocalEngine:
-    """Namespaces on this machine. `log_path` takes what roles print, which is nothing while all is well."""
+    """Namespaces on this machine. `log_path` takes what roles print, which is nothing while all is well.
+
+    `shaper` is ``tun``, ``netem``, or ``auto``: netem where the kernel has it and it can do what is asked.
+    """
 
     name = "local"
 
-    def __init__(self, log_path: Path) -> None:
+    def __init__(self, log_path: Path, *, shaper: str = "auto") -> None:
         self._log_path = log_path
+        self._shaper = shaper
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._control: Channel | None = None
@@ -67,14 +78,15 @@ class LocalEngine:
                 {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
             )
             inside = BusAddress(password, path=BUS_SOCKET)
-            self._send(self._deployment(plan, places, groups, inside))
+            shaper, unable = await self._choose_shaper(plan)
+            self._send(self._deployment(plan, places, groups, inside, shaper))
             await self._deployed()
         except BaseException:
             await self.remove()
             raise
         return Deployed(
             bus=attrs.evolve(inside, path=f"/proc/{pid}/root{BUS_SOCKET}"),
-            shaper="tun",
+            shaper=shaper,
             roles=frozenset(
                 [f"agent:{replica.name}" for replica in plan.replicas]
                 + [f"gateway:{network.name}" for network in plan.networks]
@@ -82,8 +94,25 @@ class LocalEngine:
             addresses={
                 name: {i.network: i.address for i in place.interfaces} for name, place in places.items()
             },
-            unenforced=tuple(unenforced),
+            unenforced=(*unenforced, *unable),
         )
+
+    async def _choose_shaper(self, plan: Plan) -> tuple[str, list[str]]:
+        """The shaper to use, and what it can't do of what the plan asks for."""
+        if self._shaper == "tun":
+            return "tun", []
+        self._send({"op": "check_netem"})
+        missing = (await self._next(START_DEADLINE_S, "trying NetEm"))["missing"]
+        unable = beyond_netem(plan)
+        if self._shaper == "netem":
+            if missing:
+                raise HostError(
+                    f"this kernel can't: {missing}",
+                    where="--shaper netem",
+                    hint=f"use --shaper tun, or load what is missing: sudo modprobe -a {NETEM_MODULES}",
+                )
+            return "netem", unable
+        return ("tun", []) if missing or unable else ("netem", [])
 
     async def ended_roles(self) -> AsyncIterator[RoleEnded]:
         """Roles in the order in which they end."""
@@ -192,7 +221,8 @@ class LocalEngine:
     async def _deployed(self) -> None:
         message = await self._next(DEPLOY_DEADLINE_S, "starting the nodes")
         if message["event"] == "failed":
-            where = f"the namespaces of {message['replica']}"
+            whose = message["replica"] if "replica" in message else f"the gateway of {message['network']}"
+            where = f"the namespaces of {whose}"
             if number := message.get("errno"):
                 raise refusal(where, number)
             raise EmulationError(message["error"], where=where)
@@ -205,17 +235,24 @@ class LocalEngine:
         places: dict[str, Place],
         groups: dict[str, tuple[list[str], cgroups.Limits]],
         bus: BusAddress,
+        shaper: str,
     ) -> dict[str, Any]:
         wot = any(replica.app is not None for replica in plan.replicas)
         return {
             "op": "deploy",
             "preload": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())],
             "networks": [
-                {"name": network.name, "assignment": _gateway_assignment(plan, network, places, bus)}
+                {"name": network.name, "assignment": _gateway_assignment(plan, network, places, bus, shaper)}
                 for network in plan.networks
             ],
             "replicas": [
-                _replica_message(plan, replica, places[replica.name], groups.get(replica.name), bus)
+                _replica_message(
+                    plan,
+                    replica,
+                    attrs.evolve(places[replica.name], has_taps=shaper == "tun"),
+                    groups.get(replica.name),
+                    bus,
+                )
                 for replica in plan.replicas
             ],
         }
@@ -230,7 +267,7 @@ def _wait(keeper: subprocess.Popen[bytes]) -> None:
 
 
 def _gateway_assignment(
-    plan: Plan, network: PlannedNetwork, places: dict[str, Place], bus: BusAddress
+    plan: Plan, network: PlannedNetwork, places: dict[str, Place], bus: BusAddress, shaper: str
 ) -> dict[str, Any]:
     interfaces = {
         member: next(i for i in places[member].interfaces if i.network == network.name)
@@ -241,11 +278,20 @@ def _gateway_assignment(
         "shared": network.shared,
         "hops": list(network.hops),
         "members": [
-            {"replica": name, "node": plan.replica(name).node, "address": i.address, "mac": i.mac}
+            {
+                "replica": name,
+                "node": plan.replica(name).node,
+                "address": i.address,
+                "mac": i.mac,
+                "interface": i.name,
+            }
             for name, i in interfaces.items()
         ],
         "ports": attrs.asdict(plan.topology.ports),
         "seed": plan.seed,
+        "shaper": shaper,
+        "gateway": addresses.gateway_of(plan, network),
+        "prefix": addresses.PREFIX,
     }
     return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()
 

@@ -19,17 +19,19 @@ SCRATCH = Path("/run/wotemu/nodes")
 
 
 def run_node(replica: dict[str, Any], channel: Channel) -> int:
-    """Make the place, hand the TAPs over, and wait for the node's first process."""
+    """Make the place, hand it to its gateways, start the first process when they are done; wait for it."""
     place = places.Place.from_dict(replica["place"])
     try:
-        taps = places.enter(place, SCRATCH / place.replica)
+        fds = places.enter(place, SCRATCH / place.replica)
     except OSError as error:
         channel.send({"error": str(error), "errno": error.errno or 0})
         return 1
-    channel.send({"placed": place.replica}, taps)
+    channel.send({"placed": place.replica}, fds)
+    for fd in fds:
+        os.close(fd)
+    if channel.receive() is None:
+        return 1
     channel.close()
-    for tap in taps:
-        os.close(tap)
     parent = os.getpid()
     first = fork(lambda: _first_process(parent, replica))
     signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))

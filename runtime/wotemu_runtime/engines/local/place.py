@@ -1,7 +1,8 @@
-"""One replica's place: its namespaces, host name, name resolution and TAP interfaces.
+"""One replica's place: its namespaces, host name, name resolution and interfaces.
 
-A node's interface is a TAP whose other end its network's gateway holds. Nothing that the node sends can
-reach another node except through that gateway, and what it broadcasts reaches the gateway too.
+Under the `tun` shaper, a node's interface is a TAP whose other end its network's gateway holds. Nothing that
+the node sends can reach another node except through that gateway, and what it broadcasts reaches the gateway
+too. Under `netem`, gateways make the interfaces (see `wotemu_gateways.bridge`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Place:
     interfaces: tuple[Interface, ...]
     hosts: str
     """The text of its /etc/hosts."""
+    has_taps: bool = True
+    """Whether its interfaces are TAPs."""
 
     def to_dict(self) -> dict[str, Any]:
         """As a message holds it."""
@@ -58,12 +61,14 @@ class Place:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """What `to_dict` gave."""
-        return cls(data["replica"], tuple(Interface(**item) for item in data["interfaces"]), data["hosts"])
+        interfaces = tuple(Interface(**item) for item in data["interfaces"])
+        return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
 
 
 def enter(place: Place, scratch: Path) -> list[int]:
-    """Move this process into a new place and return the TAPs' descriptors, in the interfaces' order.
+    """Move this process into a new place; what the gateway of each interface needs of it, in their order.
 
+    That is the TAP's descriptor, or one of the network namespace, in which the gateway makes the interface.
     The PID namespace begins with this process's next child, which has to call `mount_proc`. `scratch` is a
     directory on a file system of the enclosing namespace's own.
     """
@@ -80,7 +85,10 @@ def enter(place: Place, scratch: Path) -> list[int]:
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")
     syscalls.interface_up("lo")
-    fds = [open_tap(interface.name) for interface in place.interfaces]
+    if place.has_taps:
+        fds = [open_tap(interface.name) for interface in place.interfaces]
+    else:
+        fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in place.interfaces]
     _configure_all(place)
     return fds
 
@@ -107,7 +115,7 @@ def _configure_all(place: Place) -> None:
 
     with IPRoute() as netlink:
         _add_ipv6(netlink)
-        for interface in place.interfaces:
+        for interface in place.interfaces if place.has_taps else ():
             _configure(netlink, interface)
 
 

@@ -1,0 +1,70 @@
+"""A gateway of the local engine: holds its nodes' TAPs, or makes their interfaces on a bridge of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import uvloop
+
+from wotemu_gateways import bridge, routes
+from wotemu_gateways.netem import NetemShaper
+from wotemu_gateways.routed import TunShaper
+from wotemu_gateways.shaper import Shaper
+from wotemu_gateways.switch import Member, Switch
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
+from wotemu_runtime.role import on_bus
+
+
+def run_local_gateway(data: dict[str, Any], fds: Mapping[str, int], channel: Channel) -> int:
+    """The gateway's process, in its network namespace: until the coordinator says stop.
+
+    `fds` are the replicas' TAPs, or their network namespaces; `channel` hears when the interfaces are there.
+    """
+    assignment = Assignment.from_dict(data)
+    try:
+        _connect(assignment.data, fds)
+    except OSError as error:
+        channel.send({"error": str(error), "errno": error.errno or 0})
+        return 1
+    channel.send({"connected": True})
+    channel.close()
+    uvloop.run(_gateway(assignment, fds))
+    return 0
+
+
+def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
+    if data["shaper"] != NetemShaper.name:
+        return
+    members = {member["replica"]: member for member in data["members"]}
+    nodes = [
+        bridge.Attachment(fd, members[name]["interface"], members[name]["address"], data["prefix"])
+        for name, fd in fds.items()
+    ]
+    bridge.build(data["gateway"], nodes)
+    if not routes.allow_asymmetry():
+        raise OSError("strict reverse path filtering can't be turned off")
+
+
+async def _gateway(assignment: Assignment, fds: Mapping[str, int]) -> None:
+    state = NetworkState(assignment.data)
+    async with on_bus(assignment) as (role, group):
+        await serve_network(role, group, Gateway(role, _shaper(assignment.data, fds), state))
+
+
+def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
+    loop = asyncio.get_running_loop()
+    network, seed = data["network"], data["seed"]
+    members = [
+        Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]
+    ]
+    ports = {port: name for name, port in data["ports"].items()}
+    if data["shaper"] == NetemShaper.name:
+        return NetemShaper(network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop)
+    return TunShaper(Switch(network, members, ports=ports, seed=seed), dict(fds), loop)
+
+
+__all__ = ["run_local_gateway"]
