@@ -76,11 +76,15 @@ def test_jitter_has_its_distribution(field: Field, findings: Findings, shape: st
 def test_a_rate_leaves_jitter_its_width(field: Field, findings: Findings) -> None:
     # One NetEm with both would flatten it: there, no packet overtakes one before it.
     field.set("a", "up", NetworkConditions(latency="60ms", jitter="10ms", rate="20mbit"))
-    with field.stream() as stream:
-        field.send(stream, 1500, per_second=1000)
-        deviation_s = middle_deviation(stream.delays_s)
-        assert len(stream.arrived) == 1500
-    assert findings.within("jitter of 10 ms behind a rate", 0.01, deviation_s, (0.0093, 0.0107), "ms")
+
+    def measure() -> bool:
+        with field.stream() as stream:
+            field.send(stream, 1500, per_second=1000)
+            deviation_s = middle_deviation(stream.delays_s)
+            assert len(stream.arrived) == 1500
+        return findings.within("jitter of 10 ms behind a rate", 0.01, deviation_s, (0.0093, 0.0107), "ms")
+
+    findings.twice(measure)
 
 
 def test_correlated_jitter_is_near_the_jitter_before(field: Field, findings: Findings, shaper: str) -> None:
