@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -52,14 +53,23 @@ def namespaces(require: Require) -> None:
         require(False, f"the local engine can't run here: {error}")
 
 
+PACE = float(os.environ.get("WOTEMU_TEST_PACE", "1"))
+"""How much more time tests give: on a machine where a program takes seconds to start, say 3."""
+
+
+def paced(seconds: float) -> str:
+    """A duration at this machine's pace."""
+    return f"{seconds * PACE:g}s"
+
+
 @pytest.fixture
 def emulate(namespaces: None, tmp_path: Path) -> Emulate:
-    """Runs a topology and scenario to the end, within a minute."""
+    """Runs a topology and scenario to the end, within a minute at this machine's pace."""
 
     async def run(topology: Topology, scenario: Scenario) -> Ran:
         events: list[Event] = []
         loaded = Loaded(topology, scenario, tmp_path / "deployment.py")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 * PACE):
             result = await Emulation(loaded, out=tmp_path / "run").run(events.append)
         return Ran(result, events)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import sys
 
 import polars as pl
 import pytest
 
-from tests.engine.conftest import Emulate
+from tests.engine.conftest import Emulate, paced
 from wotemu.scenario import Phase, Scenario, at
 from wotemu.topology.models import (
     Broker,
@@ -29,7 +30,7 @@ IDLE = ["sleep", "100"]
 
 
 def python(text: str) -> list[str]:
-    return ["python3", "-c", text]
+    return [sys.executable, "-c", text]
 
 
 def round_trips_ms(lines: list[str]) -> list[float]:
@@ -42,7 +43,7 @@ async def test_packets_take_the_time_that_their_network_says(emulate: Emulate) -
             Node("a", command=["ping", "-i", "0.05", "b"], networks=[SLOW]),
             Node("b", command=IDLE, networks=[SLOW]),
         ]),
-        Scenario(duration="3s"),
+        Scenario(duration=paced(3)),
     )  # fmt: skip
     times = round_trips_ms(ran.log("a"))
     assert len(times) > 20
@@ -58,13 +59,18 @@ async def test_changes_are_applied_in_order_and_answered(emulate: Emulate) -> No
             Node("b", command=IDLE, networks=[SLOW]),
         ]),
         Scenario(
-            duration="4s",
-            phases=[Phase("near", 0), Phase("far", "1s"), Phase("cut", "2s"), Phase("back", "3s")],
+            duration=paced(4),
+            phases=[
+                Phase("near", 0),
+                Phase("far", paced(1)),
+                Phase("cut", paced(2)),
+                Phase("back", paced(3)),
+            ],
             events=[
-                at("1s").set(SLOW, latency="80ms"),
-                at("2s").partition("a"),
-                at("3s").heal(),
-                at("3s").restore(SLOW),
+                at(paced(1)).set(SLOW, latency="80ms"),
+                at(paced(2)).partition("a"),
+                at(paced(3)).heal(),
+                at(paced(3)).restore(SLOW),
             ],
         ),
     )  # fmt: skip
@@ -94,7 +100,7 @@ async def test_nodes_are_machines_of_their_own(emulate: Emulate) -> None:
             Node("a", command=python(look), networks=[SLOW]),
             Node("b", command=IDLE, networks=[SLOW]),
         ]),
-        Scenario(duration="2s"),
+        Scenario(duration=paced(2)),
     )  # fmt: skip
     name, _, first, ordinary, capabilities, interfaces, address, bus = ran.log("a")
     assert (name, first, ordinary) == ("a", "1", "True")
@@ -116,7 +122,7 @@ async def test_names_resolve_to_all_replicas_and_unknown_ones_at_once(emulate: E
             Node("a", command=python(look), networks=[SLOW]),
             Node("b", command=IDLE, networks=[SLOW], scale=3),
         ]),
-        Scenario(duration="2s"),
+        Scenario(duration=paced(2)),
     )  # fmt: skip
     assert ran.log("a") == ["['10.64.0.3', '10.64.0.4', '10.64.0.5']", "True True"]
 
@@ -130,7 +136,7 @@ async def test_nodes_without_a_common_network_do_not_reach_each_other(emulate: E
     )
     ran = await emulate(
         Topology([Node("a", command=probe, networks=[SLOW]), Node("b", command=IDLE, networks=[other])]),
-        Scenario(duration="2s"),
+        Scenario(duration=paced(2)),
     )
     assert ran.log("a") == ["OSError 101"]  # network is unreachable
 
@@ -154,7 +160,7 @@ async def test_a_crash_is_silent_and_a_restart_starts_again(emulate: Emulate) ->
         Topology(
             [Node("server", command=server, networks=[SLOW]), Node("client", command=client, networks=[SLOW])]
         ),
-        Scenario(duration="4s", events=[at("1s").crash("server"), at("3s").restart("server")]),
+        Scenario(duration=paced(4), events=[at(paced(1)).crash("server"), at(paced(3)).restart("server")]),
     )
     assert ran.log("client") == ["silence"]
     assert ran.log("server").count("start") == 2
@@ -167,7 +173,7 @@ async def test_an_app_that_crashes_is_started_again_and_the_run_goes_on(emulate:
             Node("weak", command=["sh", "-c", "echo up; sleep 1.2; echo gone >&2; exit 3"], networks=[SLOW]),
             Node("strong", command=IDLE, networks=[SLOW]),
         ]),
-        Scenario(duration="5s"),
+        Scenario(duration=paced(5)),
     )  # fmt: skip
     assert ran.result.status == "done"
     crashes = ran.of_kind("app.crashed", "agent:weak")
@@ -179,7 +185,7 @@ async def test_an_app_that_crashes_is_started_again_and_the_run_goes_on(emulate:
 async def test_an_app_that_never_starts_ends_the_run_as_bad_input(emulate: Emulate) -> None:
     ran = await emulate(
         Topology([Node("broken", command=["sh", "-c", "echo no such option >&2; exit 2"], networks=[SLOW])]),
-        Scenario(duration="30s"),
+        Scenario(duration=paced(30)),
     )
     assert ran.result.exit_code == 2
     assert ran.result.error is not None
@@ -193,7 +199,7 @@ async def test_a_limit_is_enforced_or_reported(emulate: Emulate) -> None:
     node = Node(
         "busy", command=burn, networks=[SLOW], resources=NodeResources(cpu_limit=0.2, mem_limit="64M")
     )
-    ran = await emulate(Topology([node]), Scenario(duration="4s"))
+    ran = await emulate(Topology([node]), Scenario(duration=paced(4)))
     manifest = json.loads((ran.result.run_dir / "manifest.json").read_text())
     samples = pl.read_parquet(ran.result.run_dir / "tables" / "system.parquet")
     if manifest["unenforced"]:
@@ -212,7 +218,7 @@ async def test_flows_name_both_ends_and_count_every_packet(emulate: Emulate) -> 
     )
     ran = await emulate(
         Topology([Node("a", command=send, networks=[SLOW]), Node("b", command=IDLE, networks=[SLOW])]),
-        Scenario(duration="3s"),
+        Scenario(duration=paced(3)),
     )
     flows = pl.read_parquet(ran.result.run_dir / "tables" / "flows.parquet")
     udp = flows.filter((pl.col("transport") == "udp") & (pl.col("dport") == 7000))
@@ -233,7 +239,7 @@ async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emul
             Node("sensor", sensor, networks=[SLOW], broker=broker),
             Node("reader", reader, networks=[Link(SLOW, up=NetworkConditions(latency="10ms"))]),
         ]),
-        Scenario(duration="6s"),
+        Scenario(duration=paced(6)),
     )  # fmt: skip
     assert ran.result.status == "done"
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
