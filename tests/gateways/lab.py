@@ -81,7 +81,7 @@ class Namespace:
         with self.entered():
             fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK)
             fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
-        self.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+            Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
         self.run("ip link set lo up")
         self.run(f"ip link set eth0 address {mac_text(member.mac)} mtu {mtu} txqueuelen 4096 up")
         self.run(f"ip addr add {member.ipv4}/24 broadcast + dev eth0")
