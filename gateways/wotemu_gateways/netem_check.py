@@ -21,7 +21,7 @@ from wotemu_gateways.netlink import Netlink
 from wotemu_gateways.switch import Member
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_DEADLINE_S = 10.0
+_DEADLINE_S = 60.0
 
 _ALL = NetworkConditions(
     latency="10ms",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 
 import attrs
 
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import netem_options as options
-from wotemu_gateways.hop import Direction
+from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.netem_options import NetemOptions
 from wotemu_gateways.netlink import Request
-from wotemu_gateways.traffic_control import ROOT, Action, Hook, Stats, htb_class, keep, qdisc
+from wotemu_gateways.traffic_control import ROOT, Action, Stats, htb_class, qdisc
 
 _FIRST_LEAF = 0x1000
 _HANDLE = 0x10000
+
+QdiscStats = Mapping[tuple[int, int], Stats]
+"""Counters by interface and handle."""
 
 
 @attrs.frozen
@@ -23,8 +27,7 @@ class HopPlace:
     """Where a hop's parts are, by the kernel's numbers.
 
     Its first qdisc is a leaf of the class 1:`minor` on interface `classes`; the second is all of interface
-    `line`; `police` is the action that bounds its queue, which is kept at `kept` and doesn't see
-    `unseen_bytes` of a packet.
+    `line`. What bounds its queue doesn't see `unseen_bytes` of a packet.
     """
 
     replica: str
@@ -32,8 +35,6 @@ class HopPlace:
     minor: int
     classes: int
     line: int
-    police: int
-    kept: Hook
     unseen_bytes: int
 
     @property
@@ -47,11 +48,15 @@ Totals = tuple[int, int, int, int, int]
 
 
 class NetemHop:
-    """Knows what its qdiscs do, so that a change sends what is different and nothing else."""
+    """Knows what its qdiscs do, so that a change sends what is different and nothing else.
 
-    def __init__(self, place: HopPlace, seed: str) -> None:
+    `classify` gives the request for the classifier through which packets come, with `entrance` in it.
+    """
+
+    def __init__(self, place: HopPlace, seed: str, classify: Callable[[], Request]) -> None:
         self.place = place
         self._seed = seed
+        self._classify = classify
         self._changes = 0
         self._imposed: tuple[Action, bytes, NetemOptions, NetemOptions] | None = None
         self._reported: Totals = (0, 0, 0, 0, 0)
@@ -59,26 +64,35 @@ class NetemHop:
     def __repr__(self) -> str:
         return f"<NetemHop {self.place.replica} {self.place.direction}>"
 
+    @property
+    def entrance(self) -> Action:
+        """What bounds its queue now."""
+        return self._imposed[0] if self._imposed is not None else options.entrance(CLEAR)
+
     def impose(self, conditions: NetworkConditions) -> list[Request]:
-        """The requests after which these conditions hold: the first time all, later the different parts."""
+        """The requests after which these conditions hold.
+
+        The first time they make the qdiscs, but no classifier; later they change the different parts.
+        """
         place, before = self.place, self._imposed
         new = before is None
-        after = (
-            options.entrance(conditions, place.police, unseen_bytes=place.unseen_bytes),
+        self._imposed = after = (
+            options.entrance(conditions, unseen_bytes=place.unseen_bytes),
             options.class_rate(conditions),
             options.serialising(conditions),
             options.propagating(conditions),
         )
-        self._imposed = after
         first, second = (attrs.evolve(each, seed=self._next_seed()).encode() for each in after[2:])
         parent = _HANDLE | place.minor
-        requests = (
-            keep(place.kept, after[0], place.police, new=new),
+        parts = (
             htb_class(place.classes, place.minor, after[1], new=new),
             qdisc(place.classes, "netem", first, parent=parent, handle=place.leaf, new=new),
             qdisc(place.line, "netem", second, parent=ROOT, handle=_HANDLE, new=new),
         )
-        return [request for i, request in enumerate(requests) if before is None or before[i] != after[i]]
+        if before is None:
+            return list(parts)
+        requests = (self._classify(), *parts)
+        return [request for i, request in enumerate(requests) if before[i] != after[i]]
 
     def _next_seed(self) -> int:
         """Another number for each qdisc and change, the same in every run with the same changes."""
@@ -86,18 +100,11 @@ class NetemHop:
         text = f"{self._seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
-    def row(
-        self,
-        t: float,
-        network: str,
-        qdiscs: dict[tuple[int, int], Stats],
-        polices: dict[int, Stats],
-        cut: int,
-        kept_out: int,
-    ) -> Hop:
+    def row(self, t: float, network: str, qdiscs: QdiscStats, *, refused: int, cut: int) -> Hop:
         """The counters since the last call.
 
-        `cut` and `kept_out` are packets, since the start, that a cut and a bucket behind the rate dropped.
+        `refused` and `cut` are packets, since the start, that found no room around the hop's qdiscs and that
+        a cut dropped.
         """
         place = self.place
         first = qdiscs.get((place.classes, place.leaf), Stats())
@@ -106,8 +113,7 @@ class NetemHop:
         lost, full = (first.drops, 0) if loses else (0, first.drops)
         # What leaves the hop leaves its last qdisc: the delay on the way up, the rate down.
         last = second if place.direction == "up" else first
-        full += polices.get(place.police, Stats()).drops + kept_out
-        totals = (last.packets, last.size_bytes, lost + second.drops, full, cut)
+        totals = (last.packets, last.size_bytes, lost + second.drops, full + refused, cut)
         sent, size_bytes, dropped_loss, dropped_queue, dropped_cut = (
             max(now - before, 0) for now, before in zip(totals, self._reported, strict=True)
         )
@@ -128,6 +134,6 @@ class NetemHop:
             late_max=None,
         )
 
-    def passed_rate(self, qdiscs: dict[tuple[int, int], Stats]) -> int:
+    def passed_rate(self, qdiscs: QdiscStats) -> int:
         """Packets that its first qdisc has let go."""
         return qdiscs.get((self.place.classes, self.place.leaf), Stats()).packets

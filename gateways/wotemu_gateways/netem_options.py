@@ -35,6 +35,7 @@ _U32 = 0xFFFFFFFF
 _QOPT = struct.Struct("=IIIIII")
 _GIVEN_BURST_BYTES = FULL_PACKET_BYTES
 _SLACK_S = 1e-6
+_LONG_S = 1000.0
 
 
 @attrs.frozen(kw_only=True)
@@ -206,27 +207,28 @@ def is_bursty(conditions: NetworkConditions) -> bool:
 def class_rate(conditions: NetworkConditions) -> bytes:
     """Options of the class around the first qdisc: the rate if bursts may pass, else as good as none.
 
-    HTB sends as long as it owes nothing, one packet more than its burst, so that one is taken off.
+    Without one, the class saves up more than any burst, so that one may pass as soon as it is given. HTB
+    sends as long as it owes nothing, one packet more than its burst, so that packet is taken off.
     """
     if conditions.rate is None or not is_bursty(conditions):
-        return htb_rate(float(IN_ORDER), 1e9)
+        return htb_rate(float(IN_ORDER), IN_ORDER * _LONG_S)
     rate = conditions.rate / 8 / _stretch(conditions)
     return htb_rate(rate, (conditions.burst or 0) / _stretch(conditions) - FULL_PACKET_BYTES)
 
 
-def entrance(conditions: NetworkConditions, index: int, *, unseen_bytes: int = 0) -> Action:
+def entrance(conditions: NetworkConditions, *, unseen_bytes: int = 0) -> Action:
     """What bounds the queue before the rate in time or bytes, which NetEm can't.
 
     Full packets are held to it exactly; with `overhead` and cells, small ones to within their own stretch.
     `unseen_bytes` are those of a packet that it does not see where it hangs.
     """
     if conditions.rate is None or isinstance(conditions.queue, Packets):
-        return police(index)
+        return police()
     rate = conditions.rate / 8 / _stretch(conditions)
     full_s = FULL_PACKET_BYTES / rate
     burst_s = (conditions.burst or 0) * 8 / conditions.rate if is_bursty(conditions) else 0.0
     room_s = conditions.queue_bytes * 8 / conditions.rate
-    return police(index, rate, max(room_s, full_s) + burst_s + _SLACK_S, overhead=unseen_bytes)
+    return police(rate, max(room_s, full_s) + burst_s + _SLACK_S, overhead=unseen_bytes)
 
 
 def _stretch(conditions: NetworkConditions) -> float:

@@ -1,7 +1,7 @@
 """Counts flows from copies of packets' first bytes, which the kernel puts into a ring shared with us.
 
 The ring (TPACKET_V3, packet(7)) is read a block at a time, so a packet costs no system call. What a full
-ring could not take is counted.
+ring could not take is counted. A packet is seen up to 20 ms late, when its block is full or that old.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SO_ATTACH_FILTER = 26
 _BLOCK_BYTES = 1 << 17
 _BLOCKS = 32
 _FRAME_BYTES = 2048
-_RETIRE_MS = 100
+_RETIRE_MS = 20
 _STATUS_AT = 8
 _USER = 1
 

@@ -132,6 +132,11 @@ def drop(index: int = 0) -> Action:
     return _gact(index, _SHOT)
 
 
+def count(index: int) -> Action:
+    """Count it and go on."""
+    return _gact(index, _PIPE)
+
+
 def go_to(chain: int) -> Action:
     """Go on with another chain of classifiers."""
     return _gact(0, _GOTO_CHAIN | chain)
@@ -153,14 +158,15 @@ def choose_class(minor: int) -> Action:
     return Action("skbedit", ((2, parms), (3, u32(0x10000 | minor))))
 
 
-def police(index: int, bytes_per_s: float | None = None, room_s: float = 0.0, *, overhead: int = 0) -> Action:
+def police(bytes_per_s: float | None = None, room_s: float = 0.0, *, overhead: int = 0) -> Action:
     """Drop it if a queue that is sent at this rate, and has room for that time, would be full; else go on.
 
     Its token bucket fills at the rate up to the room: its level is the room that is left. None: never drop.
+    It has no index, for the kernel never changes one that a classifier brings: a new one takes its place.
     """
     rate = 0 if bytes_per_s is None else max(round(bytes_per_s), 1)
     spec = _rate_spec(rate, overhead) if rate else bytes(12)
-    parms = struct.pack("=IiIII", index, _SHOT, 0, ticks(room_s), _U32) + spec + bytes(12) + bytes(12)
+    parms = struct.pack("=IiIII", 0, _SHOT, 0, ticks(room_s), _U32) + spec + bytes(12) + bytes(12)
     options: list[Attribute] = [(1, parms), (5, u32(_PIPE))]
     if rate:
         options += [(2, _RATE_TABLE), (8, u64(rate))]
@@ -204,11 +210,11 @@ def match(hook: Hook, handle: int, keys: Attributes, *actions: Action) -> Reques
     return hook.request(_NEWFILTER, handle, attributes, CREATE, f"filter flower {handle}")
 
 
-def keep(hook: Hook, chosen: Action, index: int, *, new: bool = False) -> Request:
-    """Make an action, or change the one with its index in place: in a classifier that no packet meets.
+def keep(hook: Hook, chosen: Action, index: int) -> Request:
+    """Make an action in a classifier that no packet meets: it lives and counts on as others change.
 
-    So it lives on, with its counters, when others that share it come and go. To make an action by itself
-    (RTM_NEWACTION), one has to be privileged on the whole machine; for a classifier's, in its namespace.
+    To make an action by itself (RTM_NEWACTION), one has to be privileged on the whole machine; for a
+    classifier's, in its namespace.
     """
     handle = _KEEPERS[chosen.kind] << 24 | index
     options = (
@@ -217,18 +223,20 @@ def keep(hook: Hook, chosen: Action, index: int, *, new: bool = False) -> Reques
         (3, _list(chosen)),
     )
     attributes: Attributes = ((_KIND, text("flower")), (_OPTIONS, options))
-    # Without CREATE, the kernel changes an action that it has; with it, it takes it as it is.
-    flags = CREATE | EXCL if new else REPLACE
-    return hook.request(_NEWFILTER, handle, attributes, flags, f"action {chosen.kind} {index}")
+    return hook.request(_NEWFILTER, handle, attributes, CREATE | EXCL, f"action {chosen.kind} {index}")
 
 
-_KEEPERS = {"police": 1, "gact": 2, "mirred": 3}
+_KEEPERS = {"gact": 1, "mirred": 2}
 
 
 def no_chain(hook: Hook) -> Request:
     """Take away all classifiers of a chain."""
     header = _MESSAGE.pack(0, 0, 0, hook.index, 0, hook.parent, 0)
     return Request(_DELFILTER, header, ((_CHAIN, u32(hook.chain)),), 0, "delete chain")
+
+
+ANY: Attributes = ()
+"""All packets of the protocol."""
 
 
 def from_address(address: str) -> Attributes:

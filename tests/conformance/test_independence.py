@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import statistics
 import subprocess
 from itertools import pairwise
@@ -10,7 +11,9 @@ import pytest
 
 from wotemu.topology.conditions import GilbertElliott, NetworkConditions
 from wotemu.units import Fraction
+from wotemu_gateways import probe_format
 from wotemu_gateways.frames import mac_of, mac_text
+from wotemu_gateways.namespaces import entered
 
 from .conftest import Findings
 from .field import Field, Stream
@@ -206,3 +209,34 @@ def test_counters_account_for_every_packet(field: Field) -> None:
     assert udp["a", "up"].packets == 600
     assert (udp["b", "down"].packets, udp["b", "down"].bytes) == (arrived, arrived * 500)
     assert (udp["b", "down"].src, udp["b", "down"].dst) == ("a", "b")
+
+
+def test_probes_count_in_no_flow_and_no_hop(field: Field) -> None:
+    with entered(field.nodes["a"].fd), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", probe_format.PORT))
+        for number in range(20):
+            probe.sendto(probe_format.pack(number), (field.addresses["b"], probe_format.PORT))
+    with field.stream() as stream:
+        field.send(stream, 30, per_second=300)
+        stream.settle(31, 0.2)  # until the last one is counted, too
+    flows, hops = field.drain()
+    assert (hops["a", "up"].sent, hops["b", "down"].sent) == (30, 30)
+    assert all(flow.dport != probe_format.PORT for flow in flows)
+
+
+def test_a_node_that_moved_is_shaped_at_its_new_address(field: Field, shaper: str) -> None:
+    if shaper != "netem":
+        pytest.skip("other shapers are made anew")
+    field.set("a", "up", NetworkConditions(latency="40ms"))
+    field.run("a", "ip addr add 10.64.7.7/32 dev eth0")
+    try:
+        field.call("move", "a", "10.64.7.7")
+        output = field.run("a", f"ping -I 10.64.7.7 -c 5 -i 0.05 {field.addresses['b']}")
+        assert " 0% packet loss" in output
+        assert "time=4" in output
+    finally:
+        field.call("move", "a", field.addresses["a"])
+        field.run("a", "ip addr del 10.64.7.7/32 dev eth0")
+    with field.stream() as stream:
+        field.send(stream, 20, per_second=200)
+        assert median_s(stream) >= 0.04

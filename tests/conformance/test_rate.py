@@ -74,14 +74,15 @@ def test_overhead_and_cells_take_their_share(field: Field, findings: Findings) -
 
 
 def test_a_burst_passes_at_once_after_a_pause(field: Field, findings: Findings) -> None:
-    field.set("a", "up", NetworkConditions(rate="1mbit", burst=10 * 1514, queue="1s"))
+    field.set("a", "up", NetworkConditions(rate="200kbit", burst=10 * 1514, queue="2s"))
     with field.stream(size=FULL) as stream:
         stream.send(20)
         stream.settle(20, 0.5)
-        at_once = sum(delay_s < 0.010 for delay_s in stream.delays_s)
+        at_once = sum(delay_s < 0.030 for delay_s in stream.delays_s)
         last_s = stream.delays_s[-1]
+    # Each packet beyond the burst takes 60.6 ms.
     assert findings.within("burst of 10 packets: passed at once", 10, at_once, (10, 10), "packets")
-    assert findings.within("burst of 10 packets: the 20th", 0.1211, last_s, (0.119, 0.128), "ms")
+    assert findings.within("burst of 10 packets: the 20th", 0.6056, last_s, (0.59, 0.61), "ms")
 
 
 @pytest.mark.parametrize(
@@ -89,20 +90,20 @@ def test_a_burst_passes_at_once_after_a_pause(field: Field, findings: Findings) 
     [
         (Packets(30), FULL, 30),
         (Packets(30), 58, 30),
-        ("100ms", FULL, 16),  # 2 Mbit/s: 25,000 bytes
-        ("100ms", 58, 250),
+        ("1s", FULL, 16),  # 200 kbit/s: 25,000 bytes
+        ("1s", 58, 250),
         ("16K", FULL, 10),
     ],
 )
 def test_a_full_queue_drops_what_comes_last(
     field: Field, findings: Findings, queue: str | Packets, size: int, expected: int
 ) -> None:
-    field.set("a", "up", NetworkConditions(rate="2mbit", latency="5ms", queue=queue))
+    field.set("a", "up", NetworkConditions(rate="200kbit", latency="5ms", queue=queue))
     sent = 2 * expected
     with field.stream(size=size) as stream:
         begun = time.monotonic()
         stream.send(sent)
-        left = int((time.monotonic() - begun) * 2e6 / 8 / (size + HEADERS_BYTES))
+        left = int((time.monotonic() - begun) * 2e5 / 8 / (size + HEADERS_BYTES))
         stream.settle(sent, 0.4)
         numbers = stream.numbers
     what = f"queue of {queue}, packets of {size + HEADERS_BYTES} bytes"
