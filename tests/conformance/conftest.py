@@ -20,6 +20,9 @@ SHAPERS = (
     pytest.param("routed", marks=pytest.mark.namespaces),
     pytest.param("netem", marks=pytest.mark.netem),
 )
+once_per_core = pytest.mark.parametrize("shaper", [SHAPERS[0], SHAPERS[2]], indirect=True)
+"""For what is drawn at random: `tun` and `routed` draw it with the same code."""
+
 _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 
 

@@ -10,7 +10,7 @@ from wotemu.topology.conditions import DistributionTable, NetworkConditions
 from wotemu_gateways.netem_options import unsupported
 from wotemu_gateways.quantiles import table
 
-from .conftest import Findings
+from .conftest import Findings, once_per_core
 from .field import Field
 from .intervals import ks_distance, ks_p_value, lag_one, middle_deviation, table_cdf
 
@@ -54,6 +54,7 @@ def test_a_rate_adds_the_time_to_send_a_packet(field: Field, findings: Findings)
     )
 
 
+@once_per_core
 @pytest.mark.parametrize("shape", ["normal", "uniform", "pareto", "paretonormal", "table"])
 def test_jitter_has_its_distribution(field: Field, findings: Findings, shape: str) -> None:
     distribution = TWO_HUMPS if shape == "table" else shape

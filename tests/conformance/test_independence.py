@@ -84,7 +84,7 @@ def test_no_packet_is_lost_or_reordered_because_of_a_change(field: Field, findin
         for node, direction in (("a", "up"), ("b", "down")):
             field.post("set_hop", node, direction, NetworkConditions(latency=latency, rate=rate))
 
-    count = 8000
+    count = 6000
     with field.stream() as stream:
         field.send(stream, count, per_second=2000, every_s=0.1, then=change)
         field.await_answers()

@@ -7,9 +7,11 @@ from itertools import groupby, pairwise
 from wotemu.topology.conditions import GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.units import Fraction
 
-from .conftest import Findings
+from .conftest import Findings, once_per_core
 from .field import Field
 from .intervals import mean_interval, share_interval, tied_share_interval
+
+pytestmark = once_per_core
 
 FAST = 2000.0
 
@@ -28,7 +30,7 @@ def sent_under(field: Field, conditions: NetworkConditions, count: int) -> list[
 
 
 def test_independent_loss_has_its_share_and_no_bursts(field: Field, findings: Findings) -> None:
-    count, share = 5000, 0.05
+    count, share = 4000, 0.05
 
     def measure() -> bool:
         lost = sent_under(field, NetworkConditions(loss=share), count)
@@ -49,7 +51,7 @@ def test_independent_loss_has_its_share_and_no_bursts(field: Field, findings: Fi
 
 
 def test_tied_loss_keeps_its_share_and_comes_in_bursts(field: Field, findings: Findings) -> None:
-    count, share, tie = 8000, 0.05, 0.4
+    count, share, tie = 5000, 0.05, 0.4
 
     def measure() -> bool:
         lost = sent_under(field, NetworkConditions(loss=share, loss_correlation=tie), count)
@@ -73,7 +75,7 @@ def test_tied_loss_keeps_its_share_and_comes_in_bursts(field: Field, findings: F
 
 
 def test_gilbert_elliott_loss_has_its_parameters(field: Field, findings: Findings) -> None:
-    count, p, r = 10_000, 0.02, 0.25
+    count, p, r = 6000, 0.02, 0.25
 
     def measure() -> bool:
         lost = sent_under(
@@ -113,7 +115,7 @@ def test_gilbert_elliott_loss_has_its_parameters(field: Field, findings: Finding
 def test_gilbert_elliott_loss_in_both_states_and_besides(field: Field, findings: Findings) -> None:
     model = GilbertElliott(Fraction(0.05), Fraction(0.2), bad_loss=0.6, good_loss=0.02)
     conditions = NetworkConditions(loss=0.03, loss_model=model)
-    count, share = 8000, conditions.mean_loss
+    count, share = 5000, conditions.mean_loss
 
     def measure() -> bool:
         lost = sent_under(field, conditions, count)
@@ -129,7 +131,7 @@ def test_gilbert_elliott_loss_in_both_states_and_besides(field: Field, findings:
 def test_markov_loss_has_its_share_and_bursts(field: Field, findings: Findings) -> None:
     model = MarkovLoss(0.02, 0.3, 0.2, 0.5, 0.01)
     conditions = NetworkConditions(loss_model=model)
-    count, share = 10_000, model.mean_loss
+    count, share = 6000, model.mean_loss
 
     def measure() -> bool:
         lost = sent_under(field, conditions, count)
@@ -165,7 +167,7 @@ def test_duplicates_have_their_share(field: Field, findings: Findings) -> None:
 
 
 def test_tied_duplicates_keep_their_share(field: Field, findings: Findings) -> None:
-    count, share, tie = 6000, 0.1, 0.3
+    count, share, tie = 4000, 0.1, 0.3
     field.set("a", "up", NetworkConditions(duplicate=share, duplicate_correlation=tie))
 
     def measure() -> bool:
@@ -194,7 +196,7 @@ def test_corruption_has_its_share_and_changes_one_bit(field: Field, findings: Fi
 
 
 def test_reordered_packets_overtake_the_delay(field: Field, findings: Findings) -> None:
-    count, share = 3000, 0.2
+    count, share = 2000, 0.2
     field.set("a", "up", NetworkConditions(latency="20ms", reorder=share))
 
     def measure() -> bool:
