@@ -26,6 +26,9 @@ _ATTRIBUTE = struct.Struct("=HH")
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+"""What encloses the requests of a transaction of netfilter's."""
+
 _REQUEST, _ACK, _DUMP = 0x001, 0x004, 0x300
 _DUMP_INTERRUPTED = 0x010
 _CAPPED, _ACK_TLVS = 0x100, 0x200
@@ -114,13 +117,11 @@ class Request:
 
 
 class Netlink(AbstractContextManager["Netlink"]):
-    """A route netlink socket of the network namespace in which it was made."""
+    """A netlink socket of the network namespace in which it was made, to routing unless told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         self._serial = 0
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.bind((0, 0))
         for option in (_CAP_ACK, _EXT_ACK):
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
@@ -147,9 +148,26 @@ class Netlink(AbstractContextManager["Netlink"]):
         if failures:
             raise failures[0]
 
-    def _answers(self, batch: Sequence[Request], first: int) -> list[OSError]:
+    def transact(self, subsystem: int, *requests: Request) -> None:
+        """Have a subsystem of netfilter do all of them or none; `OSError` tells the first that it refused."""
+        frame = struct.pack("!BBH", socket.AF_UNSPEC, 0, subsystem)
+        first = self._serial + 2
+        self._serial += 1 + len(requests)
+        begin = Request(_BATCH_BEGIN, frame, what="a transaction")
+        parts = [
+            begin.encode(0, first - 1),
+            *(request.encode(_ACK, first + i) for i, request in enumerate(requests)),
+            Request(_BATCH_END, frame).encode(0, self._serial),
+        ]
+        self._socket.send(b"".join(parts))
+        failures = self._answers([begin, *requests], first - 1, answered=len(requests))
+        if failures:
+            raise failures[0]
+
+    def _answers(self, batch: Sequence[Request], first: int, *, answered: int | None = None) -> list[OSError]:
+        """What failed, once the last `answered` have all been answered, or one before them has failed."""
         failures = []
-        missing = len(batch)
+        missing = len(batch) if answered is None else answered
         while missing:
             for kind, flags, serial, body in _messages(self._socket.recv(_RECEIVE_BYTES)):
                 if kind != _ERROR or serial < first:
@@ -158,6 +176,8 @@ class Netlink(AbstractContextManager["Netlink"]):
                 error = _error(body, flags, batch[serial - first].what)
                 if error is not None:
                     failures.append(error)
+                    if answered is not None and serial < first + len(batch) - answered:
+                        return failures
         return failures
 
     def dump(self, request: Request) -> list[bytes]:

@@ -15,7 +15,17 @@ from wotemu.errors import LoadError, TopologyError
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
 from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
-from wotemu.topology.models import Broker, Network, Node, NodeResources, Service, Topology
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.models import (
+    ANYWHERE,
+    Broker,
+    Network,
+    Node,
+    NodeResources,
+    Placement,
+    Service,
+    Topology,
+)
 from wotemu_runtime.agent.app_check import check_target
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.probe_plan import EVERY_S, interval_s
@@ -35,6 +45,7 @@ class Replica:
     resources: NodeResources | None = None
     image: str | None = None
     """The image that it needs, where it needs another than WoTemu's own."""
+    placement: Placement = ANYWHERE
 
     @property
     def runs(self) -> str:
@@ -52,8 +63,11 @@ class PlannedNetwork:
     shared: bool
     members: tuple[str, ...]
     hops: tuple[dict[str, Any], ...]
-    is_service: bool = False
-    """Whether it joins a plain service and its nodes, instead of being one that the topology emulates."""
+    has_gateway: bool = True
+    """Whether its packets pass a gateway; on a cluster, those between a service on no network and its nodes
+    don't."""
+    placement: Placement = ANYWHERE
+    """Where its gateway may run."""
     probe_every_s: float = EVERY_S
     """How often each member probes another one."""
 
@@ -72,8 +86,8 @@ class Plan:
 
     @property
     def emulated(self) -> tuple[PlannedNetwork, ...]:
-        """The topology's own networks."""
-        return tuple(network for network in self.networks if not network.is_service)
+        """The networks whose packets pass a gateway."""
+        return tuple(network for network in self.networks if network.has_gateway)
 
     def replica(self, name: str) -> Replica:
         """The replica with this name."""
@@ -92,7 +106,11 @@ def make_plan(
         *(_service(service) for service in topology.services),
     ]
     networks = [_network(topology, network, replicas) for network in topology.networks]
-    networks += [_service_network(service, replicas) for service in topology.services]
+    networks += [
+        _service_network(service, replicas, has_gateway=on_this_machine)
+        for service in topology.services
+        if not service.networks
+    ]
     networks = [
         attrs.evolve(network, probe_every_s=interval_s(network, timeline.changes)) for network in networks
     ]
@@ -112,8 +130,20 @@ def service_network(service: Service) -> str:
     return f"service-{service.name}"
 
 
+def unplaced(plan: Plan) -> list[str]:
+    """What asks for a place, where one machine is all that there is."""
+    nodes = {replica.node: replica.placement for replica in plan.replicas}
+    gateways = {f"the gateway of {network.name}": network.placement for network in plan.networks}
+    return [
+        f"{name}: its placement; everything runs on this machine"
+        for name, placement in {**nodes, **gateways}.items()
+        if placement
+    ]
+
+
 def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
-    networks = [link.network.name for link in node.links] + [service_network(s) for s in node.services]
+    networks = [link.network.name for link in node.links]
+    networks += [service_network(service) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, str(node.app.path), root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
@@ -144,6 +174,7 @@ def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: 
                 env=env,
                 resources=node.resources,
                 image=node.image,
+                placement=node.placement,
             )
         )
     return replicas
@@ -169,7 +200,14 @@ def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
 def _broker(topology: Topology, broker: Broker) -> Replica:
     command = (sys.executable, "-m", "wotemu_runtime.broker", str(topology.ports.mqtt))
     networks = tuple(link.network.name for link in broker.links)
-    return Replica(name=broker.name, node=broker.name, kind="broker", networks=networks, command=command)
+    return Replica(
+        name=broker.name,
+        node=broker.name,
+        kind="broker",
+        networks=networks,
+        command=command,
+        placement=broker.placement,
+    )
 
 
 def _check_machine(topology: Topology, root: Path) -> None:
@@ -189,7 +227,7 @@ def _check_machine(topology: Topology, root: Path) -> None:
 
 def _service(service: Service) -> Replica:
     env = {"PYTHONUNBUFFERED": "1", **service.env}
-    networks = (service_network(service),)
+    networks = tuple(link.network.name for link in service.links) or (service_network(service),)
     return Replica(
         name=service.name,
         node=service.name,
@@ -197,7 +235,9 @@ def _service(service: Service) -> Replica:
         networks=networks,
         command=service.command or (),
         env=env,
+        resources=service.resources,
         image=service.image,
+        placement=service.placement,
     )
 
 
@@ -230,12 +270,12 @@ def _network(topology: Topology, network: Network, replicas: list[Replica]) -> P
         if name == network.name
     )
     members = tuple(replica.name for replica in replicas if network.name in replica.networks)
-    return PlannedNetwork(name=network.name, shared=network.shared, members=members, hops=hops)
+    return PlannedNetwork(
+        name=network.name, shared=network.shared, members=members, hops=hops, placement=network.placement
+    )
 
 
-def _service_network(service: Service, replicas: list[Replica]) -> PlannedNetwork:
-    from wotemu.topology.conditions import NetworkConditions
-
+def _service_network(service: Service, replicas: list[Replica], *, has_gateway: bool) -> PlannedNetwork:
     name = service_network(service)
     members = [replica for replica in replicas if name in replica.networks]
     free = NetworkConditions().to_dict()
@@ -244,5 +284,9 @@ def _service_network(service: Service, replicas: list[Replica]) -> PlannedNetwor
         {"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down")
     )
     return PlannedNetwork(
-        name=name, shared=False, members=tuple(m.name for m in members), hops=hops, is_service=True
+        name=name,
+        shared=False,
+        members=tuple(m.name for m in members),
+        hops=hops,
+        has_gateway=has_gateway,
     )

@@ -57,7 +57,7 @@ def rounds_of(plan: Plan, replicas: Iterable[str]) -> dict[str, list[dict[str, A
     return {
         name: [
             _rounds(plan, network, network.members.index(name)).to_dict()
-            for network in plan.networks
+            for network in plan.emulated
             if name in network.members and len(network.members) > 1
         ]
         for name in replicas
@@ -100,5 +100,5 @@ def places_of(plan: Plan) -> list[Place]:
             nodes={member: plan.replica(member).node for member in network.members},
             hops=network.hops,
         )
-        for network in plan.networks
+        for network in plan.emulated
     ]

@@ -20,6 +20,8 @@ from wotemu.topology.models import (
     Node,
     NodeApp,
     NodeResources,
+    Placement,
+    Service,
     Topology,
 )
 
@@ -50,6 +52,24 @@ async def test_packets_take_the_time_that_their_network_says(emulate: Emulate) -
     # Two crossings of 20 ms. A gateway can only be late: a busy machine adds to the median, never subtracts.
     assert 40 <= statistics.median(times) < 60
     assert min(times) >= 39.9
+
+
+async def test_a_service_on_a_network_is_reached_under_its_conditions(emulate: Emulate) -> None:
+    answer = python("import socket;s=socket.create_server(('',7000))\nwhile True: s.accept()[0].send(b'row')")
+    service = Service("db", command=answer, networks=[Link(SLOW, up=NetworkConditions(latency="10ms"))])
+    ask = python(
+        "import socket,time\nwhile True:\n t=time.time(); s=socket.create_connection(('db',7000),5)\n"
+        " print(s.recv(9),round(1000*(time.time()-t)),flush=True); time.sleep(.1)"
+    )
+    roof = Placement(constraints=["node.labels.site==roof"])
+    ran = await emulate(
+        Topology([Node("a", command=ask, networks=[SLOW], services=[service], placement=roof)]),
+        Scenario(duration=paced(2)),
+    )
+    times_ms = [int(found[1]) for line in ran.log("a") if (found := re.match(r"b'row' (\d+)", line))]
+    assert min(times_ms) >= 99, "a handshake, and an answer to it: 20 ms there and 30 ms back, twice"
+    manifest = json.loads((ran.result.run_dir / "manifest.json").read_text())
+    assert any(text.startswith("a: its placement") for text in manifest["unenforced"])
 
 
 async def test_changes_are_applied_in_order_and_answered(emulate: Emulate) -> None:

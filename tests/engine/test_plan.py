@@ -8,10 +8,19 @@ import pytest
 
 from wotemu.errors import TopologyError
 from wotemu.scenario import Scenario, resolve
-from wotemu.topology.models import Broker, Network, Node, NodeApp, NodeResources, Service, Topology
+from wotemu.topology.models import (
+    Broker,
+    Network,
+    Node,
+    NodeApp,
+    NodeResources,
+    Placement,
+    Service,
+    Topology,
+)
 from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.engine import refusal
-from wotemu_runtime.plan import Plan, make_plan
+from wotemu_runtime.plan import Plan, make_plan, unplaced
 
 FIELD, CORE = Network("field"), Network("core")
 
@@ -55,6 +64,23 @@ def test_a_service_and_its_nodes_are_on_a_network_of_their_own() -> None:
     plan = plan_of(Node("a", command=["true"], networks=[FIELD], services=[service]), command("b", FIELD))
     network = next(network for network in plan.networks if network.name == "service-db")
     assert network.members == ("a", "db")
+    assert network.has_gateway
+
+
+def test_a_service_on_a_network_needs_no_other() -> None:
+    service = Service("db", command=["true"], networks=[FIELD])
+    plan = plan_of(Node("a", command=["true"], networks=[FIELD], services=[service]))
+    assert [(network.name, network.members) for network in plan.networks] == [("field", ("a", "db"))]
+    assert {hop["node"] for hop in plan.networks[0].hops} == {None, "a", "db"}
+
+
+def test_a_placement_is_told_where_there_is_one_machine() -> None:
+    roof = Placement(constraints=["node.labels.site==roof"])
+    plan = plan_of(
+        Node("a", command=["true"], networks=[Network("radio", placement=roof)], placement=roof, scale=2),
+        command("b", FIELD),
+    )
+    assert [text.partition(":")[0] for text in unplaced(plan)] == ["a", "the gateway of radio"]
 
 
 def test_a_command_that_is_not_there_is_named() -> None:

@@ -13,7 +13,7 @@ from wotemu.scenario import Scenario, at, resolve, tag
 from wotemu.scenario.events import Event
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.targets import Tag
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Topology
+from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology
 
 
 def test_a_network_delays_once_and_limits_each_way() -> None:
@@ -117,6 +117,15 @@ def test_stop_leaves_the_network_and_start_takes_it_up_again() -> None:
 def test_start_does_nothing_to_what_runs_and_restart_does() -> None:
     assert story(at(1).start(READER)) == []
     assert story(at(1).restart(READER)) == [(1.0, "reader", "running")]
+
+
+def test_a_plain_service_is_cut_off_but_never_crashed() -> None:
+    service = Service("db", "postgres", networks=[FIELD])
+    topology = Topology([Node("a", command=["x"], networks=[FIELD], services=[service])])
+    timeline, _ = resolve(topology, Scenario(events=[at(1).set(service, loss="5%"), at(2).partition("db")]))
+    assert [change.target for change in timeline.changes] == ["db@field up", "db@field down", "field"]
+    with pytest.raises(ScenarioError, match="not WoTemu's to start or end"):
+        resolve(topology, Scenario(events=[at(1).crash(service)]))
 
 
 def test_start_brings_a_crashed_node_back_with_its_network() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
 from wotemu.scenario import Scenario, at, during, every, metric, resolve, tag, when
 from wotemu.scenario.events import Event
-from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
+from wotemu.topology.models import Link, Network, NetworkConditions, Node, Service, Topology
 
 FINE = Link(FIELD)
 
@@ -27,6 +27,15 @@ def on(**conditions: Any) -> Topology:
 
 def test_a_scenario_without_fault_has_no_warnings() -> None:
     assert warnings(at(5).set(FIELD, latency="100ms"), at(10).restore(FIELD), at(20).crash("reader")) == []
+
+
+def test_a_service_that_is_reached_directly() -> None:
+    def using(service: Service) -> Topology:
+        return Topology([Node("a", command=["x"], networks=[FINE], services=[service])])
+
+    (warning,) = warnings(topology=using(Service("db", "postgres")))
+    assert warning.startswith("db is on no network: what goes between it and a is not shaped")
+    assert warnings(topology=using(Service("db", "postgres", networks=[FIELD]))) == []
 
 
 # Conditions

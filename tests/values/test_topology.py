@@ -18,6 +18,7 @@ from wotemu.topology.models import (
     Node,
     NodeApp,
     NodeResources,
+    Placement,
     Ports,
     Service,
     Topology,
@@ -65,6 +66,21 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: Broker("b", ()), "Broker 'b', field 'networks'", "reaches nobody"),
     (lambda: Service("s"), "Service 's', field 'image'", "an image or a command"),
     (lambda: Service("s", command=[]), "Service 's', field 'command'", "is empty"),
+    (lambda: Service("s", " "), "Service 's', field 'image'", "not a non-empty string"),
+    (
+        lambda: node(services=[Service("db", "redis", networks=[OTHER])]),
+        "Node 'reader', field 'services'",
+        "shares no network with Service 'db'",
+    ),
+    (lambda: node("wotemu-bus"), "Node 'wotemu-bus', field 'name'", "WoTemu's own"),
+    (lambda: node(placement="roof"), "Node 'reader', field 'placement'", "not a Placement"),
+    (lambda: Network("a", placement=None), "Network 'a', field 'placement'", "not a Placement"),  # type: ignore[arg-type]
+    (lambda: Placement(constraints="roof"), "Placement, field 'constraints'", "'roof' is no constraint"),
+    (lambda: Placement(constraints=["node.label.a==b"]), "Placement, field 'constraints'", "no constraint"),
+    (lambda: Placement(constraints=["node.role==boss"]), "Placement, field 'constraints'", "a role is"),
+    (lambda: Placement(constraints=[1]), "Placement, field 'constraints'", "not text"),  # type: ignore[list-item]
+    (lambda: Placement(preferences=["node.hostname"]), "Placement, field 'preferences'", "no preference"),
+    (lambda: Placement(max_per_machine=0), "Placement, field 'max_per_machine'", "at least 1"),
     (lambda: node(command=None), "Node 'reader', field 'app'", "either an app or a command"),
     (lambda: node(app=NodeApp("reader")), "Node 'reader', field 'app'", "either an app or a command"),
     (lambda: node(command="sleep 1"), "Node 'reader', field 'command'", "is no list"),
@@ -133,6 +149,25 @@ def test_a_topology_collects_what_its_nodes_name() -> None:
     assert topology.brokers == (broker,)
     assert topology.services == (database,)
     assert topology.members == (*topology.nodes, broker)
+
+
+def test_a_placement_is_kept_as_swarm_reads_it() -> None:
+    placement = Placement(
+        constraints=["node.labels.site == roof", "node.platform.arch!=aarch64"],
+        preferences="node.labels.rack",
+    )
+    assert placement.constraints == ("node.labels.site==roof", "node.platform.arch!=aarch64")
+    assert placement.preferences == ("spread=node.labels.rack",)
+    assert placement.spread_over == ("node.labels.rack",)
+    assert placement
+    assert not Placement()
+
+
+def test_a_service_on_a_network_is_one_of_its_members() -> None:
+    shaped = Service("db", "redis", networks=[Link(FIELD, up=NetworkConditions.LTE)])
+    topology = Topology([node(services=[shaped, Service("log", "fluentd")])])
+    assert topology.members == (*topology.nodes, shaped)
+    assert [each["networks"] for each in topology.to_dict()["services"]][1] == []
 
 
 def test_a_topology_is_json_without_environment_variables() -> None:

@@ -81,7 +81,9 @@ class Churn:
 
         def cut(state: State, at_s: float) -> Iterator[Change]:
             names = replicas(self.nodes, state.topology, self.where)
-            running = [name for name in names if state.app[name] == "running" and not _crashed(state, name)]
+            running = [
+                name for name in names if state.app.get(name) == "running" and not _crashed(state, name)
+            ]
             chosen.extend(running[int(draw * len(running)) :][:1])
             return Cut(self.where, tuple(chosen), cut=True)(state, at_s) if chosen else iter(())
 

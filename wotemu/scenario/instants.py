@@ -212,5 +212,11 @@ class App:
     def __call__(self, state: State, at_s: float) -> Iterator[Change]:
         """Carry it out."""
         for replica in replicas(self.node, state.topology, self.where):
+            if replica not in state.app:
+                raise ScenarioError(
+                    f"{replica!r} is a plain service, whose program is not WoTemu's to start or end",
+                    where=self.where,
+                    hint=f"cut it off instead: .partition({replica!r}), or a loss of 100% on its link",
+                )
             if state.app[replica] != self.unless:
                 yield from state.set_app(at_s, replica, self.state)

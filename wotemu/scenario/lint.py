@@ -29,6 +29,7 @@ def lint(topology: Topology, scenario: Scenario, timeline: Timeline, sources: Ma
         *_shadowed(topology, scenario),
         *_conditions(topology, timeline),
         *_one_sided(topology),
+        *_unshaped(topology),
         *_overlaps(scenario, timeline, sources),
         *_too_fast(timeline),
         *_idle(scenario, timeline, sources),
@@ -102,6 +103,17 @@ def _one_sided(topology: Topology) -> Iterator[str]:
                         f"{owner.name}@{link.network.name}: its link has {name} on the way {way} and none on "
                         f"the way {other}"
                     )
+
+
+def _unshaped(topology: Topology) -> Iterator[str]:
+    """Services that are on no network, where their nodes are on one."""
+    for service in topology.services:
+        users = [node.name for node in topology.nodes if service in node.services and node.links]
+        if users and not service.links:
+            yield (
+                f"{service.name} is on no network: what goes between it and {', '.join(users)} is not "
+                "shaped; give Service(networks=[...]) to shape it"
+            )
 
 
 # Events against each other

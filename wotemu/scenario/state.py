@@ -9,7 +9,7 @@ import attrs
 
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
-from wotemu.topology.models import Broker, Node, Topology
+from wotemu.topology.models import Broker, Node, Service, Topology
 
 HopKey = tuple[str, str | None, Direction]
 """Network, node (None: the network's own conditions) and direction."""
@@ -46,6 +46,7 @@ class State:
     cut: dict[tuple[str, str], set[str]] = attrs.field(factory=dict)
     """Why a replica is cut off a network: its traffic flows again once no reason is left."""
     app: dict[str, str] = attrs.field(factory=dict)
+    """What runs where, by replica. A plain service's program is not WoTemu's to start or end."""
     _json: dict[HopKey, dict[str, Any]] = attrs.field(factory=dict)
 
     @classmethod
@@ -108,13 +109,13 @@ def _lists(groups: Groups) -> list[list[str]]:
     return [list(group) for group in groups]
 
 
-def owners(topology: Topology) -> dict[str, Node | Broker]:
-    """Every node and broker by its name, and by each replica's."""
+def owners(topology: Topology) -> dict[str, Node | Broker | Service]:
+    """Everything on a network by its name, and by each replica's."""
     return {name: owner for owner in topology.members for name in (owner.name, *replicas_of(owner))}
 
 
-def replicas_of(owner: Node | Broker) -> tuple[str, ...]:
-    """The replicas of a node; a broker is its only one."""
+def replicas_of(owner: Node | Broker | Service) -> tuple[str, ...]:
+    """The replicas of a node; a broker or service is its only one."""
     return owner.replicas if isinstance(owner, Node) else (owner.name,)
 
 

@@ -9,10 +9,10 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import owners, replicas_of
-from wotemu.topology.models import Broker, Link, Network, Node, Topology
+from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
 
-OneTarget = Network | Link | Node | Broker | str
-"""A Network, a Link (of every node that was given it), a Node (all its links), or a name.
+OneTarget = Network | Link | Node | Broker | Service | str
+"""A Network, a Link (of every node that was given it), a Node or the like (all its links), or a name.
 
 Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link.
 """
@@ -38,8 +38,9 @@ class Tag:
 HopTarget = OneTarget | Tag | Iterable[OneTarget]
 """One target whose conditions change, a tag, or several."""
 
-NodeTarget = Node | Broker | str | Tag | Iterable[Node | Broker | str]
-"""A Node, a Broker, the name of one or of one replica (``"reader-2"``), a tag, or several of them."""
+NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Service | str]
+"""A Node, a Broker, a Service that is on a network, a tag, the name of one or of one replica
+(``"reader-2"``), or several of them."""
 
 
 def tag(name: str, *targets: OneTarget | Tag) -> Tag:
@@ -57,7 +58,7 @@ def label(target: Any) -> str:
         return str(target)
     if isinstance(target, Link):
         return f"link to {target.network.name}"
-    if isinstance(target, Network | Node | Broker):
+    if isinstance(target, Network | Node | Broker | Service):
         return target.name
     return " and ".join(map(label, _several(target))) if isinstance(target, Iterable) else repr(target)
 
@@ -94,7 +95,7 @@ def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
         return [(_network(target.name, topology, where), None)]
     if isinstance(target, Link):
         return _link_places(target, topology, where)
-    if isinstance(target, Node | Broker):
+    if isinstance(target, Node | Broker | Service):
         return _node_places(target.name, topology, where)
     if not isinstance(target, str):
         raise ScenarioError(f"{target!r} is no Network, Link, Node or name", where=where)
@@ -123,7 +124,7 @@ def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
 
 
 def _replicas(target: Any, topology: Topology, where: str) -> list[str]:
-    name = target.name if isinstance(target, Node | Broker) else target
+    name = target.name if isinstance(target, Node | Broker | Service) else target
     known = owners(topology)
     if not isinstance(name, str) or name not in known:
         raise ScenarioError(

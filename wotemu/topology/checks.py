@@ -14,6 +14,8 @@ from wotemu.units import Bytes, Fraction, Hertz, Like, Rate, Seconds
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", re.IGNORECASE)
 MAX_NAME = 48
 """Characters of a name: leaves room, within the 63 of a host name label, for a replica's number."""
+RESERVED = ("wotemu-", "gateway-of-")
+"""How the names begin that WoTemu's own roles have where nodes could look them up."""
 MAX_EXTRA_BYTES = 65535
 """More than any packet has."""
 
@@ -128,6 +130,13 @@ def check_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
     if value.lower() == "localhost":
         raise fail(
             instance, attribute.name, "'localhost' always means the node itself", hint="take another name"
+        )
+    if value.lower().startswith(RESERVED):
+        raise fail(
+            instance,
+            attribute.name,
+            f"{value!r}: names that begin so are WoTemu's own",
+            hint="take another name",
         )
 
 

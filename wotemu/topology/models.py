@@ -16,17 +16,15 @@ from wotemu.topology.checks import (
     fail,
     flag,
     kind_of,
-    optional_bytes,
-    optional_cores,
-    optional_hertz,
     strings,
     whole,
 )
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.topology.names import check_names
+from wotemu.topology.placement import Placement
 from wotemu.topology.plain import topology_dict
+from wotemu.topology.resources import NodeResources
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
-from wotemu.units import Bytes, Hertz
 
 __all__ = [
     "Broker",
@@ -40,12 +38,15 @@ __all__ = [
     "Node",
     "NodeApp",
     "NodeResources",
+    "Placement",
     "Ports",
     "Service",
     "Topology",
 ]
 
 NO_CONDITIONS = NetworkConditions()
+ANYWHERE = Placement()
+_placement = kind_of(Placement, 'a Placement: write Placement(constraints=["node.labels.site==roof"])')
 
 
 def _conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -64,11 +65,13 @@ class Network(Checked):
 
     Its delay, jitter and loss happen once per packet; its rate limits each node's way up and each
     node's way down separately, or with `shared=True` all of the network together, as a radio channel.
+    `placement` says where on a cluster its gateway may run.
     """
 
     name: str = attrs.field(validator=check_name)
     conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=_conditions)
     shared: bool = attrs.field(default=False, converter=flag)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
 
 @attrs.frozen
@@ -146,36 +149,12 @@ def _is_json(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-@attrs.frozen(kw_only=True)
-class NodeResources(Checked):
-    """What a node may use: CPU in cores, memory in bytes ("150M").
+def _optional_text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _text(instance, attribute, value)
 
-    `target_cpu_speed` ("1.2GHz") is turned into a CPU limit on the machine that the node runs on; it and
-    `cpu_limit` exclude each other.
-    """
 
-    cpu_limit: float | None = attrs.field(default=None, converter=optional_cores)
-    mem_limit: Bytes | None = attrs.field(default=None, converter=optional_bytes)
-    cpu_reservation: float | None = attrs.field(default=None, converter=optional_cores)
-    mem_reservation: Bytes | None = attrs.field(default=None, converter=optional_bytes)
-    target_cpu_speed: Hertz | None = attrs.field(default=None, converter=optional_hertz)
-
-    def __attrs_post_init__(self) -> None:
-        if self.cpu_limit is not None and self.target_cpu_speed is not None:
-            raise fail(
-                self, "target_cpu_speed", "it and cpu_limit exclude each other", hint="keep one of the two"
-            )
-        if self.mem_limit is not None and self.mem_limit < 4 * 1024**2:
-            raise fail(
-                self,
-                "mem_limit",
-                f"{self.mem_limit} is too little for any process",
-                hint='write "64M" or more',
-            )
-        for what in ("cpu", "mem"):
-            limit, reservation = getattr(self, f"{what}_limit"), getattr(self, f"{what}_reservation")
-            if limit is not None and reservation is not None and reservation > limit:
-                raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
+_optional_resources = kind_of(NodeResources, "NodeResources", optional=True)
 
 
 def _links(value: Network | Link | Iterable[Network | Link]) -> tuple[Network | Link, ...]:
@@ -203,6 +182,7 @@ class Broker(Checked):
 
     name: str = attrs.field(validator=check_name)
     networks: tuple[Network | Link, ...] = attrs.field(converter=_links)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
     def __attrs_post_init__(self) -> None:
         _check_links(self)
@@ -219,17 +199,31 @@ class Broker(Checked):
 
 @attrs.frozen
 class Service(Checked):
-    """A plain service, such as a database: an image for the swarm engine, a command for the local one."""
+    """A plain service, such as a database: nodes that name it find it by `name`.
+
+    The swarm engine runs `image` as it is, with `command` as its arguments; the local engine runs `command`.
+    On `networks` it is reached over these, under their conditions, as a node is; on none it is reached
+    directly, and what goes there is not shaped.
+    """
 
     name: str = attrs.field(validator=check_name)
-    image: str | None = None
+    image: str | None = attrs.field(default=None, validator=_optional_text)
     command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
+    networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=_links)
+    resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=_optional_resources)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
     def __attrs_post_init__(self) -> None:
+        _check_links(self)
         _check_command(self)
         if self.image is None and self.command is None:
             raise fail(self, "image", "a service needs an image or a command")
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its attachments, one for each network; none where it is reached directly."""
+        return _as_links(self.networks)
 
 
 @attrs.frozen
@@ -237,7 +231,8 @@ class Node(Checked):
     """A machine of the deployment: an `app` on WoTPy or any `command`, on `networks` (Networks or Links).
 
     `scale` replicas are called ``NAME-1``, ``NAME-2``, ... where it is more than one, else ``NAME``; every
-    node finds them by NAME. `image` is for the swarm engine.
+    node finds them by NAME. `image` and `placement` are for the swarm engine. An image is one that was made
+    from WoTemu's, and brings what the node runs: the folder of the topology does not travel there.
     """
 
     name: str = attrs.field(validator=check_name)
@@ -248,14 +243,11 @@ class Node(Checked):
         default=None, kw_only=True, validator=kind_of(Broker, "a Broker", optional=True)
     )
     services: tuple[Service, ...] = attrs.field(default=(), kw_only=True, converter=_services)
-    resources: NodeResources | None = attrs.field(
-        default=None,
-        kw_only=True,
-        validator=kind_of(NodeResources, "NodeResources", optional=True),
-    )
+    resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=_optional_resources)
     scale: int = attrs.field(default=1, kw_only=True, validator=whole)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
-    image: str | None = attrs.field(default=None, kw_only=True)
+    image: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
     def __attrs_post_init__(self) -> None:
         _check_links(self)
@@ -272,10 +264,11 @@ class Node(Checked):
                 "its app serves MQTT, but it names no broker",
                 hint="give Node(broker=Broker(...))",
             )
-        if self.broker is not None and not {link.network.name for link in self.links} & {
-            link.network.name for link in self.broker.links
-        }:
+        if self.broker is not None and not _meet(self, self.broker):
             raise fail(self, "broker", f"it shares no network with Broker {self.broker.name!r}")
+        for service in self.services:
+            if service.networks and not _meet(self, service):
+                raise fail(self, "services", f"it shares no network with Service {service.name!r}")
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -294,7 +287,11 @@ def _as_links(networks: Iterable[Network | Link]) -> tuple[Link, ...]:
     return tuple(item if isinstance(item, Link) else Link(item) for item in networks)
 
 
-def _check_links(owner: Node | Broker) -> None:
+def _meet(one: Node, other: Broker | Service) -> bool:
+    return bool({link.network.name for link in one.links} & {link.network.name for link in other.links})
+
+
+def _check_links(owner: Node | Broker | Service) -> None:
     items = each(owner, "networks", owner.networks, (Network, Link), "a Network or a Link")
     object.__setattr__(owner, "networks", items)
     for name, count in Counter(link.network.name for link in _as_links(items)).items():
@@ -364,9 +361,9 @@ class Topology:
         return _unique(node.broker for node in self.nodes if node.broker is not None)
 
     @property
-    def members(self) -> tuple[Node | Broker, ...]:
-        """All that is attached to a network: the nodes, then the brokers."""
-        return (*self.nodes, *self.brokers)
+    def members(self) -> tuple[Node | Broker | Service, ...]:
+        """All that is attached to networks: the nodes, the brokers, then the services that name one."""
+        return (*self.nodes, *self.brokers, *(service for service in self.services if service.networks))
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from wotemu.topology.models import Link, Node, Topology
+    from wotemu.topology.models import Link, Node, Service, Topology
+    from wotemu.topology.placement import Placement
 
 
 def topology_dict(topology: Topology) -> dict[str, Any]:
@@ -16,16 +17,23 @@ def topology_dict(topology: Topology) -> dict[str, Any]:
     return {
         "nodes": [_node_dict(node) for node in topology.nodes],
         "networks": [
-            {"name": network.name, "conditions": network.conditions.to_dict(), "shared": network.shared}
+            {
+                "name": network.name,
+                "conditions": network.conditions.to_dict(),
+                "shared": network.shared,
+                **_placement_dict(network.placement),
+            }
             for network in topology.networks
         ],
         "brokers": [
-            {"name": broker.name, "networks": _link_dicts(broker.links)} for broker in topology.brokers
+            {
+                "name": broker.name,
+                "networks": _link_dicts(broker.links),
+                **_placement_dict(broker.placement),
+            }
+            for broker in topology.brokers
         ],
-        "services": [
-            {"name": s.name, "image": s.image, "command": list(s.command) if s.command else None}
-            for s in topology.services
-        ],
+        "services": [_service_dict(service) for service in topology.services],
         "ports": attrs.asdict(topology.ports),
     }
 
@@ -34,6 +42,22 @@ def _link_dicts(links: Iterable[Link]) -> list[dict[str, Any]]:
     return [
         {"network": link.network.name, "up": link.up.to_dict(), "down": link.down.to_dict()} for link in links
     ]
+
+
+def _placement_dict(placement: Placement) -> dict[str, Any]:
+    """Where it may run, if that was said."""
+    return {"placement": attrs.asdict(placement)} if placement else {}
+
+
+def _service_dict(service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "image": service.image,
+        "command": None if service.command is None else list(service.command),
+        "networks": _link_dicts(service.links),
+        "resources": None if service.resources is None else attrs.asdict(service.resources),
+        **_placement_dict(service.placement),
+    }
 
 
 def _node_dict(node: Node) -> dict[str, Any]:
@@ -47,4 +71,5 @@ def _node_dict(node: Node) -> dict[str, Any]:
         "services": [service.name for service in node.services],
         "resources": None if node.resources is None else attrs.asdict(node.resources),
         "image": node.image,
+        **_placement_dict(node.placement),
     }

@@ -26,7 +26,7 @@ from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
 from wotemu_runtime.engines.shapers import beyond_netem
-from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
+from wotemu_runtime.plan import Plan, PlannedNetwork, Replica, unplaced
 from wotemu_runtime.probe_plan import rounds_of
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
@@ -160,7 +160,7 @@ class LocalEngine:
         speed_hz = cgroups.machine_cpu_speed_hz()
         maker = cgroups.Groups(f"wotemu-{plan.stack}-{os.getpid()}")
         groups: dict[str, tuple[list[str], cgroups.Limits]] = {}
-        unenforced: list[str] = []
+        unenforced = unplaced(plan)
         for replica in plan.replicas:
             limits, missing = cgroups.wanted_limits(replica.resources, speed_hz)
             unenforced += [f"{replica.name}: {what}" for what in missing]

@@ -125,9 +125,7 @@ class SwarmEngine:
         await _all(
             self._create_network(objects.network_spec(plan, objects.CONTROL, internal=False)),
             *(
-                self._create_network(
-                    objects.network_spec(plan, network.name, internal=not network.is_service)
-                )
+                self._create_network(objects.network_spec(plan, network.name, internal=True))
                 for network in plan.networks
             ),
         )

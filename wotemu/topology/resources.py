@@ -1,0 +1,40 @@
+"""How much of a machine a node may use."""
+
+from __future__ import annotations
+
+import attrs
+
+from wotemu.topology.checks import Checked, fail, optional_bytes, optional_cores, optional_hertz
+from wotemu.units import Bytes, Hertz
+
+
+@attrs.frozen(kw_only=True)
+class NodeResources(Checked):
+    """What a node may use: CPU in cores, memory in bytes ("150M").
+
+    `target_cpu_speed` ("1.2GHz") is turned into a CPU limit on the machine that the node runs on; it and
+    `cpu_limit` exclude each other.
+    """
+
+    cpu_limit: float | None = attrs.field(default=None, converter=optional_cores)
+    mem_limit: Bytes | None = attrs.field(default=None, converter=optional_bytes)
+    cpu_reservation: float | None = attrs.field(default=None, converter=optional_cores)
+    mem_reservation: Bytes | None = attrs.field(default=None, converter=optional_bytes)
+    target_cpu_speed: Hertz | None = attrs.field(default=None, converter=optional_hertz)
+
+    def __attrs_post_init__(self) -> None:
+        if self.cpu_limit is not None and self.target_cpu_speed is not None:
+            raise fail(
+                self, "target_cpu_speed", "it and cpu_limit exclude each other", hint="keep one of the two"
+            )
+        if self.mem_limit is not None and self.mem_limit < 4 * 1024**2:
+            raise fail(
+                self,
+                "mem_limit",
+                f"{self.mem_limit} is too little for any process",
+                hint='write "64M" or more',
+            )
+        for what in ("cpu", "mem"):
+            limit, reservation = getattr(self, f"{what}_limit"), getattr(self, f"{what}_reservation")
+            if limit is not None and reservation is not None and reservation > limit:
+                raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
