@@ -34,7 +34,8 @@ from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
 from wotemu_runtime.plan import make_plan
-from wotemu_runtime.recorder import Recorder, finish_tables, losses, new_run_dir, own_run_dir
+from wotemu_runtime.recorder import Recorder, losses, new_run_dir, own_run_dir, tabulate
+from wotemu_runtime.recording import Kept
 
 Listener = Callable[[Event], None]
 
@@ -103,7 +104,14 @@ class Emulation:
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
         self._plan_hash = self.timeline.hash
         self._engine_name, self._keep, self._shaper = engine, keep, shaper
+        self._started: float | None = None
         is_local = engine == LocalEngine.name
+        if keep and is_local:
+            raise InputError(
+                "the local engine's emulation ends with the process that runs it",
+                where="--keep",
+                hint="keep it on a cluster: --engine swarm",
+            )
         self.plan = make_plan(
             loaded.topology, self.timeline, stack=self.name, root=loaded.root, on_this_machine=is_local
         )
@@ -111,6 +119,8 @@ class Emulation:
             check_host()
         self.run_dir: Path | None = None
         """Where the run is recorded; None before it starts."""
+        self._anew = True
+        """Whether the run begins, instead of going on where another coordinator died."""
         self._coordinator: Coordinator | None = None
         self._stop_asked = False
         self._at_once = asyncio.Event()
@@ -141,14 +151,16 @@ class Emulation:
         Raises `InputError` or `HostError` where nothing could be started; then nothing is left of the run.
         Cancelling it removes all that was started, too.
         """
-        started = time.time()
+        self._started = self._started or time.time()
         run_dir = self.run_dir = self._make_run_dir()
         recorder = Recorder(run_dir)
-        recorder.write_json("topology.json", self._loaded.topology.to_dict())
-        recorder.write_json("timeline.json", self.timeline.to_dict())
-        outcome = await self._emulate(run_dir, recorder, listener, started)
+        if not recorder.is_resumed:
+            recorder.write_json("topology.json", self._loaded.topology.to_dict())
+            recorder.write_json("timeline.json", self.timeline.to_dict())
+        outcome = await self._emulate(run_dir, recorder, listener)
         if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):
-            self._remove(run_dir)
+            if not recorder.is_resumed:
+                self._remove(run_dir)
             raise outcome.error
         report = None if self._at_once.is_set() else await self._report(run_dir, listener)
         return Result(
@@ -174,25 +186,33 @@ class Emulation:
         listener(Event(time.time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
 
-    async def _emulate(
-        self, run_dir: Path, recorder: Recorder, listener: Listener, started: float
-    ) -> Outcome:
+    async def _emulate(self, run_dir: Path, recorder: Recorder, listener: Listener) -> Outcome:
         """From the first process to the last; the manifest always says how far it came."""
         engine = self._make_engine(run_dir)
 
         def heard(event: Event) -> None:
-            if event.kind == "run.t0":
+            if event.kind in ("run.t0", "run.resumed"):
                 save_manifest(attrs.evolve(coordinator.outcome, error=killed))
             listener(event)
 
         def save_manifest(outcome: Outcome) -> None:
-            recorder.write_json("manifest.json", self._manifest(outcome, recorder, started))
+            recorder.write_json("manifest.json", self._manifest(outcome, recorder))
 
         coordinator = self._coordinator = Coordinator(
-            self.plan, engine, recorder, heard, self._resolver, self._thresholds
+            self.plan,
+            engine,
+            recorder,
+            heard,
+            self._resolver,
+            self._thresholds,
+            card=self._card(run_dir),
+            anew=self._anew,
+            keep=self._keep,
+            kept=self._kept,
         )
         killed = EmulationError("WoTemu itself was killed before the end of the run")
-        save_manifest(Outcome(error=killed))
+        if not recorder.is_resumed:
+            save_manifest(Outcome(error=killed))
         if self._stop_asked:
             coordinator.stop()
         try:
@@ -204,6 +224,26 @@ class Emulation:
                 recorder.write_json("timeline.json", {**self.timeline.to_dict(), "hash": self._plan_hash})
             recorder.close()
             save_manifest(coordinator.outcome)
+
+    def _card(self, run_dir: Path) -> dict[str, Any]:
+        """What a coordinator that takes over has to know."""
+        scenario = self.timeline
+        return {
+            "source": self._loaded.path.name,
+            "seed": scenario.seed,
+            "duration_s": scenario.duration_s,
+            "timeline": self._plan_hash,
+            "command": self._command,
+            "thresholds": None if self._thresholds is None else self._thresholds.to_dict(),
+            "strict": self._strict,
+            "keep": self._keep,
+            "started": self._started,
+            "host": platform.node(),
+            "run_dir": str(run_dir.absolute()),
+        }
+
+    _kept: Kept | None = None
+    """What the bus may forget, where that is not what the recorder has."""
 
     def _make_engine(self, run_dir: Path) -> Engine:
         if self._engine_name == LocalEngine.name:
@@ -231,7 +271,7 @@ class Emulation:
             with contextlib.suppress(OSError):
                 run_dir.parent.rmdir()
 
-    def _manifest(self, outcome: Outcome, recorder: Recorder, started: float) -> dict[str, Any]:
+    def _manifest(self, outcome: Outcome, recorder: Recorder) -> dict[str, Any]:
         deployed = outcome.deployed
         return {
             "schema": SCHEMA_VERSION,
@@ -250,7 +290,7 @@ class Emulation:
             "command": self._command,
             "seed": self.timeline.seed,
             "timeline_hash": self._plan_hash,
-            "started": started,
+            "started": self._started,
             "t0": outcome.t0,
             "ended": outcome.ended or None,
             "duration_s": self.timeline.duration_s,
@@ -282,7 +322,7 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     """Write a run's report; its tables are made first if the run was killed before it could."""
     from wotemu_report import write_report as write
 
-    finish_tables(run_dir)
+    tabulate(run_dir)
     return write(run_dir, out_dir)
 
 

@@ -78,6 +78,9 @@ class Attached:
     async def remove(self) -> None:
         """Nothing: the stack stays until it is removed."""
 
+    def leave(self) -> None:
+        """Nothing: it does not remove the stack anyway."""
+
 
 class StackEmulation(Emulation):
     """An emulation whose stack is there, and whose report is written elsewhere."""

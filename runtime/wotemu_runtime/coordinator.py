@@ -1,12 +1,19 @@
-"""The coordinator: deploys, waits until all are ready, sets T0, waits for the end, and stops everything."""
+"""The coordinator: deploys, waits until all are ready, sets T0, waits for the end, and stops everything.
+
+It may take over from one that died: what that one told the roles is on the bus, and what it recorded is in
+its run directory.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -14,29 +21,35 @@ import attrs
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from wotemu.errors import AppStartError, EmulationError, WotemuError
-from wotemu.records import PASSING, Change, Event, Host, Probe, to_row
+from wotemu.errors import EmulationError, WotemuError
+from wotemu.records import Event, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
-from wotemu_runtime.bus import Consumer, Streams, connect, decode_batch, measure_offset
+from wotemu_runtime.bus import Streams, connect, measure_offset
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Deployed, Engine
 from wotemu_runtime.guards import Guards
 from wotemu_runtime.host_load import sample_host
+from wotemu_runtime.lease import Lease
+from wotemu_runtime.membership import addresses_of, known_members
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.probe_plan import places_of
 from wotemu_runtime.recorder import Recorder
+from wotemu_runtime.recording import Kept, Recording
+from wotemu_runtime.seen import Seen
+from wotemu_runtime.told import Told, told_so_far
 
 T0_LEAD_S = 0.25
 """T0 is so far ahead that every role has heard of it when it comes."""
 READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
-DRAIN_BLOCK_MS = 200
 
 SOURCE = "coordinator"
+BEFORE = "coordinator before"
+"""Who lost what a coordinator that died had recorded, where its run directory is not at hand."""
 Status = Literal["done", "interrupted", "failed"]
 Listener = Callable[[Event], None]
 
@@ -55,7 +68,12 @@ class Outcome:
 
 
 class Coordinator:
-    """Runs one plan on one engine. `listener` gets every event as it is recorded."""
+    """Runs one plan on one engine. `listener` gets every event as it is recorded.
+
+    `card` is what another coordinator has to know to take over; `anew` says that this one does not take over
+    itself. With `keep`, the roles go on unrecorded when the run is over. The bus forgets what `kept` says is
+    safe.
+    """
 
     def __init__(
         self,
@@ -65,27 +83,40 @@ class Coordinator:
         listener: Listener,
         resolver: Resolver | None = None,
         thresholds: Thresholds | None = None,
+        *,
+        card: Mapping[str, Any] | None = None,
+        anew: bool = True,
+        keep: bool = False,
+        kept: Kept | None = None,
     ) -> None:
         self._plan = plan
         self._engine = engine
         self._recorder = recorder
         self._listener = listener
         self._streams = Streams(plan.stack)
+        self._card = dict(card or {})
+        self._anew = anew
+        self._keep = keep
         self._stop_asked = asyncio.Event()
         self._at_once = asyncio.Event()
-        self._ready: set[str] = set()
         self._ended: set[str] = set()
-        self._answered: set[int] = set()
         self._news = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._offset_s = 0.0
-        self._draining = False
-        self.outcome = Outcome()
-        self.counters = Counters()
+        self._replaying = False
+        self._told = Told()
+        self._seen = Seen(plan)
+        self.outcome = Outcome(losses=self._seen.losses)
         self._thresholds = thresholds
         self._witness = Witness(places_of(plan), lambda: self.timeline)
         self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
         self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._recording = Recording(recorder, self._witness, self._take, self._now, kept)
+
+    @property
+    def counters(self) -> Counters:
+        """Totals of what has been recorded so far."""
+        return self._recording.counters
 
     @property
     def timeline(self) -> Timeline:
@@ -119,25 +150,26 @@ class Coordinator:
         return self.outcome
 
     async def _run(self) -> None:
-        nodes, networks = len(self._plan.replicas), len(self._plan.networks)
-        size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
-        self._event("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
+        if self._anew:
+            nodes, networks = len(self._plan.replicas), len(self._plan.networks)
+            size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
+            self._event("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
         deployed = await self._until_stopped(self._engine.deploy(self._plan))
         if deployed is None:
             self.outcome.status = "interrupted"
             return
         self.outcome.deployed = deployed
-        for what in deployed.unenforced:
-            self._event("limit.unenforced", f"not enforced: {what}")
-        client = await connect(deployed.bus)
         try:
-            self._offset_s = await measure_offset(client)
-            async with asyncio.TaskGroup() as group:
+            async with self._coordinating(deployed) as (client, lease), asyncio.TaskGroup() as group:
+                await self._begin(client, deployed)
                 tasks = [
-                    group.create_task(self._record(client), name="recorder"),
+                    group.create_task(self._recording.run(client, self._streams), name="recorder"),
                     group.create_task(self._watch_roles(), name="roles"),
-                    group.create_task(sample_host("localhost", self._now, self._take_host), name="host"),
+                    group.create_task(
+                        sample_host("localhost", self._now, self._recording.take_host), name="host"
+                    ),
                     group.create_task(self._guard(client), name="guards"),
+                    group.create_task(self._hold(lease), name="lease"),
                 ]
                 failure = await self._driven(client, deployed)
                 await self._wind_down(client, deployed, tasks)
@@ -145,8 +177,69 @@ class Coordinator:
                 raise failure
         except ExceptionGroup as errors:  # a task of the group's failed
             raise _first(errors) from errors
+
+    @asynccontextmanager
+    async def _coordinating(self, deployed: Deployed) -> AsyncIterator[tuple[Redis, Lease]]:
+        """Be the one who coordinates; who can't take over leaves everything as it is."""
+        client: Redis | None = None
+        try:
+            client = await connect(deployed.bus)
+            lease = Lease(client, self._streams)
+            await lease.acquire()
+        except BaseException:
+            if not self._anew:
+                self._engine.leave()
+            if client is not None:
+                await client.aclose()
+            raise
+        try:
+            yield client, lease
         finally:
+            await lease.release()
             await client.aclose()
+
+    async def _begin(self, client: Redis, deployed: Deployed) -> None:
+        """Tell who may take over what to know, or go on from what others told and recorded before."""
+        self._offset_s = await measure_offset(client)
+        self._told = await told_so_far(client, self._streams)
+        if self._anew:
+            for what in deployed.unenforced:
+                self._event("limit.unenforced", f"not enforced: {what}")
+        else:
+            await self._take_over(client)
+        self._card["run"] = self._recorder.last.run
+        await client.set(self._streams.card, json.dumps(self._card))
+
+    async def _take_over(self, client: Redis) -> None:
+        told = self._told
+        if told.timeline_hash not in (None, self._plan.timeline.hash):
+            self._engine.leave()
+            raise EmulationError(
+                f"the roles follow another timeline: {told.timeline_hash}, not {self._plan.timeline.hash}",
+                where="coordinator",
+                hint="a scenario must depend on nothing but its seed",
+            )
+        if told.t0 is not None:
+            self._begin_at(told.t0)
+        self._replaying = True
+        self._recording.replay()
+        self._replaying = False
+        when = "before T0" if told.t0 is None else f"{self._now() - told.t0:.1f} s after T0"
+        self._event("run.resumed", f"another coordinator takes over {when}", t0=told.t0)
+        if self._guards is not None:
+            await self._guards.restore(told.fired, self._seen.guards)
+        missing = await self._recording.missing(client, self._streams)
+        lost = [self._lose(BEFORE, f"{table} that it had recorded", n) for table, n in missing.items()]
+        lost += [self._lose(BEFORE, f"end of {name}", 1) for name in self._recorder.damaged]
+        self._witness.take(Event.TABLE, [to_row(event) for event in lost])
+
+    async def _hold(self, lease: Lease) -> None:
+        """Coordinate for as long as no other does."""
+        try:
+            await lease.hold()
+        except EmulationError:
+            self._engine.leave()
+            raise
 
     async def _driven(self, client: Redis, deployed: Deployed) -> WotemuError | None:
         """Drive the run to its end, or to what it failed of."""
@@ -158,50 +251,82 @@ class Coordinator:
 
     async def _drive(self, client: Redis, deployed: Deployed) -> None:
         """From the first command to the last moment of the scenario."""
-        await self._command(client, command="timeline", timeline=self.timeline.to_dict())
-        if not await self._all_ready(deployed):
+        if self._told.timeline_hash is None:
+            await self._command(client, command="timeline", timeline=self.timeline.to_dict())
+        t0 = self._told.t0 or await self._set_t0(client, deployed)
+        if t0 is None or (self._told.over and self._now() < t0 + self.timeline.duration_s):
             self.outcome.status = "interrupted"
             return
-        t0 = self._now() + T0_LEAD_S
-        self.outcome.t0 = t0
-        self._t0.set_result(t0)
-        self._witness.begin(t0)
-        await self._command(client, command="t0", t0=t0)
-        self._event("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
         for phase in self.timeline.phases:
             if not await self._sleep_until(t0 + phase.start_s):
                 break
-            self._event("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
+            if phase.name not in self._seen.phases:
+                self._event("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
         whole = await self._sleep_until(t0 + self.timeline.duration_s)
         if whole and self._guards is not None:
             await self._guards.decide()
         self.outcome.status = "done" if whole else "interrupted"
 
+    async def _set_t0(self, client: Redis, deployed: Deployed) -> float | None:
+        """T0, once all are ready; None if the run is stopped before."""
+        if not await self._all_ready(deployed):
+            return None
+        await self._learn_places(client)
+        t0 = self._now() + T0_LEAD_S
+        self._begin_at(t0)
+        await self._command(client, command="t0", t0=t0)
+        self._event("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
+        return t0
+
+    def _begin_at(self, t0: float) -> None:
+        self.outcome.t0 = t0
+        self._t0.set_result(t0)
+        self._witness.begin(t0)
+
+    async def _learn_places(self, client: Redis) -> None:
+        """What the roles have said of where they are and what they shape with, unless the engine knows."""
+        deployed = self.outcome.deployed
+        if deployed is None:
+            return
+        with contextlib.suppress(OSError, RedisError):
+            addresses = addresses_of(await known_members(client, self._streams))
+            self.outcome.deployed = attrs.evolve(
+                deployed,
+                addresses={**deployed.addresses, **addresses},
+                shaper=deployed.shaper or ", ".join(sorted(self._seen.shapers)),
+            )
+
     async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
-        """Have the roles stop and send the rest, and record it."""
-        self._witness.end(self._now())
-        self._event("run.stopping", "stopping the nodes")
+        """Have the roles stop, or go on unrecorded, and send the rest; and record it."""
+        self._witness.end(min(self._now(), (self.outcome.t0 or math.inf) + self.timeline.duration_s))
+        if self._keep:
+            self._event("run.stopping", "the nodes go on, unrecorded")
+        else:
+            self._event("run.stopping", "stopping the nodes")
         with contextlib.suppress(EmulationError, TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S):
-                await self._command(client, command="stop")
-                while not deployed.roles <= self._ended and not self._at_once.is_set():
+                await self._command(client, command="mute" if self._keep else "stop")
+                while not deployed.roles <= self._ended | self._seen.muted and not self._at_once.is_set():
                     self._news.clear()
                     await self._news.wait()
-        self._draining = True
+        self._recording.draining = True
         at_once = asyncio.create_task(self._at_once.wait())
         recording, *others = tasks
         waited_for = [recording, at_once]
         await asyncio.wait(waited_for, timeout=STOP_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         for task in (*waited_for, *others):
             task.cancel()
+        await self._learn_places(client)
         self._miss_changes()
         self._certify()
+        with contextlib.suppress(OSError, RedisError):
+            await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
 
     def _certify(self) -> None:
         """Judge what ran, unless nothing did or nobody waits for it."""
         if self.outcome.t0 is None or self._at_once.is_set():
             return
-        self._store_probes(self._witness.finish())
+        self._recording.store(*self._witness.finish())
         certificate = self.outcome.certificate = judge(self._witness.evidence(), self._thresholds)
         reasons = [reason.text for reason in certificate.reasons]
         self._event("run.certified", str(certificate), verdict=certificate.verdict, reasons=reasons)
@@ -214,7 +339,7 @@ class Coordinator:
             self._now() - self.outcome.t0 if self.outcome.status != "done" else self.timeline.duration_s
         )
         due = [c for c in self.timeline.changes if c.at_s < lasted_s - 1 or self.outcome.status == "done"]
-        missing = [change for change in due if change.id not in self._answered]
+        missing = [change for change in due if change.id not in self._recording.answered]
         if missing:
             self._lose(SOURCE, "changes without an answer", len(missing))
 
@@ -238,12 +363,12 @@ class Coordinator:
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_ROLE_S * len(deployed.roles)
         try:
             async with asyncio.timeout(deadline_s):
-                while not deployed.roles <= self._ready:
+                while not deployed.roles <= self._seen.ready:
                     await self._news_or_failure()
                     if self._stop_asked.is_set():
                         return False
         except TimeoutError:
-            missing = ", ".join(sorted(deployed.roles - self._ready))
+            missing = ", ".join(sorted(deployed.roles - self._seen.ready))
             raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
         return True
 
@@ -266,31 +391,6 @@ class Coordinator:
 
     # What goes on meanwhile
 
-    async def _record(self, client: Redis) -> None:
-        """Store everything that comes over the bus, until it is drained."""
-        consumer = Consumer(client, self._streams.all_records())
-        async for entries in consumer.batches(DRAIN_BLOCK_MS):
-            for _, _, fields in entries:
-                table, rows = decode_batch(fields)
-                if table not in PASSING:
-                    self._store(table, rows)
-                self.counters.take(table, rows)
-                self._witness.take(table, rows)
-                if self._guards is not None:
-                    self._guards.observe(table, rows)
-                for row in rows:
-                    if table == Event.TABLE:
-                        self._observe(Event(*row))
-                    elif table == Change.TABLE:
-                        self._answered.add(row[0])
-            self._store_probes(self._witness.settle(self._now()))
-            self._flush()
-            if entries:
-                with contextlib.suppress(OSError, RedisError):
-                    await consumer.trim({stream for stream, _, _ in entries})
-            elif self._draining:
-                return
-
     async def _guard(self, client: Redis) -> None:
         """Watch the scenario's guards from T0 on."""
         if self._guards is None:
@@ -300,59 +400,31 @@ class Coordinator:
         except EmulationError as error:
             self._fail(error)
 
-    def _store_probes(self, probes: list[Probe]) -> None:
-        if probes:
-            self._store(Probe.TABLE, [to_row(probe) for probe in probes])
-
-    def _store(self, table: str, rows: list[list[Any]]) -> None:
-        try:
-            self._recorder.store(table, rows)
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _flush(self) -> None:
-        try:
-            self._recorder.flush()
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> EmulationError:
-        where = f"run directory {self._recorder.run_dir}"
-        return EmulationError(f"can't write to it: {error.strerror}", where=where, hint="is its disk full?")
+    def _take(self, table: str, rows: list[list[Any]]) -> None:
+        """Rows of any table, as they come over the bus, or as they were stored before."""
+        if self._guards is not None:
+            self._guards.observe(table, rows)
+        if table == Event.TABLE:
+            for row in rows:
+                self._observe(Event(*row))
 
     def _observe(self, event: Event) -> None:
         """What an event of a role's means for the run."""
-        match event.kind:
-            case "role.ready":
-                self._ready.add(event.source)
-                self._news.set()
-            case "records.lost":
-                self._losses(event)
-            case "interface.dropped":
-                self.outcome.losses[event.source, "frames before the gateway took them"] += event.data[
-                    "count"
-                ]
-            case "app.never_started":
-                node = self._plan.replica(event.source.partition(":")[2]).node
-                where = f"Node {node!r}" + (f", {event.data['where']}" if event.data["where"] else "")
-                hint = (
-                    event.data["hint"] or "mend the app, or its parameters; its whole output is in the logs"
-                )
-                self._fail(AppStartError(event.data["error"] or "it ended at once", where=where, hint=hint))
-        self._listener(event)
+        if (failure := self._seen.take(event)) is not None:
+            self._fail(failure)
+        self._news.set()
+        if not self._replaying:
+            self._listener(event)
 
-    def _losses(self, event: Event) -> None:
-        self.outcome.losses[event.source, event.data["what"]] += event.data["count"]
-
-    def _lose(self, source: str, what: str, count: int) -> None:
+    def _lose(self, source: str, what: str, count: int) -> Event:
         self.outcome.losses[source, what] += count
-        self._event("records.lost", f"{count} {what}", what=what, count=count)
+        return self._event("records.lost", f"{count} {what}", what=what, count=count)
 
     async def _watch_roles(self) -> None:
         async for ended in self._engine.ended_roles():
             self._ended.add(ended.role)
             self._news.set()
-            if not self._draining and not self._stopping:
+            if not self._recording.draining and not self._stopping:
                 hint = f"what it printed is in {self._recorder.run_dir / 'logs' / '_wotemu.log'}"
                 self._fail(EmulationError(f"it ended by itself: {ended.status}", where=ended.role, hint=hint))
 
@@ -365,10 +437,6 @@ class Coordinator:
             self._failure.set_exception(error)
             self._news.set()
 
-    def _take_host(self, sample: Host) -> None:
-        self._recorder.store(Host.TABLE, [to_row(sample)])
-        self._witness.take(Host.TABLE, [to_row(sample)])
-
     # Speaking
 
     async def _command(self, client: Redis, **command: Any) -> None:
@@ -380,10 +448,11 @@ class Coordinator:
     def _now(self) -> float:
         return time.time() + self._offset_s
 
-    def _event(self, kind: str, message: str, **data: Any) -> None:
+    def _event(self, kind: str, message: str, **data: Any) -> Event:
         event = Event(self._now(), kind, SOURCE, message, data)
         self._recorder.event(event)
         self._listener(event)
+        return event
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import operator
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
@@ -92,6 +92,10 @@ class GuardWatch:
         """How many guards have neither fired nor been given up."""
         return len(self._waiting)
 
+    def forget(self, *decided: Container[int]) -> None:
+        """Wait no more for these."""
+        self._waiting = [each for each in self._waiting if not any(each.guard.id in ids for ids in decided)]
+
     def metric(self, t_s: float, replica: str, key: str, value: float) -> None:
         """A replica has reported a number."""
         for watched in self._waiting:
@@ -156,7 +160,7 @@ class Guards:
     def __init__(
         self,
         resolver: Resolver,
-        tell: Callable[..., None],
+        tell: Callable[..., object],
         now: Callable[[], float],
     ) -> None:
         self.timeline = resolver.timeline
@@ -177,6 +181,18 @@ class Guards:
             return
         self._records += [(table, row) for row in rows]
         self._news.set()
+
+    async def restore(self, fired: Mapping[int, float], decided: Container[int]) -> None:
+        """Go on where another coordinator had these fire, id -> seconds after T0 in the order of firing.
+
+        `decided` are those of which it has recorded what became of them.
+        """
+        for number, at_s in fired.items():  # one after the other, so that changes get their ids again
+            self._fired[number] = at_s
+            self.timeline = await asyncio.to_thread(self._resolver.resolve, dict(self._fired))
+            if number not in decided:
+                self._tell("guard.fired", f"guard {number} fired", id=number, at_s=at_s)
+        self._watch.forget(fired, decided)
 
     async def run(self, t0: float, command: Command) -> None:
         """Watch from T0 until none is left to fire; `command` publishes to the roles.
@@ -224,6 +240,8 @@ class Guards:
         changed, dropped = differences(before, self.timeline)
         await command(
             command="changes",
+            guard=number,
+            at_s=fired_s,
             t=t0 + fired_s,
             changes=[attrs.asdict(change, recurse=False) for change in changed],
             drop=dropped,

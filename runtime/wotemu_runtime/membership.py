@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
 import attrs
 import psutil
@@ -47,6 +48,22 @@ async def follow(client: Redis, streams: Streams, on_member: OnMember) -> None:
     async for entries in consumer.batches():
         for _, _, fields in entries:
             on_member(Member(*unpack(fields)))
+
+
+async def known_members(client: Redis, streams: Streams) -> list[Member]:
+    """All that have said where they are, those who moved last with their new address."""
+    entries: Any = await client.xrange(streams.members)
+    return [Member(*unpack(fields)) for _, fields in entries]
+
+
+def addresses_of(members: Iterable[Member]) -> dict[str, dict[str, str]]:
+    """Each replica's address on each of its networks."""
+    found: dict[str, dict[str, str]] = {}
+    for member in members:
+        kind, _, replica = member.role.partition(":")
+        if kind == "agent":
+            found.setdefault(replica, {})[member.network] = member.address
+    return found
 
 
 def own_addresses(subnets: dict[str, str]) -> dict[str, tuple[str, IPv4Interface]]:

@@ -1,12 +1,16 @@
 """Stores what the bus brings in the run directory: text at once, tables as Parquet at the end.
 
 Until the end, each table's batches lie as they came in ``spool/``, so that a run whose coordinator was
-killed loses nothing that it had stored: `finish_tables` turns them into tables at any later time.
+killed loses nothing that it had stored: `make_tables` turns them into tables at any time, and another
+coordinator's recorder goes on from the last checkpoint.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,30 +20,60 @@ import attrs
 import msgpack
 
 from wotemu.errors import InputError
-from wotemu.records import Event, Log, to_row
+from wotemu.records import PASSING, Event, Log, Probe, to_row
+from wotemu_runtime import checkpoint
+from wotemu_runtime.checkpoint import Checkpoint
 
 SPOOL = "spool"
+EVENTS = "events.jsonl"
+DERIVED = frozenset({Probe.TABLE})
+"""Tables that are worked out of others, and are again by who takes over."""
 
 
 class Recorder:
-    """Writes one run's directory."""
+    """Writes one run's directory; goes on from its last checkpoint where it has one.
+
+    Raises `InputError` where another process records there.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
-        self.counts: Counter[str] = Counter()
-        self._files: dict[Path, IO[bytes]] = {}
+        self._files: dict[str, IO[bytes]] = {}
         for name in (SPOOL, "logs", "tables"):
             (run_dir / name).mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(run_dir)
+        earlier = Checkpoint.load(run_dir)
+        self.is_resumed = earlier is not None
+        self.last = earlier or Checkpoint(run=uuid.uuid4().hex)
+        self.damaged = self.last.cut(run_dir) if earlier is not None else []
+        """Files that hold less than they should: their machine died with what it had not written."""
+        self.counts: Counter[str] = Counter(self.last.counts)
+        self.taken: Counter[str] = Counter(self.last.taken)
+        self._sizes = dict(self.last.sizes)
+        if earlier is not None:
+            self._drop_derived()
 
     def __repr__(self) -> str:
         return f"Recorder({str(self.run_dir)!r}, {dict(self.counts)})"
 
+    def _drop_derived(self) -> None:
+        for table in DERIVED:
+            self.counts.pop(table, None)
+            self._sizes.pop(f"{SPOOL}/{table}.msgpack", None)
+            (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
+
+    def take(self, table: str, rows: list[list[Any]]) -> None:
+        """Store rows that came over the bus."""
+        self.taken[table] += len(rows)
+        self.store(table, rows)
+
     def store(self, table: str, rows: list[list[Any]]) -> None:
-        """Take rows of one table."""
-        self.counts[table] += len(rows)
+        """Store rows of one table."""
+        if table not in PASSING:
+            self.counts[table] += len(rows)
         if table == Event.TABLE:
             for row in rows:
-                self._append("events.jsonl", json.dumps(attrs.asdict(Event(*row))).encode() + b"\n")
+                self._append(EVENTS, json.dumps(attrs.asdict(Event(*row))).encode() + b"\n")
         elif table == Log.TABLE:
             for _, node, _, line in rows:
                 self._append(f"logs/{node}.log", line.encode(errors="replace") + b"\n")
@@ -50,6 +84,16 @@ class Recorder:
         """Take an event that did not come over the bus."""
         self.store(Event.TABLE, [to_row(event)])
 
+    def stored(self) -> Iterator[tuple[str, list[list[Any]]]]:
+        """The rows of each table that are stored, but for logs; those of one table in their order."""
+        events = self.run_dir / EVENTS
+        if events.is_file():
+            with events.open("rb") as lines:
+                yield Event.TABLE, [to_row(Event(**json.loads(line))) for line in lines]
+        for path in sorted((self.run_dir / SPOOL).glob("*.msgpack")):
+            for rows in _batches(path):
+                yield path.stem, rows
+
     def write_json(self, name: str, content: Any) -> None:
         """Write one of the run's JSON files, whole or not at all."""
         path = self.run_dir / name
@@ -58,44 +102,88 @@ class Recorder:
         temporary.replace(path)
 
     def _append(self, name: str, data: bytes) -> None:
-        path = self.run_dir / name
-        if path not in self._files:
-            self._files[path] = path.open("ab")
-        self._files[path].write(data)
+        if name not in self._files:
+            self._files[name] = (self.run_dir / name).open("ab")
+        self._files[name].write(data)
+        self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
-    def flush(self) -> None:
-        """Hand everything to the kernel: what is flushed survives this process."""
+    def keep(self, positions: Mapping[str, str]) -> None:
+        """Hand everything to the kernel, with how far the bus's streams are recorded: it survives us."""
         for file in self._files.values():
             file.flush()
+        if positions != self.last.positions or self._sizes != self.last.sizes:
+            self.last = Checkpoint(
+                run=self.last.run,
+                positions=dict(positions),
+                taken=dict(self.taken),
+                counts=dict(self.counts),
+                sizes=dict(self._sizes),
+            )
+            self.last.save(self.run_dir)
 
     def close(self) -> None:
         """Close the files; the spool stays for `finish_tables`."""
+        self.keep(self.last.positions)
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-    def finish(self) -> None:
-        """Close the files and turn the spool into tables."""
-        self.close()
-        finish_tables(self.run_dir)
+        os.close(self._lock)
 
 
-def finish_tables(run_dir: Path) -> None:
-    """Write ``tables/*.parquet`` from a spool that is still there, then remove the spool."""
+def _locked(run_dir: Path) -> int:
+    """A hold on the directory that lasts until it is closed, or the process ends."""
+    lock = os.open(run_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise InputError("a process on this machine records there", where=str(run_dir)) from error
+    return lock
+
+
+def tabulate(run_dir: Path) -> None:
+    """Make the tables of a run, whatever became of it; its spool stays as long as it may go on."""
+    if _may_go_on(run_dir):
+        make_tables(run_dir)
+    else:
+        finish_tables(run_dir)
+
+
+def _may_go_on(run_dir: Path) -> bool:
+    """Whether somebody records there, or may take over."""
+    try:
+        os.close(_locked(run_dir))
+        manifest = json.loads((run_dir / "manifest.json").read_bytes())
+    except InputError:
+        return True
+    except (OSError, ValueError):
+        return False  # who reads the run will say what is wrong with it
+    return manifest.get("engine") != "local" and manifest.get("ended") is None
+
+
+def make_tables(run_dir: Path) -> None:
+    """Write ``tables/*.parquet`` from a spool that is still there."""
     import polars as pl
 
     from wotemu.tables import SCHEMAS
 
-    spool = run_dir / SPOOL
-    if not spool.is_dir():
-        return
-    for path in sorted(spool.glob("*.msgpack")):
+    for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
+        if path.stem in PASSING:
+            continue
         schema = SCHEMAS[path.stem]
         rows = [row for batch in _batches(path) for row in batch]
         frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
         frame.write_parquet(run_dir / "tables" / f"{path.stem}.parquet", compression="zstd")
+
+
+def finish_tables(run_dir: Path) -> None:
+    """`make_tables` of a run that is over: nobody goes on with it, so its spool is removed."""
+    make_tables(run_dir)
+    for path in (run_dir / SPOOL).glob("*.msgpack"):
         path.unlink()
-    spool.rmdir()
+    if (run_dir / SPOOL).is_dir():
+        (run_dir / SPOOL).rmdir()
+    (run_dir / checkpoint.FILE).unlink(missing_ok=True)
 
 
 def _batches(path: Path) -> Iterator[list[list[Any]]]:

@@ -70,7 +70,10 @@ class Role:
         consumer = Consumer(self._client, [self._streams.commands])
         async for entries in consumer.batches():
             for _, _, fields in entries:
-                self._command(unpack(fields))
+                command = unpack(fields)
+                self._command(command)
+                if command["command"] == "mute":
+                    await self._mute()
             if self.stopping.is_set():
                 return
 
@@ -88,6 +91,11 @@ class Role:
                 self.t0.set_result(command["t0"])
             case "stop":
                 self.stopping.set()
+
+    async def _mute(self) -> None:
+        """The run is over and this role goes on: nobody takes its records any more."""
+        name = self.assignment.name
+        await self.publisher.mute(Event(self.now(), "role.muted", name, f"{name} goes on unrecorded"))
 
     async def until(self, t: float) -> None:
         """Sleep until `t` on the bus's clock."""

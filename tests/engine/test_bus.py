@@ -91,14 +91,18 @@ async def test_what_the_buffer_can_not_keep_is_counted(
 
 async def test_a_consumer_resumes_after_the_last_entry(bus_server: BusServer) -> None:
     client = await connect(bus_server.address)
-    consumer = Consumer(client, [STREAMS.metrics("app")])
+    stream = STREAMS.metrics("app")
+    consumer = Consumer(client, [stream])
+    assert consumer.positions == {}
     batches = consumer.batches(block_ms=50)
     for number in range(3):
-        await client.xadd(STREAMS.metrics("app"), encode_batch("app", [[number]]))  # type: ignore[arg-type]
+        await client.xadd(stream, encode_batch("app", [[number]]))  # type: ignore[arg-type]
         entries = await anext(batches)
         assert [decode_batch(fields)[1] for _, _, fields in entries] == [[[number]]]
-        await consumer.trim([STREAMS.metrics("app")])
     assert await anext(batches) == []
+    await client.xadd(stream, encode_batch("app", [[3]]))  # type: ignore[arg-type]
+    another = await anext(Consumer(client, [stream], consumer.positions).batches(block_ms=50))
+    assert [decode_batch(fields)[1] for _, _, fields in another] == [[[3]]]
     await client.aclose()
 
 

@@ -51,7 +51,7 @@ async def test_only_what_is_new_is_sent(client: Redis, tmp_path: Path) -> None:
     mirror = Mirror(client, "tuesday", recorder.run_dir)
     for number in range(3):
         recorder.event(Event(float(number), "run.phase", "coordinator", "é"))
-        recorder.flush()
+        recorder.keep({})
         await mirror.update()
         await mirror.update()
     recorder.close()
@@ -67,7 +67,7 @@ async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusSer
     recorder.write_json("manifest.json", {})
     async with mirrored(client, "tuesday", recorder.run_dir):
         recorder.event(Event(1.0, "run.t0", "coordinator", "T0"))
-        recorder.flush()
+        recorder.keep({})
         await client.connection_pool.disconnect()
         await asyncio.sleep(0)
     recorder.close()

@@ -5,6 +5,7 @@ from wotemu_runtime.bus.connection import BusAddress, connect, measure_offset
 from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
+from wotemu_runtime.bus.trimming import forgotten, trim
 
 __all__ = [
     "BusAddress",
@@ -16,5 +17,7 @@ __all__ = [
     "decode_event",
     "encode_batch",
     "encode_event",
+    "forgotten",
     "measure_offset",
+    "trim",
 ]

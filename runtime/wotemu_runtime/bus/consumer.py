@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from redis.asyncio import Redis
@@ -17,13 +17,22 @@ Entry = tuple[str, bytes, dict[bytes, bytes]]
 """A stream's name, the entry's id, and its fields."""
 
 
-class Consumer:
-    """Reads each stream from its first entry, every entry once."""
+FIRST = "0-0"
+"""Before every entry of a stream."""
 
-    def __init__(self, client: Redis, streams: Iterable[str]) -> None:
+
+class Consumer:
+    """Reads each stream from its first entry, or after the position given for it; every entry once."""
+
+    def __init__(self, client: Redis, streams: Iterable[str], after: Mapping[str, str] | None = None) -> None:
         self._client = client
-        self._last: dict[str, bytes] = dict.fromkeys(streams, b"0-0")
+        self._last = {stream: (after or {}).get(stream, FIRST).encode() for stream in streams}
         self.reconnections = 0
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """The id of the last entry that was read of each stream that had any."""
+        return {stream: last.decode() for stream, last in self._last.items() if last != FIRST.encode()}
 
     async def batches(self, block_ms: int = BLOCK_MS) -> AsyncIterator[list[Entry]]:
         """Lists of new entries; an empty one after `block_ms` without any, so that the caller may stop."""
@@ -36,18 +45,6 @@ class Consumer:
                 yield []
                 continue
             yield self._entries(answer or {})
-
-    async def trim(self, streams: Iterable[str]) -> None:
-        """Let the bus forget what was read and stored of these streams."""
-        pipe = self._client.pipeline(transaction=False)
-        for stream in streams:
-            pipe.xtrim(stream, minid=self._after(self._last[stream]), approximate=True)
-        await pipe.execute()
-
-    @staticmethod
-    def _after(entry_id: bytes) -> str:
-        milliseconds, _, number = entry_id.decode().partition("-")
-        return f"{milliseconds}-{int(number) + 1}"
 
     def _entries(self, answer: dict[bytes, list[list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:
         entries: list[Entry] = []

@@ -35,6 +35,8 @@ class Publisher:
         self._lost: dict[str, int] = {}
         self._full = asyncio.Event()
         self._closing = False
+        self._muted = False
+        self._sending = asyncio.Lock()
 
     def __repr__(self) -> str:
         kept = {table: len(rows) for table, rows in self._kept.items() if rows}
@@ -47,6 +49,8 @@ class Publisher:
 
     def put_row(self, table: str, row: list[Any]) -> None:
         """Take one record as its row."""
+        if self._muted:
+            return
         rows = self._kept.setdefault(table, deque())
         if len(rows) >= MAX_KEPT:
             rows.popleft()
@@ -57,7 +61,26 @@ class Publisher:
 
     def lose(self, what: str, count: int) -> None:
         """Say that `count` records of `what` were lost before they came here."""
+        if self._muted:
+            return
         self._lost[what] = self._lost.get(what, 0) + count
+
+    async def mute(self, last: Event) -> None:
+        """Send the rest, and an event after all of it; what comes then is of no use to anybody."""
+        self._muted = True
+        await self._settled()
+        self._muted = False
+        self.put(last)
+        self._muted = True
+        await self._settled()
+
+    async def _settled(self) -> None:
+        """Nothing is kept any more."""
+        while any(self._kept.values()):
+            try:
+                await self.flush()
+            except (OSError, RedisError):
+                await asyncio.sleep(_RETRY_S)
 
     def close(self) -> None:
         """Have `run` send the rest and return."""
@@ -79,6 +102,10 @@ class Publisher:
 
     async def flush(self) -> None:
         """Send everything that is kept; what could not be sent stays kept, and the error is raised."""
+        async with self._sending:
+            await self._send()
+
+    async def _send(self) -> None:
         self._report_losses()
         for table, rows in list(self._kept.items()):
             while rows:

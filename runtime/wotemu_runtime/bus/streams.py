@@ -28,6 +28,21 @@ class Streams:
         """Where each role is, on engines that hand out addresses as they like."""
         return f"wotemu:{self.stack}:members"
 
+    @property
+    def card(self) -> str:
+        """What a coordinator that takes over has to know of the run, as JSON."""
+        return f"wotemu:{self.stack}:card"
+
+    @property
+    def lease(self) -> str:
+        """Who coordinates; it expires unless it is renewed."""
+        return f"wotemu:{self.stack}:lease"
+
+    @property
+    def forgotten(self) -> str:
+        """A hash: how many rows of each table are trimmed, because they are recorded."""
+        return f"wotemu:{self.stack}:forgotten"
+
     def metrics(self, table: str) -> str:
         """Batches of one table's records."""
         return f"wotemu:{self.stack}:metrics:{table}"

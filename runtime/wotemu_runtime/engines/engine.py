@@ -52,3 +52,7 @@ class Engine(Protocol):
     async def remove(self) -> None:
         """Remove everything; may be called at any time, also twice."""
         ...
+
+    def leave(self) -> None:
+        """Have `remove` remove nothing from now on: another coordinator has the emulation."""
+        ...

@@ -119,6 +119,9 @@ class LocalEngine:
         while True:
             yield await self._ended.get()
 
+    def leave(self) -> None:
+        """Nothing: what this process made goes with it."""
+
     async def remove(self) -> None:
         """Close the lifeline: the keeper ends the enclosure and cleans up. All callers wait for it."""
         if self._keeper is None:

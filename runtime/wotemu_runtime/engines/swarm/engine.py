@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import secrets as randomness
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
@@ -16,6 +15,7 @@ from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
@@ -23,7 +23,6 @@ WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 60.0
 UNPLACED_AFTER_S = 8.0
 MAX_FAILURES = 5
-REMOVE_DEADLINE_S = 60.0
 
 FAILED = frozenset({"rejected", "failed", "orphaned"})
 OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
@@ -52,23 +51,38 @@ class SwarmEngine:
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Create everything concurrently; an error removes what was made."""
-        loop = asyncio.get_running_loop()
-        self._stack = plan.stack
-        self._trouble, self._bus_port = loop.create_future(), loop.create_future()
-        self._docker = connect_docker()
+        bus_port = self._open(plan)
         try:
             manager_id, manager_address = await self._check_swarm(plan)
             password = randomness.token_urlsafe(24)
-            self._replicas = _replicas_of(plan)
             self._made = True
             await self._create(plan, manager_id, password)
             self._watcher = asyncio.create_task(self._watch(), name="tasks")
-            port = await self._first(self._bus_port, BUS_DEADLINE_S, "placing the bus")
+            port = await self._first(bus_port, BUS_DEADLINE_S, "placing the bus")
         except BaseException:
             await self.remove(failed=True)
             raise
+        return self._deployed(plan, BusAddress(password, host=manager_address, port=port))
+
+    async def take_over(self, plan: Plan, bus: BusAddress) -> Deployed:
+        """Go on with what another process has created."""
+        self._open(plan)
+        self._made = True
+        self._watcher = asyncio.create_task(self._watch(), name="tasks")
+        return self._deployed(plan, bus)
+
+    def _open(self, plan: Plan) -> asyncio.Future[int]:
+        """Get ready for this plan; the bus's port, once it is known."""
+        loop = asyncio.get_running_loop()
+        self._stack = plan.stack
+        self._trouble, self._bus_port = loop.create_future(), loop.create_future()
+        self._replicas = _replicas_of(plan)
+        self._docker = connect_docker()
+        return self._bus_port
+
+    def _deployed(self, plan: Plan, bus: BusAddress) -> Deployed:
         return Deployed(
-            bus=BusAddress(password, host=manager_address, port=port),
+            bus=bus,
             shaper="",
             roles=frozenset(
                 [f"agent:{replica.name}" for replica in plan.replicas if replica.kind != "service"]
@@ -82,6 +96,10 @@ class SwarmEngine:
         """Roles that are over for good; a task that Swarm starts again is not."""
         while True:
             yield await self._ended.get()
+
+    def leave(self) -> None:
+        """Have `remove` remove nothing from now on."""
+        self._made = False
 
     async def remove(self, *, failed: bool = False) -> None:
         """Remove all objects of the stack, unless they are to be kept."""
@@ -112,7 +130,7 @@ class SwarmEngine:
             raise HostError(
                 "it is no manager of a swarm", where=f"Docker on {info['Name']}", hint="docker swarm init"
             )
-        if await _list(docker, "services", plan.stack):
+        if await objects_of(docker, "services", plan.stack):
             raise InputError(
                 f"an emulation called {plan.stack!r} is on this swarm",
                 where="--name",
@@ -221,7 +239,7 @@ class SwarmEngine:
         over: set[str] = set()
         while True:
             with contextlib.suppress(OSError, aiodocker.DockerError):
-                for task in await _list(self._client(), "tasks", self._stack):
+                for task in await objects_of(self._client(), "tasks", self._stack, objects.STACK_LABEL):
                     self._look_at(task, loop.time() - started_s, over)
             await asyncio.sleep(WATCH_EVERY_S)
 
@@ -289,34 +307,3 @@ async def _all(*actions: Awaitable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return results
-
-
-async def remove_stack(docker: aiodocker.Docker, stack: str) -> None:
-    """Remove every object that carries the stack's label, services first, then what they held."""
-    for service in await _list(docker, "services", stack):
-        with contextlib.suppress(aiodocker.DockerError):
-            await docker.services.delete(service["ID"])
-    async with asyncio.timeout(REMOVE_DEADLINE_S):
-        while await _try_to_remove(docker, stack):  # noqa: ASYNC110
-            await asyncio.sleep(0.5)  # they can go once no task holds them, which Swarm tells nobody
-
-
-async def _try_to_remove(docker: aiodocker.Docker, stack: str) -> int:
-    """Remove what may be removed; how many objects there were, so that none means that all are gone."""
-    found = 0
-    for kind in ("networks", "configs", "secrets"):
-        for item in await _list(docker, kind, stack):
-            found += 1
-            with contextlib.suppress(aiodocker.DockerError):  # a task still holds it, or it has just gone
-                async with docker._query(f"{kind}/{item.get('ID') or item['Id']}", method="DELETE"):
-                    pass
-    return found
-
-
-async def _list(docker: aiodocker.Docker, kind: str, stack: str) -> list[dict[str, Any]]:
-    """The stack's objects of one kind."""
-    filters = json.dumps({"label": [f"{objects.STACK_LABEL}={stack}"]})
-    return await docker._query_json(kind, params={"filters": filters}) or []
-
-
-__all__ = ["SwarmEngine", "remove_stack"]

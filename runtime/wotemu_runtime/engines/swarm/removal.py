@@ -1,0 +1,76 @@
+"""Finds and removes all that belongs to one stack, whole or half made, by its labels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from typing import Any
+
+import aiodocker
+
+from wotemu.errors import EmulationError
+from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, STACK_LABEL
+
+REMOVE_DEADLINE_S = 60.0
+HOLDINGS = ("networks", "configs", "secrets")
+"""What services hold, and what therefore can go only after their last tasks."""
+
+Json = dict[str, Any]
+
+
+async def objects_of(docker: aiodocker.Docker, kind: str, stack: str, *labels: str) -> list[Json]:
+    """The stack's objects of one kind that carry its name in a label: in any of ours and Docker's."""
+    found: dict[str, Json] = {}
+    for label in labels or (STACK_LABEL, NAMESPACE_LABEL):
+        filters = json.dumps({"label": [f"{label}={stack}"]})
+        for item in await docker._query_json(kind, params={"filters": filters}) or []:
+            found[id_of(item)] = item
+    return list(found.values())
+
+
+def id_of(item: Json) -> str:
+    """An object's id, which Docker calls differently for networks."""
+    return str(item.get("ID") or item["Id"])
+
+
+async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
+    """Remove every object that carries the stack's label, services first, then what they held.
+
+    Returns how many there were of each kind. Raises `EmulationError` where some don't go.
+    """
+    removed: Counter[str] = Counter()
+    for service in await objects_of(docker, "services", stack):
+        removed["services"] += await _delete(docker, "services", service)
+    try:
+        async with asyncio.timeout(REMOVE_DEADLINE_S):
+            while left := await _try_to_remove(docker, stack, removed):  # noqa: ASYNC110
+                await asyncio.sleep(0.5)  # they can go once no task holds them, which Swarm tells nobody
+    except TimeoutError:
+        raise EmulationError(
+            f"still there after {REMOVE_DEADLINE_S:g} s: {', '.join(left)}",
+            where=f"stack {stack!r}",
+            hint="are all nodes of the swarm up? docker node ls tells",
+        ) from None
+    return removed
+
+
+async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: Counter[str]) -> list[str]:
+    """Remove what may be removed; what is left."""
+    left = []
+    for kind in HOLDINGS:
+        for item in await objects_of(docker, kind, stack):
+            if await _delete(docker, kind, item):
+                removed[kind] += 1
+            else:
+                left.append(f"{kind[:-1]} {item.get('Name') or item['Spec']['Name']}")
+    return left
+
+
+async def _delete(docker: aiodocker.Docker, kind: str, item: Json) -> bool:
+    """Whether it went: a task may still hold it, or somebody else may have removed it."""
+    with contextlib.suppress(aiodocker.DockerError):
+        async with docker._query(f"{kind}/{id_of(item)}", method="DELETE"):
+            return True
+    return False

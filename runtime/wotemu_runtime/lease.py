@@ -1,0 +1,97 @@
+"""Who coordinates an emulation: one at a time, and the next one only when the last one has fallen silent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import time
+import uuid
+from typing import Any
+
+import attrs
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from wotemu.errors import EmulationError
+from wotemu_runtime.bus import Streams
+
+LASTS_S = 5.0
+RENEW_EVERY_S = 1.0
+_ASK_EVERY_S = 0.2
+
+
+@attrs.frozen
+class Holder:
+    """A coordinator: its process, and since when it coordinates (seconds since the epoch, its own clock)."""
+
+    id: str
+    host: str
+    pid: int
+    since: float
+
+    @classmethod
+    def me(cls) -> Holder:
+        """This process, told from all others also where process ids are used again."""
+        return cls(uuid.uuid4().hex, platform.node(), os.getpid(), time.time())
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+class Lease:
+    """One coordinator's right to coordinate."""
+
+    def __init__(self, client: Redis, streams: Streams) -> None:
+        self._client = client
+        self._key = streams.lease
+        self.me = Holder.me()
+
+    async def acquire(self) -> None:
+        """Get it, if need be once the one before has expired; `EmulationError` where that one still lives."""
+        try:
+            async with asyncio.timeout(LASTS_S + RENEW_EVERY_S):
+                while not await self._claim():  # noqa: ASYNC110
+                    await asyncio.sleep(_ASK_EVERY_S)  # a lease tells nobody when it expires
+        except TimeoutError:
+            raise self._held(await holder(self._client, self._key)) from None
+
+    async def hold(self) -> None:
+        """Renew it until cancelled; `EmulationError` once another coordinator has it."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            with contextlib.suppress(OSError, RedisError):
+                await self._renew()
+
+    async def release(self) -> None:
+        """Let the next one have it at once."""
+        with contextlib.suppress(OSError, RedisError):
+            if await holder(self._client, self._key) == self.me:
+                await self._client.delete(self._key)
+
+    async def _claim(self) -> bool:
+        value = json.dumps(attrs.asdict(self.me))
+        return bool(await self._client.set(self._key, value, nx=True, px=round(LASTS_S * 1000)))
+
+    async def _renew(self) -> None:
+        now = await holder(self._client, self._key)
+        if now == self.me:
+            await self._client.pexpire(self._key, round(LASTS_S * 1000))
+        elif not await self._claim():  # a bus that was started again may have lost it
+            raise self._held(now)
+
+    @staticmethod
+    def _held(now: Holder | None) -> EmulationError:
+        return EmulationError(
+            f"it is coordinated by {now or 'another process'}",
+            where="coordinator",
+            hint="end that process first",
+        )
+
+
+async def holder(client: Redis, key: str) -> Holder | None:
+    """Who has the lease now."""
+    value: Any = await client.get(key)
+    return None if value is None else Holder(**json.loads(value))

@@ -1,0 +1,115 @@
+"""Takes what comes over the bus: stores it, counts it, has it witnessed, and lets the bus forget it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from wotemu.errors import EmulationError
+from wotemu.records import Change, Event, Host, Probe, to_row
+from wotemu_gateways.fidelity import Witness
+from wotemu_runtime.bus import Consumer, Streams, decode_batch, forgotten, trim
+from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.counters import Counters
+from wotemu_runtime.recorder import Recorder
+
+BLOCK_MS = 200
+
+Observe = Callable[[str, list[list[Any]]], None]
+Kept = Callable[[], Checkpoint]
+
+
+class Recording:
+    """One run's records. `observe` sees all rows, also those that a coordinator before this one stored.
+
+    The bus forgets what `kept` says is safe: what the recorder has, unless another place is to have it, too.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        witness: Witness,
+        observe: Observe,
+        now: Callable[[], float],
+        kept: Kept | None = None,
+    ) -> None:
+        self._recorder = recorder
+        self._witness = witness
+        self._observe = observe
+        self._now = now
+        self._kept = kept or (lambda: recorder.last)
+        self._trimmed: Checkpoint | None = None
+        self.counters = Counters()
+        self.answered: set[int] = set()
+        """The ids of the changes that took hold or failed."""
+        self.draining = False
+        """Whether `run` is to return once nothing more comes."""
+
+    def __repr__(self) -> str:
+        return f"Recording({self._recorder!r}, {len(self.answered)} changes answered)"
+
+    def replay(self) -> None:
+        """Take into account what is stored already."""
+        for table, rows in self._recorder.stored():
+            self._take(table, rows)
+
+    async def missing(self, client: Redis, streams: Streams) -> dict[str, int]:
+        """How many rows of each table the bus has forgotten that are not stored here; told once."""
+        found = {
+            table: count - self._recorder.taken[table]
+            for table, count in (await forgotten(client, streams)).items()
+            if count > self._recorder.taken[table]
+        }
+        self._recorder.taken.update(found)
+        return found
+
+    async def run(self, client: Redis, streams: Streams) -> None:
+        """Until `draining`, and then until nothing more comes."""
+        consumer = Consumer(client, streams.all_records(), self._recorder.last.positions)
+        async for entries in consumer.batches(BLOCK_MS):
+            for _, _, fields in entries:
+                table, rows = decode_batch(fields)
+                self._write(self._recorder.take, table, rows)
+                self._take(table, rows)
+            self.store(*self._witness.settle(self._now()))
+            self._write(self._recorder.keep, consumer.positions)
+            if not entries and self.draining:
+                return
+            with contextlib.suppress(OSError, RedisError):
+                await self._trim(client, streams)
+
+    def _take(self, table: str, rows: list[list[Any]]) -> None:
+        self.counters.take(table, rows)
+        self._witness.take(table, rows)
+        if table == Change.TABLE:
+            self.answered.update(row[0] for row in rows)
+        self._observe(table, rows)
+
+    def take_host(self, sample: Host) -> None:
+        """A sample of this machine."""
+        self.store(sample)
+        self._witness.take(Host.TABLE, [to_row(sample)])
+
+    def store(self, *records: Probe | Event | Host) -> None:
+        """Store records that did not come over the bus."""
+        for record in records:
+            self._write(self._recorder.store, record.TABLE, [to_row(record)])
+
+    async def _trim(self, client: Redis, streams: Streams) -> None:
+        kept = self._kept()
+        if kept != self._trimmed:
+            await trim(client, streams, kept)
+            self._trimmed = kept
+
+    def _write(self, write: Callable[..., None], *what: Any) -> None:
+        try:
+            write(*what)
+        except OSError as error:
+            where = f"run directory {self._recorder.run_dir}"
+            raise EmulationError(
+                f"can't write to it: {error.strerror}", where=where, hint="is its disk full?"
+            ) from error
