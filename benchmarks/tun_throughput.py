@@ -34,6 +34,7 @@ import uvloop
 from tests.gateways.lab import UNSHARE, Namespace
 from tests.gateways.network import Hops, members
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.promptness import be_prompt
 from wotemu_gateways.switch import Member, Switch
 from wotemu_gateways.timer import Timer
 from wotemu_gateways.tun import Pump
@@ -94,6 +95,7 @@ def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkCond
     hops: Hops = {(end.replica, "up"): up for end in ENDS} | {(end.replica, "down"): down for end in ENDS}
 
     async def serve() -> None:
+        be_prompt()
         switch = Switch("field", ENDS, hops=hops, ports={5201: "iperf3"})
         pump = Pump(switch, asyncio.get_running_loop())
         for end, tap in zip(ENDS, taps, strict=True):

@@ -9,6 +9,7 @@ from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.crossing import hop_conditions
+from wotemu_gateways.promptness import be_prompt
 from wotemu_gateways.shaper import Shaper
 from wotemu_runtime.role import Role
 from wotemu_runtime.stalls import watch_stalls
@@ -116,6 +117,7 @@ class Gateway:
 
 async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) -> None:
     """Impose, follow the timeline and report, until the role stops."""
+    be_prompt()
     try:
         gateway.impose_all()
         tasks = [

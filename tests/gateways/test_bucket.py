@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Bytes, Packets
 from wotemu_gateways.bucket import Bucket
 from wotemu_gateways.losses import NEVER
 
@@ -63,3 +68,20 @@ def test_a_queue_of_packets_can_become_one_of_time_without_losing_what_waits() -
     bucket.send([0.0] * 3, [1250] * 3)
     bucket.change(NetworkConditions(rate="1mbit", queue="1s"))
     assert bucket.send([0.0], [1250]) == pytest.approx([0.04])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(60, 1514)), min_size=1, max_size=30),
+    st.sampled_from([None, Bytes(2000), Bytes(6000)]),
+    st.sampled_from(["20ms", "200ms", Packets(3)]),
+)
+def test_batches_fare_as_their_packets_one_by_one(
+    packets: list[tuple[int, int]], burst: Bytes | None, queue: str | Packets
+) -> None:
+    conditions = NetworkConditions(rate="1mbit", burst=burst, queue=queue)
+    arrivals_s = [ms / 1e3 for ms in accumulate(gap for gap, _ in packets)]
+    sizes = [size for _, size in packets]
+    whole, each = Bucket(conditions), Bucket(conditions)
+    alone = [each.send([at_s], [size])[0] for at_s, size in zip(arrivals_s, sizes, strict=True)]
+    assert whole.send(arrivals_s, sizes) == pytest.approx(alone)
+    assert whole.busy_until_s == pytest.approx(each.busy_until_s)
