@@ -55,7 +55,7 @@ USER wotemu
 WORKDIR /home/wotemu
 
 # Swarm gives a task its names only once it is healthy, and asks the first time after one interval.
-HEALTHCHECK --interval=5s --start-period=60s --timeout=3s --retries=3 \
+HEALTHCHECK --interval=5s --start-period=60s --timeout=10s --retries=3 \
     CMD ["python3.11", "-I", "-S", "/opt/wotemu/lib/python3.11/site-packages/wotemu_runtime/roles/health.py"]
 ENTRYPOINT ["python", "-m", "wotemu_runtime.roles"]
 CMD ["--help"]

@@ -257,7 +257,7 @@ class Emulation:
                 hint="pip install 'wotemu[swarm]'",
             ) from error
 
-        return SwarmEngine(keep=self._keep)
+        return SwarmEngine(keep=self._keep, shaper=self._shaper)
 
     def _make_run_dir(self) -> Path:
         if self._out is not None:

@@ -49,7 +49,11 @@ class System(Record):
 
 @attrs.frozen
 class Host(Record):
-    """One sample of a machine that runs roles: its own load, and the CPU time that was stolen from it."""
+    """One sample of a machine that runs roles: its load, the CPU time that was stolen from it, and its clock.
+
+    `clock_offset` is what was to be added to its clock to get the bus's, and `clock_error` by how much that
+    may be wrong at most.
+    """
 
     TABLE: ClassVar[str] = "host"
     t: float
@@ -58,6 +62,8 @@ class Host(Record):
     steal_percent: float
     mem_used_bytes: int
     mem_total_bytes: int
+    clock_offset: float
+    clock_error: float
 
 
 @attrs.frozen

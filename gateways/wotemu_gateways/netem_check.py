@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -63,12 +64,12 @@ def _leave() -> None:
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
-def _try() -> None:
+def _try(interface: str) -> None:
     addresses = ("10.64.0.2", "10.64.0.3")
     with Netlink() as netlink:
-        netlink.send(links.bridge(bridge.INTERFACE, mtu=bridge.MTU, mac=mac_of("10.64.0.1")))
+        netlink.send(links.bridge(interface, mtu=bridge.MTU, mac=mac_of("10.64.0.1")))
     members = [Member(address, address, mac_of(address)) for address in addresses]
-    shaper = NetemShaper("check", members, interface=bridge.INTERFACE, shared=True)
+    shaper = NetemShaper("check", members, interface=interface, shared=True)
     for address in addresses:
         shaper.set_hop(address, "up", _ALL)
         shaper.set_hop(address, "down", _ALL)
@@ -79,13 +80,26 @@ def _try() -> None:
     shaper.close()
 
 
-def refused() -> str:
-    """What the kernel lacks, tried in this very network namespace, which has to be empty and is left full."""
+def refused(interface: str = "check0") -> str:
+    """What the kernel lacks, tried in this very network namespace; "" if nothing.
+
+    It must have no `interface`, and no shaper yet; both are gone afterwards.
+    """
     try:
-        _try()
+        try:
+            _try(interface)
+        finally:
+            _remove(interface)
     except OSError as error:
         return str(error.strerror or error)
     return ""
+
+
+def _remove(interface: str) -> None:
+    index = {name: index for index, name in socket.if_nameindex()}.get(interface)
+    if index is not None:
+        with Netlink() as netlink:
+            netlink.send(links.delete(index))
 
 
 def main() -> None:

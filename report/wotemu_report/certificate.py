@@ -43,12 +43,24 @@ class HopFigures:
 
 
 @attrs.frozen
+class HostFigures:
+    """One machine's mean load in shares, and its clock against the event bus's in ms; null where unknown."""
+
+    name: str
+    cpu: float | None
+    steal: float | None
+    clock_offset: float | None
+    clock_error: float | None
+
+
+@attrs.frozen
 class Certificate:
     """The verdict and what it rests on; `cpu` and `steal` are the busiest machine's shares."""
 
     verdict: str
     reasons: tuple[Reason, ...]
     hops: tuple[HopFigures, ...]
+    hosts: tuple[HostFigures, ...]
     probes: int
     changes: int
     change_late_p95: float | None
@@ -79,6 +91,7 @@ class Certificate:
             verdict=str(raw.get("verdict", "")),
             reasons=tuple(_reason(entry) for entry in raw.get("reasons") or ()),
             hops=tuple(_hop(entry) for entry in raw.get("hops") or ()),
+            hosts=tuple(_host(entry) for entry in hosts),
             probes=int(raw.get("probes") or 0),
             changes=int(changes.get("planned") or 0),
             change_late_p95=_ms(changes.get("late_p95_s")),
@@ -113,6 +126,16 @@ def _hop(entry: Json) -> HopFigures:
         late_max=_ms(entry.get("late_max_s")),
         rate_excess=_number(entry.get("rate_excess")),
         packets=int(entry.get("packets") or 0),
+    )
+
+
+def _host(entry: Json) -> HostFigures:
+    return HostFigures(
+        name=str(entry.get("host", "")),
+        cpu=_number(entry.get("cpu")),
+        steal=_number(entry.get("steal")),
+        clock_offset=_ms(entry.get("clock_offset_s")),
+        clock_error=_ms(entry.get("clock_error_s")),
     )
 
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,12 +25,12 @@ from wotemu.records import Event, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
-from wotemu_runtime.bus import Streams, connect, measure_offset
+from wotemu_runtime.bus import BusClock, Streams, connect
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Deployed, Engine
 from wotemu_runtime.guards import Guards
-from wotemu_runtime.host_load import sample_host
+from wotemu_runtime.host_load import HostClaim, host_name, report_host
 from wotemu_runtime.lease import Lease
 from wotemu_runtime.membership import addresses_of, known_members
 from wotemu_runtime.plan import Plan
@@ -102,7 +101,7 @@ class Coordinator:
         self._ended: set[str] = set()
         self._news = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._offset_s = 0.0
+        self._clock = BusClock()
         self._replaying = False
         self._told = Told()
         self._seen = Seen(plan)
@@ -165,9 +164,8 @@ class Coordinator:
                 tasks = [
                     group.create_task(self._recording.run(client, self._streams), name="recorder"),
                     group.create_task(self._watch_roles(), name="roles"),
-                    group.create_task(
-                        sample_host("localhost", self._now, self._recording.take_host), name="host"
-                    ),
+                    group.create_task(self._clock.follow(client), name="clock"),
+                    group.create_task(self._report_host(client), name="host"),
                     group.create_task(self._guard(client), name="guards"),
                     group.create_task(self._hold(lease), name="lease"),
                 ]
@@ -200,7 +198,7 @@ class Coordinator:
 
     async def _begin(self, client: Redis, deployed: Deployed) -> None:
         """Tell who may take over what to know, or go on from what others told and recorded before."""
-        self._offset_s = await measure_offset(client)
+        await self._clock.measure(client)
         self._told = await told_so_far(client, self._streams)
         if self._anew:
             for what in deployed.unenforced:
@@ -437,6 +435,11 @@ class Coordinator:
             self._failure.set_exception(error)
             self._news.set()
 
+    async def _report_host(self, client: Redis) -> None:
+        name = host_name()
+        claim = HostClaim(client, self._streams.host(name), SOURCE)
+        await report_host(name, claim, self._clock, self._recording.take_host)
+
     # Speaking
 
     async def _command(self, client: Redis, **command: Any) -> None:
@@ -446,7 +449,7 @@ class Coordinator:
             raise EmulationError(f"it does not answer: {error}", where="event bus") from error
 
     def _now(self) -> float:
-        return time.time() + self._offset_s
+        return self._clock.now()
 
     def _event(self, kind: str, message: str, **data: Any) -> Event:
         event = Event(self._now(), kind, SOURCE, message, data)

@@ -1,22 +1,88 @@
-"""The load of the machine that this process runs on."""
+"""The machines that roles run on: their names, their load and their clocks, told by one role on each."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from wotemu.records import Host
+from wotemu_runtime.bus import BusClock
 
 SAMPLE_EVERY_S = 1.0
+ASK_EVERY_S = 3.0
+CLAIM_S = 5
+
+HOST_VARIABLE = "WOTEMU_HOST"
+"""The machine's name, for roles in containers, whose own host name is another."""
 
 
-async def sample_host(name: str, now: Callable[[], float], take: Callable[[Host], None]) -> None:
-    """Give a sample a second to `take`, each of the time since the one before, until cancelled."""
-    psutil.cpu_times_percent()
+def host_name() -> str:
+    """What this machine is called."""
+    return os.environ.get(HOST_VARIABLE) or platform.node()
+
+
+def is_told_its_host() -> bool:
+    """Whether this role may be alone on its machine; else all are on the coordinator's."""
+    return bool(os.environ.get(HOST_VARIABLE))
+
+
+class HostClaim:
+    """The right to speak for a machine: a key on the bus that one role holds for a while, and renews."""
+
+    def __init__(self, client: Redis, key: str, holder: str) -> None:
+        self._client = client
+        self._key = key
+        self._holder = holder
+
+    def __repr__(self) -> str:
+        return f"HostClaim({self._key!r}, {self._holder!r})"
+
+    async def held(self) -> bool:
+        """Whether it is ours: taken now where it is free, renewed where it was ours."""
+        with suppress(OSError, RedisError):
+            if await self._client.set(self._key, self._holder, nx=True, ex=CLAIM_S):
+                return True
+            if await self._client.get(self._key) == self._holder.encode():
+                await self._client.expire(self._key, CLAIM_S)
+                return True
+        return False
+
+
+async def report_host(name: str, claim: HostClaim, clock: BusClock, take: Callable[[Host], None]) -> None:
+    """Give a sample a second to `take`, each of the time since the one before, until cancelled.
+
+    While another role holds the machine's claim it does so, and none is taken here.
+    """
     while True:
-        await asyncio.sleep(SAMPLE_EVERY_S)
-        cpu, memory = psutil.cpu_times_percent(), psutil.virtual_memory()
-        steal = getattr(cpu, "steal", 0.0)
-        take(Host(now(), name, 100 - cpu.idle, steal, memory.used, memory.total))
+        while not await claim.held():  # noqa: ASYNC110
+            await asyncio.sleep(ASK_EVERY_S)  # a claim that runs out tells nobody
+        psutil.cpu_times_percent()
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            take(_sample(name, clock))
+            if not await claim.held():
+                break
+
+
+def _sample(name: str, clock: BusClock) -> Host:
+    cpu, memory = psutil.cpu_times_percent(), psutil.virtual_memory()
+    return Host(
+        t=clock.now(),
+        host=name,
+        cpu_percent=100 - cpu.idle,
+        steal_percent=getattr(cpu, "steal", 0.0),
+        mem_used_bytes=memory.used,
+        mem_total_bytes=memory.total,
+        clock_offset=clock.offset.offset_s,
+        clock_error=clock.offset.error_s,
+    )
+
+
+__all__ = ["HOST_VARIABLE", "HostClaim", "host_name", "is_told_its_host", "report_host"]

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import platform
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
 
-from wotemu.errors import EmulationError
+from wotemu.errors import EmulationError, HostError
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agenda import Agenda
 from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.bus import Consumer, Publisher, Streams, connect, measure_offset
+from wotemu_runtime.bus import BusClock, Consumer, Publisher, Streams, connect
 from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.host_load import HostClaim, host_name, is_told_its_host, report_host
 from wotemu_runtime.membership import Member, OnMember, announce, follow
 
 Apply = Callable[[Change], Awaitable[None] | None]
@@ -30,9 +28,10 @@ Apply = Callable[[Change], Awaitable[None] | None]
 class Role:
     """One role's hold on the bus. Times that it reads and gives are the bus's clock."""
 
-    def __init__(self, assignment: Assignment, client: Redis, offset_s: float) -> None:
+    def __init__(self, assignment: Assignment, client: Redis, clock: BusClock) -> None:
         self.assignment = assignment
-        self.offset_s = offset_s
+        self.clock = clock
+        self.now = clock.now
         self.t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.stopping = asyncio.Event()
         self._agenda = Agenda()
@@ -44,9 +43,10 @@ class Role:
     def __repr__(self) -> str:
         return f"Role({self.assignment.name!r}, t0={self.t0.done()}, stopping={self.stopping.is_set()})"
 
-    def now(self) -> float:
-        """Seconds since the epoch on the bus's clock."""
-        return time.time() + self.offset_s
+    @property
+    def offset_s(self) -> float:
+        """Seconds to add to this machine's clock to get the bus's."""
+        return self.clock.offset.offset_s
 
     def event(self, kind: str, message: str, **data: Any) -> None:
         """Tell that something happened, now."""
@@ -54,16 +54,36 @@ class Role:
 
     def ready(self, **data: Any) -> None:
         """Tell that this role has all that it needs for T0."""
-        self.event("role.ready", f"{self.assignment.name} is ready", offset_s=self.offset_s, **data)
+        offset = self.clock.offset
+        clock = {"offset_s": offset.offset_s, "offset_error_s": offset.error_s}
+        self.event("role.ready", f"{self.assignment.name} is ready", host=self.host, **clock, **data)
+
+    def unable(self, error: HostError) -> None:
+        """Tell that this role's machine can't do what is asked of it: the run can't be."""
+        self.event("role.unable", error.message, where=error.where, hint=error.hint)
+
+    @property
+    def host(self) -> str:
+        """The machine that this role runs on."""
+        return host_name()
 
     async def announce(self, network: str, address: str) -> None:
         """Tell all others where this role is on a network."""
-        host = os.environ.get("WOTEMU_HOST", platform.node())
-        await announce(self._client, self._streams, Member(self.assignment.name, network, address, host))
+        member = Member(self.assignment.name, network, address, self.host)
+        await announce(self._client, self._streams, member)
 
     async def follow_members(self, on_member: OnMember) -> None:
         """Hear where every role is, and of each that moves, until cancelled."""
         await follow(self._client, self._streams, on_member)
+
+    async def keep_time(self) -> None:
+        """Compare this machine's clock with the bus's from time to time, until cancelled."""
+        await self.clock.follow(self._client, self._agenda_changed.set)
+
+    async def report_host(self) -> None:
+        """Tell this machine's load where no other role does, until cancelled."""
+        claim = HostClaim(self._client, self._streams.host(self.host), self.assignment.name)
+        await report_host(self.host, claim, self.clock, self.publisher.put)
 
     async def listen(self) -> None:
         """Take the coordinator's commands until told to stop."""
@@ -164,12 +184,16 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
     """A role that publishes and listens until the block is left, with a group for its own tasks."""
     client = await connect(assignment.bus)
     try:
-        role = Role(assignment, client, await measure_offset(client))
+        role = Role(assignment, client, await BusClock.measured(client))
         async with asyncio.TaskGroup() as publishing:
             publishing.create_task(role.publisher.run(), name="publisher")
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(role.listen(), name="commands")
+                    listening = group.create_task(role.listen(), name="commands")
+                    side = [group.create_task(role.keep_time(), name="clock")]
+                    if is_told_its_host():
+                        side.append(group.create_task(role.report_host(), name="host"))
+                    listening.add_done_callback(lambda _: [task.cancel() for task in side])
                     yield role, group
             finally:
                 role.publisher.close()

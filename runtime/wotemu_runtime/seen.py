@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wotemu.errors import AppStartError
+from wotemu.errors import AppStartError, HostError, WotemuError
 from wotemu.records import Event
 from wotemu_runtime.plan import Plan
 
@@ -27,7 +27,7 @@ class Seen:
     def __repr__(self) -> str:
         return f"Seen({len(self.ready)} roles ready, {self.losses.total()} records lost)"
 
-    def take(self, event: Event) -> AppStartError | None:
+    def take(self, event: Event) -> WotemuError | None:
         """Take one; the error where it says that the run can't go on."""
         match event.kind:
             case "role.ready":
@@ -43,6 +43,8 @@ class Seen:
                 self.phases.add(event.data["phase"])
             case "guard.fired" | "guard.skipped":
                 self.guards.add(event.data["id"])
+            case "role.unable":
+                return HostError(event.message, where=event.data["where"], hint=event.data["hint"])
             case "app.never_started":
                 return self._never_started(event)
         return None

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError
 from wotemu.records import App, Event
-from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch, measure_offset
+from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch
 from wotemu_runtime.bus import publisher as publishing
 from wotemu_runtime.bus.codec import encode_batch
 
@@ -111,12 +111,6 @@ async def test_another_schema_is_refused_by_name(bus_server: BusServer) -> None:
 
     with pytest.raises(EmulationError, match="schema 99"):
         decode_batch(pack([99, "app", []]))
-
-
-async def test_the_offset_of_one_machine_to_itself_is_nothing(bus_server: BusServer) -> None:
-    client = await connect(bus_server.address)
-    assert abs(await measure_offset(client)) < 0.005
-    await client.aclose()
 
 
 async def test_nobody_speaks_to_the_bus_without_its_password(bus_server: BusServer) -> None:

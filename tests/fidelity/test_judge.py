@@ -87,6 +87,8 @@ ALONE = [
     ("cpu", "SUSPECT", Evidence(hosts=(HostEvidence("localhost", 0.95, 0.0),))),
     ("steal", "SUSPECT", Evidence(hosts=(HostEvidence("localhost", 0.5, 0.06),))),
     ("steal", "INVALID", Evidence(hosts=(HostEvidence("localhost", 0.5, 0.3),))),
+    ("clock", "SUSPECT", Evidence(hosts=(HostEvidence("edge", 0.5, 0.0, 31.0, 0.006),))),
+    ("clock", "INVALID", Evidence(hosts=(HostEvidence("edge", 0.5, 0.0, 31.0, 0.06),))),
     (
         "frames_dropped",
         "SUSPECT",

@@ -24,6 +24,7 @@ from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, Timeline
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.fidelity import Evidence, HopEvidence, Place, Witness, judge
+from wotemu_gateways.fidelity.evidence import HostEvidence
 from wotemu_gateways.fidelity.history import HopKey
 
 T0 = 1_750_000_000.0
@@ -309,14 +310,14 @@ def test_stalls_losses_and_load_are_summed_up() -> None:
         Stall(T0 + 1, "gateway:field", 0.03),
         Stall(T0 + 2, "gateway:field", 0.3),
         Stall(T0 - 1, "gateway:field", 9.0),
-        Host(T0 + 1, "localhost", 40.0, 2.0, 1, 2),
-        Host(T0 + 2, "localhost", 60.0, 4.0, 1, 2),
+        Host(T0 + 1, "edge", 40.0, 2.0, 1, 2, 0.011, 0.0002),
+        Host(T0 + 2, "edge", 60.0, 4.0, 1, 2, 0.013, 0.0001),
         Event(T0 + 1, "records.lost", "agent:a", "", {"what": "flows", "count": 3}),
         Event(T0 + 1, "interface.dropped", "agent:b", "", {"interface": "eth0", "count": 2}),
     )
     _, evidence = run.over()
     assert [(stall.count, stall.longest_s) for stall in evidence.stalls] == [(2, 0.3)]
-    assert [(host.cpu, host.steal) for host in evidence.hosts] == [(0.5, 0.03)]
+    assert evidence.hosts == (HostEvidence("edge", 0.5, 0.03, clock_offset_s=0.012, clock_error_s=0.0002),)
     assert [(each.source, each.what, each.count) for each in evidence.records_lost] == [
         ("agent:a", "flows", 3)
     ]

@@ -342,7 +342,7 @@ def host(dice: random.Random) -> Iterator[records.Host]:
     for second in range(int(DURATION_S)):
         used = int(2.9e9 + dice.gauss(0, 2e7))
         yield records.Host(
-            T0 + second, "bench", dice.gauss(34, 5), abs(dice.gauss(0.4, 0.4)), used, 8_000_000_000
+            T0 + second, "bench", dice.gauss(34, 5), abs(dice.gauss(0.4, 0.4)), used, 8_000_000_000, 0.0, 0.0
         )
 
 

@@ -86,11 +86,17 @@ class StallEvidence:
 
 @attrs.frozen
 class HostEvidence:
-    """A machine's mean load during the run, as shares of its time."""
+    """A machine's mean load during the run, as shares of its time, and its clock (seconds).
+
+    `clock_offset_s` is the median of what was to be added to its clock; `clock_error_s` is by how much that
+    was uncertain at worst.
+    """
 
     host: str
     cpu: float
     steal: float
+    clock_offset_s: float | None = None
+    clock_error_s: float | None = None
 
 
 @attrs.frozen

@@ -190,6 +190,8 @@ def _hosts(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
     for host in evidence.hosts:
         yield from _beyond(limits, "cpu", host.cpu, host.host, "share", "CPU in use on average")
         yield from _beyond(limits, "steal", host.steal, host.host, "share", "CPU taken by its hypervisor")
+        if host.clock_error_s is not None:
+            yield from _beyond(limits, "clock", host.clock_error_s, host.host, "s", "clock uncertain by")
 
 
 def _dropped(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
@@ -226,7 +228,8 @@ _RULES: tuple[Rule, ...] = (
 
 _ORDER = (
     "leak", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
-    "departure_late", "stall", "rate_excess", "frames_dropped", "cpu", "steal", "records_lost", "no_probes",
+    "departure_late", "stall", "rate_excess", "frames_dropped", "cpu", "steal", "clock", "records_lost",
+    "no_probes",
 )  # fmt: skip
 """What reasons are about, the gravest first."""
 

@@ -22,7 +22,7 @@ MARGIN_S = 0.1
 """What a change did so shortly before or after a probe may or may not have met it."""
 
 CLOCKS_S = 0.002
-"""How far the clocks of two agents may be apart, as each knows its own."""
+"""How far the clocks of two agents may be apart at least before a probe proves anything."""
 
 ENDING_S = 0.5
 """What a probe may take beyond what is expected before it counts as lost at the end of a run."""
@@ -118,6 +118,8 @@ class ProbeLog:
     """All probes of a run: joined, compared, and counted by hop."""
 
     def __init__(self, histories: Mapping[str, History], logs: LogOf) -> None:
+        self.clocks_s = CLOCKS_S
+        """How far the clocks of two agents may be apart, as far as each knows its own."""
         self._histories = histories
         self._logs = logs
         self._sent: dict[tuple[str, int], ProbeSent] = {}
@@ -173,7 +175,7 @@ class ProbeLog:
         if state == "cut":
             up.leaked += 1
             return _row(sent, None, measured_s, state)
-        if measured_s < expected.least_s - CLOCKS_S:
+        if measured_s < expected.least_s - self.clocks_s:
             up.early += 1
         error_s = expected.error_s(measured_s)
         if error_s > 0:

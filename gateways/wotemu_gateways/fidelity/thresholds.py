@@ -38,6 +38,7 @@ class Thresholds:
     - `rate_excess`: by how much a hop may have sent more than its rate in its worst second.
     - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them.
     - `cpu` and `steal`: shares of the machine's time: in use, and taken by its hypervisor.
+    - `clock`: by how much a machine's time may have differed from the bus's, as far as can be told.
     - `records_lost`: the share of records that never came: what they would have told is unknown.
     """
 
@@ -61,6 +62,8 @@ class Thresholds:
     cpu_invalid: Fraction | None = attrs.field(default=None, converter=_share)
     steal_suspect: Fraction | None = attrs.field(default=Fraction(0.05), converter=_share)
     steal_invalid: Fraction | None = attrs.field(default=Fraction(0.2), converter=_share)
+    clock_suspect: Seconds | None = attrs.field(default=Seconds(0.005), converter=_seconds)
+    clock_invalid: Seconds | None = attrs.field(default=Seconds(0.05), converter=_seconds)
     records_lost_suspect: Fraction | None = attrs.field(default=Fraction(0), converter=_share)
     records_lost_invalid: Fraction | None = attrs.field(default=Fraction(0.1), converter=_share)
 

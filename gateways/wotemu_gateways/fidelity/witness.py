@@ -7,7 +7,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import attrs
@@ -63,7 +63,7 @@ class Witness:
         self._late_s = array("d")
         self._failed = self._records = 0
         self._stalls: dict[str, list[float]] = {}
-        self._hosts: dict[str, list[tuple[float, float]]] = {}
+        self._hosts: dict[str, list[Host]] = {}
         self._lost: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
         self._begun, self._ended = math.inf, math.inf
@@ -97,7 +97,8 @@ class Witness:
                 self._stalls.setdefault(stall.source, []).append(stall.duration)
             case Host.TABLE if self._counts(row[0]):
                 host = Host(*row)
-                self._hosts.setdefault(host.host, []).append((host.cpu_percent, host.steal_percent))
+                self._hosts.setdefault(host.host, []).append(host)
+                self._probes.clocks_s = max(self._probes.clocks_s, 2 * host.clock_error)
             case Event.TABLE:
                 self._event(Event(*row))
 
@@ -163,12 +164,7 @@ class Witness:
             stalls=tuple(
                 StallEvidence(source, len(each), max(each)) for source, each in sorted(self._stalls.items())
             ),
-            hosts=tuple(
-                HostEvidence(
-                    host, fmean(cpu for cpu, _ in each) / 100, fmean(steal for _, steal in each) / 100
-                )
-                for host, each in sorted(self._hosts.items())
-            ),
+            hosts=tuple(_host(name, samples) for name, samples in sorted(self._hosts.items())),
             frames_dropped=tuple(
                 LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items())
             ),
@@ -217,3 +213,13 @@ class Witness:
         for place in self._places:
             if len(place.nodes) > 1 and place.name not in probed:
                 yield place.name
+
+
+def _host(name: str, samples: Sequence[Host]) -> HostEvidence:
+    return HostEvidence(
+        name,
+        cpu=fmean(sample.cpu_percent for sample in samples) / 100,
+        steal=fmean(sample.steal_percent for sample in samples) / 100,
+        clock_offset_s=median(sample.clock_offset for sample in samples),
+        clock_error_s=max(sample.clock_error for sample in samples),
+    )

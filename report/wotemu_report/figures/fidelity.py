@@ -32,7 +32,7 @@ def section(run: RunData) -> Section:
     probes = compared(run)
     if probes.height:
         blocks.append(_errors(run, probes))
-    return Section("fidelity", "Fidelity", _LEAD, [*blocks, _hops(certificate)])
+    return Section("fidelity", "Fidelity", _LEAD, [*blocks, _hops(certificate), _hosts(certificate)])
 
 
 def _tiles(certificate: Certificate) -> Tiles:
@@ -46,7 +46,11 @@ def _tiles(certificate: Certificate) -> Tiles:
             Tile("Delay off by", milliseconds(off), "median of the hop that is furthest off"),
             Tile("Departures late", milliseconds(late), "p95 of the latest hop"),
             Tile("Changes late", milliseconds(certificate.change_late_p95), f"p95 of {certificate.changes}"),
-            Tile("Machine", percent(certificate.cpu), f"CPU in use; {percent(certificate.steal)} stolen"),
+            Tile(
+                "Busiest machine",
+                percent(certificate.cpu),
+                f"CPU in use; {percent(certificate.steal)} stolen",
+            ),
         ]
     )
 
@@ -143,6 +147,24 @@ def _hops(certificate: Certificate) -> Table:
         [_row(hop) for hop in worst_first[:_MAX_ROWS]],
         total=len(certificate.hops),
         filterable=len(certificate.hops) > 12,
+    )
+
+
+def _hosts(certificate: Certificate) -> Table:
+    columns = (
+        Column("Machine"),
+        Column("CPU in use", "percent", "of all its cores, on average"),
+        Column("CPU stolen", "percent", "by its hypervisor"),
+        Column("Clock off by", "ms", "what was added to its times to get the event bus's clock; the median"),
+        Column("Uncertain by", "ms", "half of the quickest exchange with the bus, at worst during the run"),
+    )
+    return Table(
+        "Machines",
+        "All times in this report are the event bus's: each machine's clock is compared with it all along.",
+        columns,
+        [(h.name, h.cpu, h.steal, h.clock_offset, h.clock_error) for h in certificate.hosts[:_MAX_ROWS]],
+        total=len(certificate.hosts),
+        filterable=len(certificate.hosts) > 12,
     )
 
 

@@ -1,7 +1,8 @@
 """The event bus: Redis streams that carry records and commands as msgpack."""
 
+from wotemu_runtime.bus.clock import BusClock
 from wotemu_runtime.bus.codec import decode_batch, decode_event, encode_batch, encode_event
-from wotemu_runtime.bus.connection import BusAddress, connect, measure_offset
+from wotemu_runtime.bus.connection import BusAddress, connect
 from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
@@ -9,6 +10,7 @@ from wotemu_runtime.bus.trimming import forgotten, trim
 
 __all__ = [
     "BusAddress",
+    "BusClock",
     "Consumer",
     "Publisher",
     "Streams",
@@ -18,6 +20,5 @@ __all__ = [
     "encode_batch",
     "encode_event",
     "forgotten",
-    "measure_offset",
     "trim",
 ]

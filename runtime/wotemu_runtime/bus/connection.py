@@ -1,9 +1,8 @@
-"""Connecting to the bus, and the distance of this machine's clock from the bus's."""
+"""Connecting to the bus."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any, Self
 
 import attrs
@@ -14,7 +13,6 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
 
-OFFSET_EXCHANGES = 8
 _RETRY_S = 0.02
 
 
@@ -61,19 +59,3 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         raise EmulationError(
             f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus"
         ) from error
-
-
-async def measure_offset(client: Redis) -> float:
-    """Seconds to add to this machine's clock to get the bus's: the quickest of several exchanges.
-
-    Its error is at most half of that exchange's round trip.
-    """
-    best_s, offset_s = float("inf"), 0.0
-    for _ in range(OFFSET_EXCHANGES):
-        sent = time.time()
-        seconds, micros = await client.time()
-        received = time.time()
-        if received - sent < best_s:
-            best_s = received - sent
-            offset_s = seconds + micros / 1e6 - (sent + received) / 2
-    return offset_s

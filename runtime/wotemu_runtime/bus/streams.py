@@ -43,6 +43,10 @@ class Streams:
         """A hash: how many rows of each table are trimmed, because they are recorded."""
         return f"wotemu:{self.stack}:forgotten"
 
+    def host(self, name: str) -> str:
+        """The key that the role holds which tells the load of the machine called `name`."""
+        return f"wotemu:{self.stack}:host:{name}"
+
     def metrics(self, table: str) -> str:
         """Batches of one table's records."""
         return f"wotemu:{self.stack}:metrics:{table}"

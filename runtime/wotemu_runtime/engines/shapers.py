@@ -1,12 +1,15 @@
-"""What a plan asks for that a shaper can't do. Pure."""
+"""Which shaper a plan gets, and what it asks for that a shaper can't do. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wotemu.errors import HostError
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem_options import unsupported
 from wotemu_runtime.plan import Plan
+
+NETEM_MODULES = "sch_netem sch_htb sch_ingress cls_flower cls_matchall act_mirred act_police act_skbedit ifb"
 
 
 def beyond_netem(plan: Plan) -> list[str]:
@@ -15,6 +18,20 @@ def beyond_netem(plan: Plan) -> list[str]:
         f"{where}: {what}" for where, conditions in _conditions(plan) for what in unsupported(conditions)
     ]
     return list(dict.fromkeys(found))
+
+
+def narrowed(shaper: str, plan: Plan) -> str:
+    """The shaper to ask gateways for: ``auto`` only where NetEm can do all of the plan."""
+    return "tun" if shaper == "auto" and beyond_netem(plan) else shaper
+
+
+def no_netem(missing: str, host: str = "this machine") -> HostError:
+    """NetEm was asked for where the kernel lacks it."""
+    return HostError(
+        f"the kernel of {host} can't: {missing}",
+        where="--shaper netem",
+        hint=f"use --shaper tun, or load what is missing there: sudo modprobe -a {NETEM_MODULES}",
+    )
 
 
 def _conditions(plan: Plan) -> Iterator[tuple[str, NetworkConditions]]:

@@ -25,7 +25,7 @@ from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
-from wotemu_runtime.engines.shapers import beyond_netem
+from wotemu_runtime.engines.shapers import beyond_netem, no_netem
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica, unplaced
 from wotemu_runtime.probe_plan import rounds_of
 
@@ -34,7 +34,6 @@ START_DEADLINE_S = 20.0
 DEPLOY_DEADLINE_S = 120.0
 REMOVE_DEADLINE_S = 10.0
 
-NETEM_MODULES = "sch_netem sch_htb sch_ingress cls_flower cls_matchall act_mirred act_police act_skbedit ifb"
 
 ROLE_IMPORTS = (
     "pyroute2",
@@ -106,11 +105,7 @@ class LocalEngine:
         unable = beyond_netem(plan)
         if self._shaper == "netem":
             if missing:
-                raise HostError(
-                    f"this kernel can't: {missing}",
-                    where="--shaper netem",
-                    hint=f"use --shaper tun, or load what is missing: sudo modprobe -a {NETEM_MODULES}",
-                )
+                raise no_netem(missing)
             return "netem", unable
         return ("tun", []) if missing or unable else ("netem", [])
 

@@ -17,6 +17,7 @@ from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS
 from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
+from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 from wotemu_runtime.roles.subnets import gateway_alias
@@ -221,7 +222,9 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
             _mounted(_short(plan, code.name), objects.CODE_FILE),
         ],
         "deploy": _on_manager(COORDINATOR),
-        "environment": _environment([f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}"]),
+        "environment": _environment(
+            [f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}", f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}"]
+        ),
         "healthcheck": {"disable": True},
         "image": _default_image(),
         "networks": {objects.CONTROL: {}},

@@ -14,13 +14,14 @@ import aiodocker
 from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
+from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0
-BUS_DEADLINE_S = 60.0
+BUS_DEADLINE_S = 180.0
 UNPLACED_AFTER_S = 8.0
 MAX_FAILURES = 5
 
@@ -33,8 +34,9 @@ class SwarmEngine:
 
     name = "swarm"
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, shaper: str = "auto") -> None:
         self._keep = keep
+        self._shaper = shaper
         self._docker: aiodocker.Docker | None = None
         self._stack = ""
         self._made = False
@@ -89,7 +91,7 @@ class SwarmEngine:
                 + [f"gateway:{network.name}" for network in plan.emulated]
             ),
             addresses={},
-            unenforced=(),
+            unenforced=tuple(beyond_netem(plan)) if self._shaper == "netem" else (),
         )
 
     async def ended_roles(self) -> AsyncIterator[RoleEnded]:
@@ -149,7 +151,7 @@ class SwarmEngine:
         )
         found = await _all(*(self._subnet(plan, name) for name in emulated))
         subnets = dict(zip(emulated, found, strict=True))
-        services = objects.services(plan, subnets, manager_id)
+        services = objects.services(plan, subnets, manager_id, shaper=self._shaper)
         secret_name = objects.object_name(plan, "bus-password")
         secret_id = await self._post(
             "secrets/create",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from wotemu.errors import HostError
+from wotemu_gateways import netem_check
 from wotemu_gateways.frames import mac_of
+from wotemu_gateways.netem import NetemShaper
 from wotemu_gateways.routed import RoutedSwitch, TunShaper, add_taps
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.switch import Member as Address
 from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.engines.shapers import no_netem
 from wotemu_runtime.engines.swarm.tun_device import make_tun_device
 from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
 from wotemu_runtime.membership import Member, attached
@@ -31,17 +35,27 @@ class OverlayGateway:
         self._state = NetworkState(role.assignment.data)
         self._addresses: dict[str, str] = {}
         self._news = asyncio.Event()
+        self._shaped: dict[str, str] = {}
+        """The addresses that the shaper knows; `_addresses` has the latest."""
         self._device = ""
+        self._kind = "tun"
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role stops."""
         make_tun_device()
-        network = self._state.network
-        self._device, address = (await attached({network: self._role.assignment.data["subnet"]}))[network]
+        network, data = self._state.network, self._role.assignment.data
+        self._device, address = (await attached({network: data["subnet"]}))[network]
+        try:
+            self._kind = await _choose(data["shaper"], self._role.host)
+        except HostError as error:
+            self._role.unable(error)
+            await self._role.stopping.wait()  # to end now would have Swarm start it again, to no avail
+            return
         await self._role.announce(network, str(address.ip))
         tasks = [group.create_task(self._role.follow_members(self._hear), name="members")]
         if not await self._all_known():
-            return _cancel(tasks)
+            _cancel(tasks)
+            return
         gateway = Gateway(self._role, await self._shaper(), self._state)
         tasks.append(group.create_task(self._follow_moves(gateway), name="moves"))
         try:
@@ -76,21 +90,55 @@ class OverlayGateway:
         data = self._role.assignment.data
         members = [Address(name, address, mac_of(address)) for name, address in self._addresses.items()]
         ports = {port: name for name, port in data["ports"].items()}
-        switch = RoutedSwitch(self._state.network, members, ports=ports, seed=data["seed"])
+        network, seed, loop = self._state.network, data["seed"], asyncio.get_running_loop()
+        self._shaped = dict(self._addresses)
+        if self._kind == NetemShaper.name:
+            return NetemShaper(
+                network,
+                members,
+                interface=self._device,
+                ports=ports,
+                seed=seed,
+                shared=self._state.shared,
+                loop=loop,
+            )
         taps = await asyncio.to_thread(add_taps, self._device, members)
-        return TunShaper(switch, taps, asyncio.get_running_loop())
+        return TunShaper(RoutedSwitch(network, members, ports=ports, seed=seed), taps, loop)
 
     async def _follow_moves(self, gateway: Gateway) -> None:
         """A member that was placed again has another address: shape for it there.
 
-        Meanwhile nothing passes; what was under way is lost, and the event says so.
+        NetEm does so in place. The other shaper is made anew: what was under way in it is lost.
         """
         while True:
             await self._news.wait()
             self._news.clear()
-            gateway.shaper.close()
-            gateway.use(await self._shaper())
-            self._role.event("gateway.moved", f"{self._state.network}: a member has another address")
+            moved = {
+                replica: address
+                for replica, address in self._addresses.items()
+                if self._shaped.get(replica) != address
+            }
+            if not moved:
+                continue
+            if isinstance(gateway.shaper, NetemShaper):
+                for replica, address in moved.items():
+                    gateway.shaper.move(replica, address)
+                self._shaped |= moved
+            else:
+                gateway.shaper.close()
+                gateway.use(await self._shaper())
+            where = ", ".join(f"{replica} is now {address}" for replica, address in moved.items())
+            self._role.event("gateway.moved", f"{self._state.network}: {where}", moved=moved)
+
+
+async def _choose(asked: str, host: str) -> str:
+    """The shaper to use; HostError where only NetEm will do and the kernel lacks it."""
+    if asked == "tun":
+        return asked
+    missing = await asyncio.to_thread(netem_check.refused)
+    if missing and asked == NetemShaper.name:
+        raise no_netem(missing, host)
+    return "tun" if missing else NetemShaper.name
 
 
 def _cancel(tasks: list[asyncio.Task[Any]]) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import attrs
 
 from wotemu_runtime import bundle
+from wotemu_runtime.engines.shapers import narrowed
+from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 from wotemu_runtime.probe_plan import rounds_of
 
@@ -39,6 +41,12 @@ AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "
 """The agent sets routes, and starts the app as an ordinary user without any of these."""
 GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
 """The gateway shapes, reads headers, and makes its own /dev/net/tun."""
+GATEWAY_SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.all.send_redirects": "0",
+}
+"""What holds for all interfaces beats their own settings, and in a container /proc/sys is read-only."""
 
 
 @attrs.frozen(kw_only=True)
@@ -92,13 +100,19 @@ def config(plan: Plan, name: str, data: bytes) -> Config:
     return Config(name=object_name(plan, f"{name[:40]}-{digest}"), data=data)
 
 
-def services(plan: Plan, subnets: Mapping[str, str], manager_id: str) -> list[SwarmService]:
-    """Every service of the emulation. `subnets` are the emulated networks' by name."""
+def services(
+    plan: Plan, subnets: Mapping[str, str], manager_id: str, *, shaper: str = "auto"
+) -> list[SwarmService]:
+    """Every service of the emulation. `subnets` are the emulated networks' by name.
+
+    `shaper` is ``tun``, ``netem``, or ``auto``: then each gateway takes netem where its host's kernel has it.
+    """
+    shaper = narrowed(shaper, plan)
     code = config(plan, "code", bundle.pack(plan.root))
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
-        *(gateway_service(plan, network, subnets) for network in plan.emulated),
+        *(gateway_service(plan, network, subnets, shaper) for network in plan.emulated),
         *(
             plain_service(plan, replica)
             if replica.kind == "service"
@@ -117,7 +131,9 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
 
 
-def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, str]) -> SwarmService:
+def gateway_service(
+    plan: Plan, network: PlannedNetwork, subnets: Mapping[str, str], shaper: str
+) -> SwarmService:
     """One network's gateway."""
     spec = _service(
         plan,
@@ -129,7 +145,7 @@ def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, s
         capabilities=GATEWAY_CAPABILITIES,
     )
     container = spec["TaskTemplate"]["ContainerSpec"]
-    container["Sysctls"] = {"net.ipv4.ip_forward": "1"}
+    container["Sysctls"] = dict(GATEWAY_SYSCTLS)
     data = {
         "network": network.name,
         "subnet": subnets[network.name],
@@ -138,6 +154,7 @@ def gateway_service(plan: Plan, network: PlannedNetwork, subnets: Mapping[str, s
         "members": [{"replica": name, "node": plan.replica(name).node} for name in network.members],
         "ports": attrs.asdict(plan.topology.ports),
         "seed": plan.seed,
+        "shaper": shaper,
     }
     files = {ASSIGNMENT_FILE: _assignment(plan, f"gateway:{network.name}", data)}
     return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
@@ -180,7 +197,7 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
     template = spec["TaskTemplate"]
     slot = "-{{.Task.Slot}}" if len(names) > 1 else ""
     template["ContainerSpec"]["Hostname"] = replica.node + slot
-    template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}", "WOTEMU_HOST={{.Node.Hostname}}"]
+    template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
     template["Resources"] = _resources(replica)
     data = {
         "replicas": names,
@@ -254,7 +271,7 @@ def _service(
             "ContainerSpec": {
                 "Image": image,
                 "Args": args,
-                "Env": [f"WOTEMU_ASSIGNMENT={ASSIGNMENT_FILE}"],
+                "Env": [f"WOTEMU_ASSIGNMENT={ASSIGNMENT_FILE}", f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}"],
                 "Labels": labels(plan, role),
                 "User": "0" if capabilities else "",
                 "CapabilityDrop": ["ALL"],

@@ -1,0 +1,50 @@
+"""Gateways on overlays that shape with the kernel's NetEm: run in a guest whose kernel has it."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import Require
+from wotemu.emulation import Emulation
+from wotemu.load import Loaded
+from wotemu.records import Event
+from wotemu.scenario import Scenario, at
+from wotemu.topology.models import Network, NetworkConditions, Node, Topology
+from wotemu_gateways import netem_check
+
+pytestmark = [pytest.mark.docker, pytest.mark.netem]
+
+FIELD = Network("field", NetworkConditions(latency="20ms"))
+
+
+async def test_auto_takes_netem_where_the_gateways_kernel_has_it(tmp_path: Path, require: Require) -> None:
+    require("DOCKER_HOST" in os.environ, "DOCKER_HOST does not name a manager of a swarm")
+    require(not netem_check.missing(), "its kernel has no NetEm")
+    topology = Topology([
+        Node("a", command=["ping", "-i", "0.2", "b"], networks=[FIELD]),
+        Node("b", command=["sleep", "1000"], networks=[FIELD]),
+    ])  # fmt: skip
+    events = [at("6s").set(FIELD, latency="60ms"), at("12s").partition("a"), at("15s").heal()]
+    (tmp_path / "code").mkdir()
+    loaded = Loaded(topology, Scenario(duration="18s", events=events), tmp_path / "code" / "deployment.py")
+    told: list[Event] = []
+    emulation = Emulation(loaded, name="in-kernel", out=tmp_path / "run", engine="swarm")
+    result = await emulation.run(told.append)
+    assert result.status == "done", result.error
+    assert [e.data["shaper"] for e in told if e.kind == "role.ready" and "shaper" in e.data] == ["netem"]
+    lines = (result.run_dir / "logs" / "a.log").read_text().splitlines()
+    times = [float(found[1]) for line in lines if (found := re.search(r"time=([\d.]+) ms", line))]
+    assert min(times) >= 39.9
+    assert 40 <= statistics.median(times[:20]) < 80
+    assert max(times) >= 120
+    tables = result.run_dir / "tables"
+    assert pl.read_parquet(tables / "changes.parquet")["ok"].to_list() == [True] * 3
+    hops = pl.read_parquet(tables / "hops.parquet")
+    assert set(hops["shaper"]) == {"netem"}
+    assert hops["dropped_cut"].sum() > 0
