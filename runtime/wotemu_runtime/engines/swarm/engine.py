@@ -22,6 +22,7 @@ from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 180.0
+SUBNET_DEADLINE_S = 30.0
 UNPLACED_AFTER_S = 8.0
 MAX_FAILURES = 5
 
@@ -171,8 +172,19 @@ class SwarmEngine:
         return await self._post("networks/create", spec)
 
     async def _subnet(self, plan: Plan, network: str) -> str:
-        details = await (await self._client().networks.get(objects.object_name(plan, network))).show()
-        return str(details["IPAM"]["Config"][0]["Subnet"])
+        """The subnet that Swarm allocates, a moment after it has made the network."""
+        name = objects.object_name(plan, network)
+        try:
+            async with asyncio.timeout(SUBNET_DEADLINE_S):
+                while True:
+                    details = await (await self._client().networks.get(name)).show()
+                    if configs := details["IPAM"]["Config"]:
+                        return str(configs[0]["Subnet"])
+                    await asyncio.sleep(0.1)  # Swarm tells nobody
+        except TimeoutError:
+            message = f"it has no subnet after {SUBNET_DEADLINE_S:g} s"
+            hint = "remove networks that nobody needs: Docker may have no more addresses for another"
+            raise EmulationError(message, where=f"network {network!r}", hint=hint) from None
 
     async def _create_config(self, plan: Plan, config: objects.Config) -> str:
         body = {
