@@ -29,13 +29,13 @@ from wotemu.scenario import Resolver
 from wotemu.topology.checks import HOST_NAME, MAX_NAME
 from wotemu.units import Like
 from wotemu_gateways.fidelity import Certificate, Thresholds
+from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
 from wotemu_runtime.plan import make_plan
 from wotemu_runtime.recorder import Recorder, losses, new_run_dir, own_run_dir, tabulate
-from wotemu_runtime.recording import Kept
 
 Listener = Callable[[Event], None]
 
@@ -93,7 +93,7 @@ class Emulation:
         engine: str = "local",
         keep: bool = False,
     ) -> None:
-        self.name = _name_of(loaded.path) if name is None else _checked_name(name)
+        self.name = _name_of(loaded.path) if name is None else checked_name(name)
         self._loaded = loaded
         self._out = out
         self._command = command or []
@@ -242,8 +242,9 @@ class Emulation:
             "run_dir": str(run_dir.absolute()),
         }
 
-    _kept: Kept | None = None
-    """What the bus may forget, where that is not what the recorder has."""
+    def _kept(self) -> Checkpoint | None:
+        """What the bus may forget; None: what the recorder has."""
+        return None
 
     def _make_engine(self, run_dir: Path) -> Engine:
         if self._engine_name == LocalEngine.name:
@@ -331,9 +332,8 @@ def _name_of(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str, where: str = "--name") -> str:
+    """The name, if it can be a run's; else `InputError`."""
     if not HOST_NAME.match(name) or len(name) > MAX_NAME:
-        raise InputError(
-            f"{name!r} can't name a run", where="--name", hint="use letters, digits, '-' and '_'"
-        )
+        raise InputError(f"{name!r} can't name a run", where=where, hint="use letters, digits, '-' and '_'")
     return name

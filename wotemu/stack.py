@@ -29,13 +29,13 @@ async def fetch_run(*, stack: str | None, redis_url: str | None) -> Path:
     """Write a stack's run to a new directory in ``runs/``."""
     if redis_url is not None:
         address = bus_of_url(redis_url)
-        async with _connected(address) as client:
+        async with connected(address) as client:
             return await _fetched(client, stack)
     if stack is None:
         raise InputError(
             "there is nothing to report", where="report", hint="give --run, --stack or --redis-url"
         )
-    async with _stack(stack) as there, _connected(await there.bus()) as client:
+    async with stack_on_swarm(stack) as there, connected(await there.bus()) as client:
         return await _fetched(client, stack)
 
 
@@ -58,7 +58,7 @@ async def _fetched(client: Redis, stack: str | None) -> Path:
 async def stop(stack: str, compose_file: Path) -> None:
     """End the run, keep what became of the tasks and what they printed last, and bring the nodes to zero."""
     password = _password_beside(compose_file)
-    async with _stack(stack) as there, _connected(await there.bus(password)) as client:
+    async with stack_on_swarm(stack) as there, connected(await there.bus(password)) as client:
         services = set(await there.services())
         await _keep_tails(there, client, await there.states())
         await there.scale_to_zero({COORDINATOR} & services)  # it ends the run, and records the rest
@@ -100,8 +100,9 @@ def _password_beside(compose_file: Path) -> str | None:
 
 
 @asynccontextmanager
-async def _connected(address: BusAddress) -> AsyncIterator[Redis]:
-    client = await connect(address)
+async def connected(address: BusAddress, deadline_s: float = 10.0) -> AsyncIterator[Redis]:
+    """A client of a bus, while the block runs."""
+    client = await connect(address, deadline_s)
     try:
         yield client
     finally:
@@ -109,13 +110,13 @@ async def _connected(address: BusAddress) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def _stack(name: str) -> AsyncIterator[Stack]:
+async def stack_on_swarm(name: str) -> AsyncIterator[Stack]:
+    """The stack called `name` on the swarm of DOCKER_HOST, there or not; `HostError` without Docker."""
     try:
-        import aiodocker
-
+        from wotemu_runtime.engines.swarm.engine import connect_docker
         from wotemu_runtime.engines.swarm.stack import Stack
     except ModuleNotFoundError as error:
         hint = "pip install 'wotemu[swarm]'"
-        raise HostError(f"it needs the package {error.name}", where="--stack", hint=hint) from error
-    async with aiodocker.Docker() as docker:
+        raise HostError(f"it needs the package {error.name}", where="Docker Swarm", hint=hint) from error
+    async with connect_docker() as docker:
         yield Stack(docker, name)

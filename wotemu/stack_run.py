@@ -7,6 +7,7 @@ It loads the topology anew from the code that the nodes were given, and records 
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,11 +19,13 @@ from wotemu.records import Event
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bundle import unpack
 from wotemu_runtime.bus import connect
+from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
 from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.plan import Plan
+from wotemu_runtime.recorder import own_run_dir
 from wotemu_runtime.roles.proxy import PORT as PROXY_PORT
-from wotemu_runtime.run_mirror import is_mirrored, mirrored
+from wotemu_runtime.run_mirror import MANIFEST, Mirror, fetch, is_mirrored, mirrored
 
 WATCH_EVERY_S = 1.0
 CODE_DIR = Path("/home/wotemu/code")
@@ -86,6 +89,20 @@ class StackEmulation(Emulation):
     """An emulation whose stack is there, and whose report is written elsewhere."""
 
     attached: Attached
+    mirror: Mirror
+
+    def go_on(self) -> None:
+        """Its coordinator died, and what that one recorded is in the run directory again."""
+        self._anew = False
+        manifest = json.loads((RUN_DIR / MANIFEST).read_bytes())
+        self._started = manifest["started"]
+
+    def _make_run_dir(self) -> Path:
+        return own_run_dir(RUN_DIR) if self._anew else RUN_DIR
+
+    def _kept(self) -> Checkpoint | None:
+        """The bus may forget what the mirror has: this container's files go with it."""
+        return self.mirror.kept
 
     def _make_engine(self, run_dir: Path) -> Engine:
         del run_dir
@@ -103,14 +120,21 @@ async def serve(assignment: Assignment) -> None:
     client = await connect(assignment.bus)
     try:
         if await is_mirrored(client, assignment.stack):
-            # The one before this died. What it recorded is there; what it would have done, nobody can tell.
-            print("this stack's run has begun before: report it, and deploy it anew", flush=True)
-            return
-        async with mirrored(client, assignment.stack, RUN_DIR):
+            await fetch(client, assignment.stack, RUN_DIR)
+            if _is_over(RUN_DIR):
+                print("this stack's run is over: report it, and deploy it anew", flush=True)
+                return
+            emulation.go_on()
+        async with mirrored(client, assignment.stack, RUN_DIR) as mirror:
+            emulation.mirror = mirror
             result = await emulation.run(_tell)
     finally:
         await client.aclose()
     _tell_end(result)
+
+
+def _is_over(run_dir: Path) -> bool:
+    return json.loads((run_dir / MANIFEST).read_bytes())["ended"] is not None
 
 
 def _loaded(assignment: Assignment) -> StackEmulation:

@@ -38,8 +38,12 @@ class Checkpoint:
     def save(self, run_dir: Path) -> None:
         """Write it whole or not at all; the files have to be flushed before."""
         temporary = (run_dir / FILE).with_suffix(".tmp")
-        temporary.write_text(json.dumps(attrs.asdict(self)))
+        temporary.write_bytes(self.to_json())
         temporary.replace(run_dir / FILE)
+
+    def to_json(self) -> bytes:
+        """As its file holds it."""
+        return json.dumps(attrs.asdict(self)).encode()
 
     @classmethod
     def load(cls, run_dir: Path) -> Self | None:

@@ -71,7 +71,7 @@ class Coordinator:
 
     `card` is what another coordinator has to know to take over; `anew` says that this one does not take over
     itself. With `keep`, the roles go on unrecorded when the run is over. The bus forgets what `kept` says is
-    safe.
+    safe; None means what the recorder has.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Coordinator:
         card: Mapping[str, Any] | None = None,
         anew: bool = True,
         keep: bool = False,
-        kept: Kept | None = None,
+        kept: Kept = lambda: None,
     ) -> None:
         self._plan = plan
         self._engine = engine

@@ -20,13 +20,13 @@ from wotemu_runtime.recorder import Recorder
 BLOCK_MS = 200
 
 Observe = Callable[[str, list[list[Any]]], None]
-Kept = Callable[[], Checkpoint]
+Kept = Callable[[], Checkpoint | None]
 
 
 class Recording:
     """One run's records. `observe` sees all rows, also those that a coordinator before this one stored.
 
-    The bus forgets what `kept` says is safe: what the recorder has, unless another place is to have it, too.
+    The bus forgets what `kept` says is safe; None means what the recorder has.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Recording:
         witness: Witness,
         observe: Observe,
         now: Callable[[], float],
-        kept: Kept | None = None,
+        kept: Kept = lambda: None,
     ) -> None:
         self._recorder = recorder
         self._witness = witness
         self._observe = observe
         self._now = now
-        self._kept = kept or (lambda: recorder.last)
+        self._kept = kept
         self._trimmed: Checkpoint | None = None
         self.counters = Counters()
         self.answered: set[int] = set()
@@ -100,7 +100,7 @@ class Recording:
             self._write(self._recorder.store, record.TABLE, [to_row(record)])
 
     async def _trim(self, client: Redis, streams: Streams) -> None:
-        kept = self._kept()
+        kept = self._kept() or self._recorder.last
         if kept != self._trimmed:
             await trim(client, streams, kept)
             self._trimmed = kept

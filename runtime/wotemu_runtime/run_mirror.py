@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import InputError
+from wotemu_runtime.checkpoint import FILE, Checkpoint
 
 EVERY_S = 1.0
 LAST_TRY_S = 30.0
@@ -39,21 +40,29 @@ class Mirror:
         self._run_dir = run_dir
         self._sent: dict[str, int] = {}
         self._whole: dict[str, bytes] = {}
+        self.kept = Checkpoint(run="")
+        """Of what is recorded, this much is on the bus."""
 
     def __repr__(self) -> str:
         return f"Mirror({str(self._run_dir)!r}, {sum(self._sent.values())} bytes)"
 
     async def update(self) -> None:
-        """Send what is new."""
+        """Send what is new; the checkpoint goes last, so that all it speaks of is there."""
+        checkpoint = Checkpoint.load(self._run_dir)
         for path in sorted(self._run_dir.rglob("*")):
             name = path.relative_to(self._run_dir).as_posix()
             if path.suffix in _GROWING:
                 await self._append(path, name)
-            elif path.suffix in _WHOLE:
-                content = path.read_bytes()
-                if self._whole.get(name) != content:
-                    await self._client.set(self._prefix + name, content)
-                    self._whole[name] = content
+            elif path.suffix in _WHOLE and name != FILE:
+                await self._replace(name, path.read_bytes())
+        if checkpoint is not None:
+            await self._replace(FILE, checkpoint.to_json())
+            self.kept = checkpoint
+
+    async def _replace(self, name: str, content: bytes) -> None:
+        if self._whole.get(name) != content:
+            await self._client.set(self._prefix + name, content)
+            self._whole[name] = content
 
     async def _append(self, path: Path, name: str) -> None:
         with path.open("rb") as file:
@@ -72,12 +81,12 @@ class Mirror:
 
 
 @asynccontextmanager
-async def mirrored(client: Redis, stack: str, run_dir: Path) -> AsyncIterator[None]:
+async def mirrored(client: Redis, stack: str, run_dir: Path) -> AsyncIterator[Mirror]:
     """While the block runs, what is written to `run_dir` is on the bus; after it, all of it is."""
     mirror = Mirror(client, stack, run_dir)
     running = asyncio.create_task(mirror.run(), name="mirror")
     try:
-        yield
+        yield mirror
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -110,6 +119,7 @@ async def fetch(client: Redis, stack: str, run_dir: Path) -> None:
         raise InputError(
             f"the bus has no run of {stack!r}", where="--stack", hint="has its coordinator started?"
         )
+    names.sort(key=lambda name: name != FILE)  # first: what came later than it is cut off
     for name in names:
         parts = PurePosixPath(name).parts
         if ".." in parts or name.startswith("/"):
@@ -118,4 +128,6 @@ async def fetch(client: Redis, stack: str, run_dir: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content: Any = await client.get(prefix + name)
         path.write_bytes(content or b"")
+    if (checkpoint := Checkpoint.load(run_dir)) is not None:
+        checkpoint.cut(run_dir)
     (run_dir / "tables").mkdir(exist_ok=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from wotemu.cli.attach import attach
 from wotemu.cli.compose import compose
 from wotemu.cli.plan import plan
+from wotemu.cli.ps import ps, rm
 from wotemu.cli.report import report
 from wotemu.cli.run import run
 from wotemu.cli.stop import stop
@@ -20,7 +22,10 @@ def main() -> None:
 
 
 main.add_command(run)
+main.add_command(attach)
 main.add_command(plan)
 main.add_command(report)
 main.add_command(compose)
 main.add_command(stop)
+main.add_command(ps)
+main.add_command(rm)

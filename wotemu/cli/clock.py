@@ -16,7 +16,7 @@ class Clock:
 
     def see(self, event: Event) -> None:
         """Learn T0 when it comes."""
-        if event.kind == "run.t0":
+        if event.kind in ("run.t0", "run.resumed") and event.data["t0"] is not None:
             self.t0 = event.data["t0"]
             self.is_running = True
         elif event.kind == "run.stopping":

@@ -21,6 +21,8 @@ _WEIGHTS: dict[str, Weight] = {
     "app.ready": "good",
     "broker.ready": "good",
     "run.t0": "phase",
+    "run.resumed": "phase",
+    "role.muted": "noise",
     "run.phase": "phase",
     "guard.fired": "phase",
     "guard.skipped": "warning",

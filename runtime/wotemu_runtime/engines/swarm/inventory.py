@@ -1,0 +1,168 @@
+"""What emulations are on a swarm, and how they are: worked out of Docker's own lists by their labels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import aiodocker
+import attrs
+
+from wotemu.errors import HostError
+from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
+from wotemu_runtime.engines.swarm.removal import HOLDINGS
+
+KINDS = ("services", *HOLDINGS)
+COORDINATOR = "coordinator"
+
+Json = dict[str, Any]
+
+
+@attrs.frozen
+class ServiceState:
+    """One service: how many of its tasks should run, do, and are done; `error` is that of the last one to fail."""
+
+    name: str
+    role: str
+    desired: int
+    running: int
+    complete: int
+    error: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every task that should be runs, or has done what it had to."""
+        return self.running + self.complete >= self.desired
+
+
+@attrs.frozen
+class Inventory:
+    """One emulation: made by ``wotemu run``, or deployed as a stack.
+
+    `held` counts its networks, configs and secrets; `created` is in seconds since the epoch; `nodes` are the
+    machines that run its tasks. One without services was left half made, or half removed.
+    """
+
+    name: str
+    made_by: Literal["run", "stack"]
+    created: float
+    services: tuple[ServiceState, ...]
+    held: Mapping[str, int]
+    nodes: tuple[str, ...]
+
+    @property
+    def running(self) -> int:
+        """Tasks that run."""
+        return sum(service.running for service in self.services)
+
+    @property
+    def desired(self) -> int:
+        """Tasks that should."""
+        return sum(service.desired for service in self.services)
+
+    @property
+    def has_own_coordinator(self) -> bool:
+        """Whether its coordinator is a service of its own that runs."""
+        return any(service.role == COORDINATOR and service.running for service in self.services)
+
+
+def taken(
+    found: Mapping[str, Sequence[Json]], tasks: Sequence[Json], nodes: Sequence[Json]
+) -> list[Inventory]:
+    """The emulations by name, from all labelled objects by kind (`KINDS`), all tasks and all nodes.
+
+    Objects without a label of ours are passed over: they are somebody else's.
+    """
+    owned: dict[str, dict[str, list[Json]]] = {}
+    for kind in KINDS:
+        for item in found.get(kind, ()):
+            if (name := _owner(_labels(item))) is not None:
+                owned.setdefault(name, {}).setdefault(kind, []).append(item)
+    hosts = {node["ID"]: node["Description"]["Hostname"] for node in nodes}
+    by_service: dict[str, list[Json]] = {}
+    for task in tasks:
+        by_service.setdefault(task["ServiceID"], []).append(task)
+    return [_inventory(name, objects, by_service, hosts) for name, objects in sorted(owned.items())]
+
+
+def _inventory(
+    name: str, objects: Mapping[str, list[Json]], tasks: Mapping[str, list[Json]], hosts: Mapping[str, str]
+) -> Inventory:
+    services = sorted(objects.get("services", ()), key=lambda service: service["Spec"]["Name"])
+    running = [
+        task for service in services for task in tasks.get(service["ID"], ()) if _state(task) == "running"
+    ]
+    everything = [item for items in objects.values() for item in items]
+    return Inventory(
+        name=name,
+        made_by="run" if any(STACK_LABEL in _labels(item) for item in everything) else "stack",
+        created=min(_created(item) for item in everything),
+        services=tuple(_service(name, service, tasks.get(service["ID"], ())) for service in services),
+        held={kind: len(objects.get(kind, ())) for kind in HOLDINGS},
+        nodes=tuple(sorted({hosts.get(task.get("NodeID", ""), "?") for task in running})),
+    )
+
+
+def _service(stack: str, service: Json, tasks: Iterable[Json]) -> ServiceState:
+    tasks = list(tasks)
+    states = Counter(_state(task) for task in tasks)
+    last = max(tasks, key=lambda task: task["Status"]["Timestamp"], default=None)
+    failing = last is not None and _state(last) not in ("running", "complete", "shutdown")
+    spec = service["Spec"]
+    return ServiceState(
+        name=spec["Name"].removeprefix(f"{stack}_"),
+        role=spec["Labels"].get(ROLE_LABEL, ""),
+        desired=int(spec["Mode"].get("Replicated", {}).get("Replicas", 0)),
+        running=states["running"],
+        complete=states["complete"],
+        error=str(last["Status"].get("Err", "")) if failing and last is not None else "",
+    )
+
+
+def _state(task: Json) -> str:
+    return str(task["Status"]["State"])
+
+
+def _labels(item: Json) -> dict[str, str]:
+    return item.get("Labels") or item.get("Spec", {}).get("Labels") or {}
+
+
+def _owner(labels: Mapping[str, str]) -> str | None:
+    if STACK_LABEL in labels:
+        return labels[STACK_LABEL]
+    return labels.get(NAMESPACE_LABEL) if ROLE_LABEL in labels else None
+
+
+def _created(item: Json) -> float:
+    text = str(item.get("CreatedAt") or item["Created"])
+    head, _, _ = text.partition(".")
+    return datetime.fromisoformat(head.removesuffix("Z") + "+00:00").timestamp()
+
+
+async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
+    """The emulations on the swarm that `docker` manages; `HostError` where it manages none."""
+    try:
+        info = await docker.system.info()
+        if not info["Swarm"].get("ControlAvailable"):
+            raise HostError(
+                "it is no manager of a swarm",
+                where=f"Docker on {info['Name']}",
+                hint="name a manager in DOCKER_HOST",
+            )
+        listed = await asyncio.gather(*(_labelled(docker, kind) for kind in KINDS))
+        tasks, nodes = await asyncio.gather(docker._query_json("tasks"), docker._query_json("nodes"))
+    except aiodocker.DockerError as error:
+        raise HostError(error.message, where="Docker", hint="name a manager in DOCKER_HOST") from error
+    except OSError as error:
+        hint = "start it, or name another one in DOCKER_HOST"
+        raise HostError(f"no answer: {error}", where="Docker", hint=hint) from error
+    return taken(dict(zip(KINDS, listed, strict=True)), tasks or [], nodes or [])
+
+
+async def _labelled(docker: aiodocker.Docker, kind: str) -> list[Json]:
+    filters = json.dumps({"label": [ROLE_LABEL]})
+    return await docker._query_json(kind, params={"filters": filters}) or []

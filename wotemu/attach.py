@@ -1,0 +1,128 @@
+"""Takes over an emulation on a swarm whose coordinator died: from its bus and code to a run that goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from wotemu.emulation import Emulation
+from wotemu.errors import EmulationError, InputError
+from wotemu.load import load
+from wotemu.stack import COORDINATOR, connected, stack_on_swarm
+from wotemu_gateways.fidelity import Thresholds
+from wotemu_runtime.bus import BusAddress, Streams
+from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.engines.engine import Engine
+from wotemu_runtime.lease import Lease
+from wotemu_runtime.recorder import new_run_dir, own_run_dir
+
+if TYPE_CHECKING:
+    from wotemu_runtime.engines.swarm.stack import Stack
+
+
+@attrs.frozen
+class Orphan:
+    """An emulation without a coordinator: where its bus is, its code, and the card that `Emulation` wrote."""
+
+    name: str
+    bus: BusAddress
+    card: dict[str, Any]
+    code: bytes = attrs.field(repr=False)
+
+
+async def find(name: str) -> Orphan:
+    """The emulation called `name` on the swarm of DOCKER_HOST.
+
+    Raises `InputError` where there is none, or nothing is left to coordinate, and `EmulationError` where
+    somebody coordinates it.
+    """
+    async with stack_on_swarm(name) as there:
+        if COORDINATOR in await _services(there):
+            raise InputError(
+                "its coordinator is a service of the stack, which Swarm starts again by itself",
+                where=f"emulation {name!r}",
+                hint=f"wotemu report --stack {name} tells how far it is",
+            )
+        bus = await there.bus()
+        async with connected(bus) as client:
+            text = await client.get(Streams(name).card)
+            if text is None:
+                raise InputError(
+                    "its coordinator died before all of it was there",
+                    where=f"emulation {name!r}",
+                    hint=f"wotemu rm {name} removes it",
+                )
+            card = json.loads(text)
+            if "status" in card:
+                raise InputError(
+                    f"its run is {card['status']}, and recorded in {card['run_dir']} on {card['host']}",
+                    where=f"emulation {name!r}",
+                    hint=f"it goes on unrecorded until wotemu rm {name} ends it",
+                )
+            lease = Lease(client, Streams(name))
+            await lease.acquire()
+            await lease.release()
+        return Orphan(name, bus, card, await there.code())
+
+
+async def _services(there: Stack) -> set[str]:
+    try:
+        return set(await there.services())
+    except InputError as error:
+        raise InputError(
+            f"there is no emulation {there.name!r} on this swarm",
+            where="NAME",
+            hint="wotemu ps lists them; one of the local engine ends with the process that runs it",
+        ) from error
+
+
+class Attached(Emulation):
+    """The rest of an emulation that another process began.
+
+    It goes on in that one's run directory where that is on this machine, else in a new one.
+    """
+
+    def __init__(self, orphan: Orphan, code_dir: Path, *, out: Path | None = None) -> None:
+        """`code_dir` is an empty directory for the deployment's code, which has to stay until the end."""
+        from wotemu_runtime import bundle
+
+        card = orphan.card
+        bundle.unpack(orphan.code, code_dir, bundle.digest(orphan.code))
+        super().__init__(
+            load(code_dir / card["source"]),
+            name=orphan.name,
+            out=out,
+            duration=card["duration_s"],
+            seed=card["seed"],
+            command=card["command"],
+            thresholds=None if card["thresholds"] is None else Thresholds(**card["thresholds"]),
+            strict=card["strict"],
+            engine="swarm",
+            keep=card["keep"],
+        )
+        if self.timeline.hash != card["timeline"]:
+            raise EmulationError(
+                "the file does not come to the timeline that the run follows",
+                where=card["source"],
+                hint="a scenario must depend on nothing but its seed; attach with the version that ran it",
+            )
+        self._orphan = orphan
+        self._anew = False
+        self._started = card["started"]
+
+    def _make_engine(self, run_dir: Path) -> Engine:
+        from wotemu_runtime.engines.swarm.takeover import TakenOver
+
+        del run_dir
+        return TakenOver(self._orphan.bus, keep=self._keep)
+
+    def _make_run_dir(self) -> Path:
+        run = self._orphan.card["run"]
+        for path in filter(None, (self._out, Path(self._orphan.card["run_dir"]))):
+            earlier = Checkpoint.load(path)
+            if earlier is not None and earlier.run == run:
+                return path
+        return new_run_dir(Path("runs"), self.name) if self._out is None else own_run_dir(self._out)
