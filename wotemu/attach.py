@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from wotemu.emulation import Emulation
-from wotemu.errors import EmulationError, InputError
+from wotemu.errors import EmulationError, InputError, WotemuError
 from wotemu.load import load
 from wotemu.stack import COORDINATOR, connected, stack_on_swarm
 from wotemu_gateways.fidelity import Thresholds
 from wotemu_runtime.bus import BusAddress, Streams
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.engines.engine import Engine
+from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.lease import Lease
 from wotemu_runtime.recorder import new_run_dir, own_run_dir
 
@@ -71,12 +72,26 @@ async def find(name: str) -> Orphan:
 async def _services(there: Stack) -> set[str]:
     try:
         return set(await there.services())
-    except InputError as error:
+    except WotemuError as error:
+        _refuse_local(Path("runs") / there.name)
+        if isinstance(error, InputError):
+            raise InputError(
+                f"there is no emulation {there.name!r} on this swarm",
+                where="NAME",
+                hint="wotemu ps lists them; one of the local engine ends with the process that runs it",
+            ) from error
+        raise
+
+
+def _refuse_local(run_dir: Path) -> None:
+    """Where the local engine made a directory of this name, that is what was meant."""
+    manifest = run_dir / "manifest.json"
+    if manifest.is_file() and json.loads(manifest.read_bytes()).get("engine") == LocalEngine.name:
         raise InputError(
-            f"there is no emulation {there.name!r} on this swarm",
-            where="NAME",
-            hint="wotemu ps lists them; one of the local engine ends with the process that runs it",
-        ) from error
+            "the local engine's emulation ends with the process that runs it: there is nothing to take over",
+            where=f"run directory {run_dir}",
+            hint=f"wotemu report --run {run_dir} writes the report of what it recorded",
+        )
 
 
 class Attached(Emulation):

@@ -13,6 +13,7 @@ import aiodocker
 import attrs
 
 from wotemu.errors import HostError
+from wotemu_runtime.engines.swarm.asking import asking_docker
 from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
 from wotemu_runtime.engines.swarm.removal import HOLDINGS
 
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 
 @attrs.frozen
 class ServiceState:
-    """One service: how many of its tasks should run, do, and are done; `error` is that of the last one to fail."""
+    """One service: how many of its tasks should run, do, and are done; `error` is its last failure's."""
 
     name: str
     role: str
@@ -145,7 +146,7 @@ def _created(item: Json) -> float:
 
 async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
     """The emulations on the swarm that `docker` manages; `HostError` where it manages none."""
-    try:
+    with asking_docker():
         info = await docker.system.info()
         if not info["Swarm"].get("ControlAvailable"):
             raise HostError(
@@ -155,11 +156,6 @@ async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
             )
         listed = await asyncio.gather(*(_labelled(docker, kind) for kind in KINDS))
         tasks, nodes = await asyncio.gather(docker._query_json("tasks"), docker._query_json("nodes"))
-    except aiodocker.DockerError as error:
-        raise HostError(error.message, where="Docker", hint="name a manager in DOCKER_HOST") from error
-    except OSError as error:
-        hint = "start it, or name another one in DOCKER_HOST"
-        raise HostError(f"no answer: {error}", where="Docker", hint=hint) from error
     return taken(dict(zip(KINDS, listed, strict=True)), tasks or [], nodes or [])
 
 

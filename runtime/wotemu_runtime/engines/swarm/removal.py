@@ -40,9 +40,10 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
 
     Returns how many there were of each kind. Raises `EmulationError` where some don't go.
     """
-    removed: Counter[str] = Counter()
-    for service in await objects_of(docker, "services", stack):
-        removed["services"] += await _delete(docker, "services", service)
+    services = await objects_of(docker, "services", stack)
+    for service in services:
+        await _delete(docker, "services", service)
+    removed = {("services", id_of(service)) for service in services}
     try:
         async with asyncio.timeout(REMOVE_DEADLINE_S):
             while left := await _try_to_remove(docker, stack, removed):  # noqa: ASYNC110
@@ -53,24 +54,22 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
             where=f"stack {stack!r}",
             hint="are all nodes of the swarm up? docker node ls tells",
         ) from None
-    return removed
+    return Counter(kind for kind, _ in removed)
 
 
-async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: Counter[str]) -> list[str]:
-    """Remove what may be removed; what is left."""
-    left = []
+async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: set[tuple[str, str]]) -> list[str]:
+    """Remove what may be removed; what was there, so that nothing means that all is gone."""
+    found = []
     for kind in HOLDINGS:
         for item in await objects_of(docker, kind, stack):
-            if await _delete(docker, kind, item):
-                removed[kind] += 1
-            else:
-                left.append(f"{kind[:-1]} {item.get('Name') or item['Spec']['Name']}")
-    return left
+            found.append(f"{kind[:-1]} {item.get('Name') or item['Spec']['Name']}")
+            removed.add((kind, id_of(item)))
+            await _delete(docker, kind, item)
+    return found
 
 
-async def _delete(docker: aiodocker.Docker, kind: str, item: Json) -> bool:
-    """Whether it went: a task may still hold it, or somebody else may have removed it."""
+async def _delete(docker: aiodocker.Docker, kind: str, item: Json) -> None:
+    """Ask for it; a task may still hold it, or somebody else may have removed it."""
     with contextlib.suppress(aiodocker.DockerError):
         async with docker._query(f"{kind}/{id_of(item)}", method="DELETE"):
-            return True
-    return False
+            pass

@@ -9,8 +9,9 @@ from typing import Any
 
 import aiodocker
 
-from wotemu.errors import EmulationError, HostError, InputError
+from wotemu.errors import EmulationError, InputError
 from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.engines.swarm.asking import asking_docker
 from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
@@ -136,14 +137,8 @@ class Stack:
         return dict(await self._docker.nodes.inspect(node_id=node_id))
 
     async def _list(self, kind: str, filters: Json) -> list[Json]:
-        try:
+        with asking_docker():
             return await self._docker._query_json(kind, params={"filters": json.dumps(filters)}) or []
-        except aiodocker.DockerError as error:
-            hint = "name a manager in DOCKER_HOST"
-            raise HostError(error.message, where="Docker", hint=hint) from error
-        except OSError as error:
-            hint = "start it, or name another one in DOCKER_HOST"
-            raise HostError(f"no answer: {error}", where="Docker", hint=hint) from error
 
 
 def _unframed(data: bytes) -> bytes:
