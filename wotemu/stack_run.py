@@ -22,6 +22,8 @@ from wotemu_runtime.bus import connect
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
 from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS, completed_tasks
+from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.services import expected, roles
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.recorder import own_run_dir
 from wotemu_runtime.roles.proxy import PORT as PROXY_PORT
@@ -39,22 +41,17 @@ class Attached:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._replicas: dict[str, list[str]] = {}
-        self._networks: list[str] = []
+        self._roles: dict[str, list[str]] = {}
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Nothing is left to do but to say what there is."""
-        for replica in plan.replicas:
-            self._replicas.setdefault(replica.node, []).append(replica.name)
-        self._networks = [network.name for network in plan.networks]
-        agents = [f"agent:{replica.name}" for replica in plan.replicas]
-        gateways = [f"gateway:{network.name}" for network in plan.networks]
+        self._roles = roles(plan)
         return Deployed(
             bus=self._assignment.bus,
             shaper="",
-            roles=frozenset([*agents, *gateways]),
+            roles=expected(plan),
             addresses={},
-            unenforced=(),
+            unenforced=tuple(unmet(plan)),
         )
 
     async def ended_roles(self) -> AsyncIterator[RoleEnded]:
@@ -72,11 +69,8 @@ class Attached:
             await asyncio.sleep(WATCH_EVERY_S)
 
     def _role_of(self, service: str, slot: int) -> str | None:
-        for network in self._networks:
-            if service == f"gw-{network}":
-                return f"gateway:{network}"
-        replicas = self._replicas.get(service, ())
-        return f"agent:{replicas[slot - 1]}" if 0 < slot <= len(replicas) else None
+        tasks = self._roles.get(service, ())
+        return tasks[slot - 1] if 0 < slot <= len(tasks) else None
 
     async def remove(self) -> None:
         """Nothing: the stack stays until it is removed."""

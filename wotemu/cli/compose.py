@@ -48,11 +48,12 @@ def _composed(path: str, func: str, folder: str) -> Composed:
     from wotemu.load import load
     from wotemu.scenario import Resolver
     from wotemu_runtime.engines.swarm.compose import compose as compose_plan
+    from wotemu_runtime.engines.swarm.names import STACK_ROOM
     from wotemu_runtime.plan import make_plan
 
     loaded = load(path, func)
     timeline = Resolver(loaded.topology, loaded.scenario).timeline
-    stack = loaded.path.stem
+    stack = loaded.path.stem[:STACK_ROOM]
     plan = make_plan(loaded.topology, timeline, stack=stack, root=loaded.root, on_this_machine=False)
     return compose_plan(plan, source=loaded.path.name, func=func, folder=folder)
 

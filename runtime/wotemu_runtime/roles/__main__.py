@@ -2,6 +2,7 @@
 
 agent, broker   a node with its app, or an MQTT broker, with the agent that starts and measures it
 gateway         one network's shaping
+door            what stands for a plain service on emulated networks
 coordinator     runs the scenario and records
 bus             the event bus
 proxy           what roles may read of Docker's API
@@ -29,6 +30,7 @@ Serve = Callable[[Assignment], Awaitable[None]]
 SERVED: Mapping[str, str] = {
     "gateway": "wotemu_runtime.engines.swarm.gateway:serve",
     "coordinator": "wotemu.stack_run:serve",
+    "door": "wotemu_runtime.engines.swarm.door:serve",
 }
 """Roles that are one coroutine on a loop. Imported by name: each pulls in what the others do without."""
 

@@ -35,6 +35,8 @@ def become(environ: Mapping[str, str]) -> NoReturn:
     program = program_of(assignment.data)
     if bundle := assignment.data.get("bundle"):
         program = _with_code(program, Path(bundle["path"]), bundle["digest"])
+    elif not program.cwd:
+        program = _of_image(program)
     if program.app is not None:
         from wotemu_runtime.agent.preload import preload
 
@@ -70,6 +72,12 @@ def _with_code(program: Program, path: Path, digest: str) -> Program:
         raise EmulationError(f"the app's code can't be unpacked: {exit_text(status)}", where=str(path))
     app = None if program.app is None else attrs.evolve(program.app, root=CODE_DIR)
     return attrs.evolve(program, app=app, cwd=CODE_DIR)
+
+
+def _of_image(program: Program) -> Program:
+    """The program as the image brings it: what it names is looked for where the image's containers start."""
+    app = None if program.app is None else attrs.evolve(program.app, root=str(Path.cwd()))
+    return attrs.evolve(program, app=app, cwd=str(Path.cwd()))
 
 
 def _become_ordinary() -> None:

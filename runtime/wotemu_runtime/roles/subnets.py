@@ -41,21 +41,28 @@ async def with_subnets(assignment: Assignment) -> Assignment:
 
 async def find_subnet(network: str, deadline_s: float = DEADLINE_S) -> str:
     """The subnet of a network that this container is on, once its gateway is there too."""
-    loop = asyncio.get_running_loop()
+    return await subnet_with(gateway_alias(network), f"the gateway of network {network!r}", deadline_s)
+
+
+async def subnet_with(name: str, what: str, deadline_s: float = DEADLINE_S) -> str:
+    """The one of this container's subnets that has `name`, once a task has it; `what` is for people."""
     try:
         async with asyncio.timeout(deadline_s):
-            while True:
-                try:
-                    found = await loop.getaddrinfo(gateway_alias(network), None, family=socket.AF_INET)
-                except socket.gaierror:
-                    found = []
-                addresses = [IPv4Address(entry[4][0]) for entry in found]
-                if (subnet := subnet_of(addresses, own_networks())) is not None:
-                    return str(subnet)
+            while (subnet := subnet_of(await addresses_of(name), own_networks())) is None:  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_S)  # Docker tells nobody when a task is attached
     except TimeoutError:
-        message = f"its gateway did not appear within {deadline_s:g} s"
-        raise EmulationError(message, where=f"network {network!r}") from None
+        raise EmulationError(f"it did not appear within {deadline_s:g} s", where=what) from None
+    return str(subnet)
+
+
+async def addresses_of(name: str) -> list[IPv4Address]:
+    """What Docker's name server knows of a name, which is nothing while no task has it."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(name, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return []
+    return [IPv4Address(entry[4][0]) for entry in found]
 
 
 def subnet_of(addresses: Iterable[IPv4Address], networks: Iterable[IPv4Network]) -> IPv4Network | None:

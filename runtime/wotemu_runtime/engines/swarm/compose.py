@@ -16,6 +16,7 @@ from wotemu_runtime import bundle
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS
 from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
+from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.plan import Plan
@@ -48,9 +49,9 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
 
     `folder` is the path, from the compose file, of the folder for what it names.
     """
-    unknown = {network.name: "" for network in plan.networks}  # Docker chooses them when it is deployed
-    made = objects.services(plan, unknown, "")
-    code = objects.config(plan, "code", bundle.pack(plan.root))
+    unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
+    made = all_services(plan, unknown, "")
+    code = objects.code_config(plan)
     services = {_short(plan, service.name): _service(plan, service) for service in made}
     if plan.topology.docker_proxy:
         services["proxy"] = _proxy()
@@ -64,7 +65,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     document = {
         "version": "3.8",
         "services": dict(sorted(services.items())),
-        "networks": {name: _network(plan, name) for name in sorted({objects.CONTROL, *unknown})},
+        "networks": dict(sorted(_network(plan, spec) for spec in objects.network_specs(plan).values())),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
         "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
     }
@@ -84,10 +85,10 @@ def _short(plan: Plan, name: str) -> str:
     return name.removeprefix(objects.object_name(plan, ""))
 
 
-def _network(plan: Plan, name: str) -> Json:
-    spec = objects.network_spec(plan, name, internal=name != objects.CONTROL)
+def _network(plan: Plan, spec: Json) -> tuple[str, Json]:
     labels = _labels(spec["Labels"])
-    return {"driver": spec["Driver"], "internal": spec["Internal"], "attachable": False, "labels": labels}
+    network = {"driver": spec["Driver"], "internal": spec["Internal"], "attachable": False, "labels": labels}
+    return _short(plan, spec["Name"]), network
 
 
 def _service(plan: Plan, service: SwarmService) -> Json:
@@ -96,17 +97,30 @@ def _service(plan: Plan, service: SwarmService) -> Json:
     container = template["ContainerSpec"]
     composed: Json = {
         "image": _image(plan, service),
-        "command": [_escaped(argument) for argument in container["Args"]],
+        "command": [_escaped(argument) for argument in container.get("Args", ())],
         "environment": _environment(container["Env"]),
         "cap_drop": container["CapabilityDrop"],
+        "cap_add": container["CapabilityAdd"],
         "networks": _attachments(plan, service),
-        "configs": [_mounted(_short(plan, config.name), target) for target, config in service.files.items()],
-        "secrets": [_secret(as_root=bool(container["User"]))],
         "stop_grace_period": f"{container['StopGracePeriod'] // 10**9}s",
         "deploy": _deploy(service),
     }
-    if container["CapabilityAdd"]:
-        composed["cap_add"] = container["CapabilityAdd"]
+    if "Command" in container:
+        composed["entrypoint"] = [_escaped(word) for word in container["Command"]]
+    if not service.role.startswith("service:"):
+        composed |= _of_a_role(plan, service)
+    return {key: value for key, value in sorted(composed.items()) if value != []}
+
+
+def _of_a_role(plan: Plan, service: SwarmService) -> Json:
+    """What a role of WoTemu's has, and a plain service has not."""
+    container = service.spec["TaskTemplate"]["ContainerSpec"]
+    composed: Json = {
+        "environment": _environment([*container["Env"], f"WOTEMU_STACK={_STACK}"]),
+        "configs": [_mounted(_short(plan, config.name), target) for target, config in service.files.items()],
+        "secrets": [_secret(as_root=bool(container["User"]))],
+    }
+    if container["User"]:
         composed["user"] = f"{container['User']}:0"
     if "Hostname" in container:
         composed["hostname"] = _escaped(container["Hostname"])
@@ -117,7 +131,7 @@ def _service(plan: Plan, service: SwarmService) -> Json:
         composed["healthcheck"] = {"interval": "1s"}
     else:
         composed["healthcheck"] = {"disable": True}  # they tell the bus that they are ready
-    return dict(sorted(composed.items()))
+    return composed
 
 
 def _attachments(plan: Plan, service: SwarmService) -> Json:
@@ -126,15 +140,17 @@ def _attachments(plan: Plan, service: SwarmService) -> Json:
     attachments: Json = {}
     for network in service.spec["TaskTemplate"]["Networks"]:
         name, aliases = _short(plan, network["Target"]), list(network["Aliases"])
-        if kind == "gateway" and name == subject:
-            aliases.append(gateway_alias(name))
+        if kind == "gateway" and network["Target"] == objects.network_specs(plan)[subject]["Name"]:
+            aliases.append(gateway_alias(subject))
         attachments[name] = {"aliases": aliases} if aliases else {}
     return attachments
 
 
 def _image(plan: Plan, service: SwarmService) -> str:
-    own = {f"agent:{node.name}": node.image for node in plan.topology.nodes}.get(service.role)
-    return _escaped(own) if own else _default_image()
+    own = {f"agent:{node.name}": node.image for node in plan.topology.nodes}
+    own |= {f"service:{each.name}": each.image for each in plan.topology.services}
+    image = own.get(service.role)
+    return _escaped(image) if image else _default_image()
 
 
 def _default_image() -> str:
@@ -143,7 +159,7 @@ def _default_image() -> str:
 
 def _environment(entries: list[str]) -> dict[str, str]:
     pairs = dict(entry.split("=", 1) for entry in entries)
-    return {name: _escaped(value) for name, value in sorted({**pairs, "WOTEMU_STACK": _STACK}.items())}
+    return {name: _escaped(value) for name, value in sorted(pairs.items())}
 
 
 def _deploy(service: SwarmService) -> Json:
@@ -157,9 +173,22 @@ def _deploy(service: SwarmService) -> Json:
     }
     if service.role == "bus":
         deploy["placement"] = {"constraints": ["node.role == manager"]}
+    elif placement := _placement(template.get("Placement", {})):
+        deploy["placement"] = placement
     if resources := _resources(template.get("Resources", {})):
         deploy["resources"] = resources
     return deploy
+
+
+def _placement(placement: Json) -> Json:
+    composed: Json = {}
+    if constraints := placement.get("Constraints"):
+        composed["constraints"] = [_escaped(constraint) for constraint in constraints]
+    if preferences := placement.get("Preferences"):
+        composed["preferences"] = [{"spread": each["Spread"]["SpreadDescriptor"]} for each in preferences]
+    if "MaxReplicas" in placement:
+        composed["max_replicas_per_node"] = placement["MaxReplicas"]
+    return composed
 
 
 def _resources(resources: Mapping[str, Mapping[str, int]]) -> Json:
@@ -223,7 +252,11 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
         ],
         "deploy": _on_manager(COORDINATOR),
         "environment": _environment(
-            [f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}", f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}"]
+            [
+                f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}",
+                f"WOTEMU_STACK={_STACK}",
+                f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}",
+            ]
         ),
         "healthcheck": {"disable": True},
         "image": _default_image(),

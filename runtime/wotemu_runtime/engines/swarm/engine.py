@@ -17,6 +17,10 @@ from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
+from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
+from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.services import expected
+from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
@@ -87,12 +91,9 @@ class SwarmEngine:
         return Deployed(
             bus=bus,
             shaper="",
-            roles=frozenset(
-                [f"agent:{replica.name}" for replica in plan.replicas if replica.kind != "service"]
-                + [f"gateway:{network.name}" for network in plan.emulated]
-            ),
+            roles=expected(plan),
             addresses={},
-            unenforced=tuple(beyond_netem(plan)) if self._shaper == "netem" else (),
+            unenforced=(*unmet(plan), *(beyond_netem(plan) if self._shaper == "netem" else ())),
         )
 
     async def ended_roles(self) -> AsyncIterator[RoleEnded]:
@@ -123,16 +124,14 @@ class SwarmEngine:
         """This manager's id and address; the stack's name must be free."""
         docker = self._client()
         try:
+            version = await docker.version()
+            docker.api_version = negotiated(version)
             info = await docker.system.info()
         except (aiodocker.DockerError, OSError) as error:
             raise HostError(
                 f"no answer: {error}", where="Docker", hint="start it, or name another one in DOCKER_HOST"
             ) from error
-        swarm = info["Swarm"]
-        if not swarm.get("ControlAvailable"):
-            raise HostError(
-                "it is no manager of a swarm", where=f"Docker on {info['Name']}", hint="docker swarm init"
-            )
+        swarm = check_daemon(info)
         if await objects_of(docker, "services", plan.stack):
             raise InputError(
                 f"an emulation called {plan.stack!r} is on this swarm",
@@ -143,16 +142,11 @@ class SwarmEngine:
 
     async def _create(self, plan: Plan, manager_id: str, password: str) -> None:
         emulated = [network.name for network in plan.emulated]
-        await _all(
-            self._create_network(objects.network_spec(plan, objects.CONTROL, internal=False)),
-            *(
-                self._create_network(objects.network_spec(plan, network.name, internal=True))
-                for network in plan.networks
-            ),
-        )
-        found = await _all(*(self._subnet(plan, name) for name in emulated))
+        networks = objects.network_specs(plan)
+        await _all(*(self._create_network(spec) for spec in networks.values()))
+        found = await _all(*(self._subnet(networks[name]["Name"]) for name in emulated))
         subnets = dict(zip(emulated, found, strict=True))
-        services = objects.services(plan, subnets, manager_id, shaper=self._shaper)
+        services = all_services(plan, subnets, manager_id, shaper=self._shaper)
         secret_name = objects.object_name(plan, "bus-password")
         secret_id = await self._post(
             "secrets/create",
@@ -171,13 +165,12 @@ class SwarmEngine:
     async def _create_network(self, spec: objects.Json) -> str:
         return await self._post("networks/create", spec)
 
-    async def _subnet(self, plan: Plan, network: str) -> str:
+    async def _subnet(self, network: str) -> str:
         """The subnet that Swarm allocates, a moment after it has made the network."""
-        name = objects.object_name(plan, network)
         try:
             async with asyncio.timeout(SUBNET_DEADLINE_S):
                 while True:
-                    details = await (await self._client().networks.get(name)).show()
+                    details = await (await self._client().networks.get(network)).show()
                     if configs := details["IPAM"]["Config"]:
                         return str(configs[0]["Subnet"])
                     await asyncio.sleep(0.1)  # Swarm tells nobody

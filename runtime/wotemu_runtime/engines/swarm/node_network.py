@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,29 @@ from pyroute2.netlink.exceptions import NetlinkError
 from wotemu_gateways import routes
 from wotemu_runtime.membership import Member, attached, hosts_text
 from wotemu_runtime.role import Role
+from wotemu_runtime.roles.subnets import subnet_with
 
 HOSTS = Path("/etc/hosts")
 APP_RULE = 700  # after `routes.RULES`
 """Priority of the rule that keeps apps on the emulated networks: after the rules that lead there."""
+DIRECT_RULE = 650
+"""Priority of the rules that let apps reach plain services which are on no emulated network."""
+_MAIN_TABLE = 254
 
 
 class NodeNetwork:
-    """Keeps one replica's routes and names as the members of its networks come and go."""
+    """Keeps one replica's routes and names as the members of its networks come and go.
 
-    def __init__(self, role: Role, *, app_uid: int) -> None:
+    `app_uid` is the user whose programs may reach nothing but these networks, if there is an app.
+    """
+
+    def __init__(self, role: Role, *, app_uid: int | None) -> None:
         data = role.assignment.data
         self._role = role
         self._app_uid = app_uid
         self._subnets: dict[str, str] = data["subnets"]
+        self._services: dict[str, str] = data.get("services", {})
+        """The plain services that are reached directly, by their overlays."""
         self._nodes: dict[str, str] = data["nodes"]
         self._devices: dict[str, str] = {}
         self._members: dict[tuple[str, str], Member] = {}
@@ -43,7 +52,8 @@ class NodeNetwork:
         """Return once every network leads through its gateway; names and routes are kept from then on."""
         own = await attached(self._subnets)
         self._devices = {network: device for network, (device, _) in own.items()}
-        await asyncio.to_thread(self._close)
+        direct = [await subnet_with(name, f"Service {name!r}") for name in self._services.values()]
+        await asyncio.to_thread(self._close, direct)
         if not own:
             self._whole.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
@@ -80,14 +90,21 @@ class NodeNetwork:
             if len(led) == len(self._devices):
                 self._whole.set()
 
-    def _close(self) -> None:
-        """Drop everything until the gateways are known, and keep the app on the emulated networks."""
+    def _close(self, direct: Sequence[str]) -> None:
+        """Drop everything until the gateways are known, and keep the app on its networks.
+
+        `direct` are those of services that no gateway leads to.
+        """
         with IPRoute() as netlink:
             for network, device in self._devices.items():
                 index = netlink.link_lookup(ifname=device)[0]
                 table, subnet = routes.TABLES + index, self._subnets[network]
                 netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=9999)
                 _add_rule(netlink.rule, priority=routes.RULES, table=table, dst=subnet)
+            for subnet in direct:
+                _add_rule(netlink.rule, priority=DIRECT_RULE, table=_MAIN_TABLE, dst=subnet)
+            if self._app_uid is None:
+                return
             _add_rule(
                 netlink.rule,
                 priority=APP_RULE,

@@ -14,9 +14,12 @@ from typing import Any
 
 import attrs
 
+from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime import bundle
 from wotemu_runtime.engines.shapers import narrowed
 from wotemu_runtime.host_load import HOST_VARIABLE
+from wotemu_runtime.engines.swarm import names
+from wotemu_runtime.engines.swarm.demands import placement, resources
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 from wotemu_runtime.probe_plan import rounds_of
 
@@ -79,13 +82,22 @@ def labels(plan: Plan, role: str) -> dict[str, str]:
 
 def object_name(plan: Plan, name: str) -> str:
     """A name that is free of clashes between two stacks on one cluster."""
-    return f"{plan.stack}_{name}"
+    return f"{plan.stack}_{names.fitted(name, names.room(plan.stack))}"
 
 
-def network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
-    """One overlay network. Internal ones have no way out of the emulation."""
+def network_specs(plan: Plan) -> dict[str, Json]:
+    """The overlays by the names that the topology gives its networks; only the control network leads out."""
+    inside = {network.name: names.emulated_network(network.name) for network in plan.emulated}
+    inside |= {
+        name: name for name in (names.service_network(service.name) for service in plan.topology.services)
+    }
+    specs = {name: _network_spec(plan, name, short, internal=True) for name, short in inside.items()}
+    return {CONTROL: _network_spec(plan, CONTROL, CONTROL, internal=False), **specs}
+
+
+def _network_spec(plan: Plan, name: str, short: str, *, internal: bool) -> Json:
     return {
-        "Name": object_name(plan, name),
+        "Name": object_name(plan, short),
         "Driver": "overlay",
         "CheckDuplicate": True,
         "Internal": internal,
@@ -97,34 +109,45 @@ def network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
 def config(plan: Plan, name: str, data: bytes) -> Config:
     """A config named after its content."""
     digest = hashlib.sha256(data).hexdigest()[:12]
-    return Config(name=object_name(plan, f"{name[:40]}-{digest}"), data=data)
+    short = name[: names.room(plan.stack) - len(digest) - 1].rstrip("-_")
+    return Config(name=object_name(plan, f"{short}-{digest}"), data=data)
 
 
 def services(
     plan: Plan, subnets: Mapping[str, str], manager_id: str, *, shaper: str = "auto"
 ) -> list[SwarmService]:
-    """Every service of the emulation. `subnets` are the emulated networks' by name.
+    """The services of bus, gateways, nodes and brokers. `subnets` are the emulated networks' by name.
 
     `shaper` is ``tun``, ``netem``, or ``auto``: then each gateway takes netem where its host's kernel has it.
     """
     shaper = narrowed(shaper, plan)
-    code = config(plan, "code", bundle.pack(plan.root))
+    code = code_config(plan) if any(map(needs_code, plan.replicas)) else None
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
         *(gateway_service(plan, network, subnets, shaper) for network in plan.emulated),
         *(
-            plain_service(plan, replica)
-            if replica.kind == "service"
-            else agent_service(plan, replica, subnets, code)
+            agent_service(plan, replica, subnets, code)
             for replica in nodes.values()
+            if replica.kind != "service"
         ),
     ]
 
 
+def code_config(plan: Plan) -> Config:
+    """The topology's folder; `InputError` where it is too large for Swarm."""
+    return config(plan, "code", bundle.pack(plan.root))
+
+
+def needs_code(replica: Replica) -> bool:
+    """Whether a node needs the topology's folder: not where its image brings what it runs."""
+    is_builtin = replica.app is not None and replica.app.target in set(BuiltinApps)
+    return replica.kind == "node" and replica.image is None and not is_builtin
+
+
 def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     """The bus, on this manager; its port is published on this manager alone, and asks for the password."""
-    spec = _service(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
+    spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
     spec["TaskTemplate"]["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
     port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host"}
     spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
@@ -135,15 +158,16 @@ def gateway_service(
     plan: Plan, network: PlannedNetwork, subnets: Mapping[str, str], shaper: str
 ) -> SwarmService:
     """One network's gateway."""
-    spec = _service(
+    spec = service_spec(
         plan,
-        f"gw-{network.name}",
+        names.gateway_service(network.name),
         f"gateway:{network.name}",
         image_of(None),
         ["gateway"],
         networks=[(CONTROL, []), (network.name, [])],
         capabilities=GATEWAY_CAPABILITIES,
     )
+    spec["TaskTemplate"]["Placement"] = placement(network.placement)
     container = spec["TaskTemplate"]["ContainerSpec"]
     container["Sysctls"] = dict(GATEWAY_SYSCTLS)
     data = {
@@ -156,51 +180,34 @@ def gateway_service(
         "seed": plan.seed,
         "shaper": shaper,
     }
-    files = {ASSIGNMENT_FILE: _assignment(plan, f"gateway:{network.name}", data)}
+    files = {ASSIGNMENT_FILE: assignment(plan, f"gateway:{network.name}", data)}
     return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
 
 
-def plain_service(plan: Plan, replica: Replica) -> SwarmService:
-    """A database or the like, as its image has it; nodes that name it reach it over an overlay of its own.
-
-    Nothing in it knows of WoTemu, so its answers can't be led through a gateway: it is not shaped.
-    """
-    networks = [(name, [replica.node]) for name in replica.networks]
-    spec = _service(
-        plan,
-        replica.node,
-        f"service:{replica.node}",
-        image_of(replica.image),
-        list(replica.command),
-        networks=networks,
-    )
-    container = spec["TaskTemplate"]["ContainerSpec"]
-    container["Env"] = [f"{name}={value}" for name, value in replica.env.items()]
-    del container["CapabilityDrop"], container["CapabilityAdd"]  # what its image expects of Docker
-    return SwarmService(name=spec["Name"], role=f"service:{replica.node}", spec=spec, files={})
-
-
-def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config) -> SwarmService:
+def agent_service(
+    plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config | None
+) -> SwarmService:
     """One node (or broker) with all its replicas."""
-    names = [other.name for other in plan.replicas if other.node == replica.node]
+    copies = [other.name for other in plan.replicas if other.node == replica.node]
     networks = [(CONTROL, []), *((name, [replica.node]) for name in replica.networks)]
-    spec = _service(
+    spec = service_spec(
         plan,
-        replica.node,
+        names.node_service(replica.node),
         f"agent:{replica.node}",
         image_of(replica.image),
         ["broker" if replica.kind == "broker" else "agent"],
         networks=networks,
-        replicas=len(names),
+        replicas=len(copies),
         capabilities=AGENT_CAPABILITIES,
     )
     template = spec["TaskTemplate"]
-    slot = "-{{.Task.Slot}}" if len(names) > 1 else ""
+    slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
     template["ContainerSpec"]["Hostname"] = replica.node + slot
     template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
-    template["Resources"] = _resources(replica)
+    template["Resources"] = resources(replica.resources)
+    template["Placement"] = placement(replica.placement)
     data = {
-        "replicas": names,
+        "replicas": copies,
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
@@ -210,50 +217,36 @@ def agent_service(plan: Plan, replica: Replica, subnets: Mapping[str, str], code
         if replica.resources and replica.resources.mem_limit
         else None,
         "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
+        "services": {
+            names.service_network(service.name): service.name
+            for service in plan.topology.services
+            if names.service_network(service.name) in replica.networks
+        },
         "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
-        "probes": rounds_of(plan, names),
+        "probes": rounds_of(plan, copies),
     }
-    if replica.kind != "broker":
+    files = {}
+    if code is not None and needs_code(replica):
         data["bundle"] = {"path": CODE_FILE, "digest": bundle.digest(code.data)}
-    files = {ASSIGNMENT_FILE: _assignment(plan, f"agent:{replica.node}", data)}
-    if replica.kind != "broker":
         files[CODE_FILE] = code
+    files[ASSIGNMENT_FILE] = assignment(plan, f"agent:{replica.node}", data)
     return SwarmService(name=spec["Name"], role=f"agent:{replica.node}", spec=spec, files=files)
 
 
 def _program(replica: Replica) -> Json:
-    """What one replica of a node runs; each container fills its own name in, and where its code is."""
+    """What one replica of a node runs; each container fills its own name in, and where what it runs is."""
     app = None if replica.app is None else attrs.evolve(replica.app, root="").to_dict()
-    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": "/"}
+    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": ""}
 
 
-def _assignment(plan: Plan, name: str, data: Json) -> Config:
+def assignment(plan: Plan, name: str, data: Json) -> Config:
+    """What a role is told, as its config."""
     content = {"name": name, "stack": plan.stack, "bus": {"host": BUS_ALIAS, "port": BUS_PORT}, "data": data}
     return config(plan, name.replace(":", "-"), json.dumps(content, sort_keys=True).encode())
 
 
-def _resources(replica: Replica) -> Json:
-    wanted = replica.resources
-    if wanted is None:
-        return {}
-    limits = {"NanoCPUs": _nano(wanted.cpu_limit), "MemoryBytes": _whole(wanted.mem_limit)}
-    reservations = {"NanoCPUs": _nano(wanted.cpu_reservation), "MemoryBytes": _whole(wanted.mem_reservation)}
-    return {
-        "Limits": {key: value for key, value in limits.items() if value},
-        "Reservations": {key: value for key, value in reservations.items() if value},
-    }
-
-
-def _nano(cores: float | None) -> int:
-    return round((cores or 0) * 1e9)
-
-
-def _whole(size: float | None) -> int:
-    return int(size or 0)
-
-
-def _service(
+def service_spec(
     plan: Plan,
     name: str,
     role: str,
@@ -264,6 +257,8 @@ def _service(
     replicas: int = 1,
     capabilities: tuple[str, ...] = (),
 ) -> Json:
+    """What the services of all roles have in common; a role with capabilities is root."""
+    specs = network_specs(plan)
     return {
         "Name": object_name(plan, name),
         "Labels": labels(plan, role),
@@ -279,7 +274,7 @@ def _service(
                 "StopGracePeriod": STOP_GRACE_NS,
             },
             "Networks": [
-                {"Target": object_name(plan, network), "Aliases": aliases} for network, aliases in networks
+                {"Target": specs[network]["Name"], "Aliases": aliases} for network, aliases in networks
             ],
             "RestartPolicy": {"Condition": "on-failure", "Delay": 10**9},
         },

@@ -1,0 +1,59 @@
+"""What Docker objects are called: no name clashes with another's, and none is longer than Swarm takes."""
+
+from __future__ import annotations
+
+import hashlib
+
+MAX_NAME = 63
+"""Characters that Swarm takes for the name of a service, network, config or secret."""
+STACK_ROOM = 24
+"""Names are the same for every stack whose own name is not longer than this."""
+
+_HASH_CHARACTERS = 8
+_OWN_SERVICES = frozenset({"bus", "coordinator", "proxy"})
+_OWN_SERVICE_PREFIXES = ("gw-", "door-")
+_OWN_NETWORKS = frozenset({"control"})
+_OWN_NETWORK_PREFIXES = ("service-",)
+
+
+def room(stack: str) -> int:
+    """Characters that a stack leaves for the names of its objects, which Docker puts after its own."""
+    return MAX_NAME - 1 - max(len(stack), STACK_ROOM)
+
+
+def fitted(name: str, room: int) -> str:
+    """The name, or so much of it as there is room for with a hash of the whole."""
+    return name if len(name) <= room else _hashed(name, room)
+
+
+def node_service(name: str) -> str:
+    """The service of a node, broker or plain service: its name, unless a role of WoTemu's has that."""
+    is_own = name in _OWN_SERVICES or name.startswith(_OWN_SERVICE_PREFIXES)
+    return _hashed(name, MAX_NAME) if is_own else name
+
+
+def gateway_service(network: str) -> str:
+    """The service of a network's gateway."""
+    return f"gw-{network}"
+
+
+def door_service(service: str) -> str:
+    """The service of the door through which a plain service is reached over emulated networks."""
+    return f"door-{service}"
+
+
+def service_network(service: str) -> str:
+    """The overlay of a plain service."""
+    return f"service-{service}"
+
+
+def emulated_network(name: str) -> str:
+    """The overlay of an emulated network: its name, unless a network of WoTemu's has that."""
+    is_own = name in _OWN_NETWORKS or name.startswith(_OWN_NETWORK_PREFIXES)
+    return _hashed(name, MAX_NAME) if is_own else name
+
+
+def _hashed(name: str, room: int) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
+    kept = name[: max(0, room - _HASH_CHARACTERS - 1)].rstrip("-_")
+    return f"{kept}-{digest}" if kept else digest[:room]

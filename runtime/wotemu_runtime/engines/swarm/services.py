@@ -1,0 +1,50 @@
+"""All services of an emulation on a swarm, and the roles that their tasks are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wotemu_runtime.engines.swarm import names, objects, plain
+from wotemu_runtime.engines.swarm.objects import SwarmService
+from wotemu_runtime.plan import Plan, Replica
+
+
+def services(
+    plan: Plan, subnets: Mapping[str, str], manager_id: str, *, shaper: str = "auto"
+) -> list[SwarmService]:
+    """Every service. `subnets` are the emulated networks' by name, which may be unknown yet ("")."""
+    return [
+        *objects.services(plan, subnets, manager_id, shaper=shaper),
+        *(
+            service
+            for replica in plan.replicas
+            if replica.kind == "service"
+            for service in plain.services(plan, replica, subnets)
+        ),
+    ]
+
+
+def roles(plan: Plan) -> dict[str, list[str]]:
+    """The roles of each service's replicas, in the order of their slots.
+
+    By the service's name without the stack's, as `compose` writes it, whatever the stack is called later.
+    """
+    short = {replica.node: names.node_service(replica.node) for replica in plan.replicas}
+    short |= {service.name: names.door_service(service.name) for service in plan.topology.services}
+    found: dict[str, list[str]] = {
+        names.gateway_service(network.name): [f"gateway:{network.name}"] for network in plan.emulated
+    }
+    for replica in plan.replicas:
+        if is_ours(plan, replica):
+            found.setdefault(short[replica.node], []).append(f"agent:{replica.name}")
+    return {names.fitted(name, names.room("")): tasks for name, tasks in found.items()}
+
+
+def is_ours(plan: Plan, replica: Replica) -> bool:
+    """Whether a role of WoTemu's stands for it, which says when it is ready."""
+    return replica.kind != "service" or any(network.name in replica.networks for network in plan.emulated)
+
+
+def expected(plan: Plan) -> frozenset[str]:
+    """The roles that will say that they are ready."""
+    return frozenset(role for tasks in roles(plan).values() for role in tasks)
