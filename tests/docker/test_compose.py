@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +16,29 @@ import yaml
 from click.testing import CliRunner
 
 from wotemu.cli import main
+from wotemu_runtime.engines.swarm import plain
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 
 TOPOLOGY = """
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import *
 
-field = Network("field", conditions=NetworkConditions.WIFI)
+roof = Placement(constraints=["node.labels.site==roof"], preferences=["spread=node.labels.rack"])
+field = Network("field", conditions=NetworkConditions.WIFI, placement=roof)
 hub = Broker("hub", [field])
 sensor = Node("sensor", NodeApp("sensor", mqtt=True), networks=[field], broker=hub, scale=2,
               resources=NodeResources(cpu_limit=0.5, mem_limit="150M", mem_reservation="50M"))
 other = Node("other", command=["sh", "-c", "echo $HOME"], env={"PRICE": "5$"}, networks=[field],
              image="mine:1")
 
+db = Service("db", "postgres:16", env={"PASSWORD": "5$"}, networks=[field], placement=roof,
+             resources=NodeResources(mem_reservation="256M"))
+cache = Service("cache", command=["redis-server", "$HOME"])
+user = Node("user", command=["sh", "-c", "true"], networks=[field], services=[db, cache],
+            placement=Placement(max_per_machine=1))
+
 def topology():
-    return Topology([sensor, other])
+    return Topology([sensor, other, user])
 
 def small():
     return Topology([other], docker_proxy=False)
@@ -86,11 +97,11 @@ def test_what_changed_has_another_name(folder: Path) -> None:
     """Swarm's configs can't be changed: new content is a new config, and the old one's file goes."""
     compose(folder)
     before = set(everything(folder))
-    (folder / "deployment.py").write_text(TOPOLOGY.replace("echo", "true"))
+    (folder / "deployment.py").write_text(TOPOLOGY.replace("echo", "printf"))
     compose(folder)
     after = set(everything(folder))
     gone, new = before - after, after - before
-    changed = {"agent-other", "agent-sensor", "code", "coordinator"}  # all but the broker run the code
+    changed = {"agent-other", "agent-user", "code", "coordinator"}  # the others need no code of the folder
     assert {re.sub("-[0-9a-f]{12}$", "", name) for name in gone} == changed
     assert {re.sub("-[0-9a-f]{12}$", "", name) for name in new} == changed
 
@@ -98,7 +109,8 @@ def test_what_changed_has_another_name(folder: Path) -> None:
 def test_every_role_is_a_service(document: Any) -> None:
     """With what it was asked for, in compose's words."""
     services = document["services"]
-    assert set(services) == {"bus", "coordinator", "gw-field", "hub", "other", "proxy", "sensor"}
+    own = {"bus", "coordinator", "door-db", "gw-field", "proxy"}
+    assert set(services) == {*own, "cache", "db", "hub", "other", "sensor", "user"}
     assert services["sensor"]["deploy"]["replicas"] == 2
     assert services["sensor"]["deploy"]["resources"] == {
         "limits": {"cpus": "0.5", "memory": f"{150 * 1024**2}b"},
@@ -111,6 +123,46 @@ def test_every_role_is_a_service(document: Any) -> None:
     assert all(service["deploy"]["endpoint_mode"] == "dnsrr" for service in services.values())
 
 
+def test_a_plain_service_is_as_its_image_has_it(document: Any) -> None:
+    """Alone with its door, or with the nodes that name it; it has nothing of WoTemu's."""
+    services, networks = document["services"], document["networks"]
+    assert services["db"]["image"] == "postgres:16"
+    assert services["db"]["environment"]["PASSWORD"] == "5$$"
+    assert services["db"]["networks"] == {"service-db": {"aliases": ["server-of-db"]}}
+    assert set(services["door-db"]["networks"]) == {"control", "field", "service-db"}
+    assert services["cache"]["entrypoint"] == ["redis-server", "$$HOME"]
+    assert services["cache"]["networks"] == {"service-cache": {"aliases": ["cache"]}}
+    assert "service-cache" in services["user"]["networks"]
+    assert "service-db" not in services["user"]["networks"]
+    assert networks["service-db"]["internal"]
+    for name in ("db", "cache"):
+        assert not services[name].keys() & {"configs", "secrets", "sysctls", "user", "volumes"}
+    assert "healthcheck" not in services["db"]
+
+
+def test_everything_is_placed_as_it_asks(document: Any) -> None:
+    """And what asks for nothing may run anywhere; no platform is asked for."""
+    roof = {"constraints": ["node.labels.site==roof"], "preferences": [{"spread": "node.labels.rack"}]}
+    placements = {name: each["deploy"].get("placement") for name, each in document["services"].items()}
+    assert placements["gw-field"] == placements["db"] == placements["door-db"] == roof
+    assert placements["user"] == {"max_replicas_per_node": 1}
+    assert placements["sensor"] is placements["hub"] is None
+    reserved = document["services"]["db"]["deploy"]["resources"]
+    assert reserved == {"reservations": {"memory": f"{256 * 1024**2}b"}}
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_another_process_writes_the_same_bytes(folder: Path, seed: str) -> None:
+    """Nothing of it depends on the order of a set."""
+    compose(folder)
+    first = everything(folder)
+    shutil.rmtree(folder / ".docker-compose.wotemu")
+    again = [sys.executable, "-m", "wotemu.cli", "compose", "--path", "deployment.py"]
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    subprocess.run(again, cwd=folder, env=environment, check=True, capture_output=True)
+    assert everything(folder) == first
+
+
 def test_it_is_secure_by_default(document: Any) -> None:
     """No role has a capability that it was not given; one has Docker's socket; apps can't read the secret."""
     services = document["services"]
@@ -118,6 +170,8 @@ def test_it_is_secure_by_default(document: Any) -> None:
     assert not any("privileged" in service for service in services.values())
     assert [name for name, service in services.items() if "volumes" in service] == ["proxy"]
     assert [name for name, service in services.items() if "ports" in service] == ["bus"]
+    assert services["db"]["cap_add"] == services["cache"]["cap_add"] == list(plain.CAPABILITIES)
+    assert services["door-db"]["cap_add"] == ["CAP_NET_ADMIN"]
     for name in ("bus", "coordinator", "proxy"):
         assert "cap_add" not in services[name]
     for name in ("sensor", "other", "hub"):

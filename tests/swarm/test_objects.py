@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
+from wotemu.errors import HostError, InputError
 from wotemu.scenario import Scenario, resolve
-from wotemu.topology.models import Broker, Network, Node, NodeApp, NodeResources, Topology
-from wotemu_runtime.engines.swarm import objects
+from wotemu.topology.models import (
+    Broker,
+    Network,
+    Node,
+    NodeApp,
+    NodeResources,
+    Placement,
+    Service,
+    Topology,
+)
+from wotemu_runtime.engines.swarm import names, objects
+from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
+from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.services import expected, roles
+from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.plan import Plan, make_plan
 
 FIELD = Network("field")
@@ -22,10 +40,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def plan_of(root: Path, *nodes: Node) -> Plan:
+def plan_of(root: Path, *nodes: Node, stack: str = "farm") -> Plan:
     topology = Topology(nodes)
     timeline, _ = resolve(topology, Scenario())
-    return make_plan(topology, timeline, stack="farm", root=root)
+    return make_plan(topology, timeline, stack=stack, root=root, on_this_machine=False)
 
 
 @pytest.fixture
@@ -46,7 +64,19 @@ def plan(root: Path) -> Plan:
 
 
 def services(plan: Plan) -> dict[str, objects.SwarmService]:
-    return {service.role: service for service in objects.services(plan, SUBNETS, "manager-1")}
+    return {service.role: service for service in all_services(plan, SUBNETS, "manager-1")}
+
+
+def spec_names(plan: Plan) -> list[str]:
+    networks = [spec["Name"] for spec in objects.network_specs(plan).values()]
+    made = all_services(plan, dict.fromkeys(objects.network_specs(plan), ""), "manager-1")
+    configs = {config.name for service in made for config in service.files.values()}
+    return [
+        *networks,
+        *(service.name for service in made),
+        *configs,
+        objects.object_name(plan, "bus-password"),
+    ]
 
 
 def test_there_is_a_service_a_node_broker_and_network_and_one_bus(plan: Plan) -> None:
@@ -98,10 +128,28 @@ def test_an_assignment_says_which_replica_each_slot_is(plan: Plan) -> None:
     assert "WOTEMU_SLOT={{.Task.Slot}}" in service.spec["TaskTemplate"]["ContainerSpec"]["Env"]
 
 
-def test_another_content_is_another_config(plan: Plan, root: Path) -> None:
-    before = services(plan)["agent:reader"].files[objects.CODE_FILE].name
+def test_another_content_is_another_config(root: Path) -> None:
+    def code() -> objects.Config:
+        plan = plan_of(root, Node("own", command=["true"], networks=[FIELD]))
+        return services(plan)["agent:own"].files[objects.CODE_FILE]
+
+    before = code()
     (root / "deployment.py").write_text("x = 2\n")
-    assert services(plan)["agent:reader"].files[objects.CODE_FILE].name != before
+    assert code().name != before.name
+
+
+def test_the_folder_travels_to_those_that_need_it(root: Path) -> None:
+    """A folder too large for Swarm is no hindrance where images bring what is run."""
+    (root / "model.bin").write_bytes(random.Random(1).randbytes(600 * 1024))
+    brings = Node("brings", NodeApp("in_the_image.py"), networks=[FIELD], image="mine:1")
+    builtin = Node("builtin", NodeApp("sensor", http=True), networks=[FIELD])
+    found = services(plan_of(root, brings, builtin))
+    for node in ("brings", "builtin"):
+        assert set(found[f"agent:{node}"].files) == {objects.ASSIGNMENT_FILE}
+        assert "bundle" not in assignment(found[f"agent:{node}"])
+    with pytest.raises(InputError, match="600 KiB when packed") as caught:
+        services(plan_of(root, brings, Node("needs", command=["true"], networks=[FIELD])))
+    assert "Node(image=...)" in str(caught.value.hint)
 
 
 def test_the_image_is_the_nodes_own_then_the_environments(
@@ -123,9 +171,135 @@ def test_the_image_is_the_nodes_own_then_the_environments(
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "registry/wotemu:2")
 
 
-def test_names_stay_within_a_host_names_63_characters(root: Path) -> None:
-    plan = plan_of(root, Node("n" * 48, command=["true"], networks=[FIELD], scale=999))
-    service = services(plan)["agent:" + "n" * 48]
-    hostname = service.spec["TaskTemplate"]["ContainerSpec"]["Hostname"].replace("{{.Task.Slot}}", "999")
+def assignment(service: objects.SwarmService) -> Any:
+    return json.loads(service.files[objects.ASSIGNMENT_FILE].data)["data"]
+
+
+@pytest.mark.parametrize("stack", ["s", "s" * 24, "s" * 48])
+def test_no_name_is_longer_than_swarm_takes_and_none_is_there_twice(root: Path, stack: str) -> None:
+    long = Network("w" * 47 + "1")
+    shaped = Service("d" * 48, "postgres", networks=[long])
+    plan = plan_of(
+        root,
+        Node(
+            "n" * 48, command=["true"], networks=[long, Network("w" * 47 + "2")], services=[shaped], scale=999
+        ),
+        Node("n" * 47 + "m", command=["true"], networks=[long], services=[Service("e" * 48, "redis")]),
+        stack=stack,
+    )
+    found = spec_names(plan)
+    assert all(re.fullmatch(r"[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*", name) and len(name) <= 63 for name in found)
+    assert len({name.lower() for name in found}) == len(found)
+    assert all(name.startswith(f"{stack}_") for name in found)
+    hostname = services_of(plan, "n" * 48)["Hostname"].replace("{{.Task.Slot}}", "999")
     assert len(hostname) <= 63
-    assert all(len(config.name) <= 64 for config in service.files.values())
+
+
+def services_of(plan: Plan, node: str) -> Any:
+    made = all_services(plan, dict.fromkeys(objects.network_specs(plan), ""), "manager-1")
+    service = next(service for service in made if service.role == f"agent:{node}")
+    return service.spec["TaskTemplate"]["ContainerSpec"]
+
+
+def test_a_node_may_be_called_as_a_role_is(root: Path) -> None:
+    """A bus may well be a node; so may a network be called control."""
+    plan = plan_of(
+        root,
+        Node("bus", command=["true"], networks=[FIELD], services=[Service("db", "redis", networks=[FIELD])]),
+        Node("gw-field", command=["true"], networks=[Network("control")]),
+        Node("door-db", command=["true"], networks=[FIELD]),
+    )
+    found = spec_names(plan)
+    assert len(set(found)) == len(found)
+    assert {"agent:bus", "agent:gw-field", "agent:door-db", "agent:db"} < expected(plan)
+    assert roles(plan)[names.node_service("bus")] == ["agent:bus"]
+    assert roles(plan)["door-db"] == ["agent:db"]
+
+
+def test_two_stacks_share_no_name(plan: Plan) -> None:
+    other = attrs.evolve(plan, stack="farm2")
+    assert not set(spec_names(plan)) & set(spec_names(other))
+
+
+def test_a_plain_service_is_reached_through_its_door(root: Path) -> None:
+    db = Service("db", "postgres:16", networks=[FIELD], env={"A": "b"}, command=["postgres", "-c", "x=1"])
+    plan = plan_of(root, Node("a", command=["true"], networks=[FIELD], services=[db]))
+    found = services(plan)
+    server, door = (found[f"{kind}:db"].spec["TaskTemplate"] for kind in ("service", "agent"))
+    assert server["ContainerSpec"]["Env"] == ["PYTHONUNBUFFERED=1", "A=b"]
+    assert server["ContainerSpec"]["Args"] == ["postgres", "-c", "x=1"]
+    assert not {"User", "Hostname", "Command", "Secrets", "Mounts"} & server["ContainerSpec"].keys()
+    assert [network["Target"] for network in server["Networks"]] == ["farm_service-db"]
+    assert {network["Target"] for network in door["Networks"]} == {
+        "farm_control",
+        "farm_field",
+        "farm_service-db",
+    }
+    assert server["Networks"][0]["Aliases"] == [assignment(found["agent:db"])["server"]]
+    assert all(spec["Internal"] for name, spec in objects.network_specs(plan).items() if name != "control")
+    assert {member["replica"] for member in assignment(found["gateway:field"])["members"]} == {"a", "db"}
+    assert expected(plan) == {"agent:a", "agent:db", "gateway:field"}
+    assert [text.partition(":")[0] for text in unmet(plan)] == ["db"]
+
+
+def test_a_service_on_no_network_is_reached_directly(root: Path) -> None:
+    db = Service("db", command=["redis-server"])
+    plan = plan_of(root, Node("a", command=["true"], networks=[FIELD], services=[db]))
+    found = services(plan)
+    assert set(found) == {"bus", "gateway:field", "agent:a", "service:db"}
+    assert assignment(found["agent:a"])["services"] == {"service-db": "db"}
+    assert assignment(found["agent:a"])["subnets"] == SUBNETS
+    container = found["service:db"].spec["TaskTemplate"]["ContainerSpec"]
+    assert container["Command"] == ["redis-server"]
+    assert expected(plan) == {"agent:a", "gateway:field"}
+    assert unmet(plan) == []
+
+
+def test_everything_is_placed_as_it_asks(root: Path) -> None:
+    roof = Placement(
+        constraints=["node.labels.site==roof"], preferences="node.labels.rack", max_per_machine=2
+    )
+    radio = Network("radio", placement=roof)
+    plan = plan_of(
+        root, Node("a", command=["true"], networks=[radio], placement=roof), Node("b", NodeApp("error"))
+    )
+    made = {service.role: service for service in all_services(plan, {"radio": ""}, "manager-1")}
+    for role in ("agent:a", "gateway:radio"):
+        assert made[role].spec["TaskTemplate"]["Placement"] == {
+            "Constraints": ["node.labels.site==roof"],
+            "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.rack"}}],
+            "MaxReplicas": 2,
+        }
+    assert made["agent:b"].spec["TaskTemplate"]["Placement"] == {}
+
+
+def test_a_speed_that_depends_on_the_machine_is_told(root: Path) -> None:
+    node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources(target_cpu_speed="1GHz"))
+    (text,) = unmet(plan_of(root, node))
+    assert text.startswith("a: target_cpu_speed")
+
+
+@pytest.mark.parametrize(
+    ("offered", "least", "spoken"),
+    [
+        ("1.41", "1.12", "v1.41"),
+        ("1.50", "1.24", "v1.50"),
+        ("1.54", "1.44", "v1.50"),
+        ("1.60", "1.52", "v1.52"),
+    ],
+)
+def test_the_api_that_both_know_is_spoken(offered: str, least: str, spoken: str) -> None:
+    assert negotiated({"ApiVersion": offered, "MinAPIVersion": least}) == spoken
+
+
+def test_a_daemon_that_will_not_do_says_why() -> None:
+    with pytest.raises(HostError, match=r"API 1\.40 is too old") as caught:
+        negotiated({"ApiVersion": "1.40", "MinAPIVersion": "1.12", "Version": "19.03.15"})
+    assert "20.10" in str(caught.value.hint)
+    swarm = {"ControlAvailable": True, "NodeID": "x"}
+    rootless = ["name=seccomp,profile=default", "name=rootless", "name=cgroupns"]
+    with pytest.raises(HostError, match="rootless"):
+        check_daemon({"Name": "m", "SecurityOptions": rootless, "Swarm": swarm})
+    with pytest.raises(HostError, match="no manager"):
+        check_daemon({"Name": "m", "SecurityOptions": None, "Swarm": {"ControlAvailable": False}})
+    assert check_daemon({"Name": "m", "SecurityOptions": rootless[:1], "Swarm": swarm}) == swarm

@@ -107,6 +107,8 @@ def _service(plan: Plan, service: SwarmService) -> Json:
     }
     if "Command" in container:
         composed["entrypoint"] = [_escaped(word) for word in container["Command"]]
+    if container.get("Healthcheck") == {"Test": ["NONE"]}:
+        composed["healthcheck"] = {"disable": True}
     if not service.role.startswith("service:"):
         composed |= _of_a_role(plan, service)
     return {key: value for key, value in sorted(composed.items()) if value != []}

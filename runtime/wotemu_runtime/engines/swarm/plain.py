@@ -56,8 +56,9 @@ def _server(plan: Plan, replica: Replica, alias: str) -> SwarmService:
     container = template["ContainerSpec"]
     container["Env"] = [f"{name}={value}" for name, value in replica.env.items()]
     del container["User"]  # the image's own
-    if replica.image is None:  # a program of WoTemu's image, which begins as a role otherwise
+    if replica.image is None:  # a program of WoTemu's image, which is no role to be started or asked as
         container["Command"] = container.pop("Args")
+        container["Healthcheck"] = {"Test": ["NONE"]}
     template["Resources"] = resources(replica.resources)
     template["Placement"] = placement(replica.placement)
     return SwarmService(name=spec["Name"], role=f"service:{replica.node}", spec=spec, files={})
