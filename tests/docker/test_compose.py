@@ -183,7 +183,7 @@ def test_it_is_secure_by_default(document: Any) -> None:
 def test_nothing_is_taken_for_a_variable(document: Any, folder: Path) -> None:
     """Dollars of commands and environments stay: they are in files, and what is not is escaped."""
     text = (folder / "docker-compose.yml").read_text()
-    assert set(re.findall(r"\$+\{?\w+", text)) == {"${WOTEMU_IMAGE", "${WOTEMU_DOCKER_SOCKET"}
+    assert set(re.findall(r"\$+\{?\w+", text)) == {"${WOTEMU_IMAGE", "${WOTEMU_DOCKER_SOCKET", "$$HOME"}
     (orders,) = (folder / ".docker-compose.wotemu").glob("agent-other-*")
     assert json.loads(orders.read_text())["data"]["program"]["command"] == ["sh", "-c", "echo $HOME"]
 

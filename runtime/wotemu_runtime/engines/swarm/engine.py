@@ -16,9 +16,9 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.engines.swarm import objects
-from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.services import expected
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.plan import Plan

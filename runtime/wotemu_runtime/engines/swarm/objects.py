@@ -17,9 +17,9 @@ import attrs
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime import bundle
 from wotemu_runtime.engines.shapers import narrowed
-from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.engines.swarm import names
 from wotemu_runtime.engines.swarm.demands import placement, resources
+from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 from wotemu_runtime.probe_plan import rounds_of
 

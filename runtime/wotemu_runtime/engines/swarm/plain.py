@@ -54,7 +54,8 @@ def _server(plan: Plan, replica: Replica, alias: str) -> SwarmService:
     )
     template = spec["TaskTemplate"]
     container = template["ContainerSpec"]
-    container["Env"] = [f"{name}={value}" for name, value in replica.env.items()]
+    own = {service.name: service.env for service in plan.topology.services}[replica.node]
+    container["Env"] = [f"{name}={value}" for name, value in own.items()]
     del container["User"]  # the image's own
     if replica.image is None:  # a program of WoTemu's image, which is no role to be started or asked as
         container["Command"] = container.pop("Args")
@@ -81,7 +82,6 @@ def _door(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> SwarmServ
     )
     template = spec["TaskTemplate"]
     template["ContainerSpec"]["Sysctls"] = {"net.ipv4.ip_forward": "1"}
-    template["ContainerSpec"]["Env"].append("WOTEMU_HOST={{.Node.Hostname}}")
     template["Placement"] = placement(replica.placement)
     data = {
         "replica": replica.name,
