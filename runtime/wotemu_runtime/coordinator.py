@@ -12,6 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal
@@ -47,6 +48,8 @@ READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
 
 SOURCE = "coordinator"
+GATEWAY = "gateway:"
+"""What the names of gateways' roles begin with."""
 BEFORE = "coordinator before"
 """Who lost what a coordinator that died had recorded, where its run directory is not at hand."""
 Status = Literal["done", "interrupted", "failed"]
@@ -303,10 +306,13 @@ class Coordinator:
             self._event("run.stopping", "stopping the nodes")
         with contextlib.suppress(EmulationError, TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S):
-                await self._command(client, command="mute" if self._keep else "stop")
-                while not deployed.roles <= self._ended | self._seen.muted and not self._at_once.is_set():
-                    self._news.clear()
-                    await self._news.wait()
+                if self._keep:
+                    await self._command(client, command="mute")
+                else:  # gateways last: until then apps part from each other as they would in the field
+                    await self._command(client, command="stop", but=GATEWAY)
+                    await self._all_over({role for role in deployed.roles if not role.startswith(GATEWAY)})
+                    await self._command(client, command="stop")
+                await self._all_over(deployed.roles)
         self._recording.draining = True
         at_once = asyncio.create_task(self._at_once.wait())
         recording, *others = tasks
@@ -319,6 +325,12 @@ class Coordinator:
         self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
+
+    async def _all_over(self, roles: AbstractSet[str]) -> None:
+        """Until the roles have ended, or speak no more, or nobody waits for them."""
+        while not roles <= self._ended | self._seen.muted and not self._at_once.is_set():
+            self._news.clear()
+            await self._news.wait()
 
     def _certify(self) -> None:
         """Judge what ran, unless nothing did or nobody waits for it."""

@@ -109,7 +109,7 @@ class Role:
                 self._agenda_changed.set()
             case "t0" if not self.t0.done():
                 self.t0.set_result(command["t0"])
-            case "stop":
+            case "stop" if not ("but" in command and self.assignment.name.startswith(command["but"])):
                 self.stopping.set()
 
     async def _mute(self) -> None:

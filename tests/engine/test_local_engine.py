@@ -250,6 +250,23 @@ async def test_flows_name_both_ends_and_count_every_packet(emulate: Emulate) -> 
         assert rows["bytes"].sum() == 50 * (100 + 8 + 20 + 14)
 
 
+async def test_what_an_app_sends_on_parting_still_crosses_the_network(emulate: Emulate) -> None:
+    part = python(
+        "import signal,socket,sys,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+        "def leave(*_):\n for _ in range(40): s.sendto(b'x'*100,('b',7000)); time.sleep(.005)\n sys.exit()\n"
+        "signal.signal(signal.SIGTERM, leave)\nprint('up')\ntime.sleep(100)"
+    )
+    ran = await emulate(
+        Topology([Node("a", command=part, networks=[SLOW]), Node("b", command=IDLE, networks=[SLOW])]),
+        Scenario(duration=paced(2)),
+    )
+    assert ran.log("a") == ["up"]
+    flows = pl.read_parquet(ran.result.run_dir / "tables" / "flows.parquet")
+    udp = flows.filter((pl.col("dport") == 7000) & (pl.col("direction") == "up"))
+    assert udp["packets"].sum() == 40
+    assert not ran.result.losses
+
+
 async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emulate: Emulate) -> None:
     broker = Broker("mqtt", [SLOW])
     sensor = NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",))
