@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from wotemu_runtime.agent.app_spec import AppSpec
@@ -34,7 +35,19 @@ def build_servient(spec: AppSpec) -> Any:
     if spec.ws:
         servient.add_server(WebsocketServer(port=conf.ports.ws))
     if spec.coap:
-        servient.add_server(CoAPServer(port=conf.ports.coap))
+        servient.add_server(_bindable(CoAPServer(port=conf.ports.coap)))
     if spec.mqtt:
         servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica))
     return servient
+
+
+def _bindable(server: Any) -> Any:
+    """A CoAP server that starts without IPv6, too, which Docker's containers lack by default.
+
+    WoTPy binds to ``::``, which does not resolve then; to the socket, every IPv4 address is as good.
+    """
+    try:
+        socket.getaddrinfo("::", server.port, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        server._get_bind_address = lambda: ("0.0.0.0", server.port)  # noqa: S104
+    return server
