@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from wotemu.scenario.timeline import Direction
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.units import Seconds
-from wotemu_gateways.hop import compose
+from wotemu_gateways.hop import CLEAR, compose
+
+_NO_RATE: dict[str, Any] = {name: getattr(CLEAR, name) for name in RATE_FIELDS}
 
 
 def hop_conditions(
@@ -23,7 +27,7 @@ def hop_conditions(
     `network` holds the network's conditions in `direction`, `network_up` those on the way up.
     """
     if shared:
-        network = attrs.evolve(network, rate=None, queue=None)
+        network = attrs.evolve(network, **_NO_RATE)
     elif direction == "down" and network.queue is None:  # sized by the delay, which happens on the way up
         wait_s = max(2 * network_up.latency, NetworkConditions.MIN_QUEUE_S)
         network = attrs.evolve(network, queue=Seconds(wait_s))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import struct
 
+from wotemu.topology.models import PROBE_PORT
 from wotemu_gateways.frames import IPV4_NO_OPTIONS, FlowId
 
-PORT = 61999
-"""The UDP port that agents probe from and to: reserved on every node, beyond Linux's ephemeral ports."""
-
+PORT = PROBE_PORT
 _PAYLOAD = struct.Struct("!4sQ")
 _MAGIC = b"WoTp"
 _UDP_HEADERS = 14 + 20 + 8

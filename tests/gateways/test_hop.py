@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
+from wotemu_gateways.crossing import hop_conditions
 from wotemu_gateways.hop import CLEAR, compose
 
 durations = st.integers(0, 10_000).map(lambda ms: Seconds(ms / 1000))
@@ -127,3 +128,15 @@ def test_a_correlation_counts_by_the_variance_or_the_chance_that_it_belongs_to()
     both = compose(steady, waving)
     assert both.jitter_correlation == pytest.approx(0.4)
     assert both.loss_correlation == pytest.approx(0.8)
+
+
+def test_a_shared_networks_rate_is_its_buckets_whatever_belongs_to_it() -> None:
+    narrow = NetworkConditions(
+        latency="5ms", rate="1mbit", burst="3000B", queue="16K", overhead=8, cell_size=48, cell_overhead=5
+    )
+    link = NetworkConditions(rate="2mbit", queue="100ms")
+    for direction in ("up", "down"):
+        alone = hop_conditions(narrow, narrow, CLEAR, direction, shared=True)
+        assert alone == NetworkConditions(latency="5ms")
+        behind = hop_conditions(narrow, narrow, link, direction, shared=True)
+        assert behind == NetworkConditions(latency="5ms", rate="2mbit", queue="100ms")

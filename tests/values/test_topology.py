@@ -98,6 +98,7 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
     ),
     (lambda: Ports(http=0), "Ports, field 'http'", "is not a port"),
     (lambda: Ports(http=80, ws=80), "Ports, field 'http'", "taken twice"),
+    (lambda: Ports(coap=61999), "Ports, field 'coap'", "own probes"),
     (lambda: Topology([]), "Topology, field 'nodes'", "there is none"),
     (lambda: Topology(node()), "Topology, field 'nodes'", "is no list"),  # type: ignore[arg-type]
     (lambda: Topology([node()], ports=80), "Topology, field 'ports'", "is not Ports"),  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from wotemu.topology.resources import NodeResources
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 
 __all__ = [
+    "PROBE_PORT",
     "Broker",
     "BuiltinApps",
     "DistributionTable",
@@ -310,6 +311,10 @@ def _check_command(owner: Node | Service) -> None:
     object.__setattr__(owner, "command", command)
 
 
+PROBE_PORT = 61999
+"""The UDP port that probes go from and to: reserved on every node, beyond Linux's ephemeral ports."""
+
+
 @attrs.frozen(kw_only=True)
 class Ports:
     """The ports that every node's servient and every broker listens on."""
@@ -328,6 +333,8 @@ class Ports:
         for name, port in attrs.asdict(self).items():
             if name != "coap" and tcp[port] > 1:
                 raise fail(self, name, f"port {port} is taken twice")
+        if self.coap == PROBE_PORT:
+            raise fail(self, "coap", f"port {PROBE_PORT} is where WoTemu's own probes go, on every node")
 
 
 @attrs.frozen
