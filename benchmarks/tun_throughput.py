@@ -102,7 +102,8 @@ def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkCond
             pump.attach(end.replica, tap)
         while True:
             await asyncio.sleep(1)
-            switch.drain(time.time())
+            for _ in switch.drain(time.time()):
+                pass
 
     uvloop.run(serve())
 

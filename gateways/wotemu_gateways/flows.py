@@ -171,21 +171,29 @@ class FlowTable:
         """Packets of all flows that a hop still holds."""
         return sum(channel.under_way for channel in self._channels)
 
-    def drain(self, t: float) -> list[Flow]:
-        """A row for each flow and hop with packets since the last drain, stamped `t`; none for probes."""
-        rows = []
+    def drain(self, t: float) -> Iterator[Flow]:
+        """A row for each flow and hop with packets since the last drain, stamped `t`; none for probes.
+
+        The counts are taken at once; rows, which cost more, are made one by one as they are asked for.
+        """
+        taken = []
         self.probes.clear()
         for channel in self._channels:
-            for counter, (packets_up, bytes_up, packets_down, bytes_down) in channel.drain():
+            for counter, came in channel.drain():
                 if is_probe_flow(counter.flow):
+                    packets_up, bytes_up, packets_down, bytes_down = came
                     self._probed(counter.sender, "up", packets_up, bytes_up)
                     self._probed(counter.receiver, "down", packets_down, bytes_down)
-                    continue
-                if packets_up:
-                    rows.append(self._row(t, counter, "up", packets_up, bytes_up))
-                if packets_down:
-                    rows.append(self._row(t, counter, "down", packets_down, bytes_down))
-        return rows
+                else:
+                    taken.append((counter, came))
+        return self._rows(t, taken)
+
+    def _rows(self, t: float, taken: list[tuple[FlowCounter, tuple[int, int, int, int]]]) -> Iterator[Flow]:
+        for counter, (packets_up, bytes_up, packets_down, bytes_down) in taken:
+            if packets_up:
+                yield self._row(t, counter, "up", packets_up, bytes_up)
+            if packets_down:
+                yield self._row(t, counter, "down", packets_down, bytes_down)
 
     def _probed(self, node: str, direction: str, packets: int, size: int) -> None:
         before = self.probes.get((node, direction), (0, 0))

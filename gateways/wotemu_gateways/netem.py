@@ -10,6 +10,7 @@ import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address
+from itertools import chain
 
 import attrs
 
@@ -153,11 +154,12 @@ class NetemShaper:
 
     # What the gateway reports
 
-    def drain(self, t: float) -> list[Record]:
-        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`."""
+    def drain(self, t: float) -> Iterator[Record]:
+        """See `Shaper.drain`."""
         for tap in self._taps:
             tap.read()
-        rows: list[Record] = list(self._flows.drain(t))
+        flows = self._flows.drain(t)
+        rows: list[Record] = []
         qdiscs = tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs()))
         counted, taken = self._actions("gact"), self._actions("mirred")
         for node in self._wiring.nodes.values():
@@ -168,7 +170,7 @@ class NetemShaper:
                 cut = counted[index].drops
                 row = hop.row(t, self.network, qdiscs, refused=refused, cut=cut)
                 rows.append(self._without_probes(row))
-        return rows
+        return chain(rows, flows)
 
     def _refused_by_bucket(self, node: Node, qdiscs: QdiscStats, taken: Mapping[int, tc.Stats]) -> int:
         if self._wiring.interfaces.bucket is None:

@@ -15,7 +15,7 @@ import asyncio
 import fcntl
 import os
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wotemu.records import Record
 from wotemu.topology.conditions import NetworkConditions
@@ -117,7 +117,7 @@ class TunShaper:
         """See `Shaper`."""
         self._switch.partition(groups)
 
-    def drain(self, t: float) -> list[Record]:
+    def drain(self, t: float) -> Iterator[Record]:
         """See `Shaper`."""
         return self._switch.drain(t)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from wotemu.records import Record
@@ -34,8 +34,11 @@ class Shaper(Protocol):
         """Keep sets of replicas from reaching each other; a single one is kept from all others."""
         ...
 
-    def drain(self, t: float) -> list[Record]:
-        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`."""
+    def drain(self, t: float) -> Iterator[Record]:
+        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`.
+
+        The counts are taken at once, so rows may be asked for one by one, with other work between them.
+        """
         ...
 
     @property

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
+from itertools import chain
 from random import Random
 from typing import ClassVar
 
@@ -235,13 +236,13 @@ class Switch:
 
     # What the gateway reports
 
-    def drain(self, t: float) -> list[Record]:
-        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`."""
-        rows: list[Record] = list(self._flows.drain(t))
+    def drain(self, t: float) -> Iterator[Record]:
+        """See `Shaper.drain`."""
+        rows: list[Record] = []
         for name, port in self._ports.items():
             rows.append(port.up.drain(t, self.network, name))
             rows.append(port.down.drain(t, self.network, name))
-        return rows
+        return chain(rows, self._flows.drain(t))
 
     @property
     def losses(self) -> dict[str, int]:

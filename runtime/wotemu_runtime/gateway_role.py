@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import Any
 
 from wotemu.errors import EmulationError
@@ -15,6 +16,8 @@ from wotemu_runtime.role import Role
 from wotemu_runtime.stalls import watch_stalls
 
 DRAIN_EVERY_S = 1.0
+ROWS_AT_ONCE = 64
+"""So many are made before packets get their turn again: well below a millisecond."""
 
 HopKey = tuple[str | None, Direction]
 """A node (None: the network's own conditions) and a direction."""
@@ -108,7 +111,10 @@ class Gateway:
                     await self._role.stopping.wait()
             except TimeoutError:
                 pass
-            self._role.publisher.put(*self.shaper.drain(self._role.now()))
+            rows = self.shaper.drain(self._role.now())
+            while chunk := list(islice(rows, ROWS_AT_ONCE)):
+                self._role.publisher.put(*chunk)
+                await asyncio.sleep(0)
         for what, count in self.shaper.losses.items():
             if what == "arp":  # answered, not ignored
                 continue

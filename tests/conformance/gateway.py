@@ -90,6 +90,8 @@ def _call(shaper: Shaper, request: tuple[str, tuple[Any, ...]]) -> tuple[bool, A
     try:
         if name == "losses":
             return True, shaper.losses
+        if name == "drain":
+            return True, list(shaper.drain(*arguments))
         return True, getattr(shaper, name)(*arguments)
     except (OSError, KeyError, ValueError) as error:
         return False, f"{type(error).__name__}: {error}"

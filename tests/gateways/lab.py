@@ -145,7 +145,7 @@ class Lab(AbstractContextManager["Lab"]):
 
     def drain(self) -> tuple[list[Flow], dict[tuple[str, str], Hop]]:
         """The flows, and the hops by node and direction."""
-        rows = self.switch.drain(time.time())
+        rows = list(self.switch.drain(time.time()))
         hops = {(row.node, row.direction): row for row in rows if isinstance(row, Hop)}
         return [row for row in rows if isinstance(row, Flow)], hops
 

@@ -124,6 +124,6 @@ class FakeNetwork:
 
     def drain(self) -> tuple[list[Flow], dict[tuple[str, str], Hop]]:
         """The flows, and the hops by node and direction."""
-        rows = self.switch.drain(1.0)
+        rows = list(self.switch.drain(1.0))
         hops = {(row.node, row.direction): row for row in rows if isinstance(row, Hop)}
         return [row for row in rows if isinstance(row, Flow)], hops

@@ -157,3 +157,15 @@ def test_nothing_is_under_way_once_all_packets_have_met_their_fate(loss: float) 
         net.send("a", "b")
         net.send("b", "a")
         assert net.switch.packets_under_way == 0
+
+
+def test_rows_may_be_asked_for_while_packets_go_on() -> None:
+    with FakeNetwork("a", "b") as net:
+        for port in range(5000, 5010):
+            net.send("a", "b", dport=port)
+        rows = net.switch.drain(1.0)
+        first = next(row for row in rows if isinstance(row, Flow))
+        net.send("a", "b", dport=6000)
+        rest = [row for row in rows if isinstance(row, Flow)]
+        assert {row.dport for row in [first, *rest]} == set(range(5000, 5010))
+        assert {row.dport for row in net.drain()[0]} == {6000}
