@@ -54,7 +54,7 @@ class Attached:
             unenforced=tuple(unmet(plan)),
         )
 
-    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
+    async def news(self) -> AsyncIterator[RoleEnded]:
         """Roles whose tasks are complete, as the Docker API proxy tells; none where there is no proxy.
 
         What ends otherwise, Swarm starts again.

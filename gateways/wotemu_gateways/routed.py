@@ -45,7 +45,6 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
     try:
         with Netlink() as netlink:
             eth = links.find(netlink, interface)
-            netlink.send(links.ipv4_settings(eth.index, forwarding=1, rp_filter=0, send_redirects=0))
             for number, member in enumerate(members, 1):
                 taps[member.replica] = _open_tap(f"{PREFIX}{number}")
                 index = links.index_of(f"{PREFIX}{number}")
@@ -56,6 +55,8 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
                 )
         devices = {member.ipv4: f"{PREFIX}{number}" for number, member in enumerate(members, 1)}
         routes.divert(interface, devices)
+        with Netlink() as netlink:  # last, so that nothing is forwarded that is not diverted
+            netlink.send(links.ipv4_settings(eth.index, forwarding=1, rp_filter=0, send_redirects=0))
     except BaseException:
         for fd in taps.values():
             os.close(fd)

@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal
+from uuid import uuid4
 
 import attrs
 from redis.asyncio import Redis
@@ -26,16 +27,18 @@ from wotemu.records import Event, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
-from wotemu_runtime.bus import BusClock, Streams, connect
+from wotemu_runtime.bus import BusClock, Streams, connect, redirect
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
-from wotemu_runtime.engines.engine import Deployed, Engine
+from wotemu_runtime.engines.engine import BusAt, Deployed, Engine, RoleEnded, RoleLost, Unplaced
 from wotemu_runtime.guards import Guards
 from wotemu_runtime.host_load import HostClaim, host_name, report_host
 from wotemu_runtime.lease import Lease
 from wotemu_runtime.membership import addresses_of, known_members
 from wotemu_runtime.plan import Plan
+from wotemu_runtime.presence import SOURCE as SOURCE
 from wotemu_runtime.probe_plan import places_of
+from wotemu_runtime.reception import Reception
 from wotemu_runtime.recorder import Recorder
 from wotemu_runtime.recording import Kept, Recording
 from wotemu_runtime.seen import Seen
@@ -46,8 +49,10 @@ T0_LEAD_S = 0.25
 READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
+BUS_AWAY_DEADLINE_S = 60.0
+"""A bus that is away so long does not come back: Swarm starts it again within seconds."""
+_RETRY_S = 0.2
 
-SOURCE = "coordinator"
 GATEWAY = "gateway:"
 """What the names of gateways' roles begin with."""
 BEFORE = "coordinator before"
@@ -113,7 +118,10 @@ class Coordinator:
         self._witness = Witness(places_of(plan), lambda: self.timeline)
         self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
         self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._recording = Recording(recorder, self._witness, self._take, self._now, kept)
+        self._reception = Reception(self._tell, self._lost_on_the_way, self._now, resumed=recorder.is_resumed)
+        self._recording = Recording(
+            recorder, self._witness, self._take, self._now, kept, reception=self._reception
+        )
 
     @property
     def counters(self) -> Counters:
@@ -166,14 +174,15 @@ class Coordinator:
                 await self._begin(client, deployed)
                 tasks = [
                     group.create_task(self._recording.run(client, self._streams), name="recorder"),
-                    group.create_task(self._watch_roles(), name="roles"),
+                    group.create_task(self._watch_roles(client), name="roles"),
+                    group.create_task(self._watch_silence(), name="silence"),
                     group.create_task(self._clock.follow(client), name="clock"),
                     group.create_task(self._report_host(client), name="host"),
                     group.create_task(self._guard(client), name="guards"),
                     group.create_task(self._hold(lease), name="lease"),
                 ]
                 failure = await self._driven(client, deployed)
-                await self._wind_down(client, deployed, tasks)
+                failure = await self._wind_down(client, deployed, tasks) or failure
             if failure is not None:
                 raise failure
         except ExceptionGroup as errors:  # a task of the group's failed
@@ -297,8 +306,10 @@ class Coordinator:
                 shaper=deployed.shaper or ", ".join(sorted(self._seen.shapers)),
             )
 
-    async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
-        """Have the roles stop, or go on unrecorded, and send the rest; and record it."""
+    async def _wind_down(
+        self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]
+    ) -> EmulationError | None:
+        """Have the roles stop, or go on unrecorded, and send the rest; what kept that from being recorded."""
         self._witness.end(min(self._now(), (self.outcome.t0 or math.inf) + self.timeline.duration_s))
         if self._keep:
             self._event("run.stopping", "the nodes go on, unrecorded")
@@ -306,13 +317,15 @@ class Coordinator:
             self._event("run.stopping", "stopping the nodes")
         with contextlib.suppress(EmulationError, TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S):
+                lost = self._reception.lost
                 if self._keep:
                     await self._command(client, command="mute")
                 else:  # gateways last: until then apps part from each other as they would in the field
                     await self._command(client, command="stop", but=GATEWAY)
-                    await self._all_over({role for role in deployed.roles if not role.startswith(GATEWAY)})
+                    first = {role for role in deployed.roles if not role.startswith(GATEWAY)}
+                    await self._all_over(first - lost)
                     await self._command(client, command="stop")
-                await self._all_over(deployed.roles)
+                await self._all_over(deployed.roles - lost)
         self._recording.draining = True
         at_once = asyncio.create_task(self._at_once.wait())
         recording, *others = tasks
@@ -321,10 +334,16 @@ class Coordinator:
         for task in (*waited_for, *others):
             task.cancel()
         await self._learn_places(client)
+        self._reception.finish()
         self._miss_changes()
         self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
+        if not self._reception.bus_is_away or self._at_once.is_set():
+            return None
+        self.outcome.status = "failed"
+        message = "it was away at the end: what the roles recorded since it went is lost"
+        return EmulationError(message, where="event bus")
 
     async def _all_over(self, roles: AbstractSet[str]) -> None:
         """Until the roles have ended, or speak no more, or nobody waits for them."""
@@ -349,7 +368,7 @@ class Coordinator:
             self._now() - self.outcome.t0 if self.outcome.status != "done" else self.timeline.duration_s
         )
         due = [c for c in self.timeline.changes if c.at_s < lasted_s - 1 or self.outcome.status == "done"]
-        missing = [change for change in due if change.id not in self._recording.answered]
+        missing = [change for change in due if change.id not in self._reception.answered]
         if missing:
             self._lose(SOURCE, "changes without an answer", len(missing))
 
@@ -373,12 +392,12 @@ class Coordinator:
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_ROLE_S * len(deployed.roles)
         try:
             async with asyncio.timeout(deadline_s):
-                while not deployed.roles <= self._seen.ready:
+                while not deployed.roles <= self._reception.ready:
                     await self._news_or_failure()
                     if self._stop_asked.is_set():
                         return False
         except TimeoutError:
-            missing = ", ".join(sorted(deployed.roles - self._seen.ready))
+            missing = ", ".join(sorted(deployed.roles - self._reception.ready))
             raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
         return True
 
@@ -424,19 +443,45 @@ class Coordinator:
             self._fail(failure)
         self._news.set()
         if not self._replaying:
+            if event.kind == "role.ready":
+                self._reception.came(event)
             self._listener(event)
 
     def _lose(self, source: str, what: str, count: int) -> Event:
         self.outcome.losses[source, what] += count
         return self._event("records.lost", f"{count} {what}", what=what, count=count)
 
-    async def _watch_roles(self) -> None:
-        async for ended in self._engine.ended_roles():
-            self._ended.add(ended.role)
+    def _lost_on_the_way(self, source: str, what: str, count: int) -> None:
+        self.outcome.losses[source, what] += count
+        text = f"{count} {what}"
+        event = self._tell(Event(self._now(), "records.lost", source, text, {"what": what, "count": count}))
+        self._witness.take(Event.TABLE, [to_row(event)])
+
+    async def _watch_roles(self, client: Redis) -> None:
+        async for news in self._engine.news():
+            match news:
+                case RoleEnded(role, status):
+                    self._ended.add(role)
+                    if not self._recording.draining and not self._stopping:
+                        log = self._recorder.run_dir / "logs" / "_wotemu.log"
+                        hint = f"what it printed is in {log}"
+                        self._fail(EmulationError(f"it ended by itself: {status}", where=role, hint=hint))
+                case RoleLost(role, reason, host) if not self._recording.draining:
+                    self._reception.missed(role, reason, host)
+                case Unplaced(role, error) if self.outcome.t0 is None:
+                    self._fail(error)
+                case Unplaced(role, error):
+                    self._event("role.unplaced", f"{role} has no place: {error.message}", role=role)
+                case BusAt(address):
+                    await redirect(client, address)
             self._news.set()
-            if not self._recording.draining and not self._stopping:
-                hint = f"what it printed is in {self._recorder.run_dir / 'logs' / '_wotemu.log'}"
-                self._fail(EmulationError(f"it ended by itself: {ended.status}", where=ended.role, hint=hint))
+
+    async def _watch_silence(self) -> None:
+        """Tell of roles that say nothing, from T0 on."""
+        await self._t0
+        while not self._recording.draining:
+            self._reception.look_for_silence()
+            await asyncio.sleep(1)
 
     @property
     def _stopping(self) -> bool:
@@ -455,16 +500,28 @@ class Coordinator:
     # Speaking
 
     async def _command(self, client: Redis, **command: Any) -> None:
+        """Tell all roles. One that is not confirmed is sent again; its id has roles take it once."""
+        entry = pack({**command, "id": uuid4().hex})
+        last: Exception | None = None
         try:
-            await client.xadd(self._streams.commands, pack(command))  # type: ignore[arg-type]
-        except (OSError, RedisError) as error:
-            raise EmulationError(f"it does not answer: {error}", where="event bus") from error
+            async with asyncio.timeout(BUS_AWAY_DEADLINE_S):
+                while True:
+                    try:
+                        await client.xadd(self._streams.commands, entry)  # type: ignore[arg-type]
+                        return
+                    except (OSError, RedisError) as error:
+                        last = error
+                        await asyncio.sleep(_RETRY_S)  # it tells nobody when it is back
+        except TimeoutError:
+            raise EmulationError(f"it does not answer: {last}", where="event bus") from last
 
     def _now(self) -> float:
         return self._clock.now()
 
     def _event(self, kind: str, message: str, **data: Any) -> Event:
-        event = Event(self._now(), kind, SOURCE, message, data)
+        return self._tell(Event(self._now(), kind, SOURCE, message, data))
+
+    def _tell(self, event: Event) -> Event:
         self._recorder.event(event)
         self._listener(event)
         return event

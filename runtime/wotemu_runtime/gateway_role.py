@@ -85,23 +85,31 @@ class Gateway:
 
     def apply(self, change: Change) -> None:
         """One change of the timeline, in place."""
+        touched = self.remember(change)
         match change.action:
             case "conditions":
-                direction = change.direction or "up"
-                after = NetworkConditions.from_dict(change.after)
-                touched = self._state.change(change.node, direction, after)
                 if change.node is None:
                     self.shaper.set_shared_bucket(self._state.bucket)
-                self._impose(touched, (direction,))
+                self._impose(touched, (change.direction or "up",))
+            case "partition":
+                self.shaper.partition(self._groups)
+            case "cut":
+                self.shaper.cut(str(change.node), change.after)
+
+    def remember(self, change: Change) -> list[str]:
+        """Take a change as what holds, and impose nothing yet; the replicas whose hops it touches."""
+        match change.action:
+            case "conditions":
+                after = NetworkConditions.from_dict(change.after)
+                return self._state.change(change.node, change.direction or "up", after)
             case "partition":
                 present = set(self._state.nodes)
                 self._groups = [present.intersection(group) for group in change.after]
-                self.shaper.partition(self._groups)
             case "cut":
                 (self._cut.add if change.after else self._cut.discard)(str(change.node))
-                self.shaper.cut(str(change.node), change.after)
             case other:
                 raise EmulationError(f"a gateway can't apply {other!r}")
+        return []
 
     async def report(self) -> None:
         """Publish the counters once a second until the role stops, and once more."""
@@ -122,10 +130,17 @@ class Gateway:
 
 
 async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) -> None:
-    """Impose, follow the timeline and report, until the role stops."""
+    """Impose, follow the timeline and report, until the role stops.
+
+    A gateway that takes another's place first imposes what holds by then: no packet meets older conditions.
+    """
     be_prompt()
     try:
+        missed = role.missed()
+        for change in missed:
+            gateway.remember(change)
         gateway.impose_all()
+        role.took_over(missed)
         tasks = [
             group.create_task(role.follow_timeline(gateway.apply), name="timeline"),
             group.create_task(watch_stalls(role), name="stalls"),

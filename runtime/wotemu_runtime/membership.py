@@ -34,6 +34,31 @@ class Member:
     """The machine that it runs on."""
 
 
+class Members:
+    """Who is where now. Docker gives the addresses of lost tasks to others: who told of one last has it."""
+
+    def __init__(self) -> None:
+        self._members: dict[tuple[str, str], Member] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def __repr__(self) -> str:
+        return f"Members({len(self._members)})"
+
+    def take(self, member: Member) -> None:
+        """A role has told where it is."""
+        self._members[member.role, member.network] = member
+        for key, other in list(self._members.items()):
+            if other != member and (other.network, other.address) == (member.network, member.address):
+                del self._members[key]
+
+    def address(self, role: str, network: str) -> str | None:
+        """A role's address on a network, while it has one."""
+        member = self._members.get((role, network))
+        return member.address if member is not None else None
+
+
 OnMember = Callable[[Member], None]
 
 
@@ -97,15 +122,15 @@ def _addresses() -> Iterator[tuple[str, IPv4Address]]:
                 yield device, IPv4Address(entry.address)
 
 
-def hosts_text(members: dict[tuple[str, str], Member], nodes: dict[str, str], own: str) -> str:
+def hosts_text(members: Members, nodes: dict[str, str], own: str) -> str:
     """The text of /etc/hosts from all members on this replica's networks. `nodes` has each replica's node."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    for member in members.values():
+    for member in members:
         kind, _, replica = member.role.partition(":")
         if kind != "agent":
             continue
         names = list(dict.fromkeys((replica, nodes.get(replica, replica))))
         lines.append(" ".join([member.address, *names, *(f"{name}.{member.network}" for name in names)]))
-    if not any(member.role == f"agent:{own}" for member in members.values()):
+    if not any(member.role == f"agent:{own}" for member in members):
         lines.append(f"127.0.0.1 {own}")
     return "\n".join(lines) + "\n"

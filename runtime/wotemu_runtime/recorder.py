@@ -62,11 +62,6 @@ class Recorder:
             self._sizes.pop(f"{SPOOL}/{table}.msgpack", None)
             (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
 
-    def take(self, table: str, rows: list[list[Any]]) -> None:
-        """Store rows that came over the bus."""
-        self.taken[table] += len(rows)
-        self.store(table, rows)
-
     def store(self, table: str, rows: list[list[Any]]) -> None:
         """Store rows of one table."""
         if table not in PASSING:

@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
-from wotemu.records import Change, Event, Host, Probe, to_row
+from wotemu.records import Event, Host, Probe, to_row
 from wotemu_gateways.fidelity import Witness
-from wotemu_runtime.bus import Consumer, Streams, decode_batch, forgotten, trim
+from wotemu_runtime.bus import Consumer, Streams, forgotten, trim
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.counters import Counters
+from wotemu_runtime.reception import Reception
 from wotemu_runtime.recorder import Recorder
 
 BLOCK_MS = 200
@@ -36,6 +37,8 @@ class Recording:
         observe: Observe,
         now: Callable[[], float],
         kept: Kept = lambda: None,
+        *,
+        reception: Reception,
     ) -> None:
         self._recorder = recorder
         self._witness = witness
@@ -44,17 +47,17 @@ class Recording:
         self._kept = kept
         self._trimmed: Checkpoint | None = None
         self.counters = Counters()
-        self.answered: set[int] = set()
-        """The ids of the changes that took hold or failed."""
+        self._reception = reception
         self.draining = False
         """Whether `run` is to return once nothing more comes."""
 
     def __repr__(self) -> str:
-        return f"Recording({self._recorder!r}, {len(self.answered)} changes answered)"
+        return f"Recording({self._recorder!r})"
 
     def replay(self) -> None:
         """Take into account what is stored already."""
         for table, rows in self._recorder.stored():
+            self._reception.remember(table, rows)
             self._take(table, rows)
 
     async def missing(self, client: Redis, streams: Streams) -> dict[str, int]:
@@ -71,22 +74,30 @@ class Recording:
         """Until `draining`, and then until nothing more comes."""
         consumer = Consumer(client, streams.all_records(), self._recorder.last.positions)
         async for entries in consumer.batches(BLOCK_MS):
+            if self._reception.bus(is_away=consumer.is_away):
+                await self._check(client, streams)
             for _, _, fields in entries:
-                table, rows = decode_batch(fields)
-                self._write(self._recorder.take, table, rows)
+                table, count, rows = self._reception.admit(fields)
+                self._recorder.taken[table] += count
+                self._write(self._recorder.store, table, rows)
                 self._take(table, rows)
             self.store(*self._witness.settle(self._now()))
             self._write(self._recorder.keep, consumer.positions)
-            if not entries and self.draining:
+            if not entries and self.draining and not consumer.is_away:
                 return
             with contextlib.suppress(OSError, RedisError):
                 await self._trim(client, streams)
 
+    @staticmethod
+    async def _check(client: Redis, streams: Streams) -> None:
+        """A bus that is back must have what it kept: without it roles that come later know of nothing."""
+        with contextlib.suppress(OSError, RedisError):
+            if not await client.exists(streams.commands):
+                raise EmulationError("it came back without what it had kept", where="event bus")
+
     def _take(self, table: str, rows: list[list[Any]]) -> None:
         self.counters.take(table, rows)
         self._witness.take(table, rows)
-        if table == Change.TABLE:
-            self.answered.update(row[0] for row in rows)
         self._observe(table, rows)
 
     def take_host(self, sample: Host) -> None:

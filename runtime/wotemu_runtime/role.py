@@ -19,6 +19,7 @@ from wotemu_runtime.agenda import Agenda
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusClock, Consumer, Publisher, Streams, connect
 from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.bus.consumer import MAX_ENTRIES
 from wotemu_runtime.host_load import HostClaim, host_name, is_told_its_host, report_host
 from wotemu_runtime.membership import Member, OnMember, announce, follow
 
@@ -36,6 +37,8 @@ class Role:
         self.stopping = asyncio.Event()
         self._agenda = Agenda()
         self._agenda_changed = asyncio.Event()
+        self._commands: set[str] = set()
+        self._told = asyncio.Event()
         self._client = client
         self._streams = Streams(assignment.stack)
         self.publisher = Publisher(client, self._streams, assignment.name, self.now)
@@ -90,12 +93,20 @@ class Role:
         consumer = Consumer(self._client, [self._streams.commands])
         async for entries in consumer.batches():
             for _, _, fields in entries:
-                command = unpack(fields)
-                self._command(command)
-                if command["command"] == "mute":
-                    await self._mute()
+                await self._take(unpack(fields))
+            if not consumer.is_away and len(entries) < MAX_ENTRIES:
+                self._told.set()
             if self.stopping.is_set():
                 return
+
+    async def _take(self, command: dict[str, Any]) -> None:
+        """Take a command, unless it came before: one that was not confirmed is sent again."""
+        if command["id"] in self._commands:
+            return
+        self._commands.add(command["id"])
+        self._command(command)
+        if command["command"] == "mute":
+            await self._mute()
 
     def _command(self, command: dict[str, Any]) -> None:
         match command["command"]:
@@ -121,6 +132,34 @@ class Role:
         """Sleep until `t` on the bus's clock."""
         while (left_s := t - self.now()) > 0:  # noqa: ASYNC110  # a loop's timers may be a millisecond early
             await asyncio.sleep(left_s)
+
+    async def informed(self) -> None:
+        """Return once this role has heard all commands that were given before it came."""
+        await self._told.wait()
+
+    def missed(self) -> list[Change]:
+        """What was due before this role came, where it takes another's place; to be taken all at once.
+
+        They are this role's to answer when they have taken hold: `took_over`. A role that may come late waits
+        until it is `informed` first.
+        """
+        changes: list[Change] = []
+        while self.t0.done() and (change := self._agenda.next) is not None:
+            if self.t0.result() + change.at_s > self.now():
+                break
+            self._agenda.pop()
+            changes.append(change)
+        return changes
+
+    def took_over(self, changes: list[Change]) -> None:
+        """Answer what `missed` gave. The coordinator has those that were answered before already."""
+        if not changes:
+            return
+        t0, now = self.t0.result(), self.now()
+        for change in changes:
+            self._record(change, t0 + change.at_s, now, "")
+        text = f"{self.assignment.name} took the {len(changes)} changes that were due before it came"
+        self.event("role.took_over", text, changes=len(changes))
 
     async def follow_timeline(self, apply: Apply) -> None:
         """Apply this role's changes, each when it is due, and answer each with when it took hold.
@@ -154,17 +193,20 @@ class Role:
                     await self._agenda_changed.wait()
 
     def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
+        self._record(change, due, applied, error)
+        what = f"{change.action} of {change.target}"
+        if error:
+            self.event("change.failed", f"{what}: {error}", id=change.id)
+        else:
+            self.event("change.applied", f"{what}: {_brief(change)}", id=change.id, late_s=applied - due)
+
+    def _record(self, change: Change, due: float, applied: float, error: str) -> None:
         before, after = json.dumps(change.before), json.dumps(change.after)
         self.publisher.put(
             ChangeRecord(
                 change.id, due, applied, change.action, change.target, before, after, not error, error
             )
         )
-        what = f"{change.action} of {change.target}"
-        if error:
-            self.event("change.failed", f"{what}: {error}", id=change.id)
-        else:
-            self.event("change.applied", f"{what}: {_brief(change)}", id=change.id, late_s=applied - due)
 
 
 def _brief(change: Change) -> str:

@@ -82,6 +82,10 @@ class Witness:
             self._records += 1
             self._take(table, row)
 
+    def lose(self, source: str, what: str, count: int) -> None:
+        """Records that never came."""
+        self._lost[source, what] += count
+
     def _take(self, table: str, row: list[Any]) -> None:
         match table:
             case Hop.TABLE:
@@ -132,7 +136,7 @@ class Witness:
     def _event(self, event: Event) -> None:
         match event.kind:
             case "records.lost":
-                self._lost[event.source, str(event.data["what"])] += int(event.data["count"])
+                self.lose(event.source, str(event.data["what"]), int(event.data["count"]))
             case "interface.dropped":
                 self._dropped[event.source] += int(event.data["count"])
 

@@ -40,6 +40,10 @@ class Agent:
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role is told to stop."""
+        missed = self._role.missed()
+        for change in missed:
+            self._app.wanted = self._state(change)
+        self._role.took_over(missed)
         self._prober.open()
         tasks = [
             group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
@@ -60,12 +64,12 @@ class Agent:
         early = self._is_wot or self._kind == "broker"
         running = group.create_task(self._app.run(), name="lives") if early else None
         try:
+            prepared = self._app.prepared
             if self._kind == "broker":
-                up = asyncio.Event()
-                group.create_task(self._watch_broker(up), name="broker")
-                await up.wait()
-            elif early:
-                await self._app.prepared.wait()
+                prepared = asyncio.Event()
+                group.create_task(self._watch_broker(prepared), name="broker")
+            if early and self._app.wanted == "running":
+                await prepared.wait()
             self._role.ready()
             t0 = await self._role.t0
             await self._role.until(t0)
@@ -82,15 +86,20 @@ class Agent:
 
     def apply(self, change: Change) -> None:
         """One change of the timeline."""
-        match change.after:
+        match self._state(change):
             case "crashed":
                 self._app.crash()
             case "stopped":
                 self._app.stop()
-            case "running":
+            case _:
                 self._app.start()
-            case other:
-                raise EmulationError(f"an app can't be {other!r}")
+
+    @staticmethod
+    def _state(change: Change) -> str:
+        """What a change wants the app to be."""
+        if change.after not in ("crashed", "stopped", "running"):
+            raise EmulationError(f"an app can't be {change.after!r}")
+        return str(change.after)
 
     async def _sample(self) -> None:
         while True:

@@ -1,8 +1,16 @@
 """The event bus: Redis streams that carry records and commands as msgpack."""
 
 from wotemu_runtime.bus.clock import BusClock
-from wotemu_runtime.bus.codec import decode_batch, decode_event, encode_batch, encode_event
-from wotemu_runtime.bus.connection import BusAddress, connect
+from wotemu_runtime.bus.codec import (
+    Origin,
+    decode_batch,
+    decode_event,
+    decode_origin,
+    encode_batch,
+    encode_event,
+    encode_origin,
+)
+from wotemu_runtime.bus.connection import BusAddress, connect, redirect
 from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
@@ -12,13 +20,17 @@ __all__ = [
     "BusAddress",
     "BusClock",
     "Consumer",
+    "Origin",
     "Publisher",
     "Streams",
     "connect",
     "decode_batch",
     "decode_event",
+    "decode_origin",
     "encode_batch",
     "encode_event",
+    "encode_origin",
     "forgotten",
+    "redirect",
     "trim",
 ]

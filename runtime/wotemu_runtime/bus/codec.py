@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import msgpack
 
 from wotemu.errors import EmulationError
@@ -12,6 +13,21 @@ from wotemu.records import SCHEMA_VERSION, TABLES, Event, Record, to_row
 
 FIELD = b"m"
 """The field of a stream's entry that holds the message."""
+ORIGIN = b"o"
+"""The field that says who sent it; what can't be sent twice has none."""
+
+
+@attrs.frozen
+class Origin:
+    """Who sent a batch of records, so that its reader sees what came twice and what never came.
+
+    `life` is when this process began to publish (a role may live again, elsewhere); `first` is how many
+    records of the table it had sent before.
+    """
+
+    source: str
+    life: float
+    first: int
 
 
 def pack(message: Any) -> dict[bytes, bytes]:
@@ -39,6 +55,16 @@ def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:
             hint="run the same version of WoTemu everywhere",
         )
     return table, rows
+
+
+def encode_origin(origin: Origin) -> dict[bytes, bytes]:
+    """The origin's part of a stream entry."""
+    return {ORIGIN: msgpack.packb(attrs.astuple(origin))}
+
+
+def decode_origin(entry: dict[bytes, bytes]) -> Origin | None:
+    """The origin of an entry, where it has one."""
+    return Origin(*msgpack.unpackb(entry[ORIGIN])) if ORIGIN in entry else None
 
 
 def encode_event(event: Record) -> dict[bytes, bytes]:

@@ -13,6 +13,8 @@ from redis.exceptions import BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
 
+ANSWER_S = 5.0
+"""What does not answer so long is gone: a machine that lost its power or its network never hangs up."""
 _RETRY_S = 0.02
 
 
@@ -39,7 +41,13 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
     """A client that has spoken to the bus; tries until `deadline_s` has passed, then `EmulationError`."""
     # Those who call know better what to do about a bus that is away than redis-py's own retries.
     retry = Retry(NoBackoff(), retries=0)
-    common: dict[str, Any] = {"password": address.password, "protocol": 3, "retry": retry}
+    common: dict[str, Any] = {
+        "password": address.password,
+        "protocol": 3,
+        "retry": retry,
+        "socket_timeout": ANSWER_S,
+        "socket_connect_timeout": ANSWER_S,
+    }
     if address.path is not None:
         client = Redis(unix_socket_path=address.path, **common)
     else:
@@ -59,3 +67,16 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         raise EmulationError(
             f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus"
         ) from error
+
+
+async def redirect(client: Redis, address: BusAddress) -> None:
+    """Have a client of a bus on TCP speak to another host and port from now on."""
+    pool = client.connection_pool
+    if (pool.connection_kwargs.get("host"), pool.connection_kwargs.get("port")) == (
+        address.host,
+        address.port,
+    ):
+        return
+    pool.connection_kwargs.update(host=address.host, port=address.port)
+    await pool.disconnect()
+    pool.reset()  # type: ignore[no-untyped-call]

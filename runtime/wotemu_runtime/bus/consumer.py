@@ -28,6 +28,8 @@ class Consumer:
         self._client = client
         self._last = {stream: (after or {}).get(stream, FIRST).encode() for stream in streams}
         self.reconnections = 0
+        self.is_away = False
+        """Whether the bus did not answer when it was last asked."""
 
     @property
     def positions(self) -> dict[str, str]:
@@ -41,9 +43,11 @@ class Consumer:
                 answer: Any = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]
             except (OSError, RedisError):
                 self.reconnections += 1
+                self.is_away = True
                 await asyncio.sleep(_RETRY_S)
                 yield []
                 continue
+            self.is_away = False
             yield self._entries(answer or {})
 
     def _entries(self, answer: dict[bytes, list[list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.records import Event, Record, to_row
-from wotemu_runtime.bus.codec import encode_batch
+from wotemu_runtime.bus.codec import Origin, encode_batch, encode_origin
 from wotemu_runtime.bus.streams import Streams
 
 MAX_BATCH = 256
@@ -31,7 +31,11 @@ class Publisher:
         self._streams = streams
         self._source = source
         self._now = now
+        self._life = now()
         self._kept: dict[str, deque[list[Any]]] = {}
+        self._under_way: dict[str, list[list[Any]]] = {}
+        """Batches that the bus has not confirmed: they are sent again as they are, since it may have them."""
+        self._sent: Counter[str] = Counter()
         self._lost: dict[str, int] = {}
         self._full = asyncio.Event()
         self._closing = False
@@ -107,14 +111,24 @@ class Publisher:
 
     async def _send(self) -> None:
         self._report_losses()
-        for table, rows in list(self._kept.items()):
-            while rows:
-                size = 1 if table == Event.TABLE else MAX_BATCH
-                batch = [rows[index] for index in range(min(size, len(rows)))]
+        for table in list(self._kept):
+            while batch := self._next_batch(table):
+                origin = Origin(self._source, self._life, self._sent[table])
+                entry = {**encode_batch(table, batch), **encode_origin(origin)}
                 stream = self._streams.events if table == Event.TABLE else self._streams.metrics(table)
-                await self._client.xadd(stream, encode_batch(table, batch))  # type: ignore[arg-type]
-                for _ in range(min(len(batch), len(rows))):
-                    rows.popleft()
+                await self._client.xadd(stream, entry)  # type: ignore[arg-type]
+                self._sent[table] += len(batch)
+                del self._under_way[table]
+
+    def _next_batch(self, table: str) -> list[list[Any]]:
+        """What is to be sent next of a table; empty where nothing is."""
+        if table not in self._under_way:
+            rows = self._kept[table]
+            size = min(1 if table == Event.TABLE else MAX_BATCH, len(rows))
+            if not size:
+                return []
+            self._under_way[table] = [rows.popleft() for _ in range(size)]
+        return self._under_way[table]
 
     async def _flush_last(self) -> None:
         try:

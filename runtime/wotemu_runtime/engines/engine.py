@@ -7,6 +7,7 @@ from typing import Protocol
 
 import attrs
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.plan import Plan
 
@@ -17,6 +18,33 @@ class RoleEnded:
 
     role: str
     status: str
+
+
+@attrs.frozen
+class RoleLost:
+    """A role's process is gone, and the engine starts another in its place."""
+
+    role: str
+    reason: str
+    host: str = ""
+
+
+@attrs.frozen
+class Unplaced:
+    """A role has no place, and the error says why; the engine goes on trying."""
+
+    role: str
+    error: EmulationError
+
+
+@attrs.frozen
+class BusAt:
+    """Where the bus listens from now on."""
+
+    address: BusAddress
+
+
+News = RoleEnded | RoleLost | Unplaced | BusAt
 
 
 @attrs.frozen
@@ -45,8 +73,8 @@ class Engine(Protocol):
         """Start every role; `HostError` or `EmulationError` where that can't be done, with nothing left."""
         ...
 
-    def ended_roles(self) -> AsyncIterator[RoleEnded]:
-        """Roles that end while the emulation runs."""
+    def news(self) -> AsyncIterator[News]:
+        """What becomes of the roles while the emulation runs."""
         ...
 
     async def remove(self) -> None:

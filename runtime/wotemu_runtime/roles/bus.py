@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 from wotemu_runtime.bus.server import find_server
@@ -11,7 +13,10 @@ from wotemu_runtime.roles.health import BUS_PORT
 from wotemu_runtime.roles.orders import bus_password
 
 DIRECTORY = "WOTEMU_BUS_DIR"
-"""The variable with the directory that the stream is kept in; without it, it is in memory alone."""
+"""The variable with the directory that the stream is kept in; without it, it is in memory alone.
+
+Its parent is this stack's alone: what else is there is an earlier deployment's, and goes.
+"""
 
 
 def configuration(password: str, directory: str | None) -> str:
@@ -36,9 +41,19 @@ def configuration(password: str, directory: str | None) -> str:
     )
 
 
+def prepare(directory: Path) -> None:
+    """Make the directory where it is not there, and remove those beside it."""
+    for other in directory.parent.iterdir():
+        if other.is_dir() and other != directory:
+            shutil.rmtree(other)
+    directory.mkdir(exist_ok=True)
+
+
 def become(environ: Mapping[str, str]) -> NoReturn:
     """Become the server. It reads its configuration from a pipe: no file or argument has the password."""
     server = find_server()
+    if directory := environ.get(DIRECTORY):
+        prepare(Path(directory))
     read, write = os.pipe()
     os.write(write, configuration(bus_password(environ), environ.get(DIRECTORY)).encode())
     os.close(write)

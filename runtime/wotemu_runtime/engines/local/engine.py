@@ -109,7 +109,7 @@ class LocalEngine:
             return "netem", unable
         return ("tun", []) if missing or unable else ("netem", [])
 
-    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
+    async def news(self) -> AsyncIterator[RoleEnded]:
         """Roles in the order in which they end."""
         while True:
             yield await self._ended.get()

@@ -67,6 +67,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
         "services": dict(sorted(services.items())),
         "networks": dict(sorted(_network(plan, spec) for spec in objects.network_specs(plan).values())),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
+        "volumes": {objects.BUS_VOLUME: {"labels": {objects.ROLE_LABEL: objects.BUS_VOLUME}}},
         "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
     }
     return Composed(
@@ -131,6 +132,9 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
     if service.role == "bus":
         composed["ports"] = [{"target": objects.BUS_PORT, "protocol": "tcp", "mode": "host"}]
         composed["healthcheck"] = {"interval": "1s"}
+        composed["volumes"] = [
+            {"type": "volume", "source": objects.BUS_VOLUME, "target": objects.BUS_DIRECTORY}
+        ]
     else:
         composed["healthcheck"] = {"disable": True}  # they tell the bus that they are ready
     return composed

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import aiodocker
+import attrs
 
 from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.engines.engine import Deployed, RoleEnded
+from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
 from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.engines.swarm import objects
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
@@ -21,17 +22,13 @@ from wotemu_runtime.engines.swarm.demands import unmet
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.services import expected
 from wotemu_runtime.engines.swarm.services import services as all_services
+from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 180.0
 SUBNET_DEADLINE_S = 30.0
-UNPLACED_AFTER_S = 8.0
-MAX_FAILURES = 5
-
-FAILED = frozenset({"rejected", "failed", "orphaned"})
-OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 
 class SwarmEngine:
@@ -46,46 +43,41 @@ class SwarmEngine:
         self._stack = ""
         self._made = False
         """Whether objects of that stack may be ours: another's are never removed."""
-        self._replicas: dict[str, list[str]] = {}
-        self._failures: dict[str, set[str]] = {}
         self._watcher: asyncio.Task[None] | None = None
-        self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
-        self._trouble: asyncio.Future[None] | None = None
-        self._bus_port: asyncio.Future[int] | None = None
+        self._news: asyncio.Queue[News] = asyncio.Queue()
 
     def __repr__(self) -> str:
         return f"SwarmEngine({self._stack!r})"
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Create everything concurrently; an error removes what was made."""
-        bus_port = self._open(plan)
+        self._open(plan)
         try:
             manager_id, manager_address = await self._check_swarm(plan)
             password = randomness.token_urlsafe(24)
             self._made = True
             await self._create(plan, manager_id, password)
-            self._watcher = asyncio.create_task(self._watch(), name="tasks")
-            port = await self._first(bus_port, BUS_DEADLINE_S, "placing the bus")
+            bus = BusAddress(password, host=manager_address)
+            self._watch_tasks(plan, bus)
+            bus = await self._bus_placed()
         except BaseException:
             await self.remove(failed=True)
             raise
-        return self._deployed(plan, BusAddress(password, host=manager_address, port=port))
+        return self._deployed(plan, bus)
 
     async def take_over(self, plan: Plan, bus: BusAddress) -> Deployed:
         """Go on with what another process has created."""
         self._open(plan)
         self._made = True
-        self._watcher = asyncio.create_task(self._watch(), name="tasks")
+        self._watch_tasks(plan, bus)
         return self._deployed(plan, bus)
 
-    def _open(self, plan: Plan) -> asyncio.Future[int]:
-        """Get ready for this plan; the bus's port, once it is known."""
-        loop = asyncio.get_running_loop()
+    def _open(self, plan: Plan) -> None:
         self._stack = plan.stack
-        self._trouble, self._bus_port = loop.create_future(), loop.create_future()
-        self._replicas = _replicas_of(plan)
         self._docker = connect_docker()
-        return self._bus_port
+
+    def _watch_tasks(self, plan: Plan, bus: BusAddress) -> None:
+        self._watcher = asyncio.create_task(self._watch(_replicas_of(plan), bus), name="tasks")
 
     def _deployed(self, plan: Plan, bus: BusAddress) -> Deployed:
         return Deployed(
@@ -96,10 +88,10 @@ class SwarmEngine:
             unenforced=(*unmet(plan), *(beyond_netem(plan) if self._shaper == "netem" else ())),
         )
 
-    async def ended_roles(self) -> AsyncIterator[RoleEnded]:
-        """Roles that are over for good; a task that Swarm starts again is not."""
+    async def news(self) -> AsyncIterator[News]:
+        """What becomes of the tasks."""
         while True:
-            yield await self._ended.get()
+            yield await self._news.get()
 
     def leave(self) -> None:
         """Have `remove` remove nothing from now on."""
@@ -226,63 +218,34 @@ class SwarmEngine:
 
     # Watching
 
-    async def _first(self, future: asyncio.Future[int], deadline_s: float, doing: str) -> int:
-        """The future's result, or the first trouble that a task has."""
-        trouble = self._trouble
-        if trouble is None:
-            raise EmulationError("the swarm engine is closed")
-        waited: list[asyncio.Future[Any]] = [future, trouble]
-        await asyncio.wait(waited, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if trouble.done():
-            trouble.result()
-        if not future.done():
-            raise EmulationError(f"{doing} took more than {deadline_s:g} s", where="swarm")
-        return future.result()
+    async def _bus_placed(self) -> BusAddress:
+        """Where the bus listens; `EmulationError` where that, or anything else, can't be placed."""
+        try:
+            async with asyncio.timeout(BUS_DEADLINE_S):
+                while True:
+                    match await self._news.get():
+                        case BusAt(address):
+                            return address
+                        case Unplaced(_, error):
+                            raise error
+        except TimeoutError:
+            raise EmulationError(f"it does not run after {BUS_DEADLINE_S:g} s", where="service bus") from None
 
-    async def _watch(self) -> None:
+    async def _watch(self, replicas: dict[str, list[str]], bus: BusAddress) -> None:
         """Look at the tasks once a second: Swarm tells of no change of theirs by itself."""
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        over: set[str] = set()
+        loop, docker, seen = asyncio.get_running_loop(), self._client(), Tasks(replicas)
         while True:
             with contextlib.suppress(OSError, aiodocker.DockerError):
-                for task in await objects_of(self._client(), "tasks", self._stack, objects.STACK_LABEL):
-                    self._look_at(task, loop.time() - started_s, over)
+                nodes = await docker.nodes.list()
+                hosts = {node["ID"]: node["Description"]["Hostname"] for node in nodes}
+                down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
+                tasks = await objects_of(docker, "tasks", self._stack, objects.STACK_LABEL)
+                for news in seen.look(tasks, hosts, down, loop.time()):
+                    if isinstance(news, BusTask):
+                        self._news.put_nowait(BusAt(attrs.evolve(bus, port=news.port)))
+                    else:
+                        self._news.put_nowait(news)
             await asyncio.sleep(WATCH_EVERY_S)
-
-    def _look_at(self, task: dict[str, Any], age_s: float, over: set[str]) -> None:
-        status = task["Status"]
-        state, error = status["State"], status.get("Err", "")
-        role = _role_of(task)
-        if role == "bus" and state == "running" and self._bus_port is not None and not self._bus_port.done():
-            for port in status.get("PortStatus", {}).get("Ports", []):
-                self._bus_port.set_result(int(port["PublishedPort"]))
-        if (state == "pending" and error and age_s > UNPLACED_AFTER_S) or state == "rejected":
-            self._fail(EmulationError(f"it can't be placed: {error}", where=f"service {role}"))
-        if task["ID"] in over:
-            return
-        if state == "complete":
-            over.add(task["ID"])
-            self._ended.put_nowait(RoleEnded(self._name_of(role, task.get("Slot", 1)), "complete"))
-        elif state == "failed":
-            over.add(task["ID"])
-            self._count_failure(role, error, status.get("ContainerStatus", {}).get("ContainerID", ""))
-
-    def _name_of(self, role: str, slot: int) -> str:
-        """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``."""
-        names = self._replicas.get(role)
-        return f"agent:{names[slot - 1]}" if names else role
-
-    def _count_failure(self, role: str, error: str, container: str) -> None:
-        """Swarm starts a failed task again; one that fails over and over never gets anywhere."""
-        failures = self._failures.setdefault(role, set())
-        failures.add(container)
-        if len(failures) >= MAX_FAILURES:
-            self._ended.put_nowait(RoleEnded(role, f"its container failed {len(failures)} times: {error}"))
-
-    def _fail(self, error: EmulationError) -> None:
-        if self._trouble is not None and not self._trouble.done():
-            self._trouble.set_exception(error)
 
 
 def connect_docker() -> aiodocker.Docker:
@@ -301,10 +264,6 @@ def _replicas_of(plan: Plan) -> dict[str, list[str]]:
     for replica in plan.replicas:
         replicas.setdefault(f"agent:{replica.node}", []).append(replica.name)
     return replicas
-
-
-def _role_of(task: dict[str, Any]) -> str:
-    return str(task["Spec"]["ContainerSpec"]["Labels"][objects.ROLE_LABEL])
 
 
 async def _all(*actions: Awaitable[Any]) -> list[Any]:

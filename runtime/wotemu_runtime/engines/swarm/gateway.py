@@ -56,6 +56,7 @@ class OverlayGateway:
         if not await self._all_known():
             _cancel(tasks)
             return
+        await self._role.informed()
         gateway = Gateway(self._role, await self._shaper(), self._state)
         tasks.append(group.create_task(self._follow_moves(gateway), name="moves"))
         try:

@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from wotemu_gateways import routes
-from wotemu_runtime.membership import Member, attached, hosts_text
+from wotemu_runtime.membership import Member, Members, attached, hosts_text
 from wotemu_runtime.role import Role
 from wotemu_runtime.roles.subnets import subnet_with
 
@@ -44,7 +44,7 @@ class NodeNetwork:
         """The plain services that are reached directly, by their overlays."""
         self._nodes: dict[str, str] = data["nodes"]
         self._devices: dict[str, str] = {}
-        self._members: dict[tuple[str, str], Member] = {}
+        self._members = Members()
         self._news = asyncio.Event()
         self._whole = asyncio.Event()
 
@@ -71,7 +71,7 @@ class NodeNetwork:
 
     def _hear(self, member: Member) -> None:
         if member.network in self._subnets:
-            self._members[member.role, member.network] = member
+            self._members.take(member)
             self._news.set()
 
     async def _keep(self) -> None:
@@ -82,11 +82,13 @@ class NodeNetwork:
             text = hosts_text(self._members, self._nodes, self._role.assignment.subject)
             await asyncio.to_thread(HOSTS.write_text, text)
             for network, device in self._devices.items():
-                gateway = self._members.get((f"gateway:{network}", network))
-                if gateway is not None and led.get(network) != gateway.address:
-                    subnet = self._subnets[network]
-                    await asyncio.to_thread(routes.lead_through, gateway.address, subnet, device)
-                    led[network] = gateway.address
+                gateway = self._members.address(f"gateway:{network}", network)
+                if gateway is None and network in led:
+                    await asyncio.to_thread(routes.lead_nowhere, device)
+                    del led[network]
+                elif gateway is not None and led.get(network) != gateway:
+                    await asyncio.to_thread(routes.lead_through, gateway, self._subnets[network], device)
+                    led[network] = gateway
             if len(led) == len(self._devices):
                 self._whole.set()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+from wotemu.errors import InputError
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime import bundle
 from wotemu_runtime.engines.shapers import narrowed
@@ -22,6 +23,7 @@ from wotemu_runtime.engines.swarm.demands import placement, resources
 from wotemu_runtime.host_load import HOST_VARIABLE
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica
 from wotemu_runtime.probe_plan import rounds_of
+from wotemu_runtime.roles.bus import DIRECTORY as BUS_DIRECTORY_VARIABLE
 
 Json = dict[str, Any]
 
@@ -36,6 +38,12 @@ IMAGE_VARIABLE = "WOTEMU_IMAGE"
 CONTROL = "control"
 BUS_ALIAS = "wotemu-bus"
 BUS_PORT = 6379
+BUS_VOLUME = "bus"
+BUS_DIRECTORY = "/data"
+BUS_RUN_DIRECTORY = f"{BUS_DIRECTORY}/{{{{.Service.ID}}}}"
+"""A volume outlives a stack that Docker removed: what another of its name left there is another service's."""
+BUS_PORT_VARIABLE = "WOTEMU_BUS_PORT"
+"""The variable with the port at which the manager's host publishes the bus."""
 ASSIGNMENT_FILE = "/run/wotemu/assignment.json"
 CODE_FILE = "/run/wotemu/code.tar.xz"
 
@@ -45,11 +53,14 @@ AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "
 GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
 """The gateway shapes, reads headers, and makes its own /dev/net/tun."""
 GATEWAY_SYSCTLS = {
-    "net.ipv4.ip_forward": "1",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
 }
 """What holds for all interfaces beats their own settings, and in a container /proc/sys is read-only."""
+
+CLOSED = {"net.ipv4.ip_forward": "0"}
+"""Docker's containers forward packets unless told not to. A task that has the address of a gateway that is
+gone, or a gateway that does not shape yet, would pass packets on unshaped."""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,12 +157,37 @@ def needs_code(replica: Replica) -> bool:
 
 
 def bus_service(plan: Plan, manager_id: str) -> SwarmService:
-    """The bus, on this manager; its port is published on this manager alone, and asks for the password."""
+    """The bus, on this manager; its port is published on this manager alone, and asks for the password.
+
+    What it has is in a volume, where a task that takes its place finds it.
+    """
     spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
-    spec["TaskTemplate"]["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
-    port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host"}
+    template = spec["TaskTemplate"]
+    template["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
+    container = template["ContainerSpec"]
+    container["Healthcheck"] = {"Interval": 10**9}  # its name resolves once it is known to be healthy
+    container["Env"].append(f"{BUS_DIRECTORY_VARIABLE}={BUS_RUN_DIRECTORY}")
+    container["Mounts"] = [
+        {
+            "Type": "volume",
+            "Source": object_name(plan, BUS_VOLUME),
+            "Target": BUS_DIRECTORY,
+            "VolumeOptions": {"Labels": labels(plan, "bus")},
+        }
+    ]
+    port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host", **_published_port()}
     spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
     return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
+
+
+def _published_port() -> Json:
+    """The port that the environment names, for clusters behind a firewall; else Docker takes a free one."""
+    given = os.environ.get(BUS_PORT_VARIABLE, "")
+    if not given:
+        return {}
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise InputError(f"{given!r} is no port", where=BUS_PORT_VARIABLE, hint="name one from 1 to 65535")
+    return {"PublishedPort": int(given)}
 
 
 def gateway_service(
@@ -169,7 +205,7 @@ def gateway_service(
     )
     spec["TaskTemplate"]["Placement"] = placement(network.placement)
     container = spec["TaskTemplate"]["ContainerSpec"]
-    container["Sysctls"] = dict(GATEWAY_SYSCTLS)
+    container["Sysctls"] = {**GATEWAY_SYSCTLS, **CLOSED}  # the shaper opens what it shapes
     data = {
         "network": network.name,
         "subnet": subnets[network.name],
@@ -202,6 +238,7 @@ def agent_service(
     )
     template = spec["TaskTemplate"]
     slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
+    template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
     template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
     template["Resources"] = resources(replica.resources)
@@ -272,6 +309,7 @@ def service_spec(
                 "CapabilityDrop": ["ALL"],
                 "CapabilityAdd": list(capabilities),
                 "StopGracePeriod": STOP_GRACE_NS,
+                "Healthcheck": {"Test": ["NONE"]},  # roles tell the bus that they are ready
             },
             "Networks": [
                 {"Target": specs[network]["Name"], "Aliases": aliases} for network, aliases in networks

@@ -56,7 +56,7 @@ def _server(plan: Plan, replica: Replica, alias: str) -> SwarmService:
     container = template["ContainerSpec"]
     own = {service.name: service.env for service in plan.topology.services}[replica.node]
     container["Env"] = [f"{name}={value}" for name, value in own.items()]
-    del container["User"]  # the image's own
+    del container["User"], container["Healthcheck"]  # the image's own
     if replica.image is None:  # a program of WoTemu's image, which is no role to be started or asked as
         container["Command"] = container.pop("Args")
         container["Healthcheck"] = {"Test": ["NONE"]}

@@ -14,7 +14,7 @@ from wotemu.errors import EmulationError
 from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, STACK_LABEL
 
 REMOVE_DEADLINE_S = 60.0
-HOLDINGS = ("networks", "configs", "secrets")
+HOLDINGS = ("networks", "configs", "secrets", "volumes")
 """What services hold, and what therefore can go only after their last tasks."""
 
 Json = dict[str, Any]
@@ -25,14 +25,15 @@ async def objects_of(docker: aiodocker.Docker, kind: str, stack: str, *labels: s
     found: dict[str, Json] = {}
     for label in labels or (STACK_LABEL, NAMESPACE_LABEL):
         filters = json.dumps({"label": [f"{label}={stack}"]})
-        for item in await docker._query_json(kind, params={"filters": filters}) or []:
+        answer = await docker._query_json(kind, params={"filters": filters})
+        for item in (answer["Volumes"] if kind == "volumes" else answer) or []:
             found[id_of(item)] = item
     return list(found.values())
 
 
 def id_of(item: Json) -> str:
-    """An object's id, which Docker calls differently for networks."""
-    return str(item.get("ID") or item["Id"])
+    """An object's id, which Docker calls differently for networks; volumes have their names alone."""
+    return str(item.get("ID") or item.get("Id") or item["Name"])
 
 
 async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:

@@ -1,0 +1,177 @@
+"""What a stack's tasks come to for its roles. Pure: it is shown all tasks, again and again.
+
+Swarm never changes a task's container: where one fails, or its machine is gone, the slot gets another task,
+and the former's desired state is to be shut down. So the newest task of a slot is the role; what becomes of
+the others, long after, is nothing of the role's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from wotemu.errors import EmulationError
+from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
+from wotemu_runtime.engines.swarm.objects import ROLE_LABEL
+
+BUS = "bus"
+UNPLACED_AFTER_S = 4.0
+"""Swarm says that there is no suitable node also while it is busy, for a moment."""
+MAX_FAILURES = 5
+FAILURES_WITHIN_S = 60.0
+"""So many failures in so short a time: the role never gets anywhere."""
+
+_FAILED = frozenset({"failed", "orphaned"})
+
+Task = dict[str, Any]
+Slot = tuple[str, int]
+
+
+@attrs.frozen
+class BusTask:
+    """The bus runs, and listens on this port of its host."""
+
+    id: str
+    port: int
+
+
+@attrs.define
+class _Slot:
+    """One replica's tasks over time."""
+
+    current: str = ""
+    """The id of the task that ran last, until it is lost."""
+    host: str = ""
+    over: str = ""
+    complaint: str = ""
+    pending_since_s: float | None = None
+
+
+TaskNews = RoleEnded | RoleLost | Unplaced | BusTask
+
+
+class Tasks:
+    """The tasks of one stack. `replicas` has each node's replicas in the order of their slots."""
+
+    def __init__(self, replicas: Mapping[str, Sequence[str]]) -> None:
+        self._replicas = replicas
+        self._slots: dict[Slot, _Slot] = {}
+        self._failures: dict[str, dict[str, float]] = {}
+        self._bus: BusTask | None = None
+
+    def __repr__(self) -> str:
+        return f"Tasks({len(self._slots)} slots)"
+
+    def look(
+        self, tasks: Iterable[Task], hosts: Mapping[str, str], down: frozenset[str], now_s: float
+    ) -> list[TaskNews]:
+        """What is new. `hosts` are the machines' names by id; `down` are the ids of those that are gone."""
+        slots: dict[Slot, list[Task]] = {}
+        for task in tasks:
+            slots.setdefault((_role_of(task), task.get("Slot", 1)), []).append(task)
+        return [
+            news
+            for place, each in slots.items()
+            for news in self._look_at(place, sorted(each, key=_age), hosts, down, now_s)
+        ]
+
+    def _look_at(
+        self, place: Slot, tasks: list[Task], hosts: Mapping[str, str], down: frozenset[str], now_s: float
+    ) -> Iterator[TaskNews]:
+        slot, role = self._slots.setdefault(place, _Slot()), self._name_of(*place)
+        newest = tasks[-1]
+        state, error = newest["Status"]["State"], newest["Status"].get("Err", "")
+        host = hosts.get(newest.get("NodeID", ""), "")
+        for task in tasks:
+            if task["Status"]["State"] in _FAILED:
+                self._failures.setdefault(role, {}).setdefault(task["ID"], now_s)
+        if lost := self._lost(slot, tasks, down):
+            slot.current = ""
+            yield RoleLost(role, lost, slot.host)
+            yield from self._given_up(role, lost, now_s)
+        if state == "complete" and slot.over != newest["ID"]:
+            slot.over = newest["ID"]
+            slot.current = ""
+            yield RoleEnded(role, "complete")
+        if state == "running" and newest.get("NodeID") not in down:
+            slot.current, slot.host, slot.pending_since_s, slot.complaint = newest["ID"], host, None, ""
+            if role == BUS:
+                yield from self._bus_task(newest)
+        yield from self._unplaced(slot, role, state, f"on {host}: {error}" if host else error, error, now_s)
+
+    @staticmethod
+    def _lost(slot: _Slot, tasks: list[Task], down: frozenset[str]) -> str:
+        """Why the task that ran last is gone; "" while it is not."""
+        newest = tasks[-1]
+        current = next((task for task in tasks if task["ID"] == slot.current), None)
+        if not slot.current or (current is newest and newest["Status"]["State"] == "complete"):
+            return ""
+        if current is None:
+            return "its task was removed"
+        status = current["Status"]
+        if current.get("NodeID") in down:
+            return "its machine is gone"
+        if status["State"] in _FAILED:
+            return str(status.get("Err") or f"its task {status['State']}")
+        return "another task has its place" if current is not newest else ""
+
+    def _given_up(self, role: str, reason: str, now_s: float) -> Iterator[TaskNews]:
+        late = [t for t in self._failures.get(role, {}).values() if t > now_s - FAILURES_WITHIN_S]
+        if len(late) >= MAX_FAILURES:
+            within = f"within {FAILURES_WITHIN_S:g} s"
+            yield RoleEnded(role, f"its container failed {len(late)} times {within}: {reason}")
+
+    def _bus_task(self, task: Task) -> Iterator[TaskNews]:
+        ports = task["Status"].get("PortStatus", {}).get("Ports", [])
+        found = BusTask(task["ID"], int(ports[0]["PublishedPort"])) if ports else None
+        if found is not None and found != self._bus:
+            self._bus = found
+            yield found
+
+    @staticmethod
+    def _unplaced(
+        slot: _Slot, role: str, state: str, text: str, error: str, now_s: float
+    ) -> Iterator[TaskNews]:
+        """A task that no machine takes; each reason is told once."""
+        if state == "pending" and error:
+            slot.pending_since_s = now_s if slot.pending_since_s is None else slot.pending_since_s
+            if now_s - slot.pending_since_s < UNPLACED_AFTER_S:
+                return
+        elif state != "rejected":
+            return
+        if text != slot.complaint:
+            slot.complaint = text
+            message = (
+                f"it can't be placed {text}" if text.startswith("on ") else f"it can't be placed: {text}"
+            )
+            yield Unplaced(role, EmulationError(message, where=f"service {role}", hint=_hint(error)))
+
+    def _name_of(self, role: str, slot: int) -> str:
+        """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``."""
+        names = self._replicas.get(role)
+        return f"agent:{names[slot - 1]}" if names else role
+
+
+def _hint(error: str) -> str | None:
+    """What to do about what Swarm says."""
+    lower = error.lower()
+    if "no such image" in lower:
+        return "every machine needs the image: push it to a registry that they reach, or load it on each"
+    if "port" in lower and ("in use" in lower or "allocated" in lower):
+        return "free the port, or name another in WOTEMU_BUS_PORT"
+    if "insufficient resources" in lower:
+        return "lower the reservations, or add machines"
+    if "constraints" in lower:
+        return "docker node ls and docker node inspect show what the machines have"
+    return None
+
+
+def _role_of(task: Task) -> str:
+    return str(task["Spec"]["ContainerSpec"]["Labels"][ROLE_LABEL])
+
+
+def _age(task: Task) -> str:
+    """Tasks sort in the order in which they were made: RFC 3339, always in UTC."""
+    return str(task["CreatedAt"])

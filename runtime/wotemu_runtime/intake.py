@@ -1,0 +1,82 @@
+"""Admits each record that the bus brings once, and knows which never came. Pure.
+
+A publisher that got no answer sends a batch again, so it may be there twice. A bus that was killed may have
+forgotten what it had confirmed: the numbers of what comes next show how much. And a task that was cut off
+goes on until it hears that another has its place: two tell of one name then, and the later one is the role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from wotemu.records import TABLES, Event, fields
+from wotemu_runtime.bus import Origin
+
+TIME_FIELDS = ("t", "applied")
+LOSSES = "records.lost"
+
+
+@attrs.frozen
+class Admitted:
+    """What is new of a batch, and what is wrong with it."""
+
+    rows: list[list[Any]]
+    lost: int = 0
+    """Records that the sender had sent before these and that never came."""
+    superseded: int = 0
+    """Records of a time when another task had the sender's place."""
+
+
+class Intake:
+    """Of one run. `resumed`: others have read the streams' beginnings, so those are not missing."""
+
+    def __init__(self, *, resumed: bool = False) -> None:
+        self._resumed = resumed
+        self._next: dict[tuple[str, float, str], int] = {}
+        self._place: dict[str, tuple[float, float]] = {}
+        """The life that each source's name belongs to, and since when."""
+
+    def __repr__(self) -> str:
+        return f"Intake({len(self._place)} sources)"
+
+    def admit(self, table: str, rows: list[list[Any]], origin: Origin | None) -> Admitted:
+        """Take one batch; the rows that count."""
+        if origin is None:
+            return Admitted(rows)
+        name = origin.source, origin.life, table
+        expected = self._next.get(name, origin.first if self._resumed else 0)
+        self._next[name] = max(expected, origin.first + len(rows))
+        new = rows[max(0, expected - origin.first) :]
+        mine = list(self._of_its_time(table, new, origin))
+        return Admitted(mine, max(0, origin.first - expected), len(new) - len(mine))
+
+    def is_current(self, origin: Origin) -> bool:
+        """Whether the sender is who has its name now."""
+        return origin.life >= self._place.get(origin.source, (origin.life, 0.0))[0]
+
+    def supersede(self, source: str, life: float, t: float) -> bool:
+        """`life` is the source from `t` on; False if a later one is."""
+        current = self._place.get(source)
+        if current is None or current[0] < life:
+            self._place[source] = life, t
+        return current is None or current[0] <= life
+
+    def _of_its_time(self, table: str, rows: list[list[Any]], origin: Origin) -> Iterator[list[Any]]:
+        if self.is_current(origin):
+            yield from rows
+            return
+        _, since = self._place[origin.source]
+        at, kind = _TIMES[table], _KIND if table == Event.TABLE else None
+        for row in rows:
+            if row[at] < since or (kind is not None and row[kind] == LOSSES):
+                yield row
+
+
+_TIMES = {
+    table: next(number for number, name in enumerate(fields(record)) if name in TIME_FIELDS)
+    for table, record in TABLES.items()
+}
+_KIND = fields(Event).index("kind")

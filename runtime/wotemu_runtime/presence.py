@@ -1,0 +1,102 @@
+"""Which roles are there, from what is heard of them: who fell silent, was lost, and is back. Pure.
+
+Swarm takes a quarter of a minute to see that a machine is gone. Roles speak every second, so their silence
+tells sooner.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from wotemu.records import Event
+
+SILENT_AFTER_S = 5.0
+
+SOURCE = "coordinator"
+
+
+@attrs.define
+class _Role:
+    ready: bool = False
+    host: str = ""
+    heard: float = 0.0
+    silent: bool = False
+    gone_since: float | None = None
+    """When the last was heard of what is lost now."""
+
+
+class Presence:
+    """Of the roles of one run. Each method returns the events that it comes to, at `now`."""
+
+    def __init__(self) -> None:
+        self._roles: dict[str, _Role] = {}
+
+    def __repr__(self) -> str:
+        return f"Presence(ready={sorted(self.ready)}, lost={sorted(self.lost)})"
+
+    @property
+    def ready(self) -> set[str]:
+        """Roles that are ready and have not been lost since."""
+        return {name for name, role in self._roles.items() if role.ready}
+
+    @property
+    def lost(self) -> set[str]:
+        """Roles that were lost and are not back."""
+        return {name for name, role in self._roles.items() if role.gone_since is not None}
+
+    def heard(self, source: str, now: float) -> list[Event]:
+        """Something came from a role."""
+        role = self._roles.get(source)
+        if role is None:
+            return []
+        silence_s, role.heard = now - role.heard, now
+        if not role.silent or role.gone_since is not None:
+            return []
+        role.silent = False
+        text = f"{source} is heard again after {silence_s:.1f} s"
+        return [_event(now, "role.heard", text, source, role, silent_s=silence_s)]
+
+    def came(self, source: str, now: float, host: str = "") -> list[Event]:
+        """A role said that it is ready."""
+        role = self._roles.setdefault(source, _Role())
+        again, since, before = role.ready or role.gone_since is not None, role.gone_since, role.host
+        since = role.heard if since is None else since
+        self._roles[source] = role = _Role(True, host, now)
+        if not again:
+            return []
+        gap_s = now - since
+        where = f" on {host}" if host else ""
+        text = f"{source} is ready again{where}, {gap_s:.1f} s after the last was heard of it"
+        return [_event(now, "role.back", text, source, role, gap_s=gap_s, since=since, before=before)]
+
+    def missed(self, source: str, now: float, reason: str, host: str = "") -> list[Event]:
+        """A role's task is gone, and another has to take its place."""
+        role = self._roles.setdefault(source, _Role(heard=now))
+        if role.gone_since is not None:
+            return []
+        role.host = host or role.host
+        role.ready, role.gone_since = False, role.heard
+        where = f" on {role.host}" if role.host else ""
+        text = f"{source}{where} is lost: {reason}"
+        return [_event(now, "role.lost", text, source, role, reason=reason, since=role.heard)]
+
+    def fell_silent(self, now: float) -> list[Event]:
+        """Roles of which nothing has been heard for too long; to be asked once a second."""
+        events: list[Event] = []
+        for name, role in self._roles.items():
+            silence_s = now - role.heard
+            if role.ready and not role.silent and silence_s > SILENT_AFTER_S:
+                role.silent = True
+                where = f" on {role.host}" if role.host else ""
+                text = f"nothing was heard of {name}{where} for {silence_s:.1f} s"
+                events.append(_event(now, "role.silent", text, name, role, since=role.heard))
+        return events
+
+    def forgive(self, now: float) -> None:
+        """Nobody could be heard until now: the bus was away."""
+        for role in self._roles.values():
+            role.heard = max(role.heard, now)
+
+
+def _event(now: float, kind: str, text: str, name: str, role: _Role, **data: object) -> Event:
+    return Event(now, kind, SOURCE, text, {"role": name, "host": role.host, **data})
