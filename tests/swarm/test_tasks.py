@@ -1,0 +1,111 @@
+"""What a swarm's tasks mean for the roles, from what its API says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
+from wotemu_runtime.engines.swarm.objects import ROLE_LABEL
+from wotemu_runtime.engines.swarm.tasks import MAX_FAILURES, UNPLACED_AFTER_S, BusTask, Tasks
+
+HOSTS = {"n1": "one", "n2": "two"}
+UP: frozenset[str] = frozenset()
+
+
+def task(number: int, state: str, role: str = "agent:a", node: str = "n1", **more: Any) -> dict[str, Any]:
+    status = {"State": state, "Err": more.pop("error", "")}
+    if port := more.pop("port", None):
+        status["PortStatus"] = {"Ports": [{"PublishedPort": port}]}
+    return {
+        "ID": f"t{number}",
+        "CreatedAt": f"2026-01-01T00:00:{number:02}.5Z",
+        "NodeID": node,
+        "Slot": more.pop("slot", 1),
+        "Spec": {"ContainerSpec": {"Labels": {ROLE_LABEL: role}}},
+        "Status": status,
+    }
+
+
+def roles() -> Tasks:
+    return Tasks({"agent:a": ["a"], "agent:b": ["b-1", "b-2"]})
+
+
+def test_a_failed_task_is_a_lost_role_once() -> None:
+    tasks = roles()
+    assert tasks.look([task(1, "running")], HOSTS, UP, 0) == []
+    failed = task(1, "failed", error="non-zero exit (137)")
+    assert tasks.look([failed], HOSTS, UP, 1) == [RoleLost("agent:a", "non-zero exit (137)", "one")]
+    assert tasks.look([failed, task(2, "starting", node="n2")], HOSTS, UP, 2) == []
+    assert tasks.look([failed, task(2, "running", node="n2")], HOSTS, UP, 3) == []
+    again = task(2, "failed", node="n2", error="oops")
+    assert tasks.look([failed, again], HOSTS, UP, 4) == [RoleLost("agent:a", "oops", "two")]
+
+
+def test_a_machine_that_is_down_loses_its_roles_though_their_tasks_are_said_to_run() -> None:
+    tasks = roles()
+    running = [task(1, "running", "agent:b", "n2", slot=2), task(2, "running", "agent:b", "n1", slot=1)]
+    tasks.look(running, HOSTS, UP, 0)
+    down = frozenset({"n2"})
+    assert tasks.look(running, HOSTS, down, 15) == [RoleLost("agent:b-2", "its machine is gone", "two")]
+    assert tasks.look([*running, task(3, "running", "agent:b", slot=2)], HOSTS, down, 18) == []
+
+
+def test_what_becomes_of_a_task_after_another_has_its_place_is_nothing_of_the_roles() -> None:
+    """A machine that was cut off ends its tasks when it is back: they complete, and the role goes on."""
+    tasks = roles()
+    tasks.look([task(1, "running", node="n2")], HOSTS, UP, 0)
+    both = [task(2, "running"), task(1, "running", node="n2")]
+    assert tasks.look(both, HOSTS, UP, 20) == [RoleLost("agent:a", "another task has its place", "two")]
+    assert tasks.look([task(1, "complete", node="n2"), task(2, "running")], HOSTS, UP, 40) == []
+    assert tasks.look([task(1, "failed", node="n2"), task(2, "running")], HOSTS, UP, 41) == []
+
+
+def test_a_task_that_completes_ends_its_role_once() -> None:
+    tasks = roles()
+    tasks.look([task(1, "running")], HOSTS, UP, 0)
+    assert tasks.look([task(1, "complete")], HOSTS, UP, 1) == [RoleEnded("agent:a", "complete")]
+    assert tasks.look([task(1, "complete")], HOSTS, UP, 2) == []
+
+
+def test_a_role_that_fails_over_and_over_is_over_and_one_that_fails_now_and_then_is_not() -> None:
+    for seconds, ended in ((1, 1), (30, 0)):
+        tasks, news, seen = roles(), [], []
+        for number in range(MAX_FAILURES):
+            seen.append(task(number, "running"))
+            tasks.look(seen, HOSTS, UP, number * seconds)
+            seen[-1] = task(number, "failed", error="exit 3")
+            news += tasks.look(seen, HOSTS, UP, number * seconds)
+        assert sum(isinstance(each, RoleEnded) for each in news) == ended
+
+
+def test_the_bus_is_told_when_it_runs_and_when_it_has_moved() -> None:
+    tasks = roles()
+    assert tasks.look([task(1, "starting", "bus")], HOSTS, UP, 0) == []
+    first = task(1, "running", "bus", port=40001)
+    assert tasks.look([first], HOSTS, UP, 1) == [BusTask("t1", 40001)]
+    assert tasks.look([first], HOSTS, UP, 2) == []
+    moved = [task(1, "failed", "bus", error="137"), task(2, "running", "bus", port=40002)]
+    assert tasks.look(moved, HOSTS, UP, 3) == [RoleLost("bus", "137", "one"), BusTask("t2", 40002)]
+
+
+def test_what_no_machine_takes_is_told_with_the_reason_and_what_to_do() -> None:
+    tasks = roles()
+    waiting = [task(1, "pending", node="", error="no suitable node (insufficient resources on 2 nodes)")]
+    assert tasks.look(waiting, HOSTS, UP, 0) == [], "it may be for a moment"
+    (news,) = tasks.look(waiting, HOSTS, UP, LATER)
+    assert isinstance(news, Unplaced)
+    assert "insufficient resources" in str(news.error)
+    assert "reservations" in (news.error.hint or "")
+    assert tasks.look(waiting, HOSTS, UP, LATER + 1) == []
+
+
+def test_an_image_that_a_machine_lacks_is_told_at_once_with_the_machines_name() -> None:
+    rejected = task(1, "rejected", node="n2", error="No such image: mine:1")
+    (news,) = roles().look([rejected], HOSTS, UP, 0)
+    assert isinstance(news, Unplaced)
+    assert "two" in str(news.error)
+    assert "mine:1" in str(news.error)
+    assert "registry" in (news.error.hint or "")
+
+
+LATER = UNPLACED_AFTER_S + 0.1
