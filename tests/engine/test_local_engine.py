@@ -195,7 +195,7 @@ async def test_an_app_that_crashes_is_started_again_and_the_run_goes_on(emulate:
         ]),
         Scenario(duration=paced(5)),
     )  # fmt: skip
-    assert ran.result.status == "done"
+    assert ran.result.status == "done", ran.result.error
     crashes = ran.of_kind("app.crashed", "agent:weak")
     assert crashes[0].data["exit"] == "exit code 3"
     assert crashes[0].data["error"] == "gone"
@@ -278,7 +278,7 @@ async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emul
         ]),
         Scenario(duration=paced(6)),
     )  # fmt: skip
-    assert ran.result.status == "done"
+    assert ran.result.status == "done", ran.result.error
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
         (pl.col("op") == "readproperty") & pl.col("ok")
     )
