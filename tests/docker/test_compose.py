@@ -168,7 +168,11 @@ def test_it_is_secure_by_default(document: Any) -> None:
     services = document["services"]
     assert all(service["cap_drop"] == ["ALL"] for service in services.values())
     assert not any("privileged" in service for service in services.values())
-    assert [name for name, service in services.items() if "volumes" in service] == ["proxy"]
+    volumes = {name: each["volumes"] for name, each in services.items() if "volumes" in each}
+    assert {name: [volume["type"] for volume in each] for name, each in volumes.items()} == {
+        "bus": ["volume"],
+        "proxy": ["bind"],
+    }
     assert [name for name, service in services.items() if "ports" in service] == ["bus"]
     assert services["db"]["cap_add"] == services["cache"]["cap_add"] == list(plain.CAPABILITIES)
     assert services["door-db"]["cap_add"] == ["CAP_NET_ADMIN"]
