@@ -16,6 +16,7 @@ from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import (
     Broker,
     Network,
+    NetworkConditions,
     Node,
     NodeApp,
     NodeResources,
@@ -24,6 +25,7 @@ from wotemu.topology.models import (
     Topology,
 )
 from wotemu_runtime.engines.swarm import names, objects
+from wotemu_runtime.engines.swarm.capacity import check_capacity
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.demands import unmet
 from wotemu_runtime.engines.swarm.services import expected, roles
@@ -306,3 +308,27 @@ def test_a_daemon_that_will_not_do_says_why() -> None:
     with pytest.raises(HostError, match="no manager"):
         check_daemon({"Name": "m", "SecurityOptions": None, "Swarm": {"ControlAvailable": False}})
     assert check_daemon({"Name": "m", "SecurityOptions": rootless[:1], "Swarm": swarm}) == swarm
+
+
+def test_more_members_than_a_subnet_has_addresses_are_refused_before_anything_is_made(root: Path) -> None:
+    plan = plan_of(root, Node("a", command=["sleep", "9"], networks=[FIELD], scale=250))
+    with pytest.raises(HostError, match=r"251 members .* has 250"):
+        check_capacity(plan, prefix=24, machines=3)
+    check_capacity(plan, prefix=22, machines=3)
+
+
+def test_agents_have_no_health_check_and_gateways_do(plan: Plan) -> None:
+    for service in services(plan).values():
+        check = service.spec["TaskTemplate"]["ContainerSpec"].get("Healthcheck")
+        assert check == ({"Test": ["NONE"]} if service.role.startswith("agent:") else None)
+
+
+@pytest.mark.parametrize("asked", ["auto", "tun", "netem"])
+def test_gateways_are_told_the_shaper_and_auto_only_what_netem_can_do(root: Path, asked: str) -> None:
+    tied = Network("tied", NetworkConditions(latency="20ms", jitter="2ms", jitter_correlation=0.5))
+    for network, told in ((FIELD, asked), (tied, "tun" if asked == "auto" else asked)):
+        plan = plan_of(root, Node("a", command=["sleep", "9"], networks=[network]))
+        made = objects.services(plan, {network.name: "10.0.7.0/24"}, "manager-1", shaper=asked)
+        (gateway,) = [service for service in made if service.role.startswith("gateway:")]
+        (orders,) = gateway.files.values()
+        assert json.loads(orders.data)["data"]["shaper"] == told

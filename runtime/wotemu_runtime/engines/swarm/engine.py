@@ -17,6 +17,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
 from wotemu_runtime.engines.shapers import beyond_netem
 from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm.capacity import DEFAULT_PREFIX, check_capacity
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.demands import unmet
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
@@ -130,6 +131,8 @@ class SwarmEngine:
                 where="--name",
                 hint=f"take another name, or remove it: wotemu rm {plan.stack}",
             )
+        prefix = swarm.get("Cluster", {}).get("SubnetSize") or DEFAULT_PREFIX
+        check_capacity(plan, prefix, swarm.get("Nodes", 1))
         return swarm["NodeID"], swarm["NodeAddr"]
 
     async def _create(self, plan: Plan, manager_id: str, password: str) -> None:

@@ -240,6 +240,7 @@ def agent_service(
     slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
     template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
+    template["ContainerSpec"]["Healthcheck"] = {"Test": ["NONE"]}  # a process a few seconds for each replica
     template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
     template["Resources"] = resources(replica.resources)
     template["Placement"] = placement(replica.placement)
