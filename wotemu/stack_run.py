@@ -23,7 +23,7 @@ from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
 from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.engines.swarm.demands import unmet
-from wotemu_runtime.engines.swarm.services import expected, roles
+from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.plan import Plan
 from wotemu_runtime.recorder import own_run_dir
 from wotemu_runtime.roles.proxy import PORT as PROXY_PORT
@@ -49,7 +49,7 @@ class Attached:
         return Deployed(
             bus=self._assignment.bus,
             shaper="",
-            roles=expected(plan),
+            roles=plan.roles,
             addresses={},
             unenforced=tuple(unmet(plan)),
         )

@@ -26,6 +26,7 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
+from wotemu.topology.names import service_network
 from wotemu_runtime.agent.app_check import check_target
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.probe_plan import EVERY_S, interval_s
@@ -89,6 +90,18 @@ class Plan:
         """The networks whose packets pass a gateway."""
         return tuple(network for network in self.networks if network.has_gateway)
 
+    @property
+    def agents(self) -> tuple[Replica, ...]:
+        """What a role of WoTemu's runs or stands for: all but plain services that no gateway leads to."""
+        gated = {network.name for network in self.emulated}
+        return tuple(each for each in self.replicas if each.kind != "service" or gated & {*each.networks})
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles that say when they are ready."""
+        agents = [f"agent:{replica.name}" for replica in self.agents]
+        return frozenset([*agents, *(f"gateway:{network.name}" for network in self.emulated)])
+
     def replica(self, name: str) -> Replica:
         """The replica with this name."""
         return next(replica for replica in self.replicas if replica.name == name)
@@ -125,11 +138,6 @@ def make_plan(
     )
 
 
-def service_network(service: Service) -> str:
-    """The name of the unshaped network that joins a service and the nodes that name it."""
-    return f"service-{service.name}"
-
-
 def unplaced(plan: Plan) -> list[str]:
     """What asks for a place, where one machine is all that there is."""
     nodes = {replica.node: replica.placement for replica in plan.replicas}
@@ -143,7 +151,7 @@ def unplaced(plan: Plan) -> list[str]:
 
 def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
     networks = [link.network.name for link in node.links]
-    networks += [service_network(service) for service in node.services if not service.networks]
+    networks += [service_network(service.name) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, str(node.app.path), root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
@@ -227,7 +235,7 @@ def _check_machine(topology: Topology, root: Path) -> None:
 
 def _service(service: Service) -> Replica:
     env = {"PYTHONUNBUFFERED": "1", **service.env}
-    networks = tuple(link.network.name for link in service.links) or (service_network(service),)
+    networks = tuple(link.network.name for link in service.links) or (service_network(service.name),)
     return Replica(
         name=service.name,
         node=service.name,
@@ -276,7 +284,7 @@ def _network(topology: Topology, network: Network, replicas: list[Replica]) -> P
 
 
 def _service_network(service: Service, replicas: list[Replica], *, has_gateway: bool) -> PlannedNetwork:
-    name = service_network(service)
+    name = service_network(service.name)
     members = [replica for replica in replicas if name in replica.networks]
     free = NetworkConditions().to_dict()
     nodes: list[str | None] = [None, *dict.fromkeys(replica.node for replica in members)]

@@ -28,7 +28,7 @@ from wotemu_runtime.engines.swarm import names, objects
 from wotemu_runtime.engines.swarm.capacity import check_capacity
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.demands import unmet
-from wotemu_runtime.engines.swarm.services import expected, roles
+from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.plan import Plan, make_plan
 
@@ -70,8 +70,8 @@ def services(plan: Plan) -> dict[str, objects.SwarmService]:
 
 
 def spec_names(plan: Plan) -> list[str]:
-    networks = [spec["Name"] for spec in objects.network_specs(plan).values()]
-    made = all_services(plan, dict.fromkeys(objects.network_specs(plan), ""), "manager-1")
+    networks = [spec["Name"] for spec in objects.network_specs(plan)]
+    made = all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
     configs = {config.name for service in made for config in service.files.values()}
     return [
         *networks,
@@ -201,7 +201,7 @@ def test_no_name_is_longer_than_swarm_takes_and_none_is_there_twice(root: Path, 
 
 
 def services_of(plan: Plan, node: str) -> Any:
-    made = all_services(plan, dict.fromkeys(objects.network_specs(plan), ""), "manager-1")
+    made = all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
     service = next(service for service in made if service.role == f"agent:{node}")
     return service.spec["TaskTemplate"]["ContainerSpec"]
 
@@ -216,9 +216,15 @@ def test_a_node_may_be_called_as_a_role_is(root: Path) -> None:
     )
     found = spec_names(plan)
     assert len(set(found)) == len(found)
-    assert {"agent:bus", "agent:gw-field", "agent:door-db", "agent:db"} < expected(plan)
+    assert {"agent:bus", "agent:gw-field", "agent:door-db", "agent:db"} < plan.roles
     assert roles(plan)[names.node_service("bus")] == ["agent:bus"]
     assert roles(plan)["door-db"] == ["agent:db"]
+    control = objects.object_name(plan, names.emulated_network("control"))
+    targets = {
+        service.role: [network["Target"] for network in service.spec["TaskTemplate"]["Networks"]]
+        for service in all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
+    }
+    assert targets["agent:gw-field"] == targets["gateway:control"] == ["farm_control", control]
 
 
 def test_two_stacks_share_no_name(plan: Plan) -> None:
@@ -241,9 +247,9 @@ def test_a_plain_service_is_reached_through_its_door(root: Path) -> None:
         "farm_service-db",
     }
     assert server["Networks"][0]["Aliases"] == [assignment(found["agent:db"])["server"]]
-    assert all(spec["Internal"] for name, spec in objects.network_specs(plan).items() if name != "control")
+    assert [spec["Name"] for spec in objects.network_specs(plan) if not spec["Internal"]] == ["farm_control"]
     assert {member["replica"] for member in assignment(found["gateway:field"])["members"]} == {"a", "db"}
-    assert expected(plan) == {"agent:a", "agent:db", "gateway:field"}
+    assert plan.roles == {"agent:a", "agent:db", "gateway:field"}
     assert [text.partition(":")[0] for text in unmet(plan)] == ["db"]
 
 
@@ -256,7 +262,7 @@ def test_a_service_on_no_network_is_reached_directly(root: Path) -> None:
     assert assignment(found["agent:a"])["subnets"] == SUBNETS
     container = found["service:db"].spec["TaskTemplate"]["ContainerSpec"]
     assert container["Command"] == ["redis-server"]
-    assert expected(plan) == {"agent:a", "gateway:field"}
+    assert plan.roles == {"agent:a", "gateway:field"}
     assert unmet(plan) == []
 
 

@@ -118,6 +118,11 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
         "Service 'reader', field 'name'",
         "already belongs to Node 'reader'",
     ),
+    (
+        lambda: Topology([node(networks=[Network("service-db")], services=[Service("db", "redis")])]),
+        "Network 'service-db', field 'name'",
+        "the way to Service 'db'",
+    ),
 ]
 
 

@@ -63,7 +63,7 @@ class Narrator:
 
     def __init__(self, plan: Plan) -> None:
         self._changes = {change.id: change for change in plan.timeline.changes}
-        self.roles = len(plan.replicas) + len(plan.networks)
+        self.roles = len(plan.roles)
         self.ready: set[str] = set()
 
     def words(self, event: Event) -> Words:

@@ -16,6 +16,7 @@ def check_names(topology: Topology) -> None:
     """`TopologyError` where two things of one name would be taken for each other."""
     _check_same_names(topology)
     _check_host_names(topology)
+    _check_service_networks(topology)
 
 
 def _check_same_names(topology: Topology) -> None:
@@ -61,3 +62,19 @@ def _host_names(topology: Topology) -> Iterator[tuple[str, str]]:
         yield f"Broker {broker.name!r}", broker.name
     for service in topology.services:
         yield f"Service {service.name!r}", service.name
+
+
+def service_network(service: str) -> str:
+    """The name of the network that joins a service on no network with the nodes that name it."""
+    return f"service-{service}"
+
+
+def _check_service_networks(topology: Topology) -> None:
+    networks = {network.name for network in topology.networks}
+    for service in topology.services:
+        if not service.networks and service_network(service.name) in networks:
+            raise TopologyError(
+                f"{service_network(service.name)!r} is what the way to Service {service.name!r} is called",
+                where=f"Network {service_network(service.name)!r}, field 'name'",
+                hint="rename the network, or put the service on it: Service(networks=[...])",
+            )

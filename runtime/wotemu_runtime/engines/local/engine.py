@@ -86,10 +86,7 @@ class LocalEngine:
         return Deployed(
             bus=attrs.evolve(inside, path=f"/proc/{pid}/root{BUS_SOCKET}"),
             shaper=shaper,
-            roles=frozenset(
-                [f"agent:{replica.name}" for replica in plan.replicas]
-                + [f"gateway:{network.name}" for network in plan.networks]
-            ),
+            roles=plan.roles,
             addresses={
                 name: {i.network: i.address for i in place.interfaces} for name, place in places.items()
             },

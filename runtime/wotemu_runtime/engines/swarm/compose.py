@@ -65,7 +65,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     document = {
         "version": "3.8",
         "services": dict(sorted(services.items())),
-        "networks": dict(sorted(_network(plan, spec) for spec in objects.network_specs(plan).values())),
+        "networks": dict(sorted(_network(plan, spec) for spec in objects.network_specs(plan))),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
         "volumes": {objects.BUS_VOLUME: {"labels": {objects.ROLE_LABEL: objects.BUS_VOLUME}}},
         "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
@@ -146,7 +146,7 @@ def _attachments(plan: Plan, service: SwarmService) -> Json:
     attachments: Json = {}
     for network in service.spec["TaskTemplate"]["Networks"]:
         name, aliases = _short(plan, network["Target"]), list(network["Aliases"])
-        if kind == "gateway" and network["Target"] == objects.network_specs(plan)[subject]["Name"]:
+        if kind == "gateway" and name != objects.CONTROL:
             aliases.append(gateway_alias(subject))
         attachments[name] = {"aliases": aliases} if aliases else {}
     return attachments

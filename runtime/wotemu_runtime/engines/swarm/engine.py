@@ -16,12 +16,11 @@ from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
 from wotemu_runtime.engines.shapers import beyond_netem
-from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm import names, objects
 from wotemu_runtime.engines.swarm.capacity import DEFAULT_PREFIX, check_capacity
 from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.demands import unmet
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
-from wotemu_runtime.engines.swarm.services import expected
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
 from wotemu_runtime.plan import Plan
@@ -84,7 +83,7 @@ class SwarmEngine:
         return Deployed(
             bus=bus,
             shaper="",
-            roles=expected(plan),
+            roles=plan.roles,
             addresses={},
             unenforced=(*unmet(plan), *(beyond_netem(plan) if self._shaper == "netem" else ())),
         )
@@ -137,9 +136,9 @@ class SwarmEngine:
 
     async def _create(self, plan: Plan, manager_id: str, password: str) -> None:
         emulated = [network.name for network in plan.emulated]
-        networks = objects.network_specs(plan)
-        await _all(*(self._create_network(spec) for spec in networks.values()))
-        found = await _all(*(self._subnet(networks[name]["Name"]) for name in emulated))
+        await _all(*(self._create_network(spec) for spec in objects.network_specs(plan)))
+        overlays = [objects.object_name(plan, names.emulated_network(name)) for name in emulated]
+        found = await _all(*map(self._subnet, overlays))
         subnets = dict(zip(emulated, found, strict=True))
         services = all_services(plan, subnets, manager_id, shaper=self._shaper)
         secret_name = objects.object_name(plan, "bus-password")

@@ -42,11 +42,6 @@ def door_service(service: str) -> str:
     return f"door-{service}"
 
 
-def service_network(service: str) -> str:
-    """The overlay of a plain service."""
-    return f"service-{service}"
-
-
 def emulated_network(name: str) -> str:
     """The overlay of an emulated network: its name, unless a network of WoTemu's has that."""
     is_own = name in _OWN_NETWORKS or name.startswith(_OWN_NETWORK_PREFIXES)

@@ -16,6 +16,7 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.topology.builtin_apps import BuiltinApps
+from wotemu.topology.names import service_network
 from wotemu_runtime import bundle
 from wotemu_runtime.engines.shapers import narrowed
 from wotemu_runtime.engines.swarm import names
@@ -96,19 +97,19 @@ def object_name(plan: Plan, name: str) -> str:
     return f"{plan.stack}_{names.fitted(name, names.room(plan.stack))}"
 
 
-def network_specs(plan: Plan) -> dict[str, Json]:
-    """The overlays by the names that the topology gives its networks; only the control network leads out."""
-    inside = {network.name: names.emulated_network(network.name) for network in plan.emulated}
-    inside |= {
-        name: name for name in (names.service_network(service.name) for service in plan.topology.services)
-    }
-    specs = {name: _network_spec(plan, name, short, internal=True) for name, short in inside.items()}
-    return {CONTROL: _network_spec(plan, CONTROL, CONTROL, internal=False), **specs}
+def network_specs(plan: Plan) -> list[Json]:
+    """The overlays: the control network, which alone leads out; emulated ones; one for each plain service."""
+    inside = [names.emulated_network(network.name) for network in plan.emulated]
+    inside += [service_network(service.name) for service in plan.topology.services]
+    return [
+        _network_spec(plan, CONTROL, internal=False),
+        *(_network_spec(plan, name, internal=True) for name in inside),
+    ]
 
 
-def _network_spec(plan: Plan, name: str, short: str, *, internal: bool) -> Json:
+def _network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
     return {
-        "Name": object_name(plan, short),
+        "Name": object_name(plan, name),
         "Driver": "overlay",
         "CheckDuplicate": True,
         "Internal": internal,
@@ -200,7 +201,7 @@ def gateway_service(
         f"gateway:{network.name}",
         image_of(None),
         ["gateway"],
-        networks=[(CONTROL, []), (network.name, [])],
+        networks=[(CONTROL, []), (names.emulated_network(network.name), [])],
         capabilities=GATEWAY_CAPABILITIES,
     )
     spec["TaskTemplate"]["Placement"] = placement(network.placement)
@@ -225,14 +226,19 @@ def agent_service(
 ) -> SwarmService:
     """One node (or broker) with all its replicas."""
     copies = [other.name for other in plan.replicas if other.node == replica.node]
-    networks = [(CONTROL, []), *((name, [replica.node]) for name in replica.networks)]
+    direct = {service_network(service.name): service.name for service in plan.topology.services}
+    services = {name: service for name, service in direct.items() if name in replica.networks}
+    networks = [
+        (name if name in services else names.emulated_network(name), [replica.node])
+        for name in replica.networks
+    ]
     spec = service_spec(
         plan,
         names.node_service(replica.node),
         f"agent:{replica.node}",
         image_of(replica.image),
         ["broker" if replica.kind == "broker" else "agent"],
-        networks=networks,
+        networks=[(CONTROL, []), *networks],
         replicas=len(copies),
         capabilities=AGENT_CAPABILITIES,
     )
@@ -255,11 +261,7 @@ def agent_service(
         if replica.resources and replica.resources.mem_limit
         else None,
         "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
-        "services": {
-            names.service_network(service.name): service.name
-            for service in plan.topology.services
-            if names.service_network(service.name) in replica.networks
-        },
+        "services": services,
         "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
         "probes": rounds_of(plan, copies),
@@ -296,7 +298,6 @@ def service_spec(
     capabilities: tuple[str, ...] = (),
 ) -> Json:
     """What the services of all roles have in common; a role with capabilities is root."""
-    specs = network_specs(plan)
     return {
         "Name": object_name(plan, name),
         "Labels": labels(plan, role),
@@ -313,7 +314,7 @@ def service_spec(
                 "Healthcheck": {"Test": ["NONE"]},  # roles tell the bus that they are ready
             },
             "Networks": [
-                {"Target": specs[network]["Name"], "Aliases": aliases} for network, aliases in networks
+                {"Target": object_name(plan, network), "Aliases": aliases} for network, aliases in networks
             ],
             "RestartPolicy": {"Condition": "on-failure", "Delay": 10**9},
         },

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wotemu.topology.names import service_network
 from wotemu_runtime.engines.swarm import names, objects
 from wotemu_runtime.engines.swarm.demands import placement, resources
 from wotemu_runtime.engines.swarm.objects import CONTROL, SwarmService
@@ -49,7 +50,7 @@ def _server(plan: Plan, replica: Replica, alias: str) -> SwarmService:
         f"service:{replica.node}",
         objects.image_of(replica.image),
         list(replica.command),
-        networks=[(names.service_network(replica.node), [alias])],
+        networks=[(service_network(replica.node), [alias])],
         capabilities=CAPABILITIES,
     )
     template = spec["TaskTemplate"]
@@ -75,8 +76,8 @@ def _door(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> SwarmServ
         ["door"],
         networks=[
             (CONTROL, []),
-            (names.service_network(replica.node), []),
-            *((name, []) for name in replica.networks),
+            (service_network(replica.node), []),
+            *((names.emulated_network(name), []) for name in replica.networks),
         ],
         capabilities=DOOR_CAPABILITIES,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from wotemu_runtime.engines.swarm import names, objects, plain
 from wotemu_runtime.engines.swarm.objects import SwarmService
-from wotemu_runtime.plan import Plan, Replica
+from wotemu_runtime.plan import Plan
 
 
 def services(
@@ -34,17 +34,6 @@ def roles(plan: Plan) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
         names.gateway_service(network.name): [f"gateway:{network.name}"] for network in plan.emulated
     }
-    for replica in plan.replicas:
-        if is_ours(plan, replica):
-            found.setdefault(short[replica.node], []).append(f"agent:{replica.name}")
+    for replica in plan.agents:
+        found.setdefault(short[replica.node], []).append(f"agent:{replica.name}")
     return {names.fitted(name, names.room("")): tasks for name, tasks in found.items()}
-
-
-def is_ours(plan: Plan, replica: Replica) -> bool:
-    """Whether a role of WoTemu's stands for it, which says when it is ready."""
-    return replica.kind != "service" or any(network.name in replica.networks for network in plan.emulated)
-
-
-def expected(plan: Plan) -> frozenset[str]:
-    """The roles that will say that they are ready."""
-    return frozenset(role for tasks in roles(plan).values() for role in tasks)
