@@ -135,8 +135,6 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
         composed["volumes"] = [
             {"type": "volume", "source": objects.BUS_VOLUME, "target": objects.BUS_DIRECTORY}
         ]
-    else:
-        composed["healthcheck"] = {"disable": True}  # they tell the bus that they are ready
     return composed
 
 

@@ -246,7 +246,6 @@ def agent_service(
     slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
     template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
-    template["ContainerSpec"]["Healthcheck"] = {"Test": ["NONE"]}  # a process a few seconds for each replica
     template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
     template["Resources"] = resources(replica.resources)
     template["Placement"] = placement(replica.placement)
@@ -311,7 +310,7 @@ def service_spec(
                 "CapabilityDrop": ["ALL"],
                 "CapabilityAdd": list(capabilities),
                 "StopGracePeriod": STOP_GRACE_NS,
-                "Healthcheck": {"Test": ["NONE"]},  # roles tell the bus that they are ready
+                "Healthcheck": {"Test": ["NONE"]},  # a process every few seconds; roles tell the bus
             },
             "Networks": [
                 {"Target": object_name(plan, network), "Aliases": aliases} for network, aliases in networks
