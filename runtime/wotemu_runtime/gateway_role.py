@@ -11,7 +11,9 @@ from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.crossing import hop_conditions
 from wotemu_gateways.promptness import be_prompt
+from wotemu_gateways.routed import PREFIX as TAP_PREFIX
 from wotemu_gateways.shaper import Shaper
+from wotemu_runtime.interfaces import tell_drops
 from wotemu_runtime.role import Role
 from wotemu_runtime.stalls import watch_stalls
 
@@ -123,6 +125,7 @@ class Gateway:
             while chunk := list(islice(rows, ROWS_AT_ONCE)):
                 self._role.publisher.put(*chunk)
                 await asyncio.sleep(0)
+        tell_drops(self._role, prefix=TAP_PREFIX)
         for what, count in self.shaper.losses.items():
             if what == "arp":  # answered, not ignored
                 continue

@@ -14,6 +14,7 @@ from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.channel import Channel
+from wotemu_runtime.interfaces import tell_drops
 from wotemu_runtime.probe_plan import Rounds
 from wotemu_runtime.role import Role, on_bus
 
@@ -108,9 +109,7 @@ class Agent:
                 self._role.publisher.put(sample)
 
     def _tell_losses(self) -> None:
-        for name, count in system.interface_drops().items():
-            text = f"{count} frames of {self._replica} were dropped before its gateway took them ({name})"
-            self._role.event("interface.dropped", text, count=count, interface=name)
+        tell_drops(self._role)
         if kills := system.out_of_memory_kills(self._cgroups):
             self._role.event(
                 "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"

@@ -120,9 +120,3 @@ def out_of_memory_kills(cgroups: tuple[str, ...]) -> int:
     return max(
         (_keyed(Path(group, name)).get("oom_kill", 0) for group in cgroups for name in names), default=0
     )
-
-
-def interface_drops() -> dict[str, int]:
-    """Frames that this node's kernel dropped because a gateway did not take them in time, by interface."""
-    counters = psutil.net_io_counters(pernic=True)
-    return {name: counter.dropout for name, counter in counters.items() if counter.dropout and name != "lo"}
