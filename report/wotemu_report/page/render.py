@@ -6,16 +6,13 @@ Template, style, script, the drawing library and the charts' specifications, all
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from wotemu.errors import InputError
@@ -25,6 +22,7 @@ from wotemu_report.certificate import TONES
 from wotemu_report.charts import CONFIG, LONG_S
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
+from wotemu_report.page import drawing
 from wotemu_report.page.head import Head, head
 
 _HERE = files("wotemu_report.page")
@@ -47,7 +45,7 @@ def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> st
             config=CONFIG,
             style=Markup(_text("style.css")),  # noqa: S704 - our own file
             script=Markup(_text("page.js")),  # noqa: S704 - our own file
-            bundle=Markup(_bundle()),  # noqa: S704 - the library's own code, made safe for a script element
+            bundle=Markup(drawing.script()),  # noqa: S704 - the library's own code, made safe for a script element
             version=version,
         )
     )
@@ -85,18 +83,6 @@ def _specs(parts: Iterable[Section]) -> dict[str, dict[str, Any]]:
 
 def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-_GLOBAL = "window.vegaEmbed = vegaEmbed;"
-
-
-@cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script that no HTML parser ends early."""
-    wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    known = vl_convert.get_vegalite_versions()
-    code: str = vl_convert.javascript_bundle(_GLOBAL, vl_version=wanted if wanted in known else known[-1])
-    return re.sub(r"<(?=/script|script|!--)", r"\\x3c", code, flags=re.IGNORECASE)
 
 
 def _environment(*, long: bool) -> jinja2.Environment:

@@ -1,0 +1,43 @@
+"""The drawing library and where it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wotemu_report.page import drawing
+
+
+@pytest.fixture
+def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(drawing, "_made", lambda wanted: f"made for {wanted}")
+    drawing.script.cache_clear()
+    yield tmp_path / "wotemu"
+    drawing.script.cache_clear()
+
+
+def test_it_is_made_once_and_then_read(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = drawing.script()
+    [kept] = cache_dir.iterdir()
+    assert kept.read_text() == made
+    drawing.script.cache_clear()
+    monkeypatch.setattr(drawing, "_made", None)
+    assert drawing.script() == made
+
+
+@pytest.mark.usefixtures("cache_dir")
+def test_what_another_user_has_put_there_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing.script()
+    drawing.script.cache_clear()
+    monkeypatch.setattr("os.geteuid", lambda: 4242)
+    monkeypatch.setattr(drawing, "_made", lambda wanted: "made again")
+    assert drawing.script() == "made again"
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(cache_dir: Path) -> None:
+    cache_dir.write_text("a file where the directory should be")
+    assert drawing.script().startswith("made for")
