@@ -2,7 +2,7 @@
 
 For a machine whose routes can't be set, such as a container of somebody else's image. It sees its clients at
 the door's own address and so answers to the door; the clients see nothing but the door. Connections that it
-opens by itself lead nowhere.
+opens by itself lead nowhere, and what is for neither of the two is not passed on.
 
 nf_tables over netlink: both ends of a connection are followed by the kernel, with all that belongs to it.
 """
@@ -12,11 +12,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Address
 
 from wotemu.errors import HostError
 from wotemu_gateways import probe_format
+from wotemu_gateways.links import ipv4_settings
 from wotemu_gateways.netlink import CREATE, Attributes, Netlink, Request, text, u32
 
 TABLE = "wotemu-door"
@@ -26,23 +27,27 @@ _NETFILTER = 12
 _NFTABLES = 10
 _NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = ((_NFTABLES << 8) | kind for kind in (0, 2, 3, 6))
 _APPEND = 0x800
-_PREROUTING, _POSTROUTING = 0, 4
+_PREROUTING, _FORWARD, _POSTROUTING = 0, 2, 4
 _DESTINATION_NAT, _SOURCE_NAT = -100, 100
 _IN_INTERFACE, _OUT_INTERFACE, _PROTOCOL = 4, 5, 16
 _REGISTER, _VERDICT = 1, 0
+_NETWORK_HEADER, _DESTINATION_ADDRESS = 1, 16
 _TRANSPORT_HEADER, _DESTINATION_PORT = 2, 2
-_ACCEPT = 1
+_EQUAL, _NOT_EQUAL = 0, 1
+_CONNECTION_STATUS, _DESTINATION_CHANGED, _STATUS_BYTES = 2, 0x20, 4
+_DROP, _ACCEPT = 0, 1
 _UDP = socket.IPPROTO_UDP
 
 Expression = tuple[str, Attributes]
 
 
-def open_door(inner: str, outer: Iterable[str], server: str) -> None:
-    """Lead what comes over the `outer` interfaces to `server` over `inner`, in place of any server before.
+def open_door(inner: str, outer: Mapping[str, str], server: str) -> None:
+    """Lead what comes for this machine to `server` over `inner`, in place of any server before.
 
-    WoTemu's own probes stay here. `HostError` where this kernel has no NAT; `OSError` says what else failed.
+    `outer` has the interfaces that clients come over, each with this machine's address on it. WoTemu's own
+    probes stay here. `HostError` where this kernel has no NAT; `OSError` says what else failed.
     """
-    rules = list(_rules(inner, list(outer), server))
+    rules = list(_rules(inner, outer, server))
     with Netlink(_NETFILTER) as netlink:
         try:
             netlink.transact(_NFTABLES, *_anew(), *rules)
@@ -54,6 +59,9 @@ def open_door(inner: str, outer: Iterable[str], server: str) -> None:
                     hint="load it: modprobe -a nf_tables nft_chain_nat nft_masq nft_nat",
                 ) from error
             raise
+    with Netlink() as netlink:
+        indexes = map(socket.if_nametoindex, (inner, *outer))
+        netlink.send(*(ipv4_settings(index, forwarding=1, send_redirects=0) for index in indexes))
 
 
 def _anew() -> Iterator[Request]:
@@ -62,29 +70,31 @@ def _anew() -> Iterator[Request]:
     yield _request(_NEW_TABLE, name, CREATE)
     yield _request(_DELETE_TABLE, name)
     yield _request(_NEW_TABLE, name, CREATE)
-    for chain, hook, priority in (
-        ("in", _PREROUTING, _DESTINATION_NAT),
-        ("out", _POSTROUTING, _SOURCE_NAT),
-    ):
-        yield _request(
-            _NEW_CHAIN,
-            [
-                (1, text(TABLE)),
-                (3, text(chain)),
-                (4, [(1, _be32(hook)), (2, _be32(priority))]),
-                (7, text("nat")),
-            ],
-            CREATE,
-        )
+    yield _chain("in", "nat", _PREROUTING, _DESTINATION_NAT, _ACCEPT)
+    yield _chain("through", "filter", _FORWARD, 0, _DROP)
+    yield _chain("out", "nat", _POSTROUTING, _SOURCE_NAT, _ACCEPT)
 
 
-def _rules(inner: str, outer: list[str], server: str) -> Iterator[Request]:
-    for interface in outer:
-        here = _meta(_IN_INTERFACE, u32(socket.if_nametoindex(interface)))
+def _chain(name: str, kind: str, hook: int, priority: int, policy: int) -> Request:
+    attributes: Attributes = [
+        (1, text(TABLE)),
+        (3, text(name)),
+        (4, [(1, _be32(hook)), (2, _be32(priority))]),
+        (5, _be32(policy)),
+        (7, text(kind)),
+    ]
+    return _request(_NEW_CHAIN, attributes, CREATE)
+
+
+def _rules(inner: str, outer: Mapping[str, str], server: str) -> Iterator[Request]:
+    inside = u32(socket.if_nametoindex(inner))
+    for interface, address in outer.items():
+        outside = u32(socket.if_nametoindex(interface))
+        here = [*_meta(_IN_INTERFACE, outside), *_for(address)]
         yield _rule("in", [*here, *_to_probe_port(), _accept()])
         yield _rule("in", [*here, *_to(server)])
-    there = _meta(_OUT_INTERFACE, u32(socket.if_nametoindex(inner)))
-    yield _rule("out", [*there, ("masq", [])])
+    yield _rule("through", [*_is_led_on(), _accept()])
+    yield _rule("out", [*_meta(_OUT_INTERFACE, inside), ("masq", [])])
 
 
 def _meta(key: int, value: bytes) -> list[Expression]:
@@ -92,16 +102,39 @@ def _meta(key: int, value: bytes) -> list[Expression]:
     return [("meta", [(1, _be32(_REGISTER)), (2, _be32(key))]), _equals(value)]
 
 
-def _equals(value: bytes) -> Expression:
-    return "cmp", [(1, _be32(_REGISTER)), (2, _be32(0)), (3, [(1, value)])]
+def _equals(value: bytes, operator: int = _EQUAL) -> Expression:
+    return "cmp", [(1, _be32(_REGISTER)), (2, _be32(operator)), (3, [(1, value)])]
+
+
+def _header(header: int, offset: int, value: bytes) -> list[Expression]:
+    """The packet has this in a header."""
+    place = ((1, _REGISTER), (2, header), (3, offset), (4, len(value)))
+    return [("payload", [(kind, _be32(number)) for kind, number in place]), _equals(value)]
+
+
+def _for(address: str) -> list[Expression]:
+    return _header(_NETWORK_HEADER, _DESTINATION_ADDRESS, IPv4Address(address).packed)
 
 
 def _to_probe_port() -> list[Expression]:
-    port = [(1, _REGISTER), (2, _TRANSPORT_HEADER), (3, _DESTINATION_PORT), (4, 2)]
+    port = struct.pack("!H", probe_format.PORT)
+    return [*_meta(_PROTOCOL, bytes([_UDP])), *_header(_TRANSPORT_HEADER, _DESTINATION_PORT, port)]
+
+
+def _is_led_on() -> list[Expression]:
+    """It belongs to a connection whose destination became the server, as answers and errors do, too."""
+    mask = [(1, _REGISTER), (2, _REGISTER), (3, _STATUS_BYTES)]
     return [
-        *_meta(_PROTOCOL, bytes([_UDP])),
-        ("payload", [(kind, _be32(value)) for kind, value in port]),
-        _equals(struct.pack("!H", probe_format.PORT)),
+        ("ct", [(1, _be32(_REGISTER)), (2, _be32(_CONNECTION_STATUS))]),
+        (
+            "bitwise",
+            [
+                *((kind, _be32(value)) for kind, value in mask),
+                (4, [(1, u32(_DESTINATION_CHANGED))]),
+                (5, [(1, u32(0))]),
+            ],
+        ),
+        _equals(u32(0), _NOT_EQUAL),
     ]
 
 

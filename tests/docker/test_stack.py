@@ -26,9 +26,15 @@ field = Network("field", conditions=NetworkConditions(latency="20ms"))
 sensor = Node("sensor", NodeApp("sensor", http=True), networks=[field])
 read = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "interval": 0.5})
 reader = Node("reader", read, networks=[field], scale=2)
+worker, anywhere = Placement(constraints=["node.role==worker"]), Placement(preferences="node.labels.rack")
+db = Service("db", command=["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""],
+             networks=[field], placement=worker, resources=NodeResources(mem_reservation="16M", cpu_limit=0.5))
+cache = Service("cache", command=["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""])
+user = Node("user", command=["sh", "-c", "while redis-cli -h db incr x && redis-cli -h cache incr x;"
+            " do sleep 0.2; done; sleep 100"], networks=[field], services=[db, cache], placement=anywhere)
 
 def topology():
-    return Topology([sensor, reader])
+    return Topology([sensor, reader, user])
 
 def scenario():
     return Scenario(duration="DURATION", events=[at("4s").set(field, latency="60ms")])
@@ -96,15 +102,19 @@ async def test_from_the_file_to_the_report(stack: Deployed) -> None:
     """compose, docker stack deploy, report: everything was shaped, measured and recorded on the way."""
     await stack.deploy("8s")
     printed = await stack.coordinator_says("the run is done")
-    assert "T0: all 4 roles are ready" in printed
+    assert "T0: all 6 roles are ready" in printed
     states = await stack.tasks()
     assert states["sensor"] == states["gw-field"] == ["complete"]
     assert states["reader"] == ["complete", "complete"]
-    assert states["bus"] == states["proxy"] == ["running"]
+    assert states["bus"] == states["proxy"] == states["db"] == states["cache"] == ["running"]
     await stack.wotemu("report", "--stack", stack.lab.name, "--out", "out")
     run_dir = stack.folder / "runs" / stack.lab.name
     manifest = _json(run_dir / "manifest.json")
     assert (manifest["status"], manifest["engine"], manifest["losses"]) == ("done", "swarm", [])
+    counts = (run_dir / "logs" / "user.log").read_text().split()
+    assert counts[:4] == ["1", "1", "2", "2"], "both services answer by their names"
+    flows = pl.read_parquet(run_dir / "tables" / "flows.parquet").filter(pl.col("dport") == 6379)
+    assert {*flows["src"], *flows["dst"]} == {"user", "db"}, "what goes to the one on the network is shaped"
     interactions = pl.read_parquet(run_dir / "tables" / "interactions.parquet")
     durations = interactions.filter(pl.col("role") == "consumer", pl.col("ok"))["duration"]
     assert len(durations) > 5

@@ -37,7 +37,7 @@ def places() -> Iterator[dict[str, Namespace]]:
         made["server"].run(f"ip addr add {OTHER}/24 dev eth0")
         door.run(f"ip addr add {DOOR}/24 dev out0")
         door.run(f"ip addr add {DOOR_INSIDE}/24 dev in0")
-        door.run("sysctl -q -w net.ipv4.ip_forward=1")
+        door.run("sysctl -q -w net.ipv4.ip_forward=0")
         lead(door, SERVER)
         yield made
     finally:
@@ -51,7 +51,7 @@ def door_pid(namespace: Namespace) -> int:
 
 def lead(door: Namespace, server: str) -> None:
     with door.entered():
-        nat.open_door("in0", ["out0"], server)
+        nat.open_door("in0", {"out0": DOOR}, server)
 
 
 def listening(place: Namespace, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
@@ -120,6 +120,16 @@ def test_what_the_server_begins_reaches_nobody(places: dict[str, Namespace]) -> 
         pytest.raises(OSError, match="unreachable"),
     ):
         socket.create_connection((CLIENT, 9000), WAIT_S)
+
+
+def test_what_is_for_others_is_not_passed_on(places: dict[str, Namespace]) -> None:
+    """A door may have the address of a gateway that is gone: what comes for others is not its to lead on."""
+    places["client"].run(f"ip route add 10.72.0.0/24 via {DOOR}")
+    places["server"].run(f"ip route add 10.71.0.0/24 via {DOOR_INSIDE}")
+    lost = "ping -c 1 -W 1 {}".format
+    for place, other in (("client", OTHER), ("server", CLIENT)):
+        ran = subprocess.run(places[place].command(*lost(other).split()), capture_output=True, check=False)
+        assert ran.returncode == 1, f"{place} reaches {other}"
 
 
 def test_what_fails_leaves_what_was_there_before(places: dict[str, Namespace]) -> None:

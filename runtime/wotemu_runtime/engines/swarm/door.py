@@ -7,14 +7,13 @@ came through the gateways, and what it answers goes back through them.
 from __future__ import annotations
 
 import asyncio
-from ipaddress import IPv4Address
 
-from wotemu.errors import EmulationError
+from wotemu.errors import HostError
 from wotemu_gateways.nat import open_door
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.engines.swarm.node_network import NodeNetwork
-from wotemu_runtime.membership import own_addresses
+from wotemu_runtime.membership import attached
 from wotemu_runtime.probe_plan import Rounds
 from wotemu_runtime.role import Role, on_bus
 from wotemu_runtime.roles.subnets import addresses_of, subnet_with
@@ -45,7 +44,12 @@ class Door:
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role stops."""
         subnet = await subnet_with(self._server, f"Service {self._replica!r}")
-        await self._lead(subnet)
+        try:
+            await self._lead(subnet)
+        except HostError as error:
+            self._role.unable(error)
+            await self._role.stopping.wait()  # to end now would have Swarm start it again, to no avail
+            return
         await NodeNetwork(self._role, app_uid=None).settle(group)
         self._prober.open()
         tasks = [
@@ -63,7 +67,9 @@ class Door:
         address = next(iter(await addresses_of(self._server)), None)
         if address is None or str(address) == self._led_to:
             return False
-        inner, *outer = _devices({"": subnet, **self._subnets}, address)
+        own = await attached({"": subnet, **self._subnets})
+        inner, _ = own.pop("")
+        outer = {device: str(interface.ip) for device, interface in own.values()}
         await asyncio.to_thread(open_door, inner, outer, str(address))
         self._led_to = str(address)
         return True
@@ -73,11 +79,3 @@ class Door:
             await asyncio.sleep(LOOK_EVERY_S)
             if await self._lead(subnet):
                 self._role.event("service.moved", f"{self._replica} is at another place", to=self._led_to)
-
-
-def _devices(subnets: dict[str, str], server: IPv4Address) -> list[str]:
-    """The interfaces on the given networks, in their order."""
-    own = own_addresses(subnets)
-    if len(own) < len(subnets):
-        raise EmulationError(f"its door is not on the network of {server} and on all others")
-    return [own[network][0] for network in subnets]

@@ -82,7 +82,7 @@ def _door(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> SwarmServ
         capabilities=DOOR_CAPABILITIES,
     )
     template = spec["TaskTemplate"]
-    template["ContainerSpec"]["Sysctls"] = {"net.ipv4.ip_forward": "1"}
+    template["ContainerSpec"]["Sysctls"] = dict(objects.CLOSED)  # the door opens what it leads on
     template["Placement"] = placement(replica.placement)
     data = {
         "replica": replica.name,
