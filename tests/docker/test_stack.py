@@ -27,9 +27,11 @@ sensor = Node("sensor", NodeApp("sensor", http=True), networks=[field])
 read = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "interval": 0.5})
 reader = Node("reader", read, networks=[field], scale=2)
 worker, anywhere = Placement(constraints=["node.role==worker"]), Placement(preferences="node.labels.rack")
-db = Service("db", command=["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""],
-             networks=[field], placement=worker, resources=NodeResources(mem_reservation="16M", cpu_limit=0.5))
-cache = Service("cache", command=["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""])
+store = ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", ""]
+db = Service("db", command=store,
+             networks=[field], placement=worker,
+             resources=NodeResources(mem_reservation="16M", cpu_limit=0.5))
+cache = Service("cache", command=store)
 user = Node("user", command=["sh", "-c", "while redis-cli -h db incr x && redis-cli -h cache incr x;"
             " do sleep 0.2; done; sleep 100"], networks=[field], services=[db, cache], placement=anywhere)
 
