@@ -35,7 +35,9 @@ def test_a_service_that_is_reached_directly() -> None:
 
     (warning,) = warnings(topology=using(Service("db", "postgres")))
     assert warning.startswith("db is on no network: what goes between it and a is not shaped")
-    assert warnings(topology=using(Service("db", "postgres", networks=[FIELD]))) == []
+    assert warnings(topology=using(Service("db", command=["x"], networks=[FIELD]))) == []
+    (warning,) = warnings(topology=using(Service("db", "postgres", networks=[FIELD])))
+    assert warning.startswith("db runs from an image: on a cluster it sees all its clients at one address")
 
 
 # Conditions

@@ -29,7 +29,7 @@ def lint(topology: Topology, scenario: Scenario, timeline: Timeline, sources: Ma
         *_shadowed(topology, scenario),
         *_conditions(topology, timeline),
         *_one_sided(topology),
-        *_unshaped(topology),
+        *_services(topology),
         *_overlaps(scenario, timeline, sources),
         *_too_fast(timeline),
         *_idle(scenario, timeline, sources),
@@ -105,14 +105,19 @@ def _one_sided(topology: Topology) -> Iterator[str]:
                     )
 
 
-def _unshaped(topology: Topology) -> Iterator[str]:
-    """Services that are on no network, where their nodes are on one."""
+def _services(topology: Topology) -> Iterator[str]:
+    """Services that are on no network, where their nodes are on one; and what shaping others takes."""
     for service in topology.services:
         users = [node.name for node in topology.nodes if service in node.services and node.links]
         if users and not service.links:
             yield (
                 f"{service.name} is on no network: what goes between it and {', '.join(users)} is not "
                 "shaped; give Service(networks=[...]) to shape it"
+            )
+        if service.links and service.image is not None:
+            yield (
+                f"{service.name} runs from an image: on a cluster it sees all its clients at one address, and "
+                "connections that it opens itself reach nobody"
             )
 
 
