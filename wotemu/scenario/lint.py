@@ -116,8 +116,8 @@ def _services(topology: Topology) -> Iterator[str]:
             )
         if service.links and service.image is not None:
             yield (
-                f"{service.name} runs from an image: on a cluster it sees all its clients at one address, and "
-                "connections that it opens itself reach nobody"
+                f"{service.name} runs from an image: on a cluster it sees all its clients at one address, "
+                "and connections that it opens itself reach nobody"
             )
 
 
