@@ -66,16 +66,16 @@ def test_a_queue_without_room_for_a_packet() -> None:
 
 def test_jitter_that_reorders() -> None:
     assert warnings(topology=on(latency="40ms", jitter="10ms", rate="15mbit")) == [
-        "net: jitter 10ms is more than the 810us between full packets at 15mbit: "
-        "packets will overtake each other"
+        "packets in a row will overtake each other, for jitter: "
+        "net (10ms, with 810us between full packets at 15mbit)"
     ]
     assert warnings(topology=on(latency="1s", jitter="100ms", rate="50kbit")) == []
 
 
 def test_conditions_that_come_later_are_looked_at_too() -> None:
     assert warnings(at(7).set(FIELD, jitter="5ms")) == [
-        "field from 7s on: jitter 5ms is more than the 810us between full packets at 15mbit: "
-        "packets will overtake each other"
+        "packets in a row will overtake each other, for jitter: "
+        "field from 7s on (5ms, with 810us between full packets at 15mbit)"
     ]
 
 

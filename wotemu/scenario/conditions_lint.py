@@ -38,19 +38,12 @@ def _jitter(conditions: NetworkConditions) -> Iterator[Suspect]:
     if not conditions.jitter:
         return
     if conditions.rate is None:
-        yield (
-            "jitter",
-            f"jitter {conditions.jitter} without a rate: packets in a row will overtake each other",
-        )
+        yield "jitter", f"{conditions.jitter} without a rate"
         return
     spacing_s = FULL_PACKET_BYTES * 8 / conditions.rate
     if conditions.jitter > spacing_s:
         about = Seconds(float(f"{spacing_s:.2g}"))
-        yield (
-            "jitter",
-            f"jitter {conditions.jitter} is more than the {about} between full packets at {conditions.rate}: "
-            "packets will overtake each other",
-        )
+        yield "jitter", f"{conditions.jitter}, with {about} between full packets at {conditions.rate}"
 
 
 def _idle(conditions: NetworkConditions) -> Iterator[Suspect]:

@@ -62,14 +62,20 @@ def _conditions(topology: Topology, timeline: Timeline) -> Iterator[str]:
     """What is suspect of each hop's conditions: each kind of suspicion once for a place."""
     told: set[tuple[str, str]] = set()
     places: dict[str, list[str]] = {}
+    overtaking: dict[str, list[str]] = {}
     for at_s, key, conditions, delay_s in _all_conditions(topology, timeline):
         place = f"{key[1]}@{key[0]}" if key[1] else key[0]
         for kind, text in suspects(conditions, delay_s):
-            if (place, kind) not in told:
-                told.add((place, kind))
-                places.setdefault(text, []).append(place + (f" from {Seconds(at_s)} on" if at_s else ""))
-    for text, where in places.items():
-        yield f"{', '.join(where)}: {text}"
+            if (place, kind) in told:
+                continue
+            told.add((place, kind))
+            where = place + (f" from {Seconds(at_s)} on" if at_s else "")
+            (overtaking if kind == "jitter" else places).setdefault(text, []).append(where)
+    if overtaking:  # as on most links with jitter: one sentence for all of them
+        which = "; ".join(f"{', '.join(wheres)} ({text})" for text, wheres in overtaking.items())
+        yield f"packets in a row will overtake each other, for jitter: {which}"
+    for text, wheres in places.items():
+        yield f"{', '.join(wheres)}: {text}"
 
 
 def _all_conditions(
