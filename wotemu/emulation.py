@@ -327,6 +327,14 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     return write(run_dir, out_dir)
 
 
+def report_json(run_dir: Path) -> str:
+    """The data of a run's report as JSON: see `wotemu_report.as_json`."""
+    from wotemu_report import report_json as data_of
+
+    tabulate(run_dir)
+    return data_of(run_dir)
+
+
 def _name_of(path: Path) -> str:
     """The run's name after its file's; what a host name can't hold becomes a dash."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"

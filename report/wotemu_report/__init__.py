@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["write_report"]
+__all__ = ["report_json", "write_report"]
 
 
 def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
@@ -19,3 +19,13 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
 
     run_dir = Path(run_dir)
     return save(render(RunData.load(run_dir)), Path(out_dir) if out_dir else run_dir / "report")
+
+
+def report_json(run_dir: Path) -> str:
+    """The data of that report as JSON, in the shape that `wotemu_report.as_json` tells.
+
+    Raises `wotemu.errors.InputError` where `run_dir` holds no run, or a file of it is damaged.
+    """
+    from wotemu_report.as_json import text_of
+
+    return text_of(Path(run_dir))

@@ -20,6 +20,13 @@ _MAX_MARKS = 60
 _WHOLE_PX, _HALF_PX = 1040, 450
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 Spec = dict[str, Any]
+
+_PHASE_COLUMNS = ("number", "phase", "label", "s", "end")
+_MARK_COLUMNS = ("s",)
+_CRASH_COLUMNS = ("s", "node")
+MARKS_OF_AXIS = frozenset({_PHASE_COLUMNS, _MARK_COLUMNS, _CRASH_COLUMNS})
+"""The columns of data that every chart over time has: phases, changes and crashes."""
+
 Layer = alt.Chart | alt.LayerChart
 
 DURATION = (
@@ -271,7 +278,7 @@ def _phases(axis: Axis) -> pl.DataFrame:
         (number, span.name, span.name if named else str(number), span.start_s, span.end_s)
         for number, span in enumerate(axis.phases, 1)
     ]
-    return pl.DataFrame(rows, schema=["number", "phase", "label", "s", "end"], orient="row")
+    return pl.DataFrame(rows, schema=_PHASE_COLUMNS, orient="row")
 
 
 def _bands(axis: Axis) -> list[Layer]:
@@ -302,7 +309,7 @@ def _crashes(axis: Axis) -> list[Layer]:
     """A small vermilion triangle at the top wherever an app crashed."""
     if not axis.crashes:
         return []
-    crashed = pl.DataFrame(axis.crashes[:_MAX_MARKS], schema=["s", "node"], orient="row")
+    crashed = pl.DataFrame(axis.crashes[:_MAX_MARKS], schema=_CRASH_COLUMNS, orient="row")
     mark = alt.Chart(data(crashed)).mark_point(
         shape="triangle-down", filled=True, size=46, color=palette.BAD, opacity=1
     )

@@ -60,6 +60,8 @@ class Recorder:
         for table in DERIVED:
             self.counts.pop(table, None)
             self._sizes.pop(f"{SPOOL}/{table}.msgpack", None)
+        self.keep(self.last.positions)  # first: a checkpoint never speaks of a file that is gone
+        for table in DERIVED:
             (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
 
     def store(self, table: str, rows: list[list[Any]]) -> None:

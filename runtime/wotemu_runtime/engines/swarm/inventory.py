@@ -15,9 +15,8 @@ import attrs
 from wotemu.errors import HostError
 from wotemu_runtime.engines.swarm.asking import asking_docker
 from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
-from wotemu_runtime.engines.swarm.removal import HOLDINGS
+from wotemu_runtime.engines.swarm.removal import HOLDINGS, KINDS
 
-KINDS = ("services", *HOLDINGS)
 COORDINATOR = "coordinator"
 
 Json = dict[str, Any]

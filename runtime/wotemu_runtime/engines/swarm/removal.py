@@ -16,6 +16,7 @@ from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, STACK_LABEL
 REMOVE_DEADLINE_S = 60.0
 HOLDINGS = ("networks", "configs", "secrets", "volumes")
 """What services hold, and what therefore can go only after their last tasks."""
+KINDS = ("services", *HOLDINGS)
 
 Json = dict[str, Any]
 
@@ -55,7 +56,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
             where=f"stack {stack!r}",
             hint="are all nodes of the swarm up? docker node ls tells",
         ) from None
-    return Counter(kind for kind, _ in removed)
+    return Counter(kind for kind, _ in sorted(removed, key=lambda each: KINDS.index(each[0])))
 
 
 async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: set[tuple[str, str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
 LOG_LINES = 200
 """Of each task's output, so many of the last lines are kept."""
 STOP_DEADLINE_S = 90.0
+READ_DEADLINE_S = 20.0
 _OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
 
 Json = dict[str, Any]
@@ -71,11 +73,17 @@ class Stack:
         return BusAddress(password, host=host, port=int(ports[0]["PublishedPort"]))
 
     async def _read_password(self, container: str) -> str:
-        execution = await self._docker.containers.container(container).exec(["cat", DEFAULT_PASSWORD_FILE])
+        """Who may run commands in the bus's container can have its password anyway."""
         read = b""
-        async with execution.start(detach=False) as stream:
-            while message := await stream.read_out():
-                read += message.data
+        with contextlib.suppress(TimeoutError, aiodocker.DockerError, OSError):
+            async with asyncio.timeout(READ_DEADLINE_S):
+                bus = self._docker.containers.container(container)
+                execution = await bus.exec(["cat", DEFAULT_PASSWORD_FILE])
+                async with execution.start(detach=False) as stream:
+                    while message := await stream.read_out():
+                        read += message.data
+        if not read.strip():
+            raise EmulationError("its bus's password can't be read", where=f"stack {self.name!r}")
         return read.decode().strip()
 
     async def code(self) -> bytes:

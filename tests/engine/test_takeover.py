@@ -1,0 +1,252 @@
+"""A recording that another coordinator goes on with: nothing twice, nothing missing, and losses counted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.engine.conftest import BusServer
+from wotemu.errors import EmulationError, InputError
+from wotemu.records import App, Event, Log, ProbeSent, Record, to_row
+from wotemu.scenario.timeline import Timeline
+from wotemu_gateways.fidelity import Witness
+from wotemu_runtime import lease as leasing
+from wotemu_runtime.bus import Streams, connect, forgotten
+from wotemu_runtime.bus.codec import encode_batch, pack
+from wotemu_runtime.checkpoint import FILE, Checkpoint
+from wotemu_runtime.lease import Lease
+from wotemu_runtime.recorder import Recorder, tabulate
+from wotemu_runtime.recording import Recording
+from wotemu_runtime.run_mirror import Mirror, fetch
+from wotemu_runtime.told import Told, summed_up, told_so_far
+
+STREAMS = Streams("tuesday")
+
+
+@pytest.fixture
+async def client(bus_server: BusServer) -> AsyncIterator[Redis]:
+    client = await connect(bus_server.address)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+async def publish(client: Redis, *records: Record) -> None:
+    for record in records:
+        stream = STREAMS.events if record.TABLE == Event.TABLE else STREAMS.metrics(record.TABLE)
+        await client.xadd(stream, encode_batch(record.TABLE, [to_row(record)]))  # type: ignore[arg-type]
+
+
+def line(number: int) -> Log:
+    return Log(float(number), "node", "stdout", str(number))
+
+
+def recording(recorder: Recorder, seen: list[Any] | None = None) -> Recording:
+    timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
+
+    def observe(table: str, rows: list[list[Any]]) -> None:
+        if seen is not None:
+            seen.extend((table, *row) for row in rows)
+
+    return Recording(recorder, Witness((), lambda: timeline), observe, lambda: 100.0)
+
+
+async def record_all(client: Redis, recorder: Recorder) -> None:
+    """Record what is on the bus, to its end."""
+    taking = recording(recorder)
+    taking.draining = True
+    async with asyncio.timeout(10):
+        await taking.run(client, STREAMS)
+
+
+async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, tmp_path: Path) -> None:
+    """What was written after it, and cut in the middle as by a SIGKILL, comes again from the bus."""
+    dead = Recorder(tmp_path)
+    await publish(client, *map(line, range(3)), App(1.0, "node", "key", 1.0))
+    await record_all(client, dead)
+    await publish(client, *map(line, range(3, 6)), App(2.0, "node", "key", 2.0))
+    for path, torn in (
+        ("logs/node.log", b"3\n4"),
+        ("spool/app.msgpack", b"\x91\x94"),
+        ("logs/new.log", b"x"),
+    ):
+        with (tmp_path / path).open("ab") as file:
+            file.write(torn)
+    _die(dead)
+
+    heir = Recorder(tmp_path)
+    assert heir.is_resumed
+    assert heir.damaged == []
+    assert (tmp_path / "logs/node.log").read_text() == "0\n1\n2\n"
+    assert not (tmp_path / "logs/new.log").exists()
+    assert await recording(heir).missing(client, STREAMS) == {}
+    await record_all(client, heir)
+    heir.close()
+    assert (tmp_path / "logs/node.log").read_text() == "0\n1\n2\n3\n4\n5\n"
+    assert [row for _, rows in heir.stored() for row in rows] == [
+        [1.0, "node", "key", 1.0],
+        [2.0, "node", "key", 2.0],
+    ]
+    assert (heir.counts["app"], heir.taken["app"], heir.taken["logs"]) == (2, 2, 6)
+
+
+async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: Redis, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    await publish(client, *map(line, range(5)))
+    await record_all(client, recorder)
+    await publish(client, line(5))
+    assert await client.xlen(STREAMS.metrics("logs")) == 1
+    assert await forgotten(client, STREAMS) == {"logs": 5}
+    recorder.close()
+
+
+async def test_what_only_a_lost_directory_had_is_counted_once(client: Redis, tmp_path: Path) -> None:
+    lost = Recorder(tmp_path / "lost")
+    await publish(client, *map(line, range(5)))
+    await record_all(client, lost)
+    await publish(client, line(5))
+    heir = Recorder(tmp_path / "new")
+    taking = recording(heir)
+    assert await taking.missing(client, STREAMS) == {"logs": 5}
+    await record_all(client, heir)
+    assert (tmp_path / "new/logs/node.log").read_text() == "5\n"
+    assert await taking.missing(client, STREAMS) == {}
+    assert await recording(heir).missing(client, STREAMS) == {}
+    lost.close()
+    heir.close()
+
+
+async def test_a_directory_that_lost_its_last_writes_is_found_out(client: Redis, tmp_path: Path) -> None:
+    """A machine that loses power may keep the checkpoint, and not what it speaks of."""
+    dead = Recorder(tmp_path)
+    await publish(client, *map(line, range(3)))
+    await record_all(client, dead)
+    _die(dead)
+    (tmp_path / "logs/node.log").write_text("0\n")
+    heir = Recorder(tmp_path)
+    assert heir.damaged == ["logs/node.log"]
+    heir.close()
+
+
+async def test_all_that_was_recorded_is_seen_again(client: Redis, tmp_path: Path) -> None:
+    dead = Recorder(tmp_path)
+    event = Event(1.0, "app.ready", "agent:node", "up", {"x": 1})
+    probe = ProbeSent(1.0, "field", "node", "peer", 7, 0.001)
+    await publish(client, event, App(1.0, "node", "key", 1.0), probe)
+    await record_all(client, dead)
+    _die(dead)
+    seen: list[Any] = []
+    heir = Recorder(tmp_path)
+    recording(heir, seen).replay()
+    assert sorted(seen, key=str) == sorted(
+        [("events", *to_row(event)), ("app", 1.0, "node", "key", 1.0), ("probes_sent", *to_row(probe))],
+        key=str,
+    )
+    heir.close()
+
+
+def test_two_can_not_record_in_one_directory(tmp_path: Path) -> None:
+    one = Recorder(tmp_path)
+    with pytest.raises(InputError, match="records there"):
+        Recorder(tmp_path)
+    one.close()
+    Recorder(tmp_path).close()
+
+
+def test_a_report_of_a_run_that_goes_on_takes_nothing_from_it(tmp_path: Path) -> None:
+    """The spool stays while somebody records, or may take over; not when the run is over."""
+    recorder = Recorder(tmp_path)
+    recorder.write_json("manifest.json", {"engine": "swarm", "ended": None})
+    recorder.store(App.TABLE, [to_row(App(1.0, "node", "key", 1.0))])
+    recorder.keep({})
+    for _ in ("alive", "dead"):
+        tabulate(tmp_path)
+        assert (tmp_path / "tables/app.parquet").exists()
+        assert (tmp_path / "spool/app.msgpack").exists()
+        if recorder._files:
+            recorder.close()
+    recorder.write_json("manifest.json", {"engine": "swarm", "ended": 1.0})
+    tabulate(tmp_path)
+    assert (tmp_path / "tables/app.parquet").exists()
+    assert not (tmp_path / "spool").exists()
+    assert not (tmp_path / FILE).exists()
+
+
+async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_path: Path) -> None:
+    """What the container of a dead coordinator took with it is still on the bus."""
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    mirror = Mirror(client, "tuesday", tmp_path / "there")
+    timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
+    taking = Recording(
+        recorder, Witness((), lambda: timeline), lambda *_: None, lambda: 100.0, lambda: mirror.kept
+    )
+    taking.draining = True
+    await publish(client, line(0))
+    await taking.run(client, STREAMS)
+    await mirror.update()
+    await publish(client, line(1))
+    await taking.run(client, STREAMS)
+    assert (tmp_path / "there/logs/node.log").read_text() == "0\n1\n"
+    assert await client.xlen(STREAMS.metrics("logs")) == 1
+    await fetch(client, "tuesday", tmp_path / "here")
+    heir = Recorder(tmp_path / "here")
+    await record_all(client, heir)
+    heir.close()
+    recorder.close()
+    assert (tmp_path / "here/logs/node.log").read_text() == "0\n1\n"
+
+
+async def test_one_coordinates_at_a_time(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leasing, "LASTS_S", 1.0)
+    monkeypatch.setattr(leasing, "RENEW_EVERY_S", 0.5)
+    one, other = Lease(client, STREAMS), Lease(client, STREAMS)
+    await one.acquire()
+    holding = asyncio.create_task(one.hold())
+    with pytest.raises(EmulationError, match=f"coordinated by process {one.me.pid}"):
+        await other.acquire()
+    holding.cancel()
+    await asyncio.wait([holding])
+    await other.acquire()  # the first one has fallen silent
+    with pytest.raises(EmulationError, match="coordinated by"):
+        await one.hold()  # and learns that it is not the one any more
+    await one.release()
+    assert await leasing.holder(client, STREAMS.lease) == other.me
+    await other.release()
+    assert await client.get(STREAMS.lease) is None
+
+
+async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
+    timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
+    assert await told_so_far(client, STREAMS) == Told()
+    for command in (
+        {"command": "timeline", "timeline": timeline.to_dict()},
+        {"command": "t0", "t0": 5.0},
+        {"command": "changes", "guard": 1, "at_s": 2.5, "t": 7.5, "changes": [], "drop": []},
+    ):
+        await client.xadd(STREAMS.commands, pack(command))  # type: ignore[arg-type]
+    assert await told_so_far(client, STREAMS) == Told(timeline.hash, 5.0, {1: 2.5}, over=False)
+    assert summed_up([{"command": "stop"}]).over
+
+
+def _die(recorder: Recorder) -> None:
+    """As SIGKILL after the last checkpoint: the kernel lets go of its files, and nothing more is written."""
+    for file in recorder._files.values():
+        file.close()
+    os.close(recorder._lock)
+
+
+def test_a_checkpoint_is_read_back(tmp_path: Path) -> None:
+    assert Checkpoint.load(tmp_path) is None
+    written = Checkpoint(run="x", positions={"s": "1-0"}, taken={"app": 1}, sizes={"events.jsonl": 3})
+    written.save(tmp_path)
+    assert Checkpoint.load(tmp_path) == written
+    (tmp_path / FILE).write_text("{")
+    with pytest.raises(InputError, match="can't be read"):
+        Checkpoint.load(tmp_path)
