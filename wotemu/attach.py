@@ -13,6 +13,7 @@ from wotemu.errors import EmulationError, InputError, WotemuError
 from wotemu.load import load
 from wotemu.stack import COORDINATOR, connected, stack_on_swarm
 from wotemu_gateways.fidelity import Thresholds
+from wotemu_runtime import bundle
 from wotemu_runtime.bus import BusAddress, Streams
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.engines.engine import Engine
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Orphan:
-    """An emulation without a coordinator: where its bus is, its code, and the card that `Emulation` wrote."""
+    """An emulation without a coordinator: where its bus is, its code, and the card that `Emulation` wrote.
+
+    `code` is empty where the deployment's folder was too large to be kept.
+    """
 
     name: str
     bus: BusAddress
@@ -66,7 +70,8 @@ async def find(name: str) -> Orphan:
             lease = Lease(client, Streams(name))
             await lease.acquire()
             await lease.release()
-        return Orphan(name, bus, card, await there.code())
+            code = await client.get(Streams(name).code)
+        return Orphan(name, bus, card, bytes(code or b""))  # type: ignore[arg-type]  # nothing is decoded
 
 
 async def _services(there: Stack) -> set[str]:
@@ -94,20 +99,34 @@ def _refuse_local(run_dir: Path) -> None:
         )
 
 
+def _unpacked(orphan: Orphan, code_dir: Path) -> Path:
+    """The deployment's file, in its folder as the swarm keeps it."""
+    if not orphan.code:
+        raise InputError(
+            "the swarm does not keep its code, which is too large",
+            where=f"emulation {orphan.name!r}",
+            hint=f"--path names the file: {orphan.card['source']}",
+        )
+    bundle.unpack(orphan.code, code_dir, bundle.digest(orphan.code))
+    return code_dir / str(orphan.card["source"])
+
+
 class Attached(Emulation):
     """The rest of an emulation that another process began.
 
     It goes on in that one's run directory where that is on this machine, else in a new one.
     """
 
-    def __init__(self, orphan: Orphan, code_dir: Path, *, out: Path | None = None) -> None:
-        """`code_dir` is an empty directory for the deployment's code, which has to stay until the end."""
-        from wotemu_runtime import bundle
+    def __init__(
+        self, orphan: Orphan, code_dir: Path, *, path: Path | None = None, out: Path | None = None
+    ) -> None:
+        """`code_dir` is an empty directory for the deployment's code, which has to stay until the end.
 
+        `path` is the deployment's file, where the swarm's copy is not to be used.
+        """
         card = orphan.card
-        bundle.unpack(orphan.code, code_dir, bundle.digest(orphan.code))
         super().__init__(
-            load(code_dir / card["source"]),
+            load(path or _unpacked(orphan, code_dir)),
             name=orphan.name,
             out=out,
             duration=card["duration_s"],
@@ -121,7 +140,7 @@ class Attached(Emulation):
         if self.timeline.hash != card["timeline"]:
             raise EmulationError(
                 "the file does not come to the timeline that the run follows",
-                where=card["source"],
+                where=str(path or card["source"]),
                 hint="a scenario must depend on nothing but its seed; attach with the version that ran it",
             )
         self._orphan = orphan

@@ -29,6 +29,7 @@ from wotemu.scenario import Resolver
 from wotemu.topology.checks import HOST_NAME, MAX_NAME
 from wotemu.units import Like
 from wotemu_gateways.fidelity import Certificate, Thresholds
+from wotemu_runtime import bundle
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
@@ -206,6 +207,7 @@ class Emulation:
             self._resolver,
             self._thresholds,
             card=self._card(run_dir),
+            code=await asyncio.to_thread(self._code),
             anew=self._anew,
             keep=self._keep,
             kept=self._kept,
@@ -241,6 +243,15 @@ class Emulation:
             "host": platform.node(),
             "run_dir": str(run_dir.absolute()),
         }
+
+    def _code(self) -> bytes:
+        """The deployment's folder for who takes over; nothing where that can't be, or it is too large."""
+        if self._engine_name == LocalEngine.name or not self._anew:
+            return b""
+        try:
+            return bundle.pack(self._loaded.root)
+        except InputError:
+            return b""
 
     def _kept(self) -> Checkpoint | None:
         """What the bus may forget; None: what the recorder has."""

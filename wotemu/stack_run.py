@@ -94,6 +94,9 @@ class StackEmulation(Emulation):
     def _make_run_dir(self) -> Path:
         return own_run_dir(RUN_DIR) if self._anew else RUN_DIR
 
+    def _code(self) -> bytes:
+        return b""  # every container of the stack's coordinator has it
+
     def _kept(self) -> Checkpoint | None:
         """The bus may forget what the mirror has: this container's files go with it."""
         return self.mirror.kept

@@ -77,9 +77,9 @@ class Outcome:
 class Coordinator:
     """Runs one plan on one engine. `listener` gets every event as it is recorded.
 
-    `card` is what another coordinator has to know to take over; `anew` says that this one does not take over
-    itself. With `keep`, the roles go on unrecorded when the run is over. The bus forgets what `kept` says is
-    safe; None means what the recorder has.
+    `card` is what another coordinator has to know to take over, `code` the deployment's bundle. `anew` says
+    that this one does not take over itself. With `keep`, the roles go on unrecorded when the run is over. The
+    bus forgets what `kept` says is safe; None means what the recorder has.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Coordinator:
         thresholds: Thresholds | None = None,
         *,
         card: Mapping[str, Any] | None = None,
+        code: bytes = b"",
         anew: bool = True,
         keep: bool = False,
         kept: Kept = lambda: None,
@@ -102,6 +103,7 @@ class Coordinator:
         self._listener = listener
         self._streams = Streams(plan.stack)
         self._card = dict(card or {})
+        self._code = code
         self._anew = anew
         self._keep = keep
         self._stop_asked = asyncio.Event()
@@ -118,7 +120,7 @@ class Coordinator:
         self._witness = Witness(places_of(plan), lambda: self.timeline)
         self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
         self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._reception = Reception(self._tell, self._lost_on_the_way, self._now, resumed=recorder.is_resumed)
+        self._reception = Reception(self._tell, self._lost_on_the_way, self._now, resumed=not anew)
         self._recording = Recording(
             recorder, self._witness, self._take, self._now, kept, reception=self._reception
         )
@@ -219,6 +221,8 @@ class Coordinator:
             await self._take_over(client)
         self._card["run"] = self._recorder.last.run
         await client.set(self._streams.card, json.dumps(self._card))
+        if self._code:
+            await client.set(self._streams.code, self._code)
 
     async def _take_over(self, client: Redis) -> None:
         told = self._told

@@ -21,8 +21,9 @@ from wotemu_runtime.bus import Streams, connect, forgotten
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.checkpoint import FILE, Checkpoint
 from wotemu_runtime.lease import Lease
+from wotemu_runtime.reception import Reception
 from wotemu_runtime.recorder import Recorder, tabulate
-from wotemu_runtime.recording import Recording
+from wotemu_runtime.recording import Kept, Recording
 from wotemu_runtime.run_mirror import Mirror, fetch
 from wotemu_runtime.told import Told, summed_up, told_so_far
 
@@ -47,14 +48,20 @@ def line(number: int) -> Log:
     return Log(float(number), "node", "stdout", str(number))
 
 
-def recording(recorder: Recorder, seen: list[Any] | None = None) -> Recording:
+def reception(recorder: Recorder) -> Reception:
+    return Reception(recorder.event, lambda *_: None, lambda: 100.0, resumed=recorder.is_resumed)
+
+
+def recording(recorder: Recorder, seen: list[Any] | None = None, kept: Kept = lambda: None) -> Recording:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
 
     def observe(table: str, rows: list[list[Any]]) -> None:
         if seen is not None:
             seen.extend((table, *row) for row in rows)
 
-    return Recording(recorder, Witness((), lambda: timeline), observe, lambda: 100.0)
+    return Recording(
+        recorder, Witness((), lambda: timeline), observe, lambda: 100.0, kept, reception=reception(recorder)
+    )
 
 
 async def record_all(client: Redis, recorder: Recorder) -> None:
@@ -183,10 +190,7 @@ async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_
     recorder = Recorder(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     mirror = Mirror(client, "tuesday", tmp_path / "there")
-    timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
-    taking = Recording(
-        recorder, Witness((), lambda: timeline), lambda *_: None, lambda: 100.0, lambda: mirror.kept
-    )
+    taking = recording(recorder, kept=lambda: mirror.kept)
     taking.draining = True
     await publish(client, line(0))
     await taking.run(client, STREAMS)

@@ -58,8 +58,8 @@ def test_what_is_left_of_a_crash_is_found_by_its_labels() -> None:
         "Labels": {"org.wotemu.stack": "b", "org.wotemu.role": "network:field"},
     }  # fmt: skip
     a, b = taken({"networks": [network], "secrets": [made("a_bus-password", "bus")]}, [], [])
-    assert (a.name, dict(a.held)) == ("a", {"networks": 0, "configs": 0, "secrets": 1})
-    assert (b.name, dict(b.held)) == ("b", {"networks": 1, "configs": 0, "secrets": 0})
+    assert (a.name, dict(a.held)) == ("a", {"networks": 0, "configs": 0, "secrets": 1, "volumes": 0})
+    assert (b.name, dict(b.held)) == ("b", {"networks": 1, "configs": 0, "secrets": 0, "volumes": 0})
 
 
 def test_stacks_of_others_are_not_ours() -> None:

@@ -197,7 +197,7 @@ async def test_what_is_half_made_is_listed_and_removed(shell: Shell) -> None:
     listed = await shell.listed(HALF)
     assert listed is not None
     assert (listed["services"], listed["coordinator"]) == ([], "none")
-    assert listed["held"] == {"networks": 1, "configs": 0, "secrets": 1}
+    assert listed["held"] == {"networks": 1, "configs": 0, "secrets": 1, "volumes": 0}
     assert f"no emulation '{HALF}'" in await shell.run("attach", HALF, exit_code=2)
     assert await shell.run("rm", HALF) == f"{HALF}: removed 1 network, 1 secret"
     assert await shell.listed(HALF) is None

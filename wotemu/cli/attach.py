@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Take over an emulation on a swarm whose wotemu run died.")
 @click.argument("name")
+@click.option("--path", metavar="FILE", help="The deployment's file.  [default: the swarm's copy of it]")
 @click.option("--follow", is_flag=True, help="Show what happens as it happens; on a pipe, a line an event.")
 @click.option(
     "--out",
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Follow it as one JSON object an event.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
-def attach(name: str, follow: bool, out: str | None, as_json: bool, debug: bool) -> None:
+def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: bool, debug: bool) -> None:
     """Take over the emulation NAME on the swarm of DOCKER_HOST, whose `wotemu run` died.
 
     The scenario goes on by itself meanwhile, and what the nodes measure waits on the event bus. This command
     records it where the other one stopped, in the same run directory if that is on this machine, and drives
     the run to its end and report as `wotemu run` would have. What only a lost run directory has is counted.
 
-    It runs the deployment's Python file as the swarm keeps it, so attach to swarms that you trust.
+    It runs the deployment's Python file as the swarm keeps it; where you don't trust that, give --path.
 
     Exit codes are those of `wotemu run`.
     """
@@ -44,11 +45,15 @@ def attach(name: str, follow: bool, out: str | None, as_json: bool, debug: bool)
     ):
         from wotemu.cli.session import run_to_end
 
-        made.append(_attached(name, Path(code), None if out is None else Path(out), as_json))
+        made.append(_attached(name, Path(code), _path(path), _path(out), as_json))
         sys.exit(run_to_end(made[0], follow=follow, as_json=as_json))
 
 
-def _attached(name: str, code: Path, out: Path | None, as_json: bool) -> Attached:
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _attached(name: str, code: Path, path: Path | None, out: Path | None, as_json: bool) -> Attached:
     import asyncio
 
     from wotemu.attach import Attached, find
@@ -57,4 +62,4 @@ def _attached(name: str, code: Path, out: Path | None, as_json: bool) -> Attache
     orphan = asyncio.run(find(checked_name(name, "NAME")))
     # What the deployment's file prints is not for who parses JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        return Attached(orphan, code, out=out)
+        return Attached(orphan, code, path=path, out=out)

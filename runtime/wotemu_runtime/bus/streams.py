@@ -34,6 +34,11 @@ class Streams:
         return f"wotemu:{self.stack}:card"
 
     @property
+    def code(self) -> str:
+        """The deployment's folder as one bundle, for who takes over; not there where it is too large."""
+        return f"wotemu:{self.stack}:code"
+
+    @property
     def lease(self) -> str:
         """Who coordinates; it expires unless it is renewed."""
         return f"wotemu:{self.stack}:lease"

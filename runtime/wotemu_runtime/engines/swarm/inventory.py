@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,6 +19,9 @@ from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, ST
 from wotemu_runtime.engines.swarm.removal import HOLDINGS, KINDS
 
 COORDINATOR = "coordinator"
+
+_NANOSECONDS = re.compile(r"\.\d+")
+"""Finer than Python reads times."""
 
 Json = dict[str, Any]
 
@@ -43,8 +47,8 @@ class ServiceState:
 class Inventory:
     """One emulation: made by ``wotemu run``, or deployed as a stack.
 
-    `held` counts its networks, configs and secrets; `created` is in seconds since the epoch; `nodes` are the
-    machines that run its tasks. One without services was left half made, or half removed.
+    `held` counts its networks, configs, secrets and volumes; `created` is in seconds since the epoch;
+    `nodes` are the machines that run its tasks. One without services was left half made, or half removed.
     """
 
     name: str
@@ -139,8 +143,7 @@ def _owner(labels: Mapping[str, str]) -> str | None:
 
 def _created(item: Json) -> float:
     text = str(item.get("CreatedAt") or item["Created"])
-    head, _, _ = text.partition(".")
-    return datetime.fromisoformat(head.removesuffix("Z") + "+00:00").timestamp()
+    return datetime.fromisoformat(_NANOSECONDS.sub("", text)).timestamp()
 
 
 async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
@@ -160,4 +163,5 @@ async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
 
 async def _labelled(docker: aiodocker.Docker, kind: str) -> list[Json]:
     filters = json.dumps({"label": [ROLE_LABEL]})
-    return await docker._query_json(kind, params={"filters": filters}) or []
+    answer = await docker._query_json(kind, params={"filters": filters})
+    return (answer["Volumes"] if kind == "volumes" else answer) or []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 from typing import Any
@@ -85,14 +84,6 @@ class Stack:
         if not read.strip():
             raise EmulationError("its bus's password can't be read", where=f"stack {self.name!r}")
         return read.decode().strip()
-
-    async def code(self) -> bytes:
-        """The bundle that its nodes were given."""
-        prefix = f"{self.name}_code-"
-        for config in await self._list("configs", {"label": [f"{NAMESPACE_LABEL}={self.name}"]}):
-            if config["Spec"]["Name"].startswith(prefix):
-                return base64.b64decode(config["Spec"]["Data"])
-        raise EmulationError("the swarm does not keep its code", where=f"stack {self.name!r}")
 
     async def states(self) -> list[Json]:
         """What became of each task, in a few words."""
