@@ -177,3 +177,15 @@ def strings(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         isinstance(k, str) and isinstance(v, str) for k, v in value.items()
     ):
         raise fail(instance, attribute.name, f"{value!r} is not a dict of strings to strings")
+
+
+def text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Text that says something."""
+    if not isinstance(value, str) or not value.strip():
+        raise fail(instance, attribute.name, f"{value!r} is not a non-empty string")
+
+
+def optional_text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Text that says something, or None."""
+    if value is not None:
+        text(instance, attribute, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, cast
 
 import attrs
@@ -16,15 +16,16 @@ from wotemu.topology.checks import (
     fail,
     flag,
     kind_of,
+    optional_text,
     strings,
     whole,
 )
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.topology.names import check_names
+from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
 from wotemu.topology.plain import topology_dict
 from wotemu.topology.resources import NodeResources
-from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 
 __all__ = [
     "PROBE_PORT",
@@ -87,74 +88,6 @@ class Link(Checked):
     down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
 
 
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
-    for name in value:
-        if name not in WOTPY_FIXES:
-            raise fail(
-                instance,
-                attribute.name,
-                f"{name!r} is no known fix: known are {', '.join(sorted(WOTPY_FIXES))}",
-            )
-
-
-def _text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise fail(instance, attribute.name, f"{value!r} is not a non-empty string")
-
-
-@attrs.frozen
-class NodeApp(Checked):
-    """A WoTPy app.
-
-    `path` is a built-in one's name, a file (its function `app`), ``file.py:function`` or ``module:function``.
-    `http`, `ws`, `mqtt` and `coap` say which servers its servient has. `params` are the keyword arguments
-    of the app's function. `wotpy_fixes` turns on named fixes of WoTPy's own defects; none is on by default.
-    """
-
-    path: str = attrs.field(validator=_text)
-    http: bool = attrs.field(default=False, kw_only=True, converter=flag)
-    ws: bool = attrs.field(default=False, kw_only=True, converter=flag)
-    mqtt: bool = attrs.field(default=False, kw_only=True, converter=flag)
-    coap: bool = attrs.field(default=False, kw_only=True, converter=flag)
-    params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    wotpy_fixes: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_names, validator=_fixes)
-
-    def __attrs_post_init__(self) -> None:
-        if not isinstance(self.params, Mapping) or not all(isinstance(key, str) for key in self.params):
-            raise fail(self, "params", f"{self.params!r} is not a dict of keyword arguments")
-        object.__setattr__(self, "params", dict(self.params))
-        for key, value in self.params.items():
-            if not _is_json(value):
-                raise fail(
-                    self,
-                    f"params[{key!r}]",
-                    f"{value!r} can't travel to the node",
-                    hint="pass JSON values: numbers, strings, lists, dicts",
-                )
-
-    def __hash__(self) -> int:
-        return hash(
-            (self.path, self.http, self.ws, self.mqtt, self.coap, repr(self.params), self.wotpy_fixes)
-        )
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_json, value))
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    return value is None or isinstance(value, str | int | float | bool)
-
-
-def _optional_text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None:
-        _text(instance, attribute, value)
-
-
 _optional_resources = kind_of(NodeResources, "NodeResources", optional=True)
 
 
@@ -208,7 +141,7 @@ class Service(Checked):
     """
 
     name: str = attrs.field(validator=check_name)
-    image: str | None = attrs.field(default=None, validator=_optional_text)
+    image: str | None = attrs.field(default=None, validator=optional_text)
     command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
     networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=_links)
@@ -247,7 +180,7 @@ class Node(Checked):
     resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=_optional_resources)
     scale: int = attrs.field(default=1, kw_only=True, validator=whole)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
-    image: str | None = attrs.field(default=None, kw_only=True, validator=_optional_text)
+    image: str | None = attrs.field(default=None, kw_only=True, validator=optional_text)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
     def __attrs_post_init__(self) -> None:
