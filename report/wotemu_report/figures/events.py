@@ -8,11 +8,20 @@ import polars as pl
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData, replica
+from wotemu_report.figures import faults
 from wotemu_report.frames import rounded
 
 _MAX_ROWS = 400
 _TICKS = 400
-_BAD = ("app.crashed", "change.failed", "records.lost", "limit.unenforced", "run.failed")
+_BAD = (
+    "app.crashed",
+    "change.failed",
+    "limit.unenforced",
+    "records.lost",
+    "role.lost",
+    "role.unplaced",
+    "run.failed",
+)
 _MINOR = ("deploy.progress", "change.applied", "role.ready")
 
 
@@ -21,6 +30,8 @@ def section(run: RunData) -> Section:
     if not run.events.height:
         return Section("events", "Events", "", [Empty("", "No event was recorded.")])
     blocks: list[Block] = [_table(run)]
+    if (broken := faults.table(run)) is not None:
+        blocks.insert(0, broken)
     if run.events.filter(run.axis.shown()).height:
         blocks.insert(0, _strip(run))
     return Section("events", "Events", "", blocks)

@@ -24,6 +24,7 @@ FAILURES_WITHIN_S = 60.0
 """So many failures in so short a time: the role never gets anywhere."""
 
 _FAILED = frozenset({"failed", "orphaned"})
+_BROKEN = _FAILED | {"rejected"}
 
 Task = dict[str, Any]
 Slot = tuple[str, int]
@@ -44,9 +45,12 @@ class _Slot:
     current: str = ""
     """The id of the task that ran last, until it is lost."""
     host: str = ""
+    has_run: bool = False
     over: str = ""
+    broken: set[str] = attrs.field(factory=set)
+    """The ids of its tasks that are known to have failed or been refused."""
     complaint: str = ""
-    pending_since_s: float | None = None
+    waits_since_s: float | None = None
 
 
 TaskNews = RoleEnded | RoleLost | Unplaced | BusTask
@@ -58,7 +62,7 @@ class Tasks:
     def __init__(self, replicas: Mapping[str, Sequence[str]]) -> None:
         self._replicas = replicas
         self._slots: dict[Slot, _Slot] = {}
-        self._failures: dict[str, dict[str, float]] = {}
+        self._failures: dict[str, list[float]] = {}
         self._bus: BusTask | None = None
 
     def __repr__(self) -> str:
@@ -82,24 +86,26 @@ class Tasks:
     ) -> Iterator[TaskNews]:
         slot, role = self._slots.setdefault(place, _Slot()), self._name_of(*place)
         newest = tasks[-1]
-        state, error = newest["Status"]["State"], newest["Status"].get("Err", "")
-        host = hosts.get(newest.get("NodeID", ""), "")
-        for task in tasks:
-            if task["Status"]["State"] in _FAILED:
-                self._failures.setdefault(role, {}).setdefault(task["ID"], now_s)
+        state = newest["Status"]["State"]
+        ended = [
+            task for task in tasks if task["Status"]["State"] in _BROKEN and task["ID"] not in slot.broken
+        ]
+        slot.broken.update(task["ID"] for task in ended)
         if lost := self._lost(slot, tasks, down):
             slot.current = ""
             yield RoleLost(role, lost, slot.host)
-            yield from self._given_up(role, lost, now_s)
+        for task in ended:
+            yield from self._broke(slot, role, task, hosts, now_s)
         if state == "complete" and slot.over != newest["ID"]:
             slot.over = newest["ID"]
             slot.current = ""
             yield RoleEnded(role, "complete")
         if state == "running" and newest.get("NodeID") not in down:
-            slot.current, slot.host, slot.pending_since_s, slot.complaint = newest["ID"], host, None, ""
+            slot.current, slot.host = newest["ID"], hosts.get(newest.get("NodeID", ""), "")
+            slot.has_run, slot.complaint = True, ""
             if role == BUS:
                 yield from self._bus_task(newest)
-        yield from self._unplaced(slot, role, state, f"on {host}: {error}" if host else error, error, now_s)
+        yield from self._waits(slot, role, newest, now_s)
 
     @staticmethod
     def _lost(slot: _Slot, tasks: list[Task], down: frozenset[str]) -> str:
@@ -117,11 +123,20 @@ class Tasks:
             return str(status.get("Err") or f"its task {status['State']}")
         return "another task has its place" if current is not newest else ""
 
-    def _given_up(self, role: str, reason: str, now_s: float) -> Iterator[TaskNews]:
-        late = [t for t in self._failures.get(role, {}).values() if t > now_s - FAILURES_WITHIN_S]
+    def _broke(
+        self, slot: _Slot, role: str, task: Task, hosts: Mapping[str, str], now_s: float
+    ) -> Iterator[TaskNews]:
+        """A task that a machine refused, or that failed: a reason that stays is told at once."""
+        error, host = str(task["Status"].get("Err", "")), hosts.get(task.get("NodeID", ""), "")
+        if task["Status"]["State"] == "rejected" or (not slot.has_run and _hint(error)):
+            yield from self._complain(slot, role, error, host)
+            return
+        failures = self._failures.setdefault(role, [])
+        failures.append(now_s)
+        late = [t for t in failures if t > now_s - FAILURES_WITHIN_S]
         if len(late) >= MAX_FAILURES:
             within = f"within {FAILURES_WITHIN_S:g} s"
-            yield RoleEnded(role, f"its container failed {len(late)} times {within}: {reason}")
+            yield RoleEnded(role, f"its container failed {len(late)} times {within}: {error}")
 
     def _bus_task(self, task: Task) -> Iterator[TaskNews]:
         ports = task["Status"].get("PortStatus", {}).get("Ports", [])
@@ -130,22 +145,22 @@ class Tasks:
             self._bus = found
             yield found
 
-    @staticmethod
-    def _unplaced(
-        slot: _Slot, role: str, state: str, text: str, error: str, now_s: float
-    ) -> Iterator[TaskNews]:
-        """A task that no machine takes; each reason is told once."""
-        if state == "pending" and error:
-            slot.pending_since_s = now_s if slot.pending_since_s is None else slot.pending_since_s
-            if now_s - slot.pending_since_s < UNPLACED_AFTER_S:
-                return
-        elif state != "rejected":
+    def _waits(self, slot: _Slot, role: str, task: Task, now_s: float) -> Iterator[TaskNews]:
+        """A task that no machine takes."""
+        error = str(task["Status"].get("Err", ""))
+        if task["Status"]["State"] != "pending" or not error:
+            slot.waits_since_s = None
             return
-        if text != slot.complaint:
-            slot.complaint = text
-            message = (
-                f"it can't be placed {text}" if text.startswith("on ") else f"it can't be placed: {text}"
-            )
+        slot.waits_since_s = now_s if slot.waits_since_s is None else slot.waits_since_s
+        if now_s - slot.waits_since_s >= UNPLACED_AFTER_S:
+            yield from self._complain(slot, role, error, "")
+
+    @staticmethod
+    def _complain(slot: _Slot, role: str, error: str, host: str) -> Iterator[TaskNews]:
+        """Each reason is told once."""
+        message = f"it can't run on {host}: {error}" if host else f"it can't be placed: {error}"
+        if message != slot.complaint:
+            slot.complaint = message
             yield Unplaced(role, EmulationError(message, where=f"service {role}", hint=_hint(error)))
 
     def _name_of(self, role: str, slot: int) -> str:
