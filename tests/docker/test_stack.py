@@ -98,6 +98,7 @@ async def stack(lab: Lab, tmp_path: Path) -> AsyncIterator[Deployed]:
     async with asyncio.timeout(60):
         while await lab.manager.networks.list(filters={"name": [f"{lab.name}_"]}):  # noqa: ASYNC110
             await asyncio.sleep(0.5)  # a network goes with the last task on it
+    await deployed.command("docker", "volume", "rm", f"{lab.name}_bus")  # Docker keeps what has data
 
 
 async def test_from_the_file_to_the_report(stack: Deployed) -> None:
