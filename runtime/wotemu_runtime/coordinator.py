@@ -481,9 +481,9 @@ class Coordinator:
             self._news.set()
 
     async def _watch_silence(self) -> None:
-        """Tell of roles that say nothing, from T0 on."""
+        """Tell of roles that say nothing, from T0 to the end."""
         await self._t0
-        while not self._recording.draining:
+        while not self._stopping:
             self._reception.look_for_silence()
             await asyncio.sleep(1)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,17 @@ async def test_from_the_file_to_the_report(stack: Deployed) -> None:
     assert (stack.folder / "out" / "index.html").stat().st_size > 100_000
 
 
-async def test_a_stopped_run_is_kept(stack: Deployed) -> None:
-    """stop brings the nodes to zero and tells what became of them; the bus stays, and has the run."""
+async def test_a_stopped_run_is_kept_without_a_gap(stack: Deployed) -> None:
+    """stop brings the nodes to zero and tells what became of them; the bus stays, and has the run.
+
+    Its coordinator is killed before: the one that Swarm starts in its place goes on where it was.
+    """
     await stack.deploy("600s")
     await stack.coordinator_says("reader-2 is up")
+    await stack.coordinator_says("latency 0.06")
+    for coordinator in await stack.lab.containers(f"{stack.lab.name}_coordinator"):
+        await coordinator.kill(signal="SIGKILL")
+    await stack.coordinator_says("another coordinator takes over")
     assert "wotemu report" in await stack.wotemu(
         "stop", "--compose-file", "docker-compose.yml", "--stack", stack.lab.name
     )
@@ -144,6 +152,15 @@ async def test_a_stopped_run_is_kept(stack: Deployed) -> None:
     tasks = {task["task"] for task in _json(run_dir / "tasks.json")}
     assert {"bus.1", "reader.1", "reader.2", "sensor.1"} <= tasks
     assert list((run_dir / "logs" / "_tasks").glob("coordinator.1-*.log"))
+    events = [json.loads(line) for line in (run_dir / "events.jsonl").read_text().splitlines()]
+    kinds = Counter(event["kind"] for event in events)
+    assert (kinds["deploy.started"], kinds["run.t0"], kinds["run.resumed"], kinds["run.done"]) == (1, 1, 1, 1)
+    # The user counts in two services in turn: what it prints is there once, in its order, from the beginning.
+    numbers = [
+        int(line) for line in (run_dir / "logs" / "user.log").read_text().splitlines() if line.isdigit()
+    ]
+    assert numbers == [1 + place // 2 for place in range(len(numbers))]
+    assert len(numbers) > 10
 
 
 async def test_a_node_of_a_stack_is_confined(stack: Deployed) -> None:
