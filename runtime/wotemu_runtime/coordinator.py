@@ -49,6 +49,7 @@ T0_LEAD_S = 0.25
 READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
+STOP_DEADLINE_PER_ROLE_S = 0.25
 BUS_AWAY_DEADLINE_S = 60.0
 """A bus that is away so long does not come back: Swarm starts it again within seconds."""
 _RETRY_S = 0.2
@@ -319,17 +320,15 @@ class Coordinator:
             self._event("run.stopping", "the nodes go on, unrecorded")
         else:
             self._event("run.stopping", "stopping the nodes")
-        with contextlib.suppress(EmulationError, TimeoutError):
-            async with asyncio.timeout(STOP_DEADLINE_S):
-                lost = self._reception.lost
-                if self._keep:
-                    await self._command(client, command="mute")
-                else:  # gateways last: until then apps part from each other as they would in the field
-                    await self._command(client, command="stop", but=GATEWAY)
-                    first = {role for role in deployed.roles if not role.startswith(GATEWAY)}
-                    await self._all_over(first - lost)
-                    await self._command(client, command="stop")
-                await self._all_over(deployed.roles - lost)
+        lost = self._reception.lost
+        with contextlib.suppress(EmulationError):
+            if self._keep:
+                await self._command(client, command="mute")
+            else:  # gateways last: until then apps part from each other as they would in the field
+                await self._command(client, command="stop", but=GATEWAY)
+                await self._all_over({role for role in deployed.roles if not role.startswith(GATEWAY)} - lost)
+                await self._command(client, command="stop")
+            await self._all_over(deployed.roles - lost)
         self._recording.draining = True
         at_once = asyncio.create_task(self._at_once.wait())
         recording, *others = tasks
@@ -350,7 +349,12 @@ class Coordinator:
         return EmulationError(message, where="event bus")
 
     async def _all_over(self, roles: AbstractSet[str]) -> None:
-        """Until the roles have ended, or speak no more, or nobody waits for them."""
+        """Until the roles have ended, or speak no more, or nobody waits for them any longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)):
+                await self._until_over(roles)
+
+    async def _until_over(self, roles: AbstractSet[str]) -> None:
         while not roles <= self._ended | self._seen.muted and not self._at_once.is_set():
             self._news.clear()
             await self._news.wait()

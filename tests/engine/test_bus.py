@@ -121,3 +121,21 @@ async def test_nobody_speaks_to_the_bus_without_its_password(bus_server: BusServ
 
 def test_the_password_is_not_in_the_representation() -> None:
     assert "secret" not in repr(BusAddress("secret", path="/x"))
+
+
+async def test_a_reader_that_is_cancelled_ends_whenever_that_is(bus_server: BusServer) -> None:
+    client = await connect(bus_server.address)
+
+    async def read() -> None:
+        async for _ in Consumer(client, [STREAMS.events]).batches(block_ms=20):
+            pass
+
+    for turn in range(20):
+        readers = [asyncio.create_task(read()) for _ in range(20)]
+        for _ in range(20 + turn):
+            await asyncio.sleep(0)  # each turn cancels at another point of connecting, sending and reading
+        for reader in readers:
+            reader.cancel()
+        _, running = await asyncio.wait(readers, timeout=5)
+        assert not running
+    await client.aclose()

@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
+from wotemu_runtime.bus.sending import TcpConnection, UnixConnection
 
 ANSWER_S = 5.0
 """What does not answer so long is gone: a machine that lost its power or its network never hangs up."""
@@ -50,8 +51,10 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
     }
     if address.path is not None:
         client = Redis(unix_socket_path=address.path, **common)
+        client.connection_pool.connection_class = UnixConnection
     else:
         client = Redis(host=address.host or "localhost", port=address.port, **common)
+        client.connection_pool.connection_class = TcpConnection
     last: Exception | None = None
     try:
         async with asyncio.timeout(deadline_s):
