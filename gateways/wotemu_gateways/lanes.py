@@ -14,6 +14,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Generic, Protocol, TypeVar
 
+GRAIN_S = 20e-6
+"""What is due so soon leaves now: to wake up for it would take longer, and no clock of an app's can tell."""
+
 Item = TypeVar("Item")
 Taker = TypeVar("Taker", contravariant=True)
 
@@ -65,9 +68,9 @@ class Lane(Generic[Item]):
         return self._dues_s[-1] if self._dues_s else -math.inf
 
     def release(self, now_s: float) -> None:
-        """Let those go that are due."""
+        """Let those go that are due; the lane was entered for its first packet's departure."""
         dues_s, items = self._dues_s, self._items
-        due = bisect_right(dues_s, now_s)
+        due = bisect_right(dues_s, now_s + GRAIN_S)
         leaving_s, leaving = dues_s[:due], items[:due]
         del dues_s[:due]
         del items[:due]

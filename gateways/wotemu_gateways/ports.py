@@ -12,7 +12,7 @@ from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.entrance import Entrance
 from wotemu_gateways.flows import Channel, FlowCounter
-from wotemu_gateways.lanes import Deadlines, Lane
+from wotemu_gateways.lanes import GRAIN_S, Deadlines, Lane
 from wotemu_gateways.losses import NEVER
 from wotemu_gateways.shaping import HopShaper
 
@@ -109,14 +109,14 @@ class HopEnd:
         last_s = lane.last_s
         if dues_s[0] < last_s:  # the delay was longer until now: a change makes no packet overtake
             dues_s = [max(due_s, last_s) for due_s in dues_s]
-        if dues_s[-1] <= now_s and not lane:
+        if dues_s[-1] <= now_s + GRAIN_S and not lane:
             self.leave(dues_s, packets, now_s)
         else:
             lane.hold(dues_s, packets)
 
     def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
         """See `Outlet.leave`. A batch is as late as its first packet."""
-        self.late_s.append(now_s - dues_s[0])
+        self.late_s.append(max(0.0, now_s - dues_s[0]))
         self.pass_on(dues_s, items, now_s)
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
