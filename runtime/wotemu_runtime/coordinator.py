@@ -157,10 +157,18 @@ class Coordinator:
             self.outcome.status = "interrupted"
             raise
         finally:
-            await self._engine.remove()
+            await self._remove()
             self.outcome.ended = self._now()
             self._event("run.done", f"the run is {self.outcome.status}")
         return self.outcome
+
+    async def _remove(self) -> None:
+        """Remove what was deployed; what is left of it is an error, but the run is as it was."""
+        try:
+            await self._engine.remove()
+        except WotemuError as error:
+            self._event("run.left", str(error))
+            self.outcome.error = self.outcome.error or error
 
     async def _run(self) -> None:
         if self._anew:

@@ -73,6 +73,14 @@ def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
     assert list(second[2:8]) == [60, 150.0, pytest.approx(150.4), pytest.approx(0.4), 0.1, 0.1]
 
 
+def test_each_machine_has_a_row_with_its_load_and_its_clock(run_dir: Path) -> None:
+    hosts = (HostEvidence("edge-1", 0.5, 0.01, 31.5, 0.0002), HostEvidence("edge-2", 0.9, 0.0))
+    certify(run_dir, hop("a", probes=60, delays=PUNCTUAL), hosts=hosts)
+    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    table = next(block for block in blocks if isinstance(block, Table) and block.title == "Machines")
+    assert table.rows == [("edge-1", 0.5, 0.01, 31500.0, 0.2), ("edge-2", 0.9, 0.0, None, None)]
+
+
 def test_probes_that_met_only_the_conditions_are_drawn(run_dir: Path) -> None:
     certify(run_dir, hop("a", probes=3))
     fates = [(0.152, False, ""), (None, True, ""), (0.9, False, "loaded")]

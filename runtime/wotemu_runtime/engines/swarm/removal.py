@@ -13,7 +13,7 @@ import aiodocker
 from wotemu.errors import EmulationError
 from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, STACK_LABEL
 
-REMOVE_DEADLINE_S = 60.0
+REMOVE_DEADLINE_S = 180.0
 HOLDINGS = ("networks", "configs", "secrets", "volumes")
 """What services hold, and what therefore can go only after their last tasks."""
 KINDS = ("services", *HOLDINGS)
