@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError, WotemuError
-from wotemu.records import Event, to_row
+from wotemu.records import Event, Hop, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
@@ -252,8 +252,9 @@ class Coordinator:
         if self._guards is not None:
             await self._guards.restore(told.fired, self._seen.guards)
         missing = await self._recording.missing(client, self._streams)
-        lost = [self._lose(BEFORE, f"{table} that it had recorded", n) for table, n in missing.items()]
-        lost += [self._lose(BEFORE, f"end of {name}", 1) for name in self._recorder.damaged]
+        what = {f"{table} records that only its run directory has": n for table, n in missing.items()}
+        what |= {f"end of {name}, which its machine had not written": 1 for name in self._recorder.damaged}
+        lost = [self._lose(BEFORE, each, count) for each, count in what.items()]
         self._witness.take(Event.TABLE, [to_row(event) for event in lost])
 
     async def _hold(self, lease: Lease) -> None:
@@ -452,6 +453,8 @@ class Coordinator:
         if table == Event.TABLE:
             for row in rows:
                 self._observe(Event(*row))
+        elif table == Hop.TABLE and not self._seen.shapers:  # the event that told is in a lost directory
+            self._seen.shapers.update(Hop(*row).shaper for row in rows)
 
     def _observe(self, event: Event) -> None:
         """What an event of a role's means for the run."""
