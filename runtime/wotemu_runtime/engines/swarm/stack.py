@@ -74,7 +74,8 @@ class Stack:
     async def _read_password(self, container: str) -> str:
         """Who may run commands in the bus's container can have its password anyway."""
         read = b""
-        with contextlib.suppress(TimeoutError, aiodocker.DockerError, OSError):
+        # aiodocker asserts that it has a connection, which a container that ends just then does not leave it.
+        with contextlib.suppress(TimeoutError, aiodocker.DockerError, OSError, AssertionError):
             async with asyncio.timeout(READ_DEADLINE_S):
                 bus = self._docker.containers.container(container)
                 execution = await bus.exec(["cat", DEFAULT_PASSWORD_FILE])
