@@ -47,6 +47,8 @@ from wotemu_runtime.told import Told, told_so_far
 T0_LEAD_S = 0.25
 """T0 is so far ahead that every role has heard of it when it comes."""
 READY_DEADLINE_S = 60.0
+BUS_DEADLINE_S = 60.0
+"""A server that was placed a moment ago may still read what it kept."""
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
 STOP_DEADLINE_PER_ROLE_S = 0.25
@@ -204,7 +206,7 @@ class Coordinator:
         """Be the one who coordinates; who can't take over leaves everything as it is."""
         client: Redis | None = None
         try:
-            client = await connect(deployed.bus)
+            client = await connect(deployed.bus, BUS_DEADLINE_S)
             lease = Lease(client, self._streams)
             await lease.acquire()
         except BaseException:
