@@ -43,6 +43,7 @@ from wotemu_runtime.recorder import Recorder
 from wotemu_runtime.recording import Kept, Recording
 from wotemu_runtime.seen import Seen
 from wotemu_runtime.told import Told, told_so_far
+from wotemu_runtime.waiting import Waiting
 
 T0_LEAD_S = 0.25
 """T0 is so far ahead that every role has heard of it when it comes."""
@@ -109,12 +110,9 @@ class Coordinator:
         self._code = code
         self._anew = anew
         self._keep = keep
-        self._stop_asked = asyncio.Event()
-        self._at_once = asyncio.Event()
         self._ended: set[str] = set()
-        self._news = asyncio.Event()
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._clock = BusClock()
+        self._waiting = Waiting(self._clock.now)
         self._replaying = False
         self._told = Told()
         self._seen = Seen(plan)
@@ -140,10 +138,7 @@ class Coordinator:
 
     def stop(self, *, at_once: bool = False) -> None:
         """End the run as soon as it can be ended cleanly; `at_once` without what the roles still know."""
-        self._stop_asked.set()
-        if at_once:
-            self._at_once.set()
-        self._news.set()
+        self._waiting.stop(at_once=at_once)
 
     async def run(self) -> Outcome:
         """The whole run; never raises for what is wrong with the emulation: see the outcome's `error`.
@@ -177,7 +172,7 @@ class Coordinator:
             nodes, networks = len(self._plan.replicas), len(self._plan.networks)
             size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
             self._event("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
-        deployed = await self._until_stopped(self._engine.deploy(self._plan))
+        deployed = await self._waiting.unless_stopped(self._engine.deploy(self._plan))
         if deployed is None:
             self.outcome.status = "interrupted"
             return
@@ -284,11 +279,11 @@ class Coordinator:
             self.outcome.status = "interrupted"
             return
         for phase in self.timeline.phases:
-            if not await self._sleep_until(t0 + phase.start_s):
+            if not await self._waiting.until_time(t0 + phase.start_s):
                 break
             if phase.name not in self._seen.phases:
                 self._event("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
-        whole = await self._sleep_until(t0 + self.timeline.duration_s)
+        whole = await self._waiting.until_time(t0 + self.timeline.duration_s)
         if whole and self._guards is not None:
             await self._guards.decide()
         self.outcome.status = "done" if whole else "interrupted"
@@ -341,7 +336,7 @@ class Coordinator:
                 await self._command(client, command="stop")
             await self._all_over(deployed.roles - lost)
         self._recording.draining = True
-        at_once = asyncio.create_task(self._at_once.wait())
+        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
         recording, *others = tasks
         waited_for = [recording, at_once]
         await asyncio.wait(waited_for, timeout=STOP_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
@@ -353,7 +348,7 @@ class Coordinator:
         self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
-        if not self._reception.bus_is_away or self._at_once.is_set():
+        if not self._reception.bus_is_away or self._waiting.nobody_waits:
             return None
         self.outcome.status = "failed"
         message = "it was away at the end: what the roles recorded since it went is lost"
@@ -363,16 +358,11 @@ class Coordinator:
         """Until the roles have ended, or speak no more, or nobody waits for them any longer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)):
-                await self._until_over(roles)
-
-    async def _until_over(self, roles: AbstractSet[str]) -> None:
-        while not roles <= self._ended | self._seen.muted and not self._at_once.is_set():
-            self._news.clear()
-            await self._news.wait()
+                await self._waiting.until_over(lambda: roles <= self._ended | self._seen.muted)
 
     def _certify(self) -> None:
         """Judge what ran, unless nothing did or nobody waits for it."""
-        if self.outcome.t0 is None or self._at_once.is_set():
+        if self.outcome.t0 is None or self._waiting.nobody_waits:
             return
         self._recording.store(*self._witness.finish())
         certificate = self.outcome.certificate = judge(self._witness.evidence(), self._thresholds)
@@ -391,51 +381,15 @@ class Coordinator:
         if missing:
             self._lose(SOURCE, "changes without an answer", len(missing))
 
-    # Waiting
-
-    async def _until_stopped(self, deploying: Any) -> Any:
-        """The result of `deploying`, or None if the run is stopped meanwhile."""
-        task = asyncio.ensure_future(deploying)
-        stop = asyncio.ensure_future(self._stop_asked.wait())
-        try:
-            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])  # `await task` would swallow this one's own cancellation
-
     async def _all_ready(self, deployed: Deployed) -> bool:
         """The readiness barrier; False if the run is stopped before."""
         deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_ROLE_S * len(deployed.roles)
         try:
             async with asyncio.timeout(deadline_s):
-                while not deployed.roles <= self._reception.ready:
-                    await self._news_or_failure()
-                    if self._stop_asked.is_set():
-                        return False
+                return await self._waiting.until(lambda: deployed.roles <= self._reception.ready)
         except TimeoutError:
             missing = ", ".join(sorted(deployed.roles - self._reception.ready))
             raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
-        return True
-
-    async def _news_or_failure(self) -> None:
-        self._news.clear()
-        if not self._failure.done() and not self._stop_asked.is_set():
-            await self._news.wait()
-        if self._failure.done():
-            self._failure.result()
-
-    async def _sleep_until(self, t: float) -> bool:
-        """Sleep until `t` on the bus's clock; False if the run is stopped before. Raises what failed."""
-        while (left_s := t - self._now()) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self._news_or_failure()
-            if self._stop_asked.is_set():
-                return False
-        return True
 
     # What goes on meanwhile
 
@@ -446,7 +400,7 @@ class Coordinator:
         try:
             await self._guards.run(await self._t0, partial(self._command, client))
         except EmulationError as error:
-            self._fail(error)
+            self._waiting.fail(error)
 
     def _take(self, table: str, rows: list[list[Any]]) -> None:
         """Rows of any table, as they come over the bus, or as they were stored before."""
@@ -461,8 +415,8 @@ class Coordinator:
     def _observe(self, event: Event) -> None:
         """What an event of a role's means for the run."""
         if (failure := self._seen.take(event)) is not None:
-            self._fail(failure)
-        self._news.set()
+            self._waiting.fail(failure)
+        self._waiting.news()
         if not self._replaying:
             if event.kind == "role.ready":
                 self._reception.came(event)
@@ -486,16 +440,18 @@ class Coordinator:
                     if not self._recording.draining and not self._stopping:
                         log = self._recorder.run_dir / "logs" / "_wotemu.log"
                         hint = f"what it printed is in {log}"
-                        self._fail(EmulationError(f"it ended by itself: {status}", where=role, hint=hint))
+                        self._waiting.fail(
+                            EmulationError(f"it ended by itself: {status}", where=role, hint=hint)
+                        )
                 case RoleLost(role, reason, host) if not self._recording.draining:
                     self._reception.missed(role, reason, host)
-                case Unplaced(role, error) if self.outcome.t0 is None:
-                    self._fail(error)
-                case Unplaced(role, error):
-                    self._event("role.unplaced", f"{role} has no place: {error.message}", role=role)
+                case Unplaced(role, why) if self.outcome.t0 is None:
+                    self._waiting.fail(why)
+                case Unplaced(role, why):
+                    self._event("role.unplaced", f"{role} has no place: {why.message}", role=role)
                 case BusAt(address):
                     await redirect(client, address)
-            self._news.set()
+            self._waiting.news()
 
     async def _watch_silence(self) -> None:
         """Tell of roles that say nothing, from T0 to the end."""
@@ -506,12 +462,7 @@ class Coordinator:
 
     @property
     def _stopping(self) -> bool:
-        return self.outcome.status != "failed" or self._failure.done()
-
-    def _fail(self, error: WotemuError) -> None:
-        if not self._failure.done():
-            self._failure.set_exception(error)
-            self._news.set()
+        return self.outcome.status != "failed" or self._waiting.has_failed
 
     async def _report_host(self, client: Redis) -> None:
         name = host_name()
