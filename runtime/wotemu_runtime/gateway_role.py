@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
 
@@ -132,10 +133,16 @@ class Gateway:
             self._role.event("gateway.ignored", f"{count} frames: {what}", what=what, count=count)
 
 
-async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) -> None:
+async def serve_network(
+    role: Role,
+    group: asyncio.TaskGroup,
+    gateway: Gateway,
+    announce: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Impose, follow the timeline and report, until the role stops.
 
-    A gateway that takes another's place first imposes what holds by then: no packet meets older conditions.
+    A gateway that takes another's place first imposes what holds by then, and is announced only afterwards:
+    no packet meets no conditions, or older ones.
     """
     be_prompt()
     try:
@@ -143,6 +150,8 @@ async def serve_network(role: Role, group: asyncio.TaskGroup, gateway: Gateway) 
         for change in missed:
             gateway.remember(change)
         gateway.impose_all()
+        if announce is not None:
+            await announce()
         role.took_over(missed)
         tasks = [
             group.create_task(role.follow_timeline(gateway.apply), name="timeline"),

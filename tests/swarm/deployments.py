@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import aiodocker
 import attrs
 
+from tests.docker.lab import HOSTS
 from wotemu.emulation import Emulation, Result
 from wotemu.load import Loaded
 from wotemu.records import Event
@@ -20,7 +20,6 @@ from wotemu.topology.models import Topology
 from wotemu_runtime.engines.swarm.objects import ROLE_LABEL, STACK_LABEL
 from wotemu_runtime.engines.swarm.removal import HOLDINGS, objects_of
 
-HOSTS = [host for host in re.split(r"[\s,]+", os.environ.get("WOTEMU_TEST_DOCKER_HOSTS", "")) if host]
 LAB = Path(os.environ.get("WOTEMU_SWARM_LAB", "../shared/lab/swarm"))
 
 
@@ -81,7 +80,7 @@ class Running:
 @asynccontextmanager
 async def running(folder: Path, topology: Topology, scenario: Scenario, name: str) -> AsyncIterator[Running]:
     """An emulation that runs while the block does; afterwards it is over and removed, come what may."""
-    (folder / "code").mkdir()
+    (folder / "code").mkdir(parents=True)
     loaded = Loaded(topology, scenario, folder / "code" / "deployment.py")
     run = Running(Emulation(loaded, name=name, out=folder / "run", engine="swarm"))
     async with asyncio.TaskGroup() as group:

@@ -19,13 +19,17 @@ from wotemu.errors import InputError
 from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
-from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
+from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Placement, Topology
 from wotemu_runtime.engines.swarm import objects
 
 pytestmark = pytest.mark.docker
 
 FIELD = Network("field", NetworkConditions(latency="20ms"))
 IDLE = ["sleep", "1000"]
+TICKING = ["sh", "-c", "while :; do date +%s.%N; sleep 0.1; done"]
+STATES = ('"crashed"', '"running"', '"stopped"')
+TOLD_S = 0.3
+"""How long the signal that ends an app may be under way, on a busy machine."""
 HOSTS = re.split(r"[\s,]+", os.environ.get("WOTEMU_TEST_DOCKER_HOSTS", "").strip())
 
 
@@ -69,10 +73,19 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}),
             networks=[FIELD],
         ),
+        Node("ticker", command=TICKING, networks=[FIELD], scale=2, placement=Placement(max_per_machine=1)),
     ])  # fmt: skip
     scenario = Scenario(
         duration="12s",
-        events=[at("4s").set(FIELD, latency="80ms"), at("8s").partition("a"), at("10s").heal()],
+        events=[
+            at("2s").crash("ticker"),
+            at("3s").restart("ticker"),
+            at("4s").set(FIELD, latency="80ms"),
+            at("6s").stop("ticker"),
+            at("7s").start("ticker"),
+            at("8s").partition("a"),
+            at("10s").heal(),
+        ],
     )
     result, events = await emulate(tmp_path, topology, scenario, "meet")
     assert result.status == "done", result.error
@@ -80,7 +93,8 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     tables = result.run_dir / "tables"
     changes = pl.read_parquet(tables / "changes.parquet")
     assert changes["ok"].all()
-    assert len(changes) == 3
+    for replica in ("ticker-1", "ticker-2"):
+        ticks_while_it_should(result.run_dir, changes, replica)
     lines = (result.run_dir / "logs" / "a-1.log").read_text().splitlines()
     times = [float(found[1]) for line in lines if (found := re.search(r"time=([\d.]+) ms", line))]
     # Two crossings of 20 ms, later of 80: a gateway can be late, never early.
@@ -98,6 +112,19 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     } == {"tun"}
 
 
+def ticks_while_it_should(run_dir: Path, changes: pl.DataFrame, replica: str) -> None:
+    """A replica that was crashed and restarted, then stopped and started, on its machine."""
+    ticks = [float(line) for line in (run_dir / "logs" / f"{replica}.log").read_text().splitlines()]
+    mine = changes.filter(pl.col("target").str.contains(replica, literal=True), pl.col("after").is_in(STATES))
+    crashed, restarted, stopped, started = mine.sort("due").select("applied", "due", "after").rows()
+    assert [each[2] for each in (crashed, restarted, stopped, started)] == [STATES[i] for i in (0, 1, 2, 1)]
+    for down, up in ((crashed, restarted), (stopped, started)):
+        assert not [tick for tick in ticks if down[0] + TOLD_S < tick < up[1]]
+    assert [tick for tick in ticks if tick < crashed[0]]
+    assert [tick for tick in ticks if restarted[0] < tick < stopped[0]]
+    assert [tick for tick in ticks if tick > started[0]]
+
+
 async def test_an_app_that_never_starts_ends_the_run_and_removes_it(tmp_path: Path) -> None:
     topology = Topology(
         [Node("broken", command=["sh", "-c", "echo no such option >&2; exit 2"], networks=[FIELD])]
@@ -106,17 +133,6 @@ async def test_an_app_that_never_starts_ends_the_run_and_removes_it(tmp_path: Pa
     assert result.exit_code == 2
     assert "no such option" in str(result.error)
     assert await leftovers("broken") == []
-
-
-async def test_a_service_that_can_not_be_placed_says_why_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WOTEMU_IMAGE", "wotemu-is-not:here")
-    topology = Topology([Node("a", command=IDLE, networks=[FIELD])])
-    result, _ = await emulate(tmp_path, topology, Scenario(duration="10s"), "absent")
-    assert result.exit_code == 3
-    assert "wotemu-is-not:here" in str(result.error)
-    assert await leftovers("absent") == []
 
 
 async def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus.sending import TcpConnection, UnixConnection
@@ -38,6 +39,17 @@ class BusAddress:
         return cls(**data)
 
 
+class BusClient(Redis):
+    """A client whose every failure is an `OSError` or a `RedisError`."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """See `Redis`."""
+        try:
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except RuntimeError as error:  # uvloop's word for a connection that was closed in this moment
+            raise RedisConnectionError(str(error)) from error
+
+
 async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
     """A client that has spoken to the bus; tries until `deadline_s` has passed, then `EmulationError`."""
     # Those who call know better what to do about a bus that is away than redis-py's own retries.
@@ -50,10 +62,10 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         "socket_connect_timeout": ANSWER_S,
     }
     if address.path is not None:
-        client = Redis(unix_socket_path=address.path, **common)
+        client = BusClient(unix_socket_path=address.path, **common)
         client.connection_pool.connection_class = UnixConnection
     else:
-        client = Redis(host=address.host or "localhost", port=address.port, **common)
+        client = BusClient(host=address.host or "localhost", port=address.port, **common)
         client.connection_pool.connection_class = TcpConnection
     last: Exception | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import IPv4Address
 from typing import Any
 
 from wotemu.errors import HostError
@@ -18,6 +19,8 @@ from wotemu_runtime.engines.swarm.tun_device import make_tun_device
 from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
 from wotemu_runtime.membership import Member, attached
 from wotemu_runtime.role import Role, on_bus
+
+NOWHERE = IPv4Address("240.0.0.1")
 
 
 async def serve(assignment: Assignment) -> None:
@@ -51,7 +54,6 @@ class OverlayGateway:
             self._role.unable(error)
             await self._role.stopping.wait()  # to end now would have Swarm start it again, to no avail
             return
-        await self._role.announce(network, str(address.ip))
         tasks = [group.create_task(self._role.follow_members(self._hear), name="members")]
         if not await self._all_known():
             _cancel(tasks)
@@ -60,16 +62,26 @@ class OverlayGateway:
         gateway = Gateway(self._role, await self._shaper(), self._state)
         tasks.append(group.create_task(self._follow_moves(gateway), name="moves"))
         try:
-            await serve_network(self._role, group, gateway)
+            await serve_network(
+                self._role, group, gateway, lambda: self._role.announce(network, str(address.ip))
+            )
         finally:
             _cancel(tasks)
 
     def _hear(self, member: Member) -> None:
         kind, _, replica = member.role.partition(":")
         ours = kind == "agent" and member.network == self._state.network and replica in self._state.nodes
-        if ours and self._addresses.get(replica) != member.address:
-            self._addresses[replica] = member.address
-            self._news.set()
+        if not ours or self._addresses.get(replica) == member.address:
+            return
+        for other, address in self._addresses.items():
+            if address == member.address:  # Docker gave the address of a task that is lost to another
+                self._addresses[other] = self._nowhere(other)
+        self._addresses[replica] = member.address
+        self._news.set()
+
+    def _nowhere(self, replica: str) -> str:
+        """An address that no packet has (RFC 1112, section 4), for a replica until it has one again."""
+        return str(NOWHERE + list(self._state.nodes).index(replica))
 
     async def _all_known(self) -> bool:
         """Wait until every member has said where it is; False if the role stops before."""

@@ -1,0 +1,71 @@
+"""A task in another's place: who has an address, what a bus finds of the one before, what a port may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wotemu.errors import InputError
+from wotemu.scenario import Scenario, resolve
+from wotemu.topology.models import Network, Node, Topology
+from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.membership import Member, Members, hosts_text
+from wotemu_runtime.plan import Plan, make_plan
+from wotemu_runtime.roles.bus import prepare
+
+
+def test_an_address_is_whose_who_told_of_it_last() -> None:
+    """A lost gateway's address may be a node's soon: nobody sends to it as the gateway's any more."""
+    members = Members()
+    members.take(Member("gateway:field", "field", "10.0.1.5", "one"))
+    members.take(Member("agent:a", "field", "10.0.1.6", "one"))
+    assert members.address("gateway:field", "field") == "10.0.1.5"
+    members.take(Member("agent:b", "field", "10.0.1.5", "two"))
+    assert members.address("gateway:field", "field") is None
+    assert members.address("agent:b", "field") == "10.0.1.5"
+    members.take(Member("agent:c", "other", "10.0.1.5", "two"))
+    assert members.address("agent:b", "field") == "10.0.1.5", "another network's address is another"
+    members.take(Member("gateway:field", "field", "10.0.1.9", "one"))
+    assert members.address("gateway:field", "field") == "10.0.1.9"
+
+
+def test_a_node_that_moved_has_its_new_address_alone() -> None:
+    members = Members()
+    for address in ("10.0.1.6", "10.0.1.8"):
+        members.take(Member("agent:a", "field", address, "one"))
+    assert [line for line in hosts_text(members, {}, "b").splitlines() if " a " in line] == [
+        "10.0.1.8 a a.field"
+    ]
+
+
+def test_a_bus_finds_what_its_own_deployment_kept_and_nothing_of_others(tmp_path: Path) -> None:
+    prepare(tmp_path / "first")
+    (tmp_path / "first" / "appendonly").write_text("kept")
+    prepare(tmp_path / "first")
+    assert (tmp_path / "first" / "appendonly").read_text() == "kept"
+    prepare(tmp_path / "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    topology = Topology([Node("a", command=["true"], networks=[Network("field")])])
+    timeline, _ = resolve(topology, Scenario())
+    return make_plan(topology, timeline, stack="farm", root=tmp_path)
+
+
+@pytest.mark.parametrize(("given", "published"), [("", None), ("16379", 16379)])
+def test_the_port_of_the_bus_is_free_unless_it_is_named(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str, published: int | None
+) -> None:
+    monkeypatch.setenv(objects.BUS_PORT_VARIABLE, given)
+    (port,) = objects.bus_service(plan, "manager-1").spec["EndpointSpec"]["Ports"]
+    assert port.get("PublishedPort") == published
+
+
+@pytest.mark.parametrize("given", ["0", "65536", "redis", "-1"])
+def test_what_is_no_port_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv(objects.BUS_PORT_VARIABLE, given)
+    with pytest.raises(InputError, match=objects.BUS_PORT_VARIABLE):
+        objects.bus_service(plan, "manager-1")
