@@ -147,9 +147,13 @@ class Switch:
 
     # The data path
 
-    def read(self, port: Port, now_s: float) -> int:
-        """Take up to a batch of frames from a port; how many there were."""
+    def read(self, port: Port) -> int:
+        """Take up to a batch of frames from a port; how many there were.
+
+        They came at some time before they were read: taking it for the time after, none leaves too early.
+        """
         frames = self.frames(port.fd)
+        now_s = self.now()
         paths = port.paths
         packets: list[Packet] = []
         for frame in frames:

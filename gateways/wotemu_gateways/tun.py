@@ -67,10 +67,9 @@ class Pump:
                     self._timer.clear()
                     self._armed_s = None
                 else:
-                    switch.read(ports[fd], now_s)
-                    now_s = now()
-            release(now_s)
+                    switch.read(ports[fd])
             now_s = now()
+            release(now_s)
         self._arm()
 
     def _arm(self) -> None:

@@ -90,7 +90,7 @@ class FakeNetwork:
     def send_frame(self, replica: str, frame: bytes) -> None:
         """Have a replica send a frame now, and the switch take it."""
         self._pairs[replica][0].send(frame)
-        self.switch.read(self._ports[replica], self.clock.now())
+        self.switch.read(self._ports[replica])
         self.switch.deadlines.release(self.clock.now())
 
     def send(
