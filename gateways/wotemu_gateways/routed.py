@@ -127,6 +127,11 @@ class TunShaper:
         """See `Shaper`."""
         return self._switch.losses
 
+    @property
+    def packets_under_way(self) -> int:
+        """Packets that came and have neither been delivered nor lost yet."""
+        return self._switch.packets_under_way
+
     def close(self) -> None:
         """See `Shaper`."""
         self._pump.close()

@@ -126,6 +126,15 @@ class Gateway:
             while chunk := list(islice(rows, ROWS_AT_ONCE)):
                 self._role.publisher.put(*chunk)
                 await asyncio.sleep(0)
+        self._tell_losses()
+
+    def retire(self) -> None:
+        """Close the shaper, whose place another takes, and tell its counters."""
+        self._role.publisher.put(*self.shaper.drain(self._role.now()))
+        self._tell_losses()
+        self.shaper.close()
+
+    def _tell_losses(self) -> None:
         tell_drops(self._role, prefix=TAP_PREFIX)
         for what, count in self.shaper.losses.items():
             if what == "arp":  # answered, not ignored

@@ -39,6 +39,8 @@ class Seen:
                 self.losses[event.source, event.data["what"]] += event.data["count"]
             case "interface.dropped":
                 self.losses[event.source, "frames before the gateway took them"] += event.data["count"]
+            case "gateway.moved" if event.data["lost"]:
+                self.losses[event.source, "packets under way when a node moved"] += event.data["lost"]
             case "run.phase":
                 self.phases.add(event.data["phase"])
             case "guard.fired" | "guard.skipped":

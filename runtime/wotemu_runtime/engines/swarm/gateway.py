@@ -121,7 +121,7 @@ class OverlayGateway:
     async def _follow_moves(self, gateway: Gateway) -> None:
         """A member that was placed again has another address: shape for it there.
 
-        NetEm does so in place. The other shaper is made anew: what was under way in it is lost.
+        NetEm does so in place. The other shaper is made anew: what was under way in it is lost, and told.
         """
         while True:
             await self._news.wait()
@@ -133,15 +133,18 @@ class OverlayGateway:
             }
             if not moved:
                 continue
-            if isinstance(gateway.shaper, NetemShaper):
+            lost = 0
+            shaper = gateway.shaper
+            if isinstance(shaper, NetemShaper):
                 for replica, address in moved.items():
-                    gateway.shaper.move(replica, address)
+                    shaper.move(replica, address)
                 self._shaped |= moved
-            else:
-                gateway.shaper.close()
+            elif isinstance(shaper, TunShaper):
+                lost = shaper.packets_under_way
+                gateway.retire()
                 gateway.use(await self._shaper())
             where = ", ".join(f"{replica} is now {address}" for replica, address in moved.items())
-            self._role.event("gateway.moved", f"{self._state.network}: {where}", moved=moved)
+            self._role.event("gateway.moved", f"{self._state.network}: {where}", moved=moved, lost=lost)
 
 
 async def _choose(asked: str, host: str) -> str:
