@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,19 @@ from wotemu.cli import interrupts
 from wotemu.cli.interrupts import Interrupts
 
 
+@pytest.fixture
+def unignored() -> Iterator[None]:
+    """The signals as a terminal's programs have them, even where who runs the tests ignores them."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("unignored")
 async def test_the_first_stops_the_second_hurries_and_a_third_just_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
