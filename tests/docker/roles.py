@@ -57,7 +57,7 @@ class Bus:
 
     async def command(self, **command: Any) -> None:
         assert self._client is not None
-        await self._client.xadd(self.streams.commands, message(command))  # type: ignore[arg-type]
+        await self._client.xadd(self.streams.commands, message({**command, "id": uuid4().hex}))  # type: ignore[arg-type]
 
     async def begin(self) -> None:
         """An empty timeline, and T0 at once."""
