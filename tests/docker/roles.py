@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 import attrs
 from redis.asyncio import Redis
