@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ def run_local_gateway(data: dict[str, Any], fds: Mapping[str, int], channel: Cha
     `fds` are the replicas' TAPs, or their network namespaces; `channel` hears when the interfaces are there.
     """
     assignment = Assignment.from_dict(data)
+    os.setsid()  # where Linux shares processors among sessions, this one's share is its own
     try:
         _connect(assignment.data, fds)
     except OSError as error:
