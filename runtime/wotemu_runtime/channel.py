@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -35,8 +36,7 @@ class Channel:
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         """Send one message whole; `OSError` if the other end is gone."""
-        body = msgpack.packb(message)
-        frame = len(body).to_bytes(_HEADER, "big") + body
+        frame = _frame(message)
         sent = socket.send_fds(self.sock, [frame], list(fds)) if fds else self.sock.send(frame)
         if sent < len(frame):
             self.sock.sendall(frame[sent:])
@@ -51,8 +51,7 @@ class Channel:
         return None if body is None else (msgpack.unpackb(body), fds)
 
     def _read(self, size: int, fds: list[int]) -> bytes | None:
-        if size > MAX_MESSAGE:
-            raise ValueError(f"a message of {size} bytes is over the limit of {MAX_MESSAGE}")
+        _check_size(size)
         data = bytearray()
         while len(data) < size:
             space = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
@@ -66,6 +65,57 @@ class Channel:
     def close(self) -> None:
         """Close this end."""
         self.sock.close()
+
+
+class AsyncChannel:
+    """The end of a `Channel` that an event loop serves; descriptors don't come through it.
+
+    A loop makes its sockets non-blocking, so a message larger than the kernel's buffer has to wait for room.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def pair(cls) -> tuple[Self, Channel]:
+        """Two connected ends; the second, blocking one is for another process."""
+        left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(*await asyncio.open_unix_connection(sock=left)), Channel(right)
+
+    def __repr__(self) -> str:
+        return f"<AsyncChannel {'closing' if self._writer.is_closing() else 'open'}>"
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send one message whole; `OSError` if the other end is gone."""
+        self._writer.write(_frame(message))
+        await self._writer.drain()
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; None at the end of the stream, also of one that broke off."""
+        try:
+            size = int.from_bytes(await self._reader.readexactly(_HEADER), "big")
+            _check_size(size)
+            body = await self._reader.readexactly(size)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        message: dict[str, Any] = msgpack.unpackb(body)
+        return message
+
+    def close(self) -> None:
+        """Close this end at once; what was not sent yet is dropped."""
+        self._writer.transport.abort()
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    body: bytes = msgpack.packb(message)
+    _check_size(len(body))
+    return len(body).to_bytes(_HEADER, "big") + body
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_MESSAGE:
+        raise ValueError(f"a message of {size} bytes is over the limit of {MAX_MESSAGE}")
 
 
 def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:

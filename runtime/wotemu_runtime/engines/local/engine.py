@@ -20,7 +20,7 @@ from wotemu_runtime.agent.preload import WOT_IMPORTS
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.bus.server import configuration, find_server
-from wotemu_runtime.channel import Channel
+from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
@@ -55,8 +55,9 @@ class LocalEngine:
         self._shaper = shaper
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._control: Channel | None = None
-        self._lifeline: Channel | None = None
+        self._control: AsyncChannel | None = None
+        self._lifeline: AsyncChannel | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
         self._removal: asyncio.Future[None] | None = None
 
@@ -68,17 +69,18 @@ class LocalEngine:
         check_host()
         server = find_server()
         places = addresses.assign(plan)
-        groups, unenforced = self._start_enclosure(plan)
         try:
+            await self._start_enclosure()
+            groups, unenforced = await self._make_groups(plan)
             pid = await self._ready()
             password = secrets.token_urlsafe(24)
             config = configuration(BUS_SOCKET, password)
-            self._send(
+            await self._send(
                 {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
             )
             inside = BusAddress(password, path=BUS_SOCKET)
             shaper, unable = await self._choose_shaper(plan)
-            self._send(self._deployment(plan, places, groups, inside, shaper))
+            await self._send(self._deployment(plan, places, groups, inside, shaper))
             await self._deployed()
         except BaseException:
             await self.remove()
@@ -97,7 +99,7 @@ class LocalEngine:
         """The shaper to use, and what it can't do of what the plan asks for."""
         if self._shaper == "tun":
             return "tun", []
-        self._send({"op": "check_netem"})
+        await self._send({"op": "check_netem"})
         missing = (await self._next(START_DEADLINE_S, "trying NetEm"))["missing"]
         unable = beyond_netem(plan)
         if self._shaper == "netem":
@@ -123,34 +125,24 @@ class LocalEngine:
         await asyncio.shield(self._removal)
 
     def _start_removal(self, keeper: subprocess.Popen[bytes]) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
+        if self._listening is not None:
+            self._listening.cancel()
         for channel in (self._control, self._lifeline):
             if channel is not None:
-                loop.remove_reader(channel.fileno())
                 channel.close()
-        return loop.run_in_executor(None, _wait, keeper)
+        return asyncio.get_running_loop().run_in_executor(None, _wait, keeper)
 
     # The enclosure
 
-    def _start_enclosure(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
-        self._control, control = Channel.pair()
-        self._lifeline, lifeline = Channel.pair()
-        fds = (control.fileno(), lifeline.fileno())
-        with self._log_path.open("ab") as log:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=fds,
-                start_new_session=True,
-            )
+    async def _start_enclosure(self) -> None:
+        self._control, control = await AsyncChannel.pair()
+        self._lifeline, lifeline = await AsyncChannel.pair()
+        self._keeper = _start_keeper(self._log_path, (control.fileno(), lifeline.fileno()))
         control.close()
         lifeline.close()
-        asyncio.get_running_loop().add_reader(self._control.fileno(), self._receive)
-        return self._make_groups(plan)
+        self._listening = asyncio.create_task(self._listen(self._control), name="enclosure")
 
-    def _make_groups(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
+    async def _make_groups(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
         """Control groups and the limits that they enforce by replica, and what can't be enforced."""
         speed_hz = cgroups.machine_cpu_speed_hz()
         maker = cgroups.Groups(f"wotemu-{plan.stack}-{os.getpid()}")
@@ -161,7 +153,7 @@ class LocalEngine:
             unenforced += [f"{replica.name}: {what}" for what in missing]
             if not limits:
                 continue
-            self._keep_in_mind(maker.planned(replica.name, limits))
+            await self._keep_in_mind(maker.planned(replica.name, limits))
             try:
                 groups[replica.name] = (maker.make(replica.name, limits), limits)
             except OSError as error:
@@ -170,30 +162,36 @@ class LocalEngine:
                 )
         return groups, unenforced
 
-    def _keep_in_mind(self, directories: list[str]) -> None:
+    async def _keep_in_mind(self, directories: list[str]) -> None:
         """Have the keeper remove these, however this process ends, before they are made."""
-        if self._lifeline is not None:
-            self._lifeline.send({"remove": directories})
-            self._lifeline.receive()
-
-    def _receive(self) -> None:
-        received = self._control.receive() if self._control is not None else None
-        if received is None:
-            if self._control is not None:
-                asyncio.get_running_loop().remove_reader(self._control.fileno())
-            self._events.put_nowait(None)
-            self._ended.put_nowait(RoleEnded("enclosure", "its first process is gone"))
+        if self._lifeline is None:
             return
-        message, _ = received
-        if message["event"] == "exited":
-            self._ended.put_nowait(RoleEnded(message["role"], message["status"]))
-        else:
-            self._events.put_nowait(message)
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                await self._lifeline.send({"remove": directories})
+                answer = await self._lifeline.receive()
+        except TimeoutError:
+            raise _no_answer(self._log_path, f"did not start within {START_DEADLINE_S:g} s") from None
+        if answer is None:
+            raise _no_answer(self._log_path, "ended as it started")
 
-    def _send(self, message: dict[str, Any]) -> None:
+    async def _listen(self, control: AsyncChannel) -> None:
+        """Sort the enclosure's messages until it ends."""
+        while (message := await control.receive()) is not None:
+            if message["event"] == "exited":
+                self._ended.put_nowait(RoleEnded(message["role"], message["status"]))
+            else:
+                self._events.put_nowait(message)
+        self._events.put_nowait(None)
+        self._ended.put_nowait(RoleEnded("enclosure", "its first process is gone"))
+
+    async def _send(self, message: dict[str, Any]) -> None:
         if self._control is None:
             raise EmulationError("the enclosure is gone")
-        self._control.send(message)
+        try:
+            await self._control.send(message)
+        except ConnectionError:
+            raise _no_answer(self._log_path, f"ended before {message['op']!r}") from None
 
     async def _next(self, deadline_s: float, doing: str) -> dict[str, Any]:
         try:
@@ -251,6 +249,22 @@ class LocalEngine:
                 for replica in plan.replicas
             ],
         }
+
+
+def _start_keeper(log_path: Path, fds: tuple[int, int]) -> subprocess.Popen[bytes]:
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=fds,
+            start_new_session=True,
+        )
+
+
+def _no_answer(log_path: Path, what: str) -> EmulationError:
+    return EmulationError(f"the enclosure {what}", hint=f"what it printed is in {log_path}")
 
 
 def _wait(keeper: subprocess.Popen[bytes]) -> None:
