@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @attrs.frozen
@@ -145,8 +145,16 @@ class Hop(Record):
     """One hop's counters over one second.
 
     `sent` and `sent_bytes` left the hop; the drops say why packets did not: random loss, a full queue, a
-    cut (partition or crash). `backlog` counts packets still held. `late_p95` and `late_max` are how long
-    after its due time a packet left (seconds; null where none did).
+    cut (partition or crash). `backlog` counts packets still held.
+
+    `late_max` is how long at most after its due time a packet left (seconds; null where none did, or where
+    the shaper can't tell). `late_bins` and `late_counts` are the histogram of all packets' lateness, probes'
+    included: each bin that is not empty, by its number in `wotemu.percentiles.BOUNDS_S`, and its packets.
+
+    `busy` is for how long (seconds) packets waited for the hop's rate or were being sent at it since the row
+    before, and `served_bytes` what the rate let go meanwhile, on the wire: with overhead, in whole cells,
+    before loss. Both are null where the shaper can't tell. A shared network's rate has rows of its own, whose
+    `node` is "" and whose `direction` is ``shared``; of them only `busy` and `served_bytes` count.
     """
 
     TABLE: ClassVar[str] = "hops"
@@ -161,8 +169,11 @@ class Hop(Record):
     dropped_queue: int
     dropped_cut: int
     backlog: int
-    late_p95: float | None
     late_max: float | None
+    late_bins: list[int] = attrs.field(factory=list)
+    late_counts: list[int] = attrs.field(factory=list)
+    busy: float | None = None
+    served_bytes: int | None = None
 
 
 @attrs.frozen

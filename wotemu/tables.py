@@ -14,6 +14,7 @@ _TYPES: dict[object, pl.DataType] = {
     int: pl.Int64(),
     str: pl.String(),
     bool: pl.Boolean(),
+    list[int]: pl.List(pl.Int64()),
 }
 _STREAMS = frozenset({"events", "logs"})
 

@@ -130,7 +130,6 @@ class NetemHop:
             dropped_queue=dropped_queue,
             dropped_cut=dropped_cut,
             backlog=first.backlog_packets + second.backlog_packets,
-            late_p95=None,
             late_max=None,
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
+from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 
+from wotemu.percentiles import BOUNDS_S, Histogram
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.entrance import Entrance
@@ -16,7 +17,6 @@ from wotemu_gateways.lanes import GRAIN_S, Deadlines, Lane
 from wotemu_gateways.losses import NEVER
 from wotemu_gateways.shaping import HopShaper
 
-_MAX_SORTED_SAMPLES = 2048
 _write = os.write
 
 Packet = tuple[bytes, int, "Path", FlowCounter]
@@ -77,7 +77,10 @@ def _count_delivered(packets: Sequence[Packet]) -> int:
 class HopEnd:
     """What both hops of a port have: conditions, waiting packets, counters since the last drain."""
 
-    __slots__ = ("_reported", "dropped_cut", "dropped_full", "lane", "late_s", "sent", "sent_bytes", "shaper")
+    __slots__ = (
+        "_reported", "dropped_cut", "dropped_full", "lane", "late", "late_max_s", "sent", "sent_bytes",
+        "shaper",
+    )  # fmt: skip
 
     direction: str
 
@@ -85,7 +88,8 @@ class HopEnd:
         self.shaper = HopShaper(conditions, rng)
         self.lane: Lane[Packet] = Lane(deadlines, self)
         self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
-        self.late_s: list[float] = []
+        self.late = Histogram()
+        self.late_max_s: float | None = None
         self._reported = (0, 0)
 
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
@@ -115,13 +119,24 @@ class HopEnd:
             lane.hold(dues_s, packets)
 
     def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
-        """See `Outlet.leave`. A batch is as late as its first packet."""
-        self.late_s.append(max(0.0, now_s - dues_s[0]))
+        """See `Outlet.leave`."""
+        self.count_late(dues_s, now_s)
         self.pass_on(dues_s, items, now_s)
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Give packets to whatever comes after the hop."""
         raise NotImplementedError
+
+    def count_late(self, dues_s: Sequence[float], now_s: float) -> None:
+        """Count how late packets leave that were due at `dues_s`, in order."""
+        most_s = max(0.0, now_s - dues_s[0])
+        if self.late_max_s is None or most_s > self.late_max_s:
+            self.late_max_s = most_s
+        first, last = bisect_left(BOUNDS_S, most_s), bisect_left(BOUNDS_S, now_s - dues_s[-1])
+        if first == last:  # one step for the whole batch: it is what most are
+            self.late.merge((first,), (len(dues_s),))
+        else:
+            self.late.add([now_s - due_s for due_s in dues_s])
 
     def overlook(self, lost: int, refused: int) -> None:
         """Leave drops out of the counters that the shaper counted for others than this hop's packets."""
@@ -129,9 +144,7 @@ class HopEnd:
 
     def drain(self, t: float, network: str, node: str) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
-        shaper, late_s = self.shaper, self.late_s
-        late_max = max(late_s, default=None)
-        late_s = sorted(late_s[:: len(late_s) // _MAX_SORTED_SAMPLES + 1])
+        shaper = self.shaper
         row = Hop(
             t=t,
             network=network,
@@ -144,12 +157,14 @@ class HopEnd:
             dropped_queue=shaper.dropped_queue - self._reported[1] + self.dropped_full,
             dropped_cut=self.dropped_cut,
             backlog=len(self.lane),
-            late_p95=late_s[math.ceil(0.95 * len(late_s)) - 1] if late_s else None,
-            late_max=late_max,
+            late_max=self.late_max_s,
+            late_bins=self.late.bins,
+            late_counts=self.late.counts,
         )
         self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
         self._reported = (shaper.dropped_loss, shaper.dropped_queue)
-        self.late_s = []
+        self.late.clear()
+        self.late_max_s = None
         return row
 
 

@@ -32,7 +32,7 @@ class _Beside(HopEnd):
 
     def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
         """As for all packets: how late a probe leaves is how late the hop's packets leave."""
-        self.beside.late_s.append(now_s - dues_s[0])
+        self.beside.count_late(dues_s, now_s)
         self.pass_on(dues_s, items, now_s)
 
 

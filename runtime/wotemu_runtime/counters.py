@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
+from wotemu.percentiles import nearest_rank
 from wotemu.records import Change, Hop, Interaction
 
 DROPS = ("loss", "queue", "cut")
@@ -51,8 +51,7 @@ class Counters:
 
     def late_s(self, share: float) -> float | None:
         """The lateness that `share` of the changes did not exceed (nearest rank); None before the first."""
-        ordered = sorted(self.lateness_s)
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+        return nearest_rank(self.lateness_s, share)
 
     def to_dict(self) -> dict[str, Any]:
         """As an event's data holds it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import (
     Change,
     Event,
@@ -75,7 +76,7 @@ class Run:
     def counters(self, seconds: Iterable[int], node: str = "a", direction: str = "up", **facts: Any) -> None:
         values: dict[str, Any] = {
             "sent": 0, "sent_bytes": 0, "dropped_loss": 0, "dropped_queue": 0, "dropped_cut": 0, "backlog": 0,
-            "late_p95": None, "late_max": None, **facts,
+            "late_max": None, **facts,
         }  # fmt: skip
         for second in seconds:
             self.tell(
@@ -294,14 +295,30 @@ def test_what_was_queued_before_a_rate_fell_leaves_at_the_old_one() -> None:
     assert at(evidence, "a", "up").rate_excess == 0.0
 
 
-def test_late_departures_count_in_the_seconds_that_had_any() -> None:
+def late(*lateness_s: float) -> dict[str, Any]:
+    histogram = Histogram()
+    histogram.add(lateness_s)
+    return {"late_max": max(lateness_s), "late_bins": histogram.bins, "late_counts": histogram.counts}
+
+
+def test_the_late_p95_is_of_packets_not_of_seconds() -> None:
+    """One busy late second outweighs nineteen with a single punctual packet each."""
     run = Run()
-    run.counters(range(1, 20), late_p95=0.001, late_max=0.002)
-    run.counters([20], late_p95=0.4, late_max=0.5)
+    run.counters(range(1, 20), **late(0.001))
+    run.counters([20], **late(*[0.4] * 50, 0.5))
     run.counters(range(21, 61))
     _, evidence = run.over()
     hop = at(evidence, "a", "up")
-    assert (hop.late_p95_s, hop.late_max_s) == (0.001, 0.5)
+    assert hop.late_p95_s == pytest.approx(0.4, rel=RELATIVE_ERROR)
+    assert hop.late_max_s == 0.5
+
+
+def test_a_few_late_packets_among_many_leave_the_p95_low() -> None:
+    run = Run()
+    run.counters([1], **late(*[0.001] * 96))
+    run.counters(range(2, 6), **late(0.4))
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").late_p95_s == pytest.approx(0.001, rel=RELATIVE_ERROR)
 
 
 def test_stalls_losses_and_load_are_summed_up() -> None:

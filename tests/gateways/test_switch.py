@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wotemu.percentiles import RELATIVE_ERROR, percentile
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Rate, Seconds
 from wotemu_gateways.frames import mac_of
@@ -231,8 +232,23 @@ def test_a_late_departure_is_reported_as_late() -> None:
         net.switch.deadlines.release(net.clock.now())
         _, counters = net.drain()
         assert counters["a", "up"].late_max == pytest.approx(0.003)
-        assert counters["a", "up"].late_p95 == pytest.approx(0.003)
+        hop = counters["a", "up"]
+        assert percentile(hop.late_bins, hop.late_counts, 0.95) == pytest.approx(0.003, rel=RELATIVE_ERROR)
         assert net.drain()[1]["a", "up"].late_max is None
+
+
+def test_each_packet_of_a_late_batch_is_as_late_as_itself() -> None:
+    with FakeNetwork("a", "b", hops={("a", "up"): MS_10}) as net:
+        for _ in range(9):
+            net.send("a", "b")
+        net.clock.advance(0.004)
+        net.send("a", "b")
+        net.clock.advance(0.016)
+        net.switch.deadlines.release(net.clock.now())
+        hop = net.drain()[1]["a", "up"]
+        assert sum(hop.late_counts) == 10
+        assert percentile(hop.late_bins, hop.late_counts, 0.1) == pytest.approx(0.006, rel=RELATIVE_ERROR)
+        assert percentile(hop.late_bins, hop.late_counts, 0.2) == pytest.approx(0.010, rel=RELATIVE_ERROR)
 
 
 def test_a_receiver_without_room_costs_the_packet_only() -> None:

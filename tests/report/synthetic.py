@@ -317,8 +317,9 @@ def hops(dice: random.Random) -> Iterator[records.Hop]:
                     dice.randint(0, 3) if field and 25 <= second < 29 else 0,
                     dice.randint(2, 6) if cut else 0,
                     dice.randint(0, 9),
-                    None if cut else dice.uniform(0.0001, 0.0006),
-                    None if cut else dice.uniform(0.0006, 0.004),
+                    None if cut else 0.0006 + dice.uniform(0, 0.0034),
+                    [] if cut else [130, 160],
+                    [] if cut else [19 * sent, sent],
                 )  # fmt: skip
 
 

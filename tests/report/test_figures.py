@@ -10,6 +10,7 @@ import altair as alt
 import polars as pl
 import pytest
 
+from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import Change, Flow, Hop, Interaction, Record
 from wotemu_report.blocks import Empty, Figure, Logs
 from wotemu_report.dataset import RunData
@@ -130,13 +131,31 @@ def test_the_matrix_adds_up_the_quietest_nodes(run_dir: Path) -> None:
 
 
 def test_drops_are_counted_by_reason(run_dir: Path) -> None:
-    hop = Hop(T0 + 31.5, "field", "a", "up", "tun", 1, 100, 2, 0, 7, 0, None, None)
+    hop = Hop(T0 + 31.5, "field", "a", "up", "tun", 1, 100, 2, 0, 7, 0, None)
     counts = traffic.drops(loaded(run_dir, "hops", [hop]))
     assert set(counts["series"]) == {"random loss", "cut"}
     assert counts.filter(pl.col("count") > 0).select("s", "series", "count").rows() == [
         (31.0, "cut", 7),
         (31.0, "random loss", 2),
     ]
+
+
+def test_a_hops_late_p95_is_of_the_packets_of_all_its_seconds(run_dir: Path) -> None:
+    """A second with one late packet weighs as much as its packet; the shared rate is no hop."""
+    rows = [
+        Hop(T0 + second, "field", "a", "up", "tun", 1, 100, 0, 0, 0, 0, 0.1, [bin_of(late_s)], [count])
+        for second, late_s, count in ((1, 0.001, 94), (2, 0.1, 3), (3, 0.002, 3))
+    ]
+    rows.append(Hop(T0 + 4, "field", "", "shared", "tun", 0, 0, 0, 0, 0, 0, None, busy=1.0, served_bytes=9))
+    totals = traffic.hop_totals(loaded(run_dir, "hops", rows).tables["hops"])
+    assert totals.select("node", "direction", "sent").rows() == [("a", "up", 3)]
+    assert totals["late_p95"].to_list() == [pytest.approx(2.0, rel=RELATIVE_ERROR)]
+
+
+def bin_of(duration_s: float) -> int:
+    histogram = Histogram()
+    histogram.add([duration_s])
+    return histogram.bins[0]
 
 
 def test_lateness_is_from_due_to_applied(run_dir: Path) -> None:

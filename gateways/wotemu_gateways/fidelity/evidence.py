@@ -38,8 +38,8 @@ class HopEvidence:
     """One hop of one replica: what crossed it and how.
 
     `early` probes came sooner than anything can under the conditions, `leaked` ones came although they were
-    cut off: both count at the sender's `up`. `late_p95_s` is the 95th percentile of the hop's per-second
-    ones. `rate_excess` is the share by which it sent more than its rate in its worst second (None: no rate).
+    cut off: both count at the sender's `up`. 95 % of its packets left at most `late_p95_s` after they were
+    due. `rate_excess` is the share by which it sent more than its rate in its worst second (None: no rate).
     """
 
     network: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from wotemu.percentiles import Histogram
 from wotemu.records import Hop
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import FULL_PACKET_BYTES
@@ -22,7 +23,7 @@ class HopLog:
     """One hop's counters over a run."""
 
     __slots__ = (
-        "_bytes", "_late_s", "_refused", "_t", "backlog_max", "direction", "dropped", "late_max_s", "node",
+        "_bytes", "_late", "_refused", "_t", "backlog_max", "direction", "dropped", "late_max_s", "node",
         "packets",
     )  # fmt: skip
 
@@ -32,7 +33,7 @@ class HopLog:
         self._t = array("d")
         self._bytes = array("d")
         self._refused = array("b")
-        self._late_s = array("d")
+        self._late = Histogram()
         self.late_max_s: float | None = None
         self.packets = self.dropped = self.backlog_max = 0
 
@@ -44,14 +45,14 @@ class HopLog:
         self.packets += row.sent
         self.dropped += row.dropped_loss + row.dropped_queue + row.dropped_cut
         self.backlog_max = max(self.backlog_max, row.backlog)
-        if row.late_p95 is not None and row.late_max is not None:
-            self._late_s.append(row.late_p95)
+        self._late.merge(row.late_bins, row.late_counts)
+        if row.late_max is not None:
             self.late_max_s = max(self.late_max_s or 0.0, row.late_max)
 
     @property
     def late_p95_s(self) -> float | None:
-        """In 95 % of the seconds in which packets left, 95 % of them were at most so late."""
-        return quantile(self._late_s, 0.95)
+        """95 % of its packets left at most so late; None where nobody knows."""
+        return self._late.percentile(0.95)
 
     def busiest_bps(self, start: float, end: float) -> float:
         """What it sent in a time's busiest second; infinite where its queue was full, or nobody knows."""
@@ -92,12 +93,3 @@ class HopLog:
                 (now.burst or 0) + 2 * FULL_PACKET_BYTES
             )
             yield max(0.0, self._bytes[index] * 8 / bits - 1)
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The value that `share` of them do not exceed (nearest rank); None if there is none."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
-
-
-__all__ = ["HopLog", "quantile"]

@@ -29,7 +29,7 @@ class Thresholds:
 
     - `change_late`: 95 % of the changes took hold within so long after they were due. 5 ms is what MockFog 2
       (Hasenburg et al., 2021) allows, and what a change costs here on an idle machine many times over.
-    - `departure_late`: in 95 % of a hop's seconds, 95 % of its packets left within so long after their time.
+    - `departure_late`: 95 % of a hop's packets left within so long after they were due.
     - `stall`: the longest time for which a role that moves packets did not run although it had to.
     - `probe_delay`: how far a hop's probes may be off the expected delay in the median; the larger of this
       time and of `probe_delay_share` of the expected delay counts.

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from wotemu.percentiles import nearest_rank
 from wotemu.records import (
     Change,
     Event,
@@ -33,7 +34,7 @@ from wotemu_gateways.fidelity.evidence import (
     StallEvidence,
 )
 from wotemu_gateways.fidelity.history import History, Place
-from wotemu_gateways.fidelity.hops import HopLog, quantile
+from wotemu_gateways.fidelity.hops import HopLog
 from wotemu_gateways.fidelity.probing import Fates, HopName, ProbeLog
 
 ANSWERED_S = 1.0
@@ -186,8 +187,8 @@ class Witness:
             planned=len(due),
             failed=self._failed,
             missing=sum(change.id not in self._answered for change in due),
-            late_p50_s=quantile(self._late_s, 0.5),
-            late_p95_s=quantile(self._late_s, 0.95),
+            late_p50_s=nearest_rank(self._late_s, 0.5),
+            late_p95_s=nearest_rank(self._late_s, 0.95),
             late_max_s=max(self._late_s, default=None),
         )
 
