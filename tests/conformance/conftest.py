@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -91,10 +91,6 @@ class Findings:
         rows[:] = [row for row in rows if row[:2] != (self.shaper, what)]
         rows.append((self.shaper, what, *figures, "yes" if ok else "NO"))
         return ok
-
-    def twice(self, measure: Callable[[], bool]) -> None:
-        """What holds in 99 of 100 cases may be measured again once."""
-        assert measure() or measure()
 
 
 def _figure(value: float, unit: str) -> str:

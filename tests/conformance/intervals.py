@@ -1,4 +1,8 @@
-"""What a sample says about what it was drawn from, at 99 %: intervals, and the Kolmogorov-Smirnov test."""
+"""What a sample says about what it was drawn from: intervals, and the Kolmogorov-Smirnov test.
+
+Every interval holds in all but one of a million cases, so what is outside of it is a fault and needs no
+second try; the more packets, the smaller the fault that shows.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,24 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import quantiles
 
-Z_99 = 2.5758
+FALSE_ALARM = 1e-6
+"""The probability that a correct shaper fails one check by chance."""
+
+Z = 4.8916
+"""How many standard deviations a normal variable exceeds, to either side, with that probability."""
+
 Interval = tuple[float, float]
 
 
 def share_interval(expected: float, count: int) -> Interval:
-    """Where an observed share of `count` independent trials is in 99 of 100 cases."""
-    half = Z_99 * math.sqrt(expected * (1 - expected) / count) + 0.5 / count
+    """Where an observed share of `count` independent trials is in all but one of a million cases."""
+    half = Z * math.sqrt(expected * (1 - expected) / count) + 0.5 / count
     return max(expected - half, 0.0), min(expected + half, 1.0)
 
 
 def mean_interval(expected: float, deviation: float, count: int) -> Interval:
-    """Where the mean of `count` independent values is in 99 of 100 cases."""
-    half = Z_99 * deviation / math.sqrt(count)
+    """Where the mean of `count` independent values is in all but one of a million cases."""
+    half = Z * deviation / math.sqrt(count)
     return expected - half, expected + half
 
 

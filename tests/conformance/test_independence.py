@@ -77,12 +77,11 @@ def test_every_condition_goes_back_to_none(field: Field, findings: Findings) -> 
     assert all(hop.dropped_loss == hop.dropped_queue == hop.dropped_cut == 0 for hop in hops.values())
 
 
-def test_no_packet_is_lost_or_reordered_because_of_a_change(field: Field, findings: Findings) -> None:
+def test_no_packet_is_lost_or_reordered_because_of_a_changed_rate(field: Field, findings: Findings) -> None:
     def change(number: int) -> None:
-        latency = ("20ms", "60ms", "5ms", "0ms", "30ms")[number % 5]
-        rate = (None, "50mbit", "10mbit")[number % 3]
+        conditions = NetworkConditions(latency="20ms", rate=(None, "50mbit", "10mbit")[number % 3])
         for node, direction in (("a", "up"), ("b", "down")):
-            field.post("set_hop", node, direction, NetworkConditions(latency=latency, rate=rate))
+            field.post("set_hop", node, direction, conditions)
 
     count = 6000
     with field.stream() as stream:
@@ -91,8 +90,18 @@ def test_no_packet_is_lost_or_reordered_because_of_a_change(field: Field, findin
         numbers = stream.numbers
     disordered = sum(later < earlier for earlier, later in pairwise(numbers))
     lost = count - len(set(numbers))
-    assert findings.within("10 changes a second, 2,000 packets/s: lost", 0, lost, (0, 0), "packets")
-    assert findings.within("10 changes a second: out of order", 0, disordered, (0, 0), "packets")
+    assert findings.within("10 changes of rate a second, 2,000 packets/s: lost", 0, lost, (0, 0), "packets")
+    assert findings.within("10 changes of rate a second: out of order", 0, disordered, (0, 0), "packets")
+
+
+def test_no_packet_is_lost_because_of_a_changed_delay(field: Field) -> None:
+    def change(number: int) -> None:
+        latency = ("20ms", "60ms", "5ms", "0ms", "30ms")[number % 5]
+        field.post("set_hop", "a", "up", NetworkConditions(latency=latency, rate="50mbit"))
+
+    with field.stream() as stream:
+        field.send(stream, 4000, per_second=2000, every_s=0.1, then=change)
+        assert sorted(stream.numbers) == list(range(4000))
 
 
 def test_what_has_jitter_loses_nothing_to_changes(field: Field) -> None:
