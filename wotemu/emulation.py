@@ -13,7 +13,6 @@ import contextlib
 import platform
 import re
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +29,7 @@ from wotemu.topology.checks import HOST_NAME, MAX_NAME
 from wotemu.units import Like
 from wotemu_gateways.fidelity import Certificate, Thresholds
 from wotemu_runtime import bundle
+from wotemu_runtime.bus import steady_time
 from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
@@ -152,7 +152,7 @@ class Emulation:
         Raises `InputError` or `HostError` where nothing could be started; then nothing is left of the run.
         Cancelling it removes all that was started, too.
         """
-        self._started = self._started or time.time()
+        self._started = self._started or steady_time()
         run_dir = self.run_dir = self._make_run_dir()
         recorder = Recorder(run_dir)
         if not recorder.is_resumed:
@@ -176,7 +176,7 @@ class Emulation:
 
     async def _report(self, run_dir: Path, listener: Listener) -> Path | None:
         """Write the report; None if the run is to end at once before it is done."""
-        listener(Event(time.time(), "report.started", SOURCE, "writing the report"))
+        listener(Event(steady_time(), "report.started", SOURCE, "writing the report"))
         writing = asyncio.create_task(asyncio.to_thread(write_report, run_dir))
         at_once = asyncio.create_task(self._at_once.wait())
         await asyncio.wait([writing, at_once], return_when=asyncio.FIRST_COMPLETED)
@@ -184,7 +184,7 @@ class Emulation:
         if not writing.done():
             return None
         report = writing.result()
-        listener(Event(time.time(), "report.written", SOURCE, str(report), {"path": str(report)}))
+        listener(Event(steady_time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
 
     async def _emulate(self, run_dir: Path, recorder: Recorder, listener: Listener) -> Outcome:

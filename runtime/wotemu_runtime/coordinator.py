@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError, WotemuError
-from wotemu.records import Event, Hop, to_row
+from wotemu.records import Event, Hop, Host, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
@@ -218,7 +218,7 @@ class Coordinator:
 
     async def _begin(self, client: Redis, deployed: Deployed) -> None:
         """Tell who may take over what to know, or go on from what others told and recorded before."""
-        await self._clock.measure(client)
+        await self._clock.measure(client, deployed.bus.anchor_s)
         self._told = await told_so_far(client, self._streams)
         if self._anew:
             for what in deployed.unenforced:
@@ -467,7 +467,13 @@ class Coordinator:
     async def _report_host(self, client: Redis) -> None:
         name = host_name()
         claim = HostClaim(client, self._streams.host(name), SOURCE)
-        await report_host(name, claim, self._clock, self._recording.take_host)
+        await report_host(name, SOURCE, claim, self._clock, self._take_host)
+
+    def _take_host(self, record: Host | Event) -> None:
+        if isinstance(record, Host):
+            self._recording.take_host(record)
+        else:
+            self._tell(record)
 
     # Speaking
 

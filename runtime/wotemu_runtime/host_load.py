@@ -12,12 +12,14 @@ import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from wotemu.records import Host
-from wotemu_runtime.bus import BusClock
+from wotemu.records import Event, Host
+from wotemu_runtime.bus import BusClock, WallClock
 
 SAMPLE_EVERY_S = 1.0
 ASK_EVERY_S = 3.0
 CLAIM_S = 5
+TOLD_STEP_S = 0.001
+"""Smaller steps of a wall clock are not told."""
 
 HOST_VARIABLE = "WOTEMU_HOST"
 """The machine's name, for roles in containers, whose own host name is another."""
@@ -55,11 +57,16 @@ class HostClaim:
         return False
 
 
-async def report_host(name: str, claim: HostClaim, clock: BusClock, take: Callable[[Host], None]) -> None:
+async def report_host(
+    name: str, source: str, claim: HostClaim, clock: BusClock, take: Callable[[Host | Event], None]
+) -> None:
     """Give a sample a second to `take`, each of the time since the one before, until cancelled.
+
+    And an event of `source` for each step of the machine's wall clock, which changes nothing of the run.
 
     While another role holds the machine's claim it does so, and none is taken here.
     """
+    wall = WallClock()
     while True:
         while not await claim.held():  # noqa: ASYNC110
             await asyncio.sleep(ASK_EVERY_S)  # a claim that runs out tells nobody
@@ -67,8 +74,15 @@ async def report_host(name: str, claim: HostClaim, clock: BusClock, take: Callab
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
             take(_sample(name, clock))
+            if abs(step_s := wall.look()) > TOLD_STEP_S:
+                take(_stepped(name, source, clock, step_s))
             if not await claim.held():
                 break
+
+
+def _stepped(name: str, source: str, clock: BusClock, step_s: float) -> Event:
+    text = f"the wall clock of {name} was set by {step_s:+.3f} s; nothing of the run follows it"
+    return Event(clock.now(), "clock.stepped", source, text, {"host": name, "step_s": step_s})
 
 
 def _sample(name: str, clock: BusClock) -> Host:

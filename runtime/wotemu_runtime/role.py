@@ -46,11 +46,6 @@ class Role:
     def __repr__(self) -> str:
         return f"Role({self.assignment.name!r}, t0={self.t0.done()}, stopping={self.stopping.is_set()})"
 
-    @property
-    def offset_s(self) -> float:
-        """Seconds to add to this machine's clock to get the bus's."""
-        return self.clock.offset.offset_s
-
     def event(self, kind: str, message: str, **data: Any) -> None:
         """Tell that something happened, now."""
         self.publisher.put(Event(self.now(), kind, self.assignment.name, message, data))
@@ -86,7 +81,7 @@ class Role:
     async def report_host(self) -> None:
         """Tell this machine's load where no other role does, until cancelled."""
         claim = HostClaim(self._client, self._streams.host(self.host), self.assignment.name)
-        await report_host(self.host, claim, self.clock, self.publisher.put)
+        await report_host(self.host, self.assignment.name, claim, self.clock, self.publisher.put)
 
     async def listen(self) -> None:
         """Take the coordinator's commands until told to stop."""
@@ -130,7 +125,7 @@ class Role:
 
     async def until(self, t: float) -> None:
         """Sleep until `t` on the bus's clock."""
-        while (left_s := t - self.now()) > 0:  # noqa: ASYNC110  # a loop's timers may be a millisecond early
+        while (left_s := self.clock.left_s(t)) > 0:  # noqa: ASYNC110  # a loop's timers may be a millisecond early
             await asyncio.sleep(left_s)
 
     async def informed(self) -> None:
@@ -184,7 +179,7 @@ class Role:
         while True:
             self._agenda_changed.clear()
             change = self._agenda.next
-            left_s = None if change is None else t0 + change.at_s - self.now()
+            left_s = None if change is None else self.clock.left_s(t0 + change.at_s)
             if change is not None and left_s is not None and left_s <= 0:
                 self._agenda.pop()
                 return change
@@ -226,7 +221,7 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
     """A role that publishes and listens until the block is left, with a group for its own tasks."""
     client = await connect(assignment.bus)
     try:
-        role = Role(assignment, client, await BusClock.measured(client))
+        role = Role(assignment, client, await BusClock.measured(client, assignment.bus.anchor_s))
         async with asyncio.TaskGroup() as publishing:
             publishing.create_task(role.publisher.run(), name="publisher")
             try:

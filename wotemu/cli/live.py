@@ -23,6 +23,7 @@ from wotemu.cli.view import TOLD_AT_THE_END, View, drops_text, start_text
 from wotemu.cli.wording import Weight, Words, milliseconds
 from wotemu.emulation import Emulation
 from wotemu.records import Event
+from wotemu_runtime.bus import steady_time
 
 RATE_WINDOW_S = 5.0
 """A rate is told as the mean of so long."""
@@ -162,7 +163,7 @@ class LiveView(View):
 
     def _time(self) -> RenderableType:
         whole_s = self.emulation.timeline.duration_s
-        gone_s = min(max(0.0, self.clock.since_t0(time.time()) or 0.0), whole_s)
+        gone_s = min(max(0.0, self.clock.since_t0(steady_time()) or 0.0), whole_s)
         return _bar(
             ProgressBar(total=whole_s, completed=gone_s, complete_style="magenta", finished_style="magenta"),
             f"{_time_text(gone_s)} of {_time_text(whole_s)}, {_time_text(whole_s - gone_s)} left",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -16,6 +15,7 @@ from wotemu.cli.wording import Narrator, Words, count, milliseconds
 from wotemu.emulation import Emulation, Result
 from wotemu.records import Event
 from wotemu.units import Seconds
+from wotemu_runtime.bus import steady_time
 
 SOURCE = "command line"
 TOLD_AT_THE_END = {"run.failed", "app.never_started", "run.certified"}
@@ -32,7 +32,7 @@ class View:
 
     def __init__(self, emulation: Emulation) -> None:
         self.emulation = emulation
-        self.clock = Clock(time.time())
+        self.clock = Clock(steady_time())
         self.narrator = Narrator(emulation.plan)
         self.console = console(plain=self.is_plain)
 
@@ -62,7 +62,7 @@ class View:
 
     def say(self, kind: str, message: str, **data: Any) -> None:
         """Something that the command line has to tell; it is in no record."""
-        self.event(Event(time.time(), kind, SOURCE, message, data))
+        self.event(Event(steady_time(), kind, SOURCE, message, data))
 
     def begin(self) -> None:
         """What is about to run, and what is doubtful about it."""

@@ -73,7 +73,7 @@ def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
     from wotemu_runtime.wotpy_fixes import apply_fixes
 
     replica = spec.conf.replica
-    user_side.connect_metrics(lambda key, value: channel.record(App(time.time(), replica, key, value)))
+    user_side.connect_metrics(lambda key, value: channel.record(App(time.monotonic(), replica, key, value)))
     apply_fixes(spec.wotpy_fixes)
     install(Meter(replica, channel.record))
     return load_app(spec)

@@ -227,7 +227,7 @@ class _Note:
         self._name = str(name)
         self._chosen = chosen or side.begin()
         self._ended = False
-        self._t = time.time()
+        self._t = time.monotonic()
         self._start = time.perf_counter()
 
     def request(self, size: int | None, error: BaseException | None = None) -> None:
@@ -253,7 +253,7 @@ class _Note:
         """Hand out one record, of now where no `t` is given."""
         self._meter.sink(
             Interaction(
-                t=time.time() if t is None else t,
+                t=time.monotonic() if t is None else t,
                 node=self._meter.node,
                 role=self._role,
                 thing=self._thing,

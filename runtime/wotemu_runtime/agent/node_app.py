@@ -238,7 +238,6 @@ class NodeApp:
             transport.close()
 
     async def _read_messages(self, start: Start, channel: AgentChannel) -> None:
-        offset_s = self._role.offset_s
         async for message in channel:
             match message:
                 case Ready():
@@ -254,8 +253,8 @@ class NodeApp:
                     for row in rows:
                         if self.wanted == "stopped" and row[-1] == CANCELLED:
                             continue  # the end of the run cut it short: it neither succeeded nor failed
-                        # `t` is every row's first field
-                        self._role.publisher.put_row(table, [row[0] + offset_s, *row[1:]])
+                        # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
+                        self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
                 case Lost(count):
                     self._role.publisher.lose("app records", count)
         channel.close()

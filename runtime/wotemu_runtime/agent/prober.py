@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wotemu.records import ProbeArrived, ProbeSent
 from wotemu_gateways import probe_format
+from wotemu_runtime.bus import WallClock
 from wotemu_runtime.probe_plan import Rounds
 from wotemu_runtime.role import Role
 
@@ -33,6 +34,7 @@ class Prober:
         self._rounds = rounds
         self._sockets: dict[str, socket.socket] = {}
         self._hosts = HostsFile()
+        self._wall = WallClock()
 
     def __repr__(self) -> str:
         return f"Prober({self._replica!r}, {[each.network for each in self._rounds]})"
@@ -80,10 +82,11 @@ class Prober:
         probe_id = rounds.number << 32 | number
         with contextlib.suppress(OSError):  # a peer that has no address yet: nothing was sent
             address = self._hosts.address(f"{peer}.{rounds.network}")
-            before = time.time()
+            self._wall.look()
+            before = time.monotonic()
             self._sockets[rounds.network].sendto(probe_format.pack(probe_id), (address, probe_format.PORT))
-            took = time.time() - before
-            sent = before + self._role.offset_s
+            took = time.monotonic() - before
+            sent = self._role.clock.at(before)
             self._role.publisher.put(ProbeSent(sent, rounds.network, self._replica, peer, probe_id, took))
 
     def _receive(self, opened: socket.socket, network: str) -> None:
@@ -96,7 +99,7 @@ class Prober:
                 continue
             number = probe_format.unpack(payload)
             if number is not None:
-                came = _arrival(ancillary) + self._role.offset_s
+                came = self._role.clock.at(_arrival(ancillary, self._wall))
                 self._role.publisher.put(ProbeArrived(came, network, self._replica, number))
 
 
@@ -136,10 +139,10 @@ def _open(address: str) -> socket.socket:
     return opened
 
 
-def _arrival(ancillary: list[tuple[int, int, bytes]]) -> float:
-    """When the kernel got it; now, if it doesn't say."""
+def _arrival(ancillary: list[tuple[int, int, bytes]], wall: WallClock) -> float:
+    """When the kernel got it, on CLOCK_MONOTONIC; now, if it doesn't say."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return float(seconds + nanoseconds / 1e9)
-    return time.time()
+            return wall.monotonic(float(seconds + nanoseconds / 1e9))  # the kernel stamps with CLOCK_REALTIME
+    return time.monotonic()

@@ -15,6 +15,7 @@ from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
 from wotemu_runtime.bus.trimming import forgotten, trim
+from wotemu_runtime.bus.wall_clock import WallClock, epoch_s, steady_time
 
 __all__ = [
     "BusAddress",
@@ -23,6 +24,7 @@ __all__ = [
     "Origin",
     "Publisher",
     "Streams",
+    "WallClock",
     "connect",
     "decode_batch",
     "decode_event",
@@ -30,7 +32,9 @@ __all__ = [
     "encode_batch",
     "encode_event",
     "encode_origin",
+    "epoch_s",
     "forgotten",
     "redirect",
+    "steady_time",
     "trim",
 ]

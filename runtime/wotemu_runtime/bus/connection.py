@@ -22,12 +22,17 @@ _RETRY_S = 0.02
 
 @attrs.frozen
 class BusAddress:
-    """Where the bus listens: the path of a Unix socket, or a host and port; and its password."""
+    """Where the bus listens: the path of a Unix socket, or a host and port; and its password.
+
+    `anchor_s`: what its kernel, which is its clients' too, adds to CLOCK_MONOTONIC for the bus's time. None
+    where clients may be on other machines: they ask the bus.
+    """
 
     password: str = attrs.field(repr=False)
     path: str | None = None
     host: str | None = None
     port: int = 6379
+    anchor_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As an assignment holds it."""

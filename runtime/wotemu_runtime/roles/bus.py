@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from wotemu_runtime.bus.anchor import keep_anchor
 from wotemu_runtime.bus.server import find_server
 from wotemu_runtime.roles.health import BUS_PORT
 from wotemu_runtime.roles.orders import bus_password
@@ -50,8 +51,16 @@ def prepare(directory: Path) -> None:
 
 
 def become(environ: Mapping[str, str]) -> NoReturn:
-    """Become the server. It reads its configuration from a pipe: no file or argument has the password."""
+    """Become the server. It reads its configuration from a pipe: no file or argument has the password.
+
+    A process beside it tells roles on other machines of the bus's time.
+    """
     server = find_server()
+    if not os.fork():
+        try:
+            keep_anchor(BUS_PORT, bus_password(environ))
+        finally:
+            os._exit(1)
     if directory := environ.get(DIRECTORY):
         prepare(Path(directory))
     read, write = os.pipe()

@@ -18,7 +18,7 @@ import attrs
 from wotemu.errors import EmulationError, HostError
 from wotemu_runtime.agent.preload import WOT_IMPORTS
 from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
@@ -78,7 +78,7 @@ class LocalEngine:
             await self._send(
                 {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
             )
-            inside = BusAddress(password, path=BUS_SOCKET)
+            inside = BusAddress(password, path=BUS_SOCKET, anchor_s=epoch_s())
             shaper, unable = await self._choose_shaper(plan)
             await self._send(self._deployment(plan, places, groups, inside, shaper))
             await self._deployed()
