@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = ["tests.in_namespace"]
+
 Require = Callable[[bool, str], None]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
 
 from tests.conftest import Require
+from tests.gateways import lab
 from wotemu_gateways import netem_check
 
 from .field import Field
@@ -28,10 +27,8 @@ _ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 
 def _lacks(shaper: str) -> str:
     """What this machine lacks for a shaper; "" if it has everything."""
-    if os.geteuid() != 0:
-        return "this user isn't root: try `unshare --user --map-root-user --net` before the command"
-    if not Path("/dev/net/tun").exists():
-        return "/dev/net/tun isn't there"
+    if lacks := lab.missing():
+        return lacks
     return netem_check.missing() if shaper.startswith("netem") else ""
 
 

@@ -37,7 +37,7 @@ class Namespace:
     """A network namespace, kept by a process that ends with this one."""
 
     def __init__(self) -> None:
-        words = "ip link set lo up; sysctl -qw net.ipv6.conf.default.disable_ipv6=1; echo; exec cat"
+        words = "ip link set lo up; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; echo; exec cat"
         self._keeper = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

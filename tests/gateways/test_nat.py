@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -37,7 +38,8 @@ def places() -> Iterator[dict[str, Namespace]]:
         made["server"].run(f"ip addr add {OTHER}/24 dev eth0")
         door.run(f"ip addr add {DOOR}/24 dev out0")
         door.run(f"ip addr add {DOOR_INSIDE}/24 dev in0")
-        door.run("sysctl -q -w net.ipv4.ip_forward=0")
+        with door.entered():
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
         lead(door, SERVER)
         yield made
     finally:
