@@ -1,7 +1,7 @@
 """Runs the tests that need to be root of network namespaces for an ordinary user.
 
-They run in one child process, which is root of a user namespace of its own. The child is a pytest for these tests
-alone; it writes its reports to a file, and this process passes them on as if it had run the tests itself.
+They run in one child process, which is root of a user namespace of its own. The child is a pytest for these
+tests alone; it writes its reports to a file, and this process passes them on as if it had run the tests itself.
 """
 
 from __future__ import annotations

@@ -85,7 +85,10 @@ class Stream:
         for each in (self._sender, self._sink):
             each.setblocking(False)
             each.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, not checksum)
-        self._sink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+        try:
+            self._sink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+        except PermissionError:  # root of a user namespace may not; `Field.send` reads along
+            self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         self._sink.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._sink.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
         self._sink.bind(("", port))
@@ -261,6 +264,7 @@ class Field:
                 continue
             for stream in streams:
                 stream.send(due - done)
+                stream.receive()
             done = due
         for stream in streams:
             stream.settle(stream.sent, settle_s)
