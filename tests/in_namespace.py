@@ -1,7 +1,8 @@
 """Runs the tests that need to be root of network namespaces for an ordinary user.
 
-They run in one child process, which is root of a user namespace of its own. The child is a pytest for these
-tests alone; it writes its reports to a file, and this process passes them on as if it had run the tests itself.
+They run in one child process, which is root of a user namespace of its own. The child is a pytest for
+these tests alone; it writes its reports to a file, and this process passes them on as if it had run the
+tests itself.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def _run(items: Iterable[pytest.Item], config: pytest.Config) -> dict[str, list[
     results: dict[str, list[pytest.TestReport]] = {}
     for line in lines:
         report = config.hook.pytest_report_from_serializable(config=config, data=json.loads(line))
+        if isinstance(report.longrepr, list):  # where and why it was skipped: a tuple until JSON
+            report.longrepr = tuple(report.longrepr)
         results.setdefault(report.nodeid, []).append(report)
     return results
 
