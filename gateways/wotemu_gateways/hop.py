@@ -95,5 +95,5 @@ def _mixed(*parts: tuple[float, float]) -> Fraction:
 def _narrowness(conditions: NetworkConditions) -> tuple[float, float]:
     if conditions.rate is None:
         return math.inf, math.inf
-    queue_s = conditions.queue_bytes * 8 / conditions.rate
+    queue_s = conditions.queue_bytes * 8 / (conditions.rate or 1)
     return conditions.rate, math.inf if conditions.queue is None else queue_s

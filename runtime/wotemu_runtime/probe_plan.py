@@ -88,7 +88,8 @@ def interval_s(network: PlannedNetwork, changes: Iterable[Change]) -> float:
 
 
 def _lowest_rate(conditions: Iterable[dict[str, Any]]) -> float:
-    return min((each["rate_bps"] for each in conditions if each["rate_bps"] is not None), default=math.inf)
+    """The lowest rate that lets anything through; infinite without one."""
+    return min((each["rate_bps"] for each in conditions if each["rate_bps"]), default=math.inf)
 
 
 def places_of(plan: Plan) -> list[Place]:

@@ -28,7 +28,7 @@ def conditions(before: dict[str, Any], after: dict[str, Any]) -> Change:
         (conditions({}, {"loss": "5%", "rate": "1mbit"}), "field up: loss 0% → 5%, rate unlimited → 1mbit"),
         (
             conditions({"rate": "1mbit"}, {"queue": "64K"}),
-            "field up: rate 1mbit → unlimited, queue none → 64K",
+            "field up: rate 1mbit → unlimited, queue none → 64KiB",
         ),
         (conditions({"loss": 0.1}, {"loss": 0.1}), "field up: as before"),
         (change("partition", [], [["a", "b"], ["c"]]), "field: cut a b | c"),

@@ -30,7 +30,7 @@ EVERYTHING = NetworkConditions(
     corrupt=0.05,
     reorder=0.1,
     rate="1mbit",
-    burst=3000,
+    burst="3000B",
     queue="50ms",
     overhead=10,
     ecn=True,
@@ -118,7 +118,7 @@ def test_what_is_under_way_keeps_its_fate(field: Field) -> None:
     field.set("a", "up", NetworkConditions(latency="200ms"))
     with field.stream() as stream:
         stream.send(10)
-        field.set("a", "up", NetworkConditions(loss=1.0))
+        field.set("a", "up", NetworkConditions(loss="100%"))
         stream.settle(10, 0.5)
         assert stream.numbers == list(range(10))
         assert min(stream.delays_s) >= 0.2

@@ -171,7 +171,7 @@ def test_reordered_packets_overtake_the_delay(field: Field, findings: Findings) 
 
 
 def test_only_every_nth_packet_may_overtake_where_there_is_a_gap(field: Field, findings: Findings) -> None:
-    field.set("a", "up", NetworkConditions(latency="20ms", reorder=1.0, reorder_gap=5))
+    field.set("a", "up", NetworkConditions(latency="20ms", reorder="100%", reorder_gap=5))
     with field.stream() as stream:
         field.send(stream, 500, per_second=500)
         early = sum(delay_s < 0.015 for delay_s in stream.delays_s)

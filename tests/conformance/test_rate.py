@@ -74,7 +74,7 @@ def test_overhead_and_cells_take_their_share(field: Field, findings: Findings) -
 
 
 def test_a_burst_passes_at_once_after_a_pause(field: Field, findings: Findings) -> None:
-    field.set("a", "up", NetworkConditions(rate="200kbit", burst=10 * 1514, queue="2s"))
+    field.set("a", "up", NetworkConditions(rate="200kbit", burst=f"{10 * 1514}B", queue="2s"))
     with field.stream(size=FULL) as stream:
         time.sleep(0.7)  # the pause: so long the burst takes to be saved up
         stream.send(20)

@@ -82,7 +82,7 @@ def test_the_markov_chain_loses_its_mean_share(model: MarkovLoss) -> None:
 
 
 def test_isolated_losses_of_the_markov_chain_are_isolated() -> None:
-    assert set(bursts(run(markov(MarkovLoss(p13=0.0, p31=1.0, p14=0.2), Random(6))))) == {1}
+    assert set(bursts(run(markov(MarkovLoss(p13=0.0, p31="100%", p14=0.2), Random(6))))) == {1}
 
 
 def test_independent_loss_and_a_model_act_together() -> None:

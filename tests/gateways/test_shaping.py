@@ -39,7 +39,7 @@ def test_latency_delays_each_packet_by_the_same_time() -> None:
 def test_packets_that_come_at_once_leave_one_serialisation_after_the_other(
     sizes: list[int], rate: float
 ) -> None:
-    hop = HopShaper(NetworkConditions(rate=Rate(rate), queue=Seconds(1e9)), Random(1))
+    hop = HopShaper(NetworkConditions(rate=Rate(rate), queue=Seconds(86_400)), Random(1))
     total_s = 0.0
     for size, leaves_s in zip(sizes, hop.admit([5.0] * len(sizes), sizes), strict=True):
         total_s += size * 8 / rate
@@ -154,7 +154,7 @@ def test_changes_of_rate_neither_lose_nor_reorder(rates: list[Rate | None]) -> N
     hop = HopShaper(NetworkConditions(latency=Seconds(0.05)), Random(1))
     left = []
     for step, rate in enumerate(rates):
-        hop.change(NetworkConditions(latency=Seconds(0.05), rate=rate, queue=Seconds(1e6)))
+        hop.change(NetworkConditions(latency=Seconds(0.05), rate=rate, queue=Seconds(86_400)))
         left += hop.admit([step * 0.1] * 20, [1250] * 20)
     assert NEVER not in left
     assert left == sorted(left)

@@ -44,7 +44,7 @@ def test_a_change_is_one_request_for_what_is_different() -> None:
 
 def test_every_change_is_in_place() -> None:
     hop = made()
-    conditions = NetworkConditions(latency="20ms", rate="1mbit", burst=20000)
+    conditions = NetworkConditions(latency="20ms", rate="1mbit", burst="20000B")
     requests = hop.impose(conditions)
     assert len(requests) == 3
     assert {request.flags for request in requests if request is not CLASSIFIER} == {REPLACE}

@@ -83,7 +83,7 @@ def test_a_table_of_the_users_goes_to_the_kernel_as_it_is() -> None:
 
 
 def test_shares_fill_32_bits() -> None:
-    qopt, more = fields(propagating(loss=1.0, duplicate=0.5, corrupt=0.1, reorder=0.25).encode())
+    qopt, more = fields(propagating(loss="100%", duplicate=0.5, corrupt=0.1, reorder=0.25).encode())
     assert (qopt[2], qopt[4]) == (ALL, ALL // 2)
     assert more[4] == struct.pack("=2I", int(0.1 * ALL), 0)
     assert (qopt[3], more[3]) == (1, struct.pack("=2I", ALL // 4, 0))
@@ -157,7 +157,7 @@ def test_a_queue_shorter_than_a_packet_takes_one() -> None:
 
 
 def test_a_burst_moves_the_rate_into_the_class() -> None:
-    conditions = NetworkConditions(rate="1mbit", burst=15140)
+    conditions = NetworkConditions(rate="1mbit", burst="15140B")
     assert options.serialising(conditions).rate_bytes == IN_ORDER
     assert options.class_rate(conditions) != options.class_rate(NetworkConditions())
     (rate64,) = struct.unpack("=Q", decode(options.class_rate(conditions))[6])
@@ -168,7 +168,7 @@ def test_a_burst_moves_the_rate_into_the_class() -> None:
 
 
 def test_a_burst_of_less_than_a_packet_is_none() -> None:
-    assert options.serialising(NetworkConditions(rate="1mbit", burst=1000)).rate_bytes == 125_000
+    assert options.serialising(NetworkConditions(rate="1mbit", burst="1000B")).rate_bytes == 125_000
 
 
 def test_only_tied_jitter_is_beyond_netem() -> None:

@@ -90,7 +90,7 @@ def test_what_a_guard_makes_needless_is_dropped() -> None:
 
 
 def test_chances_in_a_guard_do_not_depend_on_when_it_fires() -> None:
-    walk = during(0, "5s").random_walk(RADIO, "up", loss=(0, 1))
+    walk = during(0, "5s").random_walk(RADIO, "up", loss=(0, "100%"))
     resolver = Resolver(TOPOLOGY, Scenario(seed=3, events=[when(SLOW).do(walk)]))
     early, late = (
         [(round(change.at_s - fired_s, 3), change.after["loss"]) for change in timeline.changes]

@@ -170,16 +170,20 @@ WRONG: list[tuple[Callable[[], Event], str, str]] = [
     (lambda: at(5).set(FIELD), "at(5s).set", "no condition is given"),
     (lambda: at(5).set(FIELD, lag=1), "at(5s).set, NetworkConditions, field 'lag'", "no such condition"),
     (lambda: at(5).set(FIELD, loss=2), "at(5s).set, NetworkConditions, field 'loss'", "more than the whole"),
-    (lambda: at(5).set(FIELD, "left", loss=1), "at(5s).set", "'left' is no direction"),  # type: ignore[arg-type]
-    (lambda: at(5).set("nowhere", loss=1), "at(5s).set", "no network or attached node 'nowhere'"),
-    (lambda: at(5).set("reader@nowhere", loss=1), "at(5s).set", "no node 'reader' is attached"),
-    (lambda: at(5).set(Network("nowhere"), loss=1), "at(5s).set", "no node is on a network 'nowhere'"),
-    (lambda: at(5).set(Link(HOME, up=NetworkConditions.LTE), loss=1), "at(5s).set", "no node has this link"),
-    (lambda: at(5).set(7, loss=1), "at(5s).set", "7 is no Network"),  # type: ignore[arg-type]
-    (lambda: at(5).set([], loss=1), "at(5s).set", "aimed at nothing"),
+    (lambda: at(5).set(FIELD, "left", loss="100%"), "at(5s).set", "'left' is no direction"),  # type: ignore[arg-type]
+    (lambda: at(5).set("nowhere", loss="100%"), "at(5s).set", "no network or attached node 'nowhere'"),
+    (lambda: at(5).set("reader@nowhere", loss="100%"), "at(5s).set", "no node 'reader' is attached"),
+    (lambda: at(5).set(Network("nowhere"), loss="100%"), "at(5s).set", "no node is on a network 'nowhere'"),
+    (
+        lambda: at(5).set(Link(HOME, up=NetworkConditions.LTE), loss="100%"),
+        "at(5s).set",
+        "no node has this link",
+    ),
+    (lambda: at(5).set(7, loss="100%"), "at(5s).set", "7 is no Network"),  # type: ignore[arg-type]
+    (lambda: at(5).set([], loss="100%"), "at(5s).set", "aimed at nothing"),
     (lambda: at(5).scale(FIELD), "at(5s).scale", "no condition is given"),
     (lambda: at(5).scale(FIELD, latency=-1), "at(5s).scale", "is no factor"),
-    (lambda: at(5).scale(FIELD, rate=0), "at(5s).scale", "lets nothing through"),
+    (lambda: at(5).scale(FIELD, rate=-1), "at(5s).scale", "is no factor"),
     (lambda: at(5).scale(FIELD, queue=2), "at(5s).scale", "no values in between"),
     (lambda: at(5).partition(), "at(5s).partition", "no group is given"),
     (lambda: at(5).partition([READER], [READER]), "at(5s).partition", "'reader' is in two groups"),
@@ -213,4 +217,4 @@ def test_a_tag_has_a_name_and_members(arguments: Any) -> None:
 
 def test_a_tag_goes_by_its_name() -> None:
     assert str(Tag("mobiles", (FIELD,))) == "mobiles"
-    assert at(1).set(tag("mobiles", FIELD), loss=1).label == "set mobiles"
+    assert at(1).set(tag("mobiles", FIELD), loss="100%").label == "set mobiles"

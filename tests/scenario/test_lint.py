@@ -136,7 +136,7 @@ def test_events_on_other_conditions_hops_or_times_do_not_overlap() -> None:
 
 
 def test_very_many_overlaps_are_counted() -> None:
-    ramps = [during(10 + i, 30 + i).ramp(FIELD, latency=(i, "9s")) for i in range(6)]
+    ramps = [during(10 + i, 30 + i).ramp(FIELD, latency=(f"{i}s", "9s")) for i in range(6)]
     found = warnings(*ramps)
     assert len(found) == 11
     assert found[-1] == "5 more pairs of events overlap so"
@@ -149,7 +149,7 @@ def test_a_flap_faster_than_can_be_applied() -> None:
 
 
 def test_steps_faster_than_can_be_applied() -> None:
-    (warning,) = warnings(during(1, 2).ramp(HOME, every="20ms", loss=(0, 1)))
+    (warning,) = warnings(during(1, 2).ramp(HOME, every="20ms", loss=(0, "100%")))
     assert warning.startswith("home up changes again after 20ms")
 
 

@@ -53,7 +53,7 @@ def test_a_ramp_may_have_steps_of_equal_ratio() -> None:
 
 
 def test_the_last_step_of_a_ramp_is_its_end_however_long_the_steps() -> None:
-    assert values([during(0, 5).ramp(RADIO, "up", every="2s", loss=(0, 1))], "loss") == [
+    assert values([during(0, 5).ramp(RADIO, "up", every="2s", loss=(0, "100%"))], "loss") == [
         (0.0, 0.0),
         (2.0, 0.4),
         (4.0, 0.8),
@@ -138,22 +138,22 @@ def test_every_node_walks_by_itself_and_its_two_ways_together() -> None:
 
 
 def test_another_seed_walks_another_way() -> None:
-    walk = during(0, 5).random_walk(RADIO, "up", loss=(0, 1))
+    walk = during(0, 5).random_walk(RADIO, "up", loss=(0, "100%"))
     assert timeline_of(walk, seed=1).hash == timeline_of(walk, seed=1).hash
     assert values([walk], "loss", seed=1) != values([walk], "loss", seed=2)
 
 
 def test_chances_of_one_event_do_not_disturb_those_of_another() -> None:
-    walk = during(0, 5).random_walk(RADIO, "up", loss=(0, 1))
+    walk = during(0, 5).random_walk(RADIO, "up", loss=(0, "100%"))
     alone = values([walk], "loss")
-    assert values([walk, during(0, 5).random_walk(HOME, "up", loss=(0, 1))], "loss") == alone
+    assert values([walk, during(0, 5).random_walk(HOME, "up", loss=(0, "100%"))], "loss") == alone
 
 
 # Functions of time
 
 
 def test_a_function_of_time_is_followed() -> None:
-    rows = during(10, 13).follow(RADIO, lambda t: {"latency": t / 10, "loss": "2%"}, "up")
+    rows = during(10, 13).follow(RADIO, lambda t: {"latency": f"{t / 10}s", "loss": "2%"}, "up")
     assert story(rows) == [
         (10.0, "reader@field up", {"loss": 0.02}),
         (11.0, "reader@field up", {"latency_s": 0.1}),
@@ -278,7 +278,7 @@ def test_repeats_last_until_the_end() -> None:
 
 
 def test_each_repetition_draws_its_own_chances() -> None:
-    walk = every("10s").do(during(0, 5).random_walk(RADIO, "up", loss=(0, 1)))
+    walk = every("10s").do(during(0, 5).random_walk(RADIO, "up", loss=(0, "100%")))
     drawn = values([walk], "loss")
     first, second = ([value for at_s, value in drawn if low < at_s < low + 5] for low in (0, 10))
     assert first != second
@@ -291,20 +291,20 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: during(20, 10), "ends before it has begun"),
     (lambda: during("a", 10), "is not a duration"),
     (lambda: TWO.ramp(RADIO), "no condition is given"),
-    (lambda: TWO.ramp(RADIO, loss=(0, 1), every=0), "it is zero"),
-    (lambda: TWO.ramp(RADIO, loss=(0, 1), every="1us"), "are more than 200000"),
+    (lambda: TWO.ramp(RADIO, loss=(0, "100%"), every=0), "it is zero"),
+    (lambda: TWO.ramp(RADIO, loss=(0, "100%"), every="1us"), "are more than 200000"),
     (lambda: TWO.ramp(RADIO, loss=(0, 1, 2)), "is no pair of values"),
     (lambda: TWO.ramp(RADIO, queue=("1s", "2s")), "no values in between"),
     (lambda: TWO.ramp(RADIO, rate=(None, "1mbit")), "is not limited"),
-    (lambda: TWO.ramp(RADIO, shape="round", loss=(0, 1)), "is no shape"),
+    (lambda: TWO.ramp(RADIO, shape="round", loss=(0, "100%")), "is no shape"),
     (lambda: timeline_of(TWO.ramp(RADIO, rate="1mbit")), "rate of reader@field has no limit to start from"),
-    (lambda: timeline_of(TWO.ramp(RADIO, shape="log", loss=(0, 1))), "can't be 0"),
-    (lambda: TWO.wave(RADIO, "round", loss=(0, 1)), "no such shape"),
+    (lambda: timeline_of(TWO.ramp(RADIO, shape="log", loss=(0, "100%"))), "can't be 0"),
+    (lambda: TWO.wave(RADIO, "round", loss=(0, "100%")), "no such shape"),
     (lambda: TWO.wave(RADIO, loss=0.1), "is no pair of values"),
     (lambda: sine("1s", weight=0), "not above zero"),
     (lambda: sine(0), "it is zero"),
     (lambda: TWO.random_walk(RADIO, loss=("5%", "2%")), "5% is not below 2%"),
-    (lambda: TWO.random_walk(RADIO, step=2, loss=(0, 1)), "more than the whole"),
+    (lambda: TWO.random_walk(RADIO, step=2, loss=(0, "100%")), "more than the whole"),
     (lambda: TWO.follow(RADIO, 7), "is no function of time"),  # type: ignore[arg-type]
     (lambda: timeline_of(TWO.follow(RADIO, lambda t: 7)), "at 0 it gives 7"),  # type: ignore[arg-type, return-value]
     (lambda: timeline_of(TWO.follow(RADIO, lambda t: {"loss": 1 / (t - 2)})), "finite and not negative"),

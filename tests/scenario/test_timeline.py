@@ -78,7 +78,7 @@ def test_changes_after_the_end_are_left_out_with_a_warning() -> None:
     scenario = Scenario(
         duration="30s",
         phases=[Phase("a", 0), Phase("z", "30s")],
-        events=[during(20, 40).ramp(HOME, "up", loss=(0, 1)), at(60).crash(READER)],
+        events=[during(20, 40).ramp(HOME, "up", loss=(0, "100%")), at(60).crash(READER)],
     )
     timeline, warnings = resolve(TOPOLOGY, scenario)
     assert max(change.at_s for change in timeline.changes) == 29.0

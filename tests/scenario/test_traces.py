@@ -44,7 +44,7 @@ def test_a_csv_trace_is_read_with_its_units(tmp_path: Path) -> None:
         ("t,loss\n0,2\n", "loss: 2.0 is more than the whole", ", line 2"),
         ("t,loss\n-1,0\n", "t: -1.0 is not a duration", ", line 2"),
         ("t,loss\n,0\n", "t: could not convert", ", line 2"),
-        ("t,rate_bps\n0,0\n", "lets nothing through", ", line 2"),
+        ("t,rate_bps\n0,-1\n", "not negative", ", line 2"),
         ("t,loss\n0,0\n# pause\n0,0\n", "t=0 does not come after t=0", ", line 4"),
     ],
 )

@@ -16,7 +16,7 @@ from wotemu.units import Bytes, Fraction, Packets, Rate, Seconds
 
 shares = st.floats(0, 1).map(Fraction)
 durations = st.floats(0, 1e4).map(Seconds)
-rates = st.none() | st.floats(1, 1e12).map(Rate)
+rates = st.none() | st.just(Rate(0)) | st.floats(8, 1e12).map(Rate)
 sizes = st.integers(1, 2**40).map(Bytes)
 queues = st.none() | st.floats(1e-6, 1e3).map(Seconds) | sizes | st.integers(1, 10**6).map(Packets)
 tables = st.lists(st.integers(-32768, 32767), min_size=2, max_size=32).map(
@@ -46,8 +46,8 @@ conditions = st.builds(
     reorder_gap=st.integers(1, 100),
     rate=rates,
     burst=st.none() | sizes,
-    overhead=st.integers(-100, 100),
+    overhead=st.integers(-42, 100),
     cell_size=st.integers(0, 100),
-    cell_overhead=st.integers(-10, 10),
+    cell_overhead=st.integers(0, 10),
     queue=queues,
 )

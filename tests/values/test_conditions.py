@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +93,21 @@ def test_access_networks_are_those_of_the_original(
         ("jitter", "10mbit", "unknown unit"),
         ("loss", "120%", "more than the whole"),
         ("loss_correlation", 2, "more than the whole"),
-        ("rate", 0, "lets nothing through"),
+        ("rate", "1bit", "1bit is less than 8bit"),
+        ("rate", "10Tbps", "10tbit is more than 1tbit"),
+        ("rate", 10, "has no unit"),
+        ("latency", "2d", "172800s is more than 86400s"),
+        ("latency", "1e300s", "is more than 86400s"),
+        ("latency", 100, "has no unit"),
+        ("jitter", "1e6s", "is more than 86400s"),
+        ("loss", 1, 'write "100%" or "1%"'),
+        ("burst", "1e9T", "is more than 1024GiB"),
+        ("queue", "5000000000p", "5000000000p is more than 2147483647p"),
+        ("queue", "1e9G", "is more than 1024GiB"),
+        ("reorder_gap", 2**31, "is more than 2147483647"),
+        ("overhead", -43, "-43 is less than -42"),
+        ("cell_size", 2**40, "is more than 65535"),
+        ("cell_overhead", -1, "-1 is less than 0"),
         ("queue", 100, "no room to wait in"),
         ("queue", "0p", "no room to wait in"),
         ("queue", "100", "no duration, size or number of packets"),
@@ -103,7 +119,8 @@ def test_access_networks_are_those_of_the_original(
         ("ecn", 1, "neither True nor False"),
         ("reorder_gap", 0, "at least 1"),
         ("overhead", 1.5, "not a whole number of bytes"),
-        ("cell_size", -1, "less than none"),
+        ("overhead", True, "not a whole number of bytes"),
+        ("cell_size", -1, "-1 is less than 0"),
     ],
 )
 def test_a_wrong_condition_names_its_field(field: str, value: Any, message: str) -> None:
@@ -112,10 +129,53 @@ def test_a_wrong_condition_names_its_field(field: str, value: Any, message: str)
     assert caught.value.where == f"NetworkConditions, field {field!r}"
 
 
-def test_an_unknown_condition_says_which_there_are() -> None:
-    with pytest.raises(TopologyError, match="no such condition") as caught:
-        NetworkConditions.of(lag="1s")
-    assert "latency" in str(caught.value.hint)
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("delay", "latency"), ("bandwidth", "rate"), ("bw", "rate"), ("latncy", "latency"), ("los", "loss")],
+)
+def test_an_unknown_condition_says_what_may_be_meant(wrong: str, meant: str) -> None:
+    makes: tuple[Callable[..., NetworkConditions], ...] = (NetworkConditions, NetworkConditions.of)
+    for make in makes:
+        with pytest.raises(TopologyError, match="no such condition") as caught:
+            make(**{wrong: "1s"})
+        assert caught.value.where == f"NetworkConditions, field {wrong!r}"
+        assert str(caught.value.hint).startswith(f"did you mean {meant!r}? known are latency, jitter")
+
+
+def test_conditions_are_given_by_name() -> None:
+    with pytest.raises(TopologyError, match=r"'3ms' needs a name"):
+        NetworkConditions("3ms")  # type: ignore[call-arg]  # on purpose
+
+
+def test_only_what_was_given_is_represented() -> None:
+    conditions = NetworkConditions(latency="20ms", rate="10Mbps", loss_model=GilbertElliott("5%", "50%"))
+    assert repr(conditions) == (
+        "NetworkConditions(latency='20ms', loss_model=GilbertElliott(p=Fraction('5%'), r=Fraction('50%'), "
+        "bad_loss=Fraction('100%'), good_loss=Fraction('0%')), rate='10mbit')"
+    )
+    assert repr(NetworkConditions()) == "NetworkConditions()"
+
+
+def test_a_table_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.dist").write_text("-8192 8192\n")
+    read, times = DistributionTable.read, Counter[str]()
+
+    def counted(path: str) -> DistributionTable:
+        times[path] += 1
+        return read(path)
+
+    monkeypatch.setattr(DistributionTable, "read", counted)
+    with relative_to(tmp_path):
+        NetworkConditions(distribution="mine.dist")
+    assert times == {"mine.dist": 1}
+
+
+def test_an_outage_s_queue_has_room_for_some_full_packets() -> None:
+    least = NetworkConditions.MIN_QUEUE_BYTES
+    assert NetworkConditions(rate=0).queue_bytes == least
+    assert NetworkConditions(rate=0, latency="1s", queue="2s").queue_bytes == least
+    assert NetworkConditions(rate=0, queue="3000B").queue_bytes == 3000
+    assert NetworkConditions(rate=0, queue="10p").queue_bytes == 15140
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ class Duration(click.ParamType[Seconds]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Seconds:
         """Parse it, or fail as click does."""
         try:
-            duration = Seconds.of(value)
+            duration = Seconds.offset(value)
         except (ValueError, TypeError) as error:
             self.fail(str(error), param, ctx)
         if not duration:

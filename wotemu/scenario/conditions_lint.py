@@ -20,7 +20,7 @@ def suspects(conditions: NetworkConditions, delay_s: float) -> Iterator[Suspect]
 
 def _queue(conditions: NetworkConditions, delay_s: float) -> Iterator[Suspect]:
     """A queue smaller than rate x delay leaves the link idle between a TCP flow's losses (RFC 3439, 2.2)."""
-    if conditions.queue is None or conditions.rate is None:
+    if conditions.queue is None or not conditions.rate:
         return
     product = conditions.rate / 8 * delay_s
     if conditions.queue_bytes < product:
@@ -39,6 +39,8 @@ def _jitter(conditions: NetworkConditions) -> Iterator[Suspect]:
         return
     if conditions.rate is None:
         yield "jitter", f"{conditions.jitter} without a rate"
+        return
+    if not conditions.rate:
         return
     spacing_s = FULL_PACKET_BYTES * 8 / conditions.rate
     if conditions.jitter > spacing_s:

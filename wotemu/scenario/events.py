@@ -86,7 +86,7 @@ class PlannedEvent:
 def moment(value: Like, where: str) -> float:
     """A duration, or a point in time after T0, in seconds."""
     try:
-        return float(Seconds.of(value))
+        return float(Seconds.offset(value))
     except (ValueError, TypeError) as error:
         raise ScenarioError(str(error), where=where) from error
 

@@ -118,9 +118,7 @@ def _factors(factors: Mapping[str, float], where: str) -> dict[str, float]:
     for name, factor in factors.items():
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < math.inf:
             raise ScenarioError(f"{name}={factor!r} is no factor", where=where, hint=f"write {name}=2")
-        if name == "rate" and not factor:
-            raise ScenarioError("a rate of zero lets nothing through", where=where, hint="use a partition")
-        parse_graded(name, 1, where)
+        parse_graded(name, 0, where)
     return dict(factors)
 
 

@@ -29,7 +29,7 @@ class Phase:
     @property
     def start_s(self) -> float:
         """Seconds after T0."""
-        return float(Seconds.of(self.start))
+        return float(Seconds.offset(self.start))
 
 
 def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
@@ -65,7 +65,7 @@ class Scenario:
     @property
     def duration_s(self) -> float:
         """Seconds from T0 to the end."""
-        return float(Seconds.of(self.duration))
+        return float(Seconds.offset(self.duration))
 
     def overridden(self, *, duration: Like | None = None, seed: int | None = None) -> Scenario:
         """The same scenario with another duration or seed."""

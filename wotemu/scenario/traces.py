@@ -22,10 +22,10 @@ OPPORTUNITY_BITS = 1504 * 8
 """What one delivery opportunity of Mahimahi's carries: a packet of 1504 bytes (its MTU-sized packet)."""
 
 COLUMNS: dict[str, tuple[str, Callable[[float], Quantity]]] = {
-    "latency_ms": ("latency", lambda value: Seconds.of(value / 1e3)),
-    "jitter_ms": ("jitter", lambda value: Seconds.of(value / 1e3)),
-    "loss": ("loss", Fraction.of),
-    "rate_bps": ("rate", Rate.of),
+    "latency_ms": ("latency", lambda value: Seconds.of_number(value / 1e3)),
+    "jitter_ms": ("jitter", lambda value: Seconds.of_number(value / 1e3)),
+    "loss": ("loss", Fraction.of_number),
+    "rate_bps": ("rate", Rate.of_number),
 }
 """The columns of a CSV trace, beside ``t``."""
 
@@ -143,7 +143,7 @@ def _row(header: list[str], cells: list[str], where: str) -> Row:
         try:
             number = float(cell)
             if column == "t":
-                t_s = float(Seconds.of(number))
+                t_s = float(Seconds.of_number(number))
             else:
                 name, parse = COLUMNS[column]
                 values[name] = parse(number)

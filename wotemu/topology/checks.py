@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
 import attrs
 
@@ -16,8 +19,6 @@ MAX_NAME = 48
 """Characters of a name: leaves room, within the 63 of a host name label, for a replica's number."""
 RESERVED = ("wotemu-", "gateway-of-")
 """How the names begin that WoTemu's own roles have where nodes could look them up."""
-MAX_EXTRA_BYTES = 65535
-"""More than any packet has."""
 
 
 def label(obj: Any) -> str:
@@ -32,29 +33,92 @@ def fail(obj: Any, field: str, message: str, hint: str | None = None) -> Topolog
     return TopologyError(message, where=f"{label(obj)}, field {field!r}", hint=hint)
 
 
-class Checked:
-    """A base whose fields are parsed by plain converters, and whose errors name the object and the field."""
+def did_you_mean(name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
+    """A hint for an unknown name: ``did you mean 'latency'?``, or which names are known.
 
-    def __attrs_pre_init__(self, *args: Any, **kwargs: Any) -> None:
-        """Try each field's converter first, where the field's name is still known."""
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(self))  # type: ignore[arg-type]  # attrs subclasses only
-        given = dict(zip([field.name for field in fields if not field.kw_only], args, strict=False)) | kwargs
-        for field in fields:
-            value = given.get(field.name)
-            if (
-                value is None
-                or value is attrs.NOTHING
-                or field.converter is None
-                or isinstance(field.converter, attrs.Converter)
-            ):
-                continue
+    Args:
+        name: What was written.
+        known: The names that there are.
+        aliases: What other tools call some of them, such as ``{"delay": "latency"}``.
+    """
+    names = list(known)
+    close = [(aliases or {}).get(name.lower(), ""), *difflib.get_close_matches(name, names, 1, 0.7)]
+    start = next((f"did you mean {each!r}? " for each in close if each), "")
+    return f"{start}known are {', '.join(names)}"
+
+
+def named_errors(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """A field transformer for attrs: what a converter raises becomes an error that names the field."""
+    return [
+        field if field.converter is None else field.evolve(converter=_naming(field.converter))
+        for field in fields
+    ]
+
+
+def _naming(parse: Any) -> attrs.Converter[Any, Any]:
+    def convert(value: Any, instance: Any, field: attrs.Attribute[Any]) -> Any:
+        try:
+            return parse(value)
+        except (ValueError, TypeError) as error:
+            raise fail(instance, field.name, str(error)) from error
+
+    return attrs.Converter(convert, takes_self=True, takes_field=True)
+
+
+class Checked:
+    """A base of attrs classes whose missing or unknown arguments are a `TopologyError`, too."""
+
+    ALIASES: ClassVar[Mapping[str, str]] = {}
+    """What other tools call some of the fields."""
+    FIELD: ClassVar[str] = "field"
+    """What messages call a field."""
+
+    def __init_subclass__(cls) -> None:
+        """Wrap the `__init__` that attrs made; a class's own call is still its own TypeError."""
+        super().__init_subclass__()
+        made = cls.__dict__.get("__init__")
+        if made is None:
+            return
+
+        @functools.wraps(made)
+        def init(self: Checked, *args: Any, **kwargs: Any) -> None:
             try:
-                field.converter(value)
-            except (ValueError, TypeError) as error:
-                name = given.get("name")
-                kind = type(self).__name__
-                where = f"{kind} {name!r}" if isinstance(name, str) else kind
-                raise TopologyError(str(error), where=f"{where}, field {field.name!r}") from error
+                made(self, *args, **kwargs)
+            except TypeError:
+                _check_arguments(type(self), made, args, kwargs)
+                raise
+
+        setattr(cls, "__init__", init)  # noqa: B010  # to type checkers, the signature is still that of attrs
+
+
+def _check_arguments(
+    cls: type[Checked], init: Callable[..., None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """`TopologyError` if the arguments do not fit the signature; nothing if the TypeError was another."""
+    parameters = [p for p in inspect.signature(init).parameters.values() if p.name != "self"]
+    names = [parameter.name for parameter in parameters]
+    kind, name = cls.__name__, kwargs.get("name", args[0] if args and names[:1] == ["name"] else None)
+    place = f"{kind} {name!r}" if isinstance(name, str) else kind
+    for given in kwargs:
+        if given not in names:
+            raise TopologyError(
+                f"there is no such {cls.FIELD}",
+                where=f"{place}, field {given!r}",
+                hint=did_you_mean(given, names, cls.ALIASES),
+            ) from None
+    positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    if len(args) > len(positional):
+        first = args[len(positional)]
+        raise TopologyError(
+            f"{first!r:.80} needs a name", where=place, hint=f"write NAME=...: names are {', '.join(names)}"
+        ) from None
+    for parameter in parameters:
+        missing = parameter.default is parameter.empty and parameter.name not in kwargs
+        if missing and parameter.name not in positional[: len(args)]:
+            raise TopologyError("it is missing", where=f"{place}, field {parameter.name!r}") from None
+    for given in positional[: len(args)]:
+        if given in kwargs:
+            raise TopologyError("it is given twice", where=f"{place}, field {given!r}") from None
 
 
 def seconds(value: Like | None) -> Seconds:
@@ -85,9 +149,9 @@ def flag(value: bool) -> bool:
 
 
 def whole_bytes(value: int) -> int:
-    """The converter of a packet's extra bytes; fewer than none are possible, as in tc-netem(8)."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_EXTRA_BYTES:
-        raise ValueError(f"{value!r} is not a whole number of bytes, of at most {MAX_EXTRA_BYTES}")
+    """The converter of a whole number of bytes of a packet."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number of bytes")
     return value
 
 

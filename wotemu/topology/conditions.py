@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import attrs
 
-from wotemu.errors import TopologyError
 from wotemu.topology import distributions
 from wotemu.topology.checks import (
     Checked,
+    fail,
     flag,
     fraction,
+    named_errors,
     optional_bytes,
     optional_rate,
     seconds,
@@ -21,7 +23,7 @@ from wotemu.topology.checks import (
 )
 from wotemu.topology.distributions import DISTRIBUTIONS, Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss, loss_model
-from wotemu.units import Bytes, Fraction, Packets, Rate, Seconds, unit_of
+from wotemu.units import Bytes, Fraction, Packets, Quantity, Rate, Seconds
 
 Queue = Seconds | Bytes | Packets
 """What bounds a queue: how long a packet may wait, or how much may wait."""
@@ -41,11 +43,28 @@ def _queue(value: str | Queue | None) -> Queue | None:
 
 
 def _parse_queue(text: str) -> Queue:
-    unit = unit_of(text)
-    for kind in (Seconds, Packets, Bytes):
-        if unit and (unit in kind.UNITS or (kind is not Seconds and unit.lower() in kind.UNITS)):
-            return kind.of(text)
+    if not text.strip().replace(".", "").isdigit():  # 100 may be of each kind
+        for kind in (Seconds, Packets, Bytes):
+            with contextlib.suppress(ValueError):
+                return kind.of(text)
     raise ValueError(f'{text!r} is no duration, size or number of packets: write "200ms", "64K" or "100p"')
+
+
+def _in_range(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    try:
+        check_range(attribute.name, value)
+    except ValueError as error:
+        raise fail(instance, attribute.name, str(error)) from None
+
+
+def check_range(name: str, value: Any) -> None:
+    """`ValueError` where a value of a condition, of its own type, is more or less than can be imposed."""
+    if value is None:
+        return
+    for kind, least, most in _RANGES.get(name, ()):
+        if isinstance(value, kind) and not (least <= value <= most or (name == "rate" and not value)):
+            less = value < least
+            raise ValueError(f"{value} is {'less' if less else 'more'} than {least if less else most}")
 
 
 def _exact(queue: Queue) -> str:
@@ -59,8 +78,29 @@ def _told(value: Any) -> str:
 
 _SUFFIX: dict[type, str] = {Bytes: "B", Packets: "p"}
 
+MIN_RATE, MAX_RATE = Rate(8), Rate(1e12)
+"""One byte a second is the lowest rate that the kernel's NetEm can hold."""
 
-@attrs.frozen(kw_only=True)
+_RANGES: Mapping[str, tuple[tuple[type[float], float, float], ...]] = {
+    "latency": ((Seconds, Seconds(0), Seconds(86_400)),),
+    "jitter": ((Seconds, Seconds(0), Seconds(86_400)),),
+    "rate": ((Rate, MIN_RATE, MAX_RATE),),
+    "burst": ((Bytes, Bytes(0), Bytes(2**40)),),
+    "queue": (
+        (Seconds, Seconds(1e-6), Seconds(86_400)),
+        (Bytes, Bytes(1), Bytes(2**40)),
+        (Packets, Packets(1), Packets(2**31 - 1)),  # NetEm's u32, less the bit that marks no limit
+    ),
+    # An ARP request, the smallest frame, has 42 bytes: less of it is no size, of which NetEm makes 2**64.
+    "overhead": ((int, -42, 65_535),),
+    "cell_size": ((int, 0, 65_535),),
+    "cell_overhead": ((int, 0, 65_535),),
+    "reorder_gap": ((int, 1, 2**31 - 1),),
+}
+"""The types that a condition may have, each with its least and most value."""
+
+
+@attrs.frozen(kw_only=True, repr=False, field_transformer=named_errors)
 class NetworkConditions(Checked):
     """Conditions of one hop, as tc-netem(8) has them. Delays are one-way; what isn't given doesn't happen.
 
@@ -78,8 +118,8 @@ class NetworkConditions(Checked):
       None takes a bound from the rate and the delay (see `queue_bytes`).
     """
 
-    latency: Seconds = attrs.field(default=Seconds(0), converter=seconds)
-    jitter: Seconds = attrs.field(default=Seconds(0), converter=seconds)
+    latency: Seconds = attrs.field(default=Seconds(0), converter=seconds, validator=_in_range)
+    jitter: Seconds = attrs.field(default=Seconds(0), converter=seconds, validator=_in_range)
     jitter_correlation: Fraction = attrs.field(default=Fraction(0), converter=fraction)
     distribution: Distribution = attrs.field(default="normal", converter=distributions.distribution)
     loss: Fraction = attrs.field(default=Fraction(0), converter=fraction)
@@ -92,13 +132,29 @@ class NetworkConditions(Checked):
     corrupt_correlation: Fraction = attrs.field(default=Fraction(0), converter=fraction)
     reorder: Fraction = attrs.field(default=Fraction(0), converter=fraction)
     reorder_correlation: Fraction = attrs.field(default=Fraction(0), converter=fraction)
-    reorder_gap: int = attrs.field(default=1, validator=whole)
-    rate: Rate | None = attrs.field(default=None, converter=optional_rate)
-    burst: Bytes | None = attrs.field(default=None, converter=optional_bytes)
-    overhead: int = attrs.field(default=0, converter=whole_bytes)
-    cell_size: int = attrs.field(default=0, converter=whole_bytes)
-    cell_overhead: int = attrs.field(default=0, converter=whole_bytes)
-    queue: Queue | None = attrs.field(default=None, converter=_queue)
+    reorder_gap: int = attrs.field(default=1, validator=[whole, _in_range])
+    rate: Rate | None = attrs.field(default=None, converter=optional_rate, validator=_in_range)
+    burst: Bytes | None = attrs.field(default=None, converter=optional_bytes, validator=_in_range)
+    overhead: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
+    cell_size: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
+    cell_overhead: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
+    queue: Queue | None = attrs.field(default=None, converter=_queue, validator=_in_range)
+
+    FIELD: ClassVar[str] = "condition"
+    ALIASES: ClassVar[Mapping[str, str]] = {
+        "delay": "latency",
+        "lag": "latency",
+        "rtt": "latency",
+        "bandwidth": "rate",
+        "bw": "rate",
+        "throughput": "rate",
+        "packet_loss": "loss",
+        "corruption": "corrupt",
+        "duplication": "duplicate",
+        "reordering": "reorder",
+        "limit": "queue",
+        "buffer": "queue",
+    }
 
     MIN_QUEUE_S: ClassVar[float] = 0.1
     MIN_QUEUE_BYTES: ClassVar[int] = 16 * FULL_PACKET_BYTES
@@ -111,23 +167,9 @@ class NetworkConditions(Checked):
     WIFI: ClassVar[Self]
     CABLE: ClassVar[Self]
 
-    def __attrs_post_init__(self) -> None:
-        if self.cell_size < 0:
-            raise TopologyError(
-                f"{self.cell_size} is less than none", where="NetworkConditions, field 'cell_size'"
-            )
-
     @classmethod
     def of(cls, **values: Any) -> Self:
         """Conditions by name from what people write; an unknown name is a `TopologyError`."""
-        known = [field.name for field in attrs.fields(cls)]
-        for name in values:
-            if name not in known:
-                raise TopologyError(
-                    "there is no such condition",
-                    where=f"NetworkConditions, field {name!r}",
-                    hint=f"known are {', '.join(known)}",
-                )
         return cls(**values)
 
     def replaced(self, values: Mapping[str, Any]) -> Self:
@@ -153,7 +195,8 @@ class NetworkConditions(Checked):
         """Bytes that may wait for the rate; infinite without one. A packet counts as a full one.
 
         The default is twice the rate-delay product, which lets one TCP flow fill the link (RFC 3439 gives
-        one product; the other covers the way back), and never below 100 ms or 16 full packets.
+        one product; the other covers the way back), and never below 100 ms or 16 full packets. In an outage,
+        a rate of 0, a bound in time is 16 full packets, too.
         """
         if self.rate is None:
             return float("inf")
@@ -162,7 +205,7 @@ class NetworkConditions(Checked):
         if isinstance(self.queue, Packets):
             return float(self.queue) * FULL_PACKET_BYTES
         if self.queue is not None:
-            return self.rate / 8 * self.queue
+            return self.rate / 8 * self.queue if self.rate else self.MIN_QUEUE_BYTES
         return max(self.rate / 8 * max(2 * self.latency, self.MIN_QUEUE_S), self.MIN_QUEUE_BYTES)
 
     @property
@@ -192,17 +235,18 @@ class NetworkConditions(Checked):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> NetworkConditions:
         """What `to_dict` gave."""
-        values = {name: value for name, value in data.items() if name in _RARE}
-        values |= {
-            "latency": Seconds(data["latency_s"]),
-            "jitter": Seconds(data["jitter_s"]),
-            "distribution": data["distribution"],
-            "loss": Fraction(data["loss"]),
-            "rate": None if data["rate_bps"] is None else Rate(data["rate_bps"]),
-            "queue": data["queue"],
-            "burst": data.get("burst_bytes"),
-        }
-        return _NOTHING.replaced({name: _CONVERTERS[name](value) for name, value in values.items()})
+        values = {}
+        for key, value in data.items():
+            name, read = _READ[key]
+            values[name] = None if value is None else read(value)
+        return _NOTHING.replaced(values)
+
+    def __repr__(self) -> str:
+        given = ((name, getattr(self, name)) for name in _NAMES if getattr(self, name) != _DEFAULTS[name])
+        fields = ", ".join(
+            f"{name}={(str(value) if isinstance(value, Quantity) else value)!r}" for name, value in given
+        )
+        return f"NetworkConditions({fields})"
 
     def __str__(self) -> str:
         parts = [f"latency {self.latency}"] if self.latency else []
@@ -219,13 +263,21 @@ class NetworkConditions(Checked):
 
 _NOTHING = NetworkConditions()
 _NAMES = tuple(field.name for field in attrs.fields(NetworkConditions))
-_CONVERTERS: dict[str, Any] = {
-    field.name: field.converter or int for field in attrs.fields(NetworkConditions)
-}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in attrs.fields(NetworkConditions)}
 _USUAL = frozenset({"latency", "jitter", "distribution", "loss", "rate", "queue", "burst"})
-_RARE: dict[str, Any] = {
-    field.name: field.default for field in attrs.fields(NetworkConditions) if field.name not in _USUAL
+_RARE = {name: default for name, default in _DEFAULTS.items() if name not in _USUAL}
+_READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "latency_s": ("latency", Seconds),
+    "jitter_s": ("jitter", Seconds),
+    "distribution": ("distribution", distributions.distribution),
+    "loss": ("loss", Fraction),
+    "rate_bps": ("rate", Rate),
+    "queue": ("queue", _queue),
+    "burst_bytes": ("burst", Bytes),
+    "loss_model": ("loss_model", loss_model),
+    **{name: (name, type(default)) for name, default in _RARE.items() if name != "loss_model"},
 }
+"""The names that JSON has: each with the condition, and how it is read."""
 
 
 def _preset(latency_ms: float, jitter_ms: float, rate: str) -> NetworkConditions:

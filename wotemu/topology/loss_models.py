@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, share
+from wotemu.topology.checks import Checked, fail, named_errors, share
 from wotemu.units import Fraction, Like
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class GilbertElliott(Checked):
     """Two states, good and bad, each with its own loss; tc-netem(8) calls it ``gemodel``.
 
@@ -58,7 +58,7 @@ class GilbertElliott(Checked):
         return f"Gilbert-Elliott p {self.p} r {self.r}{more}"
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class MarkovLoss(Checked):
     """Four states, as tc-netem(8) ``loss state`` has them (Salsano, Ludovici, Ordine: GI loss model).
 
@@ -116,7 +116,7 @@ def loss_model(value: Any) -> LossModel | None:
     if isinstance(value, dict):
         for kind in (GilbertElliott, MarkovLoss):
             if value.get("kind") == kind.KIND:
-                return kind(**{name: share for name, share in value.items() if name != "kind"})
+                return kind(**{name: Fraction(share) for name, share in value.items() if name != "kind"})
     raise TypeError(f"{value!r} is no loss model: write GilbertElliott(p=..., r=...) or MarkovLoss(p13=...)")
 
 

@@ -16,6 +16,7 @@ from wotemu.topology.checks import (
     fail,
     flag,
     kind_of,
+    named_errors,
     optional_text,
     strings,
     whole,
@@ -61,7 +62,7 @@ def _conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> N
         )
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class Network(Checked):
     """An emulated network. `conditions` is what one crossing of it does.
 
@@ -76,7 +77,7 @@ class Network(Checked):
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class Link(Checked):
     """One node's attachment to `network`, with conditions of its own on the way `up` and `down`.
 
@@ -110,7 +111,7 @@ def _nodes(value: Iterable[Node]) -> tuple[Node, ...]:
     return cast("tuple[Node, ...]", value)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class Broker(Checked):
     """An MQTT broker on the given networks."""
 
@@ -131,7 +132,7 @@ class Broker(Checked):
         return _as_links(self.networks)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class Service(Checked):
     """A plain service, such as a database: nodes that name it find it by `name`.
 
@@ -160,7 +161,7 @@ class Service(Checked):
         return _as_links(self.networks)
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class Node(Checked):
     """A machine of the deployment: an `app` on WoTPy or any `command`, on `networks` (Networks or Links).
 
@@ -248,8 +249,8 @@ PROBE_PORT = 61999
 """The UDP port that probes go from and to: reserved on every node, beyond Linux's ephemeral ports."""
 
 
-@attrs.frozen(kw_only=True)
-class Ports:
+@attrs.frozen(kw_only=True, field_transformer=named_errors)
+class Ports(Checked):
     """The ports that every node's servient and every broker listens on."""
 
     http: int = 8080
@@ -270,8 +271,8 @@ class Ports:
             raise fail(self, "coap", f"port {PROBE_PORT} is where WoTemu's own probes go, on every node")
 
 
-@attrs.frozen
-class Topology:
+@attrs.frozen(field_transformer=named_errors)
+class Topology(Checked):
     """A whole deployment. Networks, brokers and services are those that its nodes name.
 
     `redis` (a URL of a bus of your own) and `docker_proxy` (false leaves it out) are for the swarm engine.

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, flag, text
+from wotemu.topology.checks import Checked, fail, flag, named_errors, text
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 
 
@@ -25,7 +25,7 @@ def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...
             )
 
 
-@attrs.frozen
+@attrs.frozen(field_transformer=named_errors)
 class NodeApp(Checked):
     """A WoTPy app.
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from wotemu.topology.checks import each, fail, whole
+from wotemu.topology.checks import Checked, each, fail, named_errors, whole
 
 _KEY = r"(node\.(?:id|hostname|ip|role|platform\.(?:os|arch))|(?:node|engine)\.labels\.[\w.-]+)"
 _CONSTRAINT = re.compile(rf"\s*{_KEY}\s*(==|!=)\s*([\w:.+/()?*^-]+(?: [\w:.+/()?*^-]+)*)\s*", re.IGNORECASE)
@@ -20,8 +20,8 @@ def _texts(value: Iterable[str] | str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else cast(tuple[str, ...], value)
 
 
-@attrs.frozen(kw_only=True)
-class Placement:
+@attrs.frozen(kw_only=True, field_transformer=named_errors)
+class Placement(Checked):
     """On which machines of a swarm something may run.
 
     - `constraints` must all hold: ``"node.labels.site==roof"``, ``"node.platform.arch!=aarch64"``. Keys are

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, optional_bytes, optional_cores, optional_hertz
+from wotemu.topology.checks import Checked, fail, named_errors, optional_bytes, optional_cores, optional_hertz
 from wotemu.units import Bytes, Hertz
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, field_transformer=named_errors)
 class NodeResources(Checked):
     """What a node may use: CPU in cores, memory in bytes ("150M").
 

@@ -99,6 +99,8 @@ def serialisation_s(conditions: NetworkConditions, size: int) -> float:
     """How long a packet takes to be sent at the rate; none where the burst lets it pass at once."""
     if conditions.rate is None:
         return 0.0
+    if not conditions.rate:
+        return math.inf
     size = max(size + conditions.overhead, 0)
     if conditions.cell_size:
         cells = -(-size // conditions.cell_size)

@@ -12,7 +12,7 @@ from wotemu.units import Fraction, Seconds
 
 
 def _seconds(value: Any) -> Seconds | None:
-    return None if _is_none(value) else Seconds.of(value)
+    return None if _is_none(value) else Seconds.offset(value)
 
 
 def _share(value: Any) -> Fraction | None:
