@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from redis.exceptions import RedisError
 
-from wotemu.errors import HostError, InputError, WotemuError
+from wotemu.errors import InputError, WotemuError
 from wotemu.stack import connected
 from wotemu_runtime.bus import Streams
+from wotemu_runtime.engines.swarm import needing_docker_client
 from wotemu_runtime.lease import holder
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class Emulated:
 
 async def emulations() -> list[Emulated]:
     """All on the swarm of DOCKER_HOST, by name."""
-    from wotemu_runtime.engines.swarm.inventory import take_inventory
-
     async with _docker() as docker:
+        from wotemu_runtime.engines.swarm.inventory import take_inventory
+
         found = await take_inventory(docker)
         coordinators = await asyncio.gather(*(_coordinator(docker, each) for each in found))
     return [Emulated(each, who) for each, who in zip(found, coordinators, strict=True)]
@@ -71,13 +72,13 @@ async def remove(names: list[str], *, everything: bool, force: bool) -> dict[str
     Raises `InputError`, with nothing removed, where there is none of a name, or one is coordinated by a
     process that lives and `force` is not given.
     """
-    from wotemu_runtime.engines.swarm.removal import remove_stack
-
     there = {each.inventory.name: each for each in await emulations()}
     wanted = list(there) if everything else list(dict.fromkeys(names))
     for name in wanted:
         _check(name, there, force=force)
     async with _docker() as docker:
+        from wotemu_runtime.engines.swarm.removal import remove_stack
+
         removed = await asyncio.gather(*(remove_stack(docker, name) for name in wanted))
     return dict(zip(wanted, removed, strict=True))
 
@@ -99,10 +100,7 @@ def _check(name: str, there: dict[str, Emulated], *, force: bool) -> None:
 
 @asynccontextmanager
 async def _docker() -> AsyncIterator[aiodocker.Docker]:
-    try:
+    with needing_docker_client("Docker Swarm"):
         from wotemu_runtime.engines.swarm.engine import connect_docker
-    except ModuleNotFoundError as error:
-        hint = "pip install 'wotemu[swarm]'"
-        raise HostError(f"it needs the package {error.name}", where="Docker Swarm", hint=hint) from error
     async with connect_docker() as docker:
         yield docker

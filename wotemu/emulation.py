@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 import psutil
@@ -35,6 +35,7 @@ from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
+from wotemu_runtime.engines.swarm import needing_docker_client
 from wotemu_runtime.plan import make_plan
 from wotemu_runtime.recorder import Recorder, losses, new_run_dir, own_run_dir, tabulate
 
@@ -44,9 +45,18 @@ EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
 
 
+EngineName = Literal["local", "swarm"]
+ShaperName = Literal["auto", "tun", "netem"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+SHAPERS: tuple[str, ...] = get_args(ShaperName)
+
+
 @attrs.frozen
 class Result:
-    """What a run came to. `report` is None where none could be written."""
+    """How a run ended and what it left.
+
+    `report` is None where none was written: `report_error` says why, or else the run was ended at once.
+    """
 
     status: str
     run_dir: Path
@@ -57,6 +67,7 @@ class Result:
     certificate: Certificate | None = None
     """Whether the emulation did what its scenario says; None where T0 was never reached."""
     strict: bool = False
+    report_error: WotemuError | None = None
 
     @property
     def is_rejected(self) -> bool:
@@ -67,36 +78,61 @@ class Result:
     def exit_code(self) -> int:
         """The command's: 0 done, 2 bad input, 3 the emulation failed, 130 interrupted.
 
-        With `strict`, an INVALID certificate is a failure, too.
+        A report that could not be written is a failure, and with `strict` an INVALID certificate, too.
         """
         if self.error is not None:
             return self.error.exit_code
-        if self.is_rejected:
+        if self.is_rejected or self.report_error is not None:
             return EXIT_FAILED
         return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
 
 
 class Emulation:
-    """One run of one file. All of its input is checked when it is made; `run` starts it."""
+    """One run of one file. All of its input is checked when it is made; `run` starts it, once."""
 
     def __init__(
         self,
         loaded: Loaded,
         *,
         name: str | None = None,
-        out: Path | None = None,
+        out: str | Path | None = None,
         duration: Like | None = None,
         seed: int | None = None,
-        shaper: str = "auto",
+        shaper: ShaperName = "auto",
         command: list[str] | None = None,
         thresholds: Thresholds | None = None,
         strict: bool = False,
-        engine: str = "local",
+        engine: EngineName = "local",
         keep: bool = False,
     ) -> None:
+        """Check everything and plan the run; nothing is started.
+
+        Args:
+            loaded: The topology and scenario, and where they were read from: see `wotemu.load.load`.
+            name: The run's name; the file's where None.
+            out: The run directory; ``runs/NAME``, numbered if taken, where None.
+            duration: In place of the scenario's, such as ``"30s"``.
+            seed: In place of the scenario's: the seed of the random number generators.
+            shaper: What gateways impose conditions with.
+            command: The command line that asked for the run, for the manifest.
+            thresholds: The certificate's; its defaults where None.
+            strict: Whether an INVALID certificate makes `Result.exit_code` 3.
+            engine: What places the nodes on machines.
+            keep: Whether the emulation stays on the swarm after the run's end.
+
+        Raises:
+            InputError: A value is not what it has to be.
+            HostError: This machine can't run the local engine.
+        """
+        _check_kind(loaded, Loaded, "loaded", "read the file with wotemu.load.load(path)")
+        _check_kind(
+            thresholds, Thresholds | None, "thresholds", "make wotemu_gateways.fidelity.Thresholds(...)"
+        )
+        _check_choice(engine, ENGINES, "engine")
+        _check_choice(shaper, SHAPERS, "shaper")
         self.name = _name_of(loaded.path) if name is None else checked_name(name)
         self._loaded = loaded
-        self._out = out
+        self._out = None if out is None else Path(out)
         self._command = command or []
         self._thresholds = thresholds
         self._strict = strict
@@ -150,8 +186,14 @@ class Emulation:
         """Run it to its end and write the report. `listener` gets every event as it happens.
 
         Raises `InputError` or `HostError` where nothing could be started; then nothing is left of the run.
-        Cancelling it removes all that was started, too.
+        Cancelling it removes all that was started, too. A second call raises `InputError`.
         """
+        if self.run_dir is not None:
+            raise InputError(
+                "it has been run already",
+                where=f"emulation {self.name!r}",
+                hint="make another Emulation for another run",
+            )
         self._started = self._started or steady_time()
         run_dir = self.run_dir = self._make_run_dir()
         recorder = Recorder(run_dir)
@@ -163,26 +205,36 @@ class Emulation:
             if not recorder.is_resumed:
                 self._remove(run_dir)
             raise outcome.error
-        report = None if self._at_once.is_set() else await self._report(run_dir, listener)
+        report: Path | WotemuError | None = None
+        if not self._at_once.is_set():
+            report = await self._report(run_dir, listener)
         return Result(
             outcome.status,
             run_dir,
-            report,
+            report if isinstance(report, Path) else None,
             outcome.error,
             outcome.losses,
             certificate=outcome.certificate,
             strict=self._strict,
+            report_error=report if isinstance(report, WotemuError) else None,
         )
 
-    async def _report(self, run_dir: Path, listener: Listener) -> Path | None:
-        """Write the report; None if the run is to end at once before it is done."""
+    async def _report(self, run_dir: Path, listener: Listener) -> Path | WotemuError | None:
+        """Write the report: its path, why it can't be, or None if the run is to end at once before."""
         listener(Event(steady_time(), "report.started", SOURCE, "writing the report"))
         writing = asyncio.create_task(asyncio.to_thread(write_report, run_dir))
         at_once = asyncio.create_task(self._at_once.wait())
-        await asyncio.wait([writing, at_once], return_when=asyncio.FIRST_COMPLETED)
-        at_once.cancel()
+        try:
+            await asyncio.wait([writing, at_once], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            at_once.cancel()
+            writing.cancel()  # a thread can't be cancelled; nobody waits for it any more
         if not writing.done():
             return None
+        if (error := writing.exception()) is not None:
+            failure = _report_failure(error, run_dir)
+            listener(Event(steady_time(), "report.failed", SOURCE, str(failure)))
+            return failure
         report = writing.result()
         listener(Event(steady_time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
@@ -260,15 +312,8 @@ class Emulation:
     def _make_engine(self, run_dir: Path) -> Engine:
         if self._engine_name == LocalEngine.name:
             return LocalEngine(run_dir / "logs" / "_wotemu.log", shaper=self._shaper)
-        try:
+        with needing_docker_client("engine swarm"):
             from wotemu_runtime.engines.swarm.engine import SwarmEngine
-        except ModuleNotFoundError as error:
-            raise HostError(
-                f"it needs the package {error.name}",
-                where="--engine swarm",
-                hint="pip install 'wotemu[swarm]'",
-            ) from error
-
         return SwarmEngine(keep=self._keep, shaper=self._shaper)
 
     def _make_run_dir(self) -> Path:
@@ -328,6 +373,28 @@ class Emulation:
             "certificate": outcome.certificate.to_dict() if outcome.certificate else None,
             "records": dict(recorder.counts),
         }
+
+
+def _report_failure(error: BaseException, run_dir: Path) -> WotemuError:
+    """Why there is no report of a run that is recorded."""
+    cause = str(error) if isinstance(error, WotemuError | OSError) else f"{type(error).__name__}: {error}"
+    failure = EmulationError(
+        f"the report could not be written: {cause}",
+        where=f"run directory {run_dir}",
+        hint=f"the run is recorded; wotemu report --run {run_dir} writes its report",
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _check_kind(value: object, kind: Any, what: str, hint: str) -> None:
+    if not isinstance(value, kind):
+        raise InputError(f"{value!r:.80} is a {type(value).__name__}", where=what, hint=hint)
+
+
+def _check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
+    if value not in choices:
+        raise InputError(f"there is no {what} {value!r}", where=what, hint=f"one of {', '.join(choices)}")
 
 
 def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:

@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
 
-from wotemu.errors import HostError, InputError
+from wotemu.errors import InputError
 from wotemu_runtime.bus import BusAddress, connect
+from wotemu_runtime.engines.swarm import needing_docker_client
 from wotemu_runtime.recorder import new_run_dir
 from wotemu_runtime.run_mirror import fetch, mirrored_stacks, put_file
 
@@ -112,11 +113,8 @@ async def connected(address: BusAddress, deadline_s: float = 10.0) -> AsyncItera
 @asynccontextmanager
 async def stack_on_swarm(name: str) -> AsyncIterator[Stack]:
     """The stack called `name` on the swarm of DOCKER_HOST, there or not; `HostError` without Docker."""
-    try:
+    with needing_docker_client("Docker Swarm"):
         from wotemu_runtime.engines.swarm.engine import connect_docker
         from wotemu_runtime.engines.swarm.stack import Stack
-    except ModuleNotFoundError as error:
-        hint = "pip install 'wotemu[swarm]'"
-        raise HostError(f"it needs the package {error.name}", where="Docker Swarm", hint=hint) from error
     async with connect_docker() as docker:
         yield Stack(docker, name)

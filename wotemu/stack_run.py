@@ -145,7 +145,7 @@ def _loaded(assignment: Assignment) -> StackEmulation:
         out=RUN_DIR,
         seed=data["seed"],
         duration=data["duration_s"],
-        engine=Attached.name,
+        engine="swarm",
     )
     if emulation.timeline.hash != data["timeline"]:
         raise EmulationError(

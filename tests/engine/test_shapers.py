@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Require
 from tests.engine.conftest import paced
-from wotemu.emulation import Emulation
+from wotemu.emulation import Emulation, ShaperName
 from wotemu.errors import HostError
 from wotemu.load import Loaded
 from wotemu.scenario import Scenario, at
@@ -46,7 +46,7 @@ def manifest_of(folder: Path) -> dict[str, object]:
     [pytest.param("tun", marks=pytest.mark.namespaces), pytest.param("netem", marks=pytest.mark.netem)],
 )
 async def test_a_run_is_shaped_by_the_shaper_that_was_asked_for(
-    tmp_path: Path, require: Require, has_netem: bool, shaper: str
+    tmp_path: Path, require: Require, has_netem: bool, shaper: ShaperName
 ) -> None:
     require(shaper == "tun" or has_netem, "its kernel has no NetEm")
     field = Network("field", NetworkConditions(latency="20ms"))

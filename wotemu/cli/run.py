@@ -13,7 +13,7 @@ from wotemu.cli.failures import told
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
-    from wotemu.emulation import Emulation
+    from wotemu.emulation import Emulation, EngineName, ShaperName
 
 
 class Duration(click.ParamType[Seconds]):
@@ -56,9 +56,9 @@ class Options(NamedTuple):
     seed: int | None
     name: str | None
     out: str | None
-    engine: str
+    engine: EngineName
     keep: bool
-    shaper: str
+    shaper: ShaperName
     threshold: tuple[tuple[str, str], ...]
     strict: bool
     as_json: bool

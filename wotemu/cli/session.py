@@ -44,11 +44,13 @@ async def _show(emulation: Emulation, view: View) -> int:
         )
         with interrupts:
             result = await _finish(running, view)
-    if result.report is None:
+    if result.report is None and result.report_error is None:
         leave_at_once(EXIT_INTERRUPTED)  # a thread may still be writing it
     view.end(result)
     if result.error is not None:
         tell_error(result.error)
+    elif result.report_error is not None:
+        tell_error(result.report_error)
     elif result.is_rejected:
         tell("the emulation did not do what its scenario says", hint="the reasons head the report")
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
