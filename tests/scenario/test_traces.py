@@ -45,6 +45,8 @@ def test_a_csv_trace_is_read_with_its_units(tmp_path: Path) -> None:
         ("t,loss\n-1,0\n", "t: -1.0 is not a duration", ", line 2"),
         ("t,loss\n,0\n", "t: could not convert", ", line 2"),
         ("t,rate_bps\n0,-1\n", "not negative", ", line 2"),
+        ("t,rate_bps\n0,1\n", "1bit is less than 8bit", ", line 2"),
+        ("t,latency_ms\n0,1e9\n", "1e\\+06s is more than 86400s", ", line 2"),
         ("t,loss\n0,0\n# pause\n0,0\n", "t=0 does not come after t=0", ", line 4"),
     ],
 )
@@ -63,10 +65,49 @@ def test_delivery_opportunities_become_rates(tmp_path: Path) -> None:
     assert trace.rows == ((0.0, {"rate": 10 * 1504 * 8}), (1.0, {"rate": 31 * 1504 * 8}))
 
 
-def test_an_outage_lets_one_packet_through(tmp_path: Path) -> None:
+def test_in_an_outage_the_rate_is_zero(tmp_path: Path) -> None:
     trace = Trace.mahimahi(written(tmp_path, "cell.down", "0\n100\n3500\n4000\n"), window="500ms")
-    assert [t_s for t_s, _ in trace.rows] == [0.0, 0.5, 3.5]
-    assert trace.rows[1][1] == {"rate": round(1504 * 8 / 3.0)}
+    assert trace.rows == ((0.0, {"rate": 48128}), (0.5, {"rate": 0}), (3.5, {"rate": 48128}))
+    trace = Trace.read(written(tmp_path, "cell.csv", "t,rate_bps\n0,1e6\n1,0\n2,1e6\n"))
+    changes = timeline_of(during(0, 3).replay(RADIO, trace, "up", keep=True)).changes
+    assert [(change.at_s, change.after["rate_bps"]) for change in changes] == [(0, 1e6), (1, 0), (2, 1e6)]
+
+
+@pytest.mark.parametrize("name", ["hspa_bus.up", "hspa_bus.down"])
+def test_a_trace_s_rates_have_all_of_its_delivery_opportunities(name: str) -> None:
+    path = TRACES / name
+    trace = Trace.read(path)
+    ends = [*(t_s for t_s, _ in trace.rows[1:]), trace.length_s]
+    bits = sum(values["rate"] * (end_s - t_s) for (t_s, values), end_s in zip(trace.rows, ends, strict=True))
+    assert bits == pytest.approx(1504 * 8 * len(path.read_text().split()), rel=1e-5)
+    assert min(values["rate"] for _, values in trace.rows) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "start"),
+    [
+        ("phone.csv", "t,rate_bps\n1540000000.5,1e6\n1540000001.5,2e6\n", "1540000000"),
+        ("phone.up", "1540000000500\n1540000001500\n1540000002500\n", "1540000000"),
+    ],
+)
+def test_times_of_day_are_refused_or_made_to_start_at_zero(
+    tmp_path: Path, name: str, text: str, start: str
+) -> None:
+    path = written(tmp_path, name, text)
+    with pytest.raises(ScenarioError, match=f"times start at {start}") as caught:
+        Trace.read(path)
+    assert "from_zero=True" in str(caught.value.hint)
+    trace = Trace.read(path, from_zero=True)
+    assert (trace.rows[0][0], trace.length_s) == (0.0, 2.0)
+
+
+def test_a_trace_that_starts_after_its_replay_s_end_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "late.csv", "t,loss\n5321,0.5\n5322,0.1\n")
+    with pytest.raises(ScenarioError, match="its first row is at 5321s") as caught:
+        timeline_of(during(0, 60).replay(RADIO, path, "up"))
+    assert "from_zero=True" in str(caught.value.hint)
+    replay = during(0, 60).replay(RADIO, Trace.read(path, from_zero=True), "up")
+    assert timeline_of(replay).changes[0].at_s == 0
 
 
 @pytest.mark.parametrize(
@@ -77,6 +118,7 @@ def test_an_outage_lets_one_packet_through(tmp_path: Path) -> None:
         ("0\nx\n", "'x' is not a whole number of milliseconds", ", line 2"),
         ("5\n1.5\n", "not a whole number", ", line 2"),
         ("5\n\n3\n", "3 comes before 5", ", line 3"),
+        ("0\n900000000000\n", "steps are more than 200000", ", window"),
     ],
 )
 def test_a_wrong_mahimahi_trace_names_file_and_line(

@@ -6,15 +6,15 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import interval
+from wotemu.scenario.events import few_enough, interval
 from wotemu.scenario.hops import GRADED, like
+from wotemu.topology.conditions import check_range
 from wotemu.topology.files import locate
 from wotemu.units import Fraction, Like, Quantity, Rate, Seconds
 
@@ -29,6 +29,11 @@ COLUMNS: dict[str, tuple[str, Callable[[float], Quantity]]] = {
 }
 """The columns of a CSV trace, beside ``t``."""
 
+MAX_START_S = 1e6
+"""Times that start later than this are no offsets from a recording's begin, but times of day."""
+
+FROM_ZERO = "give its path as Trace.read(path, from_zero=True) to subtract the first time from all"
+
 Row = tuple[float, Mapping[str, Any]]
 
 
@@ -41,17 +46,25 @@ class Trace:
     length_s: float
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """A ``.csv`` file, or else one of Mahimahi's."""
-        return cls.csv(path) if str(path).lower().endswith(".csv") else cls.mahimahi(path)
+    def read(cls, path: str | Path, *, from_zero: bool = False) -> Self:
+        """Read a ``.csv`` file, or else one of Mahimahi's.
+
+        Args:
+            path: The file, relative to the folder of the deployment's file.
+            from_zero: Subtract the first time from all, as recordings with times of day need.
+        """
+        read = cls.csv if str(path).lower().endswith(".csv") else cls.mahimahi
+        return read(path, from_zero=from_zero)
 
     @classmethod
-    def csv(cls, path: str | Path) -> Self:
+    def csv(cls, path: str | Path, *, from_zero: bool = False) -> Self:
         """Columns ``t`` (seconds, rising), ``latency_ms``, ``jitter_ms``, ``loss`` (0 to 1), ``rate_bps``.
 
         The first line names those that are there; an empty cell leaves its condition as it is; ``#`` begins a
-        comment. The last row lasts as long as the one before. `ScenarioError` names the file and line that is
-        wrong.
+        comment; a rate of 0 is an outage. The last row lasts as long as the one before.
+
+        Raises:
+            ScenarioError: It names the file and line that is wrong.
         """
         lines = [(n, line) for n, line in enumerate(_lines(path), 1) if line.partition("#")[0].strip()]
         if not lines:
@@ -67,26 +80,34 @@ class Trace:
             rows.append(row)
         if not rows:
             raise ScenarioError("it has no rows below its header", where=str(path))
+        first_s = _start(rows[0][0], str(path), from_zero=from_zero)
+        if first_s:
+            rows = [(round(t_s - first_s, 9), values) for t_s, values in rows]
         last_s = rows[-1][0] - rows[-2][0] if len(rows) > 1 else 1.0
         return cls(Path(path).name, tuple(rows), rows[-1][0] + last_s)
 
     @classmethod
-    def mahimahi(cls, path: str | Path, window: Like = "500ms") -> Self:
+    def mahimahi(cls, path: str | Path, window: Like = "500ms", *, from_zero: bool = False) -> Self:
         """Lines of milliseconds, each an opportunity to deliver 1504 bytes, as mm-link(1) takes them.
 
-        The rate is the mean over each `window`. Those without any opportunity are an outage, and get the
-        rate of one packet in all of it: what comes waits, as behind mm-link. The last line is the length.
+        The rate is the mean over each `window`; 0, an outage, where it has no opportunity: packets wait, as
+        behind mm-link. The last line is the length.
         """
         window_s = interval(window, f"{path}, window")
         instants = _opportunities(path)
-        length_s = max(instants[-1] / 1e3, 1e-3)
-        counts = Counter(min(int(t / 1e3 / window_s), math.ceil(length_s / window_s) - 1) for t in instants)
+        first_ms = round(1e3 * _start(instants[0] / 1e3, str(path), from_zero=from_zero))
+        times_s = [(instant - first_ms) / 1e3 for instant in instants]
+        length_s = max(times_s[-1], 1e-3)
+        few_enough(length_s / window_s, f"{path}, window")
+        windows = math.ceil(length_s / window_s)
+        counts = Counter(min(int(t_s / window_s), windows - 1) for t_s in times_s)
         rows: list[Row] = []
-        for number in range(math.ceil(length_s / window_s)):
+        for number in range(windows):
             start_s = number * window_s
             rate = counts[number] * OPPORTUNITY_BITS / (min(start_s + window_s, length_s) - start_s)
-            rows.append((start_s, {"rate": Rate(round(rate))}))
-        return cls(Path(path).name, tuple(_outages_filled(rows, length_s)), length_s)
+            if not rows or round(rate) != rows[-1][1]["rate"]:
+                rows.append((start_s, {"rate": Rate(round(rate))}))
+        return cls(Path(path).name, tuple(rows), length_s)
 
     def scaled(self, factors: Mapping[str, float], where: str) -> Self:
         """The same with conditions multiplied."""
@@ -102,7 +123,17 @@ class Trace:
         return attrs.evolve(self, rows=tuple(rows))
 
     def between(self, start_s: float, end_s: float, *, loop: bool) -> Iterator[Row]:
-        """Its rows from `start_s` until before `end_s`; `loop` begins it again when it is over."""
+        """Its rows from `start_s` until before `end_s`; `loop` begins it again when it is over.
+
+        Raises:
+            ScenarioError: Its first row comes after the end.
+        """
+        if self.rows[0][0] >= end_s:
+            raise ScenarioError(
+                f"its first row is at {Seconds(self.rows[0][0])}, when it is no longer replayed",
+                where=self.name,
+                hint=FROM_ZERO,
+            )
         begin_s = 0.0
         while begin_s < end_s:
             for t_s, values in self.rows:
@@ -111,6 +142,13 @@ class Trace:
             if not loop:
                 return
             begin_s += self.length_s
+
+
+def _start(first_s: float, where: str, *, from_zero: bool) -> float:
+    """What to subtract from all times."""
+    if not from_zero and first_s >= MAX_START_S:
+        raise ScenarioError(f"its times start at {first_s:.10g} s", where=where, hint=FROM_ZERO)
+    return first_s if from_zero else 0.0
 
 
 def _lines(path: str | Path) -> list[str]:
@@ -147,6 +185,7 @@ def _row(header: list[str], cells: list[str], where: str) -> Row:
             else:
                 name, parse = COLUMNS[column]
                 values[name] = parse(number)
+                check_range(name, values[name])
         except ValueError as error:
             raise ScenarioError(f"{column}: {error}", where=where) from error
     return t_s, values
@@ -167,14 +206,3 @@ def _opportunities(path: str | Path) -> list[int]:
     if not instants or not instants[-1]:
         raise ScenarioError("it has no delivery opportunity after 0 ms", where=str(path))
     return instants
-
-
-def _outages_filled(rows: list[Row], length_s: float) -> Iterator[Row]:
-    ends = [*(t_s for t_s, _ in rows[1:]), length_s]
-    for passes, group in groupby(zip(rows, ends, strict=True), key=lambda item: item[0][1]["rate"] > 0):
-        same = list(group)
-        if passes:
-            yield from (row for row, _ in same)
-        else:
-            start_s, end_s = same[0][0][0], same[-1][1]
-            yield start_s, {"rate": Rate(max(1, round(OPPORTUNITY_BITS / (end_s - start_s))))}
