@@ -30,6 +30,8 @@ class Attachment:
     interface: str
     ipv4: str
     prefix: int
+    is_first: bool = True
+    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
 
 
 def build(gateway: str, nodes: Sequence[Attachment]) -> None:
@@ -72,3 +74,5 @@ def _connect(node: Attachment, gateway: str) -> None:
         )
     routes.lead_through(gateway, routes.subnet_of(node.ipv4, node.prefix), node.interface)
     routes.know(gateway, mac_text(mac_of(gateway)), node.interface)
+    if node.is_first:
+        routes.lead_to_all(node.interface)

@@ -26,6 +26,8 @@ TABLES = 6000
 RULES = 600
 """Priority of the rules: after the local table's 0, long before the main table's 32766."""
 
+MULTICAST, LIMITED_BROADCAST = "224.0.0.0/4", "255.255.255.255/32"
+
 _LINK_SCOPE = 253
 _ONLINK = 4
 _LAST_RESORT = 9999
@@ -71,6 +73,18 @@ def know(gateway: str, mac: str, interface: str) -> None:
     with _netlink() as routes:
         index = _index(routes, interface)
         routes.neigh("replace", dst=gateway, lladdr=mac, ifindex=index, state="permanent")
+
+
+def lead_to_all(interface: str) -> None:
+    """Send multicast and limited broadcast packets out of an interface, where the sender chooses none.
+
+    A machine with a default route needs no such routes, and neither does one that joins a group on any
+    address: the kernel takes the interface to which the group's route leads.
+    """
+    with _netlink() as routes:
+        index = _index(routes, interface)
+        for dst in (MULTICAST, LIMITED_BROADCAST):
+            routes.route("replace", dst=dst, oif=index, scope=_LINK_SCOPE)
 
 
 def divert(interface: str, devices: Mapping[str, str]) -> None:

@@ -2,8 +2,9 @@
 
 Each replica is attached by a descriptor that gives and takes one frame a call (a TAP, or a datagram socket in
 tests). The switch answers ARP itself at once: resolving addresses is no app's traffic, and a peer that
-can't be reached then behaves as it would behind a router. Cuts and partitions work where a packet passes
-from `up` to `down`, and at the entrance of a cut node's `up`.
+can't be reached then behaves as it would behind a router. A switch `by_address` spares them the question:
+whatever MAC they send a packet to, its IPv4 address says for whom it is. Cuts and partitions work where a
+packet passes from `up` to `down`, and at the entrance of a cut node's `up`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Member:
 class Switch:
     """Forwards the frames of one network's members under the conditions of their hops.
 
-    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number.
+    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number;
+    `by_address` is for members that resolve no addresses, but send everything to a gateway's MAC.
     The same `seed` gives the same losses and jitter for the same packets.
     """
 
@@ -71,9 +73,11 @@ class Switch:
         hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
         ports: Mapping[int, str] | None = None,
         seed: int = 0,
+        by_address: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.network = network
+        self._by_address = by_address
         self.now: Callable[[], float] = (clock or MonotonicClock()).now
         self.deadlines = Deadlines()
         self.ignored: Counter[str] = Counter()
@@ -177,8 +181,12 @@ class Switch:
             for _ in range(BATCH):
                 frames.append(read(fd, max_bytes))  # noqa: PERF401  # it ends by an exception, with what it has
         except BlockingIOError:
+            pass
+        if not self._by_address:
             return frames
-        return frames
+        find = self._macs.get
+        # A receiver takes only what is for its own MAC. (No address of a member is one of a group.)
+        return [mac + frame[6:] if (mac := find(frame[30:34])) else frame for frame in frames]
 
     def _classify(self, port: Port, frame: bytes, now_s: float) -> list[Packet]:
         """A frame that isn't of a known flow, ready to go; empty if it goes nowhere, or its own way."""

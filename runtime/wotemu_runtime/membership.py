@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Consumer, Streams
 from wotemu_runtime.bus.codec import pack, unpack
+from wotemu_runtime.hosts_file import hosts_text
 
 ATTACH_DEADLINE_S = 30.0
 _RETRY_S = 0.1
@@ -122,15 +123,18 @@ def _addresses() -> Iterator[tuple[str, IPv4Address]]:
                 yield device, IPv4Address(entry.address)
 
 
-def hosts_text(members: Members, nodes: dict[str, str], own: str) -> str:
-    """The text of /etc/hosts from all members on this replica's networks. `nodes` has each replica's node."""
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    for member in members:
-        kind, _, replica = member.role.partition(":")
-        if kind != "agent":
-            continue
-        names = list(dict.fromkeys((replica, nodes.get(replica, replica))))
-        lines.append(" ".join([member.address, *names, *(f"{name}.{member.network}" for name in names)]))
-    if not any(member.role == f"agent:{own}" for member in members):
-        lines.append(f"127.0.0.1 {own}")
-    return "\n".join(lines) + "\n"
+def hosts_of(members: Members, nodes: Mapping[str, str], own: str) -> str:
+    """The text of a replica's /etc/hosts from all members on its networks.
+
+    `nodes` has each replica's node, in the order of the plan.
+    """
+    rank = {replica: number for number, replica in enumerate(nodes)}
+    agents = [
+        (member.role.partition(":")[2], member.network, member.address)
+        for member in members
+        if member.role.startswith("agent:")
+    ]
+    # The order of arrival is nobody's business: replicas are rotated in the order of the plan.
+    agents.sort(key=lambda agent: rank.get(agent[0], len(rank)))
+    entries = [(name, nodes.get(name, name), network, address) for name, network, address in agents]
+    return hosts_text(entries, own, rank.get(own, 0))

@@ -38,7 +38,7 @@ def command(name: str, *networks: Network, scale: int = 1) -> Node:
 def test_each_member_of_a_network_has_an_address_of_its_own() -> None:
     places = addresses.assign(plan_of(command("a", FIELD, scale=3), command("b", FIELD, CORE)))
     field = [i.address for place in places.values() for i in place.interfaces if i.network == "field"]
-    assert field == ["10.64.0.2", "10.64.0.3", "10.64.0.4", "10.64.0.5"]
+    assert field == ["10.64.0.4", "10.64.0.5", "10.64.0.6", "10.64.0.8"]
     assert [(i.name, i.network) for i in places["b"].interfaces] == [("eth0", "field"), ("eth1", "core")]
 
 

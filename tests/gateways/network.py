@@ -67,11 +67,18 @@ class FakeNetwork:
         hops: Hops | None = None,
         ports: Mapping[int, str] | None = None,
         seed: int = 1,
+        by_address: bool = False,
     ) -> None:
         self.members = {member.replica: member for member in members(replicas)}
         self.clock = FakeClock(100.0)
         self.switch = Switch(
-            "field", list(self.members.values()), hops=hops, ports=ports, seed=seed, clock=self.clock
+            "field",
+            list(self.members.values()),
+            hops=hops,
+            ports=ports,
+            seed=seed,
+            by_address=by_address,
+            clock=self.clock,
         )
         self._pairs = {name: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for name in replicas}
         for pair in self._pairs.values():

@@ -72,6 +72,46 @@ def test_multicast_reaches_all_others() -> None:
         assert net.received("b") == net.received("c") == [frame]
 
 
+def test_each_receiver_of_a_multicast_loses_packets_of_its_own() -> None:
+    sent, p = 4000, 0.3
+    lossy = NetworkConditions(loss=Fraction(p))
+    with FakeNetwork("a", "b", "c", "d", hops={("b", "down"): lossy, ("c", "down"): lossy}) as net:
+        got: dict[str, set[bytes]] = {"b": set(), "c": set(), "d": set()}
+        for number in range(sent):
+            multicast = ipv4(net.members["a"], "224.0.0.251", payload=number.to_bytes(2, "big"))
+            net.send_frame("a", b"\x01\x00\x5e\x00\x00\xfb" + multicast[6:])
+            for node, payloads in got.items():
+                payloads.update(net.payloads(node))
+        assert len(got["d"]) == sent
+        for node in "bc":
+            assert abs(len(got[node]) / sent - (1 - p)) < 4.9 * (p * (1 - p) / sent) ** 0.5  # 1e-6
+        both = (1 - p) ** 2  # independent: neither the same packets, nor each other's complement
+        assert abs(len(got["b"] & got["c"]) / sent - both) < 4.9 * (both * (1 - both) / sent) ** 0.5
+
+
+def test_by_address_a_packet_to_a_gateways_mac_reaches_the_member_with_its_address() -> None:
+    gateway = mac_of("10.64.0.1")
+    with FakeNetwork("a", "b", "c", by_address=True) as net:
+        frame = ipv4(net.members["a"], net.members["b"], payload=b"1")
+        net.send_frame("a", gateway + frame[6:])
+        assert net.received("b") == [frame], (
+            "for the receiver's own MAC, or its kernel takes it for another's"
+        )
+        assert net.received("a") == net.received("c") == []
+        for target in ("10.64.0.1", "10.64.0.99", net.members["a"].ipv4):
+            net.send_frame("a", gateway + ipv4(net.members["a"], target)[6:])
+        assert [net.received(name) for name in "abc"] == [[], [], []]
+        assert net.switch.losses == {"unknown destination": 3}
+
+
+def test_by_address_broadcasts_and_multicasts_reach_all_others() -> None:
+    with FakeNetwork("a", "b", "c", by_address=True) as net:
+        for target in ("255.255.255.255", "10.64.255.255", "239.255.255.250"):
+            net.send_frame("a", ipv4(net.members["a"], target, payload=target.encode()))
+            assert net.payloads("b") == net.payloads("c") == [target.encode()]
+            assert net.payloads("a") == []
+
+
 def test_address_questions_are_answered_at_once_by_the_switch() -> None:
     with FakeNetwork("a", "b", hops={("a", "up"): MS_20, ("a", "down"): MS_20}) as net:
         net.send_frame("a", arp_request(net.members["a"], address_of(1)))

@@ -10,7 +10,7 @@ from wotemu.errors import InputError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.swarm import objects
-from wotemu_runtime.membership import Member, Members, hosts_text
+from wotemu_runtime.membership import Member, Members, hosts_of
 from wotemu_runtime.plan import Plan, make_plan
 from wotemu_runtime.roles.bus import prepare
 
@@ -34,7 +34,7 @@ def test_a_node_that_moved_has_its_new_address_alone() -> None:
     members = Members()
     for address in ("10.0.1.6", "10.0.1.8"):
         members.take(Member("agent:a", "field", address, "one"))
-    assert [line for line in hosts_text(members, {}, "b").splitlines() if " a " in line] == [
+    assert [line for line in hosts_of(members, {}, "b").splitlines() if " a " in line] == [
         "10.0.1.8 a a.field"
     ]
 

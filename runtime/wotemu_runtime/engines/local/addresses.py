@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
+from itertools import groupby
 
 from wotemu.errors import InputError
+from wotemu_gateways.frames import mac_of, mac_text
 from wotemu_runtime.engines.local.place import Interface, Place
+from wotemu_runtime.hosts_file import hosts_text
 from wotemu_runtime.plan import Plan, PlannedNetwork
 
 FIRST_SUBNET = 64
@@ -13,58 +16,81 @@ FIRST_SUBNET = 64
 PREFIX = 16
 FIRST_HOST = 2
 MAX_NETWORKS = 256 - FIRST_SUBNET
-MAX_MEMBERS = (1 << (32 - PREFIX)) - FIRST_HOST - 1
 
 
 def assign(plan: Plan) -> dict[str, Place]:
-    """Every replica's place by its name."""
+    """Every replica's place by its name; `InputError` where the addresses don't suffice."""
     if len(plan.networks) > MAX_NETWORKS:
         raise InputError(f"{len(plan.networks)} networks are more than the local engine's {MAX_NETWORKS}")
-    interfaces: dict[str, list[Interface]] = {replica.name: [] for replica in plan.replicas}
-    for number, network in enumerate(plan.networks):
-        subnet = _subnet(number)
-        if len(network.members) > MAX_MEMBERS:
-            raise InputError(
-                f"{len(network.members)} members are too many", where=f"Network {network.name!r}"
-            )
-        for host, member in enumerate(network.members, FIRST_HOST):
-            address = subnet[host]
-            name = f"eth{len(interfaces[member])}"
-            interfaces[member].append(Interface(network.name, name, str(address), PREFIX, mac_of(address)))
+    hosts = {network.name: _hosts(plan, network) for network in plan.networks}
+    interfaces = {
+        replica.name: [
+            _interface(plan, name, i, hosts[name][replica.name]) for i, name in enumerate(replica.networks)
+        ]
+        for replica in plan.replicas
+    }
     return {
         name: Place(name, tuple(attached), hosts_file(plan, interfaces, name))
         for name, attached in interfaces.items()
     }
 
 
-def gateway_of(plan: Plan, network: PlannedNetwork) -> str:
-    """The address of a network's gateway, where it has one: before the first member's."""
-    subnet = _subnet(next(i for i, each in enumerate(plan.networks) if each.name == network.name))
-    return str(subnet[FIRST_HOST - 1])
+def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
+    """The number of each member's address in the subnet.
+
+    A node's replicas have a block of addresses to themselves, aligned to a power of two. All others then see
+    them under one common prefix. A resolver that prefers the address most like its own (RFC 6724, rule 9)
+    finds no difference, and keeps the order of the hosts file.
+    """
+    numbers: dict[str, int] = {}
+    following = FIRST_HOST
+    for _, group in groupby(network.members, lambda member: plan.replica(member).node):
+        replicas = list(group)
+        size = 1 << (len(replicas) - 1).bit_length()
+        start = -(-following // size) * size
+        numbers.update({member: start + i for i, member in enumerate(replicas)})
+        following = start + size
+    if max(numbers.values(), default=0) >= (1 << (32 - PREFIX)) - 1:
+        raise InputError(f"{len(numbers)} members are too many", where=f"Network {network.name!r}")
+    return numbers
 
 
-def _subnet(number: int) -> IPv4Network:
+def _interface(plan: Plan, network: str, number: int, host: int) -> Interface:
+    address = _subnet(plan, network)[host]
+    return Interface(
+        network=network,
+        name=f"eth{number}",
+        address=str(address),
+        prefix=PREFIX,
+        mac=mac_text(mac_of(str(address))),
+        gateway=gateway_of(plan, network),
+        is_first=number == 0,
+    )
+
+
+def gateway_of(plan: Plan, network: str) -> str:
+    """The address of a network's gateway: before the first member's."""
+    return str(_subnet(plan, network)[FIRST_HOST - 1])
+
+
+def _subnet(plan: Plan, network: str) -> IPv4Network:
+    number = next(i for i, each in enumerate(plan.networks) if each.name == network)
     return IPv4Network((int(IPv4Address("10.0.0.0")) + ((FIRST_SUBNET + number) << 16), PREFIX))
-
-
-def mac_of(address: IPv4Address) -> str:
-    """A locally administered MAC that holds the address."""
-    return ":".join(f"{byte:02x}" for byte in b"\x02\x00" + address.packed)
 
 
 def hosts_file(plan: Plan, interfaces: dict[str, list[Interface]], replica: str) -> str:
     """The replica's /etc/hosts: as under Docker, a name has the addresses of the networks that both are on.
 
-    A node's name has all of its replicas' addresses; ``NAME.NETWORK`` those on one network.
+    See `hosts_text`.
     """
     own = {interface.network for interface in interfaces[replica]}
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    for other in plan.replicas:
-        for interface in interfaces[other.name]:
-            if interface.network in own:
-                names = dict.fromkeys((other.name, other.node))
-                full = [f"{name}.{interface.network}" for name in names]
-                lines.append(f"{interface.address} {' '.join([*names, *full])}")
-    if not own:
-        lines.append(f"127.0.0.1 {replica}")
-    return "\n".join(lines) + "\n"
+    return hosts_text(
+        [
+            (other.name, other.node, interface.network, interface.address)
+            for other in plan.replicas
+            for interface in interfaces[other.name]
+            if interface.network in own
+        ],
+        replica,
+        [each.name for each in plan.replicas].index(replica),
+    )

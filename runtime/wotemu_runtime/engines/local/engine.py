@@ -293,13 +293,14 @@ def _gateway_assignment(
                 "address": i.address,
                 "mac": i.mac,
                 "interface": i.name,
+                "is_first": i.is_first,
             }
             for name, i in interfaces.items()
         ],
         "ports": attrs.asdict(plan.topology.ports),
         "seed": plan.seed,
         "shaper": shaper,
-        "gateway": addresses.gateway_of(plan, network),
+        "gateway": addresses.gateway_of(plan, network.name),
         "prefix": addresses.PREFIX,
     }
     return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()

@@ -43,8 +43,9 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
         return
     members = {member["replica"]: member for member in data["members"]}
     nodes = [
-        bridge.Attachment(fd, members[name]["interface"], members[name]["address"], data["prefix"])
+        bridge.Attachment(fd, member["interface"], member["address"], data["prefix"], member["is_first"])
         for name, fd in fds.items()
+        for member in [members[name]]
     ]
     bridge.build(data["gateway"], nodes)
     if not routes.allow_asymmetry():
@@ -66,7 +67,8 @@ def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
     ports = {port: name for name, port in data["ports"].items()}
     if data["shaper"] == NetemShaper.name:
         return NetemShaper(network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop)
-    return TunShaper(Switch(network, members, ports=ports, seed=seed), dict(fds), loop)
+    switch = Switch(network, members, ports=ports, seed=seed, by_address=True)
+    return TunShaper(switch, dict(fds), loop)
 
 
 __all__ = ["run_local_gateway"]

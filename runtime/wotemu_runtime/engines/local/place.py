@@ -11,17 +11,22 @@ import fcntl
 import os
 import socket
 import struct
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from wotemu_gateways.frames import mac_of, mac_text
 from wotemu_runtime.engines.local import syscalls
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
 
 TUN_DEVICE = "/dev/net/tun"
+ETC = Path("/etc")
+OTHER_ETC = Path("/run/etc")
+"""Where the machine's /etc is, for nodes that need one of their own."""
 MTU = 1500
 _TX_QUEUE = 4000
 """Frames that a node's kernel keeps for a gateway that is busy."""
@@ -30,17 +35,25 @@ _NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services",
 _OWN_IPV6 = "fd00::1"
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_NO_PREFIX_ROUTE = 0x200
+"""IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
+_ONLINK = 4
+"""RTNH_F_ONLINK: the gateway is there, whatever the other routes say."""
 
 
 @attrs.frozen
 class Interface:
-    """One attachment of a replica: `address` is dotted IPv4, `mac` is as the gateway expects it."""
+    """One attachment of a replica: addresses are dotted IPv4, `mac` is as the gateway expects it."""
 
     network: str
     name: str
     address: str
     prefix: int
     mac: str
+    gateway: str
+    """The address that everything for the network's other members is sent to."""
+    is_first: bool
+    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
 
 
 @attrs.frozen
@@ -81,9 +94,12 @@ def enter(place: Place, scratch: Path) -> list[int]:
     )
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.sethostname(place.replica)
-    _resolve_names(place, scratch)
+    resolve_names(place, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")
+    _write_sysctl(
+        "net/ipv4/ip_unprivileged_port_start", "0"
+    )  # apps have no capabilities, and a node is theirs
     syscalls.interface_up("lo")
     if place.has_taps:
         fds = [open_tap(interface.name) for interface in place.interfaces]
@@ -113,17 +129,37 @@ def open_tap(name: str) -> int:
 def _configure_all(place: Place) -> None:
     from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
 
+    from wotemu_gateways import routes
+
     with IPRoute() as netlink:
         _add_ipv6(netlink)
         for interface in place.interfaces if place.has_taps else ():
             _configure(netlink, interface)
+    for interface in place.interfaces if place.has_taps else ():
+        if interface.is_first:
+            routes.lead_to_all(interface.name)
 
 
 def _configure(netlink: IPRoute, interface: Interface) -> None:
     index = netlink.link_lookup(ifname=interface.name)[0]
+    subnet = IPv4Network((interface.address, interface.prefix), strict=False)
     netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=_TX_QUEUE)
-    netlink.addr("add", index=index, address=interface.address, prefixlen=interface.prefix)
+    netlink.addr(
+        "add",
+        index=index,
+        address=interface.address,
+        prefixlen=interface.prefix,
+        broadcast=str(subnet.broadcast_address),
+        flags=_NO_PREFIX_ROUTE,
+    )
     netlink.link("set", index=index, state="up")
+    # The kernel has one ARP table for all namespaces, 1024 entries by default, and drops packets where it is
+    # full. So nodes resolve one address, the gateway's, and that one for good: such entries don't count.
+    mac = mac_text(mac_of(interface.gateway))
+    netlink.neigh("add", dst=interface.gateway, lladdr=mac, ifindex=index, state="permanent")
+    netlink.route(
+        "add", dst=str(subnet), gateway=interface.gateway, oif=index, flags=_ONLINK, prefsrc=interface.address
+    )
 
 
 def _add_ipv6(netlink: IPRoute) -> None:
@@ -137,29 +173,51 @@ def _add_ipv6(netlink: IPRoute) -> None:
         netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
 
 
-def _resolve_names(place: Place, scratch: Path) -> None:
+def resolve_names(place: Place, scratch: Path) -> None:
+    """Give this mount namespace the node's own name resolution, whatever files the machine has for it.
+
+    `scratch` is a directory for the files on a file system that nobody outside sees.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
-    for target, text in (
-        ("/etc/hosts", place.hosts),
-        (
-            "/etc/resolv.conf",
-            "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
-        ),
-        (
-            "/etc/nsswitch.conf",
-            "".join(f"{database}: files\n" for database in _NAME_DATABASES),
-        ),
-        ("/etc/hostname", f"{place.replica}\n"),
-    ):
-        source = scratch / Path(target).name
-        source.write_text(text)
-        real = Path(target).resolve()  # resolv.conf often is a link into /run
-        if not real.exists():
-            if not real.is_relative_to("/run"):
-                continue  # nothing there to hide: a library that reads it finds nothing, as before
-            real.parent.mkdir(parents=True, exist_ok=True)
-            real.touch()
-        syscalls.mount(str(source), str(real), flags=syscalls.MS_BIND)
+    files = {
+        "hosts": place.hosts,
+        "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
+        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
+        "hostname": f"{place.replica}\n",
+    }
+    for name, text in files.items():
+        (scratch / name).write_text(text)
+    if any(_target(name) is None for name in files):
+        _replace_etc()
+    for name in files:
+        target = _target(name) or ETC / name
+        target.touch()
+        syscalls.mount(str(scratch / name), str(target), flags=syscalls.MS_BIND)
+
+
+def _target(name: str) -> Path | None:
+    """The file in /etc over which another can be mounted: none where it is missing, or a dead link.
+
+    A dead link into /run, where resolv.conf often is, can be made good: /run is the enclosure's own.
+    """
+    real = (ETC / name).resolve()
+    if not real.exists() and real.is_relative_to("/run"):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.touch()
+    return real if real.exists() else None
+
+
+def _replace_etc() -> None:
+    """Mount an /etc in which files can be made over the machine's; it has links to all of the machine's.
+
+    A bare machine lacks some of the files, and this user may make none there, nor should a run leave one.
+    """
+    OTHER_ETC.mkdir(exist_ok=True)
+    syscalls.mount(str(ETC), str(OTHER_ETC), flags=syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.mount("tmpfs", str(ETC), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    for entry in OTHER_ETC.iterdir():
+        if entry.exists():
+            (ETC / entry.name).symlink_to(entry)
 
 
 def _write_sysctl(name: str, value: str) -> None:

@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from wotemu_gateways import routes
-from wotemu_runtime.membership import Member, Members, attached, hosts_text
+from wotemu_runtime.membership import Member, Members, attached, hosts_of
 from wotemu_runtime.role import Role
 from wotemu_runtime.roles.subnets import subnet_with
 
@@ -79,7 +79,7 @@ class NodeNetwork:
         while True:
             await self._news.wait()
             self._news.clear()
-            text = hosts_text(self._members, self._nodes, self._role.assignment.subject)
+            text = hosts_of(self._members, self._nodes, self._role.assignment.subject)
             await asyncio.to_thread(HOSTS.write_text, text)
             for network, device in self._devices.items():
                 gateway = self._members.address(f"gateway:{network}", network)

@@ -1,0 +1,86 @@
+"""Who finds whom by name, and how the load of a node's replicas is spread over them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from wotemu.scenario import Scenario, resolve
+from wotemu.topology.models import Network, Node, Topology
+from wotemu_runtime.engines.local import addresses
+from wotemu_runtime.engines.local.place import Place
+from wotemu_runtime.membership import Member, Members, hosts_of
+from wotemu_runtime.plan import make_plan
+
+FIELD, CORE = Network("field"), Network("core")
+
+
+def places_of(*nodes: Node) -> dict[str, Place]:
+    topology = Topology(nodes)
+    timeline, _ = resolve(topology, Scenario())
+    return addresses.assign(make_plan(topology, timeline, stack="test", root=Path("/")))
+
+
+def node(name: str, *networks: Network, scale: int = 1) -> Node:
+    return Node(name, command=["true"], networks=networks, scale=scale)
+
+
+def found(hosts: str, name: str) -> list[str]:
+    """The addresses of a name, in order."""
+    entries = [line.split() for line in hosts.splitlines()]
+    return [address for address, *names in entries if name in names]
+
+
+@pytest.mark.parametrize(("replicas", "clients"), [(2, 8), (3, 7), (5, 100)])
+def test_a_nodes_clients_begin_with_each_of_its_replicas_equally_often(replicas: int, clients: int) -> None:
+    places = places_of(
+        node("other", FIELD), node("client", FIELD, scale=clients), node("web", FIELD, scale=replicas)
+    )
+    first = Counter(found(places[f"client-{i}"].hosts, "web")[0] for i in range(1, clients + 1))
+    assert len(first) == replicas
+    assert max(first.values()) - min(first.values()) <= 1
+
+
+def test_every_client_knows_all_replicas_for_when_its_first_is_gone() -> None:
+    places = places_of(node("client", FIELD), node("web", FIELD, scale=3))
+    each = {places[f"web-{i}"].interfaces[0].address for i in (1, 2, 3)}
+    assert set(found(places["client"].hosts, "web")) == each
+    assert len(found(places["client"].hosts, "web")) == 3
+
+
+def test_replicas_are_equally_far_from_everybody_else() -> None:
+    """Else getaddrinfo(3) puts those first whose addresses have the longest prefix in common with its own."""
+    places = places_of(
+        node("a", FIELD),
+        node("web", FIELD, scale=5),
+        node("b", FIELD, scale=2),
+        node("db", FIELD, scale=3),
+        node("c", FIELD),
+    )
+    ours = {name: int(IPv4Address(place.interfaces[0].address)) for name, place in places.items()}
+    assert len(set(ours.values())) == len(ours)
+    for group in ("web", "b", "db"):
+        inside = {name for name in ours if name.startswith(f"{group}-")}
+        for other in set(ours) - inside:
+            assert len({(ours[other] ^ ours[name]).bit_length() for name in inside}) == 1
+
+
+def test_interfaces_come_in_the_order_in_which_the_node_names_its_networks() -> None:
+    places = places_of(node("x", CORE), node("a", FIELD, CORE))
+    assert [(i.name, i.network, i.is_first) for i in places["a"].interfaces] == [
+        ("eth0", "field", True),
+        ("eth1", "core", False),
+    ]
+    assert found(places["x"].hosts, "a") == [places["a"].interfaces[1].address]
+
+
+def test_under_an_engine_that_hands_out_addresses_the_order_is_that_of_the_plan() -> None:
+    members = Members()
+    for name, address in (("web-2", "10.0.1.9"), ("web-1", "10.0.1.4"), ("c", "10.0.1.7"), ("d", "10.0.1.8")):
+        members.take(Member(f"agent:{name}", "field", address, "one"))
+    nodes = {"c": "c", "d": "d", "web-1": "web", "web-2": "web"}
+    assert found(hosts_of(members, nodes, "c"), "web") == ["10.0.1.4", "10.0.1.9"]
+    assert found(hosts_of(members, nodes, "d"), "web") == ["10.0.1.9", "10.0.1.4"]
