@@ -19,7 +19,8 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import links
 from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.flows import FlowTable
-from wotemu_gateways.hop import CLEAR, Direction
+from wotemu_gateways.hop import Direction
+from wotemu_gateways.netem_changes import Changes
 from wotemu_gateways.netem_hop import QdiscStats
 from wotemu_gateways.netem_wiring import BUCKETED, NOT_IPV4, OFFERED, STRANGER, Interfaces, Node, Wiring
 from wotemu_gateways.netlink import Netlink, Request
@@ -62,6 +63,8 @@ class NetemShaper:
             interfaces = self._add_interfaces(members, shared)
             self._wiring = Wiring(interfaces, members, f"{seed}/{network}")
             self._netlink.send(*self._wiring.all(hops or {}))
+            self._wiring.confirm_all()
+            self._changes = Changes(self._netlink, self._wiring)
             self._tap(ports or {})
         except BaseException:
             self.close()
@@ -125,37 +128,36 @@ class NetemShaper:
 
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
         """Impose other conditions on one hop, in place and in one call. `KeyError`: no such replica here."""
-        node = self._wiring.nodes[replica]
-        self._netlink.send(*(node.up if direction == "up" else node.down).impose(conditions))
+        self._changes.set_hop(replica, direction, conditions)
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
         """Send what all nodes put on the network through one bucket with these conditions' rate and queue.
 
         `ValueError` if the shaper was not made for a shared network.
         """
-        if self._wiring.interfaces.bucket is not None or conditions is not None:
-            self._netlink.send(*self._wiring.bucket(conditions or CLEAR))
+        self._changes.set_shared_bucket(conditions)
 
     def cut(self, replica: str, is_cut: bool) -> None:
-        """Let nothing into or out of a replica, or let it again."""
-        self._netlink.send(*self._wiring.cut(replica, is_cut))
+        """Let nothing into or out of a replica, or let it again. `KeyError`: no such replica here."""
+        self._changes.cut(replica, is_cut)
 
     def partition(self, groups: Iterable[Collection[str]]) -> None:
         """Keep sets of replicas from reaching each other; a single one is kept from all others.
 
         Replicas that no set names reach, and are reached by, all; no set heals the network.
         """
-        self._netlink.send(*self._wiring.partition(groups))
+        self._changes.partition(groups)
 
     def move(self, replica: str, ipv4: str) -> None:
         """Shape for a replica at another address, in place. `KeyError`: no such replica here."""
         self._names[IPv4Address(ipv4).packed] = replica
-        self._netlink.send(*self._wiring.move(replica, ipv4))
+        self._changes.move(replica, ipv4)
 
     # What the gateway reports
 
     def drain(self, t: float) -> Iterator[Record]:
         """See `Shaper.drain`."""
+        self._changes.retry()
         for tap in self._taps:
             tap.read()
         flows = self._flows.drain(t)

@@ -47,6 +47,10 @@ Totals = tuple[int, int, int, int, int]
 """Packets and bytes sent; packets lost at random, for want of room, and by a cut, since the start."""
 
 
+_Parts = tuple[Action, bytes, NetemOptions, NetemOptions]
+"""A hop's entrance, class, first and second qdisc."""
+
+
 class NetemHop:
     """Knows what its qdiscs do, so that a change sends what is different and nothing else.
 
@@ -58,7 +62,11 @@ class NetemHop:
         self._seed = seed
         self._classify = classify
         self._changes = 0
-        self._imposed: tuple[Action, bytes, NetemOptions, NetemOptions] | None = None
+        self._made = False
+        self._asked: _Parts | None = None
+        self._held: _Parts | None = None
+        self._drops_seen = 0
+        self._lost = self._full = 0
         self._reported: Totals = (0, 0, 0, 0, 0)
 
     def __repr__(self) -> str:
@@ -67,16 +75,17 @@ class NetemHop:
     @property
     def entrance(self) -> Action:
         """What bounds its queue now."""
-        return self._imposed[0] if self._imposed is not None else options.entrance(CLEAR)
+        return self._asked[0] if self._asked is not None else options.entrance(CLEAR)
 
     def impose(self, conditions: NetworkConditions) -> list[Request]:
         """The requests after which these conditions hold.
 
-        The first time they make the qdiscs, but no classifier; later they change the different parts.
+        The first time they make the qdiscs, but no classifier; later they change the different parts. Until
+        `confirm` says that the kernel took them all, all parts count as different.
         """
-        place, before = self.place, self._imposed
-        new = before is None
-        self._imposed = after = (
+        place, before, new = self.place, self._held, not self._made
+        self._held = None
+        self._asked = after = (
             options.entrance(conditions, unseen_bytes=place.unseen_bytes),
             options.class_rate(conditions),
             options.serialising(conditions),
@@ -89,10 +98,15 @@ class NetemHop:
             qdisc(place.classes, "netem", first, parent=parent, handle=place.leaf, new=new),
             qdisc(place.line, "netem", second, parent=ROOT, handle=_HANDLE, new=new),
         )
-        if before is None:
+        if new:
             return list(parts)
         requests = (self._classify(), *parts)
-        return [request for i, request in enumerate(requests) if before[i] != after[i]]
+        return [request for i, request in enumerate(requests) if before is None or before[i] != after[i]]
+
+    def confirm(self) -> None:
+        """The kernel has taken all that the last `impose` asked for."""
+        self._made = True
+        self._held = self._asked
 
     def _next_seed(self) -> int:
         """Another number for each qdisc and change, the same in every run with the same changes."""
@@ -109,15 +123,17 @@ class NetemHop:
         place = self.place
         first = qdiscs.get((place.classes, place.leaf), Stats())
         second = qdiscs.get((place.line, _HANDLE), Stats())
-        loses = self._imposed is not None and bool(self._imposed[2].loss or self._imposed[2].loss_model)
-        lost, full = (first.drops, 0) if loses else (0, first.drops)
+        self._book(first.drops)
         # What leaves the hop leaves its last qdisc: the delay on the way up, the rate down.
         last = second if place.direction == "up" else first
-        totals = (last.packets, last.size_bytes, lost + second.drops, full + refused, cut)
+        counted = (last.packets, last.size_bytes, self._lost + second.drops, self._full + refused, cut)
+        # Differences of counters that the kernel gave one after the other dip for a moment when packets came
+        # in between. What was reported stays reported, so the way back up counts nothing twice.
+        totals = tuple(map(max, counted, self._reported))
         sent, size_bytes, dropped_loss, dropped_queue, dropped_cut = (
-            max(now - before, 0) for now, before in zip(totals, self._reported, strict=True)
+            now - before for now, before in zip(totals, self._reported, strict=True)
         )
-        self._reported = totals
+        self._reported = (totals[0], totals[1], totals[2], totals[3], totals[4])
         return Hop(
             t=t,
             network=network,
@@ -132,6 +148,15 @@ class NetemHop:
             backlog=first.backlog_packets + second.backlog_packets,
             late_max=None,
         )
+
+    def _book(self, drops: int) -> None:
+        """Add the first qdisc's drops since the last call to what holds now: random loss, or a full queue."""
+        loses = self._asked is not None and bool(self._asked[2].loss or self._asked[2].loss_model)
+        new, self._drops_seen = drops - self._drops_seen, drops
+        if loses:
+            self._lost += new
+        else:
+            self._full += new
 
     def passed_rate(self, qdiscs: QdiscStats) -> int:
         """Packets that its first qdisc has let go."""

@@ -17,7 +17,7 @@ cause.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -39,9 +39,9 @@ STRANGER, NOT_IPV4 = 1 << 20, (1 << 20) + 1
 and what the rate takes; with OFFERED, of what comes to it; BUCKETED + n, of what a shared bucket takes."""
 
 _DELIVER, _KEPT = 1, 3000
-_GROUPS = (1000, 2000)
+_GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
 """Chains of classifiers: what brings a packet to its receiver; where actions are kept, which no packet meets;
-and one for each group of a partition, from either number on in turn."""
+and one for each group of a partition, from this number on, each partition with numbers of its own."""
 
 _FIRST, _MATCH, _ELSE, _ELSE_IPV6 = 1, 10, 20, 21
 
@@ -75,7 +75,7 @@ class Node:
         self.up = NetemHop(up, seed, lambda: wiring.into_rate(self))
         self.down = NetemHop(down, seed, lambda: wiring.to_receiver(self))
         self.cut = False
-        self.group: int | None = None
+        self.chain: int | None = None
 
     def __repr__(self) -> str:
         return f"<Node {self.number} {self.member.replica}{' cut' if self.cut else ''}>"
@@ -91,8 +91,9 @@ class Wiring:
     def __init__(self, interfaces: Interfaces, members: Sequence[Member], seed: str) -> None:
         self.interfaces = interfaces
         self.nodes = {member.replica: Node(i, member, self, seed) for i, member in enumerate(members, 1)}
-        self._generation = 0
+        self._next_chain = _GROUPS
         self._chains = range(0)
+        self._abandoned: list[int] = []
 
     def __repr__(self) -> str:
         return f"<Wiring of {len(self.nodes)} nodes>"
@@ -142,6 +143,17 @@ class Wiring:
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE), tc.go_to(_DELIVER))
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
 
+    def hop(self, replica: str, direction: Direction) -> NetemHop:
+        """One hop; `KeyError`: no such replica here."""
+        node = self.nodes[replica]
+        return node.up if direction == "up" else node.down
+
+    def confirm_all(self) -> None:
+        """The kernel has taken `all`."""
+        for node in self.nodes.values():
+            node.up.confirm()
+            node.down.confirm()
+
     # One node's way, from its end back to its beginning
 
     def way(self, node: Node) -> Iterator[Request]:
@@ -167,8 +179,8 @@ class Wiring:
 
     def _from_sender(self, node: Node) -> Request:
         """What a node sent goes on by the group in which it is."""
-        chain = _DELIVER if node.group is None else _GROUPS[self._generation] + node.group
         hook = Hook(self.interfaces.eth, tc.EGRESS, _MATCH)
+        chain = _DELIVER if node.chain is None else node.chain
         return tc.match(hook, node.number, tc.from_address(node.member.ipv4), tc.go_to(chain))
 
     def _into_bucket(self, entrance: Action) -> Request:
@@ -212,29 +224,37 @@ class Wiring:
             tc.qdisc(self.interfaces.bucket[0], "netem", options),
         ]
 
-    def partition(self, groups: Iterable[Collection[str]]) -> list[Request]:
-        """Keep sets of replicas apart, all at once for each sender; see `Shaper`."""
+    def partition(self, groups: Sequence[Collection[str]]) -> list[Request]:
+        """Keep sets of replicas apart, all at once for each sender; see `Shaper.partition`.
+
+        Each call builds chains of its own, since after a failed one some senders still use those before.
+        """
         sets = [set(group) for group in groups]
         if len(sets) == 1:
             sets.append(set(self.nodes) - sets[0])
-        before = self._chains
-        self._generation = 1 - self._generation
-        self._chains = range(_GROUPS[self._generation], _GROUPS[self._generation] + len(sets))
+        self._abandoned += self._chains
+        first = self._next_chain
+        self._next_chain = _GROUPS + (first + len(sets) - _GROUPS) % _MAX_GROUPS
+        self._chains = range(first, first + len(sets))
         for name, node in self.nodes.items():
-            node.group = next((i for i, names in enumerate(sets) if name in names), None)
-        requests = [request for i in range(len(sets)) for request in self._group(i)]
-        requests += [self._from_sender(node) for node in self.nodes.values()]
-        return requests + [tc.no_chain(self._chain(chain)) for chain in before]
+            group = next((i for i, names in enumerate(sets) if name in names), None)
+            node.chain = None if group is None else first + group
+        requests = [request for chain in self._chains for request in self._group(chain)]
+        return requests + [self._from_sender(node) for node in self.nodes.values()]
+
+    def abandoned_chains(self) -> list[Request]:
+        """Take away chains that no sender uses once the kernel has taken what `partition` asked for."""
+        abandoned, self._abandoned = self._abandoned, []
+        return [tc.no_chain(self._chain(chain)) for chain in abandoned]
 
     def _chain(self, number: int) -> Hook:
         return Hook(self.interfaces.eth, tc.EGRESS, _MATCH, number)
 
-    def _group(self, group: int) -> Iterator[Request]:
+    def _group(self, chain: int) -> Iterator[Request]:
         """The chain of what one group of a partition sends."""
-        chain = self._chains[group]
         yield tc.every(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.go_to(_DELIVER))
         for node in self.nodes.values():
-            if node.group not in (None, group):
+            if node.chain not in (None, chain):
                 keys = tc.to_address(node.member.ipv4)
                 yield tc.match(self._chain(chain), node.number, keys, tc.drop(node.index("down")))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import MarkovLoss, NetworkConditions
 from wotemu.units import Seconds
 from wotemu_gateways.netem_hop import HopPlace, NetemHop
 from wotemu_gateways.netem_options import entrance
@@ -22,11 +22,14 @@ def fresh(seed: str = "1/field") -> NetemHop:
 def made(seed: str = "1/field") -> NetemHop:
     hop = fresh(seed)
     hop.impose(NetworkConditions())
+    hop.confirm()
     return hop
 
 
 def kinds(hop: NetemHop, **conditions: object) -> list[str]:
-    return [request.what for request in hop.impose(NetworkConditions.of(**conditions))]
+    requests = hop.impose(NetworkConditions.of(**conditions))
+    hop.confirm()
+    return [request.what for request in requests]
 
 
 def test_a_hop_is_made_of_a_class_and_two_qdiscs() -> None:
@@ -59,6 +62,7 @@ def test_the_same_changes_have_the_same_seeds_and_others_do_not() -> None:
     first = made().impose(change)
     hop = made()
     hop.impose(attrs.evolve(change, loss=0.2))
+    hop.confirm()
     assert hop.impose(change) != first, "a later change draws other numbers"
 
 
@@ -70,3 +74,25 @@ def test_counters_are_reported_since_the_last_time() -> None:
     assert (row.dropped_cut, row.backlog, row.shaper) == (5, 3, "netem")
     row = hop.row(2.0, "field", stats, refused=6, cut=5)
     assert (row.sent, row.dropped_loss, row.dropped_queue, row.dropped_cut) == (0, 0, 3, 0)
+
+
+def test_a_counter_that_dips_is_no_drop() -> None:
+    hop = made()
+    stats = {(10, PLACE.leaf): Stats(12, 1200, 0, 0), (20, 0x10000): Stats(12, 1200, 0, 0)}
+    told = [
+        hop.row(t, "field", stats, refused=n, cut=0).dropped_queue for t, n in enumerate((0, -3, 0, -1, 0))
+    ]
+    assert told == [0] * 5
+
+
+def test_a_change_labels_no_drop_of_the_past_anew() -> None:
+    hop = made()
+    kinds(hop, rate="1mbit", queue="50p")
+    full = {(10, PLACE.leaf): Stats(1000, 1, 500, 0)}
+    assert hop.row(1.0, "field", full, refused=0, cut=0).dropped_queue == 500
+    kinds(hop, loss=0.1, loss_model=MarkovLoss(0.1, 0.5))
+    row = hop.row(2.0, "field", full, refused=0, cut=0)
+    assert (row.dropped_loss, row.dropped_queue) == (0, 0)
+    kinds(hop)
+    row = hop.row(3.0, "field", full, refused=0, cut=0)
+    assert (row.dropped_loss, row.dropped_queue) == (0, 0)

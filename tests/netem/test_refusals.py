@@ -1,0 +1,111 @@
+"""What becomes of changes that the kernel refuses, over a netlink socket that is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.frames import mac_of
+from wotemu_gateways.netem_changes import Changes
+from wotemu_gateways.netem_wiring import Interfaces, Wiring
+from wotemu_gateways.netlink import Request
+from wotemu_gateways.switch import Member
+
+SLOW = NetworkConditions(latency="50ms", rate="1mbit")
+
+
+class FakeKernel:
+    """Takes requests, and refuses as many calls as it is told to, in the middle of their requests."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.refusals = 0
+
+    def send(self, *requests: Request) -> None:
+        if self.refusals and requests:
+            self.refusals -= 1
+            self.taken += [request.what for request in requests[: len(requests) // 2]]
+            raise OSError(12, "Cannot allocate memory")
+        self.taken += [request.what for request in requests]
+
+    def took(self) -> list[str]:
+        """What came since the last call."""
+        taken, self.taken = self.taken, []
+        return taken
+
+
+@pytest.fixture
+def kernel() -> FakeKernel:
+    return FakeKernel()
+
+
+@pytest.fixture
+def changes(kernel: FakeKernel) -> Changes:
+    members = [Member(name, f"10.64.0.{i}", mac_of(f"10.64.0.{i}")) for i, name in enumerate("abc", 2)]
+    wiring = Wiring(Interfaces(1, (2, 3), (4, 5), (6, 7), [(10, 11), (12, 13), (14, 15)]), members, "1/field")
+    list(wiring.all({}))
+    wiring.confirm_all()
+    return Changes(kernel, wiring)
+
+
+def test_a_refused_change_of_a_hop_is_sent_whole_the_next_time(kernel: FakeKernel, changes: Changes) -> None:
+    changes.set_hop("a", "up", SLOW)
+    sent = kernel.took()
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.set_hop("b", "up", SLOW)
+    kernel.took()
+    changes.set_hop("b", "up", SLOW)
+    taken = kernel.took()
+    assert len(taken) >= len(sent), "nobody knows which parts the kernel took"
+    changes.set_hop("b", "up", SLOW)
+    assert kernel.took() == []
+
+
+def test_what_was_refused_is_sent_again_with_the_next_change_of_something_else(
+    kernel: FakeKernel, changes: Changes
+) -> None:
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.cut("a", True)
+    kernel.took()
+    changes.set_hop("c", "down", NetworkConditions(latency="5ms"))
+    assert kernel.took()[:2] == ["filter flower 1", "filter flower 1"]
+    changes.set_hop("c", "down", NetworkConditions(latency="6ms"))
+    assert len(kernel.took()) == 1, "once is enough"
+
+
+def test_a_later_change_of_the_same_thing_replaces_the_refused_one(
+    kernel: FakeKernel, changes: Changes
+) -> None:
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.cut("a", True)
+    kernel.took()
+    changes.cut("a", False)
+    assert kernel.took() == ["filter flower 1", "filter flower 1"]
+    assert not changes.refused
+
+
+def test_a_refused_partition_leaves_the_one_before_until_it_is_sent_again(
+    kernel: FakeKernel, changes: Changes
+) -> None:
+    changes.partition([["a"], ["b"]])
+    kernel.took()
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.partition([["c"]])
+    assert "delete chain" not in kernel.took(), "some senders may still use it"
+    changes.cut("a", False)
+    assert kernel.took().count("delete chain") == 4
+
+
+def test_a_refused_bucket_is_sent_again(kernel: FakeKernel, changes: Changes) -> None:
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.set_shared_bucket(SLOW)
+    assert changes.refused == ["bucket"]
+    kernel.took()
+    changes.cut("a", False)
+    assert len(kernel.took()) > 2
+    assert not changes.refused
