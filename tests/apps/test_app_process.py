@@ -50,6 +50,11 @@ class Running:
             messages.append(await self.next())
         return messages
 
+    async def rest(self) -> list[Message]:
+        """Everything until the process is gone."""
+        async with asyncio.timeout(DEADLINE_S):
+            return [message async for message in self.channel]
+
     async def go(self) -> None:
         assert await self.next() == Ready()
         self.channel.go()
@@ -156,6 +161,13 @@ async def test_an_app_that_leaves_its_process_has_failed(start: Start) -> None:
     assert (await app.ended())[0] == 7
 
 
+async def test_an_app_that_leaves_with_0_has_not_failed(start: Start) -> None:
+    app = await start("import sys\nasync def app(wot, conf, loop):\n    print('done')\n    sys.exit(0)\n")
+    await app.go()
+    assert await app.rest() == []
+    assert (await app.ended())[:2] == (0, "done\n")
+
+
 async def test_an_app_that_can_never_run_says_so_before_it_is_ready(start: Start) -> None:
     app = await start("async def app(wot, conf, loop):\n    pass\n", params={"rate": 1})
     told = await app.next()
@@ -237,6 +249,124 @@ async def app(wot, conf, loop):
     await app.until(Up)
     app.process.send_signal(signal.SIGTERM)
     assert (await app.ended())[:2] == (0, "bye\n")
+
+
+GRACEFUL = """
+import asyncio, signal
+
+async def app(wot, conf, loop):
+    stop = asyncio.Event()
+    {take}
+    await stop.wait()
+    await asyncio.sleep(0.2)
+    print("closed cleanly")
+"""
+TAKES_SIGTERM = {
+    "the loop's handler": GRACEFUL.format(take="loop.add_signal_handler(signal.SIGTERM, stop.set)"),
+    "the process's handler": GRACEFUL.format(
+        take="signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop.set))"
+    ),
+    "a handler of its module's": """
+import asyncio, signal
+stopping = []
+signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+
+async def app(wot, conf, loop):
+    while not stopping:
+        await asyncio.sleep(0.05)
+    print("closed cleanly")
+""",
+    "its task's cancellation": """
+import asyncio, signal
+
+async def app(wot, conf, loop):
+    loop.add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    try:
+        await loop.create_future()
+    finally:
+        await asyncio.sleep(0.2)
+        print("closed cleanly")
+""",
+    "sys.exit": """
+import asyncio, signal, sys
+
+async def app(wot, conf, loop):
+    signal.signal(signal.SIGTERM, lambda *_: (print("closed cleanly"), sys.exit(0)))
+    await loop.create_future()
+""",
+}
+
+
+@pytest.mark.parametrize("text", TAKES_SIGTERM.values(), ids=TAKES_SIGTERM.keys())
+async def test_an_app_that_takes_sigterm_itself_ends_as_it_does_elsewhere(start: Start, text: str) -> None:
+    app = await start(text, http=True, ws=True)
+    await app.go()
+    await app.until(Up)
+    app.process.send_signal(signal.SIGTERM)
+    assert not any(isinstance(message, Failed) for message in await app.rest())
+    assert (await app.ended())[:2] == (0, "closed cleanly\n")
+
+
+async def test_an_app_that_returned_ends_at_the_sigterm_that_it_took(start: Start) -> None:
+    text = """
+import signal
+
+async def app(wot, conf, loop):
+    loop.add_signal_handler(signal.SIGTERM, print, "asked")
+"""
+    app = await start(text, http=True)
+    await app.go()
+    assert await app.next() == Up(returned=True)
+    app.process.send_signal(signal.SIGTERM)
+    assert (await app.ended())[:2] == (0, "asked\n")
+
+
+LOGS = """
+import logging
+{module}
+
+async def app(wot, conf, loop):
+    {app}
+    for name in ("own", "tornado.access"):
+        logging.getLogger(name).debug("a debug")
+        logging.getLogger(name).info("an info")
+        logging.getLogger(name).warning("a warning")
+"""
+BASIC = "logging.basicConfig(level=logging.DEBUG, format='%(name)s|%(message)s')"
+PLAIN = "logging.basicConfig(format='%(name)s|%(message)s')"
+DICT = (
+    "import logging.config; logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False, "
+    "'formatters': {'f': {'format': '%(name)s|%(message)s'}}, "
+    "'handlers': {'h': {'class': 'logging.StreamHandler', 'formatter': 'f'}}, "
+    "'root': {'level': 'INFO', 'handlers': ['h']}})"
+)
+
+
+@pytest.mark.parametrize("place", ["module", "app"])
+@pytest.mark.parametrize(
+    ("configures", "levels"),
+    [(BASIC, ["a debug", "an info", "a warning"]), (PLAIN, ["a warning"]), (DICT, ["an info", "a warning"])],
+    ids=["basicConfig with a level", "basicConfig without", "dictConfig"],
+)
+async def test_an_app_that_configures_logging_gets_what_it_asked_for(
+    start: Start, place: str, configures: str, levels: list[str]
+) -> None:
+    app = await start(LOGS.format(**{"module": "", "app": "pass", place: configures}))
+    await app.go()
+    await app.until(Up)
+    app.process.send_signal(signal.SIGTERM)
+    lines = (await app.ended())[2].splitlines()
+    expected = [f"{name}|{level}" for name in ("own", "tornado.access") for level in levels]
+    assert [line for line in lines if line.startswith(("own", "tornado.access"))] == expected
+
+
+async def test_an_app_that_configures_no_logging_logs_from_info_on(start: Start) -> None:
+    app = await start(LOGS.format(module="", app="pass"))
+    await app.go()
+    await app.until(Up)
+    app.process.send_signal(signal.SIGTERM)
+    lines = (await app.ended())[2].splitlines()
+    assert lines == ["INFO own: an info", "WARNING own: a warning", "WARNING tornado.access: a warning"]
 
 
 async def test_ctrl_c_is_not_the_apps_to_answer(start: Start) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import shlex
 import statistics
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -202,16 +205,90 @@ async def test_an_app_that_crashes_is_started_again_and_the_run_goes_on(emulate:
     assert ran.log("weak").count("up") >= 2
 
 
-async def test_an_app_that_never_starts_ends_the_run_as_bad_input(emulate: Emulate) -> None:
+async def test_a_program_that_can_not_be_run_ends_the_run_as_bad_input(
+    emulate: Emulate, tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
     ran = await emulate(
-        Topology([Node("broken", command=["sh", "-c", "echo no such option >&2; exit 2"], networks=[SLOW])]),
+        Topology([Node("broken", command=["./script"], networks=[SLOW])]),
         Scenario(duration=paced(30)),
     )
     assert ran.result.exit_code == 2
     assert ran.result.error is not None
     assert "Node 'broken'" in str(ran.result.error)
-    assert "no such option" in str(ran.result.error)
+    assert "can't run './script': No such file" in str(ran.result.error)
     assert ran.result.report is not None
+
+
+async def test_what_an_app_leaves_running_ends_with_its_main_process(emulate: Emulate) -> None:
+    # The helper is a daemon with a session of its own that holds a port and the app's standard streams.
+    helper = (
+        "import socket,time; s=socket.create_server(('',9000)); print('helper up',flush=True); time.sleep(99)"
+    )
+    main = python(
+        "import subprocess,sys,time\n"
+        f"subprocess.Popen([sys.executable,'-c',{helper!r}],start_new_session=True)\n"
+        "time.sleep(1.5); sys.exit(5)"
+    )
+    crowd = ["sh", "-c", "sleep 100 & sleep 100 & exit 0"]
+    look = python(
+        "import os,time\ntime.sleep(2.5)\n"
+        "print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit())[-1]==os.getpid())"
+    )
+    ran = await emulate(
+        Topology([
+            Node("main", command=main, networks=[SLOW]),
+            Node("daemon", command=crowd, networks=[SLOW]),
+            Node("stopped", command=["sh", "-c", f"setsid sleep 100 & {shlex.join(look)}"], networks=[SLOW]),
+        ]),
+        Scenario(duration=paced(6), events=[at(paced(1)).stop("stopped"), at(paced(2)).start("stopped")]),
+    )  # fmt: skip
+    crashes = ran.of_kind("app.crashed", "agent:main")
+    assert len(crashes) >= 2
+    assert all((each.data["exit"], each.data["killed"]) == ("exit code 5", 1) for each in crashes)
+    assert "Address already in use" not in "".join(ran.log("main"))
+    assert ran.log("main").count("helper up") >= 2
+    (over,) = ran.of_kind("app.exited", "agent:daemon")
+    assert (over.data["asked"], over.data["killed"]) == (False, 2)
+    asked = [event.data["asked"] for event in ran.of_kind("app.exited", "agent:stopped")]
+    assert asked[0], "a stop reaches also what has a session of its own"
+    assert ran.log("stopped") == ["True"]
+
+
+async def test_an_app_runs_as_it_would_in_a_shell(emulate: Emulate, tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "data.csv").write_text("7\n")
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "extra" / "added.py").write_text("")
+    look = (
+        "import sys,time,locale,resource\n"
+        "def look():\n"
+        " print(open('conf/data.csv').read().strip(), time.strftime('%Z'), sys.flags.dont_write_bytecode,\n"
+        "  locale.getencoding(), sys.flags.utf8_mode, flush=True)\n"
+        " print(resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)\n"
+        " import added\n"
+        " print('found', flush=True)\n"
+    )
+    (tmp_path / "script.py").write_text(f"{look}look(); time.sleep(100)")
+    (tmp_path / "thing.py").write_text(f"{look}async def app(wot, conf, loop): look()")
+    env = {
+        "TZ": "JST-9", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path / "extra"), "LC_ALL": "C",
+        "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
+    }  # fmt: skip
+    ran = await emulate(
+        Topology([
+            Node("script", command=[sys.executable, "script.py"], env=env, networks=[SLOW]),
+            Node("thing", NodeApp("thing.py"), env=env, networks=[SLOW]),
+            Node("shell", command=["sh", "-c", "ulimit -n; sleep 100"], networks=[SLOW]),
+        ]),
+        Scenario(duration=paced(3)),
+    )  # fmt: skip
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert ran.log("script")[0].startswith("7 JST 1 ")
+    assert ran.log("thing") == ran.log("script")
+    assert ran.log("shell") == [str(soft)]
 
 
 async def test_a_limit_is_enforced_or_reported(emulate: Emulate) -> None:

@@ -37,7 +37,9 @@ class Agent:
         self._is_wot: bool = data["is_wot"]
         probes = data.get("probes", {}).get(self._replica, ())
         self._prober = Prober(role, self._replica, [Rounds.from_dict(each) for each in probes])
-        self._app = NodeApp(role, launcher, is_wot=self._is_wot, restart_on_success=self._is_wot)
+        self._tasks: list[asyncio.Task[None]] = []
+        """What goes on until the role is told to stop."""
+        self._app = NodeApp(role, launcher, is_wot=self._is_wot)
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role is told to stop."""
@@ -46,14 +48,14 @@ class Agent:
             self._app.wanted = self._state(change)
         self._role.took_over(missed)
         self._prober.open()
-        tasks = [
+        self._tasks = [
             group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
             group.create_task(self._prober.run(), name="probes"),
         ]
         app = group.create_task(self._start(group), name="app")
         await self._role.stopping.wait()
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
         await self._app.end()
         app.cancel()
@@ -68,7 +70,8 @@ class Agent:
             prepared = self._app.prepared
             if self._kind == "broker":
                 prepared = asyncio.Event()
-                group.create_task(self._watch_broker(prepared), name="broker")
+                watching = broker.watch(self._role, self._port, prepared)
+                self._tasks.append(group.create_task(watching, name="broker"))
             if early and self._app.wanted == "running":
                 await prepared.wait()
             self._role.ready()
@@ -79,11 +82,6 @@ class Agent:
         finally:
             if running is not None:
                 running.cancel()
-
-    async def _watch_broker(self, up: asyncio.Event) -> None:
-        watching = asyncio.ensure_future(broker.watch(self._role, self._port, up))
-        await self._role.stopping.wait()
-        watching.cancel()
 
     def apply(self, change: Change) -> None:
         """One change of the timeline."""

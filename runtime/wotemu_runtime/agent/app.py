@@ -16,10 +16,13 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wotemu import app as user_side
 from wotemu.records import App
+from wotemu_runtime.agent.app_logging import log_by_default
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.app_target import AppFunction, failure_of, load_app
 from wotemu_runtime.agent.channel import AppChannel, Failed, Ready, Up
@@ -37,9 +40,6 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 """It could not be prepared: starting it again would not help."""
 
-NOISY_LOGGERS = ("tornado.access", "amqtt", "transitions", "coap", "coap-server", "wotpy")
-"""What logs each request or message at the level INFO."""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -52,6 +52,7 @@ def run_app(spec: AppSpec, records: socket.socket) -> int:
     _set_streams_up()
     try:
         function = prepare(spec, channel)
+        log_by_default()
     except (Exception, SystemExit) as error:  # the user's module may raise anything
         _fail(channel, error, "prepare", spec.root)
         channel.flush(SHUTDOWN_S)
@@ -60,8 +61,7 @@ def run_app(spec: AppSpec, records: socket.socket) -> int:
     try:
         return asyncio.run(process.run())
     except SystemExit as error:
-        _fail(channel, error, "run", spec.root)
-        return error.code if isinstance(error.code, int) else EXIT_FAILED
+        return _left(error, channel, spec.root)
     finally:
         channel.flush(SHUTDOWN_S)
 
@@ -86,13 +86,17 @@ class _AppProcess:
         self._spec = spec
         self._function = function
         self._channel = channel
+        self._asked = asyncio.Event()
+        """SIGTERM has come: an app that returns from now on is over."""
         self._stop = asyncio.Event()
+        """The app is to be cancelled."""
+        self._ours: Any = None
 
     async def run(self) -> int:
         """Everything from `Ready` on; the exit code."""
         loop = asyncio.get_running_loop()
         self._channel.attach(loop)
-        loop.add_signal_handler(signal.SIGTERM, self._end)
+        self._take_sigterm(loop)
         loop.add_signal_handler(signal.SIGINT, _nothing)  # Ctrl-C is the coordinator's to answer
         loop.set_exception_handler(self._unhandled)
         try:
@@ -122,6 +126,8 @@ class _AppProcess:
         if error is not None:
             _fail(self._channel, error, "run", self._spec.root)
         hang_up.cancel()
+        if self._asked.is_set():
+            _exit_later(EXIT_OK)
         await _shut_down(servient, task)
         return EXIT_OK if error is None else EXIT_FAILED
 
@@ -131,9 +137,9 @@ class _AppProcess:
             self._channel.send(Up(returned=task.done()))
         if not await self._first(task):
             return None
-        error = _error(task)
+        error = None if task.cancelled() and self._asked.is_set() else _error(task)
         if error is None:
-            await self._stop.wait()  # the app returned: its Things go on
+            await self._asked.wait()  # the app returned: its Things go on
         return error
 
     async def _first(self, task: asyncio.Task[Any], timeout_s: float | None = None) -> bool:
@@ -148,13 +154,42 @@ class _AppProcess:
         self._end()
 
     def _end(self) -> None:
+        self._asked.set()
         self._stop.set()
         _exit_later(EXIT_OK)
 
+    def _take_sigterm(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the app at SIGTERM, unless it takes the signal itself; know of the signal in any case."""
+        apps_own = signal.getsignal(signal.SIGTERM)
+        loop.add_signal_handler(signal.SIGTERM, self._terminated)
+        self._ours = signal.getsignal(signal.SIGTERM)
+        if apps_own not in (signal.SIG_DFL, None):  # set as its module was imported; the loop is still woken
+            signal.signal(signal.SIGTERM, apps_own)
+        add = loop.add_signal_handler
+
+        def add_signal_handler(number: int, callback: Callable[..., Any], *args: Any) -> None:
+            if number == signal.SIGTERM:
+                callback = partial(self._tell_app, callback)
+            add(number, callback, *args)
+
+        loop.__dict__["add_signal_handler"] = add_signal_handler
+
+    def _terminated(self) -> None:
+        """SIGTERM came; with `signal.signal` the app may have taken it, too."""
+        self._asked.set()
+        if signal.getsignal(signal.SIGTERM) is self._ours:
+            self._end()
+
+    def _tell_app(self, callback: Callable[..., Any], *args: Any) -> None:
+        self._asked.set()
+        callback(*args)
+
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Tell of an exception that nobody took; the app goes on, as it would in production."""
-        loop.default_exception_handler(context)
         error = context.get("exception")
+        if isinstance(error, SystemExit):
+            return  # the process is about to leave with it
+        loop.default_exception_handler(context)
         if error is not None:
             self._channel.error(failure_of(error, "run", self._spec.root))
 
@@ -191,6 +226,14 @@ def _exit_later(code: int) -> None:
     timer.start()
 
 
+def _left(leaving: SystemExit, channel: AppChannel, root: str) -> int:
+    """The exit code of an app that left by `sys.exit`; only another one than 0 is a failure."""
+    if leaving.code is None or leaving.code == EXIT_OK:
+        return EXIT_OK
+    _fail(channel, leaving, "run", root)
+    return leaving.code if isinstance(leaving.code, int) else EXIT_FAILED
+
+
 def _fail(channel: AppChannel, error: BaseException, stage: str, root: str) -> None:
     failure = failure_of(error, stage, root)
     sys.stderr.write(failure.traceback)
@@ -203,18 +246,21 @@ def _nothing() -> None:
 
 
 def _set_streams_up() -> None:
-    """Lines leave as they are printed, and logs go to stderr, unless the app arranges its own."""
+    """Lines leave as they are printed."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    for name in NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m wotemu_runtime.agent.app FD SPEC``: the inherited socket's number, and the spec as JSON."""
+    """Entry point: ``python -m wotemu_runtime.agent.app FD SPEC``.
+
+    FD is the inherited socket's number; SPEC is the spec as JSON, or ``@`` and a descriptor to read it from.
+    """
     descriptor, spec = arguments
+    if spec.startswith("@"):
+        with open(int(spec[1:]), encoding="utf-8") as file:  # noqa: PTH123  # a descriptor has no path
+            spec = file.read()
     return run_app(AppSpec.from_dict(json.loads(spec)), socket.socket(fileno=int(descriptor)))
 
 

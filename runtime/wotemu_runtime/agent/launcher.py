@@ -7,24 +7,32 @@ that it was itself forked with are shared by every start of the app.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import attrs
 
 from wotemu_runtime import parent
+from wotemu_runtime.agent import processes
 from wotemu_runtime.agent.app import run_app
 from wotemu_runtime.agent.app_spec import AppSpec
-from wotemu_runtime.agent.channel import channel_pair
+from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, channel_pair
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import fork
 
 RunAgent = Callable[[Channel], int | None]
+
+EXIT_NOT_RUN = 127
+"""What shells exit with where a program can't be run."""
+
+AT_START = ("PYTHON", "LD_", "LANG", "LC_", "LOCPATH", "GLIBC_", "MALLOC_", "OPENSSL_")
+"""Beginnings of variables that Python, libc, the loader or a preloaded library read only as they start."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +54,8 @@ class Launcher:
 
     Requests: ``{"op": "start"}`` and ``{"op": "kill", "signal": n}``. Answers: ``{"op": "started", "pid"}``
     with the descriptors of standard output, standard error and the records' socket, and
-    ``{"op": "exited", "status"}``.
+    ``{"op": "exited", "status", "killed", "left"}`` once the main process has ended. As in a container, what
+    it left running has been killed by then: `killed` processes, of which `left` are still there.
     """
 
     def __init__(self, program: Program, isolate: Callable[[Program], None]) -> None:
@@ -96,47 +105,71 @@ class Launcher:
         for line in (sys.stdout, sys.stderr):
             line.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the real standard streams
         self._isolate(program)
+        fresh = needs_fresh_interpreter(program.env, os.environ)
         os.environ.update(program.env)
-        if program.app is not None:
-            return run_app(program.app, records)
-        records.close()
+        time.tzset()
         os.chdir(program.cwd)
-        try:
-            os.execvp(program.command[0], program.command)  # noqa: S606  # running the user's program is the point
-        except OSError as error:
-            print(f"wotemu: can't run {program.command[0]!r}: {error.strerror}", file=sys.stderr)
-            return 127
+        if program.app is None:
+            return _run_command(program.command, records)
+        return _run_afresh(program.app, records) if fresh else run_app(program.app, records)
 
     def _kill_app(self, number: int) -> None:
-        """Signal the app; SIGKILL reaches everything that it started, in whatever session."""
-        if number != signal.SIGKILL:
-            if self._app_pid is not None:
-                self._kill(-self._app_pid, number)
-            return
-        for pid in _other_processes({1, os.getpid(), self._agent_pid}):
-            self._kill(pid, number)
+        """Signal the app's process group; SIGKILL reaches everything that it started, in whatever session."""
+        if number == signal.SIGKILL:
+            self._end_all()
+        elif self._app_pid is not None and not self._kill(-self._app_pid, number):
+            self._kill(self._app_pid, number)  # it has not made its session yet
+
+    def _end_all(self) -> tuple[int, int]:
+        return processes.end_all({1, os.getpid(), self._agent_pid})
 
     def _ended(self, pid: int, status: int) -> None:
         if pid == self._agent_pid:
-            self._kill_app(signal.SIGKILL)
+            self._end_all()
             os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
         if pid == self._app_pid:
             self._app_pid = None
-            self._send({"op": "exited", "status": status})
+            killed, left = self._end_all()
+            self._send({"op": "exited", "status": status, "killed": killed, "left": left})
 
     def _send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the agent's end is reaped above
             self._channel.send(message, fds or [])
 
     @staticmethod
-    def _kill(pid: int, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
+    def _kill(pid: int, number: int) -> bool:
+        try:
             os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
 
-def _other_processes(known: set[int]) -> list[int]:
-    return [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdigit() and int(path.name) not in known
-    ]
+def needs_fresh_interpreter(env: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Whether a forked interpreter, which started with `environ`, would not heed some of `env`."""
+    changed = (name for name, value in env.items() if environ.get(name) != value)
+    # what is printed leaves at once in any case
+    return any(name.startswith(AT_START) and name != "PYTHONUNBUFFERED" for name in changed)
+
+
+def _run_command(command: tuple[str, ...], records: socket.socket) -> int:
+    try:
+        os.execvp(command[0], command)  # noqa: S606  # running the user's program is the point
+    except OSError as error:
+        message = f"can't run {command[0]!r}: {error.strerror}"
+        print(f"wotemu: {message}", file=sys.stderr)
+        channel = AppChannel(records)
+        hint = "is it installed, executable, and on this node's PATH?"
+        channel.send(Failed(Failure("prepare", "", message, "field 'command'", hint)))
+        return EXIT_NOT_RUN
+
+
+def _run_afresh(app: AppSpec, records: socket.socket) -> NoReturn:
+    """Become a new interpreter that runs the app, for variables that one heeds only as it starts."""
+    spec = os.memfd_create("spec", 0)
+    os.write(spec, json.dumps(app.to_dict()).encode())
+    os.lseek(spec, 0, os.SEEK_SET)
+    records.set_inheritable(True)
+    # -P: the working directory holds the user's modules, which must not be taken for Python's
+    arguments = ["-P", "-m", "wotemu_runtime.agent.app", str(records.fileno()), f"@{spec}"]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # no shell, our own program

@@ -1,4 +1,4 @@
-"""One node's app over its starts and ends: what the agent does to it, and what it learns of it."""
+"""Supervises one node's app: starts, stops and restarts it, and reports what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from wotemu.records import Log
-from wotemu_runtime.agent.channel import AgentChannel, AppError, Failed, Failure, Lost, Ready, Rows, Up
+from wotemu_runtime.agent.channel import (
+    AgentChannel,
+    AppError,
+    Failed,
+    Failure,
+    Lost,
+    Message,
+    Ready,
+    Rows,
+    Up,
+)
+from wotemu_runtime.agent.processes import END_DEADLINE_S
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import exit_text
 from wotemu_runtime.role import Role
@@ -20,10 +32,13 @@ from wotemu_runtime.role import Role
 UP_AFTER_S = 1.0
 """A command that lives so long has started."""
 START_ATTEMPTS = 3
-"""Starts in a row that may fail before the app ever ran: then it never will."""
+"""Starts in a row that may fail before T0 and before the app was ever ready: then it never will be."""
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 10.0
 SETTLED_AFTER_S = 10.0
 STOP_GRACE_S = 3.0
+"""An app that was asked to end may take so long before it is killed."""
+REST_S = 1.0
+"""What an app printed last is read for so long where something that can't be killed holds its pipes."""
 MAX_LINE = 16 * 1024
 CANCELLED = "cancelled"
 """The error of an interaction that its app gave up because it was told to end."""
@@ -34,23 +49,43 @@ class Start:
     """One start of the app, until its process is gone."""
 
     pid: int
+    channel: AgentChannel
     prepared: asyncio.Event = attrs.field(factory=asyncio.Event)
     up: bool = False
     failure: Failure | None = None
     last_line: str = ""
     readers: list[asyncio.Task[None]] = attrs.field(factory=list)
-    channel: AgentChannel | None = None
+
+
+@attrs.frozen
+class End:
+    """How one start ended: its wait(2) status, whether we had asked for it, and what was left running.
+
+    `killed` processes outlived the main one and were killed, of which `left` are still there.
+    """
+
+    status: int
+    asked: bool
+    killed: int = 0
+    left: int = 0
+
+    @property
+    def text(self) -> str:
+        """``exit code 1``, and what became of other processes of the app."""
+        text = exit_text(self.status)
+        if self.killed:
+            text += f"; {self.killed} process{'es' * (self.killed > 1)} that it left running, killed"
+        return f"{text}, {self.left} still there" if self.left else text
 
 
 class NodeApp:
     """The app of one replica. `wanted` is what the timeline says: running, crashed or stopped."""
 
-    def __init__(self, role: Role, launcher: Channel, *, is_wot: bool, restart_on_success: bool) -> None:
+    def __init__(self, role: Role, launcher: Channel, *, is_wot: bool) -> None:
         self._role = role
         self._replica = role.assignment.subject
         self._launcher = launcher
         self._is_wot = is_wot
-        self._restart_on_success = restart_on_success
         self._messages: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._gone = asyncio.Event()
@@ -59,8 +94,9 @@ class NodeApp:
         self.wanted = "running"
         self.prepared = asyncio.Event()
         self.released = asyncio.Event()
-        self._ever_up = False
+        self._ever_ready = False
         self._failed_starts = 0
+        self._kill_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Keep the app in its wanted state until cancelled."""
@@ -89,29 +125,39 @@ class NodeApp:
         self._want("crashed", signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ask the app to end."""
+        """Ask the app to end; kill it where it has not ended within `STOP_GRACE_S`."""
         self._want("stopped", signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        self._kill_timer = loop.call_later(STOP_GRACE_S, self._signal, signal.SIGKILL)
 
     def start(self) -> None:
         """Start the app; if it runs, start it again."""
         self._want("running", signal.SIGKILL)
 
     def _want(self, state: str, number: int) -> None:
+        self._forget_kill()
         self.wanted = state
-        self._launcher.send({"op": "kill", "signal": int(number)})
+        self._signal(number)
         self._changed.set()
 
+    def _signal(self, number: int) -> None:
+        self._launcher.send({"op": "kill", "signal": int(number)})
+
+    def _forget_kill(self) -> None:
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+            self._kill_timer = None
+
     async def end(self) -> None:
-        """The run is over: ask, wait a little, then insist; everything printed is read."""
-        self._want("stopped", signal.SIGTERM)
+        """The run is over: stop the app, and read everything that it printed."""
+        if self._gone.is_set():
+            self.wanted = "stopped"
+            return
+        self.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_GRACE_S):
+            async with asyncio.timeout(STOP_GRACE_S + END_DEADLINE_S + REST_S):
                 await self._gone.wait()
-                return
-        self._launcher.send({"op": "kill", "signal": int(signal.SIGKILL)})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_GRACE_S):
-                await self._gone.wait()
+        self._forget_kill()
 
     # One life of the app
 
@@ -122,19 +168,20 @@ class NodeApp:
         start = await self._launch()
         began_s = loop.time()
         watch = self._tasks.create_task(self._watch_up(start))
-        status = await self._exited()
-        watch.cancel()
-        await asyncio.gather(*start.readers)
+        end = await self._ended()
         lived_s = loop.time() - began_s
+        self._forget_kill()
+        watch.cancel()
+        await _read_rest(start.readers)
         self._gone.set()
-        self._tell_end(start, status)
-        if self.wanted == "running" and not self._changed.is_set():
-            if self._finished(start, status):
-                await self._changed.wait()
-                return
-            if lived_s > SETTLED_AFTER_S:
-                self._failed_starts = 0
-            await self._back_off(start)
+        self._report_end(start, end)
+        if self.wanted != "running" or self._changed.is_set():
+            return
+        if self._is_over(start, end):
+            await self._changed.wait()
+            return
+        self._failed_starts = 1 if lived_s > SETTLED_AFTER_S else self._failed_starts + 1
+        await self._back_off()
 
     async def _launch(self) -> Start:
         self._launcher.send({"op": "start"})
@@ -143,26 +190,24 @@ class NodeApp:
             if message["op"] == "started":
                 break
         out, err, records = fds
-        start = Start(message["pid"])
+        start = Start(message["pid"], AgentChannel(socket.socket(fileno=records)))
         for stream, fd in (("stdout", out), ("stderr", err)):
             start.readers.append(self._tasks.create_task(self._read_lines(start, stream, fd)))
-        sock = socket.socket(fileno=records)
-        if self._is_wot:
-            start.channel = AgentChannel(sock)
-            start.readers.append(self._tasks.create_task(self._read_messages(start, start.channel)))
-        else:
-            sock.close()
+        start.readers.append(self._tasks.create_task(self._read_messages(start)))
         return start
 
-    async def _exited(self) -> int:
+    async def _ended(self) -> End:
+        """Wait for the end of the main process; all others of the app are gone by then, too."""
         while True:
             message, _ = await self._messages.get()
             if message["op"] == "exited":
-                return int(message["status"])
+                asked = self.wanted != "running" or self._changed.is_set()
+                return End(message["status"], asked, message["killed"], message["left"])
 
     async def _watch_up(self, start: Start) -> None:
-        if start.channel is not None:
+        if self._is_wot:
             await start.prepared.wait()
+            self._ever_ready = True
             self.prepared.set()
             await self.released.wait()
             self._role.event("app.started", f"{self._replica} started", pid=start.pid)
@@ -174,47 +219,47 @@ class NodeApp:
         self._is_up(start, returned=False)
 
     def _is_up(self, start: Start, *, returned: bool) -> None:
-        start.up = self._ever_up = True
+        start.up = self._ever_ready = True
         self._failed_starts = 0
         self._role.event("app.ready", f"{self._replica} is up", returned=returned)
 
-    def _tell_end(self, start: Start, status: int) -> None:
-        if self.wanted != "running" or self._changed.is_set():
-            self._role.event("app.exited", f"{self._replica} ended: {exit_text(status)}", asked=True)
+    def _report_end(self, start: Start, end: End) -> None:
+        data: dict[str, Any] = {"asked": end.asked, "exit": exit_text(end.status), "killed": end.killed}
+        if end.asked:
+            self._role.event("app.exited", f"{self._replica} ended: {end.text}", **data)
             return
-        data: dict[str, Any] = {"exit": exit_text(status), "attempt": self._failed_starts + 1}
-        if status == 0 and start.failure is None:
-            self._role.event("app.exited", f"{self._replica} ended by itself", asked=False, **data)
+        data["attempt"] = self._failed_starts + 1
+        if end.status == 0 and start.failure is None:
+            text = f"{self._replica} ended by itself: {end.text}"
+            if end.killed:
+                text += ": as in a container, an app ends with its main process; run it in the foreground"
+            self._role.event("app.exited", text, **data)
             return
         error = str(start.failure) if start.failure else start.last_line
         data |= {"error": error, "where": start.failure.where if start.failure else ""}
-        self._role.event("app.crashed", f"{self._replica}: {exit_text(status)}: {error}", **data)
+        self._role.event("app.crashed", f"{self._replica}: {end.text}: {error}", **data)
 
-    def _finished(self, start: Start, status: int) -> bool:
-        """Whether the app is done for good: it succeeded, or can never start."""
-        if status == 0 and start.failure is None:
-            self._ever_up = True
-            return not self._restart_on_success
-        if self._ever_up:
+    def _is_over(self, start: Start, end: End) -> bool:
+        """Whether the app is not to be started again: it succeeded, or can never run."""
+        if end.status == 0 and start.failure is None:
+            return True
+        if self._ever_ready:
             return False
-        self._failed_starts += 1
-        hopeless = start.failure is not None and start.failure.stage == "prepare"
-        if not hopeless and self._failed_starts < START_ATTEMPTS:
-            return False
-        failure = start.failure or Failure("start", "", start.last_line or exit_text(status))
+        unusable = start.failure is not None and start.failure.stage == "prepare"
+        if not unusable and (self.released.is_set() or self._failed_starts + 1 < START_ATTEMPTS):
+            return False  # what fails only after T0 may be the fault of what the scenario does to it
+        failure = start.failure or Failure("start", "", start.last_line or exit_text(end.status))
         self._role.event(
             "app.never_started",
-            f"{self._replica} never got past its start: {failure}",
+            f"{self._replica} can't be started: {failure}",
             error=failure.what,
             where=failure.where,
             hint=failure.hint,
         )
         return True
 
-    async def _back_off(self, start: Start) -> None:
-        if start.up:
-            self._failed_starts += 1
-        wait_s = min(FIRST_BACKOFF_S * 2 ** max(0, self._failed_starts - 1), MAX_BACKOFF_S)
+    async def _back_off(self) -> None:
+        wait_s = min(FIRST_BACKOFF_S * 2 ** (self._failed_starts - 1), MAX_BACKOFF_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._changed.wait()
@@ -237,27 +282,43 @@ class NodeApp:
         finally:
             transport.close()
 
-    async def _read_messages(self, start: Start, channel: AgentChannel) -> None:
-        async for message in channel:
-            match message:
-                case Ready():
-                    start.prepared.set()
-                case Up(returned):
-                    self._is_up(start, returned=returned)
-                case Failed(failure):
-                    start.failure = failure
-                case AppError(failure):
-                    text = f"{self._replica}: {failure}"
-                    self._role.event("app.error", text, error=failure.message, where=failure.where)
-                case Rows(table, rows):
-                    for row in rows:
-                        if self.wanted == "stopped" and row[-1] == CANCELLED:
-                            continue  # the end of the run cut it short: it neither succeeded nor failed
-                        # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
-                        self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
-                case Lost(count):
-                    self._role.publisher.lose("app records", count)
-        channel.close()
+    async def _read_messages(self, start: Start) -> None:
+        try:
+            async for message in start.channel:
+                self._take(start, message)
+        finally:
+            start.channel.close()
+
+    def _take(self, start: Start, message: Message) -> None:
+        match message:
+            case Ready():
+                start.prepared.set()
+            case Up(returned):
+                self._is_up(start, returned=returned)
+            case Failed(failure):
+                start.failure = failure
+            case AppError(failure):
+                text = f"{self._replica}: {failure}"
+                self._role.event("app.error", text, error=failure.message, where=failure.where)
+            case Rows(table, rows):
+                for row in rows:
+                    self._record(table, row)
+            case Lost(count):
+                self._role.publisher.lose("app records", count)
+
+    def _record(self, table: str, row: Sequence[Any]) -> None:
+        if self.wanted == "stopped" and row[-1] == CANCELLED:
+            return  # the end of the run cut it short: it neither succeeded nor failed
+        # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
+        self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
+
+
+async def _read_rest(readers: list[asyncio.Task[None]]) -> None:
+    """Read what an ended app left in its pipes; its processes are gone, so they end."""
+    _, unfinished = await asyncio.wait(readers, timeout=REST_S)
+    for reader in unfinished:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

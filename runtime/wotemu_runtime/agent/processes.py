@@ -1,0 +1,108 @@
+"""The processes of a node's app: all of its PID namespace but the first process, the agent and outsiders.
+
+An outsider was brought into the namespace by somebody else, such as a container's health check or ``docker
+exec``: its line of parents ends outside, not at the first process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+END_DEADLINE_S = 2.0
+"""How long a killed process may take to be gone; one that waits for a device can't be killed."""
+_POLL_S = 0.001
+_THREADS = 15
+"""``num_threads`` among the fields that follow the parent's id: see proc_pid_stat(5)."""
+
+
+@attrs.frozen
+class Process:
+    """One line of ``/proc/PID/stat``: its parent's id is 0 where that is outside of the namespace."""
+
+    parent: int
+    state: str
+    threads: int = 1
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still holds anything: the files and sockets of a zombie without threads are closed."""
+        return self.state not in "ZX" or self.threads > 1
+
+
+def snapshot() -> dict[int, Process]:
+    """Every process of this PID namespace, by its id."""
+    return dict(_processes(Path("/proc")))
+
+
+def _processes(proc: Path) -> Iterator[tuple[int, Process]]:
+    for path in proc.iterdir():
+        if path.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended while we looked
+                yield int(path.name), parse_stat((path / "stat").read_text(errors="replace"))
+
+
+def parse_stat(text: str) -> Process:
+    """Read ``pid (command) state parent ...``; the command may hold blanks and brackets itself."""
+    state, parent, *others = text[text.rindex(")") + 2 :].split()
+    return Process(int(parent), state, threads=int(others[_THREADS]))
+
+
+def of_app(processes: Mapping[int, Process], spared: Collection[int]) -> set[int]:
+    """The ids of the app's processes that are alive.
+
+    Args:
+        processes: every process of the namespace.
+        spared: the ids of the namespace's first process, the launcher and the agent.
+    """
+    return {
+        pid
+        for pid, process in processes.items()
+        if process.is_alive and pid not in spared and not _is_outsider(pid, processes)
+    }
+
+
+def _is_outsider(pid: int, processes: Mapping[int, Process]) -> bool:
+    while pid != 1 and pid in processes:
+        pid = processes[pid].parent
+    return pid == 0
+
+
+def end_all(spared: Collection[int], deadline_s: float = END_DEADLINE_S) -> tuple[int, int]:
+    """SIGKILL all of the app, whatever it forks meanwhile, and wait until its files and sockets are closed.
+
+    Only for a process that has a PID namespace to itself, as it stops everything in it for a moment: what is
+    stopped can't fork, so nothing gets away between the look and the kill.
+
+    Returns: how many processes were killed, and how many of them were still there after `deadline_s`.
+    """
+    until_s = time.monotonic() + deadline_s
+    killed: set[int] = set()
+    while alive := of_app(snapshot(), spared):
+        if time.monotonic() > until_s:
+            return len(killed), len(alive)
+        if alive - killed:
+            killed |= _kill_at_once(spared)
+        else:
+            time.sleep(_POLL_S)
+    return len(killed), 0
+
+
+def _kill_at_once(spared: Collection[int]) -> set[int]:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGSTOP)  # under the kernel's lock of all processes: a fork is before it or after
+    try:
+        targets = of_app(snapshot(), spared)
+        for pid in targets:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGCONT)
+    return targets
