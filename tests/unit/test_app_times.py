@@ -46,8 +46,8 @@ class FakeChannel:
 async def test_a_correction_of_the_clock_holds_for_the_rows_after_it() -> None:
     role = FakeRole()
     launcher, other = Channel.pair()
-    app = NodeApp(cast(Role, role), launcher, is_wot=True, restart_on_success=False)
-    await app._read_messages(Start(pid=1), cast(AgentChannel, FakeChannel(role)))
+    app = NodeApp(cast(Role, role), launcher, is_wot=True)
+    await app._read_messages(Start(1, cast(AgentChannel, FakeChannel(role))))
     assert [row[0] for row in role.rows] == [1001.0, 1002.25, 1003.25]
     launcher.close()
     other.close()

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from wotemu_runtime.agent import node_app
-from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Rows, Up, channel_pair
+from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Up, channel_pair
 from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
@@ -32,33 +32,21 @@ class FakeRole:
             name="agent:cam", stack="s", bus=BusAddress("pw", path="/nowhere"), data={}
         )
     )
-    offset_s: float = 0.0
     events: list[tuple[str, str, dict[str, Any]]] = attrs.field(factory=list)
-    rows: list[tuple[str, list[Any]]] = attrs.field(factory=list)
     lines: list[str] = attrs.field(factory=list)
 
     @property
     def publisher(self) -> FakeRole:
         return self
 
-    @property
-    def clock(self) -> FakeRole:
-        return self
-
     def now(self) -> float:
         return 0.0
-
-    def at(self, monotonic_s: float) -> float:
-        return monotonic_s + self.offset_s
 
     def event(self, kind: str, message: str, **data: Any) -> None:
         self.events.append((kind, message, data))
 
     def put(self, record: Any) -> None:
         self.lines.append(record.line)
-
-    def put_row(self, table: str, row: list[Any]) -> None:
-        self.rows.append((table, row))
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [data for one, _, data in self.events if one == kind]
@@ -331,22 +319,6 @@ async def test_the_pause_before_a_restart_doubles_and_is_short_again_after_a_lif
         cam.launcher.exited(exit_status(1))
         pauses.append((await cam.role.until("app.restarted", attempt))["after_s"])
     assert pauses == [0.01, 0.02, 0.04, 0.01]
-
-
-async def test_a_record_is_moved_by_the_offset_that_holds_when_it_comes(supervise: Supervise) -> None:
-    cam = await supervise(is_wot=True)
-    life = await cam.launcher.started()
-    for offset_s in (1.0, 5.0):
-        cam.role.offset_s = offset_s
-        life.records.send(Rows("app", [[100.0, "cam", "key", offset_s]]))
-        await _until_rows(cam.role, int(offset_s > 1) + 1)
-    assert [row[0] for _, row in cam.role.rows] == [101.0, 105.0]
-
-
-async def _until_rows(role: FakeRole, count: int) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while len(role.rows) < count:  # noqa: ASYNC110  # a fake has no event to wait for
-            await asyncio.sleep(0.002)
 
 
 async def test_the_end_of_a_run_waits_for_what_the_app_says_last(supervise: Supervise) -> None:
