@@ -26,6 +26,8 @@ class Quantity(float):
     """The units to suggest for a bare number. Empty: a bare number counts in the fixed unit."""
     EXAMPLE: ClassVar[str]
     WHAT: ClassVar[str]
+    MOST: ClassVar[float]
+    """More than this is a slip, whatever it is of."""
 
     @classmethod
     def of(cls, value: str | float | timedelta) -> Self:
@@ -67,7 +69,13 @@ class Quantity(float):
             number = math.inf
         if not math.isfinite(number) or number < 0:
             raise ValueError(f"{value!r} is not {cls.WHAT}: it must be finite and not negative")
+        if number > cls.MOST:
+            raise ValueError(cls._too_much(number, value))
         return cls(cls._rounded(number))
+
+    @classmethod
+    def _too_much(cls, _number: float, value: object) -> str:
+        return f"{value!r} is more than {cls(cls.MOST)}"
 
     @classmethod
     def _rounded(cls, number: float) -> float:
@@ -138,6 +146,7 @@ class Seconds(Quantity):
     SUGGESTED: ClassVar = ("ms", "s")
     EXAMPLE: ClassVar = '"300ms" or "1.5s"'
     WHAT: ClassVar = "a duration"
+    MOST: ClassVar = 1e9
 
     @classmethod
     def offset(cls, value: str | float | timedelta) -> Self:
@@ -191,6 +200,7 @@ class Rate(Quantity):
     SUGGESTED: ClassVar = ("kbit", "mbit")
     EXAMPLE: ClassVar = '"1.5mbit"'
     WHAT: ClassVar = "a rate"
+    MOST: ClassVar = 1e15
 
     @classmethod
     def _factor(cls, unit: str, text: str) -> Decimal:
@@ -228,6 +238,7 @@ class Bytes(Quantity):
     SUGGESTED: ClassVar = ("B", "KiB", "MiB")
     EXAMPLE: ClassVar = '"150MiB"'
     WHAT: ClassVar = "a size"
+    MOST: ClassVar = 2.0**60
 
     @classmethod
     def _rounded(cls, number: float) -> float:
@@ -246,6 +257,7 @@ class Packets(Quantity):
     UNITS: ClassVar = _scales({"p pkt pkts packet packets": 1})
     EXAMPLE: ClassVar = '"100p"'
     WHAT: ClassVar = "a number of packets"
+    MOST: ClassVar = 1e12
 
     @classmethod
     def _rounded(cls, number: float) -> float:
@@ -261,6 +273,7 @@ class Fraction(Quantity):
     UNITS: ClassVar = _scales({"%": "0.01"})
     EXAMPLE: ClassVar = '"5%" or 0.05'
     WHAT: ClassVar = "a share"
+    MOST: ClassVar = 1.0
 
     @classmethod
     def _bare(cls, number: float, value: object) -> float:
@@ -278,12 +291,9 @@ class Fraction(Quantity):
         return cls._checked(number, number)
 
     @classmethod
-    def _checked(cls, number: float, value: object) -> Self:
-        share = super()._checked(number, value)
-        if share > 1:
-            hint = cls.EXAMPLE if isinstance(value, str) or share > 100 else f'"{_trim(share)}%"'
-            raise ValueError(f"{value!r} is more than the whole: write {hint}")
-        return share
+    def _too_much(cls, number: float, value: object) -> str:
+        meant = cls.EXAMPLE if isinstance(value, str) or number > 100 else f'"{_trim(number)}%"'
+        return f"{value!r} is more than the whole: write {meant}"
 
     def __str__(self) -> str:
         return f"{_trim(self * 100)}%"
@@ -296,6 +306,7 @@ class Hertz(Quantity):
     SUGGESTED: ClassVar = ("MHz", "GHz")
     EXAMPLE: ClassVar = '"1.2GHz"'
     WHAT: ClassVar = "a frequency"
+    MOST: ClassVar = 1e15
 
     @classmethod
     def _suggestion(cls, number: float) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wotemu.errors import TopologyError
 from wotemu.topology.models import (
@@ -40,9 +43,31 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: Network("a b"), "Network 'a b', field 'name'", "can't be a host name"),
     (lambda: Network("-a"), "Network '-a', field 'name'", "can't be a host name"),
     (lambda: Network("x" * 49), f"Network '{'x' * 49}', field 'name'", "longer than 48"),
-    (lambda: node("localhost"), "Node 'localhost', field 'name'", "always means the node itself"),
+    (lambda: node("localhost"), "Node 'localhost', field 'name'", "stands for the node itself"),
+    (lambda: node("IP6-loopback"), "Node 'IP6-loopback', field 'name'", "stands for the node itself"),
+    (lambda: node("ip6-allnodes"), "Node 'ip6-allnodes', field 'name'", "or its network in /etc/hosts"),
+    (lambda: Service("broadcasthost", "x"), "Service 'broadcasthost', field 'name'", "/etc/hosts"),
+    (lambda: node("2"), "Node '2', field 'name'", "'2' is read as an IPv4 address"),
+    (lambda: node("010"), "Node '010', field 'name'", "read as an IPv4 address"),
+    (lambda: Broker("0x7f000001", [FIELD]), "Broker '0x7f000001', field 'name'", "read as an IPv4 address"),
+    (lambda: Service("0X7F", "x"), "Service '0X7F', field 'name'", "read as an IPv4 address"),
     (lambda: Network("a", conditions="LTE"), "Network 'a', field 'conditions'", "is not NetworkConditions"),  # type: ignore[arg-type]
     (lambda: Network("a", shared=1), "Network 'a', field 'shared'", "neither True nor False"),  # type: ignore[arg-type]
+    (lambda: Network("a", latency="20ms"), "Network 'a', field 'latency'", "no such field"),  # type: ignore[call-arg]
+    (lambda: Network(), "Network, field 'name'", "it is missing"),  # type: ignore[call-arg]
+    (lambda: Network("a", name="b"), "Network 'b', field 'name'", "it is given twice"),  # type: ignore[misc]
+    (lambda: Node("a", None, FIELD), "Node 'a'", "needs a name"),  # type: ignore[arg-type,call-arg]
+    (lambda: Node(comand=["x"], name="a"), "Node 'a', field 'comand'", "no such field"),  # type: ignore[call-arg]
+    (lambda: Ports(htp=80), "Ports, field 'htp'", "no such field"),  # type: ignore[call-arg]
+    (lambda: Topology([node()], redis=5), "Topology, field 'redis'", "not a non-empty string"),  # type: ignore[arg-type]
+    (lambda: Topology([node()], docker_proxy="maybe"), "Topology, field 'docker_proxy'", "neither True"),  # type: ignore[arg-type]
+    (
+        lambda: NodeResources(cpu_limit="1e300"),
+        "NodeResources, field 'cpu_limit'",
+        "not a number of CPU cores",
+    ),
+    (lambda: NodeResources(mem_limit="2e9G"), "NodeResources, field 'mem_limit'", "is more than"),
+    (lambda: NodeResources(mem_limit=64_000_000), "NodeResources, field 'mem_limit'", "has no unit"),
     (lambda: Link("field"), "Link, field 'network'", "is not a Network"),  # type: ignore[arg-type]
     (lambda: Link(FIELD, up=0.3), "Link, field 'up'", "is not NetworkConditions"),  # type: ignore[arg-type]
     (lambda: NodeApp(""), "NodeApp, field 'path'", "not a non-empty string"),
@@ -124,6 +149,20 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
         "the way to Service 'db'",
     ),
 ]
+
+
+@given(st.text("0123456789abcdefxX", min_size=1, max_size=12))
+def test_no_host_name_is_what_resolvers_read_as_an_address(name: str) -> None:
+    try:
+        socket.inet_aton(name)
+    except OSError:
+        return
+    with pytest.raises(TopologyError, match="read as an IPv4 address"):
+        node(name)
+
+
+def test_a_network_s_name_is_no_host_name() -> None:
+    assert Network("2").name == "2"
 
 
 @pytest.mark.parametrize(("make", "where", "message"), WRONG)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wotemu.units import Bytes, Fraction, Hertz, Packets, Quantity, Rate, Seconds
 
-FINITE = st.floats(min_value=1e-6, max_value=1e12, allow_nan=False)
+FINITE = st.floats(min_value=1e-6, max_value=1e9, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,11 @@ def test_zero_needs_no_unit(kind: type[Quantity], zero: float | str) -> None:
         (Seconds, "1m1m", "each unit once"),
         (Seconds, "1:75", "is not a duration"),
         (Rate, "1e999bit", "must be finite"),
+        (Rate, "1e16bit", "is more than 1000tbit"),
+        (Seconds, "1e300s", "is more than 1e+09s"),
+        (Bytes, "2e9G", "is more than 1.07374e+09GiB"),
+        (Packets, "1e13p", "is more than 1000000000000p"),
+        (Hertz, "1e9GHz", "is more than 1e+06GHz"),
         (Seconds, f"1e{'9' * 30}s", "unknown unit 'e'"),
     ],
 )
@@ -165,7 +170,7 @@ def test_printing_keeps_six_digits(number: float, kind: type[Quantity]) -> None:
     assert kind.of(str(kind(number))) == pytest.approx(number, rel=1e-5)
 
 
-@given(st.integers(0, 2**50), st.sampled_from([Bytes, Packets]))
+@given(st.integers(0, 10**12), st.sampled_from([Bytes, Packets]))
 def test_whole_sizes_print_readably(number: int, kind: type[Quantity]) -> None:
     back = float(kind.of(str(kind(number))))
     assert back == int(back)

@@ -20,6 +20,19 @@ MAX_NAME = 48
 RESERVED = ("wotemu-", "gateway-of-")
 """How the names begin that WoTemu's own roles have where nodes could look them up."""
 
+MAX_CORES = 10_000
+"""More than any machine has."""
+LOCAL_NAMES = frozenset(
+    {
+        *("localhost", "localhost4", "localhost6", "loopback", "broadcasthost"),
+        *("ip6-localhost", "ip6-loopback", "ip6-localnet", "ip6-mcastprefix"),
+        *("ip6-allnodes", "ip6-allrouters", "ip6-allhosts"),
+    }
+)
+"""What /etc/hosts of the usual systems has for loopback, broadcast and multicast addresses."""
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+"""What inet_aton(3), and so getaddrinfo(3), reads as an address: ``2`` is 0.0.0.2."""
+
 
 def label(obj: Any) -> str:
     """How messages name an object: ``Node 'reader'``."""
@@ -173,7 +186,7 @@ def optional_cores(value: Like | None) -> float | None:
         cores = float(value) if isinstance(value, str | int | float) else 0.0
     except (ValueError, TypeError):
         cores = 0.0
-    if isinstance(value, bool) or not 0 < cores < float("inf"):
+    if isinstance(value, bool) or not 0 < cores <= MAX_CORES:
         raise ValueError(f"{value!r} is not a number of CPU cores: write one such as 0.5")
     return cores
 
@@ -191,15 +204,30 @@ def check_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
             f"{value!r} can't be a host name",
             hint="use letters, digits, '-' and '_', beginning and ending with a letter or digit",
         )
-    if value.lower() == "localhost":
-        raise fail(
-            instance, attribute.name, "'localhost' always means the node itself", hint="take another name"
-        )
     if value.lower().startswith(RESERVED):
         raise fail(
             instance,
             attribute.name,
             f"{value!r}: names that begin so are WoTemu's own",
+            hint="take another name",
+        )
+
+
+def check_host_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """As `check_name`; besides, resolvers must not take it for an address or for the node itself."""
+    check_name(instance, attribute, value)
+    if _NUMBER.fullmatch(value):
+        raise fail(
+            instance,
+            attribute.name,
+            f"{value!r} is read as an IPv4 address: nobody would look it up",
+            hint=f"write a letter before it, such as {'n' + value!r}",
+        )
+    if value.lower() in LOCAL_NAMES:
+        raise fail(
+            instance,
+            attribute.name,
+            f"{value!r} stands for the node itself or its network in /etc/hosts",
             hint="take another name",
         )
 

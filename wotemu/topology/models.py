@@ -11,6 +11,7 @@ import attrs
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.checks import (
     Checked,
+    check_host_name,
     check_name,
     each,
     fail,
@@ -115,7 +116,7 @@ def _nodes(value: Iterable[Node]) -> tuple[Node, ...]:
 class Broker(Checked):
     """An MQTT broker on the given networks."""
 
-    name: str = attrs.field(validator=check_name)
+    name: str = attrs.field(validator=check_host_name)
     networks: tuple[Network | Link, ...] = attrs.field(converter=_links)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
@@ -141,7 +142,7 @@ class Service(Checked):
     directly, and what goes there is not shaped.
     """
 
-    name: str = attrs.field(validator=check_name)
+    name: str = attrs.field(validator=check_host_name)
     image: str | None = attrs.field(default=None, validator=optional_text)
     command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
@@ -170,7 +171,7 @@ class Node(Checked):
     from WoTemu's, and brings what the node runs: the folder of the topology does not travel there.
     """
 
-    name: str = attrs.field(validator=check_name)
+    name: str = attrs.field(validator=check_host_name)
     app: NodeApp | None = attrs.field(default=None, validator=kind_of(NodeApp, "a NodeApp", optional=True))
     command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_command)
     networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=_links)
@@ -280,8 +281,8 @@ class Topology(Checked):
 
     nodes: tuple[Node, ...] = attrs.field(converter=_nodes)
     ports: Ports = attrs.field(factory=Ports, kw_only=True)
-    redis: str | None = attrs.field(default=None, kw_only=True)
-    docker_proxy: bool = attrs.field(default=True, kw_only=True)
+    redis: str | None = attrs.field(default=None, kw_only=True, validator=optional_text)
+    docker_proxy: bool = attrs.field(default=True, kw_only=True, converter=flag)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "nodes", each(self, "nodes", self.nodes, Node, "a Node"))
