@@ -42,7 +42,7 @@ def test_a_csv_trace_is_read_with_its_units(tmp_path: Path) -> None:
         ("t,loss\n0\n", "1 cells for 2 columns", ", line 2"),
         ("t,loss\n0,x\n", "loss: could not convert", ", line 2"),
         ("t,loss\n0,2\n", "loss: 2.0 is more than the whole", ", line 2"),
-        ("t,loss\n-1,0\n", "t: -1.0 is not a duration", ", line 2"),
+        ("t,loss\n-1,0\n", "t: -1.0 is not a time", ", line 2"),
         ("t,loss\n,0\n", "t: could not convert", ", line 2"),
         ("t,rate_bps\n0,-1\n", "not negative", ", line 2"),
         ("t,rate_bps\n0,1\n", "1bit is less than 8bit", ", line 2"),
@@ -87,6 +87,7 @@ def test_a_trace_s_rates_have_all_of_its_delivery_opportunities(name: str) -> No
     ("name", "text", "start"),
     [
         ("phone.csv", "t,rate_bps\n1540000000.5,1e6\n1540000001.5,2e6\n", "1540000000"),
+        ("ms.csv", "t,rate_bps\n1540000000500,1e6\n1540000000501,2e6\n", "1.54"),
         ("phone.up", "1540000000500\n1540000001500\n1540000002500\n", "1540000000"),
     ],
 )

@@ -181,7 +181,7 @@ def _row(header: list[str], cells: list[str], where: str) -> Row:
         try:
             number = float(cell)
             if column == "t":
-                t_s = float(Seconds.of_number(number))
+                t_s = _time(number)
             else:
                 name, parse = COLUMNS[column]
                 values[name] = parse(number)
@@ -189,6 +189,13 @@ def _row(header: list[str], cells: list[str], where: str) -> Row:
         except ValueError as error:
             raise ScenarioError(f"{column}: {error}", where=where) from error
     return t_s, values
+
+
+def _time(number: float) -> float:
+    """A point in time: an offset, or a time of day, which may be any number of seconds."""
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{number!r} is not a time: it must be finite and not negative")
+    return number
 
 
 def _opportunities(path: str | Path) -> list[int]:
