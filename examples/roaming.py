@@ -35,14 +35,14 @@ def scenario() -> Scenario:
         seed=2026,
         phases=[Phase("calm", 0), Phase("fading", "20s"), Phase("trouble", "45s"), Phase("after", "70s")],
         events=[
-            during("5s", "85s").move(van, path=[("0s", yard), ("15s", street), ("60s", yard)], gap="400ms"),
-            during("20s", "45s").ramp(backhaul, direction="up", rate=("8mbit", "250kbit"), every="1s"),
+            during("5s", "90s").move(van, path=[("0s", yard), ("15s", street), ("60s", yard)], gap="400ms"),
+            during("20s", "45s").ramp(backhaul, direction="up", rate=("8mbit", "250kbit"), keep=True),
             during("20s", "70s").wave(
                 street, sine("10s") + square("3s", weight=0.3), latency=("30ms", "150ms"), every="500ms"
             ),
             during("45s", "70s").churn(meters, rate="12/min", downtime=("3s", "6s")),
             every("30s", start="10s").do(at(0).set(yard, loss="3%"), at("2s").restore(yard)),
             at("70s").restore(backhaul),
-            when(metric("van.errors") > 5).do(at("1s").restart(station), within="80s"),
+            when(metric("van.read_failures") > 5).do(at("1s").restart(station), within="80s"),
         ],
     )

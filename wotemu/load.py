@@ -98,7 +98,8 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
             f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}"
         ) from error
     except InputError as error:
-        error.where = ": ".join(filter(None, (_line(file, error), error.where)))
+        if not (error.where or "").startswith(f"{file.name}:"):  # else it says so itself
+            error.where = ": ".join(filter(None, (_line(file, error), error.where)))
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         what = f"{type(error).__name__}: {error}"

@@ -95,9 +95,9 @@ NOT_THERE = {
     "builtin app": (app('"sensr"'), "Node 'a', field 'app'", "did you mean 'sensor'?"),
     "app's module": (app('"no_such.module:main"'), "no module 'no_such'", "Node 'a', field 'app'"),
     "network of an event": (events('at("1s").set("wifi", loss=0.1)'), "'wifi'", "known are field, a"),
-    "node of a crash": (events('at("1s").crash("b")'), "no node 'b'", "the nodes are a"),
+    "node of a crash": (events('at("1s").crash("b")'), "no node 'b'", "known are a"),
     "node of a partition": (events('at("1s").partition(["a"], ["c"])'), "at(1s).partition", "no node 'c'"),
-    "condition": (events('at("1s").set(net, speed="1mbit")'), "no such condition", "known are latency"),
+    "condition": (events('at("1s").set(net, speed="1mbit")'), "no condition 'speed'", "did you mean 'rate'"),
     "direction": (events('at("1s").set(net, "left", loss=0.1)'), "'left' is no direction", "at(1s).set"),
     "event": (events('"20s"'), "'20s' is no event", "Scenario, field 'events'"),
 }

@@ -83,10 +83,9 @@ def test_what_a_guard_makes_needless_is_dropped() -> None:
     resolver = Resolver(
         TOPOLOGY, Scenario(events=[at(9).crash("sensor-1"), when(SLOW).do(at(0).crash("sensor-1"))])
     )
-    cut = resolver.timeline.changes[0]
     changed, dropped = differences(resolver.timeline, resolver.resolve({0: 7.0}))
-    assert dropped == [cut.id]
-    assert [change.at_s for change in changed] == [7.0, 7.05, 9.05]
+    assert dropped == [change.id for change in resolver.timeline.changes]
+    assert [change.at_s for change in changed] == [7.0, 7.05]
 
 
 def test_chances_in_a_guard_do_not_depend_on_when_it_fires() -> None:

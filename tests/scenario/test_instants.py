@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +169,7 @@ WRONG: list[tuple[Callable[[], Event], str, str]] = [
     (lambda: at("soon").heal(), "at('soon')", "is not a duration"),
     (lambda: at(-1).heal(), "at(-1)", "finite and not negative"),
     (lambda: at(5).set(FIELD), "at(5s).set", "no condition is given"),
-    (lambda: at(5).set(FIELD, lag=1), "at(5s).set, NetworkConditions, field 'lag'", "no such condition"),
+    (lambda: at(5).set(FIELD, lag=1), "at(5s).set", "no condition 'lag'"),
     (lambda: at(5).set(FIELD, loss=2), "at(5s).set, NetworkConditions, field 'loss'", "more than the whole"),
     (lambda: at(5).set(FIELD, "left", loss="100%"), "at(5s).set", "'left' is no direction"),  # type: ignore[arg-type]
     (lambda: at(5).set("nowhere", loss="100%"), "at(5s).set", "no network or attached node 'nowhere'"),
@@ -182,14 +183,14 @@ WRONG: list[tuple[Callable[[], Event], str, str]] = [
     (lambda: at(5).set(7, loss="100%"), "at(5s).set", "7 is no Network"),  # type: ignore[arg-type]
     (lambda: at(5).set([], loss="100%"), "at(5s).set", "aimed at nothing"),
     (lambda: at(5).scale(FIELD), "at(5s).scale", "no condition is given"),
-    (lambda: at(5).scale(FIELD, latency=-1), "at(5s).scale", "is no factor"),
-    (lambda: at(5).scale(FIELD, rate=-1), "at(5s).scale", "is no factor"),
+    (lambda: at(5).scale(FIELD, latency=-1), "at(5s).scale", "latency=-1 is not from 0 to"),
+    (lambda: at(5).scale(FIELD, rate=-1), "at(5s).scale", "rate=-1 is not from 0 to"),
     (lambda: at(5).scale(FIELD, queue=2), "at(5s).scale", "no values in between"),
     (lambda: at(5).partition(), "at(5s).partition", "no group is given"),
     (lambda: at(5).partition([READER], [READER]), "at(5s).partition", "'reader' is in two groups"),
     (lambda: at(5).partition(["nobody"]), "at(5s).partition", "there is no node 'nobody'"),
     (lambda: at(5).crash("nobody"), "at(5s).crash", "there is no node 'nobody'"),
-    (lambda: at(5).crash(FIELD), "at(5s).crash", "there is no node"),  # type: ignore[arg-type]
+    (lambda: at(5).crash(FIELD), "at(5s).crash", "field is no node"),  # type: ignore[arg-type]
     (lambda: at(5).crash(READER).named(" "), "at(5s).crash.named", "is not a name"),
 ]
 
@@ -198,7 +199,7 @@ WRONG: list[tuple[Callable[[], Event], str, str]] = [
 def test_what_can_t_be_is_refused_with_its_place(make: Callable[[], Event], where: str, message: str) -> None:
     with pytest.raises(ScenarioError, match=message) as caught:
         timeline_of(make())
-    assert caught.value.where == where
+    assert re.fullmatch(rf"test_instants\.py:\d+, {re.escape(where)}", caught.value.where or "")
 
 
 def test_a_name_of_both_a_network_and_a_node_is_ambiguous() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ def warnings(*events: Event, topology: Topology | None = None) -> list[str]:
     """What the linter says; without events that is about the topology alone."""
     fine = Topology([Node("reader", command=["x"], networks=[FINE, HOME])])
     return resolve(topology or fine, Scenario(events=events))[1]
+
+
+def texts(*events: Event) -> list[str]:
+    """The same without files and lines."""
+    return [re.sub(r"test_lint\.py:\d+, ", "", warning) for warning in warnings(*events)]
 
 
 def on(**conditions: Any) -> Topology:
@@ -111,12 +117,21 @@ def test_a_delay_on_one_side_only() -> None:
 # Events
 
 
-def test_events_that_overlap_and_which_wins() -> None:
-    events = during(10, 30).ramp(FIELD, latency="200ms"), at(20).set(FIELD, latency="1s")
-    assert warnings(*events) == [
-        "during(10s, 30s).ramp and at(20s).set both set latency of field up, from 20s on: "
-        "whichever set it last wins, at the same moment the one that is written later"
+def test_an_instant_below_a_period_and_a_period_over_another() -> None:
+    instant = during(10, 30).ramp(FIELD, latency="200ms"), at(20).set(FIELD, latency="1s")
+    assert texts(*instant) == [
+        "at(20s).set: it sets latency of field up below during(10s, 30s).ramp, and shows only once that "
+        "has ended"
     ]
+    period = during(10, 30).ramp(FIELD, latency="200ms"), during(20, 40).wave(FIELD, latency=(0, "1s"))
+    assert texts(*period) == [
+        "during(10s, 30s).ramp and during(20s, 40s).wave both set latency of field up, from 20s on: "
+        "the one that began later holds"
+    ]
+    restored = during(10, 30).scale(FIELD, latency=2), at(20).restore(FIELD)
+    assert texts(*restored)[0] == (
+        "at(20s).restore: during(10s, 30s).scale goes on over field up, as restore ends no period"
+    )
 
 
 def test_events_at_one_moment_overlap() -> None:
@@ -139,7 +154,7 @@ def test_very_many_overlaps_are_counted() -> None:
     ramps = [during(10 + i, 30 + i).ramp(FIELD, latency=(f"{i}s", "9s")) for i in range(6)]
     found = warnings(*ramps)
     assert len(found) == 11
-    assert found[-1] == "5 more pairs of events overlap so"
+    assert found[-1] == "5 more pairs of events meet so"
 
 
 def test_a_flap_faster_than_can_be_applied() -> None:
@@ -154,9 +169,9 @@ def test_steps_faster_than_can_be_applied() -> None:
 
 
 def test_an_event_that_changes_nothing() -> None:
-    assert warnings(at(5).heal(), every("10s").do(at(0).restore(FIELD))) == [
-        "at(5s).heal changes nothing: it is so already",
-        "every('10s').do changes nothing: it is so already",
+    assert texts(at(5).heal(), every("10s").do(at(0).restore(FIELD))) == [
+        "at(5s).heal: it changes nothing, as it is so already",
+        "every('10s').do: it changes nothing, as it is so already",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.scenario.deployment import FIELD, HOME, READER, SENSOR, story, timeline_of
+from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import PathLoss, at, during
 from wotemu.scenario.events import Event
@@ -32,11 +32,15 @@ def test_a_moving_node_is_on_one_network_and_on_none_in_the_gap() -> None:
         (20.2, "reader@home", False),
         (30.0, "reader@home", True),
         (30.2, "reader@field", False),
+        (40.0, "reader@home", False),
     ]
 
 
 def test_what_lies_behind_the_period_s_end_is_not_gone_to() -> None:
-    assert cuts(during(10, 15).move(READER, [("0s", FIELD), ("10s", HOME)])) == [(10.0, "reader@home", True)]
+    assert cuts(during(10, 15).move(READER, [("0s", FIELD), ("10s", HOME)])) == [
+        (10.0, "reader@home", True),
+        (15.0, "reader@home", False),
+    ]
 
 
 def test_a_moving_node_that_crashes_comes_back_where_it_is() -> None:
@@ -49,6 +53,7 @@ def test_a_moving_node_that_crashes_comes_back_where_it_is() -> None:
         (0.0, "reader@home", True),
         (10.0, "reader@field", True),
         (30.0, "reader@home", False),
+        (40.0, "reader@field", False),
     ]
 
 
@@ -66,7 +71,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: timeline_of(during(0, 9).move(READER, [(0, "x")])), "no node is on a network 'x'"),
     (lambda: during(0, 9).travel(READER, [(0, (0, 0))], stations={}), "there is no station"),
     (lambda: during(0, 9).travel(READER, [(0, 7)], stations={HOME: (0, 0)}), "7 is no position"),  # type: ignore[list-item]
-    (lambda: PathLoss(exponent=0), "not above zero"),
+    (lambda: PathLoss(exponent=0), "exponent=0 is not from 0.1 to 20"),
 ]
 
 
@@ -109,21 +114,22 @@ def test_a_travelling_node_is_handed_over_to_the_louder_network() -> None:
     travel = during(0, 50).travel(
         READER, [("0s", (0, 0)), ("50s", (100, 0))], stations={FIELD: (0, 0), HOME: (100, 0)}, gap="50ms"
     )
-    begin, leave, arrive = cuts(travel)
+    begin, leave, arrive, end = cuts(travel)
     assert begin == (0.0, "reader@home", True)
     assert leave[1:] == ("reader@field", True)
     assert 25 < leave[0] < 30  # past the middle by as much as the hysteresis asks for
     assert arrive == (round(leave[0] + 0.05, 6), "reader@home", False)
+    assert end == (50.0, "reader@field", False)
 
 
 def test_hysteresis_keeps_a_node_from_going_to_and_fro() -> None:
     path = [(float(second), (48.0 + 4 * (second % 2), 0.0)) for second in range(40)]
     stations = {FIELD: (0.0, 0.0), HOME: (100.0, 0.0)}
-    assert len(cuts(during(0, 40).travel(READER, path, stations=stations))) == 1
+    assert len(cuts(during(0, 40).travel(READER, path, stations=stations))) == 2
     assert len(cuts(during(0, 40).travel(READER, path, stations=stations, hysteresis_db=0))) > 20
 
 
-def test_the_link_gets_worse_on_the_way() -> None:
+def test_the_link_gets_worse_on_the_way_and_is_as_it_was_at_the_end() -> None:
     travel = during(0, 10).travel(READER, [(0, (1, 0)), (10, (2000, 0))], stations={FIELD: (0, 0)})
     rates = [
         after["rate_bps"]
@@ -131,7 +137,33 @@ def test_the_link_gets_worse_on_the_way() -> None:
         if place == "reader@field up" and "rate_bps" in after
     ]
     assert rates[0] == 54e6
-    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] is None
+    assert rates[:-1] == sorted(rates[:-1], reverse=True)
+
+
+def test_distance_comes_on_top_of_what_the_link_has_of_its_own() -> None:
+    """Delays add, the lower rate holds, losses are independent; what is set meanwhile counts too."""
+    model = PathLoss()
+    far = model.conditions(model.signal_dbm(220))
+    travel = during(10, 20).travel(READER, [(0, (220, 0))], stations={FIELD: (0, 0)})
+    told = [
+        after
+        for _, place, after in story(
+            at(5).set(RADIO, "up", latency="5ms", rate="100kbit"),
+            travel,
+            at(15).set(RADIO, "up", latency="50ms"),
+        )
+        if place == "reader@field up"
+    ]
+    assert 0.01 < far["loss"] < 0.9
+    assert far["latency"] > 0
+    loss = pytest.approx(1 - (1 - 0.01) * (1 - far["loss"]))
+    assert told == [
+        {"latency_s": 0.005, "rate_bps": 100e3},
+        {"latency_s": pytest.approx(0.005 + far["latency"]), "loss": loss},
+        {"latency_s": pytest.approx(0.05 + far["latency"])},
+        {"latency_s": 0.05, "loss": 0.01},
+    ]
 
 
 def test_shadowing_is_drawn_from_the_seed() -> None:

@@ -104,7 +104,7 @@ def test_times_of_day_are_refused_or_made_to_start_at_zero(
 
 def test_a_trace_that_starts_after_its_replay_s_end_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "late.csv", "t,loss\n5321,0.5\n5322,0.1\n")
-    with pytest.raises(ScenarioError, match="its first row is at 5321s") as caught:
+    with pytest.raises(ScenarioError, match="the first at 5321s") as caught:
         timeline_of(during(0, 60).replay(RADIO, path, "up"))
     assert "from_zero=True" in str(caught.value.hint)
     replay = during(0, 60).replay(RADIO, Trace.read(path, from_zero=True), "up")

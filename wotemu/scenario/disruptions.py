@@ -10,10 +10,10 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Step, TimedStep
-from wotemu.scenario.instants import SILENCE_BEFORE_CRASH_S, App, Cut
+from wotemu.scenario.events import Ending, TimedStep, microseconds
+from wotemu.scenario.faults import SILENCE_BEFORE_CRASH_US, Span, app_replicas, cutting
 from wotemu.scenario.state import State
-from wotemu.scenario.targets import HopTarget, NodeTarget, replica_networks, replicas
+from wotemu.scenario.targets import HopTarget, NodeTarget
 from wotemu.scenario.timeline import Change
 
 _PER = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -30,32 +30,26 @@ def per_second(rate: Any, where: str) -> float:
 
 @attrs.frozen
 class Flap:
-    """Cuts that come again and again. `lengths_s` are how long it is cut and how long it is not."""
+    """Cuts that come again and again. `lengths_us` are how long it is cut and how long it is not."""
 
     where: str
     target: HopTarget
-    start_s: float
-    end_s: float
-    lengths_s: tuple[float, float]
+    start_us: int
+    end_us: int
+    lengths_us: tuple[int, int]
     jitter: float
 
-    def steps(self, rng: Random, _duration_s: float) -> Iterator[TimedStep]:
+    def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
         """Down, up, down, ... and up at the end."""
-        reason = f"flap {rng.getrandbits(64):x}"
-        at_s, cut = self.start_s, True
-        while at_s < self.end_s:
-            yield at_s, self._step(reason, cut)
-            at_s += self.lengths_s[0 if cut else 1] * (1 + rng.uniform(-self.jitter, self.jitter))
+        span = Span(self.where)
+        at_us, cut = self.start_us, True
+        while at_us < self.end_us:
+            yield at_us, cutting(self.where, self.target, span, cut)
+            length_us = self.lengths_us[0 if cut else 1] * (1 + rng.uniform(-self.jitter, self.jitter))
+            at_us += max(1, round(length_us))
             cut = not cut
         if not cut:
-            yield self.end_s, self._step(reason, cut)
-
-    def _step(self, reason: str, cut: bool) -> Step:
-        def step(state: State, at_s: float) -> Iterator[Change]:
-            for replica, network in replica_networks(self.target, state.topology, self.where):
-                yield from state.set_cut(at_s, replica, [network], reason, cut)
-
-        return step
+            yield self.end_us, Ending(cutting(self.where, self.target, span, cut))
 
 
 @attrs.frozen
@@ -64,42 +58,40 @@ class Churn:
 
     where: str
     nodes: NodeTarget
-    start_s: float
-    end_s: float
+    start_us: int
+    end_us: int
     rate: float
-    downtime_s: tuple[float, float]
+    downtime_us: tuple[int, int]
 
-    def steps(self, rng: Random, _duration_s: float) -> Iterator[TimedStep]:
+    def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
         """A cut, a crash and a restart, each time."""
-        at_s = self.start_s + rng.expovariate(self.rate)
-        while at_s < self.end_s:
-            yield from self._one(at_s, rng.random(), rng.uniform(*self.downtime_s))
-            at_s += rng.expovariate(self.rate)
+        at_us = self.start_us + self._wait_us(rng)
+        while at_us < self.end_us:
+            yield from self._one(at_us, rng.random(), round(rng.uniform(*self.downtime_us)))
+            at_us += self._wait_us(rng)
 
-    def _one(self, at_s: float, draw: float, downtime_s: float) -> Iterator[TimedStep]:
-        chosen: list[str] = []
+    def _wait_us(self, rng: Random) -> int:
+        return microseconds(rng.expovariate(self.rate))
 
-        def cut(state: State, at_s: float) -> Iterator[Change]:
-            names = replicas(self.nodes, state.topology, self.where)
-            running = [
-                name for name in names if state.app.get(name) == "running" and not _crashed(state, name)
-            ]
-            chosen.extend(running[int(draw * len(running)) :][:1])
-            return Cut(self.where, tuple(chosen), cut=True)(state, at_s) if chosen else iter(())
+    def _one(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
+        crash, chosen = Span(self.where), list[str]()
 
-        def crash(state: State, at_s: float) -> Iterator[Change]:
-            return App(self.where, tuple(chosen), state="crashed")(state, at_s) if chosen else iter(())
+        def silence(state: State, at_us: int) -> Iterator[Change]:
+            names = app_replicas(self.nodes, state, self.where)
+            up = [name for name in names if state.app[name] == "running" and not state.crashes.get(name)]
+            chosen.extend(up[int(draw * len(up)) :][:1])
+            for replica in chosen:
+                yield from state.silence(at_us, replica, crash)
 
-        def restart(state: State, at_s: float) -> Iterator[Change]:
-            if chosen and state.app[chosen[0]] == "crashed":
-                yield from Cut(self.where, tuple(chosen), cut=False)(state, at_s)
-                yield from App(self.where, tuple(chosen), state="running")(state, at_s)
+        def kill(state: State, at_us: int) -> Iterator[Change]:
+            for replica in chosen:
+                yield from state.kill(at_us, replica, crash)
 
-        yield at_s, cut
-        yield at_s + SILENCE_BEFORE_CRASH_S, crash
-        yield at_s + SILENCE_BEFORE_CRASH_S + downtime_s, restart
+        def revive(state: State, at_us: int) -> Iterator[Change]:
+            for replica in chosen:
+                yield from state.revive(at_us, replica, crash)
 
-
-def _crashed(state: State, replica: str) -> bool:
-    """Whether its network is silent already, as shortly before a crash."""
-    return any("crash" in reasons for (name, _), reasons in state.cut.items() if name == replica)
+        killed_us = at_us + SILENCE_BEFORE_CRASH_US
+        yield at_us, silence
+        yield killed_us, kill
+        yield killed_us + downtime_us, revive

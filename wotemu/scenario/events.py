@@ -1,4 +1,7 @@
-"""What all words of a scenario come to: an event, which is steps at offsets from T0."""
+"""What all words of a scenario come to: an event, which is steps at offsets from T0.
+
+Offsets are whole microseconds from parsing on, so that times that are written alike are the same time.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,30 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import DIRECTIONS, State
 from wotemu.scenario.timeline import Change, Direction
-from wotemu.units import Like, Seconds
+from wotemu.units import Fraction, Like, Seconds
 
 
 class Step(Protocol):
     """What happens at one instant: changes the state and yields the atomic changes."""
 
-    def __call__(self, state: State, at_s: float, /) -> Iterator[Change]:
+    def __call__(self, state: State, at_us: int, /) -> Iterator[Change]:
         """Carry it out."""
         ...
 
 
-TimedStep = tuple[float, Step]
-"""A step with its offset in seconds."""
+TimedStep = tuple[int, Step]
+"""A step with its offset in microseconds."""
+
+
+@attrs.frozen
+class Ending:
+    """The step that ends a period. At the very end of a run nobody misses it."""
+
+    step: Step
+
+    def __call__(self, state: State, at_us: int) -> Iterator[Change]:
+        """Carry it out."""
+        return self.step(state, at_us)
 
 
 @runtime_checkable
@@ -32,7 +46,7 @@ class Event(Protocol):
 
     @property
     def where(self) -> str:
-        """How messages name it."""
+        """How messages name it: the user's file and line, and what is written there."""
         ...
 
     @property
@@ -46,32 +60,43 @@ class Event(Protocol):
         ...
 
     @property
-    def start_s(self) -> float:
+    def start_us(self) -> int:
         """When it begins."""
         ...
 
-    def steps(self, rng: Random, duration_s: float) -> Iterable[TimedStep]:
-        """Its steps with their offsets from T0; `rng` is its own, drawn from the scenario's seed."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the linter has to say of it, whatever the topology."""
+        ...
+
+    def steps(self, rng: Random, span_us: int) -> Iterable[TimedStep]:
+        """Its steps with their offsets from T0.
+
+        Args:
+            rng: Its own source of random numbers, drawn from the scenario's seed.
+            span_us: How long what has no end of its own goes on.
+        """
         ...
 
 
-Make = Callable[[Random, float], Iterable[TimedStep]]
+Make = Callable[[Random, int], Iterable[TimedStep]]
 
 
 @attrs.frozen(eq=False, repr=False)
 class PlannedEvent:
-    """An event whose steps `make` gives, from a random source and the scenario's duration."""
+    """An event whose steps `make` gives, from a random source and the length of the scenario."""
 
     where: str
     label: str
-    start_s: float
+    start_us: int
     make: Make
     phase: str = ""
     target: Any = None
+    notes: tuple[str, ...] = ()
 
-    def steps(self, rng: Random, duration_s: float) -> Iterable[TimedStep]:
+    def steps(self, rng: Random, span_us: int) -> Iterable[TimedStep]:
         """Its steps, in any order."""
-        return self.make(rng, duration_s)
+        return self.make(rng, span_us)
 
     def named(self, phase: str) -> Self:
         """The same event; a phase of this name begins with it."""
@@ -83,52 +108,122 @@ class PlannedEvent:
         return f"<{self.where}>"
 
 
-def moment(value: Like, where: str) -> float:
-    """A duration, or a point in time after T0, in seconds."""
+# Times
+
+MAX_MOMENT_S = 366 * 86_400
+"""Later than this is a slip."""
+
+
+def moment(value: Like, where: str) -> int:
+    """A duration, or a point in time after T0, in microseconds."""
     try:
-        return float(Seconds.offset(value))
+        moment_s = float(Seconds.offset(value))
     except (ValueError, TypeError) as error:
         raise ScenarioError(str(error), where=where) from error
+    if moment_s > MAX_MOMENT_S:
+        raise ScenarioError(f"{value!r} is longer than a year", where=where)
+    return microseconds(moment_s)
 
 
-def interval(value: Like, where: str) -> float:
-    """A duration that is not zero, in seconds."""
-    length_s = moment(value, where)
-    if not length_s:
-        raise ScenarioError("it is zero", where=where, hint='write a duration such as "1s"')
-    return length_s
+def interval(value: Like, where: str) -> int:
+    """A duration of at least a microsecond, in microseconds."""
+    length_us = moment(value, where)
+    if not length_us:
+        what = "it is zero" if not Seconds.offset(value) else f"{value!r} is shorter than a microsecond"
+        raise ScenarioError(what, where=where, hint='write a duration such as "1s"')
+    return length_us
+
+
+def microseconds(time_s: float) -> int:
+    """The whole number of microseconds that is nearest."""
+    return round(time_s * 1e6)
+
+
+def seconds(time_us: int) -> Seconds:
+    """The same time, to compute with or to show."""
+    return Seconds(time_us / 1e6)
+
+
+def step_times(start_us: int, end_us: int, every_us: int) -> list[int]:
+    """From the start, every so often, and the end."""
+    return [*range(start_us, end_us, every_us), end_us]
+
+
+# Values that more than one word takes
+
+
+def number(value: Any, name: str, where: str, *, least: float = 0.0, most: float = 1e12) -> float:
+    """A plain number within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ScenarioError(f"{name}={value!r} is no number", where=where)
+    if not least <= value <= most:
+        raise ScenarioError(f"{name}={value!r} is not from {least:g} to {most:g}", where=where)
+    return float(value)
+
+
+def factor(value: Any, name: str, where: str) -> float:
+    """A number to multiply with or divide by: above zero."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e12:
+        raise ScenarioError(f"{name}={value!r} is not above zero", where=where, hint=f"write {name}=2")
+    return float(value)
+
+
+def share(value: Any, name: str, where: str) -> float:
+    """A number from 0 to 1, or a percentage."""
+    try:
+        return float(Fraction.of(value))
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(f"{name}: {error}", where=where) from error
+
+
+def flag(value: Any, name: str, where: str) -> bool:
+    """True or False, and nothing else."""
+    if not isinstance(value, bool):
+        raise ScenarioError(f"{name}={value!r} is neither True nor False", where=where)
+    return value
 
 
 def direction_of(direction: Any, where: str) -> Direction | None:
     """A direction, or None for both."""
-    if direction not in (None, *DIRECTIONS):
+    if direction is not None and (not isinstance(direction, str) or direction not in DIRECTIONS):
         raise ScenarioError(
             f"{direction!r} is no direction", where=where, hint='write "up", "down" or None for both'
         )
-    return direction  # type: ignore[no-any-return]  # checked above
+    return direction
 
 
-def is_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
+def checked_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
     """The events, all of them checked to be such."""
-    if isinstance(events, Event) or not isinstance(events, Iterable):
-        raise ScenarioError(f"{events!r} is no list of events", where=where)
-    kept = tuple(events)
-    for event in kept:
+    if isinstance(events, Event | str) or not isinstance(events, Iterable):
+        raise ScenarioError(
+            f"{events!r} is no list of events", where=where, hint="write [at(...).set(...), ...]"
+        )
+    found = tuple(events)
+    for event in found:
         if not isinstance(event, Event):
             hint = 'write at("20s").set(...) or the like'
             raise ScenarioError(f"{event!r} is no event", where=where, hint=hint)
-    return kept
+    return found
 
 
-def step_times(start_s: float, end_s: float, every_s: float) -> list[float]:
-    """From the start, every so often, and the end."""
-    count = int((end_s - start_s) / every_s + 1e-9)
-    times = [start_s + number * every_s for number in range(count + 1)]
-    return times if end_s - times[-1] < every_s * 1e-6 else [*times, end_s]
+def inner_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
+    """What happens inside of another event, which begins no phase."""
+    found = checked_events(events, where)
+    if not found:
+        raise ScenarioError("nothing is to be done", where=where, hint="write .do(at(0).crash(node), ...)")
+    for event in found:
+        if event.phase:
+            raise ScenarioError(
+                f"phase {event.phase!r} can't begin in here, where nobody knows its one time",
+                where=event.where,
+                hint="leave out .named(...), or name a Phase of the scenario",
+            )
+    return found
 
 
 MAX_STEPS = 200_000
-"""More steps of one event than this are a slip: a timeline must fit into memory and onto the bus."""
+"""More steps than this, of one event or of all together, are a slip: a timeline must fit into memory and
+onto the bus."""
 
 
 def few_enough(count: float, where: str) -> None:

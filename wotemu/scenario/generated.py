@@ -1,17 +1,19 @@
-"""Conditions that a formula, a walk or a trace gives step by step, and that end with their period."""
+"""Conditions that a period sets step by step, and that end with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 from typing import Any
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Step
-from wotemu.scenario.hops import concerns, hop_keys, impose_on, like
+from wotemu.scenario.events import Ending, Step, TimedStep
+from wotemu.scenario.hops import concerns, hop_keys, own
+from wotemu.scenario.layers import Layer
 from wotemu.scenario.state import HopKey, State
 from wotemu.scenario.targets import HopTarget
 from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.values import between
 from wotemu.units import Quantity
 
 Values = Callable[[HopKey, Mapping[str, Any]], Mapping[str, Any]]
@@ -19,47 +21,69 @@ Values = Callable[[HopKey, Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Generated:
-    """What the steps of one event share: their hops, and what held there when the event began."""
+    """What the steps of one period share: its hops, its layer, and what held there when it began."""
 
     def __init__(
-        self, where: str, target: HopTarget, direction: Direction | None, names: tuple[str, ...]
+        self,
+        where: str,
+        target: HopTarget,
+        direction: Direction | None,
+        names: Iterable[str],
+        *,
+        layer: Callable[[str], Layer] = Layer,
+        keep: bool = False,
     ) -> None:
         self._where = where
         self._target = target
         self._direction = direction
-        self._names = names
+        self._names = tuple(names)
+        self._layer = layer(where)
+        self._keep = keep
         self._held: dict[HopKey, dict[str, Any]] = {}
 
-    def impose(self, values: Values) -> Step:
-        """A step that sets what `values` gives for each hop; what stays equal is no change."""
+    def steps(self, start_us: int, end_us: int, timed: Iterable[tuple[int, Values]]) -> Iterator[TimedStep]:
+        """The begin, what is imposed until before the end, and the end."""
+        yield start_us, self._begin
+        last: Values | None = None
+        for at_us, values in timed:
+            if at_us < end_us:
+                yield at_us, self._imposing(values)
+            elif self._keep:
+                last = values
+        yield end_us, Ending(self._ending(last))
 
-        def step(state: State, at_s: float) -> Iterator[Change]:
-            for key, held in self._hops(state).items():
-                wanted = values(key, held)
-                yield from impose_on(state, at_s, key, self._direction, wanted)
+    def _begin(self, state: State, at_us: int) -> Iterator[Change]:
+        self._layer.event = state.event
+        for key in hop_keys(self._target, self._direction, state, self._where):
+            held = state.conditions[key]
+            names = (name for name in self._names if concerns(key, self._direction, name))
+            self._held[key] = {name: getattr(held, name) for name in names}
+            yield from state.lay(at_us, key, self._layer, {})
+
+    def _imposing(self, values: Values) -> Step:
+        def step(state: State, at_us: int) -> Iterator[Change]:
+            for key, held in self._held.items():
+                wanted = own(key, self._direction, values(key, held))
+                if wanted:
+                    yield from state.lay(at_us, key, self._layer, wanted)
 
         return step
 
-    def release(self) -> Step:
-        """A step that puts back what held before the first one."""
-        return self.impose(lambda _key, held: held)
+    def _ending(self, last: Values | None) -> Step:
+        def step(state: State, at_us: int) -> Iterator[Change]:
+            for key, held in self._held.items():
+                final = dict(self._layer.values.get(key, ()))
+                yield from state.lift(at_us, key, self._layer)
+                if self._keep:
+                    final |= own(key, self._direction, last(key, held)) if last else {}
+                    yield from state.set_instant(at_us, key, final)
 
-    def _hops(self, state: State) -> dict[HopKey, dict[str, Any]]:
-        if not self._held:
-            for key in hop_keys(self._target, self._direction, state, self._where):
-                current = state.conditions[key]
-                own = (name for name in self._names if concerns(key, self._direction, name))
-                self._held[key] = {name: getattr(current, name) for name in own}
-        return self._held
+        return step
 
 
-def between(first: Quantity, last: Quantity, share: float, *, log: bool = False) -> Quantity:
-    """The quantity a share of the way from the first to the last, by steps of equal size or equal ratio."""
-    if share >= 1:
-        return last
-    if log:
-        return like(last, float(first) * (float(last) / float(first)) ** share)
-    return like(last, float(first) + (float(last) - float(first)) * share)
+def same(values: Mapping[str, Any]) -> Values:
+    """These values for every hop."""
+    return lambda _key, _held: values
 
 
 def ramp_values(
@@ -70,9 +94,9 @@ def ramp_values(
     def values(key: HopKey, held: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
         for name, (first, last) in ends.items():
-            start = first if first is not None else held.get(name)
             if name not in held:
                 continue
+            start = first if first is not None else held[name]
             if start is None:
                 place = f"{key[1]}@{key[0]}" if key[1] else key[0]
                 raise ScenarioError(

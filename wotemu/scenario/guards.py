@@ -10,11 +10,14 @@ from typing import Any, Literal, NoReturn, get_args
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Event, TimedStep, is_events, moment
-from wotemu.scenario.repeats import shifted
-from wotemu.scenario.state import owners, replicas_of
+from wotemu.event_kinds import EVENT_KINDS
+from wotemu.scenario.events import Event, TimedStep, inner_events, moment, seconds
+from wotemu.scenario.shifted import shifted
+from wotemu.scenario.targets import replicas
+from wotemu.scenario.written import written
+from wotemu.suggestions import suggestion
 from wotemu.topology.models import Broker, Node, Topology
-from wotemu.units import Like, Seconds
+from wotemu.units import Like
 
 Otherwise = Literal["skip", "fire", "fail"]
 """What a guard does that has not fired in time: nothing, fire then, or end the run as failed."""
@@ -34,7 +37,7 @@ class MetricCondition:
 
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
         """As JSON holds it, with the replicas that may report."""
-        names = _replicas(self.node, topology, where)
+        names = replicas(self.node, topology, where)
         kind = {"kind": "metric", "replicas": names, "key": self.key}
         return {**kind, "op": self.op, "value": float(self.value)}
 
@@ -42,7 +45,9 @@ class MetricCondition:
         return f"{self.node}.{self.key} {self.op} {self.value:g}"
 
     def __bool__(self) -> NoReturn:
-        raise ScenarioError("nobody knows yet whether it holds", where=str(self), hint="give it to when(...)")
+        where = written(str(self))
+        hint = "give it to when(...), one comparison to each"
+        raise ScenarioError("nobody knows yet whether it holds", where=where, hint=hint)
 
 
 @attrs.frozen(eq=False)
@@ -52,9 +57,21 @@ class Metric:
     node: str
     key: str
 
+    __hash__ = object.__hash__
+
+    def __eq__(self, value: object) -> NoReturn:
+        raise ScenarioError(
+            "what is measured hardly ever equals a number",
+            where=self._where(),
+            hint="compare it with <, <=, > or >=",
+        )
+
+    def _where(self) -> str:
+        return written(f'metric("{self.node}.{self.key}")')
+
     def _than(self, op: str, value: Any) -> MetricCondition:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ScenarioError(f"{value!r} is no number", where=f'metric("{self.node}.{self.key}")')
+            raise ScenarioError(f"{value!r} is no number", where=self._where())
         return MetricCondition(self.node, self.key, op, float(value))
 
     def __gt__(self, value: float) -> MetricCondition:
@@ -74,7 +91,9 @@ def metric(name: str) -> Metric:
     """The metric ``"node.key"``; the node may be one replica."""
     node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
     if not (node and dot and key):
-        raise ScenarioError(f"{name!r} is no metric", where="metric", hint='write metric("node.key") > 2.0')
+        raise ScenarioError(
+            f"{name!r} is no metric", where=written("metric"), hint='write metric("node.key") > 2.0'
+        )
     return Metric(node, key)
 
 
@@ -88,7 +107,7 @@ class EventCondition:
 
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
         """As JSON holds it, with the sources that count; none means all."""
-        names = [] if self.node is None else _replicas(self.node, topology, where)
+        names = [] if self.node is None else replicas(self.node, topology, where)
         sources = [f"agent:{name}" for name in names]
         return {"kind": "event", "event": self.event, "count": self.count, "sources": sources}
 
@@ -99,19 +118,16 @@ class EventCondition:
 
 def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) -> EventCondition:
     """`count` events of a kind, such as ``"app.ready"`` or ``"app.crashed"``, since the run began."""
-    if not isinstance(kind, str) or "." not in kind:
-        raise ScenarioError(f"{kind!r} is no kind of event", where="event", hint='write event("app.ready")')
+    where = written(f"event({kind!r})")
+    if kind not in EVENT_KINDS:
+        raise ScenarioError(
+            f"{kind!r} is no kind of event", where=where, hint=suggestion(kind, sorted(EVENT_KINDS))
+        )
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ScenarioError(f"count={count!r} is no number of events", where=f"event({kind!r})")
+        raise ScenarioError(f"count={count!r} is no number of events", where=where)
+    if not isinstance(node, Node | Broker | str | None):
+        raise ScenarioError(f"node={node!r} is no Node or name", where=where)
     return EventCondition(kind, count, node.name if isinstance(node, Node | Broker) else node)
-
-
-def _replicas(name: str, topology: Topology, where: str) -> list[str]:
-    known = owners(topology)
-    if name not in known:
-        hint = f"the nodes are {', '.join(sorted(known))}"
-        raise ScenarioError(f"there is no node {name!r}", where=where, hint=hint)
-    return list(replicas_of(known[name])) if name == known[name].name else [name]
 
 
 Condition = MetricCondition | EventCondition
@@ -121,45 +137,43 @@ Condition = MetricCondition | EventCondition
 class When:
     """A condition, waiting for what is to happen once it holds."""
 
+    where: str
     condition: Condition
-    held_s: float
-    after_s: float
+    held_us: int
+    after_us: int
 
     def do(self, *events: Event, within: Like | None = None, otherwise: Otherwise = "skip") -> Guarded:
         """Carry out these events, once; their times count from the moment when the condition has held.
 
-        `within` is a deadline after T0, by default the end of the run. What has not fired by then is
-        skipped, or fires then, or fails the run, as `otherwise` says.
+        Args:
+            events: What happens. An `every` among them goes on to the end of the run, or its `until`.
+            within: A deadline after T0, by default the end of the run.
+            otherwise: What becomes of a guard that has not fired by then: it is skipped, or fires then, or
+                fails the run.
         """
-        where = f"when({self.condition}).do"
-        if not events:
-            raise ScenarioError(
-                "nothing is to be done", where=where, hint="write .do(at(0).crash(node), ...)"
-            )
-        if otherwise not in get_args(Otherwise):
+        where = f"{self.where}.do"
+        inner = inner_events(events, where)
+        if not isinstance(otherwise, str) or otherwise not in get_args(Otherwise):
             known = ", ".join(get_args(Otherwise))
             raise ScenarioError(f"otherwise={otherwise!r} is not known", where=where, hint=f"write {known}")
-        deadline_s = None if within is None else moment(within, f"{where}, within")
-        if deadline_s is not None and deadline_s <= self.after_s + self.held_s:
-            raise ScenarioError(
-                f"the deadline {Seconds(deadline_s)} passes before it can have held", where=where
-            )
-        inner = is_events(events, where)
+        deadline_us = None if within is None else moment(within, f"{where}, within")
+        if deadline_us is not None and deadline_us <= self.after_us + self.held_us:
+            raise ScenarioError(f"the deadline {within!r} passes before it can have held", where=where)
         if any(isinstance(each, Guarded) for each in inner):
             raise ScenarioError("a guard can't wait inside another", where=where)
-        return Guarded(where, self, inner, deadline_s, otherwise)
+        return Guarded(where, self, inner, deadline_us, otherwise)
 
 
 def when(condition: Condition, *, held: Like = 0, after: Like = 0) -> When:
     """Once `condition` has held without a break for `held`, counted from `after` (T0) on at the earliest."""
     if not isinstance(condition, MetricCondition | EventCondition):
         hint = 'write metric("node.key") > 2.0 or event("app.ready")'
-        raise ScenarioError(f"{condition!r} is no condition", where="when", hint=hint)
-    where = f"when({condition})"
-    held_s = moment(held, f"{where}, held")
-    if held_s and isinstance(condition, EventCondition):
+        raise ScenarioError(f"{condition!r} is no condition", where=written("when"), hint=hint)
+    where = written(f"when({condition})")
+    held_us = moment(held, f"{where}, held")
+    if held_us and isinstance(condition, EventCondition):
         raise ScenarioError("what has happened stays so: leave out held", where=where)
-    return When(condition, held_s, moment(after, f"{where}, after"))
+    return When(where, condition, held_us, moment(after, f"{where}, after"))
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -169,23 +183,42 @@ class Guarded:
     where: str
     when: When
     events: tuple[Event, ...]
-    deadline_s: float | None
+    deadline_us: int | None
     otherwise: Otherwise
     phase: str = ""
     label: str = ""
 
     @property
-    def start_s(self) -> float:
+    def start_us(self) -> int:
         """From when on it is watched."""
-        return self.when.after_s
+        return self.when.after_us
 
-    def steps(self, rng: Random, duration_s: float) -> Iterator[TimedStep]:  # noqa: ARG002
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the linter has to say of its events."""
+        return tuple(dict.fromkeys(note for event in self.events for note in event.notes))
+
+    def steps(self, rng: Random, span_us: int) -> Iterator[TimedStep]:  # noqa: ARG002
         """None before it fires: see `block`."""
         return iter(())
 
-    def block(self, rng: Random, duration_s: float, fired_s: float) -> Iterator[TimedStep]:
-        """Its steps, had it fired at this moment."""
-        return shifted(self.events, fired_s, rng, duration_s)
+    def block(self, rng: Random, span_us: int, fired_us: int) -> Iterator[TimedStep]:
+        """Its steps, had it fired at this moment of a scenario of this length."""
+        return shifted(self.events, fired_us, rng, max(0, span_us - fired_us))
+
+    def named(self, phase: str) -> NoReturn:
+        """Refused: a phase has a time beforehand."""
+        raise ScenarioError(
+            f"phase {phase!r} can't begin when a guard fires: nobody knows beforehand when that is",
+            where=f"{self.where}.named",
+            hint="name a Phase of the scenario instead",
+        )
+
+    @property
+    def text(self) -> str:
+        """The condition for people."""
+        held = f" for {seconds(self.when.held_us)}" if self.when.held_us else ""
+        return f"{self.when.condition}{held}"
 
     def __repr__(self) -> str:
         return f"<{self.where}>"

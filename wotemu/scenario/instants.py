@@ -2,124 +2,196 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from random import Random
 from typing import Any
 
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import PlannedEvent, Step, TimedStep, direction_of, moment
-from wotemu.scenario.hops import concerns, hop_keys, impose, impose_on, like, parse, parse_graded
-from wotemu.scenario.state import State, networks_of
-from wotemu.scenario.targets import HopTarget, NodeTarget, kept, label, replicas
+from wotemu.scenario.events import PlannedEvent, Step, TimedStep, direction_of, moment, number, seconds
+from wotemu.scenario.faults import Span, crash_steps, cutting, on_apps, parting
+from wotemu.scenario.hops import concerns, hop_keys, impose
+from wotemu.scenario.state import HopKey, State
+from wotemu.scenario.targets import HopTarget, NodeTarget, kept, label
 from wotemu.scenario.timeline import Change, Direction
-from wotemu.units import Like, Seconds
+from wotemu.scenario.values import check_graded, parse, scaled, whole
+from wotemu.scenario.written import written
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Like
 
-SILENCE_BEFORE_CRASH_S = 0.05
-"""A crashed machine sends no FIN and no RST: its network goes silent this long before its app is killed."""
-
-CRASH = "crash"
-"""Why a crashed replica is cut off its networks."""
+CUT = "cut"
+"""Why a replica is cut off by `Instant.cut`, until `Instant.reconnect`."""
 
 
 @attrs.frozen
 class Instant:
     """One moment, waiting for what happens at it."""
 
-    at_s: float
+    at_us: int
+    source: str
+    """The user's file and line, and the moment."""
 
-    def set(self, target: HopTarget, direction: Direction | None = None, **conditions: Any) -> PlannedEvent:
-        """Set the given conditions of a network, link or node; the others stay as they are.
+    def set(
+        self,
+        target: HopTarget,
+        preset: NetworkConditions | Direction | None = None,
+        direction: Direction | None = None,
+        **conditions: Any,
+    ) -> PlannedEvent:
+        """Set conditions of a network, link or node; those that are not given stay as they are.
 
-        Without `direction`, a network's delay and loss are set for one crossing of it and its rate for
+        Without a direction, a network's delay and loss are set for one crossing of it and its rate for
         both ways; a link's or node's conditions are set on its way up and its way down.
+
+        Args:
+            target: What changes.
+            preset: All conditions at once, such as ``NetworkConditions.LTE``. It may be left out.
+            direction: ``"up"``, ``"down"``, or None for both.
+            conditions: Conditions by name, as ``latency="300ms"``; they hold over the preset's.
         """
         where = self._where("set")
-        step = _Set(where, kept(target), direction_of(direction, where), parse(conditions, where))
+        way, wanted = settings(preset, direction, conditions, where)
+        step = _Set(where, kept(target), way, wanted)
         return self._event(where, "set", step.target, step)
 
     def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedEvent:
         """Multiply conditions: ``latency=2, rate=0.5``. Shares stop at 100 %; no limit stays none."""
         where = self._where("scale")
-        step = _Scale(where, kept(target), direction_of(direction, where), _factors(factors, where))
+        step = _Scale(where, kept(target), direction_of(direction, where), factors_of(factors, where))
         return self._event(where, "scale", step.target, step)
 
     def restore(self, target: HopTarget | None = None, direction: Direction | None = None) -> PlannedEvent:
-        """Put the topology's own conditions back; without a target, everywhere."""
+        """Put the topology's own conditions back; without a target, everywhere.
+
+        A period that goes on still holds over them until it ends.
+        """
         where = self._where("restore")
         step = _Restore(where, kept(target), direction_of(direction, where))
         return self._event(where, "restore", step.target, step)
 
-    def partition(self, *groups: NodeTarget) -> PlannedEvent:
+    def partition(self, *groups: NodeTarget, name: str | None = None) -> PlannedEvent:
         """Cut the groups of nodes off from each other; a single group from all others.
 
-        Nodes in no group still reach everybody. It replaces the partition before it.
+        Nodes in no group still reach everybody. It holds beside those before it, until `heal`; one with a
+        `name` replaces the one of that name.
         """
         where = self._where("partition")
-        if not groups:
-            raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
-        return self._event(
-            where, "partition", None, _Partition(where, tuple(kept(group) for group in groups))
-        )
+        checked, name = groups_of(groups, where), _name(name, where)
 
-    def heal(self) -> PlannedEvent:
-        """End the partition."""
-        return self._event(
-            self._where("heal"), "heal", None, lambda state, at_s: state.set_partition(at_s, ())
-        )
+        def make() -> Iterator[TimedStep]:
+            yield self.at_us, parting(where, checked, object() if name is None else _Named(name))
+
+        return self._planned(where, "partition", None, make)
+
+    def heal(self, name: str | None = None) -> PlannedEvent:
+        """End the partition of this name; without one, all that instants began."""
+        where = self._where("heal")
+        return self._event(where, "heal", None, _Heal(where, _name(name, where)))
+
+    def cut(self, target: HopTarget) -> PlannedEvent:
+        """Cut a network, a node or one link (``"reader@field"``) off, as by pulling the plug."""
+        where, target = self._where("cut"), kept(target)
+        return self._event(where, "cut", target, cutting(where, target, CUT, True))
+
+    def reconnect(self, target: HopTarget) -> PlannedEvent:
+        """Undo `cut`."""
+        where, target = self._where("reconnect"), kept(target)
+        return self._event(where, "reconnect", target, cutting(where, target, CUT, False))
 
     def crash(self, node: NodeTarget) -> PlannedEvent:
         """Cut the node's network, then kill its app, as a power failure does."""
         where, node = self._where("crash"), kept(node)
-        return self._event(
-            where,
-            "crash",
-            node,
-            Cut(where, node, cut=True),
-            (SILENCE_BEFORE_CRASH_S, App(where, node, state="crashed")),
-        )
+        return self._planned(where, "crash", node, lambda: crash_steps(where, node, self.at_us, object()))
 
     def restart(self, node: NodeTarget) -> PlannedEvent:
         """Start the node's app again, with its network, whether it crashed, was stopped or still runs."""
         where, node = self._where("restart"), kept(node)
-        steps = (Cut(where, node, cut=False), App(where, node, state="running"))
-        return self._event(where, "restart", node, *steps)
+        step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=True))
+        return self._event(where, "restart", node, step)
 
     def stop(self, node: NodeTarget) -> PlannedEvent:
         """Ask the node's app to end (SIGTERM); its network stays."""
         where, node = self._where("stop"), kept(node)
-        return self._event(where, "stop", node, App(where, node, state="stopped"))
+        step = on_apps(where, node, lambda state, at_us, name: state.stop(at_us, name))
+        return self._event(where, "stop", node, step)
 
     def start(self, node: NodeTarget) -> PlannedEvent:
         """Start the app of a node that was stopped or has crashed; nothing where it runs."""
         where, node = self._where("start"), kept(node)
-        steps = (Cut(where, node, cut=False), App(where, node, state="running", unless="running"))
-        return self._event(where, "start", node, *steps)
+        step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=False))
+        return self._event(where, "start", node, step)
 
     def _where(self, verb: str) -> str:
-        return f"at({Seconds(self.at_s)}).{verb}"
+        return f"{self.source}.{verb}"
 
-    def _event(self, where: str, verb: str, target: Any, *steps: Step | TimedStep) -> PlannedEvent:
-        timed = [step if isinstance(step, tuple) else (0.0, step) for step in steps]
-        planned = tuple((self.at_s + after_s, step) for after_s, step in timed)
+    def _event(self, where: str, verb: str, target: Any, step: Step) -> PlannedEvent:
+        return self._planned(where, verb, target, lambda: [(self.at_us, step)])
+
+    def _planned(
+        self, where: str, verb: str, target: Any, make: Callable[[], Iterable[TimedStep]]
+    ) -> PlannedEvent:
+        def steps(_rng: Random, _span_us: int) -> Iterable[TimedStep]:
+            return make()
+
         text = verb if target is None else f"{verb} {label(target)}"
-        return PlannedEvent(where, text, self.at_s, lambda _rng, _duration_s: planned, target=target)
+        return PlannedEvent(where, text, self.at_us, steps, target=target)
 
 
 def at(time: Like) -> Instant:
     """The moment `time` after T0."""
-    return Instant(moment(time, f"at({time!r})"))
+    at_us = moment(time, written(f"at({time!r})"))
+    return Instant(at_us, written(f"at({seconds(at_us)})"))
 
 
-def _factors(factors: Mapping[str, float], where: str) -> dict[str, float]:
+def settings(
+    preset: NetworkConditions | Direction | None,
+    direction: Direction | None,
+    conditions: Mapping[str, Any],
+    where: str,
+) -> tuple[Direction | None, dict[str, Any]]:
+    """The direction and the conditions that `set` was given."""
+    wanted: dict[str, Any] = {}
+    if isinstance(preset, NetworkConditions):
+        wanted = whole(preset)
+    elif preset is not None and direction is not None:
+        raise ScenarioError(f"{preset!r} is no NetworkConditions", where=where)
+    else:
+        direction = preset or direction
+    way = direction_of(direction, where)
+    if conditions or not wanted:
+        wanted |= parse(conditions, where)
+    return way, wanted
+
+
+def factors_of(factors: Mapping[str, float], where: str) -> dict[str, float]:
+    """The factors that `scale` was given, checked."""
     if not factors:
         raise ScenarioError("no condition is given", where=where, hint="write latency=2, rate=0.5, ...")
     for name, factor in factors.items():
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < math.inf:
-            raise ScenarioError(f"{name}={factor!r} is no factor", where=where, hint=f"write {name}=2")
-        parse_graded(name, 0, where)
+        check_graded(name, where)
+        number(factor, name, where)
     return dict(factors)
+
+
+def groups_of(groups: tuple[NodeTarget, ...], where: str) -> tuple[NodeTarget, ...]:
+    """The groups that `partition` was given."""
+    if not groups:
+        raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
+    return tuple(kept(group) for group in groups)
+
+
+def _name(name: Any, where: str) -> str | None:
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise ScenarioError(f"{name!r} is not a name", where=where)
+    return name
+
+
+@attrs.frozen
+class _Named:
+    """The name of a partition, which no period's can be."""
+
+    name: str
 
 
 @attrs.frozen
@@ -129,8 +201,8 @@ class _Set:
     direction: Direction | None
     wanted: Mapping[str, Any]
 
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
-        return impose(state, at_s, self.target, self.direction, self.wanted, self.where)
+    def __call__(self, state: State, at_us: int) -> Iterator[Change]:
+        return impose(state, at_us, self.target, self.direction, self.wanted, self.where)
 
 
 @attrs.frozen
@@ -140,17 +212,13 @@ class _Scale:
     direction: Direction | None
     factors: Mapping[str, float]
 
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
+    def __call__(self, state: State, at_us: int) -> Iterator[Change]:
         for key in hop_keys(self.target, self.direction, state, self.where):
-            yield from impose_on(state, at_s, key, self.direction, self._scaled(state, key))
+            yield from state.set_instant(at_us, key, self._scaled(state, key))
 
-    def _scaled(self, state: State, key: Any) -> dict[str, Any]:
-        current = {name: getattr(state.conditions[key], name) for name in self.factors}
-        return {
-            name: like(value, value * self.factors[name])
-            for name, value in current.items()
-            if value is not None and concerns(key, self.direction, name)
-        }
+    def _scaled(self, state: State, key: HopKey) -> dict[str, Any]:
+        own = {name: by for name, by in self.factors.items() if concerns(key, self.direction, name)}
+        return scaled(state.instants[key], own, self.where)
 
 
 @attrs.frozen
@@ -159,62 +227,24 @@ class _Restore:
     target: HopTarget | None
     direction: Direction | None
 
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
+    def __call__(self, state: State, at_us: int) -> Iterator[Change]:
         if self.target is not None:
             keys = hop_keys(self.target, self.direction, state, self.where)
         else:
             keys = [key for key in state.base if self.direction in (None, key[2])]
         for key in keys:
-            yield from state.set_conditions(at_s, key, state.base[key])
+            yield from state.restore(at_us, key)
 
 
 @attrs.frozen
-class _Partition:
+class _Heal:
     where: str
-    groups: tuple[NodeTarget, ...]
+    name: str | None
 
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
-        groups = tuple(tuple(replicas(group, state.topology, self.where)) for group in self.groups)
-        seen: set[str] = set()
-        for names in groups:
-            if twice := seen.intersection(names):
-                raise ScenarioError(f"{sorted(twice)[0]!r} is in two groups", where=self.where)
-            seen.update(names)
-        return state.set_partition(at_s, groups)
+    def __call__(self, state: State, at_us: int) -> Iterator[Change]:
+        for each in list(state.partitions):
+            if self._means(each):
+                yield from state.part(at_us, each, None, self.where)
 
-
-@attrs.frozen(kw_only=True)
-class Cut:
-    """Cut replicas off all their networks, as a crash does, or let them back."""
-
-    where: str = attrs.field(kw_only=False)
-    node: NodeTarget = attrs.field(kw_only=False)
-    cut: bool
-
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
-        """Carry it out."""
-        for replica in replicas(self.node, state.topology, self.where):
-            networks: Iterable[str] = networks_of(state.topology, replica)
-            yield from state.set_cut(at_s, replica, networks, CRASH, self.cut)
-
-
-@attrs.frozen(kw_only=True)
-class App:
-    """Bring replicas' apps into a state; those that are in the state `unless` are left alone."""
-
-    where: str = attrs.field(kw_only=False)
-    node: NodeTarget = attrs.field(kw_only=False)
-    state: str
-    unless: str = ""
-
-    def __call__(self, state: State, at_s: float) -> Iterator[Change]:
-        """Carry it out."""
-        for replica in replicas(self.node, state.topology, self.where):
-            if replica not in state.app:
-                raise ScenarioError(
-                    f"{replica!r} is a plain service, whose program is not WoTemu's to start or end",
-                    where=self.where,
-                    hint=f"cut it off instead: .partition({replica!r}), or a loss of 100% on its link",
-                )
-            if state.app[replica] != self.unless:
-                yield from state.set_app(at_s, replica, self.state)
+    def _means(self, name: Hashable) -> bool:
+        return name == _Named(self.name) if self.name is not None else not isinstance(name, Span)

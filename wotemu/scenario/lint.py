@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-import attrs
-
 from wotemu.scenario.conditions_lint import suspects
+from wotemu.scenario.events import microseconds, seconds
+from wotemu.scenario.guards import Guarded, MetricCondition
+from wotemu.scenario.observed import Observed, Overlap
 from wotemu.scenario.scenario import Scenario
-from wotemu.scenario.state import HopKey, base_conditions
+from wotemu.scenario.state import HopKey, base_conditions, owners
 from wotemu.scenario.targets import Tag, tags_in
-from wotemu.scenario.timeline import Change, Timeline
+from wotemu.scenario.timeline import Timeline
+from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.models import Topology
+from wotemu.topology.models import Broker, Node, Service, Topology
 from wotemu.units import Seconds
 
-MIN_SPACING_S = 0.05
+MIN_SPACING_US = 50_000
 """Changes of one thing that follow each other faster than this can't be relied on to be told apart."""
 
 MAX_OVERLAPS = 10
 """More overlaps than this are one mistake: the others are only counted."""
 
+MAX_NAMES = 5
+"""More names than this are counted in one sentence."""
 
-def lint(topology: Topology, scenario: Scenario, timeline: Timeline, sources: Mapping[int, int]) -> list[str]:
-    """Warnings, each a sentence. `sources` says which event (its place) each change (its id) comes from."""
+
+def lint(
+    topology: Topology,
+    scenario: Scenario,
+    timeline: Timeline,
+    observed: Observed,
+    late: Mapping[int, int],
+) -> list[str]:
+    """Warnings, each a sentence.
+
+    Args:
+        topology: What the scenario is about.
+        scenario: As it is written.
+        timeline: What it comes to.
+        observed: Which events did something, and which met.
+        late: How many changes of which event, by its place, come after the end.
+    """
     return [
         *_shadowed(topology, scenario),
         *_conditions(topology, timeline),
         *_one_sided(topology),
         *_services(topology),
-        *_overlaps(scenario, timeline, sources),
+        *_overlaps(scenario, observed),
         *_too_fast(timeline),
-        *_idle(scenario, timeline, sources),
+        *_late(scenario, late),
+        *_notes(scenario),
+        *_unreported(topology, scenario),
+        *_idle(scenario, observed),
     ]
+
+
+def folded(names: Sequence[str]) -> str:
+    """Names in one sentence: the first few of many, and how many more."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"
 
 
 # Names
@@ -72,10 +101,10 @@ def _conditions(topology: Topology, timeline: Timeline) -> Iterator[str]:
             where = place + (f" from {Seconds(at_s)} on" if at_s else "")
             (overtaking if kind == "jitter" else places).setdefault(text, []).append(where)
     if overtaking:  # as on most links with jitter: one sentence for all of them
-        which = "; ".join(f"{', '.join(wheres)} ({text})" for text, wheres in overtaking.items())
+        which = "; ".join(f"{folded(wheres)} ({text})" for text, wheres in overtaking.items())
         yield f"packets in a row will overtake each other, for jitter: {which}"
     for text, wheres in places.items():
-        yield f"{', '.join(wheres)}: {text}"
+        yield f"{folded(wheres)}: {text}"
 
 
 def _all_conditions(
@@ -99,16 +128,17 @@ def _all_conditions(
 
 
 def _one_sided(topology: Topology) -> Iterator[str]:
+    found: dict[tuple[str, str, str], list[str]] = {}
     for owner in topology.members:
         for link in owner.links:
             for name in ("latency", "loss"):
                 up, down = (bool(getattr(way, name)) for way in (link.up, link.down))
                 if up != down:
                     way, other = ("up", "down") if up else ("down", "up")
-                    yield (
-                        f"{owner.name}@{link.network.name}: its link has {name} on the way {way} and none on "
-                        f"the way {other}"
-                    )
+                    found.setdefault((name, way, other), []).append(f"{owner.name}@{link.network.name}")
+    for (name, way, other), links in found.items():
+        text = "its link has" if len(links) == 1 else "their links have"
+        yield f"{folded(links)}: {text} {name} on the way {way} and none on the way {other}"
 
 
 def _services(topology: Topology) -> Iterator[str]:
@@ -127,100 +157,103 @@ def _services(topology: Topology) -> Iterator[str]:
             )
 
 
-# Events against each other
+# Events against each other and against the end
 
 
-@attrs.frozen
-class _Touch:
-    """An event's changes of one condition of one hop: from the first to the last, and how many."""
+_MEETINGS: dict[Overlap, str] = {
+    "hidden": "{second}: it sets {what} below {first}, and shows only once that has ended",
+    "covered": "{first} and {second} both set {what}, from {at} on: the one that began later holds",
+    "same moment": "{first} and {second} both set {what} at {at}: the one that is written later holds",
+    "restored": "{first}: {second} goes on over {what}, as restore ends no period",
+    "stacked": "{second}: it adds to {first}, which still holds: heal first, or give both one name",
+}
 
-    first_s: float
-    last_s: float
 
-
-def _overlaps(scenario: Scenario, timeline: Timeline, sources: Mapping[int, int]) -> Iterator[str]:
-    """Pairs of events that set the same condition of the same hop in turns, or at the same time."""
-    pairs: dict[tuple[int, int], tuple[str, float]] = {}
-    for (place, name), touched in _touches(timeline, sources).items():
-        spans = _spans(touched)
-        for first, second in _interleaved(spans):
-            pairs.setdefault((first, second), (f"{name} of {place}", spans[second].first_s))
-    for (first, second), (what, at_s) in list(pairs.items())[:MAX_OVERLAPS]:
+def _overlaps(scenario: Scenario, observed: Observed) -> Iterator[str]:
+    """Pairs of events that meet."""
+    for (first, second, how), (what, at_us) in list(observed.overlaps.items())[:MAX_OVERLAPS]:
         one, two = scenario.events[first].where, scenario.events[second].where
-        same = one == two
-        yield (
-            f"{one} and {'another such event' if same else two} both set {what}, from {Seconds(at_s)} on: "
-            "whichever set it last wins, at the same moment the one that is written later"
-        )
-    if len(pairs) > MAX_OVERLAPS:
-        yield f"{len(pairs) - MAX_OVERLAPS} more pairs of events overlap so"
-
-
-def _touches(
-    timeline: Timeline, sources: Mapping[int, int]
-) -> dict[tuple[str, str], list[tuple[float, int]]]:
-    """By place and condition: when which event changed it, in order."""
-    found: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    for change in timeline.changes:
-        for name in _names(change):
-            found.setdefault((change.target, name), []).append((change.at_s, sources[change.id]))
-    return found
-
-
-def _names(change: Change) -> list[str]:
-    """What a change is a change of."""
-    before, after = change.before, change.after
-    if change.action != "conditions":
-        return [] if change.action in ("cut", "app") else [change.action]  # those compose, or take turns
-    return [_plain(name) for name in {**before, **after} if before.get(name) != after.get(name)]
-
-
-def _plain(name: str) -> str:
-    for unit in ("_s", "_bps", "_bytes"):
-        name = name.removesuffix(unit)
-    return name
-
-
-def _spans(touched: list[tuple[float, int]]) -> dict[int, _Touch]:
-    spans: dict[int, _Touch] = {}
-    for at_s, event in touched:
-        first_s = spans[event].first_s if event in spans else at_s
-        spans[event] = _Touch(first_s, at_s)
-    return spans
-
-
-def _interleaved(spans: Mapping[int, _Touch]) -> Iterator[tuple[int, int]]:
-    """Pairs of events of which the second begins before the first has done its last."""
-    ordered: list[tuple[int, _Touch]] = sorted(spans.items(), key=lambda item: (item[1].first_s, item[0]))
-    for place, (first, one) in enumerate(ordered):
-        for second, two in ordered[place + 1 :]:
-            if two.first_s > one.last_s:
-                break
-            if two.first_s < one.last_s or one.first_s == two.first_s == one.last_s == two.last_s:
-                yield first, second
+        yield _MEETINGS[how].format(first=one, second=two, what=what, at=seconds(at_us))
+    if len(observed.overlaps) > MAX_OVERLAPS:
+        yield f"{len(observed.overlaps) - MAX_OVERLAPS} more pairs of events meet so"
 
 
 def _too_fast(timeline: Timeline) -> Iterator[str]:
     """What changes again before the change before has surely been applied."""
-    times: dict[tuple[str, str], list[float]] = {}
+    times: dict[tuple[str, str], list[int]] = {}
     for change in timeline.changes:
-        times.setdefault((change.target, change.action), []).append(change.at_s)
-    for (target, action), instants in times.items():
-        spacing_s = min(
-            (later - earlier for earlier, later in pairwise(instants) if later > earlier), default=1
+        times.setdefault((change.action, change.target), []).append(microseconds(change.at_s))
+    found: dict[tuple[str, int], list[str]] = {}
+    for (action, target), instants in times.items():
+        gaps = (later - earlier for earlier, later in pairwise(instants) if later > earlier)
+        spacing_us = min(gaps, default=MIN_SPACING_US)
+        if spacing_us < MIN_SPACING_US:
+            found.setdefault((action, spacing_us), []).append(target)
+    for (action, spacing_us), targets in found.items():
+        yield (
+            f"{folded(targets)} {_AGAIN[action][len(targets) > 1]} again after {seconds(spacing_us)}: faster "
+            f"than every {seconds(MIN_SPACING_US)} can't be relied on"
         )
-        if spacing_s < MIN_SPACING_S:
-            what = {"cut": "is cut off or let back", "app": "starts or ends"}.get(action, "changes")
-            yield (
-                f"{target} {what} again after {Seconds(round(spacing_s, 6))}: faster than every "
-                f"{Seconds(MIN_SPACING_S)} can't be relied on"
-            )
 
 
-def _idle(scenario: Scenario, timeline: Timeline, sources: Mapping[int, int]) -> Iterator[str]:
-    """Events before the end that change nothing."""
-    busy = {sources[change.id] for change in timeline.changes}
+_AGAIN = {
+    "conditions": ("changes", "change"),
+    "partition": ("changes", "change"),
+    "cut": ("is cut off or let back", "are cut off or let back"),
+    "app": ("starts or ends", "start or end"),
+}
+
+
+def _late(scenario: Scenario, late: Mapping[int, int]) -> Iterator[str]:
+    """Events, guards and phases that begin or go on after the end."""
+    end = seconds(scenario.duration_us)
     for place, event in enumerate(scenario.events):
-        guarded = hasattr(event, "when")
-        if place not in busy and not guarded and event.start_s < scenario.duration_s:
-            yield f"{event.where} changes nothing: it is so already"
+        if event.start_us >= scenario.duration_us:
+            yield f"{event.where}: nothing of it happens, as the end is at {end}"
+        elif count := late.get(place):
+            yield f"{event.where}: {_counted(count)} left out, as the end is at {end}"
+        deadline_us = event.deadline_us if isinstance(event, Guarded) else None
+        if deadline_us is not None and deadline_us > scenario.duration_us:
+            yield f"{event.where}: it never waits until {seconds(deadline_us)}, as the end is at {end}"
+    for phase in scenario.phases:
+        if phase.start_us >= scenario.duration_us:
+            yield f"phase {phase.name!r} is left out, as the end is at {end}"
+
+
+def _counted(changes: int) -> str:
+    return "one of its changes is" if changes == 1 else f"{changes} of its changes are"
+
+
+def _idle(scenario: Scenario, observed: Observed) -> Iterator[str]:
+    """Events before the end that change nothing."""
+    for place, event in enumerate(scenario.events):
+        is_guard = isinstance(event, Guarded)
+        if place not in observed.busy and not is_guard and event.start_us < scenario.duration_us:
+            yield f"{event.where}: it changes nothing, as it is so already"
+
+
+def _notes(scenario: Scenario) -> Iterator[str]:
+    """What events say of themselves."""
+    for event in scenario.events:
+        yield from event.notes
+
+
+def _unreported(topology: Topology, scenario: Scenario) -> Iterator[str]:
+    """Guards that wait for metrics of what reports none."""
+    for event in scenario.events:
+        condition = event.when.condition if isinstance(event, Guarded) else None
+        if isinstance(condition, MetricCondition) and (hint := _no_metric(topology, condition)):
+            yield f"{event.where}: {hint}"
+
+
+def _no_metric(topology: Topology, condition: MetricCondition) -> str:
+    """Why a metric is surely never reported; "" where it may be."""
+    owner = owners(topology).get(condition.node)
+    if isinstance(owner, Broker | Service):
+        return f"{type(owner).__name__} {owner.name!r} reports no metrics"
+    app = owner.app if isinstance(owner, Node) else None
+    if app is None or app.path not in BUILTIN_METRICS or condition.key in BUILTIN_METRICS[app.path]:
+        return ""
+    keys = BUILTIN_METRICS[app.path]
+    known = f"it reports {', '.join(keys)}" if keys else "it reports none"
+    return f"the built-in app {app.path!r} never reports {condition.key!r}: {known}"

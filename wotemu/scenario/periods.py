@@ -2,49 +2,55 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario import disruptions, mobility
 from wotemu.scenario.events import (
-    Make,
     PlannedEvent,
     TimedStep,
     direction_of,
+    factor,
     few_enough,
+    flag,
     interval,
     moment,
+    number,
+    seconds,
+    share,
     step_times,
 )
-from wotemu.scenario.generated import Generated, Walks, between, ramp_values
-from wotemu.scenario.hops import parse, parse_graded, parse_range
+from wotemu.scenario.generated import Generated, Values, Walks, ramp_values, same
+from wotemu.scenario.holds import Hold
 from wotemu.scenario.radio import PathLoss
-from wotemu.scenario.targets import HopTarget, NodeTarget, kept, label
+from wotemu.scenario.targets import HopTarget, NodeTarget, kept
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.traces import Trace
+from wotemu.scenario.values import between, parse, parse_graded, parse_range, whole
 from wotemu.scenario.waves import Wave, wave
-from wotemu.topology.models import Broker, Network, NetworkConditions, Node
-from wotemu.units import Fraction, Like, Quantity, Seconds
+from wotemu.scenario.written import written
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.models import Broker, Network, Node
+from wotemu.units import Like, Quantity
 
 Span = tuple[Like, Like]
+Result = TypeVar("Result")
+ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]
 
 
 @attrs.frozen
-class Period:
+class Period(Hold):
     """From one moment to another, waiting for what goes on between them.
 
-    What a period does to conditions ends with it: what held before holds again. A ramp's end stays;
-    `keep=True` keeps the last value of the others too.
+    A period lies over what instants set, and over periods that began before it. When it ends, what lies
+    below it holds again, as it is by then. ``keep=True`` sets the last values for good instead, as an
+    instant at the end would.
     """
-
-    start_s: float
-    end_s: float
 
     def ramp(
         self,
@@ -53,25 +59,26 @@ class Period:
         *,
         every: Like = "1s",
         shape: str = "linear",
+        keep: bool = False,
         **conditions: Any,
     ) -> PlannedEvent:
         """Lead conditions from one value to another, in steps: ``rate=("4mbit", "250kbit")``.
 
         A single value, ``latency="300ms"``, starts from what holds. The `shape` is ``linear`` or ``log``,
-        whose steps have equal ratios.
+        whose steps have equal ratios. With `keep` the last value stays after the end.
         """
         where = self._where("ramp")
-        if shape not in ("linear", "log"):
+        if not isinstance(shape, str) or shape not in ("linear", "log"):
             raise ScenarioError(f"{shape!r} is no shape", where=where, hint='write "linear" or "log"')
         ends = {name: _ends(name, value, where) for name, value in _some(conditions, where).items()}
-        times, length_s = self._times(every, where), self.end_s - self.start_s
+        times, length_us = self._times(every, where), self.end_us - self.start_us
 
-        def values_at(generated: Generated, _rng: Random) -> Iterator[TimedStep]:
-            for at_s in times:
-                share = (at_s - self.start_s) / length_s
-                yield at_s, generated.impose(ramp_values(ends, share, log=shape == "log", where=where))
+        def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
+            for at_us in times:
+                part = (at_us - self.start_us) / length_us
+                yield at_us, ramp_values(ends, part, log=shape == "log", where=where)
 
-        return self._generated(where, "ramp", target, direction, tuple(ends), values_at, keep=True)
+        return self._generated(where, "ramp", target, direction, ends, values_at, keep=keep)
 
     def wave(
         self,
@@ -79,28 +86,36 @@ class Period:
         shape: Wave | str = "sine",
         direction: Direction | None = None,
         *,
-        period: Like = "10s",
-        every: Like = "1s",
+        period: Like | None = None,
+        every: Like | None = None,
         keep: bool = False,
         **conditions: Any,
     ) -> PlannedEvent:
         """Let conditions swing between two values: ``latency=("20ms", "200ms")``.
 
-        The `shape` is ``sine``, ``square``, ``saw`` or ``triangle`` with its `period`, or a sum of waves
-        that have their own: ``sine("20s") + square("5s", weight=0.3)``.
+        Args:
+            target: What swings.
+            shape: ``sine``, ``square``, ``saw`` or ``triangle``, or a sum of waves that have their own
+                periods: ``sine("20s") + square("5s", weight=0.3)``.
+            direction: ``"up"``, ``"down"``, or None for both.
+            period: Of a named shape, by default 10 s.
+            every: How often the conditions change, by default each second, or each eighth of the shortest
+                period where a second is too coarse for it.
+            keep: Whether the last values stay after the end.
+            conditions: Pairs of values by the names of conditions.
         """
         where = self._where("wave")
-        swing = shape if isinstance(shape, Wave) else wave(shape, period)
+        swing = _swing(shape, period, where)
         bounds = {name: parse_range(name, value, where) for name, value in _some(conditions, where).items()}
-        times = self._times(every, where)
+        times = self._times(seconds(swing.usual_us) if every is None else every, where)
+        notes = _coarse(swing, every, where)
 
-        def values_at(generated: Generated, _rng: Random) -> Iterator[TimedStep]:
-            for at_s in times:
-                share = (swing.at(at_s - self.start_s) + 1) / 2
-                values = {name: between(low, high, share) for name, (low, high) in bounds.items()}
-                yield at_s, generated.impose(_same(values))
+        def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
+            for at_us in times:
+                high = (swing.at((at_us - self.start_us) / 1e6) + 1) / 2
+                yield at_us, same({name: between(*ends, high) for name, ends in bounds.items()})
 
-        return self._generated(where, "wave", target, direction, tuple(bounds), values_at, keep=keep)
+        return self._generated(where, "wave", target, direction, bounds, values_at, keep=keep, notes=notes)
 
     def random_walk(
         self,
@@ -122,14 +137,13 @@ class Period:
         for name, (low, high) in bounds.items():
             if not low < high:
                 raise ScenarioError(f"{name}: {low} is not below {high}", where=where)
-        size, times = float(_fraction(step, where)), self._times(every, where)
+        size, times = share(step, "step", where), self._times(every, where)
 
-        def values_at(generated: Generated, rng: Random) -> Iterator[TimedStep]:
+        def values_at(rng: Random) -> Iterator[tuple[int, Values]]:
             walks = Walks(bounds, size, rng)
-            for number, at_s in enumerate(times):
-                yield at_s, generated.impose(walks.values(number))
+            return ((at_us, walks.values(step_no)) for step_no, at_us in enumerate(times))
 
-        return self._generated(where, "walk", target, direction, tuple(bounds), values_at, keep=keep)
+        return self._generated(where, "walk", target, direction, bounds, values_at, keep=keep)
 
     def follow(
         self,
@@ -144,19 +158,18 @@ class Period:
 
         It is asked before the run starts, for all steps at once.
         """
-        where, target = self._where("follow"), kept(target)
+        where = self._where("follow")
         if not callable(function):
             raise ScenarioError(f"{function!r} is no function of time", where=where)
-        times, direction = self._times(every, where), direction_of(direction, where)
+        times = self._times(every, where)
 
-        def make(_rng: Random, _duration_s: float) -> Iterator[TimedStep]:
-            rows = [(at_s, self._asked(function, at_s, where)) for at_s in times]
-            return self._rows(where, target, direction, rows, keep=keep)
+        def rows() -> list[tuple[int, Mapping[str, Any]]]:
+            return [(at_us, self._asked(function, at_us, where)) for at_us in times]
 
-        return self._event(where, "follow", target, make)
+        return self._rows(where, "follow", target, direction, rows, keep=keep)
 
-    def _asked(self, function: Callable[[float], Any], at_s: float, where: str) -> dict[str, Any]:
-        t_s = round(at_s - self.start_s, 9)
+    def _asked(self, function: Callable[[float], Any], at_us: int, where: str) -> dict[str, Any]:
+        t_s = (at_us - self.start_us) / 1e6
         try:
             given = function(t_s)
         except InputError:
@@ -166,8 +179,8 @@ class Period:
                 f"at {t_s:g} it raises {type(error).__name__}: {error}", where=where
             ) from error
         if isinstance(given, NetworkConditions):
-            given = {field.name: getattr(given, field.name) for field in attrs.fields(NetworkConditions)}
-        if not isinstance(given, Mapping):
+            return whole(given)
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise ScenarioError(f"at {t_s:g} it gives {given!r}, not conditions by name", where=where)
         return parse(dict(given), where)
 
@@ -187,19 +200,15 @@ class Period:
         `trace` is a `Trace` or the path of a file that `Trace.read` takes. `scale` multiplies conditions:
         ``{"rate": 0.5}``; `speed` 2 plays it in half the time.
         """
-        where, target = self._where("replay"), kept(target)
-        played = (trace if isinstance(trace, Trace) else Trace.read(trace)).scaled(scale or {}, where)
-        if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < math.inf:
-            raise ScenarioError(f"speed={speed!r} is not above zero", where=where)
-        direction = direction_of(direction, where)
-        few_enough((self.end_s - self.start_s) * speed / played.length_s * len(played.rows), where)
-
-        def make(_rng: Random, _duration_s: float) -> Iterator[TimedStep]:
-            rows = list(played.between(0, (self.end_s - self.start_s) * speed, loop=loop))
-            placed = [(self.start_s + t_s / speed, values) for t_s, values in rows]
-            return self._rows(where, target, direction, placed, keep=keep)
-
-        return self._event(where, "replay", target, make)
+        where = self._where("replay")
+        played = _trace(trace, where).scaled(_factors(scale, where), where)
+        factor(speed, "speed", where)
+        flag(loop, "loop", where)
+        length_us = self.end_us - self.start_us
+        times = length_us / 1e6 * speed / played.length_s if loop else 1.0
+        few_enough(times * len(played.rows), where)
+        placed = _at_place(where, lambda: played.placed(self.start_us, self.end_us, speed=speed, loop=loop))
+        return self._rows(where, "replay", target, direction, lambda: placed, keep=keep)
 
     def flap(
         self, target: HopTarget, *, up: Like = "10s", down: Like = "1s", jitter: float | str = 0
@@ -209,10 +218,11 @@ class Period:
         Each length is drawn evenly from `jitter`, a share, below it to as much above it.
         """
         where = self._where("flap")
-        lengths_s = interval(down, f"{where}, down"), interval(up, f"{where}, up")
-        few_enough(2 * (self.end_s - self.start_s) / sum(lengths_s), where)
-        share = float(_fraction(jitter, where))
-        flaps = disruptions.Flap(where, kept(target), self.start_s, self.end_s, lengths_s, share)
+        lengths_us = interval(down, f"{where}, down"), interval(up, f"{where}, up")
+        few_enough(2 * (self.end_us - self.start_us) / sum(lengths_us), where)
+        flaps = disruptions.Flap(
+            where, kept(target), self.start_us, self.end_us, lengths_us, share(jitter, "jitter", where)
+        )
         return self._event(where, "flap", flaps.target, flaps.steps)
 
     def churn(
@@ -225,9 +235,9 @@ class Period:
         """
         where = self._where("churn")
         crash_rate = disruptions.per_second(rate, where)
-        few_enough(crash_rate * (self.end_s - self.start_s), where)
+        few_enough(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = disruptions.Churn(
-            where, kept(nodes), self.start_s, self.end_s, crash_rate, _span(downtime, f"{where}, downtime")
+            where, kept(nodes), self.start_us, self.end_us, crash_rate, _span(downtime, f"{where}, downtime")
         )
         return self._event(where, "churn", churn.nodes, churn.steps)
 
@@ -237,13 +247,16 @@ class Period:
         """Take a node from network to network: ``path=[("0s", home), ("20s", street)]``, from the begin.
 
         The node is attached to all of them in the topology, and cut off all but one at any time. At each
-        hand-over it is on none for `gap`. On the last it stays, without the others, after the period.
+        hand-over it is on none for `gap`. When the period ends it is on all of them again: have it last as
+        long as the node is on its way.
         """
         where = self._where("move")
-        gap_s = moment(gap, f"{where}, gap")
-        stops = mobility.stops(path, gap_s, where)
-        moves = mobility.Move(where, node, self.start_s, self.end_s, stops, gap_s)
-        return self._event(where, "move", node, moves.steps)
+        gap_us = moment(gap, f"{where}, gap")
+        stops = mobility.stops(path, gap_us, where)
+        moves = mobility.Move(where, node, self.start_us, self.end_us, stops, gap_us)
+        return self._event(
+            where, "move", node, moves.steps, _missed([t_us + 1 for t_us, _ in stops], self, where)
+        )
 
     def travel(
         self,
@@ -258,39 +271,46 @@ class Period:
     ) -> PlannedEvent:
         """Take a node along positions in metres: ``path=[("0s", (0, 0)), ("60s", (300, 0))]``.
 
-        `stations` says where each network's station is. The distance to it gives the rate, loss and delay
-        of the node's link by `model` (`PathLoss`), each `every`; the node is on the network it hears best,
-        and changes, with a `gap`, once another is louder by `hysteresis_db` (3 dB, as is usual for the A3
-        event of 3GPP TS 36.331).
+        The distance to a station adds delay and loss to the node's link there, and limits its rate, beside
+        the link's own conditions; the node is on the network that it hears best. When the period ends, its
+        links are as they were, and it is on all networks again.
+
+        Args:
+            node: What travels; it is attached to all the networks in the topology.
+            path: Where it is when; in between it goes straight, and it stays at the last.
+            stations: Where each network's station is.
+            model: What distance does to a link.
+            every: How often the conditions change.
+            gap: How long the node is on no network at each hand-over.
+            hysteresis_db: By how much another network must be louder (3 dB, as is usual for the A3 event of
+                3GPP TS 36.331).
         """
         where = self._where("travel")
+        if model is not None and not isinstance(model, PathLoss):
+            raise ScenarioError(f"model={model!r} is no PathLoss", where=where, hint="PathLoss(exponent=3)")
         route = mobility.route(path, where)
-        sites = mobility.sites(stations, where)
         travel = mobility.Travel(
             where=where,
             node=node,
-            start_s=self.start_s,
+            start_us=self.start_us,
+            end_us=self.end_us,
             times=tuple(self._times(every, where)),
             route=route,
-            sites=sites,
+            sites=mobility.sites(stations, where),
             model=model or PathLoss(),
-            gap_s=moment(gap, f"{where}, gap"),
-            hysteresis_db=hysteresis_db,
+            gap_us=moment(gap, f"{where}, gap"),
+            hysteresis_db=number(hysteresis_db, "hysteresis_db", where, most=1000),
         )
-        return self._event(where, "travel", node, travel.steps)
+        return self._event(
+            where, "travel", node, travel.steps, _missed([t_us for t_us, _ in route], self, where)
+        )
 
     # What they share
 
-    def _where(self, verb: str) -> str:
-        return f"during({Seconds(self.start_s)}, {Seconds(self.end_s)}).{verb}"
-
-    def _times(self, every: Like, where: str) -> list[float]:
-        every_s = interval(every, f"{where}, every")
-        few_enough((self.end_s - self.start_s) / every_s, where)
-        return step_times(self.start_s, self.end_s, every_s)
-
-    def _event(self, where: str, verb: str, target: Any, make: Make) -> PlannedEvent:
-        return PlannedEvent(where, f"{verb} {label(target)}", self.start_s, make, target=target)
+    def _times(self, every: Like, where: str) -> list[int]:
+        every_us = interval(every, f"{where}, every")
+        few_enough((self.end_us - self.start_us) / every_us, where)
+        return step_times(self.start_us, self.end_us, every_us)
 
     def _generated(
         self,
@@ -298,52 +318,48 @@ class Period:
         verb: str,
         target: HopTarget,
         direction: Direction | None,
-        names: tuple[str, ...],
-        values_at: Callable[[Generated, Random], Iterator[TimedStep]],
+        names: Iterable[str],
+        values_at: ValuesAt,
         *,
         keep: bool,
+        notes: tuple[str, ...] = (),
     ) -> PlannedEvent:
-        target, way = kept(target), direction_of(direction, where)
+        target, way, keep = kept(target), direction_of(direction, where), flag(keep, "keep", where)
 
-        def make(rng: Random, _duration_s: float) -> Iterator[TimedStep]:
-            generated = Generated(where, target, way, names)
-            for at_s, step in values_at(generated, rng):
-                if keep or at_s < self.end_s:
-                    yield at_s, step
-            if not keep:
-                yield self.end_s, generated.release()
+        def make(rng: Random, _span_us: int) -> Iterator[TimedStep]:
+            generated = Generated(where, target, way, names, keep=keep)
+            return generated.steps(self.start_us, self.end_us, values_at(rng))
 
-        return self._event(where, verb, target, make)
+        return self._event(where, verb, target, make, notes)
 
     def _rows(
         self,
         where: str,
+        verb: str,
         target: HopTarget,
         direction: Direction | None,
-        rows: Sequence[tuple[float, Mapping[str, Any]]],
+        rows: Callable[[], Sequence[tuple[int, Mapping[str, Any]]]],
         *,
         keep: bool,
-    ) -> Iterator[TimedStep]:
-        names = tuple(dict.fromkeys(name for _, values in rows for name in values))
-        generated = Generated(where, target, direction, names)
-        for at_s, values in rows:
-            if keep or at_s < self.end_s:
-                yield at_s, generated.impose(_same(values))
-        if not keep:
-            yield self.end_s, generated.release()
+    ) -> PlannedEvent:
+        def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
+            return ((at_us, same(values)) for at_us, values in rows())
+
+        return self._generated(where, verb, target, direction, (), values_at, keep=keep)
 
 
 def during(start: Like, end: Like) -> Period:
     """The time from `start` to `end`, both after T0."""
-    where = f"during({start!r}, {end!r})"
-    period = Period(moment(start, where), moment(end, where))
-    if not period.start_s < period.end_s:
+    where = written(f"during({start!r}, {end!r})")
+    start_us, end_us = moment(start, where), moment(end, where)
+    if start_us == end_us:
+        raise ScenarioError("it lasts no time", where=where)
+    if start_us > end_us:
         raise ScenarioError("it ends before it has begun", where=where)
-    return period
+    return Period(start_us, end_us, written(f"during({seconds(start_us)}, {seconds(end_us)})"))
 
 
-def _same(values: Mapping[str, Any]) -> Any:
-    return lambda _key, _held: values
+# What the words were given
 
 
 def _some(conditions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -358,16 +374,66 @@ def _ends(name: str, value: Any, where: str) -> tuple[Quantity | None, Quantity]
     return None, parse_graded(name, value, where)
 
 
-def _fraction(value: float | str, where: str) -> Fraction:
+def _swing(shape: Wave | str, period: Like | None, where: str) -> Wave:
+    if not isinstance(shape, Wave):
+        return wave(shape, "10s" if period is None else period)
+    if period is not None:
+        raise ScenarioError(
+            f"period={period!r} says nothing: the shape has periods of its own",
+            where=where,
+            hint='write sine("4s"), or "sine" with period="4s"',
+        )
+    return shape
+
+
+def _coarse(swing: Wave, every: Like | None, where: str) -> tuple[str, ...]:
+    """What to say of steps that are too long for a wave."""
+    if every is None or interval(every, where) <= swing.coarsest_us:
+        return ()
+    longest = seconds(swing.coarsest_us)
+    return (
+        f"{where}: every={every!r} is too coarse for the wave, which takes another shape: "
+        f"it needs {longest} or less",
+    )
+
+
+def _trace(trace: Trace | str | Path, where: str) -> Trace:
+    if isinstance(trace, Trace):
+        return trace
+    if not isinstance(trace, str | Path):
+        raise ScenarioError(f"{trace!r} is no Trace and no path", where=where, hint='write "traces/lte.csv"')
+    return _at_place(where, lambda: Trace.read(trace))
+
+
+def _at_place(where: str, action: Callable[[], Result]) -> Result:
+    """Do something with a trace; errors say where it is replayed, too."""
     try:
-        return Fraction.of(value)
-    except (ValueError, TypeError) as error:
-        raise ScenarioError(str(error), where=where) from error
+        return action()
+    except ScenarioError as error:
+        error.where = f"{where}: {error.where}"
+        raise
 
 
-def _span(value: Like | Span, where: str) -> tuple[float, float]:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    span = moment(low, where), moment(high, where)
-    if span[0] > span[1]:
-        raise ScenarioError(f"{low} is not below {high}", where=where)
-    return span
+def _factors(scale: Any, where: str) -> Mapping[str, float]:
+    if scale is not None and not isinstance(scale, Mapping):
+        raise ScenarioError(f"scale={scale!r} is no mapping", where=where, hint='write scale={"rate": 0.5}')
+    return scale or {}
+
+
+def _missed(times: Sequence[int], period: Period, where: str) -> tuple[str, ...]:
+    """What to say of places on a path that are behind the period's end."""
+    late = sum(t_us > period.end_us - period.start_us for t_us in times)
+    if not late:
+        return ()
+    what = "its last place lies" if late == 1 else f"its last {late} places lie"
+    return (f"{where}: {what} beyond the period's end",)
+
+
+def _span(value: Like | Span, where: str) -> tuple[int, int]:
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2:
+        raise ScenarioError(f"{value!r} is no pair of durations", where=where)
+    low, high = (moment(each, where) for each in pair)
+    if low > high:
+        raise ScenarioError(f"{pair[0]} is not below {pair[1]}", where=where)
+    return low, high

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario.events import number
+from wotemu.scenario.written import written
 from wotemu.units import Fraction, Rate, Seconds
 
 THERMAL_NOISE_DBM_HZ = -174.0
 """kT at 290 K, in a bandwidth of 1 Hz."""
 
 
-def _above_zero(_instance: PathLoss, attribute: attrs.Attribute[Any], value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ScenarioError(f"{value!r} is not above zero", where=f"PathLoss, field {attribute.name!r}")
+def _within(least: float, most: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """A validator of numbers from the least to the most."""
+
+    def check(_instance: PathLoss, attribute: attrs.Attribute[Any], value: Any) -> None:
+        number(value, attribute.name, written("PathLoss"), least=least, most=most)
+
+    return check
+
+
+def _count(_instance: PathLoss, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 255:
+        raise ScenarioError(
+            f"{attribute.name}={value!r} is no number of tries from 0 to 255", where=written("PathLoss")
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -39,17 +53,17 @@ class PathLoss:
     (2 ms): what is lost is what all tries lose, and the delay is the mean number of further tries.
     """
 
-    exponent: float = attrs.field(default=3.0, validator=_above_zero)
-    reference_db: float = 40.0
-    shadowing_db: float = 0.0
-    power_dbm: float = 20.0
-    bandwidth_hz: float = attrs.field(default=20e6, validator=_above_zero)
-    noise_figure_db: float = 7.0
-    efficiency: float = attrs.field(default=0.5, validator=_above_zero)
-    max_rate_bps: float = attrs.field(default=54e6, validator=_above_zero)
-    snr_half_db: float = 5.0
-    retries: int = 7
-    retry_s: float = attrs.field(default=2e-3, validator=_above_zero)
+    exponent: float = attrs.field(default=3.0, validator=_within(0.1, 20))
+    reference_db: float = attrs.field(default=40.0, validator=_within(-200, 300))
+    shadowing_db: float = attrs.field(default=0.0, validator=_within(0, 100))
+    power_dbm: float = attrs.field(default=20.0, validator=_within(-200, 200))
+    bandwidth_hz: float = attrs.field(default=20e6, validator=_within(1, 1e12))
+    noise_figure_db: float = attrs.field(default=7.0, validator=_within(0, 200))
+    efficiency: float = attrs.field(default=0.5, validator=_within(1e-6, 1))
+    max_rate_bps: float = attrs.field(default=54e6, validator=_within(1000, 1e12))
+    snr_half_db: float = attrs.field(default=5.0, validator=_within(-200, 200))
+    retries: int = attrs.field(default=7, validator=_count)
+    retry_s: float = attrs.field(default=2e-3, validator=_within(1e-6, 60))
 
     @property
     def noise_dbm(self) -> float:

@@ -8,8 +8,11 @@ from random import Random
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Event, PlannedEvent, TimedStep, few_enough, interval, is_events, moment
-from wotemu.units import Like, Seconds
+from wotemu.scenario.events import Event, PlannedEvent, TimedStep, few_enough, inner_events, interval, moment
+from wotemu.scenario.guards import Guarded
+from wotemu.scenario.shifted import shifted
+from wotemu.scenario.written import written
+from wotemu.units import Like
 
 
 @attrs.frozen
@@ -17,44 +20,40 @@ class Repeat:
     """An interval, waiting for what is done at each of its beginnings."""
 
     where: str
-    every_s: float
-    start_s: float
-    until_s: float | None
+    every_us: int
+    start_us: int
+    until_us: int | None
 
     def do(self, *events: Event) -> PlannedEvent:
-        """Carry out these events each time; their times count from it. Each time draws its own chances."""
+        """Carry out these events each time; their times count from it. Each time draws its own chances.
+
+        An `every` in here that says no `until` ends where the next time begins.
+        """
         where = f"{self.where}.do"
-        if not events:
-            raise ScenarioError(
-                "nothing is to be done", where=where, hint="write .do(at(0).crash(node), ...)"
-            )
-        inner = is_events(events, where)
+        inner = inner_events(events, where)
+        for event in inner:
+            if isinstance(event, Guarded):
+                raise ScenarioError(
+                    "a guard waits for one moment of the run, and can't be repeated",
+                    where=event.where,
+                    hint="write when(...) beside every(...), or every(...) inside of when(...).do(...)",
+                )
 
-        def make(rng: Random, duration_s: float) -> Iterator[TimedStep]:
-            until_s = duration_s if self.until_s is None else self.until_s
-            few_enough((until_s - self.start_s) / self.every_s, where)
-            begin_s, number = self.start_s, 0
-            while begin_s < until_s:
-                yield from shifted(inner, begin_s, rng, duration_s)
-                number += 1
-                begin_s = self.start_s + number * self.every_s
+        def make(rng: Random, span_us: int) -> Iterator[TimedStep]:
+            until_us = span_us if self.until_us is None else self.until_us
+            few_enough((until_us - self.start_us) / self.every_us, where)
+            for begin_us in range(self.start_us, until_us, self.every_us):
+                yield from shifted(inner, begin_us, rng, min(self.every_us, until_us - begin_us))
 
-        return PlannedEvent(where, "", self.start_s, make)
-
-
-def shifted(events: tuple[Event, ...], by_s: float, rng: Random, duration_s: float) -> Iterator[TimedStep]:
-    """The steps of all events, so much later, each event with a random source of its own."""
-    for event in events:
-        own = Random(rng.getrandbits(64))  # noqa: S311  # repeatable on purpose
-        for at_s, step in event.steps(own, duration_s):
-            yield at_s + by_s, step
+        notes = tuple(dict.fromkeys(note for event in inner for note in event.notes))
+        return PlannedEvent(where, "", self.start_us, make, notes=notes)
 
 
 def every(period: Like, *, start: Like = 0, until: Like | None = None) -> Repeat:
     """Each `period` from `start` on, until before `until` (by default the scenario's end)."""
-    where = f"every({period!r})"
-    period_s, start_s = interval(period, where), moment(start, f"{where}, start")
-    until_s = None if until is None else moment(until, f"{where}, until")
-    if until_s is not None and until_s <= start_s:
-        raise ScenarioError(f"until {Seconds(until_s)} is not after start {Seconds(start_s)}", where=where)
-    return Repeat(where, period_s, start_s, until_s)
+    where = written(f"every({period!r})")
+    period_us, start_us = interval(period, where), moment(start, f"{where}, start")
+    until_us = None if until is None else moment(until, f"{where}, until")
+    if until_us is not None and until_us <= start_us:
+        raise ScenarioError(f"until={until!r} is not after start={start!r}", where=where)
+    return Repeat(where, period_us, start_us, until_us)

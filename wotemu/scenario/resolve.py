@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from random import Random
 
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
-from wotemu.scenario.events import Event, Step, TimedStep
+from wotemu.scenario.events import MAX_STEPS, Ending, Event, Step, microseconds, seconds
 from wotemu.scenario.guards import Guarded
 from wotemu.scenario.lint import lint
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State
 from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
 from wotemu.topology.models import Topology
-from wotemu.units import Seconds
 
 MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
 """A run with fewer or more beginnings than these is not cut into phases of its own accord."""
+
+MAX_CHANGES = 1_000_000
+"""More changes than this are a slip, however few steps they come from."""
 
 Origin = tuple[int, int, int]
 """An event's place in the scenario, its step's, and the change's: what it is wherever it comes in time."""
@@ -36,7 +39,7 @@ def resolve(topology: Topology, scenario: Scenario) -> tuple[Timeline, list[str]
 
 @attrs.frozen
 class _Timed:
-    at_s: float
+    at_us: int
     event: int
     number: int
     step: Step
@@ -55,10 +58,11 @@ class Resolver:
         self._guards = [
             (place, event) for place, event in enumerate(scenario.events) if isinstance(event, Guarded)
         ]
-        self._late: Counter[int] = Counter()
-        self.timeline = self.resolve({})
-        sources = {number: origin[0] for origin, number in self._ids.items()}
-        self.warnings = self._left_out() + lint(topology, scenario, self.timeline, sources)
+        state = State.of(topology)
+        changes = self._carried_out(self._steps({}), state)
+        late = self._late(changes)
+        self.timeline = self._timeline({}, changes)
+        self.warnings = lint(topology, scenario, self.timeline, state.observed, late)
 
     def __repr__(self) -> str:
         return f"Resolver({len(self.timeline.changes)} changes, {len(self._guards)} guards)"
@@ -69,100 +73,164 @@ class Resolver:
         Their events happen as though they had been written with those times, so that everything after
         takes them into account.
         """
-        scenario, state = self._scenario, State.of(self._topology)
-        changes: list[tuple[Origin, Change]] = []
-        self._late.clear()
-        end_s = scenario.duration_s
-        for timed in sorted(self._steps(fired), key=lambda item: item.at_s):
-            for number, change in enumerate(timed.step(state, timed.at_s)):
-                if change.at_s < end_s:
-                    changes.append(((timed.event, timed.number, number), change))
-                else:
-                    self._late[timed.event] += 1
-        numbered = tuple(change.numbered(self._id(origin)) for origin, change in changes)
+        times = {number: microseconds(fired_s) for number, fired_s in fired.items()}
+        return self._timeline(times, self._carried_out(self._steps(times), State.of(self._topology)))
+
+    def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Done]) -> Timeline:
+        scenario = self._scenario
+        in_time = [done for done in changes if done.at_us < scenario.duration_us]
         guards = tuple(self._guard(number, fired.get(number)) for number in range(len(self._guards)))
-        return Timeline(scenario.seed, scenario.duration_s, _phases(scenario), numbered, guards)
+        return Timeline(
+            seed=scenario.seed,
+            duration_s=scenario.duration_s,
+            phases=_phases(scenario),
+            changes=tuple(done.change.numbered(self._id(done.origin)) for done in in_time),
+            guards=guards,
+        )
 
     def _id(self, origin: Origin) -> int:
         return self._ids.setdefault(origin, len(self._ids))
 
-    def _steps(self, fired: Mapping[int, float]) -> Iterator[_Timed]:
+    def _late(self, changes: Iterable[_Done]) -> Counter[int]:
+        """How many changes of which event come too late, but for those that end a period with the run."""
+        end_us = self._scenario.duration_us
+        return Counter(
+            done.origin[0]
+            for done in changes
+            if done.at_us > end_us or (done.at_us == end_us and not done.is_ending)
+        )
+
+    # Steps
+
+    def _steps(self, fired: Mapping[int, int]) -> list[_Timed]:
         """Every event's steps; each draws from a stream of its own, so events don't disturb each other."""
         guards = {place: number for number, (place, _) in enumerate(self._guards)}
+        steps: list[_Timed] = []
         for place, event in enumerate(self._scenario.events):
             if not isinstance(event, Guarded):
-                yield from self._of(place, event)
+                steps += self._of(place, event)
             elif guards[place] in fired:
-                yield from self._of(place, event, fired[guards[place]])
+                steps += self._of(place, event, fired[guards[place]])
+            if len(steps) > MAX_STEPS:
+                raise ScenarioError(
+                    f"with it the scenario has more than {MAX_STEPS} steps",
+                    where=event.where,
+                    hint="take a longer every=",
+                )
+        return steps
 
-    def _of(self, place: int, event: Event, fired_s: float | None = None) -> Iterator[_Timed]:
-        scenario = self._scenario
-        rng = Random(f"{scenario.seed}/{place}")  # noqa: S311  # repeatable on purpose
+    def _of(self, place: int, event: Event, fired_us: int | None = None) -> Iterator[_Timed]:
+        span_us = self._scenario.duration_us
+        rng = Random(f"{self._scenario.seed}/{place}")  # noqa: S311  # repeatable on purpose
         try:
-            if isinstance(event, Guarded) and fired_s is not None:
-                steps = list(event.block(rng, scenario.duration_s, fired_s))
+            if isinstance(event, Guarded) and fired_us is not None:
+                steps = event.block(rng, span_us, fired_us)
             else:
-                steps = list(event.steps(rng, scenario.duration_s))
+                steps = iter(event.steps(rng, span_us))
+            for number, (at_us, step) in enumerate(steps):
+                if number > MAX_STEPS:
+                    raise ScenarioError(f"it has more than {MAX_STEPS} steps", where=event.where)
+                yield _Timed(at_us, place, number, step)
         except InputError:
             raise
-        except (TypeError, ValueError) as error:
-            raise ScenarioError(str(error), where=event.where) from error
-        for number, (at_s, step) in enumerate(steps):
-            yield _Timed(at_s, place, number, step)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise _unexpected(error, event) from error
 
-    def _guard(self, number: int, fired_s: float | None) -> Guard:
+    def _carried_out(self, steps: Iterable[_Timed], state: State) -> list[_Done]:
+        """The changes that steps come to, in the order of their times, those of one time as written."""
+        found: list[_Done] = []
+        for _, timed in groupby(sorted(steps, key=lambda item: item.at_us), key=lambda item: item.at_us):
+            found += _merged([done for each in timed for done in self._done(each, state)])
+            if len(found) > MAX_CHANGES:
+                raise ScenarioError(
+                    f"its timeline has more than {MAX_CHANGES} changes",
+                    where=self._scenario.events[found[-1].origin[0]].where,
+                    hint="take a longer every=, or fewer targets",
+                )
+        return found
+
+    def _done(self, timed: _Timed, state: State) -> Iterator[_Done]:
+        state.event = timed.event
+        is_ending = isinstance(timed.step, Ending)
+        try:
+            for number, change in enumerate(timed.step(state, timed.at_us)):
+                yield _Done(timed.at_us, (timed.event, timed.number, number), change, is_ending)
+        except InputError:
+            raise
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise _unexpected(error, self._scenario.events[timed.event]) from error
+
+    def _guard(self, number: int, fired_us: int | None) -> Guard:
         """A guard with its changes as they would be had it fired at T0."""
         place, event = self._guards[number]
-        state = State.of(self._topology)
-        steps: list[TimedStep] = [(t.at_s, t.step) for t in self._of(place, event, 0.0)]
-        ordered = sorted(steps, key=lambda item: item[0])
-        changes = [change for at_s, step in ordered for change in step(state, at_s)]
+        changes = self._carried_out(self._of(place, event, 0), State.of(self._topology))
         condition = event.when.condition
         return Guard(
             id=number,
-            text=f"{condition}" + (f" for {Seconds(event.when.held_s)}" if event.when.held_s else ""),
+            text=event.text,
             condition=condition.to_dict(self._topology, event.where),
-            held_s=event.when.held_s,
-            after_s=event.when.after_s,
-            deadline_s=event.deadline_s,
+            held_s=float(seconds(event.when.held_us)),
+            after_s=float(seconds(event.when.after_us)),
+            deadline_s=None if event.deadline_us is None else float(seconds(event.deadline_us)),
             otherwise=event.otherwise,
-            changes=tuple(change.numbered(place) for place, change in enumerate(changes)),
-            fired_s=fired_s,
+            changes=tuple(done.change.numbered(place) for place, done in enumerate(changes)),
+            fired_s=None if fired_us is None else float(seconds(fired_us)),
         )
 
-    def _left_out(self) -> list[str]:
-        end = Seconds(self._scenario.duration_s)
-        return [
-            f"{self._scenario.events[event].where}: {count} of its changes are left out: the end is at {end}"
-            for event, count in sorted(self._late.items())
-        ] + [
-            f"phase {phase.name!r} is left out: the end is at {end}"
-            for phase in self._scenario.phases
-            if phase.start_s >= self._scenario.duration_s
-        ]
+
+@attrs.frozen
+class _Done:
+    """A change, where it comes from, and whether it is the end of a period."""
+
+    at_us: int
+    origin: Origin
+    change: Change
+    is_ending: bool
+
+
+def _merged(changes: list[_Done]) -> list[_Done]:
+    """Changes of one moment: of one thing there is one change at most, or none where it stays as it was.
+
+    Starts and ends of apps all count.
+    """
+    latest: dict[object, _Done] = {}
+    for done in changes:
+        change = done.change
+        thing = (change.action, change.network, change.node, change.direction)
+        key: object = done.origin if change.action == "app" else thing
+        before = latest.pop(key, None)
+        if before is None:
+            latest[key] = done
+        elif before.change.before != change.after:
+            latest[key] = attrs.evolve(done, change=attrs.evolve(change, before=before.change.before))
+    return list(latest.values())
+
+
+def _unexpected(error: Exception, event: Event) -> ScenarioError:
+    return ScenarioError(f"{type(error).__name__}: {error}", where=event.where)
 
 
 def _phases(scenario: Scenario) -> tuple[Phase, ...]:
     """The scenario's phases and those that events name; where there are none, one for each beginning."""
-    named = [Phase(phase.name, phase.start_s) for phase in scenario.phases]
-    named += [Phase(event.phase, event.start_s) for event in scenario.events if event.phase]
-    phases = [phase for phase in named or _derived(scenario) if phase.start_s < scenario.duration_s]
-    phases.sort(key=lambda phase: phase.start_s)
-    if not phases or phases[0].start_s > 0:
-        phases.insert(0, Phase("start" if phases else "run", 0.0))
-    return tuple(phases)
+    named = [(phase.start_us, phase.name) for phase in scenario.phases]
+    named += [(event.start_us, event.phase) for event in scenario.events if event.phase]
+    begins = [begin for begin in named or _derived(scenario) if begin[0] < scenario.duration_us]
+    begins.sort(key=lambda begin: begin[0])
+    if not begins or begins[0][0] > 0:
+        begins.insert(0, (0, "start" if begins else "run"))
+    return tuple(Phase(name, float(seconds(start_us))) for start_us, name in begins)
 
 
-def _derived(scenario: Scenario) -> list[Phase]:
-    begins: dict[float, list[str]] = {}
+def _derived(scenario: Scenario) -> list[tuple[int, str]]:
+    begins: dict[int, list[str]] = {}
     for event in scenario.events:
-        if event.label and event.start_s < scenario.duration_s:
-            begins.setdefault(event.start_s, []).append(event.label)
+        if event.label and event.start_us < scenario.duration_us:
+            begins.setdefault(event.start_us, []).append(event.label)
     if not MIN_DERIVED_PHASES <= len(begins) <= MAX_DERIVED_PHASES:
         return []
-    names = {start_s: ", ".join(dict.fromkeys(labels)) for start_s, labels in begins.items()}
+    names = {start_us: ", ".join(dict.fromkeys(labels)) for start_us, labels in begins.items()}
     times = Counter(names.values())
     return [
-        Phase(f"{name} at {Seconds(start_s)}" if times[name] > 1 else name, start_s)
-        for start_s, name in sorted(names.items())
+        (start_us, f"{name} at {seconds(start_us)}" if times[name] > 1 else name)
+        for start_us, name in sorted(names.items())
     ]

@@ -8,10 +8,13 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Event, is_events, moment
-from wotemu.units import Like, Seconds
+from wotemu.scenario.events import Event, checked_events, moment, seconds
+from wotemu.scenario.written import written
+from wotemu.units import Like
 
 DEFAULT_DURATION_S = 60.0
+MIN_DURATION_US = 10_000
+"""Less than 10 ms is a slip: no change takes hold that exactly."""
 
 
 @attrs.frozen
@@ -23,21 +26,28 @@ class Phase:
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ScenarioError(f"{self.name!r} is not a name", where="Phase, field 'name'")
-        moment(self.start, f"Phase {self.name!r}, field 'start'")
+            raise ScenarioError(f"{self.name!r} is not a name", where=written("Phase, field 'name'"))
+        moment(self.start, written(f"Phase {self.name!r}, field 'start'"))
 
     @property
-    def start_s(self) -> float:
-        """Seconds after T0."""
-        return float(Seconds.offset(self.start))
+    def start_us(self) -> int:
+        """Microseconds after T0."""
+        return moment(self.start, f"Phase {self.name!r}, field 'start'")
 
 
 def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
-    return tuple(phases)
+    where = written("Scenario, field 'phases'")
+    if isinstance(phases, Phase | str) or not isinstance(phases, Iterable):
+        raise ScenarioError(f"{phases!r} is no list of phases", where=where, hint='write [Phase("calm", 0)]')
+    found = tuple(phases)
+    for phase in found:
+        if not isinstance(phase, Phase):
+            raise ScenarioError(f"{phase!r} is not a Phase", where=where)
+    return found
 
 
 def _event_tuple(events: Iterable[Event]) -> tuple[Event, ...]:
-    return is_events(events, "Scenario, field 'events'")
+    return checked_events(events, written("Scenario, field 'events'"))
 
 
 @attrs.frozen(kw_only=True)
@@ -50,22 +60,28 @@ class Scenario:
     events: tuple[Event, ...] = attrs.field(default=(), converter=_event_tuple)
 
     def __attrs_post_init__(self) -> None:
-        if moment(self.duration, "Scenario, field 'duration'") == 0:
-            raise ScenarioError("it lasts no time", where="Scenario, field 'duration'")
+        where = written("Scenario")
+        if not (duration_us := moment(self.duration, f"{where}, field 'duration'")):
+            raise ScenarioError("it lasts no time", where=f"{where}, field 'duration'")
+        if duration_us < MIN_DURATION_US:
+            least = seconds(MIN_DURATION_US)
+            raise ScenarioError(f"{self.duration!r} is less than {least}", where=f"{where}, field 'duration'")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ScenarioError(f"{self.seed!r} is not a whole number", where="Scenario, field 'seed'")
-        for phase in self.phases:
-            if not isinstance(phase, Phase):
-                raise ScenarioError(f"{phase!r} is not a Phase", where="Scenario, field 'phases'")
+            raise ScenarioError(f"{self.seed!r} is not a whole number", where=f"{where}, field 'seed'")
         names = [phase.name for phase in self.phases] + [event.phase for event in self.events if event.phase]
         for name in names:
             if names.count(name) > 1:
-                raise ScenarioError(f"two phases are called {name!r}", where="Scenario, field 'phases'")
+                raise ScenarioError(f"two phases are called {name!r}", where=f"{where}, field 'phases'")
+
+    @property
+    def duration_us(self) -> int:
+        """Microseconds from T0 to the end."""
+        return moment(self.duration, "Scenario, field 'duration'")
 
     @property
     def duration_s(self) -> float:
         """Seconds from T0 to the end."""
-        return float(Seconds.offset(self.duration))
+        return float(seconds(self.duration_us))
 
     def overridden(self, *, duration: Like | None = None, seed: int | None = None) -> Scenario:
         """The same scenario with another duration or seed."""

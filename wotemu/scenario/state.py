@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from wotemu.errors import ScenarioError
+from wotemu.scenario.layers import Layer
+from wotemu.scenario.observed import Observed
+from wotemu.scenario.partitions import Groups, NotOnePartitionError, combined
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.topology.models import Broker, Node, Service, Topology
 
 HopKey = tuple[str, str | None, Direction]
 """Network, node (None: the network's own conditions) and direction."""
-
-Groups = tuple[tuple[str, ...], ...]
 
 
 def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:
@@ -37,16 +39,36 @@ def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:
 
 @attrs.define
 class State:
-    """Everything that a scenario can change. Steps call its methods, which return the atomic changes."""
+    """Everything that a scenario can change. Steps call its methods, which return the atomic changes.
+
+    Instants change what lies at the bottom; periods lay something over it and take it away again. What
+    holds is computed from both, so whatever ends leaves nothing behind.
+    """
 
     topology: Topology
-    conditions: dict[HopKey, NetworkConditions]
     base: Mapping[HopKey, NetworkConditions]
+    conditions: dict[HopKey, NetworkConditions]
+    """What holds."""
+    instants: dict[HopKey, NetworkConditions]
+    """What the topology and instants come to, below all periods."""
+    layers: dict[HopKey, list[Layer]] = attrs.field(factory=dict)
+    """The periods that go on, those that began later above."""
     partition: Groups = ()
-    cut: dict[tuple[str, str], set[str]] = attrs.field(factory=dict)
+    partitions: dict[Hashable, tuple[Groups, int]] = attrs.field(factory=dict)
+    """Every partition that holds, by its name or its period, with the event that it comes from."""
+    cuts: dict[tuple[str, str], set[Hashable]] = attrs.field(factory=dict)
     """Why a replica is cut off a network: its traffic flows again once no reason is left."""
     app: dict[str, str] = attrs.field(factory=dict)
     """What runs where, by replica. A plain service's program is not WoTemu's to start or end."""
+    wanted: dict[str, str] = attrs.field(factory=dict)
+    """What instants want to run where: ``running`` or ``stopped``."""
+    pauses: dict[str, set[Hashable]] = attrs.field(factory=dict)
+    """The periods in which a replica's app is stopped."""
+    crashes: dict[str, dict[Hashable, bool]] = attrs.field(factory=dict)
+    """The crashes of a replica that hold, and whether its app is killed yet."""
+    event: int = -1
+    """The event, by its place in the scenario, whose step is carried out."""
+    observed: Observed = attrs.field(factory=Observed)
     _json: dict[HopKey, dict[str, Any]] = attrs.field(factory=dict)
 
     @classmethod
@@ -55,45 +77,169 @@ class State:
         replicas = {replica: "running" for node in topology.nodes for replica in node.replicas}
         replicas |= {broker.name: "running" for broker in topology.brokers}
         base = base_conditions(topology)
-        return cls(topology, dict(base), base, app=replicas)
+        return cls(topology, base, dict(base), dict(base), app=replicas, wanted=dict(replicas))
 
-    def set_conditions(self, at_s: float, key: HopKey, after: NetworkConditions) -> Iterator[Change]:
-        """Replace one hop's (or one network's) conditions; the same ones are no change."""
+    # Conditions
+
+    def set_instant(self, at_us: int, key: HopKey, values: Mapping[str, Any]) -> Iterator[Change]:
+        """Set conditions of one hop (or one network), below all periods."""
+        before = self.instants[key]
+        for name in (name for name, value in values.items() if value != getattr(before, name)):
+            self.observed.busy.add(self.event)
+            self.observed.sets(self.event, key, name, _what(name, key), at_us)
+            self._note_hidden(at_us, key, name, "hidden")
+        self.instants[key] = before.replaced(values)
+        yield from self._settle(at_us, key)
+
+    def restore(self, at_us: int, key: HopKey) -> Iterator[Change]:
+        """Put the topology's own conditions of one hop back, below all periods."""
+        if self.instants[key] != self.base[key]:
+            self.observed.busy.add(self.event)
+            self.instants[key] = self.base[key]
+        for layer in self.layers.get(key, ()):
+            self.observed.meet(self.event, layer.event, "restored", _place(key), at_us)
+        yield from self._settle(at_us, key)
+
+    def lay(self, at_us: int, key: HopKey, layer: Layer, values: Mapping[str, Any]) -> Iterator[Change]:
+        """Set conditions of one hop in a period's layer, which is put on top where it is new."""
+        layers = self.layers.setdefault(key, [])
+        if layer not in layers:
+            layers.append(layer)
+        own = layer.values.setdefault(key, {})
+        for name in values if layer.REPLACES else ():
+            if name not in own:
+                self._note_hidden(at_us, key, name, "covered")
+        own.update(values)
+        yield from self._settle(at_us, key)
+
+    def lift(self, at_us: int, key: HopKey, layer: Layer) -> Iterator[Change]:
+        """Take a period's layer away from one hop."""
+        self.layers[key] = [each for each in self.layers[key] if each is not layer]
+        yield from self._settle(at_us, key)
+
+    def _note_hidden(self, at_us: int, key: HopKey, name: str, how: Any) -> None:
+        for layer in self.layers.get(key, ()):
+            if layer.REPLACES and name in layer.values.get(key, ()):
+                self.observed.meet(layer.event, self.event, how, _what(name, key), at_us)
+
+    def _settle(self, at_us: int, key: HopKey) -> Iterator[Change]:
+        """What holds at one hop now; what held already is no change."""
+        after = self.instants[key]
+        for layer in self.layers.get(key, ()):
+            below, after = after, layer.over(key, after)
+            if layer.event not in self.observed.busy and after != below:
+                self.observed.busy.add(layer.event)
         before = self.conditions[key]
         if after == before:
             return
         network, node, direction = key
         was = self._json.get(key) or before.to_dict()
         self.conditions[key], self._json[key] = after, after.to_dict()
-        yield _change(at_s, "conditions", network, node, direction, was, self._json[key])
+        yield change(at_us, "conditions", network, node, direction, was, self._json[key])
 
-    def set_partition(self, at_s: float, groups: Groups) -> Iterator[Change]:
-        """Replace the partition, on every network; the same one is no change."""
-        before, self.partition = self.partition, groups
-        if before == groups:
-            return
-        for network in self.topology.networks:
-            yield _change(at_s, "partition", network.name, None, None, _lists(before), _lists(groups))
+    # Partitions and cuts
+
+    def part(self, at_us: int, name: Hashable, groups: Groups | None, where: str) -> Iterator[Change]:
+        """Begin, replace or (None) end one of the partitions that hold, on every network."""
+        held, _ = self.partitions.pop(name, (None, -1))
+        if held != groups:
+            self.observed.busy.add(self.event)
+        if groups is not None:
+            for _, event in self.partitions.values():
+                self.observed.meet(event, self.event, "stacked", "", at_us)
+            self.partitions[name] = groups, self.event
+        before, self.partition = self.partition, self._parted(where)
+        if before != self.partition:
+            for network in self.topology.networks:
+                yield change(
+                    at_us, "partition", network.name, None, None, _lists(before), _lists(self.partition)
+                )
+
+    def _parted(self, where: str) -> Groups:
+        replicas = [replica for owner in self.topology.members for replica in replicas_of(owner)]
+        try:
+            return combined([groups for groups, _ in self.partitions.values()], replicas)
+        except NotOnePartitionError as error:
+            raise ScenarioError(
+                f"with the partitions that hold already, {error.between!r} would reach {error.one!r} and "
+                f"{error.other!r}, which do not reach each other",
+                where=where,
+                hint=f"put {error.between!r} into one of the groups",
+            ) from error
 
     def set_cut(
-        self, at_s: float, replica: str, networks: Iterable[str], reason: str, cut: bool
+        self, at_us: int, replica: str, networks: Iterable[str], reason: Hashable, cut: bool
     ) -> Iterator[Change]:
         """Cut one replica off networks for a reason, or take that reason back."""
         for network in networks:
-            reasons = self.cut.setdefault((replica, network), set())
+            reasons = self.cuts.setdefault((replica, network), set())
             before = bool(reasons)
+            if cut != (reason in reasons):
+                self.observed.busy.add(self.event)
             (reasons.add if cut else reasons.discard)(reason)
             if before != bool(reasons):
-                yield _change(at_s, "cut", network, replica, None, before, not before)
+                yield change(at_us, "cut", network, replica, None, before, not before)
 
-    def set_app(self, at_s: float, replica: str, state: str) -> Iterator[Change]:
-        """Crash, stop or start one replica's app."""
-        before, self.app[replica] = self.app[replica], state
-        yield _change(at_s, "app", None, replica, None, before, state)
+    # Apps
+
+    def stop(self, at_us: int, replica: str) -> Iterator[Change]:
+        """Stop an app; where it has crashed, it is stopped once the crash is undone."""
+        if self.wanted[replica] != "stopped":
+            self.observed.busy.add(self.event)
+        self.wanted[replica] = "stopped"
+        yield from self._settle_app(at_us, replica)
+
+    def start(self, at_us: int, replica: str, *, anew: bool) -> Iterator[Change]:
+        """Undo all crashes of a replica and run its app; `anew` starts one again that runs already."""
+        crashes = list(self.crashes.get(replica, ()))
+        if anew or crashes or self.wanted[replica] != "running":
+            self.observed.busy.add(self.event)
+        for crash in crashes:
+            yield from self._end_crash(at_us, replica, crash)
+        self.wanted[replica] = "running"
+        yield from self._settle_app(at_us, replica, anew=anew)
+
+    def pause(self, at_us: int, replica: str, reason: Hashable, paused: bool) -> Iterator[Change]:
+        """Have an app be stopped for a reason, or take that reason back."""
+        self.observed.busy.add(self.event)
+        reasons = self.pauses.setdefault(replica, set())
+        (reasons.add if paused else reasons.discard)(reason)
+        yield from self._settle_app(at_us, replica)
+
+    def silence(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
+        """The begin of a crash: the replica's network goes silent."""
+        self.crashes.setdefault(replica, {})[crash] = False
+        yield from self.set_cut(at_us, replica, networks_of(self.topology, replica), crash, True)
+
+    def kill(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
+        """The app dies, unless the crash has been undone meanwhile."""
+        if crash in self.crashes.get(replica, ()):
+            self.crashes[replica][crash] = True
+            yield from self._settle_app(at_us, replica)
+
+    def revive(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
+        """Undo one crash of a replica, if it still holds: what is wanted runs again."""
+        if crash in self.crashes.get(replica, ()):
+            yield from self._end_crash(at_us, replica, crash)
+            yield from self._settle_app(at_us, replica)
+
+    def _end_crash(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
+        del self.crashes[replica][crash]
+        yield from self.set_cut(at_us, replica, networks_of(self.topology, replica), crash, False)
+
+    def _settle_app(self, at_us: int, replica: str, *, anew: bool = False) -> Iterator[Change]:
+        after = self.wanted[replica]
+        if self.pauses.get(replica):
+            after = "stopped"
+        if any(self.crashes.get(replica, {}).values()):
+            after = "crashed"
+        before, self.app[replica] = self.app[replica], after
+        if before != after or (anew and after == "running"):
+            yield change(at_us, "app", None, replica, None, before, after)
 
 
-def _change(
-    at_s: float,
+def change(
+    at_us: int,
     action: Action,
     network: str | None,
     node: str | None,
@@ -102,11 +248,20 @@ def _change(
     after: Any,
 ) -> Change:
     """A change without its number, which the resolver gives once all are in order."""
-    return Change(-1, round(at_s, 6), action, network, node, direction, before, after)
+    return Change(-1, at_us / 1e6, action, network, node, direction, before, after)
 
 
 def _lists(groups: Groups) -> list[list[str]]:
     return [list(group) for group in groups]
+
+
+def _place(key: HopKey) -> str:
+    network, node, direction = key
+    return f"{node}@{network} {direction}" if node else f"{network} {direction}"
+
+
+def _what(name: str, key: HopKey) -> str:
+    return f"{name} of {_place(key)}"
 
 
 def owners(topology: Topology) -> dict[str, Node | Broker | Service]:
@@ -130,6 +285,7 @@ __all__ = [
     "HopKey",
     "State",
     "base_conditions",
+    "change",
     "networks_of",
     "owners",
     "replicas_of",

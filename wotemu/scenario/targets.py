@@ -9,6 +9,8 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import owners, replicas_of
+from wotemu.scenario.written import written
+from wotemu.suggestions import suggestion
 from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
 
 OneTarget = Network | Link | Node | Broker | Service | str
@@ -46,9 +48,11 @@ NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Serv
 def tag(name: str, *targets: OneTarget | Tag) -> Tag:
     """Name a group: ``mobiles = tag("mobiles", phone_link, "pager@field")``; tags may hold tags."""
     if not isinstance(name, str) or not name.strip():
-        raise ScenarioError(f"{name!r} is not a name", where="tag")
+        raise ScenarioError(f"{name!r} is not a name", where=written("tag"))
     if not targets:
-        raise ScenarioError("it names nothing", where=f"tag {name!r}", hint='write tag("mobiles", link, ...)')
+        raise ScenarioError(
+            "it names nothing", where=written(f"tag {name!r}"), hint='write tag("mobiles", link, ...)'
+        )
     return Tag(name, tuple(each for target in targets for each in _several(target)))
 
 
@@ -100,12 +104,7 @@ def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
     if not isinstance(target, str):
         raise ScenarioError(f"{target!r} is no Network, Link, Node or name", where=where)
     if "@" in target:
-        node, _, network = target.partition("@")
-        if (network, node) not in _attachments(topology):
-            raise ScenarioError(
-                f"{target!r}: no node {node!r} is attached to a network {network!r}", where=where
-            )
-        return [(network, node)]
+        return [_named_link(target, topology, where)]
     if target in {network.name for network in topology.networks}:
         if target in {owner.name for owner in topology.members}:
             raise ScenarioError(
@@ -113,6 +112,30 @@ def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
             )
         return [(target, None)]
     return _node_places(target, topology, where)
+
+
+def _named_link(target: str, topology: Topology, where: str) -> Place:
+    node, _, network = target.partition("@")
+    attached = _attachments(topology)
+    if (network, node) not in attached:
+        _refuse_replica(node, topology, where)
+        raise ScenarioError(
+            f"{target!r}: no node {node!r} is attached to a network {network!r}",
+            where=where,
+            hint=suggestion(target, [f"{node}@{network}" for network, node in attached]),
+        )
+    return network, node
+
+
+def _refuse_replica(name: str, topology: Topology, where: str) -> None:
+    """`ScenarioError` where a name is one replica's, whose conditions are its node's."""
+    owner = owners(topology).get(name)
+    if owner is not None and owner.name != name:
+        raise ScenarioError(
+            f"{name!r} is one replica of Node {owner.name!r}, and conditions are those of all its replicas",
+            where=where,
+            hint=f"say {owner.name!r}, or make it a Node of its own; one replica can be cut off or crash",
+        )
 
 
 def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
@@ -127,23 +150,41 @@ def _replicas(target: Any, topology: Topology, where: str) -> list[str]:
     name = target.name if isinstance(target, Node | Broker | Service) else target
     known = owners(topology)
     if not isinstance(name, str) or name not in known:
-        raise ScenarioError(
-            f"there is no node {name!r}",
-            where=where,
-            hint=f"the nodes are {', '.join(sorted(known)) or 'none'}",
-        )
+        what = f"there is no node {name!r}" if isinstance(name, str) else f"{label(target)} is no node"
+        raise ScenarioError(what, where=where, hint=suggestion(name, known))
     owner = known[name]
     return list(replicas_of(owner)) if name == owner.name else [name]
 
 
 def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[tuple[str, str]]:
-    """The replicas that `target`'s places belong to, each with its network: a network's are all its own."""
+    """The replicas that `target` means, each with its network: a network's are all its own.
+
+    Unlike conditions, this is for single replicas too: ``"reader-2"``, ``"reader-2@field"``.
+    """
     found: dict[tuple[str, str], None] = {}
-    for network, node in places(target, topology, where):
+    for each in _several(target):
+        of_one = _of_one_replica(each, topology)
+        found.update(dict.fromkeys(of_one or _of_places(each, topology, where)))
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(found)
+
+
+def _of_one_replica(target: Any, topology: Topology) -> list[tuple[str, str]]:
+    """The replica with those of its networks that are meant; none where the target is something else."""
+    name, _, wanted = target.partition("@") if isinstance(target, str) else ("", "", "")
+    owner = owners(topology).get(name)
+    if owner is None or owner.name == name:
+        return []
+    networks = [link.network.name for link in owner.links]
+    return [(name, network) for network in networks if wanted in ("", network)]
+
+
+def _of_places(target: OneTarget, topology: Topology, where: str) -> Iterator[tuple[str, str]]:
+    for network, node in _places(target, topology, where):
         for owner in topology.members:
             if node in (None, owner.name) and any(link.network.name == network for link in owner.links):
-                found.update(dict.fromkeys((replica, network) for replica in replicas_of(owner)))
-    return list(found)
+                yield from ((replica, network) for replica in replicas_of(owner))
 
 
 def _attachments(topology: Topology) -> dict[Place, Link]:
@@ -153,9 +194,7 @@ def _attachments(topology: Topology) -> dict[Place, Link]:
 def _network(name: str, topology: Topology, where: str) -> str:
     names = [network.name for network in topology.networks]
     if name not in names:
-        raise ScenarioError(
-            f"no node is on a network {name!r}", where=where, hint=f"the networks are {', '.join(names)}"
-        )
+        raise ScenarioError(f"no node is on a network {name!r}", where=where, hint=suggestion(name, names))
     return name
 
 
@@ -183,10 +222,9 @@ def _link_places(target: Link, topology: Topology, where: str) -> list[Place]:
 def _node_places(name: str, topology: Topology, where: str) -> list[Place]:
     found: list[Place] = [(network, node) for network, node in _attachments(topology) if node == name]
     if not found:
-        names = [network.name for network in topology.networks] + [node.name for node in topology.nodes]
+        _refuse_replica(name, topology, where)
+        known = [network.name for network in topology.networks] + [owner.name for owner in topology.members]
         raise ScenarioError(
-            f"there is no network or attached node {name!r}",
-            where=where,
-            hint=f"known are {', '.join(names)}",
+            f"there is no network or attached node {name!r}", where=where, hint=suggestion(name, known)
         )
     return found

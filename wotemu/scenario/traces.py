@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import few_enough, interval
-from wotemu.scenario.hops import GRADED, like
+from wotemu.scenario.events import few_enough, interval, microseconds
+from wotemu.scenario.values import GRADED, like
 from wotemu.topology.conditions import check_range
 from wotemu.topology.files import locate
 from wotemu.units import Fraction, Like, Quantity, Rate, Seconds
@@ -93,7 +94,7 @@ class Trace:
         The rate is the mean over each `window`; 0, an outage, where it has no opportunity: packets wait, as
         behind mm-link. The last line is the length.
         """
-        window_s = interval(window, f"{path}, window")
+        window_s = interval(window, f"{path}, window") / 1e6
         instants = _opportunities(path)
         first_ms = round(1e3 * _start(instants[0] / 1e3, str(path), from_zero=from_zero))
         times_s = [(instant - first_ms) / 1e3 for instant in instants]
@@ -122,26 +123,31 @@ class Trace:
         ]
         return attrs.evolve(self, rows=tuple(rows))
 
-    def between(self, start_s: float, end_s: float, *, loop: bool) -> Iterator[Row]:
-        """Its rows from `start_s` until before `end_s`; `loop` begins it again when it is over.
+    def placed(
+        self, start_us: int, end_us: int, *, speed: float, loop: bool
+    ) -> list[tuple[int, Mapping[str, Any]]]:
+        """Its rows from a moment until before another, so many times as fast; `loop` begins it again.
 
         Raises:
             ScenarioError: Its first row comes after the end.
         """
-        if self.rows[0][0] >= end_s:
-            raise ScenarioError(
-                f"its first row is at {Seconds(self.rows[0][0])}, when it is no longer replayed",
-                where=self.name,
-                hint=FROM_ZERO,
-            )
-        begin_s = 0.0
-        while begin_s < end_s:
+        found: list[tuple[int, Mapping[str, Any]]] = []
+        for time in count():
             for t_s, values in self.rows:
-                if start_s <= begin_s + t_s < end_s:
-                    yield begin_s + t_s, values
+                at_us = start_us + microseconds((time * self.length_s + t_s) / speed)
+                if at_us >= end_us:
+                    return found or self._refuse()
+                found.append((at_us, values))
             if not loop:
-                return
-            begin_s += self.length_s
+                return found
+        return found
+
+    def _refuse(self) -> NoReturn:
+        raise ScenarioError(
+            f"all its rows come after the end of its replay, the first at {Seconds(self.rows[0][0])}",
+            where=self.name,
+            hint=FROM_ZERO,
+        )
 
 
 def _start(first_s: float, where: str, *, from_zero: bool) -> float:

@@ -9,7 +9,9 @@ from typing import ClassVar
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import interval
+from wotemu.scenario.events import factor, interval, number
+from wotemu.scenario.written import written
+from wotemu.suggestions import suggestion
 from wotemu.units import Like
 
 
@@ -32,7 +34,7 @@ def _triangle(x: float) -> float:
 @attrs.frozen
 class _Part:
     shape: str
-    period_s: float
+    period_us: int
     weight: float
     shift: float
 
@@ -55,11 +57,23 @@ class Wave:
         """Both at once, each with its weight."""
         return Wave(self.parts + other.parts) if isinstance(other, Wave) else NotImplemented
 
+    @property
+    def coarsest_us(self) -> int:
+        """The longest step that still shows its shape: a quarter of its period, or half of a square's."""
+        return min(part.period_us // (2 if part.shape == "square" else 4) for part in self.parts)
+
+    @property
+    def usual_us(self) -> int:
+        """A second, or an eighth of its shortest period where a second is too coarse."""
+        if self.coarsest_us >= 1_000_000:
+            return 1_000_000
+        return max(1, min(part.period_us for part in self.parts) // 8)
+
     def at(self, t_s: float) -> float:
-        """The value from -1 to 1, `t_s` after the wave's begin."""
+        """The value from -1 to 1, `t_s` seconds after the wave's begin."""
         total = math.fsum(part.weight for part in self.parts)
         values = (
-            part.weight * self.SHAPES[part.shape]((t_s / part.period_s + part.shift) % 1)
+            part.weight * self.SHAPES[part.shape]((t_s * 1e6 / part.period_us + part.shift) % 1)
             for part in self.parts
         )
         return max(-1.0, min(1.0, math.fsum(values) / total))
@@ -67,12 +81,13 @@ class Wave:
 
 def wave(shape: str, period: Like, *, weight: float = 1, shift: float = 0) -> Wave:
     """One wave of a named shape; `shift` is the part of its period at which it begins."""
-    where = f"wave {shape!r}"
-    if shape not in Wave.SHAPES:
-        raise ScenarioError("there is no such shape", where=where, hint=f"known are {', '.join(Wave.SHAPES)}")
-    if not 0 < weight < math.inf:
-        raise ScenarioError(f"weight={weight!r} is not above zero", where=where)
-    return Wave((_Part(shape, interval(period, f"{where}, period"), weight, shift % 1),))
+    where = written(f"wave {shape!r}")
+    if not isinstance(shape, str) or shape not in Wave.SHAPES:
+        raise ScenarioError("there is no such shape", where=where, hint=suggestion(shape, Wave.SHAPES))
+    part = number(shift, "shift", where, least=-1e6, most=1e6)
+    return Wave(
+        (_Part(shape, interval(period, f"{where}, period"), factor(weight, "weight", where), part % 1),)
+    )
 
 
 def sine(period: Like, weight: float = 1, shift: float = 0) -> Wave:

@@ -24,3 +24,14 @@ class BuiltinApps(StrEnum):
 
 BUILTIN_FIXES: tuple[str, ...] = tuple(WOTPY_FIXES)
 """The fixes that built-in apps run with where their `NodeApp` names none."""
+
+BUILTIN_METRICS: dict[str, tuple[str, ...]] = {
+    BuiltinApps.CLOCK: (),
+    BuiltinApps.SENSOR: (),
+    BuiltinApps.WORKER: (),
+    BuiltinApps.READER: ("read_failures",),
+    BuiltinApps.SUBSCRIBER: ("subscription_failures",),
+    BuiltinApps.CALLER: ("call_failures",),
+    BuiltinApps.ERROR: (),
+}
+"""The metrics that built-in apps report."""

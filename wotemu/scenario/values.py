@@ -1,0 +1,134 @@
+"""Values of conditions as scenarios write them: parsed, and computed with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from wotemu.errors import InputError, ScenarioError
+from wotemu.suggestions import suggestion
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Fraction, Quantity
+
+GRADED: frozenset[str] = frozenset(
+    {
+        "latency",
+        "jitter",
+        "jitter_correlation",
+        "loss",
+        "loss_correlation",
+        "duplicate",
+        "duplicate_correlation",
+        "corrupt",
+        "corrupt_correlation",
+        "reorder",
+        "reorder_correlation",
+        "rate",
+        "burst",
+    }
+)
+"""The conditions that are quantities, so that there are values between two of them."""
+
+CONDITIONS = tuple(field.name for field in attrs.fields(NetworkConditions))
+
+OTHER_WORDS = {
+    "delay": "latency",
+    "lag": "latency",
+    "ping": "latency",
+    "rtt": "latency",
+    "bandwidth": "rate",
+    "bw": "rate",
+    "throughput": "rate",
+    "speed": "rate",
+    "packet_loss": "loss",
+    "plr": "loss",
+    "drop": "loss",
+    "dup": "duplicate",
+    "duplication": "duplicate",
+    "corruption": "corrupt",
+    "reordering": "reorder",
+    "limit": "queue",
+    "buffer": "queue",
+}
+"""What other tools call conditions."""
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """`ScenarioError` where a name is no condition's."""
+    for name in names:
+        if name not in CONDITIONS:
+            hint = suggestion(name, CONDITIONS, OTHER_WORDS)
+            raise ScenarioError(f"there is no condition {name!r}", where=where, hint=hint)
+
+
+def parse(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Conditions by name, as their own types."""
+    if not values:
+        raise ScenarioError(
+            "no condition is given", where=where, hint='write latency="300ms", loss="1%", ...'
+        )
+    check_names(values, where)
+    try:
+        conditions = NetworkConditions.of(**values)
+    except InputError as error:
+        raise ScenarioError(error.message, where=f"{where}, {error.where}", hint=error.hint) from error
+    return {name: getattr(conditions, name) for name in values}
+
+
+def whole(conditions: NetworkConditions) -> dict[str, Any]:
+    """All fields of conditions by name, to be set as they are."""
+    return {name: getattr(conditions, name) for name in CONDITIONS}
+
+
+def parse_graded(name: str, value: Any, where: str) -> Quantity:
+    """A value of a condition that is a quantity."""
+    check_graded(name, where)
+    parsed: Quantity | None = parse({name: value}, where)[name]
+    if parsed is None:
+        raise ScenarioError(f"{name} is not limited then, so nothing leads there", where=where)
+    return parsed
+
+
+def check_graded(name: str, where: str) -> None:
+    """`ScenarioError` where a condition is no quantity."""
+    check_names([name], where)
+    if name not in GRADED:
+        raise ScenarioError(f"{name} has no values in between", where=where, hint=f"at(...).set({name}=...)")
+
+
+def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
+    """Two values of a condition, ``("4mbit", "250kbit")``."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ScenarioError(f"{name}={value!r} is no pair of values", where=where, hint=f"{name}=(low, high)")
+    first, second = (parse_graded(name, each, where) for each in value)
+    return first, second
+
+
+def like(example: Quantity, number: float) -> Quantity:
+    """The number as a quantity of the example's kind, with no more digits than it can use.
+
+    Twelve digits: so that rounding errors neither count as changes nor fill the timeline.
+    """
+    number = float(f"{number:.12g}")
+    return type(example)(min(number, 1.0) if isinstance(example, Fraction) else number)
+
+
+def scaled(conditions: NetworkConditions, factors: Mapping[str, float], where: str) -> dict[str, Any]:
+    """Conditions multiplied, each as its own type. Shares stop at 1; what has no limit still has none."""
+    found = {}
+    for name, factor in factors.items():
+        value = getattr(conditions, name)
+        if value is not None:
+            found[name] = like(value, value * factor)
+    return parse(found, where) if found else {}
+
+
+def between(first: Quantity, last: Quantity, share: float, *, log: bool = False) -> Quantity:
+    """The quantity a share of the way from the first to the last, by steps of equal size or equal ratio."""
+    if share >= 1:
+        return last
+    if log:
+        return like(last, float(first) * (float(last) / float(first)) ** share)
+    return like(last, float(first) + (float(last) - float(first)) * share)
