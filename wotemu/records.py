@@ -206,9 +206,10 @@ class Probe(Record):
 
     `expected` is the delay that the conditions then in force give it where nothing else is queued (seconds,
     the median where there is jitter; null while the peer was cut off), `measured` the delay that it had
-    (null where it never came). `state` is "" where the two can be compared, else why they can't:
-    ``changing`` (the way was cut or mended meanwhile), ``loaded`` (it may have waited behind the apps'
-    packets), ``cut``, or ``ending`` (the run ended before it could come).
+    (null where it never came), `spread` the standard deviation that jitter gives it. `state` is "" where the
+    two can be compared, else why they can't: ``changing`` (the way was cut or restored meanwhile), ``loaded``
+    (it may have waited behind the apps' packets), ``changed`` (the expected delay changed meanwhile),
+    ``outage`` (a rate was 0), ``cut``, or ``ending`` (the run ended before it could come).
     """
 
     TABLE: ClassVar[str] = "probes"
@@ -220,6 +221,7 @@ class Probe(Record):
     measured: float | None
     lost: bool
     state: str
+    spread: float | None = None
 
 
 @attrs.frozen

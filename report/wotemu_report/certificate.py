@@ -16,21 +16,27 @@ TONES = {"VALID": "good", "SUSPECT": "warn", "INVALID": "bad"}
 
 @attrs.frozen
 class Reason:
-    """One thing that speaks against the run, for people."""
+    """One thing that speaks against the run, for people; `affected` counts the places of which it holds."""
 
     verdict: str
     what: str
     where: str
     text: str
+    affected: int = 1
 
 
 @attrs.frozen
 class HopFigures:
-    """One hop's evidence: durations in ms, shares; null where there is none."""
+    """One hop's evidence: durations in ms, shares; null where there is none.
+
+    `expected`, `measured` and `error` are of the `compared` probes, of which like delays were expected.
+    """
 
     where: str
     verdict: str
     probes: int
+    not_judged: int
+    compared: int
     expected: float | None
     measured: float | None
     error: float | None
@@ -39,6 +45,7 @@ class HopFigures:
     late_p95: float | None
     late_max: float | None
     rate_excess: float | None
+    goodput_short: float | None
     packets: int
 
 
@@ -55,13 +62,19 @@ class HostFigures:
 
 @attrs.frozen
 class Certificate:
-    """The verdict and what it rests on; `cpu` and `steal` are the busiest machine's shares."""
+    """The verdict and what it rests on; `cpu` and `steal` are the busiest machine's shares.
+
+    `not_judged` counts the probes of which nothing certain could be expected, `log_lines_lost` lines that the
+    apps printed and that are in no log: they are no reason.
+    """
 
     verdict: str
     reasons: tuple[Reason, ...]
     hops: tuple[HopFigures, ...]
     hosts: tuple[HostFigures, ...]
     probes: int
+    not_judged: int
+    log_lines_lost: int
     changes: int
     change_late_p95: float | None
     cpu: float | None
@@ -93,6 +106,8 @@ class Certificate:
             hops=tuple(_hop(entry) for entry in raw.get("hops") or ()),
             hosts=tuple(_host(entry) for entry in hosts),
             probes=int(raw.get("probes") or 0),
+            not_judged=int(raw.get("probes_not_judged") or 0),
+            log_lines_lost=sum(int(loss.get("count") or 0) for loss in raw.get("log_lines_lost") or ()),
             changes=int(changes.get("planned") or 0),
             change_late_p95=_ms(changes.get("late_p95_s")),
             cpu=_greatest(host.get("cpu") for host in hosts),
@@ -107,16 +122,19 @@ def _more(count: int) -> str:
 
 
 def _reason(entry: Json) -> Reason:
-    return Reason(*(str(entry.get(name, "")) for name in ("verdict", "what", "where", "text")))
+    verdict, what, where, text = (str(entry.get(name, "")) for name in ("verdict", "what", "where", "text"))
+    return Reason(verdict, what, where, text, affected=len(entry.get("affected") or (where,)))
 
 
 def _hop(entry: Json) -> HopFigures:
     delays, losses = entry.get("delays") or {}, entry.get("losses") or {}
     risked = losses.get("probes")
     return HopFigures(
-        where=f"{entry.get('node', '')}@{entry.get('network', '')} {entry.get('direction', '')}",
+        where=_where(entry),
         verdict=str(entry.get("verdict", "")),
         probes=int(entry.get("probes") or 0),
+        not_judged=sum((entry.get("unjudged") or {}).values()),
+        compared=int(delays.get("probes") or 0),
         expected=_ms(delays.get("expected_s")),
         measured=_ms(delays.get("measured_s")),
         error=_ms(delays.get("error_s")),
@@ -125,8 +143,14 @@ def _hop(entry: Json) -> HopFigures:
         late_p95=_ms(entry.get("late_p95_s")),
         late_max=_ms(entry.get("late_max_s")),
         rate_excess=_number(entry.get("rate_excess")),
+        goodput_short=_number((entry.get("goodput") or {}).get("short")),
         packets=int(entry.get("packets") or 0),
     )
+
+
+def _where(entry: Json) -> str:
+    network, node, direction = (entry.get(name, "") for name in ("network", "node", "direction"))
+    return f"{network}'s shared rate" if direction == "shared" else f"{node}@{network} {direction}"
 
 
 def _host(entry: Json) -> HostFigures:

@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError, WotemuError
-from wotemu.records import Event, Hop, Host, to_row
+from wotemu.records import Event, Hop, Host, Probe, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
@@ -345,7 +345,7 @@ class Coordinator:
         await self._learn_places(client)
         self._reception.finish()
         self._miss_changes()
-        self._certify()
+        await self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
         if not self._reception.bus_is_away or self._waiting.nobody_waits:
@@ -360,14 +360,29 @@ class Coordinator:
             async with asyncio.timeout(STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)):
                 await self._waiting.until_over(lambda: roles <= self._ended | self._seen.muted)
 
-    def _certify(self) -> None:
-        """Judge what ran, unless nothing did or nobody waits for it."""
+    async def _certify(self) -> None:
+        """Judge what ran, unless nothing did or nobody waits for it.
+
+        In a thread, so that meanwhile interrupts are heard: long runs of many nodes take a second or two.
+        """
         if self.outcome.t0 is None or self._waiting.nobody_waits:
             return
-        self._recording.store(*self._witness.finish())
-        certificate = self.outcome.certificate = judge(self._witness.evidence(), self._thresholds)
+        judging = asyncio.ensure_future(asyncio.to_thread(self._judged))
+        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
+        await asyncio.wait((judging, at_once), return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        if not judging.done():
+            return
+        probes, certificate = judging.result()
+        self._recording.store(*probes)
+        self.outcome.certificate = certificate
         reasons = [reason.text for reason in certificate.reasons]
         self._event("run.certified", str(certificate), verdict=certificate.verdict, reasons=reasons)
+
+    def _judged(self) -> tuple[list[Probe], Certificate]:
+        """The last probes' fates, and the certificate."""
+        probes = self._witness.finish()
+        return probes, judge(self._witness.evidence(), self._thresholds)
 
     def _miss_changes(self) -> None:
         """Count the changes that should have been answered and were not."""

@@ -65,7 +65,7 @@ def test_packets_that_overtake_come_at_once() -> None:
 
 
 def test_conditions_that_changed_meanwhile_make_a_range() -> None:
-    expected = expect([MS_20, NetworkConditions(latency="100ms", loss="10%")], [CLEAR], None, SIZE)
+    expected = expect([MS_20, NetworkConditions(latency="100ms", loss="10%")], [CLEAR], [None], SIZE)
     assert (expected.low_s, expected.high_s) == (0.02, 0.1)
     assert (expected.error_s(0.05), expected.nearest_s(0.05)) == (0.0, 0.05)
     assert expected.error_s(0.104) == pytest.approx(0.004)
@@ -76,7 +76,7 @@ def test_conditions_that_changed_meanwhile_make_a_range() -> None:
 def test_a_packet_is_lost_if_either_hop_loses_or_spoils_it() -> None:
     up = NetworkConditions(loss="10%", corrupt="10%")
     down = NetworkConditions(loss_model=GilbertElliott(p="5%", r="45%"))
-    expected = expect([up], [down], None, SIZE)
+    expected = expect([up], [down], [None], SIZE)
     assert expected.loss == pytest.approx(1 - 0.9 * 0.9 * 0.9)
 
 

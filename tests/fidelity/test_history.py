@@ -63,8 +63,8 @@ def test_a_shared_networks_rate_is_its_buckets() -> None:
     past = history(shared=True, network=limited)
     (up,) = past.conditions("a", "up", 0, 1)
     assert up.rate is None
-    assert past.bucket(0) == limited
-    assert history(network=limited).bucket(0) is None
+    assert past.buckets(0, 1) == [limited]
+    assert history(network=limited).buckets(0, 1) == [None]
 
 
 def test_cuts_close_both_ways_until_they_end() -> None:

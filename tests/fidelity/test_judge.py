@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotemu.errors import InputError
+from wotemu.units import Fraction, Seconds
 from wotemu_gateways.fidelity import (
     VERDICTS,
     ChangeEvidence,
     Delays,
     Evidence,
+    Goodput,
     HopEvidence,
     HostEvidence,
     Losses,
     LossEvidence,
+    RoleChanges,
     StallEvidence,
     Thresholds,
     judge,
@@ -68,8 +73,16 @@ def test_a_run_in_which_nothing_happened_is_valid() -> None:
 ALONE = [
     ("change_late", "SUSPECT", Evidence(changes=ChangeEvidence(late_p95_s=0.0051))),
     ("change_late", "INVALID", Evidence(changes=ChangeEvidence(late_p95_s=0.051))),
-    ("change_failed", "INVALID", Evidence(changes=ChangeEvidence(failed=1))),
-    ("change_missing", "INVALID", Evidence(changes=ChangeEvidence(missing=1))),
+    (
+        "change_failed",
+        "INVALID",
+        Evidence(changes=ChangeEvidence(roles=(RoleChanges(role="gateway:field", failed=1),))),
+    ),
+    (
+        "change_missing",
+        "INVALID",
+        Evidence(changes=ChangeEvidence(roles=(RoleChanges(role="gateway:field", missing=1),))),
+    ),
     ("leak", "INVALID", of_hop(leaked=1)),
     ("early", "INVALID", of_hop(early=1)),
     ("departure_late", "SUSPECT", of_hop(late_p95_s=0.0021)),
@@ -82,6 +95,8 @@ ALONE = [
     ("probe_loss", "INVALID", of_hop(losses=lost(0, expected=0.5))),
     ("rate_excess", "SUSPECT", of_hop(rate_excess=0.06)),
     ("rate_excess", "INVALID", of_hop(rate_excess=0.3)),
+    ("goodput_short", "SUSPECT", of_hop(goodput=Goodput(waited_s=30, short=0.06))),
+    ("goodput_short", "INVALID", of_hop(goodput=Goodput(waited_s=30, short=0.3))),
     ("stall", "SUSPECT", Evidence(stalls=(StallEvidence("gateway:field", 1, 0.06),))),
     ("stall", "INVALID", Evidence(stalls=(StallEvidence("gateway:field", 1, 0.3),))),
     ("cpu", "SUSPECT", Evidence(hosts=(HostEvidence("localhost", 0.95, 0.0),))),
@@ -111,7 +126,8 @@ def test_each_reason_alone_decides(what: str, verdict: str, evidence: Evidence) 
     assert (certificate.verdict, [reason.what for reason in certificate.reasons]) == (verdict, [what])
     (reason,) = certificate.reasons
     assert reason.verdict == verdict
-    assert reason.where in reason.text or not reason.where
+    assert reason.where in reason.text
+    assert all(place in reason.text for place in reason.affected)
     if what != "probe_loss":
         assert reason.measured > reason.threshold
 
@@ -123,7 +139,9 @@ def test_the_worst_reason_decides_and_comes_first() -> None:
     certificate = judge(both)
     assert certificate.verdict == "INVALID"
     assert [reason.what for reason in certificate.reasons] == ["leak", "departure_late", "cpu"]
-    assert str(certificate).startswith("INVALID: reader@field up: 2 probes came although they were cut off")
+    assert str(certificate).startswith(
+        "INVALID: gateway:field, reader@field up: 2 probes came although they were cut off"
+    )
 
 
 def test_a_delay_may_be_off_by_a_share_of_a_long_one() -> None:
@@ -157,6 +175,63 @@ def test_the_more_hops_there_are_the_more_may_happen_by_chance_on_one() -> None:
     assert judge(Evidence(hops=(unlucky, *[lucky] * 30))).verdict == "VALID"
 
 
+def hops_of(network: str, count: int, **facts: Any) -> tuple[HopEvidence, ...]:
+    return tuple(HopEvidence(network=network, node=f"n{i}", direction="up", **facts) for i in range(count))
+
+
+def test_one_reason_names_the_gateway_its_worst_hop_and_how_many_more() -> None:
+    worst = HopEvidence(network="field", node="slow", direction="down", late_p95_s=0.5)
+    hops = (*hops_of("field", 131, late_p95_s=0.03), worst, *hops_of("wired", 1, late_p95_s=0.04))
+    certificate = judge(Evidence(hops=hops))
+    assert [(reason.where, len(reason.affected)) for reason in certificate.reasons] == [
+        ("gateway:field", 132),
+        ("gateway:wired", 1),
+    ]
+    (field, wired) = certificate.reasons
+    assert (field.measured, field.affected[0]) == (0.5, "slow@field down")
+    assert field.text == (
+        "gateway:field, slow@field down: packets left late, p95 500 ms, more than 20 ms;"
+        " likewise 131 more of its hops"
+    )
+    assert wired.text == "gateway:wired, n0@wired up: packets left late, p95 40 ms, more than 20 ms"
+    assert {certificate.hop_verdict(hop) for hop in hops} == {"INVALID"}
+
+
+def test_many_stalled_roles_are_one_reason_with_the_worst_first() -> None:
+    stalls = tuple(StallEvidence(f"agent:n{i}", 1, 0.3 + i / 1000) for i in range(50))
+    (reason,) = judge(Evidence(stalls=stalls)).reasons
+    assert (reason.where, len(reason.affected)) == ("agent:n49", 50)
+    assert "likewise 49 more (agent:n48, agent:n47, agent:n46 and 46 more)" in reason.text
+
+
+def test_late_changes_name_the_role_that_was_latest() -> None:
+    roles = (RoleChanges(role="gateway:a", late_p95_s=0.001), RoleChanges(role="gateway:b", late_p95_s=0.2))
+    (reason,) = judge(Evidence(changes=ChangeEvidence(planned=9, late_p95_s=0.1, roles=roles))).reasons
+    assert reason.where == "gateway:b"
+
+
+def test_lost_log_lines_are_shown_and_no_reason() -> None:
+    evidence = attrs.evolve(FLAWLESS, log_lines_lost=(LossEvidence("agent:chatty", "logs", 34_896),))
+    certificate = judge(evidence)
+    assert certificate.verdict == "VALID"
+    assert certificate.to_dict()["log_lines_lost"] == [
+        {"source": "agent:chatty", "what": "logs", "count": 34_896}
+    ]
+
+
+def test_who_lost_most_records_is_named_first() -> None:
+    lost = tuple(LossEvidence(f"agent:n{i}", "flows", i + 1) for i in range(9))
+    (reason,) = judge(Evidence(records=10, records_lost=lost)).reasons
+    assert reason.where == "agent:n8"
+    assert reason.text.startswith("agent:n8, agent:n7, agent:n6 and 6 more: 45 records lost, 81.8 %")
+
+
+def test_the_clocks_errors_are_allowed_for() -> None:
+    apart = Delays(probes=60, expected_s=0.01, measured_s=0.015, error_s=0.005, clocks_s=0.003)
+    assert judge(of_hop(delays=apart)).verdict == "VALID"
+    assert judge(of_hop(delays=attrs.evolve(apart, clocks_s=0.001))).verdict == "SUSPECT"
+
+
 def test_thresholds_can_be_moved_and_taken_away() -> None:
     late = Evidence(changes=ChangeEvidence(late_p95_s=0.04))
     assert judge(late, Thresholds.of({"change_late_invalid": "20ms"})).verdict == "INVALID"
@@ -174,6 +249,20 @@ def test_wrong_thresholds_are_refused_by_name() -> None:
         Thresholds.of({"change_late_invalid": "soon"})
     with pytest.raises(InputError, match="more than the whole"):
         Thresholds.of({"steal_invalid": "120%"})
+
+
+def test_readme_lists_every_threshold_with_its_unit_and_defaults() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (time|share|chance) \| ([^|]+) \| ([^|]+) \|", readme, re.MULTILINE)
+    listed = {
+        f"{name}_{verdict}": value.strip().replace(" ", "")
+        for name, _, *values in rows
+        for verdict, value in zip(("suspect", "invalid"), values, strict=True)
+    }
+    assert Thresholds.of(listed) == Thresholds()
+    assert list(listed) == [field.name for field in attrs.fields(Thresholds)]
+    for name, unit, *_ in rows:
+        assert isinstance(getattr(Thresholds(), f"{name}_suspect"), Seconds if unit == "time" else Fraction)
 
 
 def test_it_reads_back_as_json() -> None:
@@ -212,11 +301,16 @@ all_hops = st.builds(
     leaked=few,
     late_p95_s=st.none() | amounts,
     rate_excess=st.none() | amounts,
+    goodput=st.none() | st.builds(Goodput, waited_s=amounts, short=shares),
     packets=few,
 )
 all_evidence = st.builds(
     Evidence,
-    changes=st.builds(ChangeEvidence, failed=few, missing=few, late_p95_s=st.none() | amounts),
+    changes=st.builds(
+        ChangeEvidence,
+        roles=st.tuples(st.builds(RoleChanges, role=st.just("gateway:field"), failed=few, missing=few)),
+        late_p95_s=st.none() | amounts,
+    ),
     hops=st.lists(all_hops, max_size=3).map(tuple),
     stalls=st.lists(st.builds(StallEvidence, st.just("gateway:field"), few, amounts), max_size=2).map(tuple),
     hosts=st.lists(st.builds(HostEvidence, st.just("localhost"), shares, shares), max_size=2).map(tuple),
@@ -260,8 +354,10 @@ def worse(evidence: Evidence, what: str, by: float) -> Evidence:
             evidence,
             changes=attrs.evolve(
                 changes,
-                failed=changes.failed + 1,
-                missing=changes.missing + 1,
+                roles=tuple(
+                    attrs.evolve(role, failed=role.failed + 1, missing=role.missing + 1)
+                    for role in changes.roles
+                ),
                 late_p95_s=more(changes.late_p95_s, by),
             ),
         )
@@ -281,6 +377,7 @@ def worse(evidence: Evidence, what: str, by: float) -> Evidence:
             leaked=each.leaked + 1,
             late_p95_s=more(each.late_p95_s, by),
             rate_excess=more(each.rate_excess, by),
+            goodput=each.goodput and attrs.evolve(each.goodput, short=each.goodput.short + by),
         )
         if what == "hops"
         else attrs.evolve(each, delays=worse_delays(each.delays, by), losses=worse_losses(each.losses))

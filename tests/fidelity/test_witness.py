@@ -14,6 +14,7 @@ from wotemu.records import (
     Event,
     Hop,
     Host,
+    Log,
     Probe,
     ProbeArrived,
     ProbeSent,
@@ -24,9 +25,12 @@ from wotemu.records import (
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, Timeline
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.fidelity import Evidence, HopEvidence, Place, Witness, judge
+from wotemu_gateways.crossing import hop_conditions
+from wotemu_gateways.fidelity import Evidence, HopEvidence, Losses, Place, Witness, judge
 from wotemu_gateways.fidelity.evidence import HostEvidence
+from wotemu_gateways.fidelity.expectation import serialisation_s
 from wotemu_gateways.fidelity.history import HopKey
+from wotemu_gateways.probe_format import SIZE
 
 T0 = 1_750_000_000.0
 END_S = 60.0
@@ -143,15 +147,127 @@ def test_probes_are_expected_as_the_conditions_are_when_they_are_sent() -> None:
     assert [probe.expected for probe in probes] == [0.02, 0.1]
 
 
-def test_around_a_change_either_conditions_will_do() -> None:
+def test_a_probe_that_met_a_great_change_is_not_judged_and_counted() -> None:
+    """Any delay from 20 to 100 ms would do for it, so it says nothing, not that all is well."""
     run = Run(planned(1, 10.0, "conditions", NetworkConditions(latency="100ms").to_dict(), "up"))
     run.changed(1)
     run.probe(9.99, 0.1)
     run.probe(10.01, 0.02)
+    run.probe(10.02, None)
+    run.probe(11.0, 0.1)
     probes, evidence = run.over()
-    assert [probe.expected for probe in probes] == [pytest.approx(0.1), pytest.approx(0.02)]
+    assert [probe.state for probe in probes] == ["changed", "changed", "", "changed"]
+    for hop in (at(evidence, "a", "up"), at(evidence, "b", "down")):
+        assert hop.unjudged == {"changed": 3}
+        assert hop.delays is not None
+        assert (hop.delays.probes, hop.early) == (1, 0)
+    certificate = judge(evidence)
+    assert (certificate.probes, certificate.unjudged) == (4, 3)
+    assert certificate.to_dict()["probes_not_judged"] == 3
+
+
+def test_probes_under_a_slow_wave_are_judged() -> None:
+    steps = [
+        planned(
+            number, number / 10, "conditions", NetworkConditions(latency=f"{20 + number}ms").to_dict(), "up"
+        )
+        for number in range(100, 300)
+    ]
+    run = Run(*steps)
+    for step in steps:
+        run.changed(step.id)
+    for second in range(11, 30):
+        run.probe(second + 0.05, (20 + 10 * second) / 1000)
+    probes, _ = run.over()
     assert {probe.state for probe in probes} == {""}
-    assert at(evidence, "a", "up").early == 0
+
+
+def test_a_change_of_the_loss_alone_leaves_delays_comparable() -> None:
+    run = Run(planned(1, 10.0, "conditions", NetworkConditions(latency="20ms", loss="50%").to_dict(), "up"))
+    run.changed(1)
+    run.probe(9.99, 0.02)
+    probes, evidence = run.over()
+    assert [probe.state for probe in probes] == [""]
+    assert at(evidence, "a", "up").losses is None
+
+
+def test_a_probe_meets_the_delay_that_holds_when_it_has_been_sent() -> None:
+    """At 1 kbit/s it is sent for 0.8 s; the delay became longer meanwhile."""
+    slow = NetworkConditions(latency="20ms", rate="1kbit")
+    after = NetworkConditions(latency="500ms", rate="1kbit").to_dict()
+    run = Run(planned(1, 10.0, "conditions", after, "up"), network=slow)
+    run.changed(1)
+    sent_s = serialisation_s(slow, SIZE)
+    run.probe(9.8, sent_s + 0.5 + sent_s)
+    run.counters(range(1, 61), busy=0.0, served_bytes=0)
+    run.counters(range(1, 61), node="b", direction="down", busy=0.0, served_bytes=0)
+    probes, _ = run.over()
+    assert [probe.state for probe in probes] == ["changed"]
+
+
+def test_probes_in_an_outage_are_not_judged() -> None:
+    run = Run(
+        planned(1, 10.0, "conditions", NetworkConditions(latency="20ms", rate=0).to_dict(), "up"),
+        planned(2, 20.0, "conditions", NetworkConditions(latency="20ms").to_dict(), "up"),
+    )
+    run.changed(1)
+    run.changed(2)
+    run.probe(15, 5.1)
+    run.probe(16, None)
+    run.probe(25, 0.02)
+    probes, evidence = run.over()
+    assert [(probe.state, probe.expected) for probe in probes] == [
+        ("outage", None), ("", 0.02), ("outage", None),
+    ]  # fmt: skip
+    assert at(evidence, "a", "up").losses == Losses(probes=1, lost=0, expected=0.0)
+    assert judge(evidence).verdict == "VALID"
+
+
+def test_a_probe_that_comes_while_nothing_is_sent_is_too_early() -> None:
+    run = Run(network=NetworkConditions(rate=0))
+    run.probe(15, 5.1)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").early == 1
+
+
+def test_a_probe_that_waited_while_the_rate_changed_is_not_judged() -> None:
+    """Nothing is refused and few bytes leave, but the second's record says that packets waited."""
+    slow = NetworkConditions(latency="20ms", rate="8kbit")
+    fast = NetworkConditions(latency="20ms", rate="10mbit").to_dict()
+    run = Run(planned(1, 10.0, "conditions", fast, "up"), network=slow)
+    run.changed(1)
+    run.counters(range(1, 10), sent=0)
+    run.counters([10, 11], sent=1, sent_bytes=1000, busy=0.9, served_bytes=1000)
+    run.counters(range(12, 61), sent=0)
+    run.counters(range(1, 61), node="b", direction="down")
+    run.probe(10.3, 0.2)
+    probes, _ = run.over()
+    assert [probe.state for probe in probes] == ["loaded"]
+
+
+def ready(role: str, error_s: float) -> Event:
+    return Event(T0 - 1, "role.ready", role, "", {"offset_s": 0.0, "offset_error_s": error_s})
+
+
+def test_on_one_clock_a_probe_must_not_be_early_at_all() -> None:
+    run = Run()
+    run.tell(ready("agent:a", 0.0), ready("agent:b", 0.0))
+    run.probe(1, 0.0195)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").early == 1
+
+
+def test_a_probe_may_be_early_by_the_errors_of_both_its_agents_clocks() -> None:
+    """The host's role measures nothing of it, so its error does not count."""
+    run = Run()
+    run.tell(ready("agent:a", 0.004), ready("agent:b", 0.003), ready("gateway:field", 0.5))
+    run.probe(1, 0.0121)
+    run.probe(2, 0.0105)
+    _, evidence = run.over()
+    assert at(evidence, "a", "up").early == 1
+    delays = at(evidence, "a", "up").delays
+    assert delays is not None
+    assert delays.clocks_s == pytest.approx(0.009)
 
 
 def test_lost_probes_are_counted_against_the_expected_loss() -> None:
@@ -283,7 +399,20 @@ def test_a_hop_that_sends_more_than_its_rate_is_noticed() -> None:
     assert at(evidence, "b", "down").rate_excess == pytest.approx(0.406, abs=0.05)
 
 
-def test_what_was_queued_before_a_rate_fell_leaves_at_the_old_one() -> None:
+def test_a_backlog_that_leaves_at_the_old_rate_after_it_fell_is_too_much() -> None:
+    run = Run(
+        planned(1, 10.0, "conditions", NetworkConditions(rate="100kbit").to_dict(), "up"),
+        network=NetworkConditions(rate="1mbit"),
+    )
+    run.changed(1)
+    run.counters([9, 10, 11], sent=120, sent_bytes=120_000, busy=1.0, served_bytes=120_000)
+    _, evidence = run.over()
+    excess = at(evidence, "a", "up").rate_excess
+    assert excess is not None
+    assert excess > 5
+
+
+def test_where_nobody_counts_what_was_served_a_change_of_the_rate_is_passed_over() -> None:
     run = Run(
         planned(1, 10.0, "conditions", NetworkConditions(rate="100kbit").to_dict(), "up"),
         network=NetworkConditions(rate="1mbit"),
@@ -319,6 +448,109 @@ def test_a_few_late_packets_among_many_leave_the_p95_low() -> None:
     run.counters(range(2, 6), **late(0.4))
     _, evidence = run.over()
     assert at(evidence, "a", "up").late_p95_s == pytest.approx(0.001, rel=RELATIVE_ERROR)
+
+
+def test_while_packets_wait_a_hop_must_serve_its_rate() -> None:
+    run = Run(network=NetworkConditions(latency="20ms", rate="1mbit"))
+    run.counters(range(1, 61), sent=120, sent_bytes=120_000, busy=1.0, served_bytes=125_000)
+    run.counters(
+        range(1, 61), node="b", direction="down", sent=50, sent_bytes=50_000, busy=1.0, served_bytes=60_000
+    )
+    run.counters(range(1, 61), node="c", sent=50, sent_bytes=50_000, busy=0.4, served_bytes=50_000)
+    _, evidence = run.over()
+    full, short = at(evidence, "a", "up").goodput, at(evidence, "b", "down").goodput
+    assert full is not None
+    assert short is not None
+    assert full.short == 0.0
+    assert short.short == pytest.approx(0.52, abs=0.01)
+    assert at(evidence, "c", "up").goodput is None
+    assert [(reason.what, reason.affected) for reason in judge(evidence).reasons] == [
+        ("goodput_short", ("b@field down",)),
+        ("no_probes", ("gateway:field",)),
+    ]
+
+
+def test_a_backlog_that_leaves_at_the_old_rate_after_it_was_raised_is_a_reason() -> None:
+    fast = NetworkConditions(rate="10mbit").to_dict()
+    run = Run(planned(1, 10.0, "conditions", fast, "up"), network=NetworkConditions(rate="8kbit"))
+    run.changed(1)
+    run.counters(range(1, 31), sent=1, sent_bytes=1000, busy=1.0, served_bytes=1000)
+    _, evidence = run.over()
+    (reason,) = (reason for reason in judge(evidence).reasons if reason.what == "goodput_short")
+    assert reason.verdict == "INVALID"
+    assert reason.measured > 0.99
+
+
+def test_a_backlog_that_leaves_at_the_new_rate_is_none() -> None:
+    fast = NetworkConditions(rate="10mbit").to_dict()
+    run = Run(planned(1, 10.0, "conditions", fast, "up"), network=NetworkConditions(rate="8kbit"))
+    run.changed(1, late_s=0.003)
+    run.counters(range(1, 11), sent=1, sent_bytes=1000, busy=1.0, served_bytes=1000)
+    run.counters([11], sent=24, sent_bytes=24_000, busy=0.02, served_bytes=24_000)
+    _, evidence = run.over()
+    hop = at(evidence, "a", "up")
+    assert hop.goodput is not None
+    assert (hop.goodput.short, hop.rate_excess) == (0.0, 0.0)
+
+
+def test_a_shared_networks_rate_is_judged_for_all_its_nodes_together() -> None:
+    run = Run(network=NetworkConditions(rate="1mbit"), shared=True)
+    for node in REPLICAS:
+        run.counters(range(1, 61), node=node, sent=20, sent_bytes=20_000, busy=0.0, served_bytes=20_000)
+    run.counters(range(1, 61), node="", direction="shared", busy=1.0, served_bytes=60_000)
+    _, evidence = run.over()
+    (reason,) = (reason for reason in judge(evidence).reasons if reason.what == "goodput_short")
+    assert reason.affected == ("field's shared rate",)
+    assert reason.measured == pytest.approx(0.52, abs=0.01)
+
+
+def test_lost_log_lines_are_counted_by_themselves() -> None:
+    run = Run()
+    for what in ("logs", "logs records that the bus had and lost", "flows"):
+        run.tell(Event(T0 + 1, "records.lost", "agent:a", "", {"what": what, "count": 3}))
+    run.tell(*(Log(T0 + 1, "a", "stdout", "line") for _ in range(1000)))
+    _, evidence = run.over()
+    assert [(each.what, each.count) for each in evidence.records_lost] == [("flows", 3)]
+    assert sum(each.count for each in evidence.log_lines_lost) == 6
+    assert evidence.records == 3
+
+
+def test_changes_are_counted_by_the_role_that_applies_them() -> None:
+    run = Run(*(planned(number, number, "partition", []) for number in (1, 2, 3)))
+    run.changed(1, 0.002)
+    run.tell(Change(2, T0 + 2, T0 + 2, "partition", "field", "[]", "[]", False, "OSError: no"))
+    _, evidence = run.over()
+    (role,) = evidence.changes.roles
+    assert (role.role, role.failed, role.missing) == ("gateway:field", 1, 1)
+    assert role.late_p95_s == pytest.approx(0.002, abs=1e-6)
+
+
+def test_conditions_are_composed_once_a_span_and_not_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two hops and an hour of records have in common is worked out once."""
+    composed = []
+
+    def counting(*args: Any, **kwargs: Any) -> NetworkConditions:
+        composed.append(args)
+        return hop_conditions(*args, **kwargs)
+
+    monkeypatch.setattr("wotemu_gateways.fidelity.history.hop_conditions", counting)
+    changes = [
+        planned(number, 2.0 * number, "conditions", NetworkConditions(rate=f"{number}mbit").to_dict(), "up")
+        for number in range(1, 11)
+    ]
+    run = Run(*changes, network=NetworkConditions(rate="1mbit"))
+    for each in changes:
+        run.changed(each.id)
+    for node in REPLICAS:
+        for way in ("up", "down"):
+            run.counters(
+                range(1, 3600), node=node, direction=way, sent=9, sent_bytes=9000, busy=1, served_bytes=9
+            )
+    for second in range(50):
+        run.probe(second, 0.02)
+    run.over()
+    # Down is composed again, too: the bound of its queue follows the delay on the way up.
+    assert len(composed) <= 2 * (len(changes) + 1)
 
 
 def test_stalls_losses_and_load_are_summed_up() -> None:

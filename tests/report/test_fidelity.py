@@ -12,13 +12,15 @@ from wotemu_gateways.fidelity import (
     ChangeEvidence,
     Delays,
     Evidence,
+    Goodput,
     HopEvidence,
     HostEvidence,
     Losses,
+    LossEvidence,
     judge,
 )
 from wotemu_report import write_report
-from wotemu_report.blocks import Empty, Figure, Table
+from wotemu_report.blocks import Empty, Figure, Table, Tiles
 from wotemu_report.certificate import Certificate
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import fidelity
@@ -52,9 +54,8 @@ def test_what_speaks_against_a_run_heads_it(run_dir: Path, late_s: float, verdic
     )
     html = write_report(run_dir).read_text()
     assert f'<div class="notice {tone}"><b>Fidelity: {verdict}</b>' in html
-    told = f"a@field up: packets left late, p95 {late_s * 1e3:g} ms"
-    assert told in html
-    assert "likewise in one more place" in html
+    assert f"gateway:field, a@field up: packets left late, p95 {late_s * 1e3:g} ms" in html
+    assert "likewise 1 more of its hops" in html
 
 
 def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
@@ -68,9 +69,11 @@ def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
     blocks = fidelity.section(RunData.load(run_dir)).blocks
     table = next(block for block in blocks if isinstance(block, Table) and block.title == "Hops")
     first, second = table.rows
-    assert (first[0], first[1], first[2], first[3]) == ("b@field up", "INVALID", 9, None)
+    assert first[:6] == ("b@field up", "INVALID", 9, 0, 0, None)
     assert (second[0], second[1]) == ("a@field up", "VALID")
-    assert list(second[2:8]) == [60, 150.0, pytest.approx(150.4), pytest.approx(0.4), 0.1, 0.1]
+    assert list(second[2:10]) == [
+        60, 0, 60, 150.0, pytest.approx(150.4), pytest.approx(0.4), 0.1, 0.1,
+    ]  # fmt: skip
 
 
 def test_each_machine_has_a_row_with_its_load_and_its_clock(run_dir: Path) -> None:
@@ -92,6 +95,50 @@ def test_probes_that_met_only_the_conditions_are_drawn(run_dir: Path) -> None:
     run = RunData.load(run_dir)
     assert fidelity.compared(run)["error"].to_list() == [pytest.approx(2.0)]
     assert any(isinstance(block, Figure) for block in fidelity.section(run).blocks)
+
+
+def test_what_jitter_explains_is_no_error(run_dir: Path) -> None:
+    """Probes off by tens of ms with a jitter of 40 ms lie at zero, one without jitter where it is."""
+    rows = [
+        Probe(T0 + 1 + at_s / 10, "field", "a", "b", 0.15, 0.15 + off_s, False, "", 0.04)
+        for at_s, off_s in enumerate((0.06, 0.02, -0.01))
+    ]
+    rows.append(Probe(T0 + 1, "wired", "a", "b", 0.002, 0.007, False, "", 0.0))
+    write_table(run_dir, "probes", rows)
+    run = RunData.load(run_dir)
+    found = fidelity.unexplained(run, fidelity.compared(run))
+    assert found.select("series", "off", "error").rows() == [
+        ("field", pytest.approx(20.0), 0.0),
+        ("wired", pytest.approx(5.0), pytest.approx(5.0)),
+    ]
+
+
+def test_lost_log_lines_and_probes_that_were_not_judged_are_shown(run_dir: Path) -> None:
+    lost = (LossEvidence("agent:a", "logs", 34_896),)
+    certify(run_dir, hop("a", probes=60, unjudged={"loaded": 7}), log_lines_lost=lost)
+    html = write_report(run_dir).read_text()
+    assert "Fidelity: VALID" in html
+    assert "34,896" in html
+    assert "7 of them not judged" in html
+
+
+def test_the_tile_says_what_was_expected_and_measured(run_dir: Path) -> None:
+    off = Delays(probes=12, expected_s=0.193, measured_s=0.19155, error_s=-0.00145)
+    certify(run_dir, hop("a", probes=60, delays=off))
+    (tiles, *_) = fidelity.section(RunData.load(run_dir)).blocks
+    assert isinstance(tiles, Tiles)
+    tile = next(tile for tile in tiles.tiles if tile.label == "Delay off by")
+    assert (tile.value, tile.detail) == ("-1.45 ms", "192 ms where 193 ms are expected: a@field up")
+
+
+def test_a_shared_rate_has_its_row(run_dir: Path) -> None:
+    certify(
+        run_dir,
+        HopEvidence(network="field", node="", direction="shared", goodput=Goodput(waited_s=9, short=0.4)),
+    )
+    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    table = next(block for block in blocks if isinstance(block, Table) and block.title == "Hops")
+    assert table.rows[0][:2] == ("field's shared rate", "INVALID")
 
 
 def test_a_run_without_a_certificate_says_that(run_dir: Path) -> None:

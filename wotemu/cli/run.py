@@ -92,7 +92,8 @@ class Options(NamedTuple):
     type=Threshold(),
     multiple=True,
     metavar="NAME=VALUE",
-    help="From where on the run is suspect or invalid, such as change_late_invalid=20ms; may be repeated.",
+    help="Beyond what a run is suspect or invalid, such as change_late_invalid=20ms or cpu_suspect=none;"
+    " README lists the names. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Exit 3 if the run's fidelity certificate says INVALID.")
 @click.option("--json", "as_json", is_flag=True, help="Follow it as one JSON object an event.")

@@ -9,8 +9,10 @@ from wotemu_gateways.fidelity.evidence import (
     HostEvidence,
     Losses,
     LossEvidence,
+    RoleChanges,
     StallEvidence,
 )
+from wotemu_gateways.fidelity.goodput import Goodput
 from wotemu_gateways.fidelity.history import Place
 from wotemu_gateways.fidelity.judge import judge
 from wotemu_gateways.fidelity.thresholds import Thresholds
@@ -22,12 +24,14 @@ __all__ = [
     "ChangeEvidence",
     "Delays",
     "Evidence",
+    "Goodput",
     "HopEvidence",
     "HostEvidence",
     "LossEvidence",
     "Losses",
     "Place",
     "Reason",
+    "RoleChanges",
     "StallEvidence",
     "Thresholds",
     "Verdict",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from wotemu_gateways.fidelity.evidence import ChangeEvidence, HopEvidence, HostEvidence
+from wotemu_gateways.fidelity.evidence import ChangeEvidence, HopEvidence, HostEvidence, LossEvidence
 from wotemu_gateways.fidelity.thresholds import Thresholds
 
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
@@ -23,11 +23,16 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 @attrs.frozen(kw_only=True)
 class Reason:
-    """One thing that speaks against a run: `measured` is beyond `threshold`, both in `unit`, at `where`."""
+    """One thing that speaks against a run: `measured` is beyond `threshold`, both in `unit`.
+
+    `where` names the role or the machine at fault, `affected` all hops, roles or machines of which it holds,
+    the worst first; `measured` and `text` are of that one.
+    """
 
     verdict: Verdict
     what: str
     where: str
+    affected: tuple[str, ...]
     measured: float
     threshold: float
     unit: str
@@ -40,7 +45,10 @@ class Reason:
 
 @attrs.frozen(kw_only=True)
 class Certificate:
-    """The worst of all reasons' verdicts, and the figures of each hop with its own."""
+    """The worst of all reasons' verdicts, and the figures of each hop with its own.
+
+    `log_lines_lost` is no reason: no measurement is missing.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -48,15 +56,21 @@ class Certificate:
     hosts: tuple[HostEvidence, ...]
     hops: tuple[HopEvidence, ...]
     thresholds: Thresholds
+    log_lines_lost: tuple[LossEvidence, ...] = ()
 
     def hop_verdict(self, hop: HopEvidence) -> Verdict:
         """The worst that is said of one hop."""
-        return worst(reason.verdict for reason in self.reasons if reason.where == hop.where)
+        return worst(reason.verdict for reason in self.reasons if hop.where in reason.affected)
 
     @property
     def probes(self) -> int:
         """How many were sent."""
         return sum(hop.probes for hop in self.hops if hop.direction == "up")
+
+    @property
+    def unjudged(self) -> int:
+        """Of how many of the probes nothing certain can be expected."""
+        return sum(sum(hop.unjudged.values()) for hop in self.hops if hop.direction == "up")
 
     def __str__(self) -> str:
         if not self.reasons:
@@ -70,6 +84,8 @@ class Certificate:
             "verdict": self.verdict,
             "reasons": [reason.to_dict() for reason in self.reasons],
             "probes": self.probes,
+            "probes_not_judged": self.unjudged,
+            "log_lines_lost": [attrs.asdict(loss) for loss in self.log_lines_lost],
             "changes": attrs.asdict(self.changes),
             "hosts": [attrs.asdict(host) for host in self.hosts],
             "hops": [{**attrs.asdict(hop), "verdict": self.hop_verdict(hop)} for hop in self.hops],

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
+
+from wotemu_gateways.fidelity.goodput import Goodput
 
 
 @attrs.frozen(kw_only=True)
 class Delays:
-    """Probes of one hop whose delay can be compared with the expected one; medians, in seconds.
+    """Probes of one hop of which like delays were expected, in seconds: those that are furthest off.
 
-    `scatter_s` is how far the median of so many delays strays by their jitter alone, in all but one of a
-    thousand cases.
+    `expected_s` is the median of what was expected of them, `error_s` the median of how much longer each took
+    (below zero: less long), and `measured_s` the two together. `scatter_s` is how far the median of so many
+    errors strays by the jitter alone, in all but one of 100,000 cases, and `clocks_s` how far the clocks of
+    the agents that measured may be apart.
     """
 
     probes: int
@@ -18,6 +24,7 @@ class Delays:
     measured_s: float
     error_s: float
     scatter_s: float = 0.0
+    clocks_s: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -35,11 +42,14 @@ class Losses:
 
 @attrs.frozen(kw_only=True)
 class HopEvidence:
-    """One hop of one replica: what crossed it and how.
+    """One hop of one replica, or a shared network's rate (its `node` is "", its `direction` ``shared``).
 
     `early` probes came sooner than anything can under the conditions, `leaked` ones came although they were
-    cut off: both count at the sender's `up`. 95 % of its packets left at most `late_p95_s` after they were
-    due. `rate_excess` is the share by which it sent more than its rate in its worst second (None: no rate).
+    cut off: both count at the sender's `up`. `unjudged` counts the probes of which nothing certain can be
+    expected, by the state that says why (see `wotemu.records.Probe`). 95 % of the packets left at most
+    `late_p95_s` after they were due. `rate_excess` is the share by which it sent more than its rate in its
+    worst second (None: no rate), `goodput` what it served while packets waited (None: none did, or nobody
+    knows).
     """
 
     network: str
@@ -50,9 +60,11 @@ class HopEvidence:
     losses: Losses | None = None
     early: int = 0
     leaked: int = 0
+    unjudged: Mapping[str, int] = attrs.field(factory=dict)
     late_p95_s: float | None = None
     late_max_s: float | None = None
     rate_excess: float | None = None
+    goodput: Goodput | None = None
     packets: int = 0
     dropped: int = 0
     backlog_max: int = 0
@@ -60,19 +72,45 @@ class HopEvidence:
     @property
     def where(self) -> str:
         """For people: ``reader@field up``."""
-        return f"{self.node}@{self.network} {self.direction}"
+        return (
+            f"{self.node}@{self.network} {self.direction}" if self.node else f"{self.network}'s shared rate"
+        )
+
+    @property
+    def gateway(self) -> str:
+        """The role that imposes its conditions."""
+        return f"gateway:{self.network}"
+
+
+@attrs.frozen(kw_only=True)
+class RoleChanges:
+    """One role's changes: `missing` ones were never answered."""
+
+    role: str
+    failed: int = 0
+    missing: int = 0
+    late_p95_s: float | None = None
 
 
 @attrs.frozen(kw_only=True)
 class ChangeEvidence:
-    """When the changes took hold; `missing` ones were never answered."""
+    """When the changes took hold, those of all roles together and by role."""
 
     planned: int = 0
-    failed: int = 0
-    missing: int = 0
     late_p50_s: float | None = None
     late_p95_s: float | None = None
     late_max_s: float | None = None
+    roles: tuple[RoleChanges, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """How many failed."""
+        return sum(role.failed for role in self.roles)
+
+    @property
+    def missing(self) -> int:
+        """How many were never answered."""
+        return sum(role.missing for role in self.roles)
 
 
 @attrs.frozen
@@ -110,7 +148,12 @@ class LossEvidence:
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """All of one run, from T0 to its end. `records` counts the records that came."""
+    """All of one run, from T0 to its end.
+
+    `records` counts the records that came, but for lines of logs: what is lost of those, `log_lines_lost`,
+    is no measurement. `probes_missing` names networks whose members should have probed each other and did
+    not at all.
+    """
 
     changes: ChangeEvidence = ChangeEvidence()
     hops: tuple[HopEvidence, ...] = ()
@@ -118,6 +161,6 @@ class Evidence:
     hosts: tuple[HostEvidence, ...] = ()
     frames_dropped: tuple[LossEvidence, ...] = ()
     records_lost: tuple[LossEvidence, ...] = ()
+    log_lines_lost: tuple[LossEvidence, ...] = ()
     records: int = 0
     probes_missing: tuple[str, ...] = ()
-    """Networks whose members should have probed each other and did not at all."""

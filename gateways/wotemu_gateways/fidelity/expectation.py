@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 from statistics import fmean, median_low, pstdev
 
 import attrs
@@ -52,6 +53,11 @@ class Expectation:
         """The middle of what is expected."""
         return (self.low_s + self.high_s) / 2
 
+    @property
+    def longest_s(self) -> float:
+        """By when it should have come, if at all; where a rate is 0, nobody can tell."""
+        return 0.0 if self.high_s == math.inf else self.high_s + 4 * self.spread_s
+
     def error_s(self, measured_s: float) -> float:
         """How much longer (or, below zero, shorter) it took than expected."""
         return measured_s - self.nearest_s(measured_s)
@@ -64,13 +70,15 @@ class Expectation:
 def expect(
     ups: Iterable[NetworkConditions],
     downs: Iterable[NetworkConditions],
-    bucket: NetworkConditions | None,
+    buckets: Iterable[NetworkConditions | None],
     size: int,
 ) -> Expectation:
-    """For a probe of `size` bytes, from all conditions that its hops had while it was on its way."""
-    downs = list(downs)
-    ways = [(up, down) for up in ups for down in downs]
-    delays = [delay(up, down, bucket, size) for up, down in ways]
+    """For a probe of `size` bytes, from all conditions that its hops had while it was on its way.
+
+    A rate that changes while it is sent serves it in a time between those that either rate alone would take.
+    """
+    ways = list(product(ups, downs))
+    delays = [delay(up, down, bucket, size) for (up, down), bucket in product(ways, buckets)]
     losses = [1 - (1 - loss(up)) * (1 - loss(down)) for up, down in ways]
     return Expectation(
         least_s=min(each.least_s for each in delays),
@@ -96,9 +104,11 @@ def delay(
 
 
 def serialisation_s(conditions: NetworkConditions, size: int) -> float:
-    """How long a packet takes to be sent at the rate; none where the burst lets it pass at once."""
+    """How long a packet takes to be sent at the rate: for ever at none, no time where the burst covers it."""
     if conditions.rate is None:
         return 0.0
+    if not conditions.rate:
+        return math.inf
     if not conditions.rate:
         return math.inf
     size = max(size + conditions.overhead, 0)

@@ -12,6 +12,7 @@ import attrs
 from wotemu.scenario.timeline import Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.crossing import hop_conditions
+from wotemu_gateways.fidelity.rates import RateCourse
 
 Value = TypeVar("Value")
 
@@ -45,27 +46,27 @@ class Place:
 
 
 class Track(Generic[Value]):
-    """One value over time."""
+    """One value over time; `since` is when each of `values` began to hold."""
 
-    __slots__ = ("_since", "_values")
+    __slots__ = ("since", "values")
 
     def __init__(self, first: Value) -> None:
-        self._since = [-math.inf]
-        self._values = [first]
+        self.since = [-math.inf]
+        self.values = [first]
 
     def set(self, t: float, value: Value) -> None:
         """It is `value` from `t` on."""
-        at = bisect_right(self._since, t)
-        self._since.insert(at, t)
-        self._values.insert(at, value)
+        at = bisect_right(self.since, t)
+        self.since.insert(at, t)
+        self.values.insert(at, value)
 
     def at(self, t: float) -> Value:
         """Its value at `t`."""
-        return self._values[bisect_right(self._since, t) - 1]
+        return self.values[bisect_right(self.since, t) - 1]
 
     def between(self, start: float, end: float) -> Sequence[float]:
         """When it changed within a time."""
-        return self._since[bisect_right(self._since, start) : bisect_right(self._since, end)]
+        return self.since[bisect_right(self.since, start) : bisect_right(self.since, end)]
 
 
 class History:
@@ -74,15 +75,19 @@ class History:
     def __init__(self, place: Place) -> None:
         self._shared = place.shared
         self._nodes = dict(place.nodes)
-        self._hops = {key: Track(conditions) for key, conditions in place.hops.items()}
+        self._known: dict[NetworkConditions, NetworkConditions] = {}
+        self._composed: dict[tuple[int, int, int, Direction], NetworkConditions] = {}
+        self._courses: dict[tuple[Direction, int], RateCourse] = {}
+        self._hops = {key: Track(self._one(conditions)) for key, conditions in place.hops.items()}
         self._groups: Track[tuple[frozenset[str], ...]] = Track(())
         self._cuts = {replica: Track(False) for replica in place.nodes}
 
     def apply(self, t: float, change: Change) -> None:
         """A change took hold at `t`. What is no change of this network's packets is passed over."""
+        self._courses.clear()
         match change.action:
             case "conditions" if (key := (change.node, change.direction or "up")) in self._hops:
-                self._hops[key].set(t, NetworkConditions.from_dict(change.after))
+                self._hops[key].set(t, self._one(NetworkConditions.from_dict(change.after)))
             case "partition":
                 self._groups.set(t, groups(self._nodes, change.after))
             case "cut" if change.node in self._cuts:
@@ -92,22 +97,73 @@ class History:
         self, replica: str, direction: Direction, start: float, end: float
     ) -> list[NetworkConditions]:
         """All that a replica's hop imposed within a time, at least one, in order."""
-        node = self._nodes[replica]
-        tracks = [self._hops[None, "up"], self._hops[None, direction], self._hops[node, direction]]
-        return [self._composed(replica, direction, t) for t in _instants(tracks, start, end)]
+        tracks = self._tracks(replica, direction)
+        return [
+            self._compose(*(track.at(t) for track in tracks), direction=direction)
+            for t in _instants(tracks, start, end)
+        ]
 
-    def _composed(self, replica: str, direction: Direction, t: float) -> NetworkConditions:
-        return hop_conditions(
-            self._hops[None, "up"].at(t),
-            self._hops[None, direction].at(t),
-            self._hops[self._nodes[replica], direction].at(t),
-            direction,
-            shared=self._shared,
+    def course(self, replica: str, direction: Direction) -> RateCourse:
+        """A replica's hop's rate over the run."""
+        tracks = self._tracks(replica, direction)
+        own = tracks[-1]
+        key = (direction, id(own.values[0] if len(own.values) == 1 else own))
+        if key not in self._courses:
+            self._courses[key] = RateCourse(list(self._spans(tracks, direction)))
+        return self._courses[key]
+
+    def shared_course(self) -> RateCourse:
+        """A shared network's own rate over the run."""
+        track = self._hops[None, "up"]
+        return RateCourse(list(zip(track.since, track.values, strict=True)))
+
+    def _spans(
+        self, tracks: Sequence[Track[NetworkConditions]], direction: Direction
+    ) -> Iterator[tuple[float, NetworkConditions]]:
+        """Since when a hop had which conditions, in order; the first ones since ever."""
+        before = None
+        for start in sorted({t for track in tracks for t in track.since}):
+            network_up, network, link = (track.at(start) for track in tracks)
+            now = self._compose(network_up, network, link, direction=direction)
+            if now is not before:
+                yield start, now
+            before = now
+
+    def _tracks(self, replica: str, direction: Direction) -> tuple[Track[NetworkConditions], ...]:
+        """What a hop's conditions are composed of."""
+        return (
+            self._hops[None, "up"],
+            self._hops[None, direction],
+            self._hops[self._nodes[replica], direction],
         )
 
-    def bucket(self, t: float) -> NetworkConditions | None:
-        """What all nodes of a shared network send through; None where it is not shared."""
-        return self._hops[None, "up"].at(t) if self._shared else None
+    def _compose(
+        self,
+        network_up: NetworkConditions,
+        network: NetworkConditions,
+        link: NetworkConditions,
+        *,
+        direction: Direction,
+    ) -> NetworkConditions:
+        """`hop_conditions`, once for the same ones: composing takes 50 us, and hops are alike.
+
+        All conditions here are kept by `_known`, so that an id stands for a value as long as this lives.
+        """
+        key = id(network_up), id(network), id(link), direction
+        found = self._composed.get(key)
+        if found is None:
+            found = hop_conditions(network_up, network, link, direction, shared=self._shared)
+            self._composed[key] = found = self._one(found)
+        return found
+
+    def _one(self, conditions: NetworkConditions) -> NetworkConditions:
+        """The same object for equal conditions."""
+        return self._known.setdefault(conditions, conditions)
+
+    def buckets(self, start: float, end: float) -> list[NetworkConditions | None]:
+        """All that a shared network's nodes sent through within a time; one None where it is not shared."""
+        track = self._hops[None, "up"]
+        return [track.at(t) for t in _instants([track], start, end)] if self._shared else [None]
 
     def ways(self, sender: str, receiver: str, start: float, end: float) -> set[bool]:
         """Whether packets could pass within a time: always, never, or (both) now and then."""

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 from wotemu.percentiles import Histogram
 from wotemu.records import Hop
-from wotemu.scenario.timeline import Direction
-from wotemu.topology.conditions import FULL_PACKET_BYTES
-from wotemu_gateways.fidelity.history import History
+from wotemu_gateways.fidelity.goodput import TIMER_S, Goodput, Second, goodput
+from wotemu_gateways.fidelity.rates import RateCourse
 
 _USUAL_SPAN_S = 1.0
 _LEAST_SPAN_S = 0.05
-_JITTERS_APART = 8
-"""How many standard deviations lie between the earliest and the latest of many packets."""
+_UNKNOWN = math.nan
+_ALWAYS = 0.99
+"""Packets waited throughout a second if they did for such a share of it."""
 
 
 class HopLog:
-    """One hop's counters over a run."""
+    """The counters over a run of one hop, or of a shared network's rate."""
 
     __slots__ = (
-        "_bytes", "_late", "_refused", "_t", "backlog_max", "direction", "dropped", "late_max_s", "node",
+        "_busy_s", "_bytes", "_late", "_refused", "_served", "_t", "backlog_max", "dropped", "late_max_s",
         "packets",
     )  # fmt: skip
 
-    def __init__(self, node: str, direction: Direction) -> None:
-        self.node = node
-        self.direction = direction
+    def __init__(self) -> None:
         self._t = array("d")
         self._bytes = array("d")
         self._refused = array("b")
+        self._busy_s = array("d")
+        self._served = array("d")
         self._late = Histogram()
         self.late_max_s: float | None = None
         self.packets = self.dropped = self.backlog_max = 0
@@ -42,6 +42,9 @@ class HopLog:
         self._t.append(row.t)
         self._bytes.append(row.sent_bytes)
         self._refused.append(row.dropped_queue > 0)
+        is_known = row.busy is not None and row.served_bytes is not None
+        self._busy_s.append(row.busy if is_known else _UNKNOWN)  # type: ignore[arg-type]
+        self._served.append(row.served_bytes if is_known else _UNKNOWN)  # type: ignore[arg-type]
         self.packets += row.sent
         self.dropped += row.dropped_loss + row.dropped_queue + row.dropped_cut
         self.backlog_max = max(self.backlog_max, row.backlog)
@@ -61,35 +64,73 @@ class HopLog:
             return math.inf
         return max(self._bps(index) for index in range(first, last + 1))
 
+    def waiting(self, start: float, end: float) -> float:
+        """For which share of a time's busiest second packets waited for its rate, as far as anybody knows."""
+        first, last = bisect_left(self._t, start), bisect_left(self._t, end)
+        shares = (
+            self._busy_s[index] / self._span_s(index)
+            for index in range(first, min(last + 1, len(self._t)))
+            if not math.isnan(self._busy_s[index])
+        )
+        return max(shares, default=0.0)
+
     def _bps(self, index: int) -> float:
         return math.inf if self._refused[index] else self._bytes[index] * 8 / self._span_s(index)
 
     def _span_s(self, index: int) -> float:
         return max(self._t[index] - self._t[index - 1], _LEAST_SPAN_S) if index else _USUAL_SPAN_S
 
-    def rate_excess(self, history: History) -> float | None:
+    def goodput(self, course: RateCourse) -> Goodput | None:
+        """How much it served while packets waited for its rate; None if none did or nobody knows."""
+        return goodput(self._stretches(), course)
+
+    def _stretches(self) -> Iterator[list[Second]]:
+        """Seconds in a row throughout each of which packets waited."""
+        stretch: list[Second] = []
+        for index, busy_s in enumerate(self._busy_s):
+            span_s = self._span_s(index)
+            if index and busy_s >= _ALWAYS * span_s:
+                stretch.append(Second(self._t[index], span_s, self._served[index]))
+            elif stretch:
+                yield stretch
+                stretch = []
+        if stretch:
+            yield stretch
+
+    def rate_excess(self, course: RateCourse) -> float | None:
         """The share by which it sent more than its rate in its worst second; None if it has none.
 
         What a second may hold is what is serialised in it, the burst, a packet at either end, and what
-        jitter and lateness carry over from the seconds before.
+        jitter and lateness carry over from the seconds before. Where the conditions changed shortly before,
+        what was served counts instead of what left: delays that changed gather packets, or spread them.
         """
-        return max(self._excesses(history), default=None)
+        return max(self._excesses(course), default=None) if course.is_limited else None
 
-    def _excesses(self, history: History) -> Iterator[float]:
+    def _excesses(self, course: RateCourse) -> Iterator[float]:
         late_s = self.late_max_s or 0.0
-        for index, t in enumerate(self._t):
-            if not self._bytes[index]:
+        since, last = course.since, len(course.since) - 1
+        at = 0
+        for index, (t, size_bytes) in enumerate(zip(self._t, self._bytes, strict=True)):
+            if not size_bytes:
+                continue
+            while at < last and since[at + 1] <= t:
+                at += 1
+            rate_bps = course.rate_bps[at]
+            if rate_bps == math.inf:
                 continue
             span_s = self._span_s(index)
-            (now, *_) = history.conditions(self.node, self.direction, t, t)
-            if now.rate is None:
-                continue
-            held_s = 2 * float(now.latency) + 8 * now.queue_bytes / float(now.rate)
-            before = history.conditions(self.node, self.direction, t - span_s - held_s, t)
-            if len(before) > 1:
-                continue  # what was queued under other conditions left under their rate
-            spread_s = min(_JITTERS_APART * float(now.jitter), float(now.latency) + 4 * float(now.jitter))
-            bits = float(now.rate) * (span_s + spread_s + late_s) + 8 * (
-                (now.burst or 0) + 2 * FULL_PACKET_BYTES
-            )
-            yield max(0.0, self._bytes[index] * 8 / bits - 1)
+            if since[at] <= t - span_s - course.held_s[at]:
+                bits = rate_bps * (span_s + course.spread_s[at] + late_s) + course.extra_bits[at]
+                yield max(0.0, size_bytes * 8 / bits - 1)
+            elif index and not math.isnan(self._served[index]):
+                yield self._served_excess(index, span_s, course)
+
+    def _served_excess(self, index: int, span_s: float, course: RateCourse) -> float:
+        t = self._t[index]
+        passage = course.passage(t - span_s, t)
+        if passage.unlimited_s:
+            return 0.0
+        first, last = bisect_right(course.since, t - span_s) - 1, bisect_right(course.since, t)
+        extra_bits = max(course.extra_bits[max(first, 0) : last])
+        bits = passage.bits + extra_bits + TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
+        return max(0.0, self._served[index] * 8 / bits - 1)

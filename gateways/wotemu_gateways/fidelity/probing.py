@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from array import array
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
 from wotemu.records import Probe, ProbeArrived, ProbeSent
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.fidelity.evidence import Delays, Losses
-from wotemu_gateways.fidelity.expectation import Expectation, expect
+from wotemu_gateways.fidelity.alike import Samples
+from wotemu_gateways.fidelity.evidence import Losses
+from wotemu_gateways.fidelity.expectation import Expectation, expect, serialisation_s
 from wotemu_gateways.fidelity.history import History
 from wotemu_gateways.fidelity.hops import HopLog
 from wotemu_gateways.probe_format import SIZE
 
-MARGIN_S = 0.1
+MARGIN_S = 0.05
 """What a change did so shortly before or after a probe may or may not have met it."""
 
-CLOCKS_S = 0.002
-"""How far the clocks of two agents may be apart at least before a probe proves anything."""
+EARLY_S = 0.0002
+"""Beyond the clocks' errors a probe may be so early: gateways let go what is due within a grain of time."""
 
 ENDING_S = 0.5
 """What a probe may take beyond what is expected before it counts as lost at the end of a run."""
@@ -36,9 +35,10 @@ KEPT_S = 30.0
 MAX_LOSS_RANGE = 0.02
 """Where the expected loss changed by more while a probe was on its way, its loss says nothing."""
 
-_MEDIANS_SPREAD = 1.2533
-"""The standard error of a median is so many times the mean's (normal distribution)."""
-_ONE_IN_A_THOUSAND = 3.29
+MAX_RANGE = 0.05
+MAX_RANGE_S = 0.001
+"""Where the expected delay changed by more than this share and this time while a probe was on its way,
+its delay says nothing."""
 
 HopName = tuple[str, str, str]
 """A network, a replica and a direction."""
@@ -49,22 +49,13 @@ LogOf = Mapping[HopName, HopLog]
 class Fates:
     """What became of the probes that crossed one hop."""
 
-    __slots__ = (
-        "_errors_s", "_expected_s", "_loss", "_measured_s", "_memory", "_variance", "early", "leaked",
-        "lost", "risked", "sent",
-    )  # fmt: skip
+    __slots__ = ("_loss", "_memory", "came", "early", "leaked", "lost", "risked", "sent", "unjudged")
 
     def __init__(self) -> None:
-        self._expected_s, self._measured_s, self._errors_s = array("d"), array("d"), array("d")
-        self._variance = self._loss = self._memory = 0.0
+        self.came = Samples()
+        self._loss = self._memory = 0.0
         self.sent = self.early = self.leaked = self.risked = self.lost = 0
-
-    def came(self, measured_s: float, error_s: float, expected: Expectation) -> None:
-        """One came after so long."""
-        self._expected_s.append(expected.median_s)
-        self._measured_s.append(measured_s)
-        self._errors_s.append(error_s)
-        self._variance += expected.spread_s**2
+        self.unjudged: Counter[str] = Counter()
 
     def risk(self, expected: Expectation, *, lost: bool) -> None:
         """One could be lost at random, and was or was not."""
@@ -72,21 +63,6 @@ class Fates:
         self.lost += lost
         self._loss += expected.loss
         self._memory = max(self._memory, expected.memory)
-
-    @property
-    def delays(self) -> Delays | None:
-        """Medians; None where no delay can be compared."""
-        count = len(self._errors_s)
-        if not count:
-            return None
-        scatter_s = _ONE_IN_A_THOUSAND * _MEDIANS_SPREAD * math.sqrt(self._variance) / count
-        return Delays(
-            probes=count,
-            expected_s=median(self._expected_s),
-            measured_s=median(self._measured_s),
-            error_s=median(self._errors_s),
-            scatter_s=scatter_s,
-        )
 
     @property
     def losses(self) -> Losses | None:
@@ -104,24 +80,28 @@ class _Way:
 
     ups: Sequence[NetworkConditions]
     downs: Sequence[NetworkConditions]
-    bucket: NetworkConditions | None
+    buckets: Sequence[NetworkConditions | None]
     open: set[bool]
     end: float
 
     @property
     def expected(self) -> Expectation:
         """What should have become of the probe."""
-        return expect(self.ups, self.downs, self.bucket, SIZE)
+        return expect(self.ups, self.downs, self.buckets, SIZE)
 
 
 class ProbeLog:
-    """All probes of a run: joined, compared, and counted by hop."""
+    """All probes of a run: joined, compared, and counted by hop.
 
-    def __init__(self, histories: Mapping[str, History], logs: LogOf) -> None:
-        self.clocks_s = CLOCKS_S
-        """How far the clocks of two agents may be apart, as far as each knows its own."""
+    `clock_error_s` says by how much the clock of a replica's agent may be off.
+    """
+
+    def __init__(
+        self, histories: Mapping[str, History], logs: LogOf, clock_error_s: Callable[[str], float]
+    ) -> None:
         self._histories = histories
         self._logs = logs
+        self._clock_error_s = clock_error_s
         self._sent: dict[tuple[str, int], ProbeSent] = {}
         self._early_birds: dict[tuple[str, int], float] = {}
         self._come: deque[tuple[ProbeSent, float]] = deque()
@@ -170,60 +150,83 @@ class ProbeLog:
     def _compare(self, sent: ProbeSent, arrived: float) -> Probe:
         way, measured_s = self._way(sent, arrived), arrived - sent.t
         expected = way.expected
-        state = self._state(sent, way)
+        state = self._state(sent, way, expected)
         up, down = (self.fates[name] for name in _hops(sent))
         if state == "cut":
             up.leaked += 1
-            return _row(sent, None, measured_s, state)
-        if measured_s < expected.least_s - self.clocks_s:
+            return _row(sent, expected, None, measured_s, state)
+        clocks_s = self._clock_error_s(sent.node) + self._clock_error_s(sent.peer)
+        if measured_s < expected.least_s - clocks_s - EARLY_S:
             up.early += 1
         error_s = expected.error_s(measured_s)
         if error_s > 0:
             error_s = max(0.0, error_s - sent.took)
         for fates in (up, down):
             if state == "":
-                fates.came(measured_s, error_s, expected)
+                fates.came.add(expected.median_s, error_s, expected.spread_s, clocks_s)
                 _risk(fates, expected, lost=False)
-        return _row(sent, expected.nearest_s(measured_s), measured_s, state)
+            else:
+                fates.unjudged[state] += 1
+        expected_s = None if state == "outage" else expected.nearest_s(measured_s)
+        return _row(sent, expected, expected_s, measured_s, state)
 
     def _miss(self, sent: ProbeSent, end: float) -> Probe:
         way = self._way(sent, None)
         expected = way.expected
-        state = self._state(sent, way)
-        if state != "cut" and way.end + ENDING_S > end:
+        state = self._state(sent, way, expected)
+        if state not in ("cut", "outage") and way.end + ENDING_S > end:
             state = "ending"
-        if state == "":
-            for name in _hops(sent):
-                _risk(self.fates[name], expected, lost=True)
-        return _row(sent, None if state == "cut" else expected.median_s, None, state)
+        for fates in (self.fates[name] for name in _hops(sent)):
+            if state == "":
+                _risk(fates, expected, lost=True)
+            elif state != "cut":
+                fates.unjudged[state] += 1
+        expected_s = None if state in ("cut", "outage") else expected.median_s
+        return _row(sent, expected, expected_s, None, state)
 
     def _way(self, sent: ProbeSent, arrived: float | None) -> _Way:
         history, left = self._histories[sent.network], sent.t + sent.took
         start = sent.t - MARGIN_S
         ups = history.conditions(sent.node, "up", start, left + MARGIN_S)
+        buckets = history.buckets(start, left + MARGIN_S)
+        # It meets the delay that holds when it has been sent at the rate.
+        served = left + _longest_s(ups) + _longest_s(buckets)
+        if served == math.inf:
+            served = arrived or left
+        ups = history.conditions(sent.node, "up", start, served + MARGIN_S)
+        buckets = history.buckets(start, served + MARGIN_S)
         downs = history.conditions(sent.peer, "down", start, (arrived or left) + MARGIN_S)
-        bucket = history.bucket(sent.t)
         if arrived is None:
-            expected = expect(ups, downs, bucket, SIZE)
-            arrived = left + expected.high_s + 4 * expected.spread_s
+            expected = expect(ups, downs, buckets, SIZE)
+            arrived = left + expected.longest_s
             downs = history.conditions(sent.peer, "down", start, arrived + MARGIN_S)
         ways = history.ways(sent.node, sent.peer, start, arrived + MARGIN_S)
-        return _Way(ups, downs, bucket, ways, arrived)
+        return _Way(ups, downs, buckets, ways, arrived)
 
-    def _state(self, sent: ProbeSent, way: _Way) -> str:
+    def _state(self, sent: ProbeSent, way: _Way, expected: Expectation) -> str:
         if way.open == {False}:
             return "cut"
         if False in way.open:
             return "changing"
-        return "loaded" if self._is_loaded(sent, way) else ""
+        if expected.high_s == math.inf:
+            return "outage"
+        if self._is_loaded(sent, way):
+            return "loaded"
+        return "changed" if _is_vague(expected) else ""
 
     def _is_loaded(self, sent: ProbeSent, way: _Way) -> bool:
-        """Whether it may have waited for a rate behind other packets; yes where nobody knows."""
+        """Whether it may have waited for a rate behind other packets; yes where nobody knows.
+
+        What waited while the rate changed is among them: the second in which it waited is a busy one.
+        """
         up, down = _hops(sent)
         limited = [(_lowest(way.ups), [up]), (_lowest(way.downs), [down])]
-        if way.bucket is not None:
+        shared = [each for each in way.buckets if each is not None]
+        if shared:
             everyone = [name for name in self._logs if name[0] == sent.network and name[2] == "up"]
-            limited.append((_lowest([way.bucket]), everyone))
+            limited += [(_lowest(shared), everyone), (math.inf, [(sent.network, "", "shared")])]
+        if any(self._waiting(name, sent.t, way.end) > LOADED for _, names in limited for name in names):
+            return True
         return any(
             LOADED * rate < sum(self._busiest_bps(name, sent.t, way.end) for name in names)
             for rate, names in limited
@@ -233,6 +236,20 @@ class ProbeLog:
     def _busiest_bps(self, name: HopName, start: float, end: float) -> float:
         log = self._logs.get(name)
         return math.inf if log is None else log.busiest_bps(start, end)
+
+    def _waiting(self, name: HopName, start: float, end: float) -> float:
+        log = self._logs.get(name)
+        return 0.0 if log is None else log.waiting(start, end)
+
+
+def _is_vague(expected: Expectation) -> bool:
+    range_s = expected.high_s - expected.low_s
+    return range_s > MAX_RANGE_S and range_s > MAX_RANGE * expected.low_s
+
+
+def _longest_s(conditions: Sequence[NetworkConditions | None]) -> float:
+    """How long a probe takes to be sent at the lowest rate."""
+    return max(serialisation_s(each, SIZE) if each is not None else 0.0 for each in conditions)
 
 
 def _lowest(conditions: Sequence[NetworkConditions]) -> float:
@@ -248,7 +265,9 @@ def _hops(probe: ProbeSent) -> tuple[HopName, HopName]:
     return (probe.network, probe.node, "up"), (probe.network, probe.peer, "down")
 
 
-def _row(sent: ProbeSent, expected_s: float | None, measured_s: float | None, state: str) -> Probe:
+def _row(
+    sent: ProbeSent, expected: Expectation, expected_s: float | None, measured_s: float | None, state: str
+) -> Probe:
     return Probe(
         t=sent.t,
         network=sent.network,
@@ -258,4 +277,5 @@ def _row(sent: ProbeSent, expected_s: float | None, measured_s: float | None, st
         measured=measured_s,
         lost=measured_s is None,
         state=state,
+        spread=expected.spread_s,
     )

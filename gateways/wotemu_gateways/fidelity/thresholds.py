@@ -32,14 +32,16 @@ class Thresholds:
     - `departure_late`: 95 % of a hop's packets left within so long after they were due.
     - `stall`: the longest time for which a role that moves packets did not run although it had to.
     - `probe_delay`: how far a hop's probes may be off the expected delay in the median; the larger of this
-      time and of `probe_delay_share` of the expected delay counts.
+      time and of `probe_delay_share` of the expected delay counts. Jitter's chance and the clocks' errors
+      are allowed for beyond that.
     - `probe_loss`: how improbable the probes' loss may be under the loss expected: the share of flawless runs
       that miss it by chance.
     - `rate_excess`: by how much a hop may have sent more than its rate in its worst second.
+    - `goodput_short`: by how much a hop may have sent less than its rate while packets waited for it.
     - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them.
     - `cpu` and `steal`: shares of the machine's time: in use, and taken by its hypervisor.
     - `clock`: by how much a machine's time may have differed from the bus's, as far as can be told.
-    - `records_lost`: the share of records that never came: what they would have told is unknown.
+    - `records_lost`: the share of records that never came, but for lines of logs.
     """
 
     change_late_suspect: Seconds | None = attrs.field(default=Seconds(0.005), converter=_seconds)
@@ -56,6 +58,8 @@ class Thresholds:
     probe_loss_invalid: Fraction | None = attrs.field(default=Fraction(1e-06), converter=_share)
     rate_excess_suspect: Fraction | None = attrs.field(default=Fraction(0.05), converter=_share)
     rate_excess_invalid: Fraction | None = attrs.field(default=Fraction(0.25), converter=_share)
+    goodput_short_suspect: Fraction | None = attrs.field(default=Fraction(0.05), converter=_share)
+    goodput_short_invalid: Fraction | None = attrs.field(default=Fraction(0.25), converter=_share)
     frames_dropped_suspect: Fraction | None = attrs.field(default=Fraction(0), converter=_share)
     frames_dropped_invalid: Fraction | None = attrs.field(default=Fraction(0.001), converter=_share)
     cpu_suspect: Fraction | None = attrs.field(default=Fraction(0.9), converter=_share)

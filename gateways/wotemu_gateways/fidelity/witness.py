@@ -6,7 +6,7 @@ import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
@@ -18,6 +18,7 @@ from wotemu.records import (
     Event,
     Hop,
     Host,
+    Log,
     Probe,
     ProbeArrived,
     ProbeSent,
@@ -31,14 +32,22 @@ from wotemu_gateways.fidelity.evidence import (
     HopEvidence,
     HostEvidence,
     LossEvidence,
+    RoleChanges,
     StallEvidence,
 )
 from wotemu_gateways.fidelity.history import History, Place
 from wotemu_gateways.fidelity.hops import HopLog
 from wotemu_gateways.fidelity.probing import Fates, HopName, ProbeLog
+from wotemu_gateways.fidelity.rates import RateCourse
 
 ANSWERED_S = 1.0
 """A change that is due shortly before the end may not be answered any more."""
+
+DRIFT_S = 0.001
+"""What a clock that is not the bus's own drifts between two comparisons: 100 ppm in 10 s."""
+
+UNKNOWN_CLOCK_S = 0.001
+"""By how much a clock may be off of which its role says nothing."""
 
 SETTLED_S = 3.0
 """Within so long the records of a moment have come: publishers send theirs every second."""
@@ -59,10 +68,12 @@ class Witness:
         self._next = 0
         self._histories = {place.name: History(place) for place in places}
         self._logs: dict[HopName, HopLog] = {}
-        self._probes = ProbeLog(self._histories, self._logs)
+        self._clock_errors_s: dict[str, float] = {}
+        self._probes = ProbeLog(self._histories, self._logs, self._clock_error_s)
         self._answered: set[int] = set()
-        self._late_s = array("d")
-        self._failed = self._records = 0
+        self._late_s: dict[str, array[float]] = {}
+        self._failed: Counter[str] = Counter()
+        self._records = 0
         self._stalls: dict[str, list[float]] = {}
         self._hosts: dict[str, list[Host]] = {}
         self._lost: Counter[tuple[str, str]] = Counter()
@@ -80,7 +91,7 @@ class Witness:
     def take(self, table: str, rows: Iterable[list[Any]]) -> None:
         """Take rows of any table."""
         for row in rows:
-            self._records += 1
+            self._records += table != Log.TABLE
             self._take(table, row)
 
     def lose(self, source: str, what: str, count: int) -> None:
@@ -103,7 +114,6 @@ class Witness:
             case Host.TABLE if self._counts(row[0]):
                 host = Host(*row)
                 self._hosts.setdefault(host.host, []).append(host)
-                self._probes.clocks_s = max(self._probes.clocks_s, 2 * host.clock_error)
             case Event.TABLE:
                 self._event(Event(*row))
 
@@ -114,17 +124,17 @@ class Witness:
         if row.network in self._histories and self._begun < row.t:
             log = self._logs.get(name := (row.network, row.node, row.direction))
             if log is None:
-                way = "up" if row.direction == "up" else "down"
-                log = self._logs[name] = HopLog(row.node, way)  # type: ignore[arg-type]
+                log = self._logs[name] = HopLog()
             log.take(row)
 
     def _change(self, row: Change) -> None:
         self._answered.add(row.id)
-        if not row.ok:
-            self._failed += 1
-            return
-        self._late_s.append(row.applied - row.due)
         planned = self._plan(row.id)
+        role = row.target if planned is None else planned.applier
+        if not row.ok:
+            self._failed[role] += 1
+            return
+        self._late_s.setdefault(role, array("d")).append(row.applied - row.due)
         if planned is not None and planned.network in self._histories:
             took = attrs.evolve(planned, after=json.loads(row.after))
             self._histories[planned.network].apply(row.applied, took)
@@ -136,12 +146,24 @@ class Witness:
 
     def _event(self, event: Event) -> None:
         match event.kind:
+            case "role.ready":
+                self._clock(event.source, event.data)
             case "records.lost":
                 self.lose(event.source, str(event.data["what"]), int(event.data["count"]))
             case "interface.dropped":
                 self._dropped[event.source] += int(event.data["count"])
 
-    # What it comes to
+    def _clock(self, role: str, data: Mapping[str, Any]) -> None:
+        """A role says by how much its clock may be off from the bus's: by nothing on the bus's kernel."""
+        error_s = data.get("offset_error_s")
+        if isinstance(error_s, int | float):
+            grown_s = error_s + DRIFT_S if error_s else 0.0
+            self._clock_errors_s[role] = max(self._clock_errors_s.get(role, 0.0), grown_s)
+
+    def _clock_error_s(self, replica: str) -> float:
+        return self._clock_errors_s.get(f"agent:{replica}", UNKNOWN_CLOCK_S)
+
+    # The evidence
 
     def settle(self, now: float) -> list[Probe]:
         """The fates of those probes of which all is known by now."""
@@ -163,6 +185,7 @@ class Witness:
 
     def evidence(self) -> Evidence:
         """All of it, after `finish`."""
+        lost = [LossEvidence(source, what, n) for (source, what), n in sorted(self._lost.items())]
         return Evidence(
             changes=self._changes(),
             hops=tuple(self._hops()),
@@ -173,9 +196,8 @@ class Witness:
             frames_dropped=tuple(
                 LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items())
             ),
-            records_lost=tuple(
-                LossEvidence(source, what, n) for (source, what), n in sorted(self._lost.items())
-            ),
+            records_lost=tuple(each for each in lost if not _is_of_logs(each)),
+            log_lines_lost=tuple(each for each in lost if _is_of_logs(each)),
             records=self._records,
             probes_missing=tuple(self._without_probes()),
         )
@@ -183,41 +205,64 @@ class Witness:
     def _changes(self) -> ChangeEvidence:
         lasted_s = self._ended - self._begun - ANSWERED_S
         due = [change for change in self._timeline().changes if change.at_s < lasted_s]
+        missing = Counter(change.applier for change in due if change.id not in self._answered)
+        late_s = [each for of_role in self._late_s.values() for each in of_role]
         return ChangeEvidence(
             planned=len(due),
-            failed=self._failed,
-            missing=sum(change.id not in self._answered for change in due),
-            late_p50_s=nearest_rank(self._late_s, 0.5),
-            late_p95_s=nearest_rank(self._late_s, 0.95),
-            late_max_s=max(self._late_s, default=None),
+            late_p50_s=nearest_rank(late_s, 0.5),
+            late_p95_s=nearest_rank(late_s, 0.95),
+            late_max_s=max(late_s, default=None),
+            roles=tuple(
+                RoleChanges(
+                    role=role,
+                    failed=self._failed[role],
+                    missing=missing[role],
+                    late_p95_s=nearest_rank(self._late_s.get(role, ()), 0.95),
+                )
+                for role in sorted({*self._late_s, *self._failed, *missing})
+            ),
         )
 
     def _hops(self) -> Iterator[HopEvidence]:
         for name in sorted({*self._logs, *self._probes.fates}):
+            fates, log = self._probes.fates.get(name, Fates()), self._logs.get(name, HopLog())
+            course = self._course(*name)
             network, node, direction = name
-            fates, log = self._probes.fates.get(name, Fates()), self._logs.get(name)
             yield HopEvidence(
                 network=network,
                 node=node,
                 direction=direction,
                 probes=fates.sent,
-                delays=fates.delays,
+                delays=fates.came.furthest(),
                 losses=fates.losses,
                 early=fates.early,
                 leaked=fates.leaked,
-                late_p95_s=None if log is None else log.late_p95_s,
-                late_max_s=None if log is None else log.late_max_s,
-                rate_excess=None if log is None else log.rate_excess(self._histories[network]),
-                packets=0 if log is None else log.packets,
-                dropped=0 if log is None else log.dropped,
-                backlog_max=0 if log is None else log.backlog_max,
+                unjudged=dict(sorted(fates.unjudged.items())),
+                late_p95_s=log.late_p95_s,
+                late_max_s=log.late_max_s,
+                rate_excess=log.rate_excess(course),
+                goodput=log.goodput(course),
+                packets=log.packets,
+                dropped=log.dropped,
+                backlog_max=log.backlog_max,
             )
+
+    def _course(self, network: str, node: str, direction: str) -> RateCourse:
+        history = self._histories[network]
+        if direction == "shared":
+            return history.shared_course()
+        return history.course(node, "up" if direction == "up" else "down")
 
     def _without_probes(self) -> Iterator[str]:
         probed = {network for network, _, _ in self._probes.fates}
         for place in self._places:
             if len(place.nodes) > 1 and place.name not in probed:
                 yield place.name
+
+
+def _is_of_logs(loss: LossEvidence) -> bool:
+    """Whether it is lines of logs that were lost: `what` begins with the table's name."""
+    return loss.what.partition(" ")[0] == Log.TABLE
 
 
 def _host(name: str, samples: Sequence[Host]) -> HostEvidence:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from wotemu_gateways.fidelity.alike import MEDIANS_SCATTER
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table, Tile, Tiles
 from wotemu_report.certificate import Certificate, HopFigures
 from wotemu_report.dataset import RunData
 from wotemu_report.formats import count, milliseconds, percent
-from wotemu_report.frames import fold, rounded, sample
+from wotemu_report.frames import fold, per_bin, rounded
 
-_MAX_POINTS = 3000
+_SHORT_MS = 30.0
 _MAX_ROWS = 400
 _LEAD = (
     "Agents probe each other about once a second; these packets are in no other figure. A probe should take"
@@ -37,39 +38,53 @@ def section(run: RunData) -> Section:
 
 def _tiles(certificate: Certificate) -> Tiles:
     reasons = len(certificate.reasons)
-    off = _worst(certificate, "error")
-    late = _worst(certificate, "late_p95")
-    return Tiles(
-        [
-            Tile("Verdict", certificate.verdict, _told(reasons), certificate.tone),
-            Tile("Probes", count(certificate.probes), f"over {len(certificate.hops)} hops"),
-            Tile("Delay off by", milliseconds(off), "median of the hop that is furthest off"),
-            Tile("Departures late", milliseconds(late), "p95 of the latest hop"),
-            Tile("Changes late", milliseconds(certificate.change_late_p95), f"p95 of {certificate.changes}"),
-            Tile(
-                "Busiest machine",
-                percent(certificate.cpu),
-                f"CPU in use; {percent(certificate.steal)} stolen",
-            ),
-        ]
-    )
+    off = max((hop for hop in certificate.hops if hop.error is not None), key=_share_off, default=None)
+    late = max((hop.late_p95 for hop in certificate.hops if hop.late_p95 is not None), default=None)
+    tiles = [
+        Tile("Verdict", certificate.verdict, _told(reasons), certificate.tone),
+        Tile("Probes", count(certificate.probes), f"{count(certificate.not_judged)} of them not judged"),
+        _off(off),
+        Tile("Departures late", milliseconds(late), "p95 of the latest hop's packets"),
+        Tile("Changes late", milliseconds(certificate.change_late_p95), f"p95 of {certificate.changes}"),
+        Tile("Busiest machine", percent(certificate.cpu), f"CPU in use; {percent(certificate.steal)} stolen"),
+    ]
+    if certificate.log_lines_lost:
+        detail = "of the apps' output; no measurement is missing"
+        tiles.append(Tile("Log lines lost", count(certificate.log_lines_lost), detail, "warn"))
+    return Tiles(tiles)
+
+
+def _off(hop: HopFigures | None) -> Tile:
+    if hop is None:
+        return Tile("Delay off by", milliseconds(None), "no probe could be compared")
+    detail = f"{milliseconds(hop.measured)} where {milliseconds(hop.expected)} are expected: {hop.where}"
+    return Tile("Delay off by", milliseconds(hop.error), detail)
+
+
+def _share_off(hop: HopFigures) -> float:
+    """How far a hop's delay is off for its length; of short ones the error itself counts."""
+    return abs(hop.error or 0.0) / max(hop.expected or 0.0, _SHORT_MS)
 
 
 def _told(reasons: int) -> str:
     return "nothing speaks against it" if not reasons else f"{reasons} reason{'s' * (reasons != 1)}"
 
 
-def _worst(certificate: Certificate, name: str) -> float | None:
-    values = [value for hop in certificate.hops if (value := getattr(hop, name)) is not None]
-    return max(values, key=abs, default=None)
-
-
 def _reasons(certificate: Certificate) -> Table:
-    rows = [(reason.verdict, reason.what, reason.text) for reason in certificate.reasons]
+    rows = [
+        (reason.verdict, reason.what, reason.where, reason.affected, reason.text)
+        for reason in certificate.reasons
+    ]
     return Table(
         "Reasons",
         "Each measure that is beyond its threshold; the thresholds are in manifest.json.",
-        (Column("Says", "status"), Column("Threshold", "code"), Column("What happened")),
+        (
+            Column("Verdict", "status"),
+            Column("Threshold", "code"),
+            Column("At fault", "text", "the gateway, agent or machine"),
+            Column("Affected", "int", "hops of the gateway, or agents or machines"),
+            Column("What happened, at the worst of them"),
+        ),
         rows[:_MAX_ROWS],
         total=len(rows),
         filterable=len(rows) > 12,
@@ -89,31 +104,53 @@ def compared(run: RunData) -> pl.DataFrame:
             error=(pl.col("measured") - pl.col("expected")) * 1000.0,
             expected=pl.col("expected") * 1000.0,
             measured=pl.col("measured") * 1000.0,
+            spread=pl.col("spread").fill_null(0.0) * 1000.0,
         )
     )
 
 
+def unexplained(run: RunData, probes: pl.DataFrame) -> pl.DataFrame:
+    """A row for each bin of the axis and each network (`series`), in ms.
+
+    `off` is the median error of its probes, `scatter` how far jitter alone moves the median of so many in all
+    but one of 100,000 cases, and `error` what it does not explain.
+    """
+    scatter = MEDIANS_SCATTER * pl.col("spread").pow(2).sum().sqrt() / pl.len()
+    binned = per_bin(
+        probes,
+        run.axis,
+        ["series"],
+        off=pl.col("error").median(),
+        expected=pl.col("expected").median(),
+        scatter=scatter,
+        probes=pl.len(),
+    )
+    beyond = (pl.col("off").abs() - pl.col("scatter")).clip(lower_bound=0.0)
+    return binned.with_columns(error=pl.col("off").sign() * beyond)
+
+
 def _errors(run: RunData, probes: pl.DataFrame) -> Figure:
     folded, names = fold(probes, "series", pl.len())
-    shown = rounded(sample(folded, _MAX_POINTS))
-    points = alt.Chart(charts.data(shown)).mark_circle(size=26, opacity=0.6, clip=True)
+    shown = rounded(unexplained(run, folded))
+    points = alt.Chart(charts.data(shown)).mark_circle(size=36, opacity=0.7, clip=True)
     encoded = points.encode(
         x=charts.time_x(run.axis),
         y=charts.value_y("error", "longer than expected", label=_SIGNED),
         color=charts.series_color(palette.colors(names)),
         tooltip=charts.tips(
-            node="from",
-            peer="to",
             series="network",
-            s="sent (s)|.4~r",
+            s="from (s)|.4~r",
+            probes="probes",
             expected="expected (ms)|,.4~r",
-            measured="measured (ms)|,.4~r",
+            off="median error (ms)|,.4~r",
+            scatter="jitter explains (ms)|,.4~r",
         ),
     )
     return Figure(
-        "Delay of probes",
-        "A dot for each probe that met only the conditions: how much longer it took than expected. Jitter"
-        " scatters dots around zero; what is above zero without jitter is the emulation's own lateness.",
+        "Error of delays",
+        f"A dot for each network and {run.axis.bin_s} s: how much longer its probes took than expected, in"
+        " the median, less what the scripted jitter explains. Zero is as the scenario says; above zero is the"
+        " emulation's own lateness.",
         charts.over_time(run.axis, [encoded], height=150),
     )
 
@@ -127,22 +164,26 @@ _RANKS = {"INVALID": 0, "SUSPECT": 1}
 def _hops(certificate: Certificate) -> Table:
     columns = (
         Column("Hop"),
-        Column("Says", "status"),
-        Column("Probes", "int"),
-        Column("Expected", "ms", "median delay of the probes that crossed it, both hops together"),
-        Column("Measured", "ms", "median delay that they had"),
-        Column("Off by", "ms", "median of each probe's difference"),
+        Column("Verdict", "status"),
+        Column("Probes", "int", "that crossed it"),
+        Column("Not judged", "int", "nothing certain could be expected of them"),
+        Column("Compared", "int", "probes with like expected delays: those that are furthest off"),
+        Column("Expected", "ms", "the compared probes' median, both hops together"),
+        Column("Measured", "ms", "expected and the error together"),
+        Column("Off by", "ms", "median of the compared probes' errors"),
         Column("Loss expected", "percent"),
         Column("Loss", "percent"),
-        Column("Late p95", "ms", "how late packets left: in 95 % of seconds, 95 % of them"),
+        Column("Late p95", "ms", "95 % of its packets left at most so late"),
         Column("Late max", "ms"),
         Column("Over rate", "percent", "by how much it sent more than its rate in the worst second"),
+        Column("Under rate", "percent", "by how much it sent less than its rate while packets waited"),
         Column("Packets", "int", "of the apps"),
     )
     worst_first = sorted(certificate.hops, key=lambda hop: _RANKS.get(hop.verdict, len(_RANKS)))
     return Table(
         "Hops",
-        "Delays and losses of probes that neither waited behind the apps' packets nor met a cut.",
+        "Delays and losses of probes. Not judged are those that may have waited behind the apps' packets,"
+        " that met a change of their delay, an outage or the end of a cut, or were under way at the end.",
         columns,
         [_row(hop) for hop in worst_first[:_MAX_ROWS]],
         total=len(certificate.hops),
@@ -170,6 +211,7 @@ def _hosts(certificate: Certificate) -> Table:
 
 def _row(hop: HopFigures) -> tuple[object, ...]:
     return (
-        hop.where, hop.verdict, hop.probes, hop.expected, hop.measured, hop.error, hop.loss_expected,
-        hop.loss, hop.late_p95, hop.late_max, hop.rate_excess, hop.packets,
+        hop.where, hop.verdict, hop.probes, hop.not_judged, hop.compared, hop.expected, hop.measured,
+        hop.error, hop.loss_expected, hop.loss, hop.late_p95, hop.late_max, hop.rate_excess,
+        hop.goodput_short, hop.packets,
     )  # fmt: skip

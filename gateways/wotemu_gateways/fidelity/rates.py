@@ -1,0 +1,95 @@
+"""A hop's rate over a run, and what could pass at it. Pure."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import attrs
+
+from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
+
+_JITTERS_APART = 8
+"""How many standard deviations lie between the earliest and the latest of many packets."""
+
+
+@attrs.frozen
+class Passage:
+    """What a rate lets pass within a time.
+
+    `bits` is the rate's integral and `peak_bps` its highest value, both of the parts in which there is a
+    rate; `unlimited_s` is how long there was none. `steps_bps` adds up by how much it changed at each change.
+    """
+
+    bits: float
+    peak_bps: float
+    unlimited_s: float
+    steps_bps: float
+
+    def __add__(self, other: Passage) -> Passage:
+        return Passage(
+            self.bits + other.bits,
+            max(self.peak_bps, other.peak_bps),
+            self.unlimited_s + other.unlimited_s,
+            self.steps_bps + other.steps_bps,
+        )
+
+
+class RateCourse:
+    """The rate of a hop, or of a shared network, over a run: by spans of constant conditions.
+
+    For each span: `since` (seconds since the epoch), `rate_bps` (infinite: none), `held_s` (for how long a
+    packet may be under way), `spread_s` (how far jitter spreads packets sent together), `extra_bits` (what
+    may pass beyond the rate: a burst, and a packet at either end).
+    """
+
+    __slots__ = ("extra_bits", "held_s", "is_limited", "rate_bps", "since", "spread_s")
+
+    def __init__(self, spans: Sequence[tuple[float, NetworkConditions]]) -> None:
+        self.since = [since for since, _ in spans]
+        self.rate_bps = [math.inf if each.rate is None else float(each.rate) for _, each in spans]
+        self.held_s = [_held_s(each) for _, each in spans]
+        self.spread_s = [_spread_s(each) for _, each in spans]
+        self.extra_bits = [8.0 * ((each.burst or 0) + 2 * FULL_PACKET_BYTES) for _, each in spans]
+        self.is_limited = min(self.rate_bps) < math.inf
+
+    def passage(self, start: float, end: float) -> Passage:
+        """What could pass between two times."""
+        since, rate_bps = self.since, self.rate_bps
+        at = max(bisect_right(since, start) - 1, 0)
+        bits = peak_bps = unlimited_s = steps_bps = 0.0
+        while True:
+            rate, until = rate_bps[at], since[at + 1] if at + 1 < len(since) else math.inf
+            held_s = min(until, end) - start
+            if rate < math.inf:
+                bits += rate * held_s
+                peak_bps = max(peak_bps, rate)
+            else:
+                unlimited_s += held_s
+            if until >= end:
+                return Passage(bits, peak_bps, unlimited_s, steps_bps)
+            start, at = until, at + 1
+            steps_bps += _step_bps(rate, rate_bps[at])
+
+
+def _step_bps(before: float, after: float) -> float:
+    """By how much a rate changed; where there was none before or after, by the other one."""
+    if before == after:
+        return 0.0
+    if math.inf in (before, after):
+        return min(before, after)
+    return abs(after - before)
+
+
+def _held_s(conditions: NetworkConditions) -> float:
+    if conditions.rate is None:
+        return 0.0
+    if not conditions.rate:
+        return math.inf
+    return 2 * float(conditions.latency) + 8 * conditions.queue_bytes / float(conditions.rate)
+
+
+def _spread_s(conditions: NetworkConditions) -> float:
+    latency_s, jitter_s = float(conditions.latency), float(conditions.jitter)
+    return min(_JITTERS_APART * jitter_s, latency_s + 4 * jitter_s)
