@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @attrs.frozen
@@ -90,6 +90,10 @@ class Flow(Record):
     bytes: int
 
 
+OK, FAILED, CANCELLED = "ok", "failed", "cancelled"
+"""What an `Interaction` may have come to."""
+
+
 @attrs.frozen
 class Interaction(Record):
     """One Web of Things operation, or one item that a subscription delivered.
@@ -98,8 +102,11 @@ class Interaction(Record):
     (readproperty, writeproperty, observeproperty, invokeaction, subscribeevent); `stage` is ``request``
     (a read, write or invocation), ``subscribe``, ``next`` (an item came) or ``end``. `t` is when it
     began, or at ``end`` when the subscription ended. `duration` is the request's, or at ``end`` the
-    subscription's life; null elsewhere. `bytes` is the payload's size as JSON. `error` is the exception's
-    type and message, "" where `ok`.
+    subscription's life; null elsewhere. `bytes` is the payload's size as JSON.
+
+    `status` is ``ok``; ``failed``, with the exception's type and message in `error` (``timeout`` where a
+    deadline that the app had set, such as `asyncio.timeout`, expired); or ``cancelled``: the app itself gave
+    the request up, as it does with the slower of two hedged ones, so it has neither succeeded nor failed.
     """
 
     TABLE: ClassVar[str] = "interactions"
@@ -114,7 +121,7 @@ class Interaction(Record):
     binding: str
     duration: float | None
     bytes: int | None
-    ok: bool
+    status: str
     error: str
 
 

@@ -7,7 +7,7 @@ from types import UnionType
 
 import polars as pl
 
-from wotemu.records import PASSING, TABLES, Record
+from wotemu.records import CANCELLED, FAILED, OK, PASSING, TABLES, Interaction, Record
 
 _TYPES: dict[object, pl.DataType] = {
     float: pl.Float64(),
@@ -41,8 +41,16 @@ def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
     Raises `polars.exceptions.PolarsError` where a column can't be read as its type.
     """
+    if table == Interaction.TABLE and "status" not in frame.columns and "ok" in frame.columns:
+        frame = frame.with_columns(status=_status_before_schema_3())
     columns = [
         pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
         for name, kind in SCHEMAS[table].items()
     ]
     return frame.select(columns)
+
+
+def _status_before_schema_3() -> pl.Expr:
+    """An interaction's status from `ok` and `error`; timeouts and cancellations were one then."""
+    unfinished = pl.when(pl.col("error") == CANCELLED).then(pl.lit(CANCELLED)).otherwise(pl.lit(FAILED))
+    return pl.when(pl.col("ok")).then(pl.lit(OK)).otherwise(unfinished)

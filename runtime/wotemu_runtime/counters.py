@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from wotemu.percentiles import nearest_rank
-from wotemu.records import Change, Hop, Interaction
+from wotemu.records import CANCELLED, FAILED, Change, Hop, Interaction
 
 DROPS = ("loss", "queue", "cut")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
@@ -20,7 +20,10 @@ class Counters:
     """What consumers asked for and got, what the hops did with packets, and when changes took hold."""
 
     requests: int = 0
+    """Requests that succeeded or failed."""
     failed_requests: int = 0
+    cancelled_requests: int = 0
+    """Requests that their apps gave up."""
     items: int = 0
     """Notifications that subscriptions delivered."""
     packets: int = 0
@@ -58,6 +61,7 @@ class Counters:
         return {
             "requests": self.requests,
             "failed_requests": self.failed_requests,
+            "cancelled_requests": self.cancelled_requests,
             "items": self.items,
             "packets": self.packets,
             "dropped": {reason: self.dropped[reason] for reason in DROPS},
@@ -71,8 +75,9 @@ class Counters:
         if row.role != "consumer":
             return  # the same operation, seen from its other end
         if row.stage == "request":
-            self.requests += 1
-            self.failed_requests += not row.ok
+            self.requests += row.status != CANCELLED
+            self.failed_requests += row.status == FAILED
+            self.cancelled_requests += row.status == CANCELLED
         elif row.stage == "next":
             self.items += 1
 

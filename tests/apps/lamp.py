@@ -53,7 +53,7 @@ class Recorder:
     def facts(self, role: str | None = None) -> list[Facts]:
         """Role, operation, name, stage, bytes and ok of each record."""
         chosen = self.records if role is None else self.of(role)
-        return [(r.role, r.op, r.name, r.stage, r.bytes, r.ok) for r in chosen]
+        return [(r.role, r.op, r.name, r.stage, r.bytes, r.status == "ok") for r in chosen]
 
     async def until(self, role: str, stage: str, count: int = 1) -> None:
         """Wait until one side has so many records of a stage."""

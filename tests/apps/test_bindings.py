@@ -106,8 +106,8 @@ async def test_a_failing_read_raises_as_ever_and_says_why(lamp: Any, recorder: R
     with pytest.raises(Exception) as raised:  # WoTPy raises bare exceptions
         await lamp.properties["broken"].read()
     served, consumed = recorder.records
-    assert (served.ok, served.error, served.bytes) == (False, "RuntimeError: it can't", None)
-    assert (consumed.ok, consumed.bytes) == (False, None)
+    assert (served.status, served.error, served.bytes) == ("failed", "RuntimeError: it can't", None)
+    assert (consumed.status, consumed.bytes) == ("failed", None)
     assert consumed.error.startswith(type(raised.value).__name__)
 
 
@@ -118,7 +118,7 @@ async def test_a_cancelled_read_is_recorded_as_cancelled(lamp: Any, recorder: Re
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert [(r.ok, r.error) for r in recorder.of("consumer")] == [(False, "cancelled")]
+    assert [(r.status, r.error) for r in recorder.of("consumer")] == [("cancelled", "cancelled")]
 
 
 @DIRECT

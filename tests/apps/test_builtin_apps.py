@@ -132,7 +132,7 @@ async def found(wot: Any, ports: Ports, thing_id: str) -> Any:
 
 
 def outcomes(recorder: Recorder, name: str) -> list[bool]:
-    return [record.ok for record in recorder.of("consumer") if record.name == name]
+    return [record.status == "ok" for record in recorder.of("consumer") if record.name == name]
 
 
 async def until(condition: Callable[[], bool]) -> float:
@@ -166,7 +166,7 @@ async def test_a_reader_fails_within_its_timeout_while_cut_and_reads_on_once_hea
         relay.heal()
         seen = len(outcomes(recorder, "level"))
         assert await until(lambda: True in outcomes(recorder, "level")[seen:]) < 1.0
-    failed = next(record for record in recorder.of("consumer") if not record.ok)
+    failed = next(record for record in recorder.of("consumer") if record.status == "failed")
     assert failed.error.startswith("HTTPTimeoutError: Timeout")
 
 
@@ -177,7 +177,7 @@ async def test_a_caller_invokes_actions_with_their_inputs(
     async with run(caller.app, wot, servient_host=HOST, thing_id=LAMP, params=params, interval=0.02):
         await until(lambda: "call_failures" in metrics)
     doubled = next(record for record in recorder.of("producer") if record.name == "double")
-    assert (doubled.ok, doubled.bytes) == (True, len('{"it": 21}{"twice": 42}'))
+    assert (doubled.status, doubled.bytes) == ("ok", len('{"it": 21}{"twice": 42}'))
     assert outcomes(recorder, "fail")[0] is False
 
 

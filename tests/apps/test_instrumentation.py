@@ -13,7 +13,7 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.td import ThingDescription
 
 from wotemu_runtime.agent.instrumentation import install
-from wotemu_runtime.agent.interactions import MAX_ERROR, Meter, error_text, item_size, json_size
+from wotemu_runtime.agent.interactions import MAX_ERROR, Meter, item_size, json_size, outcome
 
 from .lamp import DESCRIPTION, LAMP, Recorder
 
@@ -92,7 +92,7 @@ async def test_arguments_may_be_given_by_name(recorder: Recorder) -> None:
 
 async def test_a_payload_that_is_no_json_has_no_size(recorder: Recorder) -> None:
     await lamp(FakeClient(object())).read_property("level")
-    assert (recorder.records[0].bytes, recorder.records[0].ok) == (None, True)
+    assert (recorder.records[0].bytes, recorder.records[0].status) == (None, "ok")
 
 
 async def test_a_subscription_that_fails_ends_once_with_its_error(recorder: Recorder) -> None:
@@ -101,9 +101,9 @@ async def test_a_subscription_that_fails_ends_once_with_its_error(recorder: Reco
     observable = lamp(FakeClient(source=throw(error))).on_event("flash")
     observable.subscribe(on_error=errors.append).dispose()
     assert errors == [error]
-    assert [(r.stage, r.ok, r.error) for r in recorder.records] == [
-        ("subscribe", True, ""),
-        ("end", False, "RuntimeError: gone"),
+    assert [(r.stage, r.status, r.error) for r in recorder.records] == [
+        ("subscribe", "ok", ""),
+        ("end", "failed", "RuntimeError: gone"),
     ]
 
 
@@ -115,7 +115,7 @@ async def test_a_subscription_that_completes_ends_once(recorder: Recorder) -> No
     subject.on_completed()
     subscription.dispose()
     assert completed == [True]
-    assert [(r.stage, r.ok) for r in recorder.records] == [("subscribe", True), ("end", True)]
+    assert [(r.stage, r.status) for r in recorder.records] == [("subscribe", "ok"), ("end", "ok")]
 
 
 async def test_unsubscribing_reaches_the_binding(recorder: Recorder) -> None:
@@ -139,8 +139,8 @@ async def test_nothing_is_subscribed_to_before_the_app_does(recorder: Recorder) 
 async def test_a_subscription_that_cannot_be_made_raises_and_is_recorded(recorder: Recorder) -> None:
     with pytest.raises(LookupError):
         lamp(FakeClient()).on_event("flash")
-    assert [(r.stage, r.ok, r.error) for r in recorder.records] == [
-        ("subscribe", False, "LookupError: no form")
+    assert [(r.stage, r.status, r.error) for r in recorder.records] == [
+        ("subscribe", "failed", "LookupError: no form")
     ]
 
 
@@ -171,7 +171,7 @@ def test_wotpy_is_as_it_was_once_the_meter_is_taken_out() -> None:
     ],
 )
 def test_an_error_is_its_type_and_message(error: Exception, text: str) -> None:
-    assert error_text(error) == text
+    assert outcome(error) == ("failed", text)
 
 
 def test_sizes_are_those_of_wotpys_json() -> None:

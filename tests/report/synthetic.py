@@ -256,7 +256,19 @@ def _request(
     }[kind]
     binding = "mqtt" if kind == "invoke" else "http"
     return records.Interaction(
-        T0 + at, node, role, names.thing, affordance, name, op, "request", binding, took, 42, not error, error
+        T0 + at,
+        node,
+        role,
+        names.thing,
+        affordance,
+        name,
+        op,
+        "request",
+        binding,
+        took,
+        42,
+        "failed" if error else "ok",
+        error,
     )
 
 
@@ -266,7 +278,7 @@ def _subscription(
     def record(at: float, stage: str, took: float | None, size: int | None) -> records.Interaction:
         return records.Interaction(
             T0 + at, reader, "consumer", names.thing, "event", names.event, "subscribeevent", stage, "ws",
-            took, size, True, "",
+            took, size, "ok", "",
         )  # fmt: skip
 
     yield record(0.4, "subscribe", None, None)

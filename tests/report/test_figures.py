@@ -24,24 +24,46 @@ from .synthetic import T0, write_table
 
 
 def request(
-    at: float, took: float, error: str = "", node: str = "reader-3g-1", role: str = "consumer"
+    at: float,
+    took: float,
+    error: str = "",
+    node: str = "reader-3g-1",
+    role: str = "consumer",
+    status: str = "",
 ) -> Record:
     return Interaction(
         T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", "http",
-        took, 4, not error, error,
+        took, 4, status or ("failed" if error else "ok"), error,
     )  # fmt: skip
 
 
 def item(at: float, stage: str = "next") -> Record:
     return Interaction(
         T0 + at, "reader-3g-1", "consumer", "urn:lamp", "event", "tick", "subscribeevent", stage, "ws",
-        None, 4, True, "",
+        None, 4, "ok", "",
     )  # fmt: skip
 
 
 def loaded(run_dir: Path, table: str, rows: Sequence[Record]) -> RunData:
     write_table(run_dir, table, rows)
     return RunData.load(run_dir)
+
+
+def test_what_an_app_cancelled_is_no_request_that_failed_or_succeeded(run_dir: Path) -> None:
+    hedged = request(3, 9.0, "cancelled", status="cancelled")
+    run = loaded(run_dir, "interactions", [request(1, 1.0), request(2, 2.0, "timeout"), hedged])
+    (row,) = by_phase(requests(run)).select("count", "errors", "share", "cancelled", "p99").rows()
+    assert row == (2, 1, 0.5, 1, 1000.0)
+    assert error_kinds(requests(run))["error"].to_list() == ["timeout"]
+
+
+def test_interactions_of_an_older_run_are_read(run_dir: Path) -> None:
+    rows = [request(1, 1.0), request(2, 1.0, "OSError: gone"), request(3, 1.0, "cancelled")]
+    write_table(run_dir, "interactions", rows)
+    path = run_dir / "tables" / "interactions.parquet"
+    old = pl.read_parquet(path).with_columns(ok=pl.col("error") == "").drop("status")
+    old.write_parquet(path)
+    assert RunData.load(run_dir).tables["interactions"]["status"].to_list() == ["ok", "failed", "cancelled"]
 
 
 def test_a_request_counts_in_the_phase_in_which_it_began(run_dir: Path) -> None:

@@ -139,7 +139,8 @@ def test_the_page_refers_to_nothing_outside(report: Path) -> None:
 def test_the_page_stays_small_however_much_happened(run_dir: Path) -> None:
     rows = [
         Interaction(T0 + number / 4000, "reader-3g-1", "consumer", f"urn:thing:{number % 40}", "property",
-                    "on", "readproperty", "request", "http", 0.01 + number % 7 / 100, 4, number % 50 != 0,
+                    "on", "readproperty", "request", "http", 0.01 + number % 7 / 100, 4,
+                    "ok" if number % 50 else "failed",
                     "" if number % 50 else f"OSError: unlike any other {number}")
         for number in range(240_000)
     ]  # fmt: skip

@@ -72,7 +72,8 @@ def counters_text(data: dict[str, Any]) -> str:
     dropped = " ".join(f"{reason}={number}" for reason, number in data["dropped"].items())
     late = "-" if data["late_p95_s"] is None else f"{data['late_p95_s'] * 1e3:.1f}ms"
     return (
-        f"requests={data['requests']} failed={data['failed_requests']} items={data['items']}"
+        f"requests={data['requests']} failed={data['failed_requests']}"
+        f" cancelled={data['cancelled_requests']} items={data['items']}"
         f" packets={data['packets']} {dropped} changes={data['changes']} late_p95={late}"
     )
 

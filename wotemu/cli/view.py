@@ -139,10 +139,11 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
 
 def _interactions(emulation: Emulation) -> str:
     counters = emulation.counters
-    if not counters.requests and not counters.items:
+    if not counters.requests and not counters.items and not counters.cancelled_requests:
         return "none" if any(replica.app for replica in emulation.plan.replicas) else ""
     failed = f", {counters.failed_requests:,} failed" if counters.requests else ""
-    return f"{count(counters.requests, 'request')}{failed}; {count(counters.items, 'notification')}"
+    given_up = f", {counters.cancelled_requests:,} cancelled" if counters.cancelled_requests else ""
+    return f"{count(counters.requests, 'request')}{failed}{given_up}; {count(counters.items, 'notification')}"
 
 
 def _packets(emulation: Emulation) -> str:

@@ -72,7 +72,7 @@ def _samples(axis: Axis, frame: pl.DataFrame, names: dict[str, str], values: pl.
     timed = frame.filter(axis.shown(), pl.col("ms").is_not_null())
     columns = ["s", "ms", "series", "node", "error"]
     done = sample(timed.filter("ok"), MAX_POINTS).select(columns)
-    failed = sample(timed.filter(~pl.col("ok")), MAX_POINTS // 4).select(columns)
+    failed = sample(timed.filter("failed"), MAX_POINTS // 4).select(columns)
     failed = failed.with_columns(pl.col("error").str.slice(0, 160))
     x, y = charts.time_x(axis), charts.duration_y("ms", values)
     tips = charts.tips(s="began (s)|.3~r", ms="ms|,.4~r", node="node")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from wotemu.records import CANCELLED, FAILED, OK
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData
@@ -13,7 +14,7 @@ from wotemu_report.frames import every_bin, fold, per_bin, rounded
 
 _MAX_ROWS = 400
 _MAX_ERRORS = 50
-_OUTCOMES = {"failed": palette.BAD, "succeeded": palette.GOOD}
+_OUTCOMES = {"failed": palette.BAD, "cancelled": palette.OTHERS, "succeeded": palette.GOOD}
 
 
 def section(run: RunData) -> Section:
@@ -38,15 +39,14 @@ _LEAD = (
     "Measured inside the apps, at both ends. Durations are of requests that succeeded, from the call "
     "to its answer; "
     "a request belongs to the phase in which it began. Failed ones are counted beside, and drawn "
-    "where they ended."
+    "where they ended. What an app cancelled itself has neither succeeded nor failed and counts apart."
 )
 
 
 def outcomes(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
-    """Requests per second that succeeded and failed in each bin: `s`, `series`, `rate`, `count`."""
-    named = frame.with_columns(
-        series=pl.when("ok").then(pl.lit("succeeded")).otherwise(pl.lit("failed")),
-    )
+    """Requests per second by outcome in each bin: `s`, `series`, `rate`, `count`."""
+    names = {OK: "succeeded", FAILED: "failed", CANCELLED: "cancelled"}
+    named = frame.with_columns(series=pl.col("status").replace_strict(names))
     binned = every_bin(per_bin(named, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
     return binned.with_columns(rate=pl.col("count") / run.axis.bin_s)
 
@@ -73,11 +73,12 @@ _FIGURES = (
     Column("Requests", "int"),
     Column("Errors", "int"),
     Column("Error share", "percent"),
+    Column("Cancelled", "int"),
     Column("p50", "ms"),
     Column("p95", "ms"),
     Column("p99", "ms"),
 )
-_FIGURE_NAMES = ("binding", "phase", "count", "errors", "share", "p50", "p95", "p99")
+_FIGURE_NAMES = ("binding", "phase", "count", "errors", "share", "cancelled", "p50", "p95", "p99")
 
 
 def _phase_table(asked: pl.DataFrame) -> Table:
@@ -114,7 +115,7 @@ def errors_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, l
 
     Columns `s`, `series`, `count`; and the types, in order.
     """
-    failed = frame.filter(~pl.col("ok")).with_columns(series=error_name())
+    failed = frame.filter("failed").with_columns(series=error_name())
     folded, names = fold(failed, "series", pl.len())
     return every_bin(
         per_bin(folded, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0

@@ -34,9 +34,10 @@ def _interactions(run: RunData) -> list[Tile]:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
     total = seen.select(**figures_of()).row(0, named=True)
     share = total["errors"] / total["count"] if total["count"] else None
+    given_up = f"; {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
     return [
         Tile("Interactions", count(total["count"] + items),
-             f"{count(total['count'])} requests, {count(items)} items"),
+             f"{count(total['count'])} requests, {count(items)} items{given_up}"),
         Tile("Failed requests", percent(share), f"{count(total['errors'])} of {count(total['count'])}",
              "warn" if total["errors"] else "good"),
         Tile("Duration p50", milliseconds(total["p50"]), "of successful requests"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from wotemu.records import CANCELLED, FAILED, OK
 from wotemu_report.dataset import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -14,11 +15,16 @@ KEY = ("thing", "name", "op", "role", "binding")
 def requests(run: RunData) -> pl.DataFrame:
     """One row a request, with `ms`, its duration in milliseconds.
 
-    `owner` is the node that measured, replicas together; `series` is that and the binding.
+    `owner` is the node that measured, replicas together; `series` is that and the binding. A request has
+    succeeded (`ok`), `failed`, or was `cancelled` by its app.
     """
     frame = run.tables["interactions"].filter(pl.col("stage") == "request")
     owned = frame.with_columns(
-        ms=pl.col("duration") * 1000.0, owner=pl.col("node").replace(run.manifest.node_of())
+        ms=pl.col("duration") * 1000.0,
+        owner=pl.col("node").replace(run.manifest.node_of()),
+        ok=pl.col("status") == OK,
+        failed=pl.col("status") == FAILED,
+        cancelled=pl.col("status") == CANCELLED,
     )
     return owned.with_columns(series=pl.format("{} · {}", "owner", "binding"))
 
@@ -30,11 +36,15 @@ def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
 
 
 def figures_of() -> dict[str, pl.Expr]:
-    """Aggregates of requests: how many, how many failed, and quantiles of those that succeeded, in ms."""
+    """Aggregates of requests: how many succeeded or failed, how many failed, how many their apps cancelled.
+
+    And quantiles of those that succeeded, in ms.
+    """
     done = pl.col("ms").filter(pl.col("ok"))
     return {
-        "count": pl.len(),
-        "errors": (~pl.col("ok")).sum(),
+        "count": (~pl.col("cancelled")).sum(),
+        "errors": pl.col("failed").sum(),
+        "cancelled": pl.col("cancelled").sum(),
         "p50": done.quantile(0.5, "linear"),
         "p95": done.quantile(0.95, "linear"),
         "p99": done.quantile(0.99, "linear"),
@@ -48,12 +58,14 @@ def by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     """
     key = [*KEY, *more]
     grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**figures_of())
-    return grouped.sort([*key, "phase_no"]).with_columns(share=pl.col("errors") / pl.col("count"))
+    return grouped.sort([*key, "phase_no"]).with_columns(
+        share=pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
+    )
 
 
 def error_kinds(frame: pl.DataFrame) -> pl.DataFrame:
     """Each distinct error: how often, when first and last, on which nodes."""
-    failed = frame.filter(~pl.col("ok"))
+    failed = frame.filter("failed")
     return (
         failed.group_by("error", "op", "binding", "role")
         .agg(

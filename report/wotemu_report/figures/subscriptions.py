@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from wotemu.records import FAILED
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Table
 from wotemu_report.dataset import RunData
@@ -62,7 +63,7 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
             subscriptions=(pl.col("stage") == "subscribe").sum(),
             items=(pl.col("stage") == "next").sum(),
             ended=(pl.col("stage") == "end").sum(),
-            errors=(~pl.col("ok")).sum(),
+            errors=(pl.col("status") == FAILED).sum(),
             first=times.min(),
             last=times.max(),
             gap=times.diff().max(),

@@ -19,6 +19,7 @@ from wotpy.protocols.server import BaseProtocolServer
 from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 
+from wotemu_runtime.agent.deadlines import watch_deadlines
 from wotemu_runtime.agent.interactions import (
     INVOKE,
     OBSERVE,
@@ -51,7 +52,7 @@ def binding_name(protocol: Any) -> str:
 
 def install(meter: Meter) -> ExitStack:
     """Measure every operation from now on, until the returned stack is closed. One meter at a time."""
-    stack = ExitStack()
+    stack = watch_deadlines()
     side = Consumer()
     for name, operation in CONSUMED_REQUESTS.items():
         original = _naming(stack, getattr(ConsumedThing, name))

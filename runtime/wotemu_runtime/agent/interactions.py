@@ -18,7 +18,8 @@ import attrs
 from reactivex import Observable
 from reactivex.disposable import Disposable
 
-from wotemu.records import Interaction
+from wotemu.records import CANCELLED, FAILED, OK, Interaction
+from wotemu_runtime.agent import deadlines
 
 MAX_ERROR = 300
 """Characters of an error's type and message that a record keeps."""
@@ -137,11 +138,16 @@ def item_size(item: Any) -> int | None:
     return json_size(data.value if hasattr(data, "name") and hasattr(data, "value") else data)
 
 
-def error_text(error: BaseException) -> str:
-    """An exception's type and message, as records keep it."""
-    if isinstance(error, asyncio.CancelledError):
-        return "cancelled"
-    return f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_ERROR]
+def outcome(error: BaseException | None, *, was_cancelled: bool = False) -> tuple[str, str]:
+    """A record's `status` and `error` for what an operation raised, if it did.
+
+    `was_cancelled`: its task was told to end meanwhile, which some libraries answer with errors of their own.
+    """
+    if error is None:
+        return OK, ""
+    if was_cancelled or isinstance(error, asyncio.CancelledError):
+        return (FAILED, "timeout") if deadlines.expired() else (CANCELLED, CANCELLED)
+    return FAILED, f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_ERROR]
 
 
 def request_size(operation: Operation, sent: Any, result: Any, *, answered: bool) -> int | None:
@@ -208,6 +214,15 @@ def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]
     return name, kwargs.get("value", kwargs.get("input_value"))
 
 
+def _cancellations() -> int:
+    """How often the running task was told to end, and has not ended."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without a loop
+        return 0
+    return 0 if task is None else task.cancelling()
+
+
 class _Note:
     """What is known of one operation since it began."""
 
@@ -227,6 +242,7 @@ class _Note:
         self._name = str(name)
         self._chosen = chosen or side.begin()
         self._ended = False
+        self._cancellations = _cancellations()
         self._t = time.monotonic()
         self._start = time.perf_counter()
 
@@ -251,6 +267,7 @@ class _Note:
         error: BaseException | None = None,
     ) -> None:
         """Hand out one record, of now where no `t` is given."""
+        status, text = outcome(error, was_cancelled=_cancellations() > self._cancellations)
         self._meter.sink(
             Interaction(
                 t=time.monotonic() if t is None else t,
@@ -264,8 +281,8 @@ class _Note:
                 binding=self._chosen.binding,
                 duration=duration,
                 bytes=size,
-                ok=error is None,
-                error="" if error is None else error_text(error),
+                status=status,
+                error=text,
             )
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.records import Log
+from wotemu.records import CANCELLED, Interaction, Log, fields
 from wotemu_runtime.agent.channel import (
     AgentChannel,
     AppError,
@@ -40,8 +40,7 @@ STOP_GRACE_S = 3.0
 REST_S = 1.0
 """What an app printed last is read for so long where something that can't be killed holds its pipes."""
 MAX_LINE = 16 * 1024
-CANCELLED = "cancelled"
-"""The error of an interaction that its app gave up because it was told to end."""
+_STATUS = fields(Interaction).index("status")
 
 
 @attrs.define
@@ -307,7 +306,7 @@ class NodeApp:
                 self._role.publisher.lose("app records", count)
 
     def _record(self, table: str, row: Sequence[Any]) -> None:
-        if self.wanted == "stopped" and row[-1] == CANCELLED:
+        if self.wanted == "stopped" and table == Interaction.TABLE and row[_STATUS] == CANCELLED:
             return  # the end of the run cut it short: it neither succeeded nor failed
         # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
         self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
