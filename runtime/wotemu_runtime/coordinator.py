@@ -53,6 +53,9 @@ BUS_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
 STOP_DEADLINE_PER_ROLE_S = 0.25
+SENDS_NO_MORE_S = 5.0
+SENDING_DEADLINE_S = 60.0
+"""Roles that are to end and still send records get so long."""
 BUS_AWAY_DEADLINE_S = 60.0
 """A bus that is away so long does not come back: Swarm starts it again within seconds."""
 _RETRY_S = 0.2
@@ -335,15 +338,18 @@ class Coordinator:
                 await self._all_over({role for role in deployed.roles if not role.startswith(GATEWAY)} - lost)
                 await self._command(client, command="stop")
             await self._all_over(deployed.roles - lost)
-        self._recording.draining = True
-        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
-        recording, *others = tasks
-        waited_for = [recording, at_once]
-        await asyncio.wait(waited_for, timeout=STOP_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
-        for task in (*waited_for, *others):
+        recording = tasks[0]
+        is_stored = await self._drained(recording)
+        for task in tasks:
             task.cancel()
+        await asyncio.wait([recording])
         await self._learn_places(client)
-        self._reception.finish()
+        if self._reception.bus_is_away or self._waiting.nobody_waits:
+            self._reception.finish()
+        else:
+            if not is_stored:
+                await self._recording.leave_the_rest(client, self._streams)
+            self._reception.finish(deployed.roles - self._reception.lost)
         self._miss_changes()
         await self._certify()
         with contextlib.suppress(OSError, RedisError):
@@ -355,10 +361,32 @@ class Coordinator:
         return EmulationError(message, where="event bus")
 
     async def _all_over(self, roles: AbstractSet[str]) -> None:
-        """Until the roles have ended, or speak no more, or nobody waits for them any longer."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)):
-                await self._waiting.until_over(lambda: roles <= self._ended | self._seen.muted)
+        """Until the roles have ended, or send no more, or nobody waits for them any longer."""
+        deadline_s = STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)
+        asked = self._now()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(deadline_s):
+                    await self._waiting.until_over(lambda: roles <= self._over)
+                    return
+            now, deadline_s = self._now(), STOP_DEADLINE_S
+            is_sending = now - self._reception.last_heard(roles - self._over) < SENDS_NO_MORE_S
+            if not is_sending or now - asked > SENDING_DEADLINE_S:
+                return
+
+    @property
+    def _over(self) -> AbstractSet[str]:
+        """The roles from which nothing more comes."""
+        return self._ended | self._seen.muted
+
+    async def _drained(self, recording: asyncio.Task[None]) -> bool:
+        """Have the recorder store all that came, unless nobody waits for it; whether it did."""
+        draining = asyncio.create_task(self._recording.drain(recording, STOP_DEADLINE_S))
+        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
+        await asyncio.wait([draining, at_once], return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+        at_once.cancel()
+        return draining.done() and draining.result()
 
     async def _certify(self) -> None:
         """Judge what ran, unless nothing did or nobody waits for it.
@@ -441,10 +469,10 @@ class Coordinator:
         self.outcome.losses[source, what] += count
         return self._event("records.lost", f"{count} {what}", what=what, count=count)
 
-    def _lost_on_the_way(self, source: str, what: str, count: int) -> None:
+    def _lost_on_the_way(self, source: str, what: str, count: int, table: str) -> None:
         self.outcome.losses[source, what] += count
-        text = f"{count} {what}"
-        event = self._tell(Event(self._now(), "records.lost", source, text, {"what": what, "count": count}))
+        data = {"what": what, "count": count, "table": table}
+        event = self._tell(Event(self._now(), "records.lost", source, f"{count} {what}", data))
         self._witness.take(Event.TABLE, [to_row(event)])
 
     async def _watch_roles(self, client: Redis) -> None:

@@ -7,7 +7,7 @@ goes on until it hears that another has its place: two tell of one name then, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -38,6 +38,10 @@ class Intake:
         self._next: dict[tuple[str, float, str], int] = {}
         self._place: dict[str, tuple[float, float]] = {}
         """The life that each source's name belongs to, and since when."""
+        self._known: dict[tuple[str, float], dict[str, int]] = {}
+        """How many records of each table each life is known to have published."""
+        self._accounts: set[tuple[str, float]] = set()
+        """Lives that have said at their end how many that were."""
 
     def __repr__(self) -> str:
         return f"Intake({len(self._place)} sources)"
@@ -52,6 +56,33 @@ class Intake:
         new = rows[max(0, expected - origin.first) :]
         mine = list(self._of_its_time(table, new, origin))
         return Admitted(mine, max(0, origin.first - expected), len(new) - len(mine))
+
+    def account(self, origin: Origin, totals: Mapping[str, int]) -> None:
+        """A life has ended and said how many records of each table it published."""
+        self._accounts.add((origin.source, origin.life))
+        for table, total in totals.items():
+            self.expect(origin, table, total)
+
+    def expect(self, origin: Origin, table: str, total: int) -> None:
+        """A life has published at least so many records of a table."""
+        known = self._known.setdefault((origin.source, origin.life), {})
+        known[table] = max(known.get(table, 0), total)
+
+    def missing(self) -> Iterator[tuple[str, str, int]]:
+        """Source, table and number of the records that are known of and did not come, each told once."""
+        for (source, life), totals in sorted(self._known.items()):
+            for table, total in sorted(totals.items()):
+                name = source, life, table
+                if self._resumed and name not in self._next:
+                    continue  # a coordinator before this one may have taken them all
+                if count := max(0, total - self._next.get(name, 0)):
+                    self._next[name] = total
+                    yield source, table, count
+
+    def has_account(self, source: str) -> bool:
+        """Whether the source's last life has said how many records it published; also if it never began."""
+        life, _ = self._place.get(source, (None, 0.0))
+        return life is None or (source, life) in self._accounts
 
     def is_current(self, origin: Origin) -> bool:
         """Whether the sender is who has its name now."""

@@ -6,6 +6,9 @@ tells sooner.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import attrs
 
 from wotemu.records import Event
@@ -43,6 +46,10 @@ class Presence:
     def lost(self) -> set[str]:
         """Roles that were lost and are not back."""
         return {name for name, role in self._roles.items() if role.gone_since is not None}
+
+    def last_heard(self, names: Iterable[str]) -> float:
+        """When the last was heard of any of these."""
+        return max((self._roles[name].heard for name in names if name in self._roles), default=-math.inf)
 
     def heard(self, source: str, now: float) -> list[Event]:
         """Something came from a role."""

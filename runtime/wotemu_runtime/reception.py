@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from wotemu.records import Change, Event
-from wotemu_runtime.bus import decode_batch, decode_origin
+from wotemu_runtime.bus import Origin, decode_batch, decode_origin
 from wotemu_runtime.intake import Intake
 from wotemu_runtime.presence import SOURCE, Presence
 
 BUS = "bus"
+ACCOUNTS = frozenset({"role.done", "role.muted"})
+"""Events by which roles say how many records they published, the last that they do."""
 
 Tell = Callable[[Event], object]
-Lose = Callable[[str, str, int], object]
+Lose = Callable[[str, str, int, str], object]
 
 
 class Reception:
-    """Of one run. `tell` takes events; `lose` takes who lost records, what they are, and how many.
+    """Of one run. `tell` takes events; `lose` takes who lost records, what, how many, and their table.
 
     `resumed`: another coordinator has read the streams' beginnings.
     """
@@ -53,12 +56,12 @@ class Reception:
         (table, rows), origin = decode_batch(entry), decode_origin(entry)
         admitted = rows
         if origin is not None:
-            if table == Event.TABLE and (event := Event(*rows[0])).kind == "role.ready":
-                self._intake.supersede(origin.source, origin.life, event.t)
+            if table == Event.TABLE:
+                self._learn(origin, Event(*rows[0]))
             found = self._intake.admit(table, rows, origin)
             admitted = found.rows
             if found.lost:
-                self._lose(origin.source, f"{table} records that the bus had and lost", found.lost)
+                self._lose(origin.source, f"{table} records that the bus had and lost", found.lost, table)
             if found.superseded:
                 self._leave_out(origin.source, table, found.superseded)
             if self._intake.is_current(origin):
@@ -67,6 +70,25 @@ class Reception:
             admitted = [row for row in admitted if row[0] not in self.answered]
             self.answered.update(row[0] for row in admitted)
         return table, len(rows), admitted
+
+    def _learn(self, origin: Origin, event: Event) -> None:
+        """What an event says of its sender's records."""
+        if event.kind == "role.ready":
+            self._intake.supersede(origin.source, origin.life, event.t)
+        elif event.kind in ACCOUNTS:
+            self._intake.account(origin, event.data["records"])
+
+    def leave(self, entry: dict[bytes, bytes]) -> None:
+        """An entry that nobody will store: its records are missing."""
+        (table, rows), origin = decode_batch(entry), decode_origin(entry)
+        if origin is not None:
+            self._intake.expect(origin, table, origin.first + len(rows))
+            if table == Event.TABLE:
+                self._learn(origin, Event(*rows[0]))
+
+    def last_heard(self, roles: AbstractSet[str]) -> float:
+        """When the last came from any of these roles."""
+        return self._presence.last_heard(roles)
 
     def _leave_out(self, source: str, table: str, count: int) -> None:
         """Records of a task that goes on although another has its place: that is told once."""
@@ -77,11 +99,16 @@ class Reception:
             self._tell(Event(self._now(), "role.superseded", SOURCE, text, {"role": source}))
         self._superseded[source, table] += count
 
-    def finish(self) -> None:
-        """Nothing more comes: tell how much was left out."""
+    def finish(self, ended: AbstractSet[str] = frozenset()) -> None:
+        """Nothing more comes: report what was left out, what is missing, and who of `ended` gave no count."""
         for (source, table), count in sorted(self._superseded.items()):
-            self._lose(source, f"{table} records of a task that another had replaced", count)
+            self._lose(source, f"{table} records of a task that another had replaced", count, table)
         self._superseded.clear()
+        for source, table, count in list(self._intake.missing()):
+            self._lose(source, f"{table} records that never came", count, table)
+        for source in sorted(ended):
+            if not self._intake.has_account(source):
+                self._lose(source, "count of its records, which it did not send at its end", 1, "")
 
     def remember(self, table: str, rows: list[list[Any]]) -> None:
         """Take into account what a coordinator before this one admitted and told."""

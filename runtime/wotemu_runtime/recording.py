@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from wotemu_runtime.reception import Reception
 from wotemu_runtime.recorder import Recorder
 
 BLOCK_MS = 200
+COUNT_S = 5.0
+"""What is not stored is counted for so long at most."""
 
 Observe = Callable[[str, list[list[Any]]], None]
 Kept = Callable[[], Checkpoint | None]
@@ -50,6 +53,9 @@ class Recording:
         self._reception = reception
         self.draining = False
         """Whether `run` is to return once nothing more comes."""
+        self.entries = 0
+        """How many entries of the bus were taken so far: while that grows, it makes progress."""
+        self._consumer: Consumer | None = None
 
     def __repr__(self) -> str:
         return f"Recording({self._recorder!r})"
@@ -72,7 +78,7 @@ class Recording:
 
     async def run(self, client: Redis, streams: Streams) -> None:
         """Until `draining`, and then until nothing more comes."""
-        consumer = Consumer(client, streams.all_records(), self._recorder.last.positions)
+        consumer = self._consumer = Consumer(client, streams.all_records(), self._recorder.last.positions)
         async for entries in consumer.batches(BLOCK_MS):
             if self._reception.bus(is_away=consumer.is_away):
                 await self._check(client, streams)
@@ -83,10 +89,30 @@ class Recording:
                 self._take(table, rows)
             self.store(*self._witness.settle(self._now()))
             self._write(self._recorder.keep, consumer.positions)
+            self.entries += len(entries)
             if not entries and self.draining and not consumer.is_away:
                 return
             with contextlib.suppress(OSError, RedisError):
                 await self._trim(client, streams)
+
+    async def drain(self, running: asyncio.Task[None], patience_s: float) -> bool:
+        """Let `run`, which is `running`, store all that came; False if it stopped making progress before."""
+        self.draining = True
+        while True:
+            entries = self.entries
+            await asyncio.wait([running], timeout=patience_s)
+            if running.done() or self.entries == entries:
+                return running.done()
+
+    async def leave_the_rest(self, client: Redis, streams: Streams) -> None:
+        """After `run` was cancelled: count what is on the bus and will not be stored."""
+        positions = self._consumer.positions if self._consumer is not None else {}
+        rest = Consumer(client, streams.all_records(), positions).batches(block_ms=1)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COUNT_S):
+                while entries := await anext(rest):
+                    for _, _, fields in entries:
+                        self._reception.leave(fields)
 
     @staticmethod
     async def _check(client: Redis, streams: Streams) -> None:

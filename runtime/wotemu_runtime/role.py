@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -120,8 +120,16 @@ class Role:
 
     async def _mute(self) -> None:
         """The run is over and this role goes on: nobody takes its records any more."""
+        await self.publisher.mute(lambda records: self._account("role.muted", "goes on unrecorded", records))
+
+    def done(self, records: Mapping[str, int]) -> Event:
+        """A role's last event; `records` is how many of each table it published."""
+        return self._account("role.done", "has ended", records)
+
+    def _account(self, kind: str, text: str, records: Mapping[str, int]) -> Event:
         name = self.assignment.name
-        await self.publisher.mute(Event(self.now(), "role.muted", name, f"{name} goes on unrecorded"))
+        data = {"records": dict(records), "clock_error_s": self.clock.worst_error_s}
+        return Event(self.now(), kind, name, f"{name} {text}", data)
 
     async def until(self, t: float) -> None:
         """Sleep until `t` on the bus's clock."""
@@ -233,6 +241,6 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
                     listening.add_done_callback(lambda _: [task.cancel() for task in side])
                     yield role, group
             finally:
-                role.publisher.close()
+                role.publisher.close(role.done)
     finally:
         await client.aclose()

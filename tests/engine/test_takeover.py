@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from wotemu.records import App, Event, Log, ProbeSent, Record, to_row
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Witness
 from wotemu_runtime import lease as leasing
-from wotemu_runtime.bus import Streams, connect, forgotten
+from wotemu_runtime.bus import Publisher, Streams, connect, forgotten
+from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.checkpoint import FILE, Checkpoint
 from wotemu_runtime.lease import Lease
@@ -254,3 +256,51 @@ def test_a_checkpoint_is_read_back(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     with pytest.raises(InputError, match="can't be read"):
         Checkpoint.load(tmp_path)
+
+
+class SlowRecorder(Recorder):
+    """Needs so long for each batch."""
+
+    takes_s = 0.05
+
+    def store(self, table: str, rows: list[list[Any]]) -> None:
+        time.sleep(self.takes_s)
+        super().store(table, rows)
+
+
+async def test_a_recorder_that_lags_stores_everything(
+    client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs many times the patience that one has with a recorder that does nothing."""
+    monkeypatch.setattr(consuming, "MAX_ENTRIES", 2)
+    await publish(client, *(App(float(number), "node", "key", 1.0) for number in range(60)))
+    recorder = SlowRecorder(tmp_path)
+    taking = recording(recorder)
+    running = asyncio.create_task(taking.run(client, STREAMS))
+    assert await taking.drain(running, patience_s=0.5)
+    assert recorder.counts["app"] == 60
+    recorder.close()
+
+
+async def test_what_a_stuck_recorder_leaves_is_counted(client: Redis, tmp_path: Path) -> None:
+    """The bus answers no more while it drains, and then is asked how much there is."""
+    lost: list[tuple[str, str, int, str]] = []
+    recorder = Recorder(tmp_path)
+    reception = Reception(lambda _: None, lambda *loss: lost.append(loss), lambda: 1.0, resumed=False)
+    taking = Recording(
+        recorder,
+        Witness((), lambda: Timeline(seed=1, duration_s=60.0, phases=(), changes=())),
+        lambda *_: None,
+        lambda: 1.0,
+        reception=reception,
+    )
+    stuck = asyncio.create_task(asyncio.sleep(3600))
+    publisher = Publisher(client, STREAMS, "agent:a", lambda: 1.0)
+    publisher.put(*(App(float(number), "node", "key", 1.0) for number in range(600)))
+    await publisher.flush()
+    assert not await taking.drain(stuck, patience_s=0.1)
+    await taking.leave_the_rest(client, STREAMS)
+    reception.finish()
+    assert lost == [("agent:a", "app records that never came", 600, "app")]
+    stuck.cancel()
+    recorder.close()

@@ -23,6 +23,7 @@ _WEIGHTS: dict[str, Weight] = {
     "run.t0": "phase",
     "run.resumed": "phase",
     "role.muted": "noise",
+    "role.done": "noise",
     "run.phase": "phase",
     "guard.fired": "phase",
     "guard.skipped": "warning",

@@ -66,6 +66,8 @@ class BusClock:
         self._measured_s = monotonic()
         self._slew = Slew(0.0, 0.0, 0.0)
         self._doubt: Offset | None = None
+        self.worst_error_s = 0.0
+        """The largest error that the time has had since it was first measured."""
         self.is_the_bus = False
         """Whether this is the bus's own clock, on its own kernel."""
 
@@ -133,15 +135,24 @@ class BusClock:
         return False
 
     def _take(self, new: Offset) -> None:
-        """Go on with a new measurement; one that contradicts the last one has to come twice.
+        """Go on with a new measurement."""
+        if self._offset is UNKNOWN:
+            self._offset, self._measured_s = new, self._monotonic()
+            self._slew = Slew(new.offset_s, new.offset_s, self._measured_s)
+        else:
+            self._note_error()
+            self._correct(new)
+        self._note_error()
+
+    def _note_error(self) -> None:
+        self.worst_error_s = max(self.worst_error_s, self.offset.error_s)
+
+    def _correct(self, new: Offset) -> None:
+        """Slew to a new measurement; one that contradicts the last one has to come twice.
 
         What the bus tells of a step of its wall clock comes a moment after the step.
         """
         now_s = self._monotonic()
-        if self._offset is UNKNOWN:
-            self._offset, self._measured_s = new, now_s
-            self._slew = Slew(new.offset_s, new.offset_s, now_s)
-            return
         age_s = now_s - self._measured_s
         if new.contradicts(self._offset.after(age_s)):
             confirmed = self._doubt is not None and not new.contradicts(self._doubt)

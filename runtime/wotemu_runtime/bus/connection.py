@@ -9,8 +9,7 @@ import attrs
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus.sending import TcpConnection, UnixConnection
@@ -44,19 +43,12 @@ class BusAddress:
         return cls(**data)
 
 
-class BusClient(Redis):
-    """A client whose every failure is an `OSError` or a `RedisError`."""
-
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See `Redis`."""
-        try:
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except RuntimeError as error:  # uvloop's word for a connection that was closed in this moment
-            raise RedisConnectionError(str(error)) from error
-
-
 async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
-    """A client that has spoken to the bus; tries until `deadline_s` has passed, then `EmulationError`."""
+    """A client that has spoken to the bus. Its every failure is an `OSError` or a `RedisError`.
+
+    Raises `EmulationError` at once where the bus refuses the password, and where it did not answer within
+    `deadline_s`.
+    """
     # Those who call know better what to do about a bus that is away than redis-py's own retries.
     retry = Retry(NoBackoff(), retries=0)
     common: dict[str, Any] = {
@@ -67,10 +59,10 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         "socket_connect_timeout": ANSWER_S,
     }
     if address.path is not None:
-        client = BusClient(unix_socket_path=address.path, **common)
+        client = Redis(unix_socket_path=address.path, **common)
         client.connection_pool.connection_class = UnixConnection
     else:
-        client = BusClient(host=address.host or "localhost", port=address.port, **common)
+        client = Redis(host=address.host or "localhost", port=address.port, **common)
         client.connection_pool.connection_class = TcpConnection
     last: Exception | None = None
     try:
@@ -80,6 +72,10 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
                     await client.ping()
                     return client
                 except (OSError, BusyLoadingError, RedisError) as error:
+                    if _is_refusal(error):
+                        await client.aclose()
+                        message = f"it refuses the password: {error}"
+                        raise EmulationError(message, where="event bus", hint="give the bus's own") from error
                     last = error
                     await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
     except TimeoutError as error:
@@ -87,6 +83,15 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         raise EmulationError(
             f"no answer within {deadline_s:g} s: {last or 'no answer at all'}", where="event bus"
         ) from error
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether it comes of a wrong password: redis-py 8 wraps that in a `ConnectionError`."""
+    while error is not None:
+        if isinstance(error, AuthenticationError | AuthorizationError):
+            return True
+        error = error.__cause__
+    return False
 
 
 async def redirect(client: Redis, address: BusAddress) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import attrs
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -16,11 +17,84 @@ from wotemu_runtime.bus.codec import Origin, encode_batch, encode_origin
 from wotemu_runtime.bus.streams import Streams
 
 MAX_BATCH = 256
+MAX_BATCH_BYTES = 1024**2
 MAX_AGE_S = 1.0
 MAX_KEPT = 50_000
 """Records of one table kept while the bus is away; beyond it the oldest go, and are counted."""
+MAX_KEPT_BYTES = 8 * 1024**2
+"""Their bytes: lines that an app prints may have 16 KB each."""
+STUCK_S = 3.0
+"""At the end, a bus that confirms nothing for so long gets no more."""
+LAST_S = 30.0
+"""And the rest is given up after so long, however slowly it goes."""
 _RETRY_S = 0.5
-_LAST_TRY_S = 2.0
+_NUMBER_BYTES = 9
+
+Account = Callable[[Mapping[str, int]], Event]
+"""Makes a publisher's last event from the number of its records by table, that event among them."""
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes a value has as a message."""
+    match value:
+        case str():
+            return len(value) + _NUMBER_BYTES
+        case list() | tuple():
+            return sum(map(size_of, value))
+        case dict():
+            return sum(map(size_of, value)) + sum(map(size_of, value.values()))
+        case _:
+            return _NUMBER_BYTES
+
+
+@attrs.define
+class _Table:
+    """What one table's records have become: sent, under way, kept."""
+
+    sent: int = 0
+    under_way: list[list[Any]] = attrs.field(factory=list)
+    """A batch that the bus has not confirmed: it is sent again as it is, since the bus may have it."""
+    kept: deque[tuple[list[Any], int]] = attrs.field(factory=deque)
+    kept_bytes: int = 0
+
+    @property
+    def total(self) -> int:
+        """All that got a number, which is all that was not dropped."""
+        return self.sent + len(self.under_way) + len(self.kept)
+
+    @property
+    def is_done(self) -> bool:
+        return not self.under_way and not self.kept
+
+    @property
+    def fills_a_batch(self) -> bool:
+        return len(self.kept) >= MAX_BATCH or self.kept_bytes >= MAX_BATCH_BYTES
+
+    def put(self, row: list[Any]) -> int:
+        """Keep one more; how many had to go for it."""
+        size = size_of(row)
+        dropped = 0
+        while self.kept and (len(self.kept) >= MAX_KEPT or self.kept_bytes + size > MAX_KEPT_BYTES):
+            self.kept_bytes -= self.kept.popleft()[1]
+            dropped += 1
+        self.kept.append((row, size))
+        self.kept_bytes += size
+        return dropped
+
+    def batch(self, most: int) -> list[list[Any]]:
+        """What is to be sent next; empty where nothing is."""
+        if self.under_way:
+            return self.under_way
+        least_kept_bytes = self.kept_bytes - MAX_BATCH_BYTES
+        while self.kept and len(self.under_way) < most and self.kept_bytes > least_kept_bytes:
+            row, size = self.kept.popleft()
+            self.kept_bytes -= size
+            self.under_way.append(row)
+        return self.under_way
+
+    def confirmed(self) -> None:
+        self.sent += len(self.under_way)
+        self.under_way = []
 
 
 class Publisher:
@@ -32,18 +106,16 @@ class Publisher:
         self._source = source
         self._now = now
         self._life = now()
-        self._kept: dict[str, deque[list[Any]]] = {}
-        self._under_way: dict[str, list[list[Any]]] = {}
-        """Batches that the bus has not confirmed: they are sent again as they are, since it may have them."""
-        self._sent: Counter[str] = Counter()
+        self._tables: dict[str, _Table] = {}
         self._lost: dict[str, int] = {}
         self._full = asyncio.Event()
         self._closing = False
+        self._account: Account | None = None
         self._muted = False
         self._sending = asyncio.Lock()
 
     def __repr__(self) -> str:
-        kept = {table: len(rows) for table, rows in self._kept.items() if rows}
+        kept = {name: len(table.kept) for name, table in self._tables.items() if table.kept}
         return f"Publisher({self._source!r}, kept={kept}, lost={self._lost})"
 
     def put(self, *records: Record) -> None:
@@ -55,40 +127,36 @@ class Publisher:
         """Take one record as its row."""
         if self._muted:
             return
-        rows = self._kept.setdefault(table, deque())
-        if len(rows) >= MAX_KEPT:
-            rows.popleft()
-            self._lost[table] = self._lost.get(table, 0) + 1
-        rows.append(row)
-        if table == Event.TABLE or len(rows) >= MAX_BATCH:
+        rows = self._tables.setdefault(table, _Table())
+        if dropped := rows.put(row):
+            self.lose(table, dropped)
+        if table == Event.TABLE or rows.fills_a_batch:
             self._full.set()
 
     def lose(self, what: str, count: int) -> None:
-        """Say that `count` records of `what` were lost before they came here."""
+        """Report that `count` records of `what` were lost before they came here."""
         if self._muted:
             return
         self._lost[what] = self._lost.get(what, 0) + count
 
-    async def mute(self, last: Event) -> None:
+    async def mute(self, account: Account) -> None:
         """Send the rest, and an event after all of it; what comes then is of no use to anybody."""
         self._muted = True
         await self._settled()
-        self._muted = False
-        self.put(last)
-        self._muted = True
+        self._put_account(account)
         await self._settled()
 
     async def _settled(self) -> None:
         """Nothing is kept any more."""
-        while any(self._kept.values()):
+        while any(self._unsent()):
             try:
                 await self.flush()
             except (OSError, RedisError):
                 await asyncio.sleep(_RETRY_S)
 
-    def close(self) -> None:
-        """Have `run` send the rest and return."""
-        self._closing = True
+    def close(self, account: Account | None = None) -> None:
+        """Have `run` send the rest, with the event of `account` last, and return."""
+        self._closing, self._account = True, account
         self._full.set()
 
     async def run(self) -> None:
@@ -102,49 +170,62 @@ class Publisher:
                 await self.flush()
             except (OSError, RedisError):
                 await asyncio.sleep(_RETRY_S)  # the records stay; the client connects again by itself
-        await self._flush_last()
+        await self._finish()
 
     async def flush(self) -> None:
         """Send everything that is kept; what could not be sent stays kept, and the error is raised."""
         async with self._sending:
-            await self._send()
+            self._report_losses()
+            for table in self._unsent():
+                await self._send(table)
 
-    async def _send(self) -> None:
-        self._report_losses()
-        for table in list(self._kept):
-            while batch := self._next_batch(table):
-                origin = Origin(self._source, self._life, self._sent[table])
-                entry = {**encode_batch(table, batch), **encode_origin(origin)}
-                stream = self._streams.events if table == Event.TABLE else self._streams.metrics(table)
-                await self._client.xadd(stream, entry)  # type: ignore[arg-type]
-                self._sent[table] += len(batch)
-                del self._under_way[table]
+    async def _send(self, name: str) -> None:
+        """Send one table's next batch."""
+        table = self._tables[name]
+        batch = table.batch(1 if name == Event.TABLE else MAX_BATCH)
+        origin = Origin(self._source, self._life, table.sent)
+        entry = {**encode_batch(name, batch), **encode_origin(origin)}
+        stream = self._streams.events if name == Event.TABLE else self._streams.metrics(name)
+        await self._client.xadd(stream, entry)  # type: ignore[arg-type]
+        table.confirmed()
 
-    def _next_batch(self, table: str) -> list[list[Any]]:
-        """What is to be sent next of a table; empty where nothing is."""
-        if table not in self._under_way:
-            rows = self._kept[table]
-            size = min(1 if table == Event.TABLE else MAX_BATCH, len(rows))
-            if not size:
-                return []
-            self._under_way[table] = [rows.popleft() for _ in range(size)]
-        return self._under_way[table]
+    def _unsent(self, only: Sequence[str] = ()) -> Iterator[str]:
+        """The tables that have something to send, each as often as it has a batch."""
+        for name in list(self._tables):
+            while not self._tables[name].is_done and (not only or name in only):
+                yield name
 
-    async def _flush_last(self) -> None:
-        try:
-            async with asyncio.timeout(_LAST_TRY_S):
-                await self.flush()
-        except (OSError, RedisError, TimeoutError):
-            return  # nobody is left to tell: the recorder sees the gap in this role's records
+    # The end
+
+    async def _finish(self) -> None:
+        """Send the rest while the bus takes it, then how much there was: a reader sees what never came."""
+        async with self._sending:
+            self._report_losses()
+            await self._send_rest()
+            if self._account is not None and not self._muted:
+                self._put_account(self._account)
+                await self._send_rest([Event.TABLE])
+
+    async def _send_rest(self, only: Sequence[str] = ()) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LAST_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STUCK_S) as patience:
+                for table in self._unsent(only):
+                    try:
+                        await self._send(table)
+                        patience.reschedule(min(end, loop.time() + STUCK_S))
+                    except (OSError, RedisError):
+                        await asyncio.sleep(_RETRY_S)
+
+    def _put_account(self, account: Account) -> None:
+        totals = {name: table.total for name, table in self._tables.items()}
+        totals[Event.TABLE] = totals.get(Event.TABLE, 0) + 1
+        self._tables.setdefault(Event.TABLE, _Table()).put(to_row(account(totals)))
 
     def _report_losses(self) -> None:
         for what, count in self._lost.items():
-            event = Event(
-                self._now(),
-                "records.lost",
-                self._source,
-                f"{count} {what} lost",
-                {"what": what, "count": count},
-            )
-            self._kept.setdefault(Event.TABLE, deque()).append(to_row(event))
+            data = {"what": what, "count": count, "table": what}
+            event = Event(self._now(), "records.lost", self._source, f"{count} {what} lost", data)
+            self._tables.setdefault(Event.TABLE, _Table()).put(to_row(event))
         self._lost.clear()

@@ -1,0 +1,183 @@
+"""What a publisher keeps, drops and counts; and that nothing is lost at its end without a word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import attrs
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from wotemu.records import App, Event, Log
+from wotemu_runtime.bus import Origin, Publisher, Streams, decode_batch, decode_origin, publisher
+from wotemu_runtime.bus.publisher import size_of
+from wotemu_runtime.intake import Intake
+from wotemu_runtime.reception import Reception
+
+STREAMS = Streams("test")
+
+
+@attrs.define
+class FakeBus:
+    """Takes each entry after `takes_s`; tables in `stuck` are never confirmed."""
+
+    takes_s: float = 0.0
+    stuck: frozenset[str] = frozenset()
+    entries: list[dict[bytes, bytes]] = attrs.field(factory=list)
+
+    async def xadd(self, stream: str, entry: dict[bytes, bytes]) -> None:
+        table, _ = decode_batch(entry)
+        await asyncio.sleep(3600 if table in self.stuck else self.takes_s)
+        self.entries.append(entry)
+
+    def rows(self, table: str) -> list[list[Any]]:
+        batches = [decode_batch(entry) for entry in self.entries]
+        return [row for name, rows in batches if name == table for row in rows]
+
+
+def publisher_on(bus: FakeBus) -> Publisher:
+    return Publisher(cast(Redis, bus), STREAMS, "agent:a", lambda: 1.0)
+
+
+def account(records: Mapping[str, int]) -> Event:
+    return Event(2.0, "role.done", "agent:a", "ended", {"records": dict(records)})
+
+
+def metrics(count: int) -> list[App]:
+    return [App(float(number), "a", "key", 0.0) for number in range(count)]
+
+
+def received(bus: FakeBus) -> tuple[Reception, dict[tuple[str, str], int]]:
+    """What a coordinator learns of what came."""
+    lost: dict[tuple[str, str], int] = {}
+
+    def lose(source: str, what: str, count: int, table: str) -> None:
+        lost[source, table] = count
+
+    reception = Reception(lambda _: None, lose, lambda: 3.0, resumed=False)
+    for entry in bus.entries:
+        reception.admit(entry)
+    return reception, lost
+
+
+async def test_a_full_buffer_is_sent_to_its_end_as_long_as_the_bus_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes 40 times as long as a bus may confirm nothing."""
+    monkeypatch.setattr(publisher, "STUCK_S", 0.5)
+    monkeypatch.setattr(publisher, "MAX_BATCH", 10)
+    bus = FakeBus(takes_s=0.01)
+    sending = publisher_on(bus)
+    sending.put(*metrics(2000))
+    sending.close(account)
+    await sending.run()
+    assert [row[0] for row in bus.rows("app")] == [float(number) for number in range(2000)]
+    assert Event(*bus.rows("events")[-1]).data == {"records": {"app": 2000, "events": 1}}
+    reception, lost = received(bus)
+    reception.finish({"agent:a"})
+    assert lost == {}
+
+
+async def test_what_a_stuck_bus_did_not_take_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "STUCK_S", 0.05)
+    bus = FakeBus(stuck=frozenset({"app"}))
+    sending = publisher_on(bus)
+    sending.put(*metrics(700))
+    sending.close(account)
+    await sending.run()
+    reception, lost = received(bus)
+    assert lost == {}
+    reception.finish()
+    assert lost == {("agent:a", "app"): 700}
+
+
+async def test_a_role_that_goes_on_unrecorded_counts_its_records_too() -> None:
+    bus = FakeBus()
+    sending = publisher_on(bus)
+    sending.put(*metrics(3))
+    await sending.mute(account)
+    sending.put(*metrics(3))
+    sending.close(account)
+    await sending.run()
+    assert [Event(*row).data for row in bus.rows("events")] == [{"records": {"app": 3, "events": 1}}]
+    assert len(bus.rows("app")) == 3
+
+
+async def test_a_role_without_a_last_word_is_told_of() -> None:
+    bus = FakeBus()
+    sending = publisher_on(bus)
+    sending.put(Event(1.0, "role.ready", "agent:a", ""), *metrics(3))
+    await sending.flush()
+    reception, lost = received(bus)
+    reception.finish({"agent:a", "agent:never-ready"})
+    assert lost == {("agent:a", ""): 1}
+
+
+async def test_entries_that_are_left_on_the_bus_are_counted() -> None:
+    """A recorder that was given up has read the first batch of three."""
+    bus = FakeBus()
+    sending = publisher_on(bus)
+    sending.put(*metrics(600))
+    sending.close(account)
+    await sending.run()
+    reception, lost = received(FakeBus(entries=bus.entries[:1]))
+    for entry in bus.entries[1:]:
+        reception.leave(entry)
+    reception.finish({"agent:a"})
+    assert lost == {("agent:a", "app"): 600 - 256, ("agent:a", "events"): 1}
+
+
+async def test_kept_records_are_bounded_in_bytes_and_the_dropped_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of long lines fewer are kept than of short ones; the newest stay."""
+    monkeypatch.setattr(publisher, "MAX_KEPT_BYTES", 100_000)
+    bus = FakeBus()
+    sending = publisher_on(bus)
+    sending.put(*(Log(float(number), "a", "stdout", "x" * 9_900) for number in range(100)), *metrics(100))
+    await sending.flush()
+    kept = bus.rows("logs")
+    assert [row[0] for row in kept] == [float(number) for number in range(100 - len(kept), 100)]
+    assert 9 <= len(kept) <= 10
+    assert len(bus.rows("app")) == 100
+    (lost,) = bus.rows("events")
+    assert lost[4] == {"what": "logs", "count": 100 - len(kept), "table": "logs"}
+
+
+async def test_long_lines_travel_in_entries_of_about_a_megabyte() -> None:
+    bus = FakeBus()
+    sending = publisher_on(bus)
+    sending.put(*(Log(float(number), "a", "stdout", "x" * 16_384) for number in range(256)))
+    await sending.flush()
+    assert len(bus.rows("logs")) == 256
+    assert max(sum(map(len, entry.values())) for entry in bus.entries) < 1.1 * publisher.MAX_BATCH_BYTES
+
+
+@given(st.lists(st.text("abc", max_size=500) | st.floats() | st.none() | st.integers(0, 2**63)))
+def test_a_row_is_counted_with_at_least_the_bytes_of_its_message(row: list[Any]) -> None:
+    head = len(msgpack.packb([None] * len(row))) - len(row)
+    assert size_of(row) + head >= len(msgpack.packb(row))
+
+
+def test_what_another_coordinator_may_have_taken_is_not_missing() -> None:
+    intake, origin = Intake(resumed=True), Origin("agent:a", 1.0, 500)
+    intake.admit("app", [[1.0, "a", "key", 1.0]], origin)
+    intake.account(origin, {"app": 503, "system": 40})
+    assert list(intake.missing()) == [("agent:a", "app", 2)]
+    assert list(intake.missing()) == []
+
+
+def test_each_life_of_a_role_has_its_own_count() -> None:
+    intake = Intake()
+    first, second = Origin("agent:a", 1.0, 0), Origin("agent:a", 2.0, 0)
+    intake.admit("app", [[1.0, "a", "key", 1.0]] * 3, first)
+    intake.supersede("agent:a", 2.0, 5.0)
+    intake.account(second, {"app": 4})
+    assert list(intake.missing()) == [("agent:a", "app", 4)]
+    assert intake.has_account("agent:a")
+    assert decode_origin({}) is None
