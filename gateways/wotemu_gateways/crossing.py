@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from wotemu.scenario.state import HopKey
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.units import Seconds
@@ -32,3 +34,18 @@ def hop_conditions(
         wait_s = max(2 * network_up.latency, NetworkConditions.MIN_QUEUE_S)
         network = attrs.evolve(network, queue=Seconds(wait_s))
     return compose(network, link)
+
+
+def described_hop(
+    conditions: Mapping[HopKey, NetworkConditions], key: HopKey, *, shared: bool
+) -> NetworkConditions:
+    """What a node's hop imposes, for people: as `hop_conditions`, but a queue is there only if it was given.
+
+    Args:
+        conditions: Those that hold, of networks and of links, as `base_conditions` has those of T0.
+        key: Network, node and direction.
+        shared: Whether the network has one bucket for all; its rate is then none of the hop's.
+    """
+    network, _, direction = key
+    whole = conditions[network, None, direction]
+    return compose(attrs.evolve(whole, **_NO_RATE) if shared else whole, conditions[key])

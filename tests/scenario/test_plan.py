@@ -61,6 +61,59 @@ def test_each_change_is_a_line_with_what_was_and_what_will_be(plan: Plan) -> Non
     assert "30.05 reader app running crashed" in printed
 
 
+def test_the_topology_and_what_each_hop_imposes_at_t0_come_first(plan: Plan, tmp_path: Path) -> None:
+    printed = lines(plan())
+    assert "sensor x2 sleep 1" in printed
+    assert "field reader, sensor x2 latency 40ms, rate 15mbit rate 15mbit" in printed
+    path = tmp_path / "radio.py"
+    path.write_text(
+        "from wotemu.topology.models import *\n"
+        'air = Network("air", NetworkConditions(latency="5ms", rate="1mbit", queue="50p"), shared=True)\n'
+        'up, down = NetworkConditions(latency="20ms", loss="1%"), NetworkConditions(rate="64k")\n'
+        "far = Link(air, up=up, down=down)\n"
+        "def topology():\n"
+        '    return Topology([Node("a", command=["true"], networks=[air], scale=3),\n'
+        '                     Node("b", command=["true"], networks=[far],\n'
+        '                          resources=NodeResources(mem_limit="150MB")),\n'
+        '                     Node("c", NodeApp("sensor", http=True), networks=[far])])\n'
+    )
+    result = CliRunner().invoke(main, ["plan", str(path)])
+    printed = lines(result)
+    assert "b true memory limit 150MiB" in printed
+    assert "c sensor (http)" in printed
+    assert "air all together rate 1mbit, queue 50p (the same)" in printed
+    assert "a x3 latency 5ms none" in printed
+    assert "b, c latency 25ms, loss 1% rate 64kbit" in printed
+    assert "0 run nothing changes" in printed
+
+
+def test_a_phase_without_changes_is_a_line_of_its_own(plan: Plan) -> None:
+    assert "0 calm nothing changes" in lines(plan())
+    assert "0 calm nothing changes" in lines(plan("--duration", "5s"))
+
+
+@pytest.mark.parametrize(
+    ("runs", "message", "hint"),
+    [
+        ('NodeApp("raeder")', "Node 'reader', field 'app'", "did you mean 'reader'?"),
+        ('NodeApp("missing.py:go")', "there is no such file", "missing.py"),
+        ('command=["no-such-program"]', "no program 'no-such-program'", "Node 'reader', field 'command'"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused(tmp_path: Path, runs: str, message: str, hint: str) -> None:
+    path = tmp_path / "deployment.py"
+    path.write_text(DEPLOYMENT.replace('"reader", command=["sleep", "1"]', f'"reader", {runs}'))
+    result = CliRunner().invoke(main, ["plan", str(path)])
+    assert result.exit_code == 2
+    assert message in result.output and hint in result.output
+
+
+def test_programs_are_looked_for_on_this_machine_only_for_the_local_engine(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.py"
+    path.write_text(DEPLOYMENT.replace('"reader", command=["sleep", "1"]', '"reader", command=["elsewhere"]'))
+    assert CliRunner().invoke(main, ["plan", str(path), "--engine", "swarm"]).exit_code == 0
+
+
 def test_a_long_timeline_is_shortened_unless_all_is_asked_for(plan: Plan) -> None:
     assert any(line.endswith("more --all shows them") for line in lines(plan()))
     assert any(line.startswith("50 field up latency") for line in lines(plan()))
@@ -82,6 +135,7 @@ def test_json_is_the_timeline_with_its_warnings_and_nothing_else(plan: Plan) -> 
     assert timeline["changes"][0]["network"] == "field"
     assert timeline["guards"][0]["deadline_s"] == 50
     assert timeline["warnings"]
+    assert timeline["topology"]["networks"][0]["conditions"]["latency_s"] == 0.04
 
 
 def test_duration_and_seed_are_taken_from_the_command_line(plan: Plan) -> None:

@@ -17,6 +17,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario import Phase, Scenario, at, during, resolve
 from wotemu.scenario.events import Event
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
 EVENTS: list[Event] = [
     at(5).set(FIELD, loss="5%"),
@@ -205,3 +206,22 @@ def test_duration_and_seed_can_be_overridden() -> None:
     assert scenario.overridden(duration="5s").duration_s == 5
     assert scenario.overridden(seed=9).seed == 9
     assert scenario.overridden() == scenario
+
+
+def _hash(conditions: NetworkConditions, *, up: NetworkConditions, shared: bool = False) -> str:
+    network = Network("n", conditions, shared=shared)
+    topology = Topology([Node("a", command=["sleep", "9"], networks=[Link(network, up=up)])])
+    return resolve(topology, Scenario())[0].hash
+
+
+def test_other_conditions_at_t0_have_another_hash() -> None:
+    clear, slow = NetworkConditions(), NetworkConditions(rate="10mbit")
+    hashes = [
+        _hash(clear, up=clear),
+        _hash(slow, up=clear),
+        _hash(clear, up=slow),
+        _hash(slow, up=clear, shared=True),
+        _hash(NetworkConditions(rate="80mbit", latency="20ms"), up=clear),
+    ]
+    assert len(set(hashes)) == len(hashes)
+    assert _hash(slow, up=clear) == _hash(NetworkConditions(rate="10Mbps"), up=clear)

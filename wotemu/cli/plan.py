@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wotemu.cli.failures import told
 from wotemu.cli.run import Duration
+from wotemu.cli.tables import add_row, columns
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from wotemu.load import Loaded
     from wotemu.scenario import Resolver
-    from wotemu.scenario.timeline import Change, Guard, Timeline
+    from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
 
 SHOWN = 200
 """Changes that the table has without ``--all``: the first ones, and the last ten."""
@@ -34,6 +36,13 @@ PIPE_WIDTH = 140
 @click.argument("path")
 @click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
 @click.option("--seed", type=int, metavar="N", help="What every random choice follows from.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "swarm"]),
+    default="local",
+    show_default=True,
+    help="Check the apps and programs as a run with this engine does.",
+)
 @click.option("--html", metavar="FILE", help="Write it as a picture: each hop's conditions over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.option("--all", "whole", is_flag=True, help="Print every change, however many.")
@@ -42,21 +51,24 @@ def plan(
     path: str,
     duration: Seconds | None,
     seed: int | None,
+    engine: str,
     html: str | None,
     as_json: bool,
     whole: bool,
     debug: bool,
 ) -> None:
-    """Resolve the scenario of the Python file PATH to its timeline, and show it with the linter's warnings.
+    """Show the topology of the Python file PATH, each hop's conditions at T0, and its scenario's timeline.
 
-    Nothing is started. The same file, duration and seed always come to the same timeline, with the same hash.
+    Nothing is started. What a run would refuse is refused here, too: apps and programs that are not there.
+    The same file, duration and seed always come to the same timeline, with the same hash.
     """
     with told(debug=debug):
         loaded, resolver = _resolved(path, duration, seed, as_json=as_json)
+        _check_programs(loaded, resolver, engine)
         if html is not None:
             _write_page(Path(html), loaded, resolver)
         if as_json:
-            click.echo(json.dumps({**resolver.timeline.to_dict(), "warnings": resolver.warnings}, indent=1))
+            click.echo(json.dumps(_json(loaded, resolver), indent=1))
             return
         _show(loaded, resolver, whole=whole)
         if html is not None:
@@ -77,6 +89,24 @@ def _resolved(
     return loaded, Resolver(loaded.topology, loaded.scenario.overridden(duration=duration, seed=seed))
 
 
+def _check_programs(loaded: Loaded, resolver: Resolver, engine: str) -> None:
+    """Refuse what a run would refuse before anything starts."""
+    from wotemu_runtime.plan import make_plan
+
+    make_plan(
+        loaded.topology,
+        resolver.timeline,
+        stack=loaded.path.stem,
+        root=loaded.root,
+        on_this_machine=engine == "local",
+    )
+
+
+def _json(loaded: Loaded, resolver: Resolver) -> dict[str, Any]:
+    topology = loaded.topology.to_dict()
+    return {**resolver.timeline.to_dict(), "topology": topology, "warnings": resolver.warnings}
+
+
 def _write_page(path: Path, loaded: Loaded, resolver: Resolver) -> None:
     from wotemu.errors import InputError
     from wotemu_report.planned import plan_page
@@ -93,6 +123,7 @@ def _write_page(path: Path, loaded: Loaded, resolver: Resolver) -> None:
 def _show(loaded: Loaded, resolver: Resolver, *, whole: bool) -> None:
     from rich.text import Text
 
+    from wotemu.cli.plan_topology import hops_table, members_table
     from wotemu.cli.terminal import console, harmless
     from wotemu.cli.wording import count
 
@@ -101,8 +132,9 @@ def _show(loaded: Loaded, resolver: Resolver, *, whole: bool) -> None:
         out.width = max(out.width, PIPE_WIDTH)
     head = f"{loaded.path.name}: {Seconds(timeline.duration_s)}, {count(len(timeline.changes), 'change')}"
     out.print(Text.assemble((head, "bold"), (f", seed {timeline.seed}, hash {timeline.hash}", "dim")))
-    if timeline.changes:
-        out.print(_table(timeline, whole=whole))
+    out.print(members_table(loaded.topology))
+    out.print(hops_table(loaded.topology))
+    out.print(_table(timeline, whole=whole))
     for guard in timeline.guards:
         out.print(_guard_line(guard))
         if guard.changes:
@@ -112,20 +144,29 @@ def _show(loaded: Loaded, resolver: Resolver, *, whole: bool) -> None:
 
 
 def _table(timeline: Timeline, *, whole: bool) -> Table:
-    """The changes in order; a long one's middle is left out."""
+    """Phases and changes in order; the middle of a long timeline is left out."""
     rows = _rows(timeline.changes)
     hidden = 0 if whole or len(rows) <= SHOWN else len(rows) - SHOWN
-    table = _columns("t", "phase", "target", "what", "before", "after")
-    last_phase = ""
-    for number, row in enumerate(rows):
-        if hidden and number == SHOWN - LAST:
-            table.add_row("…", "", f"{hidden:,} more", "--all shows them", "", "", style="dim")
-        if hidden and SHOWN - LAST <= number < len(rows) - LAST:
-            continue
-        phase = timeline.phase_at(row[0])
-        _add(table, row, "" if phase == last_phase else phase)
-        last_phase = phase
+    table = columns("t", "phase", "target", "what", "before", "after")
+    number = 0
+    for phase, own in _by_phase(timeline, rows):
+        if not own:
+            add_row(table, f"{phase.start_s:.6g}", phase.name, "nothing changes", style="dim")
+        for place, row in enumerate(own):
+            if hidden and number == SHOWN - LAST:
+                add_row(table, "…", "", f"{hidden:,} more", "--all shows them", style="dim")
+            if not (hidden and SHOWN - LAST <= number < len(rows) - LAST):
+                _add(table, row, "" if place else phase.name)
+            number += 1
     return table
+
+
+def _by_phase(timeline: Timeline, rows: list[Row]) -> Iterator[tuple[Phase, list[Row]]]:
+    """Each phase with the rows of it; both are in the order of time."""
+    starts = [phase.start_s for phase in timeline.phases[1:]]
+    ends = [bisect_left(rows, start_s, key=lambda row: row[0]) for start_s in starts]
+    for phase, first, last in zip(timeline.phases, [0, *ends], [*ends, len(rows)], strict=True):
+        yield phase, rows[first:last]
 
 
 def _guard_line(guard: Guard) -> str:
@@ -134,19 +175,9 @@ def _guard_line(guard: Guard) -> str:
 
 
 def _guard_table(guard: Guard) -> Table:
-    table = _columns("after it", "", "target", "what", "before", "after")
+    table = columns("after it", "", "target", "what", "before", "after")
     for row in _rows(guard.changes)[:SHOWN]:
         _add(table, row, "")
-    return table
-
-
-def _columns(*names: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
-    for name in names:
-        table.add_column(name, justify="right" if name in ("t", "after it") else "left", overflow="fold")
     return table
 
 
@@ -171,15 +202,10 @@ def _rows(changes: Sequence[Change]) -> list[Row]:
 
 def _add(table: Table, row: Row, phase: str) -> None:
     """A line for each thing that becomes different."""
-    from rich.text import Text
-
-    from wotemu.cli.terminal import harmless
-
     at_s, target, differences = row
     first = (f"{at_s:.6g}", phase, target)
     for what, before, after in differences:
-        cells = (*first, what, before, after)
-        table.add_row(*(Text(harmless(cell)) for cell in cells))
+        add_row(table, *first, what, before, after)
         first = ("", "", "")
 
 

@@ -14,7 +14,7 @@ from wotemu.scenario.events import MAX_STEPS, Ending, Event, Step, microseconds,
 from wotemu.scenario.guards import Guarded
 from wotemu.scenario.lint import lint
 from wotemu.scenario.scenario import Scenario
-from wotemu.scenario.state import State
+from wotemu.scenario.state import State, conditions_hash
 from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
 from wotemu.topology.models import Topology
 
@@ -86,6 +86,7 @@ class Resolver:
             phases=_phases(scenario),
             changes=tuple(done.change.numbered(self._id(done.origin)) for done in in_time),
             guards=guards,
+            conditions_hash=conditions_hash(self._topology),
         )
 
     def _id(self, origin: Origin) -> int:

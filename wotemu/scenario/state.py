@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -35,6 +37,13 @@ def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:
             base[link.network.name, owner.name, "up"] = link.up
             base[link.network.name, owner.name, "down"] = link.down
     return base
+
+
+def conditions_hash(topology: Topology) -> str:
+    """The same for topologies whose hops impose the same conditions before any change."""
+    hops = [[*map(str, key), conditions.to_dict()] for key, conditions in base_conditions(topology).items()]
+    shared = [network.name for network in topology.networks if network.shared]
+    return hashlib.sha256(json.dumps([hops, shared], sort_keys=True).encode()).hexdigest()[:16]
 
 
 @attrs.define
@@ -286,6 +295,7 @@ __all__ = [
     "State",
     "base_conditions",
     "change",
+    "conditions_hash",
     "networks_of",
     "owners",
     "replicas_of",

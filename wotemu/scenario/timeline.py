@@ -87,13 +87,18 @@ class Guard:
 
 @attrs.frozen
 class Timeline:
-    """What will happen, all of it, before it starts. Times are seconds after T0."""
+    """What will happen, all of it, before it starts. Times are seconds after T0.
+
+    `conditions_hash` stands for every hop's conditions at T0, so that the timelines of two topologies whose
+    hops differ have different hashes.
+    """
 
     seed: int
     duration_s: float
     phases: tuple[Phase, ...]
     changes: tuple[Change, ...]
     guards: tuple[Guard, ...] = ()
+    conditions_hash: str = ""
 
     @property
     def hash(self) -> str:
@@ -113,6 +118,7 @@ class Timeline:
         return {
             "seed": self.seed,
             "duration_s": self.duration_s,
+            "conditions_hash": self.conditions_hash,
             "phases": [_plain(phase) for phase in self.phases],
             "changes": [_plain(change) for change in self.changes],
             "guards": [
@@ -133,6 +139,7 @@ class Timeline:
             duration_s=data["duration_s"],
             phases=tuple(Phase(**phase) for phase in data["phases"]),
             changes=_changes(data["changes"]),
+            conditions_hash=data.get("conditions_hash", ""),
             guards=tuple(
                 Guard(**{**guard, "changes": _changes(guard["changes"])}) for guard in data.get("guards", ())
             ),

@@ -249,21 +249,27 @@ class NetworkConditions(Checked):
         return f"NetworkConditions({fields})"
 
     def __str__(self) -> str:
-        parts = [f"latency {self.latency}"] if self.latency else []
-        parts += [f"jitter {self.jitter}"] if self.jitter else []
-        parts += [str(self.distribution)] if self.jitter and self.distribution != "normal" else []
-        parts += [f"loss {self.loss}"] if self.loss else []
-        parts += [str(self.loss_model)] if self.loss_model is not None else []
-        for name in ("duplicate", "corrupt", "reorder"):
-            parts += [f"{name} {getattr(self, name)}"] if getattr(self, name) else []
-        parts += [f"rate {self.rate}"] if self.rate is not None else []
-        parts += [f"queue {self.queue}"] if self.queue is not None else []
-        return ", ".join(parts) or "none"
+        given = {name: value for name in _SHOWN if (value := getattr(self, name)) != _DEFAULTS[name]}
+        if not self.jitter:
+            given.pop("distribution", None)
+        return ", ".join(_shown(name, value) for name, value in given.items()) or "none"
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in ("loss_model", "distribution"):
+        return str(value)
+    return name if value is True else f"{name.replace('_', ' ')} {value}"
 
 
 _NOTHING = NetworkConditions()
 _NAMES = tuple(field.name for field in attrs.fields(NetworkConditions))
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in attrs.fields(NetworkConditions)}
+_SHOWN = (
+    *("latency", "jitter", "distribution", "jitter_correlation", "loss", "loss_correlation", "loss_model"),
+    *(name for name in _NAMES if name not in RATE_FIELDS),
+    *("rate", "queue", "burst", "overhead", "cell_size", "cell_overhead"),
+)
+"""The order in which conditions are shown."""
 _USUAL = frozenset({"latency", "jitter", "distribution", "loss", "rate", "queue", "burst"})
 _RARE = {name: default for name, default in _DEFAULTS.items() if name not in _USUAL}
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
