@@ -1,47 +1,80 @@
-"""The kinds of events that there are, declared once: what each says happened."""
+"""The kinds of events that there are, declared once: what each says happened, and how much that matters."""
 
 from __future__ import annotations
 
-EVENT_KINDS: dict[str, str] = {
-    "app.crashed": "an app or command ended with an error",
-    "app.error": "an app went on after an error",
-    "app.exited": "an app or command ended, asked to or by itself",
-    "app.never_started": "an app raised, or a command failed, at each of its first starts",
-    "app.out_of_memory": "the kernel killed an app at its limit of memory",
-    "app.ready": "an app is up",
-    "app.restarted": "a crashed app is started again",
-    "app.started": "the process of an app or command started",
-    "broker.ready": "an MQTT broker answers",
-    "change.applied": "a change of the timeline took hold",
-    "change.failed": "a change of the timeline could not be applied",
-    "deploy.started": "the engine began to place the nodes",
-    "gateway.ignored": "a gateway met frames that it does not forward",
-    "gateway.moved": "a gateway follows a node to another address",
-    "guard.fired": "a guard of the scenario fired",
-    "guard.skipped": "a guard of the scenario did not fire in time",
-    "interface.dropped": "a network interface dropped packets on its own",
-    "limit.unenforced": "a limit of resources could not be enforced",
-    "probes.unavailable": "no probes can cross a network",
-    "records.lost": "records could not be kept",
-    "report.started": "the report is being written",
-    "report.written": "the report is written",
-    "role.back": "a silent role reports again",
-    "role.heard": "a role reported for the first time in a while",
-    "role.lost": "a role ended before the run did",
-    "role.muted": "a role goes on unrecorded",
-    "role.ready": "a role is ready",
-    "role.silent": "nothing came from a role for a while",
-    "role.superseded": "a role was started again in another place",
-    "role.took_over": "a role goes on where another ended",
-    "role.unable": "a role can't do its work on its machine",
-    "role.unplaced": "no machine can run a role",
-    "run.certified": "the certificate of the run",
-    "run.done": "the run is over",
-    "run.failed": "the run failed",
-    "run.left": "something of the emulation could not be removed",
-    "run.phase": "a phase of the scenario began",
-    "run.resumed": "another coordinator took the run over",
-    "run.stopping": "the nodes are being stopped",
-    "run.t0": "the moment from which the timeline counts",
-    "service.moved": "a service is at another address",
+from typing import Literal
+
+import attrs
+
+Severity = Literal["routine", "info", "warning", "error"]
+"""``error``: something broke or was lost. ``routine``: frequent, the first to go where a list is too long."""
+
+
+@attrs.frozen
+class EventKind:
+    """A kind of event: what it says, and its severity."""
+
+    says: str
+    severity: Severity = "info"
+
+
+EVENT_KINDS: dict[str, EventKind] = {
+    "app.crashed": EventKind("an app or command ended with an error", "error"),
+    "app.error": EventKind("an app went on after an error", "error"),
+    "app.exited": EventKind("an app or command ended, asked to or by itself"),
+    "app.never_started": EventKind(
+        "an app raised, or a command failed, at each of its first starts", "error"
+    ),
+    "app.out_of_memory": EventKind("the kernel killed an app at its limit of memory", "error"),
+    "app.ready": EventKind("an app is up"),
+    "app.restarted": EventKind("a crashed app is started again", "warning"),
+    "app.started": EventKind("the process of an app or command started", "routine"),
+    "app.waiting": EventKind("an app waits for another node", "warning"),
+    "broker.ready": EventKind("an MQTT broker answers"),
+    "change.applied": EventKind("a change of the timeline took hold", "routine"),
+    "change.failed": EventKind("a change of the timeline could not be applied", "error"),
+    "clock.stepped": EventKind("a wall clock was set", "warning"),
+    "deploy.started": EventKind("the engine began to place the nodes"),
+    "gateway.ignored": EventKind("a gateway met frames that it does not forward", "routine"),
+    "gateway.moved": EventKind("a gateway follows a node to another address"),
+    "guard.fired": EventKind("a guard of the scenario fired"),
+    "guard.skipped": EventKind("a guard of the scenario did not fire in time", "warning"),
+    "interface.dropped": EventKind("a network interface dropped packets on its own", "warning"),
+    "limit.unenforced": EventKind("a limit of resources could not be enforced", "warning"),
+    "probes.unavailable": EventKind("no probes can cross a network", "warning"),
+    "records.lost": EventKind("records could not be stored", "error"),
+    "report.failed": EventKind("the report could not be written", "error"),
+    "report.started": EventKind("the report is being written"),
+    "report.written": EventKind("the report is written"),
+    "role.back": EventKind("a role that was lost runs again", "warning"),
+    "role.done": EventKind("a role ended, with the totals of its records", "routine"),
+    "role.heard": EventKind("a role that was silent reports again", "warning"),
+    "role.lost": EventKind("a role ended before the run did", "error"),
+    "role.muted": EventKind("a role goes on unrecorded", "routine"),
+    "role.ready": EventKind("a role is ready", "routine"),
+    "role.silent": EventKind("nothing came from a role for a while", "error"),
+    "role.superseded": EventKind("a role was started again in another place", "warning"),
+    "role.took_over": EventKind("a role goes on where another ended", "warning"),
+    "role.unable": EventKind("a role can't do its work on its machine", "error"),
+    "role.unplaced": EventKind("no machine can run a role", "error"),
+    "run.certified": EventKind("the certificate of the run"),
+    "run.counters": EventKind("what has been recorded so far", "routine"),
+    "run.done": EventKind("the run is over"),
+    "run.failed": EventKind("the run failed", "error"),
+    "run.interrupted": EventKind("the run was interrupted", "warning"),
+    "run.left": EventKind("something of the emulation could not be removed", "error"),
+    "run.phase": EventKind("a phase of the scenario began"),
+    "run.resumed": EventKind("another coordinator took the run over", "warning"),
+    "run.started": EventKind("the run is about to begin"),
+    "run.stopping": EventKind("the nodes are being stopped"),
+    "run.summary": EventKind("how the run went"),
+    "run.t0": EventKind("the moment from which the timeline counts"),
+    "run.warning": EventKind("something of the deployment is doubtful", "warning"),
+    "service.moved": EventKind("a service is at another address"),
 }
+
+
+def severity_of(kind: str) -> Severity:
+    """The severity of a kind; a kind of another version is ``info``."""
+    declared = EVENT_KINDS.get(kind)
+    return declared.severity if declared is not None else "info"

@@ -40,7 +40,7 @@ from wotemu_report.dataset import RunData
 from wotemu_report.figures import sections
 
 SCHEMA = 1
-_UNITS = {"ms": "ms", "bytes": "bytes", "instant": "s after T0", "percent": "share"}
+_UNITS = {"ms": "ms", "answer": "ms", "bytes": "bytes", "instant": "s after T0", "percent": "share"}
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-Format = Literal["text", "code", "int", "number", "ms", "instant", "bytes", "percent", "status"]
+Format = Literal["text", "code", "int", "number", "ms", "answer", "instant", "bytes", "percent", "status"]
 
 
 @attrs.frozen

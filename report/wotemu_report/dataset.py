@@ -24,6 +24,7 @@ EVENT_SCHEMA: dict[str, pl.DataType] = {
 }
 _TAIL_BYTES = 64 * 1024
 _TIMES = {"changes": "due"}
+_OF_APPS = frozenset({"interactions", "app"})
 
 
 @attrs.frozen
@@ -41,7 +42,8 @@ class RunData:
     """Everything one run left.
 
     Every frame with a time also has `s` (seconds since T0), `phase_no` and `phase`; for `changes` these are
-    of the due time. Events' `data` is JSON text. `damages` says what could not be read although the rest
+    of the due time. Interactions and apps' metrics from after the scenario's end are left out: nodes are
+    being stopped then. Events' `data` is JSON text. `damages` says what could not be read although the rest
     could.
     """
 
@@ -74,10 +76,18 @@ class RunData:
             timeline=timeline,
             axis=axis,
             events=axis.place(events).sort("t", maintain_order=True),
-            tables={name: axis.place(frame, _TIMES.get(name, "t")) for name, frame in tables.items()},
+            tables={
+                name: _within_run(axis.place(frame, _TIMES.get(name, "t")), name, axis)
+                for name, frame in tables.items()
+            },
             logs=_logs(run_dir / "logs", log_lines),
             damages=tuple(damages),
         )
+
+
+def _within_run(placed: pl.DataFrame, table: str, axis: Axis) -> pl.DataFrame:
+    """The rows that say something of the scenario: what apps did while they were stopped does not."""
+    return placed.filter(pl.col("s") <= axis.end_s) if table in _OF_APPS else placed
 
 
 def _manifest(run_dir: Path) -> Manifest:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 NONE = "–"
-_SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+UNANSWERED = "no answer"
+"""A duration that was never reached: more than that share of the requests failed."""
+
+_SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_DURATIONS_MS = ((60_000.0, "min"), (1000.0, "s"), (1.0, "ms"), (0.001, "µs"))
+_MINUTES_FROM_MS = 120_000.0
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, never as a power of ten where they are whole: ``1,234``, ``12.3``."""
+    rounded = float(f"{value:.3g}")
+    return f"{value:,.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}"
+
+
+def _with_unit(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """The value in the largest unit of which it is at least one *after rounding*, so 999.6 ms is 1 s."""
+    rounded = abs(float(f"{value:.3g}"))
+    size, name = next((unit for unit in units if rounded >= unit[0]), units[-1])
+    return f"{_digits(value / size)} {name}"
 
 
 def number(value: float | None) -> str:
     """Such as ``1,234``, ``12.3`` or ``0.00123``."""
-    if value is None:
-        return NONE
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return NONE if value is None else _digits(value)
 
 
 def count(value: float | None) -> str:
@@ -20,17 +38,23 @@ def count(value: float | None) -> str:
     return NONE if value is None else f"{int(value):,}"
 
 
+def counted(number: int, what: str) -> str:
+    """Such as ``1 request`` or ``2,000 requests``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def milliseconds(value: float | None) -> str:
     """A duration given in milliseconds, in the unit that suits it."""
     if value is None:
         return NONE
-    if abs(value) >= 120_000:
-        return f"{value / 60_000:.3g} min"
-    if abs(value) >= 1000:
-        return f"{value / 1000:.3g} s"
-    if abs(value) >= 1 or value == 0:
-        return f"{value:.3g} ms"
-    return f"{value * 1000:.3g} µs"
+    if not value:
+        return "0 ms"
+    return _with_unit(value, _DURATIONS_MS[abs(value) < _MINUTES_FROM_MS :])
+
+
+def answer(value: float | None) -> str:
+    """A quantile of durations in milliseconds over all requests, of which failed ones count as endless."""
+    return UNANSWERED if value == math.inf else milliseconds(value)
 
 
 def seconds(value: float | None) -> str:
@@ -44,25 +68,24 @@ def instant(value: float | None, long: bool = False) -> str:
         return NONE
     if not long:
         return f"{value:.2f} s"
-    sign, whole = "-" if value < 0 else "", abs(value)
-    return f"{sign}{int(whole // 60)}:{whole % 60:04.1f}"
+    sign, tenths = "-" if value < 0 else "", round(abs(value) * 10)
+    return f"{sign}{tenths // 600}:{tenths % 600 / 10:04.1f}"
 
 
 def size(value: float | None) -> str:
     """Bytes in kB, MB or GB (powers of 1000)."""
-    if value is None:
-        return NONE
-    unit, name = next(((step, name) for step, name in _SIZES if abs(value) >= step), (1.0, "B"))
-    return f"{value / unit:.3g} {name}"
+    return NONE if value is None else _with_unit(value, _SIZES)
 
 
 def percent(share: float | None) -> str:
-    """A share as percent: what is not nothing never reads as 0 %."""
+    """A share as percent: what is not nothing never reads as 0 %, what is not all never as 100 %."""
     if share is None:
         return NONE
     if 0 < share < 0.0001:
         return "<0.01 %"
-    return f"{share * 100:.3g} %"
+    if 0.9995 <= share < 1:
+        return ">99.9 %"
+    return f"{_digits(share * 100)} %"
 
 
 def moment(epoch: float | None) -> str:

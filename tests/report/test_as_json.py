@@ -37,7 +37,7 @@ def test_it_has_every_section_and_the_manifest(data: Any, run: RunData) -> None:
 def test_tables_have_numbers_with_units(data: Any, run: RunData) -> None:
     phases = block(data, "overview", "Phases")
     units = {column["label"]: column["unit"] for column in phases["columns"]}
-    assert (units["From"], units["p50"], units["Error share"], units["Phase"]) == (
+    assert (units["From"], units["Lasts"], units["Error share"], units["Phase"]) == (
         "s after T0",
         "ms",
         "share",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import attrs
 
+from wotemu.event_kinds import Severity, severity_of
 from wotemu.records import Event
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
@@ -14,36 +15,24 @@ from wotemu_runtime.plan import Plan
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
 """How much an event matters, and so how it looks."""
 
+_BY_SEVERITY: dict[Severity, Weight] = {
+    "routine": "noise",
+    "info": "plain",
+    "warning": "warning",
+    "error": "error",
+}
 _WEIGHTS: dict[str, Weight] = {
-    "deploy.started": "plain",
     "role.ready": "plain",
-    "app.started": "noise",
     "app.ready": "good",
     "broker.ready": "good",
     "run.t0": "phase",
     "run.resumed": "phase",
-    "role.muted": "noise",
-    "role.done": "noise",
     "run.phase": "phase",
     "guard.fired": "phase",
-    "guard.skipped": "warning",
     "change.applied": "change",
-    "change.failed": "error",
-    "app.crashed": "error",
-    "app.error": "error",
-    "app.never_started": "error",
-    "app.out_of_memory": "error",
-    "run.failed": "error",
-    "app.restarted": "warning",
-    "limit.unenforced": "warning",
-    "records.lost": "warning",
-    "interface.dropped": "warning",
-    "probes.unavailable": "warning",
-    "run.warning": "warning",
-    "run.interrupted": "warning",
-    "gateway.ignored": "noise",
     "run.done": "noise",
 }
+"""Kinds that look otherwise than their severity says."""
 _VERDICTS: dict[str, Weight] = {"SUSPECT": "warning", "INVALID": "error"}
 
 
@@ -95,7 +84,7 @@ def _weight(event: Event) -> Weight:
         return _VERDICTS.get(str(event.data.get("verdict")), "good")
     if event.kind == "app.exited":
         return "plain" if event.data.get("asked") is False else "noise"
-    return _WEIGHTS.get(event.kind, "plain")
+    return _WEIGHTS.get(event.kind) or _BY_SEVERITY[severity_of(event.kind)]
 
 
 def _subject(event: Event) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from wotemu.event_kinds import EVENT_KINDS
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData, replica
@@ -13,16 +14,8 @@ from wotemu_report.frames import rounded
 
 _MAX_ROWS = 400
 _TICKS = 400
-_BAD = (
-    "app.crashed",
-    "change.failed",
-    "limit.unenforced",
-    "records.lost",
-    "role.lost",
-    "role.unplaced",
-    "run.failed",
-)
-_MINOR = ("deploy.progress", "change.applied", "role.ready")
+_BAD = tuple(kind for kind, declared in EVENT_KINDS.items() if declared.severity == "error")
+_ROUTINE = tuple(kind for kind, declared in EVENT_KINDS.items() if declared.severity == "routine")
 
 
 def section(run: RunData) -> Section:
@@ -43,8 +36,10 @@ def crashes(run: RunData) -> pl.DataFrame:
 
 
 def listed(events: pl.DataFrame, limit: int = _MAX_ROWS) -> pl.DataFrame:
-    """At most `limit` events in order of time: bad ones first to stay, frequent minor ones first to go."""
-    rank = pl.when(pl.col("kind").is_in(_BAD)).then(0).when(pl.col("kind").is_in(_MINOR)).then(2).otherwise(1)
+    """At most `limit` events in order of time: bad ones first to stay, routine ones first to go."""
+    rank = (
+        pl.when(pl.col("kind").is_in(_BAD)).then(0).when(pl.col("kind").is_in(_ROUTINE)).then(2).otherwise(1)
+    )
     kept = events.with_columns(rank=rank).sort("rank", "t", maintain_order=True).head(limit)
     return kept.drop("rank").sort("t", maintain_order=True)
 
@@ -80,7 +75,7 @@ def _strip(run: RunData) -> Figure:
     )
     return Figure(
         "Events over time",
-        "What happened since T0, by kind; what went wrong is vermilion.",
+        "What happened since T0, by kind; what broke or was lost is vermilion.",
         charts.over_time(run.axis, [encoded], height=20 * len(kinds) + 10),
     )
 

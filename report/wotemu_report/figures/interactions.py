@@ -9,7 +9,7 @@ from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import durations, subscriptions
-from wotemu_report.figures.requests import by_phase, error_kinds, error_name, requests, seen_by
+from wotemu_report.figures.requests import by_phase, error_kinds, error_name, requests, usual_end
 from wotemu_report.frames import every_bin, fold, per_bin, rounded
 
 _MAX_ROWS = 400
@@ -22,7 +22,9 @@ def section(run: RunData) -> Section:
     asked = requests(run)
     blocks: list[Block] = []
     if asked.height:
-        seen = seen_by(asked, "consumer")
+        seen, whose = usual_end(asked)
+        if whose == "producer":
+            blocks.append(Empty("Only the things' side was measured", _SERVED))
         blocks += [_outcomes(run, seen), *durations.blocks(run, seen), _phase_table(asked)]
         if asked.select(pl.struct("role", "owner").n_unique()).item() > asked["role"].n_unique():
             blocks.append(_node_table(asked))
@@ -38,8 +40,12 @@ def section(run: RunData) -> Section:
 _LEAD = (
     "Measured inside the apps, at both ends. Durations are of requests that succeeded, from the call "
     "to its answer; "
-    "a request belongs to the phase in which it began. Failed ones are counted beside, and drawn "
-    "where they ended. What an app cancelled itself has neither succeeded nor failed and counts apart."
+    "a request belongs to the phase in which it began, and is drawn there. Failed ones are counted beside. "
+    "What an app cancelled itself has neither succeeded nor failed and counts apart."
+)
+_SERVED = (
+    "The clients are programs that are not measured: all durations here are of handlers, without the "
+    "network, and what never arrived is not counted."
 )
 
 
@@ -126,7 +132,7 @@ def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
     kinds = error_kinds(asked)
     if not kinds.height:
         return [Empty("Errors", "No request failed.")]
-    counts, names = errors_over_time(run, seen_by(asked, "consumer"))
+    counts, names = errors_over_time(run, usual_end(asked)[0])
     if not counts.height:
         return [_error_table(kinds)]
     colors = {names[0]: palette.BAD} if len(names) == 1 else palette.colors(names)

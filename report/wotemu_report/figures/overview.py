@@ -6,17 +6,20 @@ import polars as pl
 
 from wotemu_report.blocks import Block, Column, Section, Table, Tile, Tiles
 from wotemu_report.dataset import RunData
+from wotemu_report.figures import availability
 from wotemu_report.figures.changes import changes, lateness
 from wotemu_report.figures.events import crashes
-from wotemu_report.figures.requests import figures_of, requests, seen_by
+from wotemu_report.figures.requests import error_share, figures_of, requests, seen_by, unmeasured, usual_end
 from wotemu_report.formats import count, milliseconds, percent
 
 _DROPS = ("dropped_loss", "dropped_queue", "dropped_cut")
 
 
 def section(run: RunData) -> Section:
-    """Key figures, phases, losses."""
-    blocks: list[Block] = [tiles(run), _phases(run)]
+    """Key figures, how it went for whom, phases, losses."""
+    blocks: list[Block] = [tiles(run), availability.block(run), _phases(run)]
+    if (others := unmeasured(run)).height:
+        blocks.append(_unmeasured(others))
     if run.manifest.losses:
         blocks.append(_losses(run))
     return Section("overview", "Overview", "", blocks)
@@ -28,21 +31,41 @@ def tiles(run: RunData) -> Tiles:
 
 
 def _interactions(run: RunData) -> list[Tile]:
-    seen = seen_by(requests(run), "consumer")
+    asked, whose = usual_end(requests(run))
     items = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer").height
-    if not seen.height and not items:
+    if not asked.height and not items:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
-    total = seen.select(**figures_of()).row(0, named=True)
-    share = total["errors"] / total["count"] if total["count"] else None
-    given_up = f"; {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
+    if whose == "producer":
+        return [_served(asked)]
+    total = asked.select(**figures_of()).with_columns(share=error_share()).row(0, named=True)
+    given_up = f", {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
     return [
         Tile("Interactions", count(total["count"] + items),
-             f"{count(total['count'])} requests, {count(items)} items{given_up}"),
-        Tile("Failed requests", percent(share), f"{count(total['errors'])} of {count(total['count'])}",
+             f"{count(total['count'])} requests, {count(items)} items"),
+        Tile("Failed requests", percent(total["share"]),
+             f"{count(total['errors'])} of {count(total['count'])}{given_up}",
              "warn" if total["errors"] else "good"),
+        _available(run),
         Tile("Duration p50", milliseconds(total["p50"]), "of successful requests"),
-        Tile("Duration p95", milliseconds(total["p95"]), f"p99 {milliseconds(total['p99'])}"),
+        Tile("Duration p95", milliseconds(total["p95"]),
+             f"p99 {milliseconds(total['p99'])}, of successful requests"),
     ]  # fmt: skip
+
+
+def _served(served: pl.DataFrame) -> Tile:
+    """All that is known where no client was measured: what things served."""
+    took = milliseconds(served.select(figures_of()["p50"]).item())
+    return Tile("Requests served", count(served.height), f"to unmeasured clients; handlers took {took} (p50)")
+
+
+def _available(run: RunData) -> Tile:
+    worst = availability.by_node_and_phase(run).filter(pl.col("availability").is_not_null())
+    if not worst.height:
+        return Tile("Worst availability", percent(None), "no request ended")
+    row = worst.sort("availability").row(0, named=True)
+    share = row["availability"]
+    tone = "good" if share == 1 else "warn" if share > 0.5 else "bad"
+    return Tile("Worst availability", percent(share), f"{row['owner']} in {row['phase']}", tone)
 
 
 def _crashes(run: RunData) -> Tile:
@@ -74,7 +97,8 @@ def _lost(run: RunData) -> Tile:
 def phases(run: RunData) -> pl.DataFrame:
     """A row for each phase.
 
-    When, requests, errors, durations in ms, items/s, bytes/s sent, packets dropped.
+    When; consumers' requests, failed ones and their share; `worst`, the lowest availability of any node, and
+    `whose` it is; items/s, bytes/s sent, packets dropped.
     """
     spans = pl.DataFrame(
         [
@@ -84,7 +108,19 @@ def phases(run: RunData) -> pl.DataFrame:
         schema={"phase_no": pl.Int64, "phase": pl.String, "start": pl.Float64, "lasts": pl.Float64},
         orient="row",
     )
-    asked = seen_by(requests(run), "consumer").group_by("phase_no").agg(**figures_of())
+    asked = (
+        seen_by(requests(run), "consumer")
+        .group_by("phase_no")
+        .agg(**figures_of())
+        .select("phase_no", "count", "errors", share=error_share())
+    )
+    worst = (
+        availability.by_node_and_phase(run)
+        .sort("availability", nulls_last=True)
+        .group_by("phase_no", maintain_order=True)
+        .agg(worst=pl.col("availability").first(), whose=pl.col("owner").first())
+        .with_columns(whose=pl.when(pl.col("worst") < 1).then("whose"))
+    )
     delivered = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer")
     items = delivered.group_by("phase_no").agg(items=pl.len())
     sent = (
@@ -95,12 +131,11 @@ def phases(run: RunData) -> pl.DataFrame:
     )
     dropped = run.tables["hops"].group_by("phase_no").agg(dropped=pl.sum_horizontal(_DROPS).sum())
     joined = spans
-    for part in (asked, items, sent, dropped):
+    for part in (asked, worst, items, sent, dropped):
         joined = joined.join(part, on="phase_no", how="left")
     lasts = pl.col("lasts")
     return joined.with_columns(
         pl.col("count", "errors", "dropped").fill_null(0),
-        share=pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count")),
         items=pl.col("items").fill_null(0) / lasts,
         bytes=pl.col("bytes").fill_null(0) / lasts,
     ).sort("phase_no")
@@ -115,16 +150,16 @@ def _phases(run: RunData) -> Table:
         "lasts",
         "count",
         "share",
-        "p50",
-        "p95",
+        "worst",
+        "whose",
         "items",
         "bytes",
         "dropped",
     ]
     return Table(
         "Phases",
-        "All requests of all consumers, counted in the phase in which they began; durations are of "
-        "those that succeeded.",
+        "All measured consumers' requests, counted in the phase in which they began, and the node that was "
+        "worst off.",
         (
             Column("#", "int"),
             Column("Phase"),
@@ -132,13 +167,30 @@ def _phases(run: RunData) -> Table:
             Column("Lasts", "ms"),
             Column("Requests", "int"),
             Column("Error share", "percent"),
-            Column("p50", "ms"),
-            Column("p95", "ms"),
+            Column("Worst availability", "percent"),
+            Column("Of"),
             Column("Notifications/s", "number"),
             Column("Bytes/s sent", "bytes"),
             Column("Packets dropped", "int"),
         ),
         frame.select(columns).rows(),
+    )
+
+
+def _unmeasured(others: pl.DataFrame) -> Table:
+    return Table(
+        "Requests of clients that are not measured",
+        "What things served beyond what measured consumers asked for: other programs' requests. How long "
+        "these took for their clients, and which never arrived, is not known.",
+        (
+            Column("Served by"),
+            Column("Thing"),
+            Column("Affordance"),
+            Column("Operation", "code"),
+            Column("Binding"),
+            Column("At least", "int"),
+        ),
+        others.select("node", "thing", "name", "op", "binding", "count").rows(),
     )
 
 

@@ -30,9 +30,41 @@ def requests(run: RunData) -> pl.DataFrame:
 
 
 def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
-    """The rows of `role`, or all of them where that role recorded none."""
-    wanted = frame.filter(pl.col("role") == role)
-    return wanted if wanted.height else frame
+    """The rows that `role` measured."""
+    return frame.filter(pl.col("role") == role)
+
+
+def usual_end(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows that consumers measured, or producers' where no consumer was measured; and whose they are."""
+    asked = seen_by(frame, "consumer")
+    return (asked, "consumer") if asked.height else (seen_by(frame, "producer"), "producer")
+
+
+def unmeasured(run: RunData) -> pl.DataFrame:
+    """Requests that things served to clients that were not measured: curl, a browser, another program.
+
+    Columns `node` (the producer), `thing`, `name`, `op`, `binding`, `count`: at least so many, by what
+    producers served beyond all that measured consumers asked for. Reads that stand for CoAP's notifications
+    are not counted: WoTPy's server reads a property for each that it sends to an observer.
+    """
+    frame = requests(run).filter(~pl.col("cancelled"))
+    key = ["thing", "name", "op", "binding"]
+    served = seen_by(frame, "producer").group_by("node", *key).agg(served=pl.len())
+    asked = seen_by(frame, "consumer").group_by(key).agg(asked=pl.len())
+    observed = (
+        run.tables["interactions"]
+        .filter(
+            pl.col("stage") == "subscribe", pl.col("binding") == "coap", pl.col("op") == "observeproperty"
+        )
+        .select("thing", "name", "binding", op=pl.lit("readproperty"))
+        .unique()
+    )
+    beyond = (
+        served.join(observed, on=key, how="anti")
+        .join(asked, on=key, how="left")
+        .with_columns(count=pl.col("served") - pl.col("asked").fill_null(0))
+    )
+    return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 
 
 def figures_of() -> dict[str, pl.Expr]:
@@ -51,6 +83,11 @@ def figures_of() -> dict[str, pl.Expr]:
     }
 
 
+def error_share() -> pl.Expr:
+    """Failed requests of all that `figures_of` counts; null where there are none."""
+    return pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
+
+
 def by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     """`figures_of` for each operation, role, binding and `more` in each phase.
 
@@ -58,9 +95,7 @@ def by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     """
     key = [*KEY, *more]
     grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**figures_of())
-    return grouped.sort([*key, "phase_no"]).with_columns(
-        share=pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
-    )
+    return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 
 def error_kinds(frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from wotemu.records import FAILED
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Table
 from wotemu_report.dataset import RunData
-from wotemu_report.figures.requests import seen_by
+from wotemu_report.figures.requests import usual_end
 from wotemu_report.frames import every_bin, fold, in_order, per_bin, rounded
 
 _MAX_ROWS = 200
@@ -19,7 +19,7 @@ def blocks(run: RunData) -> list[Block]:
     frame = run.tables["interactions"].filter(pl.col("stage") != "request")
     if not frame.height:
         return [Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
-    seen = seen_by(frame, "consumer")
+    seen, _ = usual_end(frame)
     return [_over_time(run, seen), _table(run, seen)]
 
 
@@ -51,12 +51,15 @@ def _over_time(run: RunData, frame: pl.DataFrame) -> Block:
 
 
 def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
-    """A row for each node, affordance and binding: items, subscriptions, ends, errors, longest silence.
+    """A row for each node, affordance and binding, those that waited longest first.
 
-    A silence is the time between two items, or between the last one and the run's end, in seconds.
+    Items, subscriptions, ends, errors, and the longest silence in seconds: between two items, from
+    subscribing to the first one, or from the last one to the run's end. A subscription that never delivered
+    was silent all the time.
     """
     keys = ["node", "thing", "name", "op", "binding"]
-    times = pl.col("s").filter(pl.col("stage") == "next").sort()
+    heard = pl.col("s").filter(pl.col("stage").is_in(["subscribe", "next"])).sort()
+    times = pl.col("s").filter(pl.col("stage") == "next")
     return (
         frame.group_by(keys)
         .agg(
@@ -65,11 +68,12 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
             ended=(pl.col("stage") == "end").sum(),
             errors=(pl.col("status") == FAILED).sum(),
             first=times.min(),
-            last=times.max(),
-            gap=times.diff().max(),
+            last=heard.max(),
+            gap=heard.diff().max(),
         )
         .with_columns(silence=pl.max_horizontal("gap", run.axis.end_s - pl.col("last")))
         .pipe(in_order, *keys)
+        .sort("silence", descending=True, nulls_last=False, maintain_order=True)
     )
 
 
@@ -90,7 +94,8 @@ def _table(run: RunData, frame: pl.DataFrame) -> Table:
     ]
     return Table(
         "Subscribers",
-        "The longest silence is the longest time between two items, or from the last one to the end.",
+        "The longest silence is the longest time from subscribing, or from an item, to the next item or the "
+        "end; who waited longest stands first.",
         (
             Column("Node"),
             Column("Thing"),

@@ -7,6 +7,8 @@ import shlex
 import attrs
 
 from wotemu_report.dataset import RunData
+from wotemu_report.figures import availability
+from wotemu_report.figures.availability import in_vain
 from wotemu_report.formats import instant, moment, seconds, size
 from wotemu_report.manifest import Manifest
 
@@ -97,10 +99,19 @@ def _fidelity(manifest: Manifest) -> list[Notice]:
     return [Notice(certificate.tone, f"Fidelity: {certificate.verdict}", certificate.lines)]
 
 
+def _how_it_went(run: RunData) -> list[Notice]:
+    """Each phase in a sentence."""
+    worst = availability.worst(run)
+    tone = "good" if worst is None or worst == 1 else "warn" if worst > 0.5 else "bad"
+    return [Notice(tone, "How it went", tuple(availability.sentences(run)))]
+
+
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
     early = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
     return [
+        Notice("bad", "Waited in vain", tuple(in_vain(run))),
+        *_how_it_went(run),
         *_fidelity(manifest),
         Notice("bad", "What failed", (manifest.error,) if manifest.error else ()),
         Notice("warn", "No T0", early),

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from wotemu.errors import InputError
+from wotemu.event_kinds import severity_of
 from wotemu_report import formats
 from wotemu_report.blocks import Figure, Format, Section
 from wotemu_report.certificate import TONES
@@ -100,6 +101,8 @@ def _environment(*, long: bool) -> jinja2.Environment:
 
 def cell(value: object, form: Format, *, long: bool = False) -> str:
     """A table cell's text; `long` is how `instant` writes."""
+    if form == "answer" and value == math.inf:
+        return formats.UNANSWERED
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return formats.NONE
     if isinstance(value, int | float) and form == "instant":
@@ -113,18 +116,17 @@ _NUMBERS = {
     "int": formats.count,
     "number": formats.number,
     "ms": formats.milliseconds,
+    "answer": formats.answer,
     "bytes": formats.size,
     "percent": formats.percent,
 }
-_BAD_WORDS = ("crashed", "failed", "lost", "not applied", "unenforced")
-_GOOD_WORDS = ("applied", "run.done", "restarted")
+_TONES_OF_SEVERITY = {"error": "bad", "warning": "warn"}
+_TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"}
+"""What becomes of changes, and the one event that is good news."""
 
 
 def tone(text: object) -> str:
-    """How a status, a verdict or an event's kind is coloured: bad, warn, good or plain."""
+    """How a state, a verdict or an event's kind is coloured: bad, warn, good or plain."""
     words = str(text)
-    if words in TONES:
-        return TONES[words]
-    if any(word in words for word in _BAD_WORDS):
-        return "bad"
-    return "good" if any(word in words for word in _GOOD_WORDS) else "plain"
+    known = TONES.get(words) or _TONES_OF_STATES.get(words)
+    return known or _TONES_OF_SEVERITY.get(severity_of(words), "plain")

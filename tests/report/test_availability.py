@@ -1,0 +1,168 @@
+"""How it went by node and phase, from requests few enough to count. Phases begin at 0, 15, 30 and 40 s."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from wotemu.records import CANCELLED, FAILED, OK, Event, Interaction, Record
+from wotemu_report.dataset import RunData
+from wotemu_report.figures import availability, overview
+from wotemu_report.figures.requests import unmeasured
+from wotemu_report.page.head import head
+
+from .synthetic import T0, write_table
+
+ERROR = "TimeoutError: no answer"
+
+
+def request(
+    at: float,
+    took: float,
+    error: str = "",
+    *,
+    node: str = "reader-3g-1",
+    role: str = "consumer",
+    binding: str = "http",
+) -> Record:
+    return Interaction(
+        T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", binding,
+        took, 4, CANCELLED if error == CANCELLED else FAILED if error else OK, error,
+    )  # fmt: skip
+
+
+def subscribed(
+    at: float, *, node: str = "reader-3g-1", stage: str = "subscribe", binding: str = "ws"
+) -> Record:
+    return Interaction(
+        T0 + at,
+        node,
+        "consumer",
+        "urn:lamp",
+        "property",
+        "on",
+        "observeproperty",
+        stage,
+        binding,
+        None,
+        4,
+        OK,
+        "",
+    )
+
+
+def run_of(run_dir: Path, rows: Sequence[Record]) -> RunData:
+    write_table(run_dir, "interactions", rows)
+    return RunData.load(run_dir)
+
+
+def row(run: RunData, phase: str, owner: str = "reader-3g") -> dict[str, float]:
+    rows = availability.by_node_and_phase(run)
+    return rows.filter(pl.col("phase") == phase, pl.col("owner") == owner).row(0, named=True)
+
+
+def steady(begin: float, end: float, took: float = 0.1, error: str = "", **more: str) -> list[Record]:
+    """A request each second."""
+    return [request(at, took, error, **more) for at in range(int(begin), int(end))]
+
+
+def test_clients_that_are_cut_off_are_the_worst_and_not_the_best(run_dir: Path) -> None:
+    wifi = steady(0, 60, 0.02, node="reader-wifi-1")
+    mobile = [*steady(0, 29, 1.0), *(request(at, 3.0, ERROR) for at in (30, 33, 36)), *steady(40, 60, 1.5)]
+    run = run_of(run_dir, [*wifi, *mobile])
+    cut = row(run, "cut")
+    assert (cut["count"], cut["failed"]) == (3, 3)
+    assert (cut["availability"], cut["p50"], cut["p95"]) == (0.0, math.inf, math.inf)
+    assert row(run, "cut", "reader-wifi")["availability"] == 1.0
+    assert availability.sentences(run)[2] == (
+        "cut: reader-3g 0 % available (3 of 3 requests failed); reader-wifi was always answered, p95 20 ms"
+    )
+    phases = overview.phases(run).filter(pl.col("phase") == "cut").row(0, named=True)
+    assert (phases["worst"], phases["whose"]) == (0.0, "reader-3g")
+    assert availability.worst(run) == 0.0
+
+
+def test_quantiles_count_failed_requests_as_endless(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 9, 0.1), request(9, 5.0, ERROR)])
+    calm = row(run, "calm")
+    assert calm["p50"] == pytest.approx(100.0)
+    assert calm["p95"] == math.inf
+
+
+def test_requests_under_way_when_a_phase_begins_wait(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 29), request(29, 11.5)])
+    cut = row(run, "cut")
+    assert (cut["count"], cut["waiting"]) == (0, 1)
+    assert cut["availability"] == 0.0, "one second is patience enough for what takes 0.1 s"
+    assert row(run, "healed")["waiting"] == 1
+
+
+def test_a_slow_answer_is_no_outage_where_all_are_slow(run_dir: Path) -> None:
+    run = run_of(run_dir, [request(at, 2.5) for at in (0, 3, 6, 9, 12)])
+    assert row(run, "calm")["availability"] == 1.0
+
+
+def test_a_failure_lasts_until_the_next_request(run_dir: Path) -> None:
+    run = run_of(run_dir, [request(0, 0.1), request(5, 0.1, ERROR), request(10, 0.1), request(15, 0.1)])
+    assert row(run, "calm")["availability"] == pytest.approx(10 / 15)
+
+
+def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 10), request(3.5, 0.2, CANCELLED), request(9.5, 0.2, CANCELLED)])
+    calm = row(run, "calm")
+    assert (calm["count"], calm["cancelled"], calm["failed"], calm["availability"]) == (10, 2, 0, 1.0)
+
+
+def test_what_begins_after_the_end_counts_nowhere(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 60), request(60.35, 0.1, "ConnectionRefusedError"), request(60.4, 0.1)])
+    assert availability.by_node_and_phase(run)["count"].sum() == 60
+    assert overview.phases(run)["errors"].sum() == 0
+
+
+def test_requests_of_other_programs_are_counted_as_unmeasured(run_dir: Path) -> None:
+    served = [request(at, 0.001, node="thing", role="producer") for at in range(17)]
+    run = run_of(run_dir, [*steady(0, 7), *served])
+    assert unmeasured(run).select("node", "count").rows() == [("thing", 10)]
+    assert "Requests of clients that are not measured" in [
+        getattr(block, "title", "") for block in overview.section(run).blocks
+    ]
+
+
+def test_where_nobody_asking_was_measured_no_figure_says_consumers(run_dir: Path) -> None:
+    run = run_of(run_dir, [request(at, 0.001, node="thing", role="producer") for at in range(17)])
+    (tile, *_) = overview.tiles(run).tiles
+    assert (tile.label, tile.value) == ("Requests served", "17")
+    assert "unmeasured clients" in tile.detail
+    assert availability.by_node_and_phase(run).height == 0
+
+
+def test_reads_for_coap_notifications_are_no_clients(run_dir: Path) -> None:
+    served = [request(at, 0.001, node="thing", role="producer", binding="coap") for at in range(17)]
+    run = run_of(run_dir, [subscribed(0, binding="coap"), *served])
+    assert unmeasured(run).height == 0
+
+
+def test_who_asked_in_vain_is_named_first(run_dir: Path) -> None:
+    rows = [
+        *steady(0, 60, node="reader-wifi-1"),
+        *steady(0, 5, 1.0, ERROR),
+        subscribed(1, node="reader-3g-2"),
+    ]
+    waits = Event(T0 + 1, "app.waiting", "agent:reader-3g-3", "reader-3g-3 waits for thing")
+    with (run_dir / "events.jsonl").open("a") as events:
+        events.write(
+            json.dumps({"t": waits.t, "kind": waits.kind, "source": waits.source, "message": waits.message})
+        )
+    run = run_of(run_dir, rows)
+    first = head(run).notices[0]
+    assert (first.title, first.tone) == ("Waited in vain", "bad")
+    assert first.lines == (
+        f"reader-3g-1: 5 requests, and nothing ever came; last error: {ERROR}",
+        "reader-3g-2: 1 subscription, and nothing ever came",
+        "reader-3g-3: reader-3g-3 waits for thing, to the end",
+    )
