@@ -152,7 +152,8 @@ class Hop(Record):
     """One hop's counters over one second.
 
     `sent` and `sent_bytes` left the hop; the drops say why packets did not: random loss, a full queue, a
-    cut (partition or crash). `backlog` counts packets still held.
+    cut (partition or crash), or a gateway without memory left to hold them. `backlog` counts packets still
+    held.
 
     `late_max` is how long at most after its due time a packet left (seconds; null where none did, or where
     the shaper can't tell). `late_bins` and `late_counts` are the histogram of all packets' lateness, probes'
@@ -181,6 +182,7 @@ class Hop(Record):
     late_counts: list[int] = attrs.field(factory=list)
     busy: float | None = None
     served_bytes: int | None = None
+    dropped_memory: int = 0
 
 
 @attrs.frozen

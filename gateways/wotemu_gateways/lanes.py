@@ -1,8 +1,8 @@
 """Packets that wait for their departure, in the order of their deadlines.
 
 Each hop keeps its packets sorted in a lane: most leave in the order in which they came and go to its end,
-those that jitter has overtake into their place. The heap of deadlines holds only
-the lanes, by their first packet's departure, so its cost is a wake-up's, not a packet's.
+those that overtake others into their place. The heap of deadlines holds only the lanes and queues, by their
+first packet's departure, so its cost is a wake-up's, not a packet's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 GRAIN_S = 20e-6
 """What is due so soon leaves now: to wake up for it would take longer, and no clock of an app's can tell."""
@@ -24,8 +24,18 @@ Taker = TypeVar("Taker", contravariant=True)
 class Outlet(Protocol[Taker]):
     """Where the packets of a lane go."""
 
-    def leave(self, dues_s: Sequence[float], items: Sequence[Taker], now_s: float) -> None:
+    def release(self, dues_s: Sequence[float], items: Sequence[Taker], now_s: float) -> None:
         """Pass on packets whose departures are due, in order; there is at least one."""
+        ...
+
+
+class Waiting(Protocol):
+    """What has packets wait; `next_s` is when the first of them leaves, infinite where none does."""
+
+    next_s: float
+
+    def release(self, now_s: float) -> None:
+        """Let those go that are due."""
         ...
 
 
@@ -77,7 +87,7 @@ class Lane(Generic[Item]):
         self.next_s = math.inf
         if dues_s:
             self._head(dues_s[0])
-        self.outlet.leave(leaving_s, leaving, now_s)
+        self.outlet.release(leaving_s, leaving, now_s)
 
     def _head(self, due_s: float) -> None:
         self.next_s = due_s
@@ -85,12 +95,12 @@ class Lane(Generic[Item]):
 
 
 class Deadlines:
-    """The lanes by their next departure."""
+    """Lanes and queues by their next departure."""
 
     __slots__ = ("_heap", "_serial")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Lane[Any]]] = []
+        self._heap: list[tuple[float, int, Waiting]] = []
         self._serial = count()
 
     @property
@@ -98,8 +108,8 @@ class Deadlines:
         """When something is due next; None if nothing waits. It may be too early, never too late."""
         return self._heap[0][0] if self._heap else None
 
-    def enter(self, due_s: float, lane: Lane[Any]) -> None:
-        """Wake a lane at its next departure, which is earlier than any that it was entered for."""
+    def enter(self, due_s: float, lane: Waiting) -> None:
+        """Wake a lane at its next departure; its `next_s` says which of its entries holds."""
         heappush(self._heap, (due_s, next(self._serial), lane))
 
     def release(self, now_s: float) -> None:

@@ -39,6 +39,10 @@ class Chance:
         self._random = rng.random
         self._last = self._random() < share
 
+    def is_like(self, share: float, correlation: float) -> bool:
+        """Whether it has this share and correlation."""
+        return (self._share, self._correlation) == (share, correlation)
+
     def __call__(self) -> bool:
         """The next answer."""
         if self._correlation and self._random() < self._correlation:

@@ -11,10 +11,12 @@ from random import Random
 from wotemu.percentiles import BOUNDS_S, Histogram
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.entrance import Entrance
+from wotemu_gateways.alteration import Alteration
+from wotemu_gateways.bucket import AHEAD_S, Bucket
 from wotemu_gateways.flows import Channel, FlowCounter
 from wotemu_gateways.lanes import GRAIN_S, Deadlines, Lane
 from wotemu_gateways.losses import NEVER
+from wotemu_gateways.memory import Memory, held_bytes
 from wotemu_gateways.shaping import HopShaper
 
 _write = os.write
@@ -23,29 +25,23 @@ Packet = tuple[bytes, int, "Path", FlowCounter]
 """A frame, its size, its way through the switch and its flow."""
 
 
-def _changed(
-    entrance: Entrance, arrivals_s: Sequence[float], packets: Sequence[Packet]
+def _altered(
+    alteration: Alteration, instants_s: Sequence[float], packets: Sequence[Packet]
 ) -> tuple[list[float], list[Packet]]:
-    """What is left of packets behind an entrance that may lose, multiply and change them."""
-    kept_s: list[float] = []
-    kept: list[Packet] = []
-    treated = entrance.treat([packet[0] for packet in packets])
-    for arrival_s, (_, size, way, counter), copies in zip(arrivals_s, packets, treated, strict=True):
+    """What is left of packets that may be lost, multiplied and changed."""
+    left_s: list[float] = []
+    left: list[Packet] = []
+    treated = alteration.treat([packet[0] for packet in packets])
+    for instant_s, (_, size, way, counter), copies in zip(instants_s, packets, treated, strict=True):
         counter.lost += 1 - len(copies)
-        kept_s += [arrival_s] * len(copies)
-        kept += [(copy, size, way, counter) for copy in copies]
-    return kept_s, kept
+        left_s += [instant_s] * len(copies)
+        left += [(copy, size, way, counter) for copy in copies]
+    return left_s, left
 
 
-def _kept(dues_s: list[float], packets: Sequence[Packet]) -> tuple[list[float], list[Packet]]:
-    """What a hop didn't drop."""
-    for due_s, packet in zip(dues_s, packets, strict=True):
-        if due_s == NEVER:
-            packet[3].lost += 1
-    return (
-        [due_s for due_s in dues_s if due_s != NEVER],
-        [packet for due_s, packet in zip(dues_s, packets, strict=True) if due_s != NEVER],
-    )
+def _count_lost(packets: Sequence[Packet]) -> None:
+    for packet in packets:
+        packet[3].lost += 1
 
 
 def count_sent(packets: Sequence[Packet]) -> None:
@@ -75,53 +71,117 @@ def _count_delivered(packets: Sequence[Packet]) -> int:
 
 
 class HopEnd:
-    """What both hops of a port have: conditions, waiting packets, counters since the last drain."""
+    """What both hops of a port have: stages, packets in them, counters since the last drain.
+
+    Packets pass the hop's queue, the shared one where there is one, the air and the lane in which they are
+    delayed. `queued` counts those in a queue.
+    """
 
     __slots__ = (
-        "_reported", "dropped_cut", "dropped_full", "lane", "late", "late_max_s", "sent", "sent_bytes",
-        "shaper",
+        "_memory", "dropped_cut", "dropped_loss", "dropped_memory", "dropped_queue", "lane", "late",
+        "late_max_s", "queued", "sent", "sent_bytes", "shaper",
     )  # fmt: skip
 
     direction: str
 
-    def __init__(self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines) -> None:
-        self.shaper = HopShaper(conditions, rng)
+    def __init__(
+        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+    ) -> None:
+        self.shaper: HopShaper[Packet] = HopShaper(conditions, rng, deadlines, memory)
         self.lane: Lane[Packet] = Lane(deadlines, self)
-        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
+        self._memory = memory
+        self.queued = 0
         self.late = Histogram()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.late.clear()
         self.late_max_s: float | None = None
-        self._reported = (0, 0)
+        self.sent = self.sent_bytes = 0
+        self.dropped_loss = self.dropped_queue = self.dropped_cut = self.dropped_memory = 0
 
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Take packets that came, or were due to come, at those instants."""
-        shaper, lane = self.shaper, self.lane
-        if shaper.clear and not lane:
+        shaper = self.shaper
+        if shaper.clear and not self.lane:
             self.pass_on(arrivals_s, packets, now_s)
-            return
-        if shaper.entrance is not None:
-            arrivals_s, packets = _changed(shaper.entrance, arrivals_s, packets)
-            if not packets:
-                return
-        dues_s = shaper.admit(arrivals_s, [packet[1] for packet in packets])
-        if NEVER in dues_s:
-            dues_s, packets = _kept(dues_s, packets)
-            if not packets:
-                return
-        if not shaper.keeps_order:
-            lane.insert(dues_s, packets)
-            return
-        last_s = lane.last_s
-        if dues_s[0] < last_s:  # the delay was longer until now: a change makes no packet overtake
-            dues_s = [max(due_s, last_s) for due_s in dues_s]
-        if dues_s[-1] <= now_s + GRAIN_S and not lane:
-            self.leave(dues_s, packets, now_s)
+        elif shaper.bucket.limits:
+            # A shared queue is for what has come by now, not for what will.
+            ahead_s = AHEAD_S if shaper.shared is None else GRAIN_S
+            shaper.bucket.take(self, arrivals_s, packets, now_s, ahead_s)
         else:
-            lane.hold(dues_s, packets)
+            self.leave_queue(shaper.bucket, arrivals_s, packets, now_s)
 
-    def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
-        """See `Outlet.leave`."""
+    def leave_queue(
+        self, bucket: Bucket[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+    ) -> None:
+        """See `QueueUser`: on to the shared queue, or into the air."""
+        shaper = self.shaper
+        if shaper.shared is not None and bucket is not shaper.shared and shaper.shared.limits:
+            shaper.shared.take(self, sent_s, packets, now_s)
+            return
+        if shaper.losses or shaper.alteration is not None:
+            sent_s, packets = self._survivors(sent_s, packets)
+            if not packets:
+                return
+        self._delay(shaper.propagation.apply(sent_s), packets, now_s)
+
+    def _survivors(
+        self, sent_s: Sequence[float], packets: Sequence[Packet]
+    ) -> tuple[Sequence[float], Sequence[Packet]]:
+        """What is not lost on the air, doubled and spoiled as the conditions say."""
+        alteration = self.shaper.alteration
+        if alteration is not None:
+            lost = alteration.lost
+            sent_s, packets = _altered(alteration, sent_s, packets)
+            self.dropped_loss += alteration.lost - lost
+            return sent_s, packets
+        struck_s = sent_s
+        for loss in self.shaper.losses:
+            struck_s = loss.strike(struck_s)
+        if struck_s is sent_s:  # the usual batch, in which none is lost
+            return sent_s, packets
+        left = [i for i, instant_s in enumerate(struck_s) if instant_s != NEVER]
+        self.dropped_loss += len(packets) - len(left)
+        _count_lost([packets[i] for i, instant_s in enumerate(struck_s) if instant_s == NEVER])
+        return [sent_s[i] for i in left], [packets[i] for i in left]
+
+    def _delay(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        lane, memory, in_order = self.lane, self._memory, self.shaper.propagation.keeps_order
+        if in_order and dues_s[-1] <= now_s + GRAIN_S and not lane:
+            self.leave(dues_s, packets, now_s)
+        elif memory.held_bytes >= memory.max_bytes:
+            self.forget(packets)
+        else:
+            memory.held_bytes += held_bytes(packets)
+            last_s = lane.last_s
+            if in_order and dues_s[0] < last_s <= dues_s[0] + AHEAD_S:
+                # A rate was raised after the last one went on ahead of its time: keep their order.
+                dues_s = [max(due_s, last_s) for due_s in dues_s]
+            if in_order and dues_s[0] >= last_s:
+                lane.hold(dues_s, packets)
+            else:  # jitter; or a delay that was longer until now, whose packets are overtaken
+                lane.insert(dues_s, packets)
+
+    def refuse(self, packets: Sequence[Packet]) -> None:
+        """See `QueueUser`."""
+        self.dropped_queue += len(packets)
+        _count_lost(packets)
+
+    def forget(self, packets: Sequence[Packet]) -> None:
+        """See `QueueUser`."""
+        self.dropped_memory += len(packets)
+        _count_lost(packets)
+
+    def release(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """See `Outlet`."""
+        self._memory.held_bytes -= held_bytes(packets)
+        self.leave(dues_s, packets, now_s)
+
+    def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """Let packets go whose time has come."""
         self.count_late(dues_s, now_s)
-        self.pass_on(dues_s, items, now_s)
+        self.pass_on(dues_s, packets, now_s)
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Give packets to whatever comes after the hop."""
@@ -138,13 +198,9 @@ class HopEnd:
         else:
             self.late.add([now_s - due_s for due_s in dues_s])
 
-    def overlook(self, lost: int, refused: int) -> None:
-        """Leave drops out of the counters that the shaper counted for others than this hop's packets."""
-        self._reported = (self._reported[0] + lost, self._reported[1] + refused)
-
-    def drain(self, t: float, network: str, node: str) -> Hop:
+    def drain(self, t: float, network: str, node: str, now_s: float) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
-        shaper = self.shaper
+        busy_s, served_bytes = self.shaper.bucket.take_service(now_s)
         row = Hop(
             t=t,
             network=network,
@@ -153,18 +209,18 @@ class HopEnd:
             shaper="tun",
             sent=self.sent,
             sent_bytes=self.sent_bytes,
-            dropped_loss=shaper.dropped_loss - self._reported[0],
-            dropped_queue=shaper.dropped_queue - self._reported[1] + self.dropped_full,
+            dropped_loss=self.dropped_loss,
+            dropped_queue=self.dropped_queue,
             dropped_cut=self.dropped_cut,
-            backlog=len(self.lane),
+            dropped_memory=self.dropped_memory,
+            backlog=self.queued + len(self.lane),
             late_max=self.late_max_s,
             late_bins=self.late.bins,
             late_counts=self.late.counts,
+            busy=busy_s,
+            served_bytes=served_bytes,
         )
-        self.sent = self.sent_bytes = self.dropped_cut = self.dropped_full = 0
-        self._reported = (shaper.dropped_loss, shaper.dropped_queue)
-        self.late.clear()
-        self.late_max_s = None
+        self._reset()
         return row
 
 
@@ -195,8 +251,10 @@ class DownHop(HopEnd):
 
     direction = "down"
 
-    def __init__(self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines) -> None:
-        super().__init__(conditions, rng, deadlines)
+    def __init__(
+        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+    ) -> None:
+        super().__init__(conditions, rng, deadlines, memory)
         self.fd = -1
 
     def pass_on(
@@ -214,9 +272,7 @@ class DownHop(HopEnd):
             except OSError:
                 lost.append(packet)
         if lost:
-            self.dropped_full += len(lost)
-            for _, _, _, counter in lost:
-                counter.lost += 1
+            self.refuse(lost)
             failed = {id(packet) for packet in lost}
             packets = [packet for packet in packets if id(packet) not in failed]
         self.sent += len(packets)
@@ -278,8 +334,7 @@ class Path:
             down.enter(dues_s, packets, now_s)
             return
         down.dropped_cut += len(packets)
-        for packet in packets:
-            packet[3].lost += 1
+        _count_lost(packets)
 
 
 class Flood(Path):

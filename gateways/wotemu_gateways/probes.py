@@ -13,6 +13,7 @@ from wotemu_gateways.flows import Channel, FlowCounter, FlowTable
 from wotemu_gateways.frames import flow_of
 from wotemu_gateways.hop import CLEAR
 from wotemu_gateways.lanes import Deadlines
+from wotemu_gateways.memory import Memory
 from wotemu_gateways.ports import DownHop, HopEnd, Packet, Path, Port, UpHop
 
 
@@ -23,17 +24,10 @@ class _Beside(HopEnd):
 
     beside: HopEnd
 
-    def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """As for all packets, but that a drop is none of the hop's own."""
-        shaper = self.shaper
-        lost, refused = shaper.dropped_loss, shaper.dropped_queue
-        super().enter(arrivals_s, packets, now_s)
-        self.beside.overlook(shaper.dropped_loss - lost, shaper.dropped_queue - refused)
-
-    def leave(self, dues_s: Sequence[float], items: Sequence[Packet], now_s: float) -> None:
+    def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """As for all packets: how late a probe leaves is how late the hop's packets leave."""
         self.beside.count_late(dues_s, now_s)
-        self.pass_on(dues_s, items, now_s)
+        self.pass_on(dues_s, packets, now_s)
 
 
 class ProbeUp(_Beside, UpHop):
@@ -72,10 +66,13 @@ class ProbePath(Path):
 class ProbeWays:
     """The ways of probes through one switch."""
 
-    def __init__(self, ports: Mapping[bytes, Port], flows: FlowTable, deadlines: Deadlines) -> None:
+    def __init__(
+        self, ports: Mapping[bytes, Port], flows: FlowTable, deadlines: Deadlines, memory: Memory
+    ) -> None:
         self._ports = ports
         self._flows = flows
         self._deadlines = deadlines
+        self._memory = memory
         self._ups: dict[str, ProbeUp] = {}
         self._downs: dict[str, ProbeDown] = {}
         self._paths: dict[tuple[str, str], ProbePath] = {}
@@ -98,12 +95,12 @@ class ProbeWays:
 
     def _up(self, port: Port) -> ProbeUp:
         if port.replica not in self._ups:
-            hop = self._ups[port.replica] = ProbeUp(CLEAR, Random(0), self._deadlines)  # noqa: S311  # unused
+            hop = self._ups[port.replica] = ProbeUp(CLEAR, Random(0), self._deadlines, self._memory)  # noqa: S311  # unused
             hop.beside, hop.shaper = port.up, port.up.shaper
         return self._ups[port.replica]
 
     def _down(self, port: Port) -> ProbeDown:
         if port.replica not in self._downs:
-            hop = self._downs[port.replica] = ProbeDown(CLEAR, Random(0), self._deadlines)  # noqa: S311  # unused
+            hop = self._downs[port.replica] = ProbeDown(CLEAR, Random(0), self._deadlines, self._memory)  # noqa: S311  # unused
             hop.beside, hop.shaper = port.down, port.down.shaper
         return self._downs[port.replica]

@@ -13,33 +13,51 @@ from wotemu_gateways.losses import Chance
 from wotemu_gateways.quantiles import SHARES, SHARES_BITS, table
 
 _STANDARD = NormalDist()
+_FIELDS = (
+    "latency", "jitter", "jitter_correlation", "distribution",
+    "reorder", "reorder_correlation", "reorder_gap",
+)  # fmt: skip
 
 
 class Propagation:
     """Delays packets; a delay is never negative, so jitter beyond the latency ends at zero.
 
     `apply` turns the instants at which packets set out into those at which they arrive. `delays` says
-    whether it does anything, `keeps_order` whether no packet overtakes another.
+    whether it does anything, `keeps_order` whether no packet overtakes another under constant conditions.
+    What ties a packet to the one before (correlated jitter, the packets since the last one that overtook)
+    outlives changes.
     """
 
     __slots__ = (
-        "_delays_s", "_drawn", "_gap", "_jitter_s", "_latency_s", "_overtakes", "_quantile", "_rng",
-        "_since_gap", "_values", "apply", "delays", "keeps_order",
+        "_conditions", "_delays_s", "_drawn", "_gap", "_jitter_s", "_latency_s", "_level", "_overtakes",
+        "_quantile", "_rng", "_since_gap", "_values", "apply", "delays", "keeps_order",
     )  # fmt: skip
 
     apply: Callable[[Sequence[float]], list[float]]
 
     def __init__(self, conditions: NetworkConditions, rng: Random) -> None:
         self._rng = rng
+        self._conditions: tuple[object, ...] = ()
+        self._level: float | None = None
+        self._overtakes = Chance(0.0, 0.0, rng)
+        self._since_gap = 0
+        self.change(conditions)
+
+    def change(self, conditions: NetworkConditions) -> None:
+        """Delay as `conditions` say from now on."""
+        wanted = tuple(getattr(conditions, name) for name in _FIELDS)
+        if wanted == self._conditions:
+            return
+        self._conditions = wanted
         self._latency_s = float(conditions.latency)
         self._jitter_s = float(conditions.jitter)
         self._values = values = table(conditions.distribution)
         self._drawn = 0
         self._delays_s: tuple[float, ...] = ()
-        self._quantile = _quantile(values, float(conditions.jitter_correlation), rng)
+        self._quantile = self._draws(float(conditions.jitter_correlation))
         self._gap = conditions.reorder_gap
-        self._since_gap = 0
-        self._overtakes = Chance(conditions.reorder, conditions.reorder_correlation, rng)
+        if not self._overtakes.is_like(conditions.reorder, conditions.reorder_correlation):
+            self._overtakes = Chance(conditions.reorder, conditions.reorder_correlation, self._rng)
         self.delays = bool(self._latency_s or self._jitter_s)
         reorders = bool(conditions.reorder) and self.delays
         self.keeps_order = not (self._jitter_s or reorders)
@@ -86,24 +104,17 @@ class Propagation:
         self._since_gap += 1
         return False
 
+    def _draws(self, correlation: float) -> Callable[[], float]:
+        """Draws from the distribution."""
+        random, values = self._rng.random, self._values
+        count = len(values)
+        if not correlation:
+            return lambda: values[int(random() * count)]
+        return partial(self._next_tied, correlation, math.sqrt(1 - correlation**2))
 
-def _quantile(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:
-    """Draws from a distribution."""
-    if correlation:
-        return _correlated(values, correlation, rng)
-    random, count = rng.random, len(values)
-    return lambda: values[int(random() * count)]
-
-
-def _correlated(values: tuple[float, ...], correlation: float, rng: Random) -> Callable[[], float]:
-    """Draws with the same distribution, each near the one before: a Gaussian copula over an AR(1) process."""
-    gauss, cdf, last = rng.gauss, _STANDARD.cdf, len(values) - 1
-    fresh = math.sqrt(1 - correlation**2)
-    level = gauss(0, 1)
-
-    def draw() -> float:
-        nonlocal level
-        level = correlation * level + fresh * gauss(0, 1)
-        return values[min(int(cdf(level) * len(values)), last)]
-
-    return draw
+    def _next_tied(self, correlation: float, fresh: float) -> float:
+        """A draw near the one before: a Gaussian copula over an AR(1) process."""
+        gauss, values = self._rng.gauss, self._values
+        level = gauss(0, 1) if self._level is None else self._level
+        self._level = level = correlation * level + fresh * gauss(0, 1)
+        return values[min(int(_STANDARD.cdf(level) * len(values)), len(values) - 1)]

@@ -1,20 +1,21 @@
-"""From packets' arrivals and sizes, and a hop's conditions, to the packets' fates. Pure: no I/O, no clock.
+"""What a hop's conditions do to packets, as stages in the order of a link. Pure: no I/O, no clock.
 
-A hop is a row of stages in the order of a link: random loss at its entrance, a bounded queue that is
-serialised at the rate, then propagation with delay and jitter, which may let one packet overtake another as
-in NetEm. Each stage turns a batch's instants into later ones; a packet that is dropped leaves at `NEVER`.
-Batches, not packets, because in CPython a call costs more than a stage.
+A packet waits in a bounded queue until it has been sent at the rate (and on a shared network in the shared
+queue after that); on the air it may be lost, doubled or spoiled, after it took its time; then it is delayed,
+and may overtake another. Batches, not packets, because in CPython a call costs more than a stage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
+from typing import Generic
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.bucket import Bucket
-from wotemu_gateways.entrance import Entrance
-from wotemu_gateways.losses import NEVER, Loss, losses_of
+from wotemu_gateways.alteration import Alteration
+from wotemu_gateways.bucket import Bucket, Packet
+from wotemu_gateways.lanes import Deadlines
+from wotemu_gateways.losses import Loss, losses_of
+from wotemu_gateways.memory import Memory
 from wotemu_gateways.propagation import Propagation
 
 _RANDOM = (
@@ -28,77 +29,58 @@ def _randomness(conditions: NetworkConditions) -> tuple[object, ...]:
     return tuple(getattr(conditions, name) for name in _RANDOM)
 
 
-class HopShaper:
-    """One hop: gives each packet its fate by the conditions that hold when it comes.
+class HopShaper(Generic[Packet]):
+    """The stages of one hop under the conditions that hold now.
 
-    `admit` answers when packets leave; drops are counted by their reason. `clear` says that every packet
-    leaves when it comes, so that nobody needs to ask; `keeps_order`, that no packet overtakes another.
-    Where there is an `entrance`, frames have to pass it before they are admitted: it duplicates and
-    changes them, and loses them in `admit`'s stead.
+    Attributes:
+        bucket: The hop's own queue and rate.
+        shared: The queue and rate that it shares with other hops, behind its own; None without.
+        losses: What loses packets on the air.
+        alteration: What doubles, spoils, marks and loses packets there in the stead of `losses`, where
+            the conditions ask for more than loss.
+        propagation: Delay, jitter and reordering.
+        clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
     """
 
     __slots__ = (
-        "_bucket", "_dropped_loss", "_losses", "_propagate", "_rng", "_shared",
-        "clear", "conditions", "dropped_queue", "entrance", "keeps_order",
+        "_rng", "alteration", "bucket", "clear", "conditions", "losses", "propagation", "shared",
     )  # fmt: skip
 
-    def __init__(self, conditions: NetworkConditions, rng: Random) -> None:
+    def __init__(
+        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+    ) -> None:
         self._rng = rng
-        self._bucket = Bucket()
-        self._shared: Bucket | None = None
-        self._losses: tuple[Loss, ...] = ()
+        self.bucket: Bucket[Packet] = Bucket(deadlines, memory)
+        self.shared: Bucket[Packet] | None = None
+        self.losses: tuple[Loss, ...] = ()
+        self.alteration: Alteration | None = None
         self.conditions = NetworkConditions()
-        self._dropped_loss = 0
-        self.entrance: Entrance | None = None
-        self.dropped_queue = 0
-        self.change(conditions)
+        self.propagation = Propagation(self.conditions, rng)
+        self.clear = True
+        self.change(conditions, 0.0)
 
     def __repr__(self) -> str:
         return f"<HopShaper {self.conditions}>"
 
-    def change(self, conditions: NetworkConditions) -> None:
-        """Impose other conditions on what comes from now on; what was admitted keeps its fate."""
+    def change(self, conditions: NetworkConditions, now_s: float) -> None:
+        """Impose other conditions on what waits for the rate and on what comes.
+
+        What has been sent keeps its time. Whoever changes it has released what was due before.
+        """
         before, self.conditions = self.conditions, conditions
-        self._bucket.change(conditions)
         if _randomness(conditions) != _randomness(before):
-            self._change_losses(conditions)
-        propagation = Propagation(conditions, self._rng)
-        self._propagate = propagation.apply
-        self.keeps_order = propagation.keeps_order
-        harmless = not (propagation.delays or self._losses or self.entrance)
-        self.clear = harmless and self._bucket.unused and self._shared is None
+            losses = losses_of(conditions, self._rng)
+            needed = Alteration.is_needed(conditions)
+            self.losses = () if needed else losses
+            self.alteration = Alteration(conditions, losses, self._rng) if needed else None
+        self.propagation.change(conditions)
+        self.bucket.change(
+            conditions, now_s
+        )  # last: a rate that is lifted lets go what waits, under all this
+        harmless = not (self.propagation.delays or self.losses or self.alteration)
+        self.clear = harmless and not self.bucket.limits and self.shared is None
 
-    def _change_losses(self, conditions: NetworkConditions) -> None:
-        self._dropped_loss = self.dropped_loss
-        losses = losses_of(conditions, self._rng)
-        needed = Entrance.is_needed(conditions)
-        self._losses = () if needed else losses
-        self.entrance = Entrance(conditions, losses, self._rng) if needed else None
-
-    @property
-    def dropped_loss(self) -> int:
-        """Packets lost at random so far."""
-        return self._dropped_loss + (self.entrance.lost if self.entrance is not None else 0)
-
-    def share(self, bucket: Bucket) -> None:
+    def share(self, bucket: Bucket[Packet]) -> None:
         """Send through a bucket that other hops use as well, after the hop's own."""
-        self._shared = bucket
+        self.shared = bucket
         self.clear = False
-
-    def admit(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
-        """When each packet of a batch leaves, `NEVER` if it is dropped; arrivals are in order."""
-        instants = arrivals_s
-        if self._losses:
-            for loss in self._losses:
-                instants = loss.strike(instants)
-            self._dropped_loss += instants.count(NEVER)
-        if not self._bucket.unused:
-            instants = self._queue(self._bucket, instants, sizes)
-        if self._shared is not None:
-            instants = self._queue(self._shared, instants, sizes)
-        return self._propagate(instants)
-
-    def _queue(self, bucket: Bucket, instants: Sequence[float], sizes: Sequence[int]) -> list[float]:
-        sent = bucket.send(instants, sizes)
-        self.dropped_queue += sent.count(NEVER) - instants.count(NEVER)
-        return sent

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import attrs
 
-from wotemu.records import Record
+from wotemu.records import Hop, Record
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.bucket import Bucket
 from wotemu_gateways.clock import Clock, MonotonicClock
@@ -34,6 +34,7 @@ from wotemu_gateways.frames import (
 )
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.lanes import Deadlines
+from wotemu_gateways.memory import MAX_HELD_BYTES, Memory
 from wotemu_gateways.ports import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
 from wotemu_gateways.probe_format import is_probe
 from wotemu_gateways.probes import ProbeWays
@@ -59,7 +60,9 @@ class Switch:
 
     `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number;
     `by_address` is for members that resolve no addresses, but send everything to a gateway's MAC.
-    The same `seed` gives the same losses and jitter for the same packets.
+    The same `seed` gives the same losses and jitter for the same packets. What waits takes at most
+    `max_held_bytes` of memory; beyond that packets are dropped and counted. `wake` is called when a change
+    may have made something due earlier.
     """
 
     MTU: ClassVar[int] = 1500
@@ -75,29 +78,32 @@ class Switch:
         seed: int = 0,
         by_address: bool = False,
         clock: Clock | None = None,
+        max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self.network = network
         self._by_address = by_address
         self.now: Callable[[], float] = (clock or MonotonicClock()).now
         self.deadlines = Deadlines()
+        self.memory = Memory(max_held_bytes)
+        self.wake: Callable[[], None] = lambda: None
         self.ignored: Counter[str] = Counter()
         self._seed = seed
-        self._shared: Bucket | None = None
+        self._shared: Bucket[Packet] | None = None
         self._ports = {member.replica: self._port(member, hops or {}) for member in members}
         self._by_mac = {port.mac: port for port in self._ports.values()}
         self._macs = {IPv4Address(member.ipv4).packed: member.mac for member in members}
         names = {address: self._by_mac[mac].replica for address, mac in self._macs.items()}
         names.update({mac: port.replica for mac, port in self._by_mac.items()})
         self._flows = FlowTable(network, names, ports or {})
-        self._probes = ProbeWays(self._by_mac, self._flows, self.deadlines)
+        self._probes = ProbeWays(self._by_mac, self._flows, self.deadlines, self.memory)
 
     def __repr__(self) -> str:
         return f"<Switch {self.network} {len(self._ports)} ports>"
 
     def _port(self, member: Member, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Port:
         name = member.replica
-        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.deadlines)
-        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.deadlines)
+        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.deadlines, self.memory)
+        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.deadlines, self.memory)
         return Port(name, member.mac, up, down)
 
     def _rng(self, replica: str, direction: Direction) -> Random:
@@ -114,16 +120,26 @@ class Switch:
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
         """Impose other conditions on one hop, in place. `KeyError`: no such replica here."""
         port = self._ports[replica]
-        (port.up if direction == "up" else port.down).shaper.change(conditions)
+        now_s = self._up_to_now()
+        (port.up if direction == "up" else port.down).shaper.change(conditions, now_s)
+        self.wake()
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
         """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
+        now_s = self._up_to_now()
         if self._shared is not None:
-            self._shared.change(conditions if conditions is not None else CLEAR)
+            self._shared.change(conditions if conditions is not None else CLEAR, now_s)
+            self.wake()
         elif conditions is not None:
-            self._shared = Bucket(conditions)
+            self._shared = Bucket(self.deadlines, self.memory, conditions)
             for port in self._ports.values():
                 port.up.shaper.share(self._shared)
+
+    def _up_to_now(self) -> float:
+        """Let go what is due, under the conditions that held until now; the time."""
+        now_s = self.now()
+        self.deadlines.release(now_s)
+        return now_s
 
     def cut(self, replica: str, is_cut: bool) -> None:
         """Let nothing into or out of a replica, or let it again."""
@@ -250,11 +266,32 @@ class Switch:
 
     def drain(self, t: float) -> Iterator[Record]:
         """See `Shaper.drain`."""
+        now_s = self.now()
         rows: list[Record] = []
         for name, port in self._ports.items():
-            rows.append(port.up.drain(t, self.network, name))
-            rows.append(port.down.drain(t, self.network, name))
+            rows.append(port.up.drain(t, self.network, name, now_s))
+            rows.append(port.down.drain(t, self.network, name, now_s))
+        if self._shared is not None:
+            rows.append(self._shared_row(t, *self._shared.take_service(now_s)))
         return chain(rows, self._flows.drain(t))
+
+    def _shared_row(self, t: float, busy_s: float, served_bytes: int) -> Hop:
+        return Hop(
+            t=t,
+            network=self.network,
+            node="",
+            direction="shared",
+            shaper="tun",
+            sent=0,
+            sent_bytes=0,
+            dropped_loss=0,
+            dropped_queue=0,
+            dropped_cut=0,
+            backlog=0,
+            late_max=None,
+            busy=busy_s,
+            served_bytes=served_bytes,
+        )
 
     @property
     def losses(self) -> dict[str, int]:

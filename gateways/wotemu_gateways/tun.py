@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from collections.abc import Sequence
 
 from wotemu_gateways.ports import Port
 from wotemu_gateways.switch import Switch
@@ -31,6 +32,7 @@ class Pump:
         self._ports: dict[int, Port] = {}
         self._epoll = select.epoll()
         self._epoll.register(self._timer.fd, select.EPOLLIN)
+        switch.wake = self._arm
         loop.add_reader(self._epoll.fileno(), self._serve)
 
     def attach(self, replica: str, fd: int) -> None:
@@ -49,6 +51,7 @@ class Pump:
 
     def close(self) -> None:
         """Stop, and close every descriptor."""
+        self._switch.wake = lambda: None
         self._loop.remove_reader(self._epoll.fileno())
         for port in list(self._ports.values()):
             self.detach(port.replica)
@@ -57,20 +60,22 @@ class Pump:
 
     def _serve(self) -> None:
         """Serve packets until none is there or the turn is over; only then set the timer, a costly call."""
-        switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
-        poll, now, release = self._epoll.poll, switch.now, switch.deadlines.release
-        now_s = now()
-        turn_ends_s = now_s + _TURN_S
-        while now_s < turn_ends_s and (events := poll(0)):
-            for fd, _ in events:
-                if fd == timer_fd:
-                    self._timer.clear()
-                    self._armed_s = None
-                else:
-                    switch.read(ports[fd])
-            now_s = now()
-            release(now_s)
+        switch, poll = self._switch, self._epoll.poll
+        turn_ends_s = switch.now() + _TURN_S
+        while switch.now() < turn_ends_s and (events := poll(0)):
+            self._serve_ready([fd for fd, _ in events])
         self._arm()
+
+    def _serve_ready(self, fds: Sequence[int]) -> None:
+        """Read each port, and let go what is due before the next one has its turn."""
+        switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
+        for fd in fds:
+            if fd == timer_fd:
+                self._timer.clear()
+                self._armed_s = None
+            else:
+                switch.read(ports[fd])
+            switch.deadlines.release(switch.now())
 
     def _arm(self) -> None:
         next_s = self._switch.deadlines.next_s

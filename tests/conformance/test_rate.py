@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Require
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.units import Packets
+from wotemu.units import Packets, Rate
 
 from .conftest import Findings
 from .field import HEADERS_BYTES, Field, Stream
@@ -32,7 +32,7 @@ def three_percent(value: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize(("direction", "rate"), [("up", 2e6), ("down", 500e3)])
 def test_udp_gets_the_rate(field: Field, findings: Findings, direction: str, rate: float) -> None:
-    field.set("a" if direction == "up" else "b", direction, NetworkConditions(rate=rate))  # type: ignore[arg-type]
+    field.set("a" if direction == "up" else "b", direction, NetworkConditions(rate=Rate(rate)))  # type: ignore[arg-type]
     with field.stream(size=958) as stream:
         field.send(stream, int(1.5 * rate / 8000 * 2), per_second=1.5 * rate / 8000)
         measured = goodput(stream)
@@ -50,8 +50,8 @@ def test_udp_of_small_packets_gets_the_rate(field: Field, findings: Findings) ->
 def test_tcp_gets_the_rate(field: Field, findings: Findings, require: Require) -> None:
     require(shutil.which("iperf3") is not None, "iperf3 is not installed")
     rate = 8e6
-    field.set("a", "up", NetworkConditions(latency="10ms", rate=rate))
-    field.set("b", "up", NetworkConditions(latency="10ms", rate=rate))
+    field.set("a", "up", NetworkConditions(latency="10ms", rate=Rate(rate)))
+    field.set("b", "up", NetworkConditions(latency="10ms", rate=Rate(rate)))
     server = subprocess.Popen(field.nodes["b"].command("iperf3", "-s", "-1"), stdout=subprocess.DEVNULL)
     begun = time.monotonic()
     while not field.run("b", "ss -Hltn sport = :5201"):
@@ -125,7 +125,7 @@ def test_the_default_queue_is_never_a_silent_thousand(field: Field) -> None:
 
 def test_a_shared_bucket_is_shared(shared_field: Field, findings: Findings) -> None:
     field, rate = shared_field, 1e6
-    field.call("set_shared_bucket", NetworkConditions(rate=rate))
+    field.call("set_shared_bucket", NetworkConditions(rate=Rate(rate)))
     with field.stream("a", "c", size=958) as one, field.stream("b", "c", size=958) as other:
         field.send([one, other], 250, per_second=125)
         arrived = sorted([*one.arrived, *other.arrived], key=lambda arrival: arrival.at_s)

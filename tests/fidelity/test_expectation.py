@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.gateways.simulated import Simulation
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 from wotemu_gateways.fidelity.chance import improbability
 from wotemu_gateways.fidelity.expectation import delay, expect, loss, memory, serialisation_s
-from wotemu_gateways.shaping import HopShaper
 
 CLEAR = NetworkConditions()
 SIZE = 54
@@ -22,8 +22,10 @@ MS_20 = NetworkConditions(latency="20ms")
 
 def shaped(conditions: NetworkConditions, seed: int = 3, packets: int = 4000) -> list[float]:
     """The delays that a hop gives to packets that find its queue empty."""
-    shaper = HopShaper(conditions, Random(seed))
-    return [shaper.admit([1000.0 * i], [SIZE])[0] - 1000.0 * i for i in range(1, packets + 1)]
+    hop = Simulation().hop(conditions, seed=seed)
+    for i in range(1, packets + 1):
+        hop.send([1000.0 * i], [SIZE])
+    return [at_s - 1000.0 * i for i, at_s in enumerate(hop.fates(), 1)]
 
 
 def test_delays_of_both_hops_add() -> None:

@@ -46,7 +46,7 @@ class HopLog:
         self._busy_s.append(row.busy if is_known else _UNKNOWN)  # type: ignore[arg-type]
         self._served.append(row.served_bytes if is_known else _UNKNOWN)  # type: ignore[arg-type]
         self.packets += row.sent
-        self.dropped += row.dropped_loss + row.dropped_queue + row.dropped_cut
+        self.dropped += row.dropped_loss + row.dropped_queue + row.dropped_cut + row.dropped_memory
         self.backlog_max = max(self.backlog_max, row.backlog)
         self._late.merge(row.late_bins, row.late_counts)
         if row.late_max is not None:

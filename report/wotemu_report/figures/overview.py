@@ -12,7 +12,7 @@ from wotemu_report.figures.events import crashes
 from wotemu_report.figures.requests import error_share, figures_of, requests, seen_by, unmeasured, usual_end
 from wotemu_report.formats import count, milliseconds, percent
 
-_DROPS = ("dropped_loss", "dropped_queue", "dropped_cut")
+_DROPS = ("dropped_loss", "dropped_queue", "dropped_cut", "dropped_memory")
 
 
 def section(run: RunData) -> Section:

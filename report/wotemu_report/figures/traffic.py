@@ -19,6 +19,7 @@ _REASONS = {
     "random loss": ("dropped_loss", palette.SERIES[1]),
     "full queue": ("dropped_queue", palette.SERIES[0]),
     "cut": ("dropped_cut", palette.BAD),
+    "no memory": ("dropped_memory", palette.SERIES[3]),
 }
 _LEAD = (
     "Counted by the gateways, which every packet crosses: sent is what nodes put on their links, "
@@ -197,7 +198,7 @@ def _drops(run: RunData) -> list[Block]:
         "Packets dropped",
         f"Packets per {run.axis.bin_s} s that gateways dropped, by reason: random loss, a queue that "
         "was full, "
-        "or a cut (a partition or a crash).",
+        "a cut (a partition or a crash), or a gateway without memory left to hold them.",
         charts.over_time(run.axis, layers, height=130),
     )
     return [figure, _hop_table(hops)]
@@ -212,7 +213,9 @@ def hop_totals(hops: pl.DataFrame) -> pl.DataFrame:
     return (
         hops.group_by(_HOP)
         .agg(
-            pl.col("sent", "sent_bytes", "dropped_loss", "dropped_queue", "dropped_cut").sum(),
+            pl.col(
+                "sent", "sent_bytes", "dropped_loss", "dropped_queue", "dropped_cut", "dropped_memory"
+            ).sum(),
             backlog=pl.col("backlog").max(),
             late_max=pl.col("late_max").max() * 1000.0,
         )
@@ -257,6 +260,7 @@ def _hop_table(hops: pl.DataFrame) -> Table:
             Column("Lost", "int", "dropped by random loss"),
             Column("Queue full", "int", "dropped because the queue was full"),
             Column("Cut", "int", "dropped by a partition or a crash"),
+            Column("No memory", "int", "dropped because the gateway held too much already"),
             Column("Backlog", "int", "most packets held at once"),
             Column("Late p95", "ms"),
             Column("Late max", "ms"),

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.entrance import Entrance
+from wotemu_gateways.alteration import Alteration
 from wotemu_gateways.frames import ETHERNET_BYTES, flip_bit, mark_congestion
 from wotemu_gateways.losses import losses_of
 
@@ -20,10 +20,10 @@ FRAME = ipv4(A, B, payload=bytes(100))
 PACKETS = 20_000
 
 
-def entrance(**conditions: object) -> Entrance:
+def alteration(**conditions: object) -> Alteration:
     given = NetworkConditions.of(**conditions)
-    assert Entrance.is_needed(given)
-    return Entrance(given, losses_of(given, Random(1)), Random(2))
+    assert Alteration.is_needed(given)
+    return Alteration(given, losses_of(given, Random(1)), Random(2))
 
 
 def interval(share: float) -> float:
@@ -40,14 +40,14 @@ def checksummed(frame: bytes, tos: int) -> bytes:
 
 
 def test_a_share_of_packets_comes_twice() -> None:
-    treated = entrance(duplicate="5%").treat([FRAME] * PACKETS)
+    treated = alteration(duplicate="5%").treat([FRAME] * PACKETS)
     doubled = sum(copies == [FRAME, FRAME] for copies in treated)
     assert doubled / PACKETS == pytest.approx(0.05, abs=interval(0.05))
     assert doubled + sum(copies == [FRAME] for copies in treated) == PACKETS
 
 
 def test_a_share_of_packets_has_one_bit_wrong_behind_the_ethernet_header() -> None:
-    treated = entrance(corrupt="5%").treat([FRAME] * PACKETS)
+    treated = alteration(corrupt="5%").treat([FRAME] * PACKETS)
     wrong = [copy for (copy,) in treated if copy != FRAME]
     assert len(wrong) / PACKETS == pytest.approx(0.05, abs=interval(0.05))
     for copy in wrong:
@@ -57,7 +57,7 @@ def test_a_share_of_packets_has_one_bit_wrong_behind_the_ethernet_header() -> No
 
 
 def test_each_copy_is_lost_by_itself() -> None:
-    crossed = entrance(duplicate="100%", loss="50%")
+    crossed = alteration(duplicate="100%", loss="50%")
     treated = crossed.treat([FRAME] * PACKETS)
     shares = [sum(len(copies) == n for copies in treated) / PACKETS for n in range(3)]
     assert shares == [pytest.approx(share, abs=interval(share)) for share in (0.25, 0.5, 0.25)]
@@ -67,12 +67,12 @@ def test_each_copy_is_lost_by_itself() -> None:
 @pytest.mark.parametrize("tos", [0x01, 0x02, 0xB9])
 def test_a_packet_that_can_be_marked_is_marked_and_not_lost(tos: int) -> None:
     sent = checksummed(FRAME, tos)
-    ((arrived,),) = entrance(loss="100%", ecn=True).treat([sent])
+    ((arrived,),) = alteration(loss="100%", ecn=True).treat([sent])
     assert arrived == checksummed(FRAME, tos | 0x03)
 
 
 def test_a_packet_that_cannot_be_marked_is_lost() -> None:
-    crossed = entrance(loss="100%", ecn=True)
+    crossed = alteration(loss="100%", ecn=True)
     assert crossed.treat([checksummed(FRAME, 0x00)]) == [[]]
     assert crossed.lost == 1
 
@@ -104,7 +104,7 @@ def test_duplicates_are_delivered_counted_and_leave_nothing_under_way() -> None:
         assert counters["b", "down"].sent == 2
 
 
-def test_losses_at_an_entrance_are_reported_and_every_value_goes_back_to_zero() -> None:
+def test_losses_of_copies_are_reported_and_every_value_goes_back_to_zero() -> None:
     with FakeNetwork("a", "b", hops={("a", "up"): NetworkConditions(loss="100%", duplicate="100%")}) as net:
         net.send("a", "b")
         assert net.drain()[1]["a", "up"].dropped_loss == 2

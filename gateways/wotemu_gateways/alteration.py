@@ -1,4 +1,4 @@
-"""What changes packets themselves at a hop's entrance: duplication, corruption, marks of congestion. Pure."""
+"""What changes packets themselves: duplication, corruption, marks of congestion. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wotemu_gateways.frames import ETHERNET_BYTES, flip_bit, mark_congestion
 from wotemu_gateways.losses import NEVER, Chance, Loss
 
 
-class Entrance:
+class Alteration:
     """Gives each frame zero, one or two copies, each of which may be lost, marked or corrupted by itself."""
 
     __slots__ = ("_corrupted", "_duplicated", "_ecn", "_losses", "_offset", "_rng", "lost")

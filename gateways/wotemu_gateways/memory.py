@@ -1,0 +1,37 @@
+"""The memory that waiting packets take in one gateway, and its bound. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MAX_HELD_BYTES = 256 << 20
+"""What the packets that wait in one network's gateway may take.
+
+A gigabit a second, delayed by two seconds, or 10 Mbit/s by 200 s: more than any network that is worth
+emulating in user space holds, and little enough for a dozen networks on one machine.
+"""
+
+PACKET_BYTES = 250
+"""What CPython takes for a packet beside the frame: its tuple, departure, places in lists, and headers."""
+
+
+class Memory:
+    """What waits in one gateway: who finds `held_bytes` at `max_bytes` drops what it would hold."""
+
+    __slots__ = ("held_bytes", "max_bytes")
+
+    def __init__(self, max_bytes: int = MAX_HELD_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self.held_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Memory {self.held_bytes} of {self.max_bytes} bytes>"
+
+
+def held_bytes(packets: Sequence[Any]) -> int:
+    """What packets take, whose second field is their size."""
+    if len(packets) == 1:
+        return PACKET_BYTES + int(packets[0][1])
+    sizes: list[int] = [packet[1] for packet in packets]
+    return PACKET_BYTES * len(packets) + sum(sizes)
