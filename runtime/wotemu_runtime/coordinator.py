@@ -304,6 +304,7 @@ class Coordinator:
 
     def _begin_at(self, t0: float) -> None:
         self.outcome.t0 = t0
+        self.counters.ends = t0 + self.timeline.duration_s
         self._t0.set_result(t0)
         self._witness.begin(t0)
 

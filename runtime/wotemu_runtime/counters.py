@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import attrs
 
 from wotemu.percentiles import nearest_rank
-from wotemu.records import CANCELLED, FAILED, Change, Hop, Interaction
+from wotemu.records import CANCELLED, FAILED, OK, Change, Hop, Interaction
 
 DROPS = ("loss", "queue", "cut")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
+
+_Asked = tuple[str, str, str, str]
+"""A thing, the name of its affordance, the operation and the binding."""
 
 
 @attrs.define
@@ -26,6 +30,13 @@ class Counters:
     """Requests that their apps gave up."""
     items: int = 0
     """Notifications that subscriptions delivered."""
+    ends: float = math.inf
+    """When the scenario ends (epoch): what begins later is of nodes that are being stopped."""
+    _asked: Counter[_Asked] = attrs.field(factory=Counter, repr=False)
+    _served: Counter[_Asked] = attrs.field(factory=Counter, repr=False)
+    _observed: set[tuple[str, str]] = attrs.field(factory=set, repr=False)
+    _answers: Counter[str] = attrs.field(factory=Counter, repr=False)
+    """What each consumer got, by node; zero for one that asked or subscribed only."""
     packets: int = 0
     """Packets that were delivered to their receivers."""
     dropped: Counter[str] = attrs.field(factory=Counter)
@@ -52,6 +63,23 @@ class Counters:
         """Packets dropped for whatever reason."""
         return self.dropped.total()
 
+    @property
+    def unmeasured_requests(self) -> int:
+        """Requests that things served to clients that are not measured: at least so many.
+
+        WoTPy's server reads a property for each notification that it sends over CoAP; these are no requests.
+        """
+        return sum(
+            max(0, served - self._asked[key])
+            for key, served in self._served.items()
+            if not (key[3] == "coap" and key[2] == "readproperty" and key[:2] in self._observed)
+        )
+
+    @property
+    def in_vain(self) -> list[str]:
+        """The nodes whose consumers asked or subscribed, and never got anything, by name."""
+        return sorted(node for node, got in self._answers.items() if not got)
+
     def late_s(self, share: float) -> float | None:
         """The lateness that `share` of the changes did not exceed (nearest rank); None before the first."""
         return nearest_rank(self.lateness_s, share)
@@ -62,6 +90,8 @@ class Counters:
             "requests": self.requests,
             "failed_requests": self.failed_requests,
             "cancelled_requests": self.cancelled_requests,
+            "unmeasured_requests": self.unmeasured_requests,
+            "in_vain": self.in_vain,
             "items": self.items,
             "packets": self.packets,
             "dropped": {reason: self.dropped[reason] for reason in DROPS},
@@ -72,8 +102,16 @@ class Counters:
         }
 
     def _interaction(self, row: Interaction) -> None:
-        if row.role != "consumer":
-            return  # the same operation, seen from its other end
+        if row.t > self.ends:
+            return
+        key = (row.thing, row.name, row.op, row.binding)
+        if row.role != "consumer":  # the same operation, seen from its other end
+            self._served[key] += row.stage == "request" and row.status != CANCELLED
+            return
+        self._asked[key] += row.stage == "request" and row.status != CANCELLED
+        self._answers[row.node] += row.stage in ("request", "next") and row.status == OK
+        if row.stage == "subscribe" and row.op == "observeproperty" and row.binding == "coap":
+            self._observed.add((row.thing, row.name))
         if row.stage == "request":
             self.requests += row.status != CANCELLED
             self.failed_requests += row.status == FAILED

@@ -6,12 +6,18 @@ from wotemu.records import Interaction, to_row
 from wotemu_runtime.counters import Counters
 
 
-def request(status: str, role: str = "consumer") -> list[object]:
+def request(
+    status: str = "ok", role: str = "consumer", *, t: float = 1.0, node: str = "a", binding: str = "http"
+) -> list[object]:
+    return interaction(node, role, "readproperty", "request", status, t=t, binding=binding)
+
+
+def interaction(
+    node: str, role: str, op: str, stage: str, status: str = "ok", *, t: float = 1.0, binding: str = "http"
+) -> list[object]:
     error = "" if status == "ok" else status
     return to_row(
-        Interaction(
-            1.0, "a", role, "urn:t", "property", "p", "readproperty", "request", "http", 0.1, 4, status, error
-        )
+        Interaction(t, node, role, "urn:t", "property", "p", op, stage, binding, 0.1, 4, status, error)
     )
 
 
@@ -21,3 +27,41 @@ def test_a_cancelled_request_counts_apart_from_those_that_succeeded_or_failed() 
     counters.take(Interaction.TABLE, [*rows, request("cancelled", "producer")])
     assert (counters.requests, counters.failed_requests, counters.cancelled_requests) == (3, 1, 1)
     assert counters.to_dict()["cancelled_requests"] == 1
+
+
+def test_what_begins_after_the_scenario_s_end_counts_nowhere() -> None:
+    counters = Counters()
+    counters.ends = 20.0
+    counters.take(Interaction.TABLE, [request(t=19.9), request("failed", t=20.35), request("failed", t=20.4)])
+    assert (counters.requests, counters.failed_requests, counters.unmeasured_requests) == (1, 0, 0)
+
+
+def test_what_things_serve_beyond_what_consumers_ask_is_of_clients_that_are_not_measured() -> None:
+    counters = Counters()
+    served = [request(role="producer", node="thing") for _ in range(10)]
+    counters.take(Interaction.TABLE, [*served, request(), request(), request("cancelled")])
+    assert (counters.requests, counters.unmeasured_requests) == (2, 8)
+
+
+def test_reads_that_stand_for_coap_notifications_are_no_requests() -> None:
+    counters = Counters()
+    served = [request(role="producer", node="thing", binding="coap") for _ in range(10)]
+    counters.take(Interaction.TABLE, served)
+    assert counters.unmeasured_requests == 10
+    subscribed = interaction("a", "consumer", "observeproperty", "subscribe", binding="coap")
+    counters.take(Interaction.TABLE, [subscribed])
+    assert counters.unmeasured_requests == 0
+
+
+def test_who_asked_or_subscribed_and_got_nothing_waited_in_vain() -> None:
+    counters = Counters()
+    rows = [
+        request("failed", node="c"),
+        request("failed", node="b"),
+        request(node="b"),
+        interaction("d", "consumer", "subscribeevent", "subscribe"),
+        interaction("e", "consumer", "subscribeevent", "subscribe"),
+        interaction("e", "consumer", "subscribeevent", "next"),
+    ]
+    counters.take(Interaction.TABLE, rows)
+    assert counters.in_vain == ["c", "d"]

@@ -122,6 +122,7 @@ _STATUS_STYLES = {"done": "bold green", "interrupted": "bold yellow", "failed": 
 def summary(emulation: Emulation, result: Result) -> list[Text]:
     """What a run came to, a line each."""
     facts = {
+        "waited in vain": ", ".join(emulation.counters.in_vain),
         "interactions": _interactions(emulation),
         "packets": _packets(emulation),
         "changes": _changes(emulation),
@@ -139,11 +140,18 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
 
 def _interactions(emulation: Emulation) -> str:
     counters = emulation.counters
+    others = counters.unmeasured_requests
+    served = f"{count(others, 'request')} of clients that are not measured" if others else ""
     if not counters.requests and not counters.items and not counters.cancelled_requests:
-        return "none" if any(replica.app for replica in emulation.plan.replicas) else ""
+        return served or ("none" if any(replica.app for replica in emulation.plan.replicas) else "")
     failed = f", {counters.failed_requests:,} failed" if counters.requests else ""
     given_up = f", {counters.cancelled_requests:,} cancelled" if counters.cancelled_requests else ""
-    return f"{count(counters.requests, 'request')}{failed}{given_up}; {count(counters.items, 'notification')}"
+    parts = [
+        f"{count(counters.requests, 'request')}{failed}{given_up}",
+        count(counters.items, "notification"),
+        served,
+    ]
+    return "; ".join(part for part in parts if part)
 
 
 def _packets(emulation: Emulation) -> str:
