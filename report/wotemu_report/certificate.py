@@ -29,7 +29,8 @@ class Reason:
 class HopFigures:
     """One hop's evidence: durations in ms, shares; null where there is none.
 
-    `expected`, `measured` and `error` are of the `compared` probes, of which like delays were expected.
+    `expected`, `measured` and `error` are of the `compared` probes. By so much as `chance` may jitter, and
+    the agents' clocks, move such an error.
     """
 
     where: str
@@ -40,6 +41,7 @@ class HopFigures:
     expected: float | None
     measured: float | None
     error: float | None
+    chance: float | None
     loss_expected: float | None
     loss: float | None
     late_p95: float | None
@@ -47,6 +49,14 @@ class HopFigures:
     rate_excess: float | None
     goodput_short: float | None
     packets: int
+
+    @property
+    def unexplained(self) -> float | None:
+        """The part of the error that is beyond chance."""
+        if self.error is None:
+            return None
+        beyond = abs(self.error) - (self.chance or 0.0)
+        return math.copysign(beyond, self.error) if beyond > 0 else 0.0
 
 
 @attrs.frozen
@@ -138,6 +148,7 @@ def _hop(entry: Json) -> HopFigures:
         expected=_ms(delays.get("expected_s")),
         measured=_ms(delays.get("measured_s")),
         error=_ms(delays.get("error_s")),
+        chance=_ms((delays.get("scatter_s") or 0.0) + (delays.get("clocks_s") or 0.0)) if delays else None,
         loss_expected=_number(losses.get("expected")),
         loss=losses.get("lost", 0) / risked if risked else None,
         late_p95=_ms(entry.get("late_p95_s")),

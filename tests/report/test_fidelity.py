@@ -71,8 +71,8 @@ def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
     first, second = table.rows
     assert first[:6] == ("b@field up", "INVALID", 9, 0, 0, None)
     assert (second[0], second[1]) == ("a@field up", "VALID")
-    assert list(second[2:10]) == [
-        60, 0, 60, 150.0, pytest.approx(150.4), pytest.approx(0.4), 0.1, 0.1,
+    assert list(second[2:11]) == [
+        60, 0, 60, 150.0, pytest.approx(150.4), 0.0, pytest.approx(0.4), 0.1, 0.1,
     ]  # fmt: skip
 
 
@@ -129,6 +129,16 @@ def test_the_tile_says_what_was_expected_and_measured(run_dir: Path) -> None:
     assert isinstance(tiles, Tiles)
     tile = next(tile for tile in tiles.tiles if tile.label == "Delay off by")
     assert (tile.value, tile.detail) == ("-1.45 ms", "192 ms where 193 ms are expected: a@field up")
+
+
+def test_what_jitter_explains_is_not_shown_as_an_error(run_dir: Path) -> None:
+    off = Delays(probes=9, expected_s=0.606, measured_s=0.743, error_s=0.137, scatter_s=0.49)
+    certify(run_dir, hop("a", probes=20, delays=off))
+    (tiles, *_) = fidelity.section(RunData.load(run_dir)).blocks
+    assert isinstance(tiles, Tiles)
+    tile = next(tile for tile in tiles.tiles if tile.label == "Delay off by")
+    assert tile.value == "0 ms"
+    assert tile.detail == "743 ms where 606 ms are expected ±490 ms by jitter: a@field up"
 
 
 def test_a_shared_rate_has_its_row(run_dir: Path) -> None:

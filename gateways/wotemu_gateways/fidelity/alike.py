@@ -44,11 +44,14 @@ class Samples:
         self._clocks_s.append(clocks_s)
 
     def furthest(self) -> Delays | None:
-        """The probes of like expectations that are furthest off; None where there is no probe."""
+        """The probes that are furthest off: of like expectations, or all; None where there is no probe.
+
+        All of them tell of small errors that jitter hides in each group.
+        """
         if not self._errors_s:
             return None
         order = sorted(range(len(self)), key=self._expected_s.__getitem__)
-        return max((self._delays(group) for group in self._groups(order)), key=_offence)
+        return max((self._delays(group) for group in (*self._groups(order), order)), key=_offence)
 
     def _groups(self, order: Sequence[int]) -> Iterator[Sequence[int]]:
         """Probes in the order of their expectations, parted; no part but an only one has too few."""

@@ -57,13 +57,14 @@ def _tiles(certificate: Certificate) -> Tiles:
 def _off(hop: HopFigures | None) -> Tile:
     if hop is None:
         return Tile("Delay off by", milliseconds(None), "no probe could be compared")
-    detail = f"{milliseconds(hop.measured)} where {milliseconds(hop.expected)} are expected: {hop.where}"
-    return Tile("Delay off by", milliseconds(hop.error), detail)
+    told = f"{milliseconds(hop.measured)} where {milliseconds(hop.expected)} are expected"
+    chance = f" ±{milliseconds(hop.chance)} by jitter" if hop.chance else ""
+    return Tile("Delay off by", milliseconds(hop.unexplained), f"{told}{chance}: {hop.where}")
 
 
 def _share_off(hop: HopFigures) -> float:
     """How far a hop's delay is off for its length; of short ones the error itself counts."""
-    return abs(hop.error or 0.0) / max(hop.expected or 0.0, _SHORT_MS)
+    return abs(hop.unexplained or 0.0) / max(hop.expected or 0.0, _SHORT_MS)
 
 
 def _told(reasons: int) -> str:
@@ -167,10 +168,11 @@ def _hops(certificate: Certificate) -> Table:
         Column("Verdict", "status"),
         Column("Probes", "int", "that crossed it"),
         Column("Not judged", "int", "nothing certain could be expected of them"),
-        Column("Compared", "int", "probes with like expected delays: those that are furthest off"),
+        Column("Compared", "int", "probes with like expected delays, or all: those that are furthest off"),
         Column("Expected", "ms", "the compared probes' median, both hops together"),
-        Column("Measured", "ms", "expected and the error together"),
-        Column("Off by", "ms", "median of the compared probes' errors"),
+        Column("Measured", "ms", "what is expected and the median of the compared probes' errors"),
+        Column("Chance ±", "ms", "so far jitter and clocks alone move the median of so many"),
+        Column("Off by", "ms", "the difference of the two, beyond what is chance"),
         Column("Loss expected", "percent"),
         Column("Loss", "percent"),
         Column("Late p95", "ms", "95 % of its packets left at most so late"),
@@ -212,6 +214,6 @@ def _hosts(certificate: Certificate) -> Table:
 def _row(hop: HopFigures) -> tuple[object, ...]:
     return (
         hop.where, hop.verdict, hop.probes, hop.not_judged, hop.compared, hop.expected, hop.measured,
-        hop.error, hop.loss_expected, hop.loss, hop.late_p95, hop.late_max, hop.rate_excess,
+        hop.chance, hop.unexplained, hop.loss_expected, hop.loss, hop.late_p95, hop.late_max, hop.rate_excess,
         hop.goodput_short, hop.packets,
     )  # fmt: skip
