@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -13,8 +14,7 @@ TIMER_S = 0.005
 """How far the moment of a counter or of a change may be off."""
 
 
-@attrs.frozen
-class Second:
+class Second(NamedTuple):
     """A time between two records, throughout which packets waited: its end and length, and bytes served."""
 
     t: float
@@ -48,7 +48,7 @@ def goodput(stretches: Iterable[Sequence[Second]], course: RateCourse) -> Goodpu
             (second.served_bytes, course.passage(second.t - second.span_s, second.t)) for second in stretch
         ]
         while windows:
-            short = max(short, *(_short(*window) for window in windows))
+            short = max(short, *[_short(served, passage) for served, passage in windows])
             windows = _doubled(windows)
     return Goodput(waited_s=waited_s, short=short) if waited_s else None
 
@@ -56,12 +56,12 @@ def goodput(stretches: Iterable[Sequence[Second]], course: RateCourse) -> Goodpu
 def _doubled(windows: list[tuple[float, Passage]]) -> list[tuple[float, Passage]]:
     """Windows twice as long; an odd one at the end joins the one before. None where there is but one."""
     pairs = [
-        (one[0] + other[0], one[1] + other[1])
+        (one[0] + other[0], one[1].joined(other[1]))
         for one, other in zip(windows[::2], windows[1::2], strict=False)
     ]
     if pairs and len(windows) % 2:
         served, passage = windows[-1]
-        pairs[-1] = pairs[-1][0] + served, pairs[-1][1] + passage
+        pairs[-1] = pairs[-1][0] + served, pairs[-1][1].joined(passage)
     return pairs
 
 

@@ -6,6 +6,7 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 
 from wotemu.percentiles import Histogram
 from wotemu.records import Hop
@@ -23,12 +24,13 @@ class HopLog:
     """The counters over a run of one hop, or of a shared network's rate."""
 
     __slots__ = (
-        "_busy_s", "_bytes", "_late", "_refused", "_served", "_t", "backlog_max", "dropped", "late_max_s",
-        "packets",
+        "_busy_s", "_bytes", "_late", "_refused", "_served", "_span_s", "_t", "backlog_max", "dropped",
+        "late_max_s", "packets",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._t = array("d")
+        self._span_s = array("d")
         self._bytes = array("d")
         self._refused = array("b")
         self._busy_s = array("d")
@@ -39,6 +41,7 @@ class HopLog:
 
     def take(self, row: Hop) -> None:
         """One second's counters."""
+        self._span_s.append(max(row.t - self._t[-1], _LEAST_SPAN_S) if self._t else _USUAL_SPAN_S)
         self._t.append(row.t)
         self._bytes.append(row.sent_bytes)
         self._refused.append(row.dropped_queue > 0)
@@ -68,17 +71,14 @@ class HopLog:
         """For which share of a time's busiest second packets waited for its rate, as far as anybody knows."""
         first, last = bisect_left(self._t, start), bisect_left(self._t, end)
         shares = (
-            self._busy_s[index] / self._span_s(index)
+            self._busy_s[index] / self._span_s[index]
             for index in range(first, min(last + 1, len(self._t)))
             if not math.isnan(self._busy_s[index])
         )
         return max(shares, default=0.0)
 
     def _bps(self, index: int) -> float:
-        return math.inf if self._refused[index] else self._bytes[index] * 8 / self._span_s(index)
-
-    def _span_s(self, index: int) -> float:
-        return max(self._t[index] - self._t[index - 1], _LEAST_SPAN_S) if index else _USUAL_SPAN_S
+        return math.inf if self._refused[index] else self._bytes[index] * 8 / self._span_s[index]
 
     def goodput(self, course: RateCourse) -> Goodput | None:
         """How much it served while packets waited for its rate; None if none did or nobody knows."""
@@ -87,10 +87,10 @@ class HopLog:
     def _stretches(self) -> Iterator[list[Second]]:
         """Seconds in a row throughout each of which packets waited."""
         stretch: list[Second] = []
-        for index, busy_s in enumerate(self._busy_s):
-            span_s = self._span_s(index)
-            if index and busy_s >= _ALWAYS * span_s:
-                stretch.append(Second(self._t[index], span_s, self._served[index]))
+        counted = zip(self._t, self._span_s, self._busy_s, self._served, strict=True)
+        for t, span_s, busy_s, served_bytes in islice(counted, 1, None):  # nobody knows when the first began
+            if busy_s >= _ALWAYS * span_s:
+                stretch.append(Second(t, span_s, served_bytes))
             elif stretch:
                 yield stretch
                 stretch = []
@@ -104,26 +104,28 @@ class HopLog:
         jitter and lateness carry over from the seconds before. Where the conditions changed shortly before,
         what was served counts instead of what left: delays that changed gather packets, or spread them.
         """
-        return max(self._excesses(course), default=None) if course.is_limited else None
-
-    def _excesses(self, course: RateCourse) -> Iterator[float]:
+        if not course.is_limited:
+            return None
+        worst: float | None = None
         late_s = self.late_max_s or 0.0
         since, last = course.since, len(course.since) - 1
         at = 0
-        for index, (t, size_bytes) in enumerate(zip(self._t, self._bytes, strict=True)):
-            if not size_bytes:
-                continue
+        for index, (t, span_s, size_bytes) in enumerate(zip(self._t, self._span_s, self._bytes, strict=True)):
             while at < last and since[at + 1] <= t:
                 at += 1
             rate_bps = course.rate_bps[at]
-            if rate_bps == math.inf:
+            if not size_bytes or rate_bps == math.inf:
                 continue
-            span_s = self._span_s(index)
             if since[at] <= t - span_s - course.held_s[at]:
                 bits = rate_bps * (span_s + course.spread_s[at] + late_s) + course.extra_bits[at]
-                yield max(0.0, size_bytes * 8 / bits - 1)
+                excess = size_bytes * 8 / bits - 1
             elif index and not math.isnan(self._served[index]):
-                yield self._served_excess(index, span_s, course)
+                excess = self._served_excess(index, span_s, course)
+            else:
+                continue
+            if worst is None or excess > worst:
+                worst = excess
+        return None if worst is None else max(worst, 0.0)
 
     def _served_excess(self, index: int, span_s: float, course: RateCourse) -> float:
         t = self._t[index]
@@ -133,4 +135,4 @@ class HopLog:
         first, last = bisect_right(course.since, t - span_s) - 1, bisect_right(course.since, t)
         extra_bits = max(course.extra_bits[max(first, 0) : last])
         bits = passage.bits + extra_bits + TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
-        return max(0.0, self._served[index] * 8 / bits - 1)
+        return self._served[index] * 8 / bits - 1

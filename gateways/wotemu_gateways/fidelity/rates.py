@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-
-import attrs
+from typing import NamedTuple
 
 from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
 
@@ -14,8 +13,7 @@ _JITTERS_APART = 8
 """How many standard deviations lie between the earliest and the latest of many packets."""
 
 
-@attrs.frozen
-class Passage:
+class Passage(NamedTuple):
     """What a rate lets pass within a time.
 
     `bits` is the rate's integral and `peak_bps` its highest value, both of the parts in which there is a
@@ -27,7 +25,8 @@ class Passage:
     unlimited_s: float
     steps_bps: float
 
-    def __add__(self, other: Passage) -> Passage:
+    def joined(self, other: Passage) -> Passage:
+        """What passes in two times, one after the other."""
         return Passage(
             self.bits + other.bits,
             max(self.peak_bps, other.peak_bps),

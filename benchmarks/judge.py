@@ -1,0 +1,131 @@
+"""How long it takes to judge a long run of many nodes, from made-up records.
+
+    python -m benchmarks.judge [--nodes 100] [--hours 1] [--changes 600]
+
+The nodes are on one network with a rate, whose conditions change; each hop has a record and each node a probe
+a second. Half of the hops are busy all the time. Prints how long it takes to take the records, which happens
+while a run goes on, and to judge them, which its end waits for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+
+from wotemu.records import Change, Event, Hop, ProbeArrived, ProbeSent, Record, to_row
+from wotemu.scenario.timeline import Change as Planned
+from wotemu.scenario.timeline import Direction, Timeline
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Rate, Seconds
+from wotemu_gateways.fidelity import Certificate, Place, Witness, judge
+from wotemu_gateways.fidelity.history import HopKey
+from wotemu_gateways.probe_format import SIZE
+
+T0 = 1_750_000_000.0
+NETWORK = "field"
+WAYS: tuple[Direction, Direction] = ("up", "down")
+
+
+def conditions(number: int) -> NetworkConditions:
+    """Conditions that differ from those before."""
+    return NetworkConditions(latency=Seconds(0.02 + number % 10 / 1000), rate=Rate(1e6 + 1e4 * (number % 50)))
+
+
+def planned(changes: int, lasts_s: float) -> tuple[Planned, ...]:
+    """Changes of the network's conditions, evenly spread."""
+    return tuple(
+        Planned(
+            number,
+            number * lasts_s / changes,
+            "conditions",
+            NETWORK,
+            None,
+            "up",
+            None,
+            conditions(number).to_dict(),
+        )
+        for number in range(changes)
+    )
+
+
+def place(names: list[str]) -> Place:
+    """The network at T0."""
+    hops: dict[HopKey, NetworkConditions] = {
+        (None, "up"): conditions(0),
+        (None, "down"): NetworkConditions(rate=Rate(2e6)),
+    }
+    hops |= {(name, way): NetworkConditions() for name in names for way in WAYS}
+    return Place(name=NETWORK, shared=False, nodes={name: name for name in names}, hops=hops)
+
+
+def records(names: list[str], second: int, now: NetworkConditions) -> Iterator[Record]:
+    """What the gateway and the agents report of one second in which `now` held."""
+    t, rate = T0 + second, float(now.rate or 0)
+    for number, name in enumerate(names):
+        busy = number % 2 == 0
+        for way in WAYS:
+            size = int((rate if way == "up" else 2e6) / 8) if busy else 9_000
+            yield Hop(
+                t, NETWORK, name, way, "tun", 80, size, 0, 0, 0, 0, 0.001,
+                late_bins=[90, 100, 110], late_counts=[50, 20, 10],
+                busy=1.0 if busy else 0.07, served_bytes=size,
+            )  # fmt: skip
+        peer = names[(number + 1 + second % (len(names) - 1)) % len(names)]
+        yield ProbeSent(t - 0.5, NETWORK, name, peer, second << 32 | number, 0.0)
+        arrived = t - 0.5 + float(now.latency) + SIZE * 8 / rate + SIZE * 8 / 2e6
+        yield ProbeArrived(arrived, NETWORK, peer, second << 32 | number)
+
+
+def taken(names: list[str], lasts_s: int, changes: tuple[Planned, ...]) -> Witness:
+    """A witness that has taken a whole run's records."""
+    timeline = Timeline(0, lasts_s, (), changes)
+    witness = Witness([place(names)], lambda: timeline)
+    witness.begin(T0)
+    for name in names:
+        ready = Event(T0 - 1, "role.ready", f"agent:{name}", "", {"offset_error_s": 0.0})
+        witness.take(Event.TABLE, [to_row(ready)])
+    for change in changes:
+        due = T0 + change.at_s
+        answer = Change(
+            change.id, due, due, change.action, change.target, "", json.dumps(change.after), True, ""
+        )
+        witness.take(Change.TABLE, [to_row(answer)])
+    for second in range(1, lasts_s):
+        for record in records(names, second, conditions(int((second - 0.5) * len(changes) / lasts_s))):
+            witness.take(record.TABLE, [to_row(record)])
+        witness.settle(T0 + second)
+    witness.end(T0 + lasts_s)
+    return witness
+
+
+def judged(witness: Witness) -> Certificate:
+    """What a run's end waits for."""
+    witness.finish()
+    return judge(witness.evidence())
+
+
+def main() -> None:
+    """Take, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=100)
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--changes", type=int, default=600)
+    given = parser.parse_args()
+    lasts_s = int(3600 * given.hours)
+    names = [f"n{number}" for number in range(given.nodes)]
+    begun = time.process_time()
+    witness = taken(names, lasts_s, planned(given.changes, lasts_s))
+    took = time.process_time()
+    certificate = judged(witness)
+    ended = time.process_time()
+    print(f"{given.nodes} nodes, {lasts_s} s, {given.changes} changes: {certificate}")
+    print(
+        f"taking the records  {took - begun:8.2f} s of CPU, {(took - begun) / lasts_s * 1e3:.2f} ms a second"
+    )
+    print(f"judging             {ended - took:8.2f} s of CPU")
+
+
+if __name__ == "__main__":
+    main()
