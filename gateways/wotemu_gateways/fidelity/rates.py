@@ -43,7 +43,7 @@ class RateCourse:
     may pass beyond the rate: a burst, and a packet at either end).
     """
 
-    __slots__ = ("extra_bits", "held_s", "is_limited", "rate_bps", "since", "spread_s")
+    __slots__ = ("_passages", "extra_bits", "held_s", "is_limited", "rate_bps", "since", "spread_s")
 
     def __init__(self, spans: Sequence[tuple[float, NetworkConditions]]) -> None:
         self.since = [since for since, _ in spans]
@@ -51,10 +51,17 @@ class RateCourse:
         self.held_s = [_held_s(each) for _, each in spans]
         self.spread_s = [_spread_s(each) for _, each in spans]
         self.extra_bits = [8.0 * ((each.burst or 0) + 2 * FULL_PACKET_BYTES) for _, each in spans]
+        self._passages: dict[tuple[float, float], Passage] = {}
         self.is_limited = min(self.rate_bps) < math.inf
 
     def passage(self, start: float, end: float) -> Passage:
-        """What could pass between two times."""
+        """What could pass between two times. Hops of one network are counted at the same ones."""
+        found = self._passages.get((start, end))
+        if found is None:
+            found = self._passages[start, end] = self._passage(start, end)
+        return found
+
+    def _passage(self, start: float, end: float) -> Passage:
         since, rate_bps = self.since, self.rate_bps
         at = max(bisect_right(since, start) - 1, 0)
         bits = peak_bps = unlimited_s = steps_bps = 0.0
