@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-MAX_LISTED = 12
-"""More known names than these are not listed."""
+MAX_LISTED = 24
+"""Of more known names than these the others are counted."""
 
 
-def suggestion(name: object, known: Iterable[str], also: Mapping[str, str] | None = None) -> str | None:
-    """A hint for a name that is not known: the closest one, or else what is known.
+def did_you_mean(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
+    """A hint for an unknown name: ``did you mean 'latency'?``, and which names are known.
 
     Args:
         name: What was written.
-        known: The names that there are.
-        also: Other words that people use, and the known name that each stands for.
+        known: The names that there are; None is returned where there is none.
+        aliases: What other tools call some of them, such as ``{"delay": "latency"}``.
     """
     names = list(dict.fromkeys(known))
-    if isinstance(name, str):
-        meant = (also or {}).get(name.lower())
-        close = [meant] if meant else get_close_matches(name, names, 1)
-        if not close:
-            close = [each for each in names if each.lower() == name.lower()]
-        if close:
-            return f"did you mean {close[0]!r}?"
     if not names:
         return None
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"known are {', '.join(names[:MAX_LISTED])}{more}"
+    listed = f"known are {', '.join(names[:MAX_LISTED])}{more}"
+    if not isinstance(name, str):
+        return listed
+    meant = (aliases or {}).get(name.lower()) or next(
+        (each for each in names if each.lower() == name.lower()), None
+    )
+    close = [meant] if meant else get_close_matches(name, names, 1)
+    return f"did you mean {close[0]!r}? {listed}" if close else listed

@@ -84,7 +84,7 @@ class Quantity(float):
     @classmethod
     def _bare(cls, number: float, value: object) -> float:
         """A number without a unit, where that can't be misread."""
-        if cls.SUGGESTED and 0 < number < math.inf:
+        if cls.SUGGESTED and 0 < number < 1e300:
             raise ValueError(f"{value!r} has no unit: write {cls._suggestion(number)}")
         return number
 

@@ -14,6 +14,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import App, Event
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Change, Guard, Timeline
+from wotemu.suggestions import did_you_mean
 
 SETTLE_S = 1.5
 """Records come up to a second after their times: so long a metric that is silent may still prove a break."""
@@ -83,6 +84,8 @@ class GuardWatch:
     def __init__(self, guards: Sequence[Guard], duration_s: float) -> None:
         self._waiting = [_Watched(guard) for guard in guards]
         self._duration_s = duration_s
+        self._reported: dict[str, set[str]] = {}
+        """The keys that each replica has reported."""
 
     def __repr__(self) -> str:
         return f"GuardWatch({len(self._waiting)} waiting)"
@@ -98,6 +101,7 @@ class GuardWatch:
 
     def metric(self, t_s: float, replica: str, key: str, value: float) -> None:
         """A replica has reported a number."""
+        self._reported.setdefault(replica, set()).add(key)
         for watched in self._waiting:
             condition = watched.guard.condition
             if condition["kind"] == "metric" and condition["key"] == key and replica in condition["replicas"]:
@@ -139,9 +143,20 @@ class GuardWatch:
             return Verdict(guard, "fired", guard.text) if ready_s <= now_s else None
         if now_s < deadline_s:
             return None
-        why = f"not within {deadline_s:g} s: {guard.text}"
+        why = f"not within {deadline_s:g} s: {guard.text}{self._unreported(guard)}"
         outcomes: dict[str, Literal["fired", "skipped", "failed"]] = {"fire": "fired", "fail": "failed"}
         return Verdict(guard, outcomes.get(guard.otherwise, "skipped"), why)
+
+    def _unreported(self, guard: Guard) -> str:
+        """Whether the metric that a guard waits for never came, and which ones did."""
+        condition = guard.condition
+        if condition["kind"] != "metric":
+            return ""
+        reported = {key for replica in condition["replicas"] for key in self._reported.get(replica, ())}
+        if condition["key"] in reported:
+            return ""
+        hint = did_you_mean(condition["key"], sorted(reported)) or "no metric came from there"
+        return f"; {condition['key']!r} was never reported: {hint}"
 
 
 def differences(before: Timeline, after: Timeline) -> tuple[list[Change], list[int]]:

@@ -105,6 +105,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: metric("reader.x") > "2", "is no number"),  # type: ignore[operator]
     (lambda: bool(SLOW), "nobody knows yet"),
     (lambda: event("ready"), "is no kind of event"),
+    (lambda: event("run.done"), "no guard waits any more"),
     (lambda: event("app.ready", 0), "is no number of events"),
     (lambda: when(True), "is no condition"),  # type: ignore[arg-type]
     (lambda: when(event("app.ready"), held="1s"), "leave out held"),
@@ -198,6 +199,22 @@ def test_a_deadline_decides_as_it_was_told(otherwise: Any, outcome: str) -> None
     (verdict,) = watching.due(20)
     assert verdict.outcome == outcome
     assert verdict.why == "not within 20 s: reader.latency > 2 for 5s"
+
+
+@pytest.mark.parametrize(
+    ("reported", "text"),
+    [
+        ([], "'latency' was never reported: no metric came from there"),
+        (["latencies", "count"], "'latency' was never reported: did you mean 'latencies'? known are count, "),
+    ],
+)
+def test_a_metric_that_never_came_is_named(reported: list[str], text: str) -> None:
+    watching = watch(when(SLOW).do(at(0).heal()))
+    for key in reported:
+        watching.metric(3, "reader", key, 9.0)
+    watching.metric(3, "sensor-1", "latency", 9.0)
+    (verdict,) = watching.due(60)
+    assert (verdict.outcome, text in verdict.why) == ("skipped", True)
 
 
 def test_without_a_deadline_the_end_is_it() -> None:

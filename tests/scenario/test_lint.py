@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
-from wotemu.scenario import Scenario, at, during, every, metric, resolve, tag, when
+from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
 from wotemu.scenario.events import Event
-from wotemu.topology.models import Link, Network, NetworkConditions, Node, Service, Topology
+from wotemu.topology.builtin_apps import BUILTIN_METRICS
+from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, Service, Topology
 
 FINE = Link(FIELD)
 
@@ -173,6 +175,104 @@ def test_an_event_that_changes_nothing() -> None:
         "at(5s).heal: it changes nothing, as it is so already",
         "every('10s').do: it changes nothing, as it is so already",
     ]
+
+
+def test_what_ends_with_the_run_is_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "minute.csv"
+    path.write_text("t,loss\n" + "".join(f"{t},0.0{t % 9}\n" for t in range(60)))
+    assert (
+        warnings(
+            during(0, "60s").wave(FIELD, loss=(0, "1%")),
+            during(30, "60s").ramp("reader@field", latency=("1ms", "9ms")),
+            during(0, "60s").replay(HOME, path),
+            during(50, 60).cut("reader@home"),
+            every("20s").do(during(0, "20s").scale(FIELD, rate=0.5)),
+            during(0, 60).crash("reader"),
+        )
+        == []
+    )
+
+
+def test_what_begins_after_the_end() -> None:
+    assert texts(
+        at(60).crash("reader"),
+        every("10s", start="100s").do(at(0).heal()),
+        when(metric("reader.x") > 1, after="2min").do(at(0).heal()),
+        when(event("app.ready")).do(at(0).heal(), within="300s"),
+        at(50).set(FIELD, loss="1%"),
+        every("20s", start="15s").do(at(0).set(HOME, loss="1%"), at("5s").restore(HOME)),
+    ) == [
+        "at(60s).crash: nothing of it happens, as the end is at 60s",
+        "every('10s').do: nothing of it happens, as the end is at 60s",
+        "when(reader.x > 1).do: nothing of it happens, as the end is at 60s",
+        "when(1 x app.ready).do: it never waits until 300s, as the end is at 60s",
+        "every('20s').do: one of its changes is left out, as the end is at 60s",
+    ]
+
+
+def test_a_wave_in_steps_that_are_too_long_for_it() -> None:
+    coarse = during(0, 9).wave(FIELD, period="1s", every="1s", latency=("10ms", "20ms"))
+    (warning,) = texts(coarse)[:1]
+    assert warning == (
+        "during(0s, 9s).wave: every='1s' is too coarse for the wave, which takes another shape: "
+        "it needs 250ms or less"
+    )
+    assert texts(during(0, 9).wave(FIELD, period="1s", latency=("10ms", "20ms"))) == []
+    assert texts(during(0, 9).wave(FIELD, square("2s"), every="1s", latency=("10ms", "20ms"))) == []
+
+
+def test_a_path_that_leads_beyond_its_period() -> None:
+    move = during(10, 20).move("reader", [(0, FIELD), (5, HOME), (10, FIELD), (15, HOME)])
+    assert texts(move) == ["during(10s, 20s).move: its last 2 places lie beyond the period's end"]
+
+
+def test_partitions_that_add_up() -> None:
+    names = [Node(name, command=["x"], networks=[HOME]) for name in "abc"]
+    events = at(1).partition("a"), at(2).partition("b"), at(3).heal(), at(4).partition("c")
+    found = resolve(Topology(names), Scenario(events=events))[1]
+    assert [re.sub(r"test_lint\.py:\d+, ", "", warning) for warning in found] == [
+        "at(2s).partition: it adds to at(1s).partition, which still holds: heal first, or give both one name"
+    ]
+
+
+def test_a_metric_that_nobody_reports() -> None:
+    reader = Node("reader", NodeApp("reader"), networks=[FINE], broker=Broker("mqtt", [FIELD]))
+    own = Node("own", NodeApp("mine.py"), networks=[FINE])
+    topology = Topology([reader, own])
+    events = [
+        when(metric(name) > 1).do(at(0).crash("own"))
+        for name in ("reader.errors", "reader.read_failures", "mqtt.x", "own.whatever")
+    ]
+    found = resolve(topology, Scenario(events=events))[1]
+    assert [warning.partition(".do: ")[2] for warning in found] == [
+        "the built-in app 'reader' never reports 'errors': it reports read_failures",
+        "Broker 'mqtt' reports no metrics",
+    ]
+
+
+def test_built_in_apps_report_the_metrics_that_are_declared() -> None:
+    apps = Path(__file__).parents[2] / "runtime" / "wotemu_runtime" / "apps"
+    for app, keys in BUILTIN_METRICS.items():
+        source = (apps / f"{app}.py").read_text()
+        assert tuple(re.findall(r'(?:Failures|write_metric)\("(\w+)"', source)) == keys, app
+
+
+def test_one_sentence_for_many_nodes_alike() -> None:
+    link = Link(FIELD, up=NetworkConditions.of(latency="50ms"))
+    nodes = [Node(f"n{number}", command=["x"], networks=[link]) for number in range(100)]
+    flap = during(1, 2).flap(FIELD, down="10ms", up="40ms")
+    found = resolve(Topology(nodes), Scenario(events=[flap]))[1]
+    assert found == [
+        "n0@field, n1@field, n2@field, n3@field, n4@field and 95 more: their links have latency on the way "
+        "up and none on the way down",
+        "n0@field, n1@field, n2@field, n3@field, n4@field and 95 more are cut off or let back again after "
+        "10ms: faster than every 50ms can't be relied on",
+    ]
+
+
+def test_a_warning_of_an_event_gives_its_file_and_line() -> None:
+    (warning,) = warnings(at(5).heal())
+    assert re.match(r"test_lint\.py:\d+, at\(5s\)\.heal: ", warning)
 
 
 def test_a_guard_is_not_blamed_for_waiting() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
-from wotemu.scenario import at, during, every, saw, sine, square, triangle
+from wotemu.scenario import at, during, every, metric, saw, sine, square, triangle, when
 from wotemu.scenario.events import Event, step_times
 from wotemu.topology.models import NetworkConditions
 
@@ -273,6 +273,29 @@ def test_repeats_last_until_the_end() -> None:
     assert [at_s for at_s, _, _ in story(every("20s").do(at(0).restart(READER)))] == [0.0, 20.0, 40.0]
 
 
+def test_a_repeat_in_a_repeat_goes_on_until_the_next_time() -> None:
+    inner = every("5s").do(at(0).stop(READER), at("1s").start(READER))
+    stops = [at_s for at_s, _, after in story(every("20s", start="10s").do(inner)) if after == "stopped"]
+    assert stops == [10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0]
+
+
+def test_a_repeat_in_a_repeat_may_end_before() -> None:
+    inner = every("5s", until="8s").do(at(0).restart(READER))
+    assert [at_s for at_s, _, _ in story(every("20s", until="30s").do(inner))] == [0.0, 5.0, 20.0, 25.0]
+
+
+def test_a_period_in_a_repeat_lasts_into_the_next_time_and_leaves_nothing() -> None:
+    longer = every("10s", until="25s").do(during(0, 15).scale(FIELD, latency=2))
+    assert values([longer], "latency_s", "field up") == [
+        (0.0, 0.08),
+        (10.0, 0.16),
+        (15.0, 0.08),
+        (20.0, 0.16),
+        (25.0, 0.08),
+        (35.0, 0.04),
+    ]
+
+
 def test_each_repetition_draws_its_own_chances() -> None:
     walk = every("10s").do(during(0, 5).random_walk(RADIO, "up", loss=(0, "100%")))
     drawn = values([walk], "loss")
@@ -314,6 +337,8 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: every(0), "it is zero"),
     (lambda: every(1, start=5, until=5), "is not after start"),
     (lambda: every(1).do(), "nothing is to be done"),
+    (lambda: every(1).do(when(metric("a.x") > 1).do(at(0).heal())), "can't be repeated"),
+    (lambda: every(1).do(every(9).do(when(metric("a.x") > 1).do(at(0).heal()))), "can't be repeated"),
     (lambda: every(1).do(at(1)), "is no event"),  # type: ignore[arg-type]
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from random import Random
 from typing import Any, Literal, NoReturn, get_args
@@ -11,11 +10,11 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.event_kinds import EVENT_KINDS
-from wotemu.scenario.events import Event, TimedStep, inner_events, moment, seconds
+from wotemu.scenario.events import Event, TimedStep, inner_events, moment, number, seconds
 from wotemu.scenario.shifted import shifted
 from wotemu.scenario.targets import replicas
 from wotemu.scenario.written import written
-from wotemu.suggestions import suggestion
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.models import Broker, Node, Topology
 from wotemu.units import Like
 
@@ -70,9 +69,8 @@ class Metric:
         return written(f'metric("{self.node}.{self.key}")')
 
     def _than(self, op: str, value: Any) -> MetricCondition:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ScenarioError(f"{value!r} is no number", where=self._where())
-        return MetricCondition(self.node, self.key, op, float(value))
+        checked = number(value, "value", self._where(), least=-1e300, most=1e300)
+        return MetricCondition(self.node, self.key, op, checked)
 
     def __gt__(self, value: float) -> MetricCondition:
         return self._than(">", value)
@@ -116,13 +114,23 @@ class EventCondition:
         return f"{self.count} x {self.event}{whose}"
 
 
+_OUTSIDE = frozenset(
+    f"run.{what}"
+    for what in ("started", "stopping", "done", "failed", "left", "certified", "interrupted")
+    + ("counters", "summary", "warning")
+)
+"""Kinds of events that come before the run or after it, or that only the screen shows."""
+
+
 def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) -> EventCondition:
     """`count` events of a kind, such as ``"app.ready"`` or ``"app.crashed"``, since the run began."""
     where = written(f"event({kind!r})")
-    if kind not in EVENT_KINDS:
+    if not isinstance(kind, str) or kind not in EVENT_KINDS:
         raise ScenarioError(
-            f"{kind!r} is no kind of event", where=where, hint=suggestion(kind, sorted(EVENT_KINDS))
+            f"{kind!r} is no kind of event", where=where, hint=did_you_mean(kind, sorted(EVENT_KINDS))
         )
+    if kind.startswith("report.") or kind in _OUTSIDE:
+        raise ScenarioError(f"no guard waits any more, or yet, when {kind!r} comes", where=where)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ScenarioError(f"count={count!r} is no number of events", where=where)
     if not isinstance(node, Node | Broker | str | None):

@@ -78,7 +78,7 @@ def _position(place: Any, where: str) -> Position:
     try:
         x, y = place
         position = float(x), float(y)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         position = (math.nan, math.nan)
     if not all(map(math.isfinite, position)):
         raise ScenarioError(f"{place!r} is no position", where=where, hint="write (x, y) in metres")

@@ -10,7 +10,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import owners, replicas_of
 from wotemu.scenario.written import written
-from wotemu.suggestions import suggestion
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
 
 OneTarget = Network | Link | Node | Broker | Service | str
@@ -122,7 +122,7 @@ def _named_link(target: str, topology: Topology, where: str) -> Place:
         raise ScenarioError(
             f"{target!r}: no node {node!r} is attached to a network {network!r}",
             where=where,
-            hint=suggestion(target, [f"{node}@{network}" for network, node in attached]),
+            hint=did_you_mean(target, [f"{node}@{network}" for network, node in attached]),
         )
     return network, node
 
@@ -151,7 +151,7 @@ def _replicas(target: Any, topology: Topology, where: str) -> list[str]:
     known = owners(topology)
     if not isinstance(name, str) or name not in known:
         what = f"there is no node {name!r}" if isinstance(name, str) else f"{label(target)} is no node"
-        raise ScenarioError(what, where=where, hint=suggestion(name, known))
+        raise ScenarioError(what, where=where, hint=did_you_mean(name, known))
     owner = known[name]
     return list(replicas_of(owner)) if name == owner.name else [name]
 
@@ -194,7 +194,7 @@ def _attachments(topology: Topology) -> dict[Place, Link]:
 def _network(name: str, topology: Topology, where: str) -> str:
     names = [network.name for network in topology.networks]
     if name not in names:
-        raise ScenarioError(f"no node is on a network {name!r}", where=where, hint=suggestion(name, names))
+        raise ScenarioError(f"no node is on a network {name!r}", where=where, hint=did_you_mean(name, names))
     return name
 
 
@@ -225,6 +225,6 @@ def _node_places(name: str, topology: Topology, where: str) -> list[Place]:
         _refuse_replica(name, topology, where)
         known = [network.name for network in topology.networks] + [owner.name for owner in topology.members]
         raise ScenarioError(
-            f"there is no network or attached node {name!r}", where=where, hint=suggestion(name, known)
+            f"there is no network or attached node {name!r}", where=where, hint=did_you_mean(name, known)
         )
     return found

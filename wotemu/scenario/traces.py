@@ -13,8 +13,9 @@ from typing import Any, NoReturn, Self
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import few_enough, interval, microseconds
+from wotemu.scenario.events import factor, few_enough, interval, microseconds
 from wotemu.scenario.values import GRADED, like
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.conditions import check_range
 from wotemu.topology.files import locate
 from wotemu.units import Fraction, Like, Quantity, Rate, Seconds
@@ -112,11 +113,14 @@ class Trace:
 
     def scaled(self, factors: Mapping[str, float], where: str) -> Self:
         """The same with conditions multiplied."""
-        for name, factor in factors.items():
+        for name, by in factors.items():
             if name not in GRADED:
-                raise ScenarioError(f"{name!r} is no condition to multiply", where=f"{where}, scale")
-            if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
-                raise ScenarioError(f"{name}: {factor!r} is not above zero", where=f"{where}, scale")
+                raise ScenarioError(
+                    f"{name!r} is no condition to multiply",
+                    where=f"{where}, scale",
+                    hint=did_you_mean(name, sorted(GRADED)),
+                )
+            factor(by, name, f"{where}, scale")
         rows = [
             (t_s, {name: like(value, value * factors.get(name, 1.0)) for name, value in values.items()})
             for t_s, values in self.rows

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
-from wotemu.suggestions import suggestion
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Quantity
 
@@ -33,33 +33,12 @@ GRADED: frozenset[str] = frozenset(
 
 CONDITIONS = tuple(field.name for field in attrs.fields(NetworkConditions))
 
-OTHER_WORDS = {
-    "delay": "latency",
-    "lag": "latency",
-    "ping": "latency",
-    "rtt": "latency",
-    "bandwidth": "rate",
-    "bw": "rate",
-    "throughput": "rate",
-    "speed": "rate",
-    "packet_loss": "loss",
-    "plr": "loss",
-    "drop": "loss",
-    "dup": "duplicate",
-    "duplication": "duplicate",
-    "corruption": "corrupt",
-    "reordering": "reorder",
-    "limit": "queue",
-    "buffer": "queue",
-}
-"""What other tools call conditions."""
-
 
 def check_names(names: Iterable[str], where: str) -> None:
     """`ScenarioError` where a name is no condition's."""
     for name in names:
         if name not in CONDITIONS:
-            hint = suggestion(name, CONDITIONS, OTHER_WORDS)
+            hint = did_you_mean(name, CONDITIONS, NetworkConditions.ALIASES)
             raise ScenarioError(f"there is no condition {name!r}", where=where, hint=hint)
 
 

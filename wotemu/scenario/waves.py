@@ -11,7 +11,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.events import factor, interval, number
 from wotemu.scenario.written import written
-from wotemu.suggestions import suggestion
+from wotemu.suggestions import did_you_mean
 from wotemu.units import Like
 
 
@@ -55,7 +55,11 @@ class Wave:
 
     def __add__(self, other: Wave) -> Wave:
         """Both at once, each with its weight."""
-        return Wave(self.parts + other.parts) if isinstance(other, Wave) else NotImplemented
+        if not isinstance(other, Wave):
+            raise ScenarioError(
+                f"{other!r} is no wave", where=written("wave +"), hint='sine("20s") + saw("5s")'
+            )
+        return Wave(self.parts + other.parts)
 
     @property
     def coarsest_us(self) -> int:
@@ -83,7 +87,7 @@ def wave(shape: str, period: Like, *, weight: float = 1, shift: float = 0) -> Wa
     """One wave of a named shape; `shift` is the part of its period at which it begins."""
     where = written(f"wave {shape!r}")
     if not isinstance(shape, str) or shape not in Wave.SHAPES:
-        raise ScenarioError("there is no such shape", where=where, hint=suggestion(shape, Wave.SHAPES))
+        raise ScenarioError("there is no such shape", where=where, hint=did_you_mean(shape, Wave.SHAPES))
     part = number(shift, "shift", where, least=-1e6, most=1e6)
     return Wave(
         (_Part(shape, interval(period, f"{where}, period"), factor(weight, "weight", where), part % 1),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import attrs
 
 from wotemu.errors import TopologyError
+from wotemu.suggestions import did_you_mean
 from wotemu.units import Bytes, Fraction, Hertz, Like, Rate, Seconds
 
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", re.IGNORECASE)
@@ -44,20 +44,6 @@ def label(obj: Any) -> str:
 def fail(obj: Any, field: str, message: str, hint: str | None = None) -> TopologyError:
     """The error for one field of one object."""
     return TopologyError(message, where=f"{label(obj)}, field {field!r}", hint=hint)
-
-
-def did_you_mean(name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str:
-    """A hint for an unknown name: ``did you mean 'latency'?``, or which names are known.
-
-    Args:
-        name: What was written.
-        known: The names that there are.
-        aliases: What other tools call some of them, such as ``{"delay": "latency"}``.
-    """
-    names = list(known)
-    close = [(aliases or {}).get(name.lower(), ""), *difflib.get_close_matches(name, names, 1, 0.7)]
-    start = next((f"did you mean {each!r}? " for each in close if each), "")
-    return f"{start}known are {', '.join(names)}"
 
 
 def named_errors(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:

@@ -148,6 +148,7 @@ class NetworkConditions(Checked):
         "bandwidth": "rate",
         "bw": "rate",
         "throughput": "rate",
+        "speed": "rate",
         "packet_loss": "loss",
         "corruption": "corrupt",
         "duplication": "duplicate",

@@ -1,0 +1,78 @@
+"""Crashes, stops and restarts that overlap come out as one would expect of a machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.scenario.deployment import HOME, READER, SENSOR, story
+from wotemu.scenario import at, during
+from wotemu.scenario.events import Event
+
+ONE = "sensor-1"
+
+
+def apps(*events: Event, of: str = ONE) -> list[tuple[float, Any]]:
+    return [(at_s, after) for at_s, place, after in story(*events) if place == of]
+
+
+def test_a_crash_that_was_undone_kills_nothing_afterwards() -> None:
+    assert story(at(1).crash(ONE), at("1.02s").restart(ONE)) == [
+        (1.0, "sensor-1@field", True),
+        (1.02, "sensor-1@field", False),
+        (1.02, ONE, "running"),
+    ]
+
+
+def test_a_second_crash_kills_at_its_own_time() -> None:
+    events = at(1).crash(ONE), at("1.02s").restart(ONE), at("1.04s").crash(ONE)
+    assert apps(*events) == [(1.02, "running"), (1.09, "crashed")]
+
+
+def test_a_crash_of_what_is_down_is_no_change_and_is_undone_with_the_other() -> None:
+    events = at(1).crash(ONE), at(2).crash(ONE), at(3).restart(ONE)
+    assert apps(*events) == [(1.05, "crashed"), (3.0, "running")]
+    assert apps(*events, of="sensor-1@field") == [(1.0, True), (3.0, False)]
+
+
+def test_a_stop_of_a_stopped_app_is_no_change() -> None:
+    assert apps(at(1).stop(ONE), at(2).stop(ONE)) == [(1.0, "stopped")]
+
+
+def test_what_is_stopped_while_it_is_down_stays_stopped_when_it_comes_back() -> None:
+    events = during(1, 5).crash(ONE), at(2).stop(ONE)
+    assert story(*events)[-2:] == [(5.0, "sensor-1@field", False), (5.0, ONE, "stopped")]
+
+
+def test_churn_gives_the_network_back_to_what_was_stopped_while_it_was_down() -> None:
+    """Whatever is stopped when: in the end nobody is cut off, and what was stopped is stopped."""
+    churn = during(0, 30).churn(SENSOR, rate="60/min", downtime=("1s", "4s"))
+    for second in range(1, 30):
+        for seed in range(3):
+            told = story(churn, at(second).stop(SENSOR), seed=seed)
+            last = {place: after for _, place, after in told}
+            assert not any(after for place, after in last.items() if "@" in place), (second, seed)
+            assert {last[name] for name in ("sensor-1", "sensor-2")} == {"stopped"}, (second, seed)
+
+
+def test_a_restart_undoes_a_crash_of_churn_and_churn_does_not_restart_again() -> None:
+    churn = during(0, 10).churn(ONE, rate="6/min", downtime="10s")
+    (down_s, _), (up_s, _) = apps(churn)[:2]
+    found = apps(churn, at(down_s + 1).restart(ONE))
+    assert found[:2] == [(down_s, "crashed"), (down_s + 1, "running")]
+    assert (up_s, "running") not in found
+
+
+def test_a_crash_within_a_longer_one_ends_with_it() -> None:
+    events = during(1, 9).crash(ONE), during(2, 5).crash(ONE)
+    assert apps(*events) == [(1.05, "crashed"), (9.0, "running")]
+
+
+def test_a_node_that_is_moved_and_crashes_is_off_both_networks() -> None:
+    move = during(0, 20).move(READER, [(0, "field"), (10, HOME)])
+    cuts = [entry for entry in story(move, during(5, 15).crash(READER)) if isinstance(entry[2], bool)]
+    assert cuts == [
+        (0.0, "reader@home", True),
+        (5.0, "reader@field", True),
+        (15.0, "reader@home", False),
+        (20.0, "reader@field", False),
+    ]
