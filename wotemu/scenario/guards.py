@@ -115,9 +115,10 @@ class EventCondition:
 
 
 _OUTSIDE = frozenset(
-    f"run.{what}"
-    for what in ("started", "stopping", "done", "failed", "left", "certified", "interrupted")
-    + ("counters", "summary", "warning")
+    {
+        *("run.started", "run.stopping", "run.done", "run.failed", "run.left", "run.certified"),
+        *("run.interrupted", "run.counters", "run.summary", "run.warning"),
+    }
 )
 """Kinds of events that come before the run or after it, or that only the screen shows."""
 
