@@ -23,6 +23,9 @@ class FakeRole:
     def at(self, monotonic_s: float) -> float:
         return 1000.0 + monotonic_s + self.correction_s
 
+    def waiting_bytes(self, table: str) -> int:
+        return 0
+
     def put_row(self, table: str, row: list[Any]) -> None:
         assert table == "app"
         self.rows.append(row)

@@ -45,6 +45,12 @@ class FakeRole:
     def event(self, kind: str, message: str, **data: Any) -> None:
         self.events.append((kind, message, data))
 
+    def waiting_bytes(self, table: str) -> int:
+        return 0
+
+    def lose(self, what: str, count: int) -> None:
+        self.events.append(("lost", what, {"count": count}))
+
     def put(self, record: Any) -> None:
         self.lines.append(record.line)
 

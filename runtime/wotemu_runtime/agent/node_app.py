@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -24,6 +25,7 @@ from wotemu_runtime.agent.channel import (
     Rows,
     Up,
 )
+from wotemu_runtime.agent.log_lines import CHUNK, LogBounds, LogReader
 from wotemu_runtime.agent.processes import END_DEADLINE_S
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import exit_text
@@ -39,7 +41,6 @@ STOP_GRACE_S = 3.0
 """An app that was asked to end may take so long before it is killed."""
 REST_S = 1.0
 """What an app printed last is read for so long where something that can't be killed holds its pipes."""
-MAX_LINE = 16 * 1024
 _STATUS = fields(Interaction).index("status")
 
 
@@ -95,6 +96,7 @@ class NodeApp:
         self.released = asyncio.Event()
         self._ever_ready = False
         self._failed_starts = 0
+        self._log_bounds = LogBounds(partial(role.publisher.waiting_bytes, Log.TABLE))
         self._kill_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -268,16 +270,18 @@ class NodeApp:
     # What the app says
 
     async def _read_lines(self, start: Start, stream: str, fd: int) -> None:
-        reader = asyncio.StreamReader(limit=MAX_LINE)
+        reader = asyncio.StreamReader(limit=CHUNK)
         loop = asyncio.get_running_loop()
         pipe = os.fdopen(fd, "rb", 0)
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+
+        def log(line: str) -> None:
+            if stream == "stderr" and line.strip():
+                start.last_line = line
+            self._role.publisher.put(Log(self._role.now(), self._replica, stream, line))
+
         try:
-            while raw := await _line(reader):
-                line = raw.decode(errors="replace").rstrip("\n")
-                if stream == "stderr" and line.strip():
-                    start.last_line = line
-                self._role.publisher.put(Log(self._role.now(), self._replica, stream, line))
+            await LogReader(self._log_bounds, log, partial(self._role.publisher.lose, Log.TABLE)).run(reader)
         finally:
             transport.close()
 
@@ -318,13 +322,3 @@ async def _read_rest(readers: list[asyncio.Task[None]]) -> None:
     for reader in unfinished:
         reader.cancel()
     await asyncio.gather(*readers, return_exceptions=True)
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    """The next line, or as much of an overlong one as fits; empty at the end."""
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.IncompleteReadError as end:
-        return end.partial
-    except asyncio.LimitOverrunError as overrun:
-        return await reader.readexactly(max(1, overrun.consumed))

@@ -133,6 +133,10 @@ class Publisher:
         if table == Event.TABLE or rows.fills_a_batch:
             self._full.set()
 
+    def waiting_bytes(self, table: str) -> int:
+        """About how many bytes of a table are still to be sent."""
+        return self._tables[table].kept_bytes if table in self._tables else 0
+
     def lose(self, what: str, count: int) -> None:
         """Report that `count` records of `what` were lost before they came here."""
         if self._muted:

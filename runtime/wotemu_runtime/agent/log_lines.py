@@ -1,0 +1,192 @@
+"""What a node's app prints, as log lines: of bounded length, rate and total.
+
+A flood of lines must neither fill the disk nor take the processors and the memory that the run needs. What
+is beyond the bounds is left out, counted, and said in the log itself; what was printed last is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import attrs
+
+MAX_LINE = 16 * 1024
+"""Bytes of one log line; a longer one is cut into several."""
+TOTAL_BYTES = 50_000_000
+"""What one node may log in a run."""
+BURST_BYTES = 16_000_000
+RATE_BYTES = 1_000_000
+"""A node may log `BURST_BYTES` at once and `RATE_BYTES` a second from then on."""
+LINE_COST = 64
+"""Bytes that a line counts beside its own: those of its record."""
+WAITING_BYTES = 1_000_000
+"""Lines that the bus has not taken yet: beyond it, reading pauses, before the publisher drops any."""
+WAIT_S = 1.0
+"""But no longer than this: an app is not to be held up by a bus that is away."""
+TAIL_BYTES = 16 * 1024
+"""What is kept of the end of what was left out."""
+CHUNK = 32 * 1024
+_POLL_S = 0.005
+_SKIP_PAUSE_S = 0.001
+"""Between two chunks that are left out, so that even ``yes`` costs the agent few cycles."""
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that are whole now, and full parts of an overlong one."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        lines = [part for line in whole for part in _parts(line)]
+        *full, self._rest = _parts(self._rest)
+        return [*lines, *full]
+
+    def end(self) -> list[bytes]:
+        """The last line, where it has no end."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest else []
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """The line in parts of at most `MAX_LINE` bytes; no character of UTF-8 is cut."""
+    parts = []
+    while len(line) > MAX_LINE:
+        cut = MAX_LINE
+        while cut > MAX_LINE - 4 and line[cut] & 0xC0 == 0x80:
+            cut -= 1
+        parts.append(line[:cut])
+        line = line[cut:]
+    return [*parts, line]
+
+
+class LogBounds:
+    """Whether a node may go on logging: its burst, its rate and its total.
+
+    Once it is over its rate, it may log again only when a whole second's worth is free, so that a log holds
+    stretches of lines and not single ones. `waiting_bytes` tells how much the bus has not taken yet.
+    """
+
+    def __init__(self, waiting_bytes: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
+        self._waiting_bytes = waiting_bytes
+        self._now = now
+        self._left = TOTAL_BYTES
+        self._free: float = BURST_BYTES
+        self._filled_s = now()
+        self._is_open = True
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the node has logged all that it may in this run."""
+        return self._left <= 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits for the bus than may."""
+        return self._waiting_bytes() > WAITING_BYTES
+
+    def allow(self) -> bool:
+        """Whether what is printed now is to be logged."""
+        now_s = self._now()
+        self._free = min(BURST_BYTES, self._free + RATE_BYTES * (now_s - self._filled_s))
+        self._filled_s = now_s
+        if self._free <= 0:
+            self._is_open = False
+        elif self._free >= RATE_BYTES:
+            self._is_open = True
+        return self._is_open and not self.is_spent and not self.is_behind
+
+    def spend(self, line: bytes) -> None:
+        """A line was logged."""
+        cost = len(line) + LINE_COST
+        self._left -= cost
+        self._free -= cost
+
+
+@attrs.define
+class LeftOut:
+    """What was printed and not logged, and the end of it."""
+
+    lines: int = 0
+    size: int = 0
+    tail: bytes = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Leave this out."""
+        self.lines += chunk.count(b"\n")
+        self.size += len(chunk)
+        self.tail = (self.tail + chunk)[-TAIL_BYTES:]
+
+    def last_lines(self) -> list[bytes]:
+        """The whole lines at the end."""
+        _, *lines = self.tail.removesuffix(b"\n").split(b"\n")
+        return lines
+
+    def __str__(self) -> str:
+        return (
+            f"[wotemu] {self.lines:,} lines, {self.size / 1e6:,.1f} MB, are left out here: a node may log "
+            f"{BURST_BYTES // 10**6} MB at once, {RATE_BYTES // 10**6} MB a second after that, and "
+            f"{TOTAL_BYTES // 10**6} MB in a run"
+        )
+
+
+class LogReader:
+    """Reads what one process of an app prints on one stream.
+
+    Args:
+        bounds: of all that the node logs.
+        log: takes each line.
+        lose: takes how many lines were left out, once the stream has ended.
+    """
+
+    def __init__(self, bounds: LogBounds, log: Callable[[str], None], lose: Callable[[int], None]) -> None:
+        self._bounds = bounds
+        self._log = log
+        self._lose = lose
+        self._splitter = LineSplitter()
+        self._left_out = LeftOut()
+        self._lost = 0
+
+    async def run(self, reader: asyncio.StreamReader) -> None:
+        """Until the stream ends."""
+        try:
+            while chunk := await reader.read(CHUNK):
+                await self._wait_for_bus()
+                if self._bounds.allow():
+                    self._say_left_out()
+                    self._put(self._splitter.feed(chunk))
+                else:
+                    self._put(self._splitter.end())
+                    self._left_out.add(chunk)
+                    await asyncio.sleep(_SKIP_PAUSE_S)
+        finally:
+            self._put(self._splitter.end())
+            self._say_left_out(with_tail=True)
+            if self._lost:
+                self._lose(self._lost)
+
+    async def _wait_for_bus(self) -> None:
+        if self._left_out.size:
+            return  # it was waited for already
+        until_s = time.monotonic() + WAIT_S
+        while self._bounds.is_behind and not self._bounds.is_spent and time.monotonic() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_S)  # the publisher tells nobody when it has sent something
+
+    def _put(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self._bounds.spend(line)
+            self._log(line.decode(errors="replace"))
+
+    def _say_left_out(self, *, with_tail: bool = False) -> None:
+        left_out, self._left_out = self._left_out, LeftOut()
+        if not left_out.size:
+            return
+        tail = left_out.last_lines() if with_tail else []
+        left_out.lines = max(1, left_out.lines - len(tail))
+        self._log(str(left_out))
+        self._put(tail)
+        self._lost += left_out.lines
