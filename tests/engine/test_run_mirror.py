@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.engine.conftest import BusServer
-from wotemu.errors import InputError
+from wotemu.errors import EmulationError, InputError
 from wotemu.records import App, Event, to_row
 from wotemu.stack import bus_of_url
+from wotemu_runtime import run_mirror
 from wotemu_runtime.bus import connect
 from wotemu_runtime.recorder import Recorder
 from wotemu_runtime.run_mirror import Mirror, fetch, is_mirrored, mirrored, mirrored_stacks, put_file
@@ -73,6 +74,76 @@ async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusSer
     recorder.close()
     await fetch(client, "tuesday", tmp_path / "here")
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+async def test_files_lie_in_chunks(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file grows over the bounds of chunks, by less than one and by several at once."""
+    monkeypatch.setattr(run_mirror, "CHUNK_BYTES", 1000)
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    mirror = Mirror(client, "tuesday", recorder.run_dir)
+    for number, length in enumerate((10, 5000, 700, 1, 3000)):
+        recorder.event(Event(float(number), "run.phase", "coordinator", "x" * length))
+        recorder.keep({})
+        await mirror.update()
+        assert mirror.kept == recorder.last
+    await fetch(client, "tuesday", tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    recorder.close()
+    sizes = [await client.strlen(key) async for key in client.scan_iter(match="wotemu:tuesday:chunk:*")]
+    assert max(sizes) == 1000
+    assert len(sizes) == 10
+
+
+async def test_a_file_larger_than_a_chunk_is_kept_and_fetched(client: Redis, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    async with mirrored(client, "tuesday", recorder.run_dir):
+        for number in range(20):
+            recorder.event(Event(float(number), "run.phase", "coordinator", str(number) * 2**20))
+        recorder.close()
+    await fetch(client, "tuesday", tmp_path / "here")
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+async def test_a_bus_that_refuses_the_run_ends_it(
+    client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory is full: without an error the run would be lost at its end."""
+    monkeypatch.setattr(run_mirror, "EVERY_S", 0.05)
+    monkeypatch.setattr(run_mirror, "FAILING_S", 0.2)
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    await client.config_set("maxmemory", "1kb")
+    with pytest.raises(EmulationError, match="can't hold the run's records"):
+        async with asyncio.timeout(20), mirrored(client, "tuesday", recorder.run_dir):
+            await asyncio.sleep(3600)
+    await client.config_set("maxmemory", "0")
+    recorder.close()
+
+
+async def test_what_fails_of_a_recorded_run_is_its_own_error(client: Redis, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "there")
+    with pytest.raises(EmulationError, match="no such node"):
+        async with mirrored(client, "tuesday", recorder.run_dir):
+            recorder.write_json("manifest.json", {"status": "failed"})
+            raise EmulationError("no such node")
+    recorder.close()
+    assert await is_mirrored(client, "tuesday")
+
+
+async def test_a_chunk_that_is_missing_is_no_short_file(
+    client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_mirror, "CHUNK_BYTES", 100)
+    recorder = Recorder(tmp_path / "there")
+    recorder.write_json("manifest.json", {})
+    recorder.event(Event(1.0, "run.phase", "coordinator", "x" * 1000))
+    recorder.close()
+    await Mirror(client, "tuesday", recorder.run_dir).update()
+    await client.delete("wotemu:tuesday:chunk:events.jsonl:3")
+    with pytest.raises(EmulationError, match=r"a part of events\.jsonl is missing"):
+        await fetch(client, "tuesday", tmp_path / "here")
 
 
 async def test_a_stack_without_a_run(client: Redis, tmp_path: Path) -> None:
