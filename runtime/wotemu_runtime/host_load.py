@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import psutil
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
 
 from wotemu.records import Event, Host
 from wotemu_runtime.bus import BusClock, WallClock
@@ -39,21 +40,21 @@ class HostClaim:
     """The right to speak for a machine: a key on the bus that one role holds for a while, and renews."""
 
     def __init__(self, client: Redis, key: str, holder: str) -> None:
-        self._client = client
         self._key = key
         self._holder = holder
+        self._lock = Lock(client, key, timeout=CLAIM_S, thread_local=False)
+        self._lock.local.token = holder.encode()
 
     def __repr__(self) -> str:
         return f"HostClaim({self._key!r}, {self._holder!r})"
 
     async def held(self) -> bool:
-        """Whether it is ours: taken now where it is free, renewed where it was ours."""
+        """Whether it is ours: renewed where it was ours, taken now where it is free."""
         with suppress(OSError, RedisError):
-            if await self._client.set(self._key, self._holder, nx=True, ex=CLAIM_S):
-                return True
-            if await self._client.get(self._key) == self._holder.encode():
-                await self._client.expire(self._key, CLAIM_S)
-                return True
+            try:
+                return bool(await self._lock.reacquire())
+            except LockError:
+                return bool(await self._lock.acquire(blocking=False, token=self._holder))
         return False
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio.lock import Lock
+from redis.exceptions import LockError, RedisError
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Streams
@@ -48,6 +49,8 @@ class Lease:
         self._client = client
         self._key = streams.lease
         self.me = Holder.me()
+        # Its scripts compare and set in one: between a look and a change, another might have got it.
+        self._lock = Lock(client, self._key, timeout=LASTS_S, thread_local=False)
 
     async def acquire(self) -> None:
         """Get it, if need be once the one before has expired; `EmulationError` where that one still lives."""
@@ -67,20 +70,19 @@ class Lease:
 
     async def release(self) -> None:
         """Let the next one have it at once."""
-        with contextlib.suppress(OSError, RedisError):
-            if await holder(self._client, self._key) == self.me:
-                await self._client.delete(self._key)
+        with contextlib.suppress(OSError, RedisError):  # which a lock that is another's is, too
+            await self._lock.release()
 
     async def _claim(self) -> bool:
-        value = json.dumps(attrs.asdict(self.me))
-        return bool(await self._client.set(self._key, value, nx=True, px=round(LASTS_S * 1000)))
+        token = json.dumps(attrs.asdict(self.me))
+        return bool(await self._lock.acquire(blocking=False, token=token))
 
     async def _renew(self) -> None:
-        now = await holder(self._client, self._key)
-        if now == self.me:
-            await self._client.pexpire(self._key, round(LASTS_S * 1000))
-        elif not await self._claim():  # a bus that was started again may have lost it
-            raise self._held(now)
+        try:
+            await self._lock.reacquire()
+        except LockError:
+            if not await self._claim():  # a bus that was started again may have lost it
+                raise self._held(await holder(self._client, self._key)) from None
 
     @staticmethod
     def _held(now: Holder | None) -> EmulationError:

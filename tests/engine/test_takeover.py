@@ -22,6 +22,7 @@ from wotemu_runtime.bus import Publisher, Streams, connect, forgotten
 from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.checkpoint import FILE, Checkpoint
+from wotemu_runtime.host_load import HostClaim
 from wotemu_runtime.lease import Lease
 from wotemu_runtime.reception import Reception
 from wotemu_runtime.recorder import Recorder, tabulate
@@ -226,6 +227,50 @@ async def test_one_coordinates_at_a_time(client: Redis, monkeypatch: pytest.Monk
     assert await leasing.holder(client, STREAMS.lease) == other.me
     await other.release()
     assert await client.get(STREAMS.lease) is None
+
+
+@pytest.mark.parametrize("act", ["renew", "release"])
+async def test_a_lease_that_expired_is_left_to_the_one_who_has_it(client: Redis, act: str) -> None:
+    """It expires and is another's just before this one's command comes to the bus."""
+    one, other = Lease(client, STREAMS), Lease(client, STREAMS)
+    await one.acquire()
+    send = client.execute_command
+
+    async def late(*args: Any, **options: Any) -> Any:
+        if "EVAL" in args[0] or args[0] in ("PEXPIRE", "DEL"):  # what changes it comes too late
+            client.execute_command = send  # type: ignore[method-assign]
+            await client.delete(STREAMS.lease)
+            await other.acquire()
+            await client.pexpire(STREAMS.lease, 60_000)
+        return await send(*args, **options)  # type: ignore[no-untyped-call]
+
+    client.execute_command = late  # type: ignore[method-assign]
+    if act == "release":
+        await one.release()
+    else:
+        with pytest.raises(EmulationError, match="coordinated by"):
+            await one._renew()
+    assert await leasing.holder(client, STREAMS.lease) == other.me
+    assert await client.pttl(STREAMS.lease) > 50_000
+
+
+async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis) -> None:
+    one, other = (HostClaim(client, STREAMS.host("edge"), name) for name in ("agent:a", "agent:b"))
+    assert await one.held()
+    assert await one.held()
+    send = client.execute_command
+
+    async def late(*args: Any, **options: Any) -> Any:
+        if "EVAL" in args[0] or args[0] == "EXPIRE":
+            client.execute_command = send  # type: ignore[method-assign]
+            await client.delete(STREAMS.host("edge"))
+            assert await other.held()
+            await client.pexpire(STREAMS.host("edge"), 60_000)
+        return await send(*args, **options)  # type: ignore[no-untyped-call]
+
+    client.execute_command = late  # type: ignore[method-assign]
+    assert not await one.held()
+    assert await client.pttl(STREAMS.host("edge")) > 50_000
 
 
 async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
