@@ -8,8 +8,10 @@ coordinator's recorder goes on from the last checkpoint.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from wotemu_runtime import checkpoint
 from wotemu_runtime.checkpoint import Checkpoint
 
 SPOOL = "spool"
+ROWS_AT_ONCE = 50_000
 EVENTS = "events.jsonl"
 DERIVED = frozenset({Probe.TABLE})
 """Tables that are worked out of others, and are again by who takes over."""
@@ -159,18 +162,41 @@ def _may_go_on(run_dir: Path) -> bool:
 
 
 def make_tables(run_dir: Path) -> None:
-    """Write ``tables/*.parquet`` from a spool that is still there."""
+    """Write ``tables/*.parquet`` from a spool that is still there, in parts: a row takes 1 KB in memory."""
+    for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
+        if path.stem in PASSING:
+            continue
+        table = run_dir / "tables" / f"{path.stem}.parquet"
+        with tempfile.TemporaryDirectory(dir=table.parent, prefix=f".{path.stem}-") as folder:
+            _write_parts(path, Path(folder))
+            _join(Path(folder), table)
+
+
+def _write_parts(spool: Path, folder: Path) -> None:
+    """Write a spool's rows to Parquet files, whose names are in their order."""
     import polars as pl
 
     from wotemu.tables import SCHEMAS
 
-    for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
-        if path.stem in PASSING:
-            continue
-        schema = SCHEMAS[path.stem]
-        rows = [row for batch in _batches(path) for row in batch]
-        frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
-        frame.write_parquet(run_dir / "tables" / f"{path.stem}.parquet", compression="zstd")
+    rows = (row for batch in _batches(spool) for row in batch)
+    for number in itertools.count():
+        part = list(itertools.islice(rows, ROWS_AT_ONCE))
+        if number and not part:
+            return
+        frame = pl.DataFrame(part, schema=SCHEMAS[spool.stem], orient="row", infer_schema_length=None)
+        frame.write_parquet(folder / f"{number:08d}.parquet", compression="zstd")
+
+
+def _join(folder: Path, table: Path) -> None:
+    """Make one Parquet file of those in a folder, without having all of them in memory."""
+    import polars as pl
+
+    first, *others = sorted(folder.iterdir())
+    if others:
+        joined = folder / "table"
+        pl.scan_parquet([first, *others]).sink_parquet(joined, compression="zstd")
+        first = joined
+    first.replace(table)
 
 
 def finish_tables(run_dir: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from redis.asyncio import Redis
 
@@ -25,7 +27,7 @@ from wotemu_runtime.checkpoint import FILE, Checkpoint
 from wotemu_runtime.host_load import HostClaim
 from wotemu_runtime.lease import Lease
 from wotemu_runtime.reception import Reception
-from wotemu_runtime.recorder import Recorder, tabulate
+from wotemu_runtime.recorder import Recorder, make_tables, tabulate
 from wotemu_runtime.recording import Kept, Recording
 from wotemu_runtime.run_mirror import Mirror, fetch
 from wotemu_runtime.told import Told, summed_up, told_so_far
@@ -186,6 +188,27 @@ def test_a_report_of_a_run_that_goes_on_takes_nothing_from_it(tmp_path: Path) ->
     assert (tmp_path / "tables/app.parquet").exists()
     assert not (tmp_path / "spool").exists()
     assert not (tmp_path / FILE).exists()
+
+
+def test_tables_are_made_in_parts_that_do_not_grow_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight times the rows take less than twice the memory, and come in their order."""
+    monkeypatch.setattr("wotemu_runtime.recorder.ROWS_AT_ONCE", 1000)
+    peaks = []
+    for count in (500, 5_000, 40_000):  # the first one imports what the others need
+        recorder = Recorder(tmp_path / str(count))
+        for first in range(0, count, 250):
+            rows = [[float(number), "node", "key", 1.0] for number in range(first, first + 250)]
+            recorder.store(App.TABLE, rows)
+        recorder.close()
+        tracemalloc.start()
+        make_tables(recorder.run_dir)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        (table,) = (recorder.run_dir / "tables").iterdir()
+        assert pl.read_parquet(table)["t"].to_list() == list(map(float, range(count)))
+    assert peaks[2] < 2 * peaks[1]
 
 
 async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_path: Path) -> None:
