@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 from redis.asyncio import Redis
 
 from tests.engine.conftest import BusServer
@@ -15,8 +21,10 @@ from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event, Host
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.bus import BusClock, Consumer, Streams, connect, decode_batch
+from wotemu_runtime.bus import BusAddress, BusClock, Consumer, Streams, connect, decode_batch
 from wotemu_runtime.bus.anchor import KEY, Anchor
+from wotemu_runtime.bus.offset import Offset
+from wotemu_runtime.bus.server import find_server
 from wotemu_runtime.bus.wall_clock import epoch_s
 from wotemu_runtime.host_load import HostClaim, report_host
 from wotemu_runtime.role import Role
@@ -107,3 +115,56 @@ async def _applied(role: Role, applied: dict[str, float], publishing: asyncio.Ta
 async def _records(client: Redis, table: str) -> list[list[Any]]:
     entries = await anext(Consumer(client, [STREAMS.metrics(table)]).batches())
     return [row for _, _, fields in entries for row in decode_batch(fields)[1]]
+
+
+def keeper_of(bus: BusAddress) -> subprocess.Popen[bytes]:
+    keep = f"from wotemu_runtime.bus.anchor import keep_anchor; keep_anchor({bus.port}, {bus.password!r})"
+    return subprocess.Popen([sys.executable, "-c", keep])
+
+
+@pytest.fixture
+def tcp_bus(tmp_path: Path) -> Iterator[BusAddress]:
+    """A bus as in a container of a cluster: on TCP, with the process beside it that keeps its time."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = BusAddress("open-sesame", host="127.0.0.1", port=port)
+    config = tmp_path / "bus.conf"
+    config.write_text(f"bind 127.0.0.1\nport {port}\nrequirepass {address.password}\nsave ''\n")
+    server = subprocess.Popen([find_server(), config], stdout=subprocess.DEVNULL)
+    keeper = keeper_of(address)
+    yield address
+    for process in (keeper, server):
+        process.kill()
+        process.wait()
+
+
+async def test_a_buss_machine_tells_roles_on_it_from_those_elsewhere(tcp_bus: BusAddress) -> None:
+    client = await connect(tcp_bus, deadline_s=30)
+    here, there, skewed = BusClock(), BusClock(kernel="another"), BusClock(partial(_skewed, 9.0), kernel="x")
+    for clock in (here, there, skewed):
+        await clock.measure(client)
+    assert here.is_the_bus
+    assert here.offset == Offset(0.0, 0.0)
+    assert not there.is_the_bus
+    assert 0 < there.offset.error_s < 1
+    now = [clock.now() for clock in (here, there, skewed)]
+    assert now[1] - now[0] == pytest.approx(0, abs=there.offset.error_s + 0.01)
+    assert now[2] - now[0] == pytest.approx(0, abs=skewed.offset.error_s + 0.01)
+    await client.aclose()
+
+
+async def test_an_anchor_outlives_its_keeper(tcp_bus: BusAddress) -> None:
+    """A keeper that is started again goes on with it: roles that are there and roles that come agree."""
+    client = await connect(tcp_bus, deadline_s=30)
+    await (first := BusClock()).measure(client)
+    anchor = await client.get(KEY)
+    another = keeper_of(tcp_bus)
+    while len(await client.client_list()) < 3:  # this test, and both keepers
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)  # two looks
+    another.kill()
+    another.wait()
+    assert await client.get(KEY) == anchor
+    await (second := BusClock()).measure(client)
+    assert first.at(5.0) == second.at(5.0)
+    await client.aclose()
