@@ -159,7 +159,7 @@ async def test_an_anchor_outlives_its_keeper(tcp_bus: BusAddress) -> None:
     await (first := BusClock()).measure(client)
     anchor = await client.get(KEY)
     another = keeper_of(tcp_bus)
-    while len(await client.client_list()) < 3:  # this test, and both keepers
+    while len(await client.client_list()) < 3:  # noqa: ASYNC110  # this test, and both keepers
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)  # two looks
     another.kill()
