@@ -10,11 +10,9 @@ import altair as alt
 import attrs
 import polars as pl
 
-from wotemu.scenario.state import HopKey, base_conditions, replicas_of
+from wotemu.scenario.state import replicas_of
 from wotemu.scenario.timeline import DIRECTIONS, Change, Timeline
-from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.models import Topology
-from wotemu_gateways.hop import compose
+from wotemu.topology.models import Network, Topology
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.figures.conditions import told
@@ -23,30 +21,24 @@ from wotemu_report.manifest import Timeline as RecordedTimeline
 from wotemu_report.page.head import Head, Notice
 from wotemu_report.page.render import page
 from wotemu_report.phases import Axis, axis_of
+from wotemu_report.planned_lines import MAX_POINTS, QUANTITIES, Line, Quantity, kinds_of, thinned
 
-_MAX_SERIES = 12
+_MAX_SERIES = len(palette.SERIES)
+_MAX_BARS = 2000
+_MAX_MARKS = 200
 _MAX_ROWS = 1000
-_RATE = (
-    "datum.value >= 1e9 ? format(datum.value / 1e9, '~r') + ' Gbit/s' : datum.value >= 1e6 ?"
-    " format(datum.value / 1e6, '~r') + ' Mbit/s' : datum.value >= 1e3 ? format(datum.value / 1e3, '~r')"
-    " + ' kbit/s' : format(datum.value, '~r') + ' bit/s'"
-)
 _LEAD = (
     "What a packet meets on its way up from a node to the network and on its way down to one: the network's "
     "conditions and the link's together. Hops that are the same all the time share a line."
 )
-
-Points = tuple[tuple[float, NetworkConditions], ...]
-"""Conditions from an offset from T0 on."""
 
 
 def plan_page(
     name: str, topology: Topology, timeline: Timeline, warnings: Sequence[str], version: str
 ) -> str:
     """The page of the deployment called `name`."""
-    axis = axis_of(RecordedTimeline.from_json(timeline.to_dict()), origin=0.0, end_s=timeline.duration_s)
-    hops = _hops(topology, timeline)
-    parts = [_network(network.name, hops, axis) for network in topology.networks]
+    axis = plan_axis(timeline)
+    parts = [network_section(network, topology, timeline, axis) for network in topology.networks]
     parts += [_outages(topology, timeline, axis), _changes(timeline)]
     parts += [_guards(timeline)] if timeline.guards else []
     return page(
@@ -68,88 +60,39 @@ def plan_page(
     )
 
 
+def plan_axis(timeline: Timeline) -> Axis:
+    """The axis, with a mark at each instant of changes unless there are too many to tell apart."""
+    instants = {change.at_s: change for change in timeline.changes}
+    marked = tuple(instants.values()) if len(instants) <= _MAX_MARKS else ()
+    short = attrs.evolve(timeline, changes=marked, guards=())
+    return axis_of(RecordedTimeline.from_json(short.to_dict()), origin=0.0, end_s=timeline.duration_s)
+
+
 # Conditions of hops over time
 
 
-def _hops(topology: Topology, timeline: Timeline) -> dict[HopKey, Points]:
-    """For each node's hop, what it imposes from when on: network and link composed."""
-    current = base_conditions(topology)
-    ends = [key for key in current if key[1] is not None]
-    found: dict[HopKey, list[tuple[float, NetworkConditions]]] = {
-        key: [(0.0, _whole(current, key))] for key in ends
-    }
-    for change in timeline.changes:
-        if change.action != "conditions" or change.network is None or change.direction is None:
-            continue
-        current[change.network, change.node, change.direction] = NetworkConditions.from_dict(change.after)
-        for key in ends:
-            if (key[0], key[2]) == (change.network, change.direction) and change.node in (None, key[1]):
-                found[key].append((change.at_s, _whole(current, key)))
-    return {key: tuple(points) for key, points in found.items()}
+def network_section(network: Network, topology: Topology, timeline: Timeline, axis: Axis) -> Section:
+    """One network: what its hops impose over time."""
+    blocks = [_figure(quantity, network, topology, timeline, axis) for quantity in QUANTITIES]
+    return Section(f"network-{network.name}", network.name, _LEAD, blocks)
 
 
-def _whole(current: dict[HopKey, NetworkConditions], key: HopKey) -> NetworkConditions:
-    network, _, way = key
-    return compose(current[network, None, way], current[key])
-
-
-@attrs.frozen
-class _Quantity:
-    """One thing to draw: how it is read from conditions, and written on its axis."""
-
-    title: str
-    caption: str
-    nothing: str
-    label: str
-    log: bool = False
-
-    def of(self, conditions: NetworkConditions) -> float | None:
-        match self.title:
-            case "Latency":
-                return conditions.latency * 1e3
-            case "Loss":
-                return conditions.mean_loss * 100
-            case _:
-                return None if conditions.rate is None else float(conditions.rate)
-
-
-_QUANTITIES = (
-    _Quantity("Latency", "One-way delay; jitter comes on top.", "No hop delays.", charts.DURATION),
-    _Quantity(
-        "Loss", "Share of packets, in the long run.", "No hop loses.", "format(datum.value, '~r') + ' %'"
-    ),
-    _Quantity("Rate", "Where a line is missing, nothing limits.", "No hop limits the rate.", _RATE, log=True),
-)
-
-
-def _network(name: str, hops: dict[HopKey, Points], axis: Axis) -> Section:
-    of_network = {key: points for key, points in hops.items() if key[0] == name}
-    blocks = [_figure(quantity, of_network, axis) for quantity in _QUANTITIES]
-    return Section(f"network-{name}", name, _LEAD, blocks)
-
-
-def _figure(quantity: _Quantity, hops: dict[HopKey, Points], axis: Axis) -> Block:
-    lines: dict[tuple[tuple[float, float | None], ...], list[str]] = {}
-    for (_, node, way), points in hops.items():
-        line = tuple((at_s, quantity.of(conditions)) for at_s, conditions in points)
-        lines.setdefault(_steps(line), []).append(f"{node} {way}")
-    if not any(value for line in lines for _, value in line):
+def _figure(
+    quantity: Quantity, network: Network, topology: Topology, timeline: Timeline, axis: Axis
+) -> Block:
+    alike: dict[Line, list[str]] = {}
+    kinds = kinds_of(quantity, network, topology, timeline)
+    for line, names in kinds[:_MAX_SERIES]:
+        alike.setdefault(line(), []).extend(names)
+    if not any(value is not None and (value or quantity.log) for line in alike for _, value in line):
         return Empty(quantity.title, quantity.nothing)
-    shown = dict(list(lines.items())[:_MAX_SERIES])
-    frame = _frame({_series(names): line for line, names in shown.items()}, axis)
-    more = len(lines) - len(shown)
-    caption = quantity.caption + (f" {more} more kinds of hops are not drawn." if more else "")
+    frame = _frame({_series(names): thinned(line, axis.end_s) for line, names in alike.items()}, axis)
+    caption = quantity.caption
+    if more := sum(len(names) for _, names in kinds[_MAX_SERIES:]):
+        caption += f" {more} more hops, which differ from these, are not drawn."
+    if any(len(line) > MAX_POINTS for line in alike):
+        caption += f" Of more than {MAX_POINTS} steps, the lowest and highest of each stretch are drawn."
     return Figure(quantity.title, caption, charts.over_time(axis, _layers(quantity, frame, axis), height=150))
-
-
-def _steps(line: tuple[tuple[float, float | None], ...]) -> tuple[tuple[float, float | None], ...]:
-    """Only the points at which the value becomes another one; of several at one time the last."""
-    latest = dict(line)
-    found: list[tuple[float, float | None]] = []
-    for at_s, value in latest.items():
-        if not found or found[-1][1] != value:
-            found.append((at_s, value))
-    return tuple(found)
 
 
 def _series(names: list[str]) -> str:
@@ -165,7 +108,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _frame(lines: dict[str, tuple[tuple[float, float | None], ...]], axis: Axis) -> pl.DataFrame:
+def _frame(lines: dict[str, Line], axis: Axis) -> pl.DataFrame:
     rows = [
         (name, at_s, value)
         for name, line in lines.items()
@@ -175,11 +118,13 @@ def _frame(lines: dict[str, tuple[tuple[float, float | None], ...]], axis: Axis)
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _layers(quantity: _Quantity, frame: pl.DataFrame, axis: Axis) -> list[charts.Layer]:
+def _layers(quantity: Quantity, frame: pl.DataFrame, axis: Axis) -> list[charts.Layer]:
     names = palette.colors(frame["series"].unique(maintain_order=True))
     title = quantity.title.lower()
     if quantity.log:
-        y = _log_y(title, quantity.label, frame["value"].drop_nulls().to_list())
+        low, high = _decades(frame["value"].drop_nulls().to_list())
+        frame = frame.with_columns(drawn=pl.col("value").clip(lower_bound=low))
+        y = _log_y(title, quantity.label, low, high)
     else:
         y = charts.value_y("value", title, label=quantity.label)
     base = alt.Chart(charts.data(frame)).encode(x=charts.time_x(axis), y=y, color=charts.series_color(names))
@@ -190,13 +135,20 @@ def _layers(quantity: _Quantity, frame: pl.DataFrame, axis: Axis) -> list[charts
     ]
 
 
-def _log_y(title: str, label: str, values: list[float]) -> alt.Y:
-    """A logarithmic axis that all values lie within, labelled at its decades."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    ticks = [float(f"1e{decade}") for decade in range(low, max(high, low + 1) + 1)]
-    scale = alt.Scale(type="log", domain=[ticks[0], ticks[-1]], nice=False)
+def _decades(values: list[float]) -> tuple[float, float]:
+    """Powers of ten that all values but 0 lie within; below them there is room for an outage's."""
+    above = [value for value in values if value > 0] or [1.0]
+    low, high = math.floor(math.log10(min(above))), math.ceil(math.log10(max(above)))
+    return float(f"1e{low - (0 in values)}"), float(f"1e{max(high, low + 1)}")
+
+
+def _log_y(title: str, label: str, low: float, high: float) -> alt.Y:
+    """A logarithmic axis from one power of ten to another, labelled at its decades."""
+    first, last = round(math.log10(low)), round(math.log10(high))
+    ticks = [float(f"1e{decade}") for decade in range(first, last + 1)]
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
     axis = alt.Axis(title=title, values=ticks, labelExpr=label)
-    return alt.Y("value", type="quantitative", scale=scale, axis=axis)
+    return alt.Y("drawn", type="quantitative", scale=scale, axis=axis)
 
 
 # Who is away
@@ -207,6 +159,7 @@ def _outages(topology: Topology, timeline: Timeline, axis: Axis) -> Section:
     lead = "Nodes that are cut off a network, set apart by a partition, or whose app does not run."
     if not rows:
         return Section("outages", "Outages", lead, [Empty("", "Every node is there all the time.")])
+    total, rows = len(rows), _few_kinds(rows)[:_MAX_BARS]
     schema = {"node": pl.String(), "series": pl.String(), "s": pl.Float64(), "end": pl.Float64()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     names = palette.colors(sorted(frame["series"].unique()))
@@ -225,11 +178,23 @@ def _outages(topology: Topology, timeline: Timeline, axis: Axis) -> Section:
     )
     height = 40 + len(nodes) * 14 * len(names)
     caption = f"A bar for each stretch: {', '.join(names)}."
+    caption += f" The first {len(rows):,} of {total:,} are drawn." if total > len(rows) else ""
     figure = Figure("Away", caption, charts.over_time(axis, [bars], height=height))
     return Section("outages", "Outages", lead, [figure])
 
 
 Stretch = tuple[str, str, float, float]
+"""Replica, what is the matter with it, from when, until when."""
+
+
+def _few_kinds(rows: list[Stretch]) -> list[Stretch]:
+    """Each kind has a colour: where there are more, being off any network is one kind."""
+    if len({kind for _, kind, _, _ in rows}) <= len(palette.SERIES):
+        return rows
+    return [
+        (replica, "off a network" if kind.startswith("off ") else kind, start_s, end_s)
+        for replica, kind, start_s, end_s in rows
+    ]
 
 
 def _away(topology: Topology, timeline: Timeline) -> Iterator[Stretch]:
