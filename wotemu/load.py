@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import linecache
@@ -58,17 +59,57 @@ def load(path: str | Path, func: str = "topology") -> Loaded:
 
 
 def _run(file: Path) -> ModuleType:
-    """Import the file as ``wotemu_file``, with its folder first on the path as for a script."""
+    """Import the file as ``wotemu_file``, with its folder first on the path as for a script.
+
+    The folder stays there until another file is loaded, as functions of time import modules when they are
+    called.
+    """
     name = "wotemu_file"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise LoadError("it is no Python file", where=str(file), hint="its name must end in .py")
     module = importlib.util.module_from_spec(spec)
+    _enter(file.parent)
     sys.modules[name] = module
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
     _guard(file, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]  # checked above
     return module
+
+
+@attrs.frozen
+class _Folder:
+    """A folder on the import path. `known` are the packages and modules that were imported before."""
+
+    path: Path
+    was_on_path: bool
+    known: frozenset[str]
+
+    def leave(self) -> None:
+        """Take it off the path, and forget the modules that were imported from it."""
+        if not self.was_on_path and str(self.path) in sys.path:
+            sys.path.remove(str(self.path))
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] not in self.known and self._has(name, module):
+                del sys.modules[name]
+
+    def _has(self, name: str, module: ModuleType) -> bool:
+        origin, inside = getattr(module, "__file__", None), self.path.joinpath(*name.split("."))
+        if origin is None:  # a folder without __init__.py
+            return str(inside) in getattr(module, "__path__", ())
+        return Path(origin) in (inside.with_suffix(".py"), inside / "__init__.py")
+
+
+_folders: list[_Folder] = []
+
+
+def _enter(path: Path) -> None:
+    """Put a folder first on the import path, in the place of the folder of the file loaded before."""
+    while _folders:
+        _folders.pop().leave()
+    known = frozenset(name.partition(".")[0] for name in sys.modules)
+    _folders.append(_Folder(path, str(path) in sys.path, known))
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+    importlib.invalidate_caches()
 
 
 def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from wotemu.cli.failures import told
+from wotemu.cli.run import Duration
+from wotemu.units import Seconds
 
 if TYPE_CHECKING:
+    from wotemu.load import Loaded
+    from wotemu.scenario import Resolver
     from wotemu_runtime.engines.swarm.compose import Composed
 
 DEFAULT_OUTPUT = "docker-compose.yml"
@@ -22,39 +27,60 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 @click.option("--path", required=True, metavar="FILE", help="The Python file of the deployment.")
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, metavar="F", help="What to write.")
 @click.option("--func", default="topology", show_default=True, help="The file's function to call.")
+@click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
+@click.option("--seed", type=int, metavar="N", help="Seed of the random number generators.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
-def compose(path: str, output: str, func: str, debug: bool) -> None:
+def compose(
+    path: str, output: str, func: str, duration: Seconds | None, seed: int | None, debug: bool
+) -> None:
     """Write the deployment of a Python file as a compose file, which runs by itself once it is deployed:
 
     docker stack deploy -c docker-compose.yml STACK
 
-    The same file gives the same bytes. What the nodes are given lies in a hidden folder beside it, with the
-    event bus's password, which is made once and then kept.
+    The same file, duration and seed give the same bytes. What the nodes are given lies in a hidden folder
+    beside it, with the event bus's password, which is made once and then kept. The linter's warnings go to
+    stderr.
     """
     with told(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output)
-        composed = _composed(path, func, folder_of(target).name)
+        loaded, resolver = _resolved(path, func, duration, seed)
+        composed = _composed(loaded, resolver, func, folder_of(target).name)
         write(composed, target)
         from wotemu.cli.terminal import console
 
+        _show_warnings(resolver.warnings)
         out = console()
         out.print(f"{target}: written", highlight=False)
         out.print(f"docker stack deploy -c {target} {Path(path).stem}", highlight=False, soft_wrap=True)
 
 
-def _composed(path: str, func: str, folder: str) -> Composed:
+def _resolved(path: str, func: str, duration: Seconds | None, seed: int | None) -> tuple[Loaded, Resolver]:
     from wotemu.load import load
     from wotemu.scenario import Resolver
+
+    loaded = load(path, func)
+    return loaded, Resolver(loaded.topology, loaded.scenario.overridden(duration=duration, seed=seed))
+
+
+def _show_warnings(warnings: Sequence[str]) -> None:
+    from rich.text import Text
+
+    from wotemu.cli.terminal import console, harmless
+
+    out = console(stderr=True)
+    for warning in warnings:
+        out.print(Text.assemble(("warning: ", "yellow"), harmless(warning)))
+
+
+def _composed(loaded: Loaded, resolver: Resolver, func: str, folder: str) -> Composed:
     from wotemu_runtime.engines.swarm.compose import compose as compose_plan
     from wotemu_runtime.engines.swarm.names import STACK_ROOM
     from wotemu_runtime.plan import make_plan
 
-    loaded = load(path, func)
-    timeline = Resolver(loaded.topology, loaded.scenario).timeline
     stack = loaded.path.stem[:STACK_ROOM]
-    plan = make_plan(loaded.topology, timeline, stack=stack, root=loaded.root, on_this_machine=False)
+    plan = make_plan(loaded.topology, resolver.timeline, stack=stack, root=loaded.root, on_this_machine=False)
     return compose_plan(plan, source=loaded.path.name, func=func, folder=folder)
 
 
