@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -16,6 +17,7 @@ from wotemu_gateways.hop import CLEAR, compose
 _NO_RATE: dict[str, Any] = {name: getattr(CLEAR, name) for name in RATE_FIELDS}
 
 
+@lru_cache(maxsize=1024)
 def hop_conditions(
     network_up: NetworkConditions,
     network: NetworkConditions,
@@ -26,7 +28,8 @@ def hop_conditions(
 ) -> NetworkConditions:
     """Network and link composed. A shared network's rate is its bucket's, not each hop's.
 
-    `network` holds the network's conditions in `direction`, `network_up` those on the way up.
+    `network` holds the network's conditions in `direction`, `network_up` those on the way up. Cached: a
+    change of a network asks for the same of each of its nodes, between packets.
     """
     if shared:
         network = attrs.evolve(network, **_NO_RATE)

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from wotemu.errors import EmulationError, HostError
+from wotemu.errors import HostError
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event
 from wotemu.scenario.timeline import Change, Timeline
@@ -178,7 +178,7 @@ class Role:
                 waited = apply(change)
                 if waited is not None:
                     await waited
-            except (EmulationError, OSError, KeyError, ValueError) as failure:
+            except Exception as failure:  # whatever it is, packets go on and the change is answered
                 error = f"{type(failure).__name__}: {failure}"
             self._answer(change, due, self.now(), error)
 

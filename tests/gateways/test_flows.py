@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wotemu.records import Flow
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
-from wotemu_gateways.flows import IDLE_DRAINS, FlowTable
+from wotemu_gateways.flows import IDLE_DRAINS, MAX_FLOWS, FlowTable
 from wotemu_gateways.frames import mac_of
 
 from .network import FakeNetwork, ipv4
@@ -134,6 +134,19 @@ def test_idle_flows_make_room_for_new_ones() -> None:
     for _ in range(IDLE_DRAINS + 1):
         table.drain(1.0)
     assert channel.counter(_frame(2)).flow.sport == 2
+    assert table.merged == 0
+
+
+def test_a_thousand_new_flows_a_second_for_good_have_counters_of_their_own() -> None:
+    """As two hundred and fifty readers make that open a connection for each of two requests a second."""
+    table = _table(MAX_FLOWS)
+    channel = table.channel("a", "b")
+    for second in range(100):
+        for number in range(1000):
+            counter = channel.counter(_frame(1 + (second * 1000 + number) % 60_000))
+            counter.packets_up += 1
+            counter.packets_down += 1
+        assert sum(row.packets for row in table.drain(float(second))) == 2000
     assert table.merged == 0
 
 

@@ -30,7 +30,7 @@ def _values(values: Any) -> tuple[int, ...]:
     return tuple(sorted(items))
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, cache_hash=True)  # thousands of values, hashed with the conditions
 class DistributionTable:
     """A delay distribution as iproute2's ``.dist`` files hold it.
 
