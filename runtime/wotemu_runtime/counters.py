@@ -12,7 +12,7 @@ import attrs
 from wotemu.percentiles import nearest_rank
 from wotemu.records import CANCELLED, FAILED, OK, Change, Hop, Interaction
 
-DROPS = ("loss", "queue", "cut")
+DROPS = ("loss", "queue", "cut", "memory")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
 
 _Asked = tuple[str, str, str, str]

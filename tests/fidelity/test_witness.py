@@ -573,6 +573,14 @@ def test_stalls_losses_and_load_are_summed_up() -> None:
     assert [(each.source, each.count) for each in evidence.frames_dropped] == [("agent:b", 2)]
 
 
+def test_what_a_gateway_has_no_memory_for_is_a_reason() -> None:
+    run = Run()
+    run.counters([1], sent=90, dropped_memory=10)
+    _, evidence = run.over()
+    reason = judge(evidence).reasons[0]
+    assert (reason.what, reason.where, reason.verdict) == ("frames_dropped", "gateway:field", "INVALID")
+
+
 def test_what_happens_before_t0_and_after_the_end_proves_nothing() -> None:
     run = Run()
     run.probe(-1, 0.9)

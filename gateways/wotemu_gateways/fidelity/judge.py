@@ -253,7 +253,7 @@ def _dropped(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
     count = _sum(evidence.frames_dropped)
     frames = count + sum(hop.packets + hop.dropped for hop in evidence.hops if hop.direction == "up")
     if count:
-        text = f"of {frames:,} frames were dropped before a gateway took them"
+        text = f"of {frames:,} frames were dropped by the machine: no gateway took or had memory for them,"
         for reason in _beyond(limits, "frames_dropped", count / frames, _At(""), "share", text):
             yield _by_source(reason, evidence.frames_dropped)
 

@@ -38,7 +38,8 @@ class Thresholds:
       that miss it by chance.
     - `rate_excess`: by how much a hop may have sent more than its rate in its worst second.
     - `goodput_short`: by how much a hop may have sent less than its rate while packets waited for it.
-    - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them.
+    - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them, or a gateway
+      for want of memory.
     - `cpu` and `steal`: shares of the machine's time: in use, and taken by its hypervisor.
     - `clock`: by how much a machine's time may have differed from the bus's, as far as can be told.
     - `records_lost`: the share of records that never came, but for lines of logs.

@@ -122,6 +122,7 @@ class Witness:
 
     def _hop(self, row: Hop) -> None:
         if row.network in self._histories and self._begun < row.t:
+            self._dropped[f"gateway:{row.network}"] += row.dropped_memory
             log = self._logs.get(name := (row.network, row.node, row.direction))
             if log is None:
                 log = self._logs[name] = HopLog()
@@ -194,7 +195,7 @@ class Witness:
             ),
             hosts=tuple(_host(name, samples) for name, samples in sorted(self._hosts.items())),
             frames_dropped=tuple(
-                LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items())
+                LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items()) if n
             ),
             records_lost=tuple(each for each in lost if not _is_of_logs(each)),
             log_lines_lost=tuple(each for each in lost if _is_of_logs(each)),

@@ -1,0 +1,102 @@
+"""What a gateway's own counters say of it: it serves its rates while packets wait, whatever they become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from tests.gateways.network import FakeNetwork
+from wotemu.records import Change, Hop, to_row
+from wotemu.scenario.timeline import Change as Planned
+from wotemu.scenario.timeline import Timeline
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Rate
+from wotemu_gateways.fidelity import HopEvidence, Place, Witness
+from wotemu_gateways.fidelity.history import HopKey
+
+SECONDS = 20
+TICK_S = 0.02
+CLEAR = NetworkConditions()
+
+
+def evidence(
+    rates: Mapping[int, float | None], *, shared: bool = False, queue: str = "200ms"
+) -> dict[str, HopEvidence]:
+    """Of a run in which a and c flood b, with 1.15 Mbit/s each, while the rate becomes `rates` by time."""
+
+    def conditions(second: int) -> NetworkConditions:
+        rate = rates[max(at for at in rates if at <= second)]
+        return NetworkConditions(rate=None if rate is None else Rate(rate), queue=queue)
+
+    changes = tuple(
+        Planned(number, second, "conditions", "field", None, "up", None, conditions(second).to_dict())
+        for number, second in enumerate(sorted(rates))
+    )
+    names = ("a", "b", "c")
+    hops: dict[HopKey, NetworkConditions] = {(None, way): CLEAR for way in ("up", "down")}
+    hops |= {(name, way): CLEAR for name in names for way in ("up", "down")}
+    place = Place(name="field", shared=shared, nodes={name: name for name in names}, hops=hops)
+    witness = Witness([place], lambda: Timeline(0, SECONDS, (), changes))
+    with FakeNetwork(*names) as net:
+        t0 = net.clock.now()
+        witness.begin(t0)
+        for second in range(SECONDS):
+            if second in rates:
+                impose(net, conditions(second), shared=shared)
+                change = next(change for change in changes if change.at_s == second)
+                due = t0 + second
+                row = Change(
+                    change.id, due, due, "conditions", "field", "", json.dumps(change.after), True, ""
+                )
+                witness.take(Change.TABLE, [to_row(row)])
+            for _ in range(round(1 / TICK_S)):
+                for sender in ("a", "c"):
+                    for _ in range(2):
+                        net.send(sender, "b", bytes(1400))
+                net.advance(TICK_S)
+                net.received("b")
+            rows = [row for row in net.switch.drain(net.clock.now()) if isinstance(row, Hop)]
+            witness.take(Hop.TABLE, [to_row(row) for row in rows])
+        witness.end(net.clock.now())
+    witness.finish()
+    return {hop.where: hop for hop in witness.evidence().hops}
+
+
+def impose(net: FakeNetwork, conditions: NetworkConditions, *, shared: bool) -> None:
+    if shared:
+        net.switch.set_shared_bucket(conditions)
+    else:
+        for sender in ("a", "c"):
+            net.switch.set_hop(sender, "up", conditions)
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        {0: 1e6},
+        {0: 20e3, 5: 1e6, 12: 100e3},
+        {0: 1e6, 4: 0, 9: 1e6},
+        {0: 100e3, 3: None, 8: 200e3},
+        {second: (0.1 + second % 3 / 3) * 1e6 for second in range(SECONDS)},
+    ],
+)
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("queue", ["200ms", "20p", "1MB"])
+def test_a_flooded_rate_is_served_in_full(rates: dict[int, float | None], shared: bool, queue: str) -> None:
+    found = evidence(rates, shared=shared, queue=queue)
+    hop = found["field's shared rate" if shared else "a@field up"]
+    assert hop.goodput is not None
+    assert hop.goodput.waited_s >= SECONDS / 2
+    assert hop.goodput.short < 0.01
+    assert hop.rate_excess is None or hop.rate_excess < 0.01
+
+
+def test_a_rate_that_is_not_imposed_on_what_waits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As though a bucket left what is queued to the rate at which it came."""
+    monkeypatch.setattr("wotemu_gateways.bucket.Bucket._serve_anew", lambda *_: None)
+    found = evidence({0: 20e3, 5: 2e6}, queue="1MB")
+    hop = found["a@field up"]
+    assert hop.goodput is not None
+    assert hop.goodput.short > 0.9
