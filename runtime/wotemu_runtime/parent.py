@@ -27,7 +27,7 @@ def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_c
         selector.register(channel, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
         while True:
-            _reap(on_child)
+            reap(on_child)
             for key, _ in selector.select():
                 if key.fd == wake_read:
                     with contextlib.suppress(BlockingIOError):
@@ -40,7 +40,8 @@ def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_c
                     selector.unregister(channel)
 
 
-def _reap(on_child: OnChild) -> None:
+def reap(on_child: OnChild) -> None:
+    """Hand out each child that has ended."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -148,3 +148,12 @@ async def test_clients_of_a_name_are_spread_over_its_replicas(emulate: Emulate) 
         Scenario(duration=paced(5)),
     )  # fmt: skip
     assert [len(ran.log(f"web-{i}")) for i in (1, 2, 3)] == [10, 10, 10]
+
+
+async def test_a_hundred_nodes_deploy(emulate: Emulate) -> None:
+    ran = await emulate(
+        Topology([Node("n", command=["sleep", "100"], networks=[LAN], scale=100)]),
+        Scenario(duration=paced(1)),
+    )
+    assert ran.result.status == "done", ran.result.error
+    assert len(ran.of_kind("role.ready")) == 101

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -114,12 +115,16 @@ class Agent:
             )
 
 
-def run_agent(assignment: dict[str, Any], launcher: Channel) -> int:
-    """The agent's process: until the coordinator says stop."""
-    uvloop.run(_agent(Assignment.from_dict(assignment), launcher))
+def run_agent(
+    assignment: dict[str, Any], launcher: Channel, on_connected: Callable[[], None] | None = None
+) -> int:
+    """The agent's process: until the coordinator says stop. It calls `on_connected` once it is on the bus."""
+    uvloop.run(_agent(Assignment.from_dict(assignment), launcher, on_connected))
     return 0
 
 
-async def _agent(assignment: Assignment, launcher: Channel) -> None:
+async def _agent(assignment: Assignment, launcher: Channel, on_connected: Callable[[], None] | None) -> None:
     async with on_bus(assignment) as (role, group):
+        if on_connected is not None:
+            on_connected()
         await Agent(role, launcher).run(group)

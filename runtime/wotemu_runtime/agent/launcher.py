@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import attrs
@@ -65,10 +65,15 @@ class Launcher:
         self._agent_pid = -1
         self._channel, self._agent_end = Channel.pair()
 
-    def serve(self, run_agent: RunAgent) -> NoReturn:
-        """Fork the agent, then serve until it ends; its status becomes this process's."""
+    def serve(self, run_agent: RunAgent, keep_fds: Sequence[int] = ()) -> NoReturn:
+        """Fork the agent, then serve until it ends; its status becomes this process's.
+
+        `keep_fds` are the agent's from then on.
+        """
         agent_end = self._agent_end
-        self._agent_pid = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno()])
+        self._agent_pid = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno(), *keep_fds])
+        for fd in keep_fds:
+            os.close(fd)
         agent_end.close()
         signal.signal(signal.SIGTERM, lambda *_: self._kill(self._agent_pid, signal.SIGTERM))
         while True:  # `_ended` leaves with the agent

@@ -20,9 +20,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import attrs
 
@@ -38,6 +38,8 @@ APP_UID = 1000
 """What an app sees itself as when root started the emulation: programs that refuse to be root run too."""
 
 _REMOVAL_DEADLINE_S = 5.0
+_AT_ONCE = 4 * (os.cpu_count() or 1)
+"""Nodes that start at the same time."""
 
 
 @attrs.frozen
@@ -46,6 +48,15 @@ class Refusal(Exception):  # noqa: N818  # it travels as a message, and is an er
 
     step: str
     cause: OSError
+
+
+class Failed(Exception):  # noqa: N818  # as `Refusal`
+    """A role can't be made: what it is (`where`), and the kernel's reason if it has one."""
+
+    def __init__(self, text: str, where: str, errno: int = 0) -> None:
+        super().__init__(text)
+        self.where = where
+        self.errno = errno
 
 
 def main() -> NoReturn:
@@ -163,6 +174,7 @@ class Zygote:
     def __init__(self, control: Channel) -> None:
         self._control = control
         self._roles: dict[int, str] = {}
+        self._ended_early: tuple[str, str] | None = None
 
     def serve(self) -> int:
         """Until the coordinator closes its end."""
@@ -188,46 +200,78 @@ class Zygote:
             path.write_text(text)
 
         def program() -> int:
+            os.setsid()  # where Linux shares processors among sessions, this one's share is its own
             os.chdir(RUN_DIR)
             os.execv(argv[0], argv)  # noqa: S606  # a program of ours, no shell
 
         self._roles[fork(program)] = role
 
     def _deploy(self, request: dict[str, Any]) -> None:
+        try:
+            with contextlib.ExitStack() as stack:
+                self._make_roles(request, stack)
+        except Failed as failed:
+            where = {"where": failed.where, "errno": failed.errno}
+            self._control.send({"event": "failed", "error": str(failed), **where})
+        else:
+            self._control.send({"event": "deployed"})
+
+    def _make_roles(self, request: dict[str, Any], stack: contextlib.ExitStack) -> None:
+        """Make all places, then the gateways, then start the nodes. `Failed` says what did not work."""
         channels: dict[str, Channel] = {}
         for replica in request["replicas"]:
-            ours, theirs = Channel.pair()
-            channels[replica["place"]["replica"]] = ours
-            self._fork_node(replica, theirs)
+            name = replica["place"]["replica"]
+            with _failing_at(f"the processes of {name}"):
+                ours, theirs = Channel.pair()
+                channels[name] = ours
+                stack.callback(ours.close)
+                self._fork_node(replica, theirs, request["file_limit"])
         places: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
         for replica in request["replicas"]:
             place = replica["place"]
-            received = channels[place["replica"]].receive()
-            message, fds = received or ({"error": "it ended while its namespaces were made"}, [])
-            if "error" in message:
-                self._control.send({"event": "failed", "replica": place["replica"], **message})
-                return
+            fds = _answer(channels[place["replica"]], f"the namespaces of {place['replica']}")
             for interface, fd in zip(place["interfaces"], fds, strict=True):
                 places[interface["network"]][place["replica"]] = fd
         for network in request["networks"]:
-            error = self._fork_gateway(network, places[network["name"]])
-            if error is not None:
-                self._control.send({"event": "failed", "network": network["name"], **error})
-                return
-        for channel in channels.values():
-            channel.send({"start": True})
-            channel.close()
-        self._control.send({"event": "deployed"})
+            with _failing_at(f"the gateway of {network['name']}"):
+                self._fork_gateway(network, places[network["name"]])
+        self._start(channels)
 
-    def _fork_node(self, replica: dict[str, Any], channel: Channel) -> None:
+    def _start(self, channels: Mapping[str, Channel]) -> None:
+        """Start nodes, a few at a time: each until its agent is on the bus, which its channel's end tells.
+
+        All at once, agents of hundreds of nodes take so long that each of them believes the bus to be away.
+        """
+        waiting = list(channels.items())[::-1]
+        with selectors.DefaultSelector() as starting:
+            while waiting or starting.get_map():
+                while waiting and len(starting.get_map()) < _AT_ONCE:
+                    name, channel = waiting.pop()
+                    with _failing_at(f"the processes of {name}"):
+                        channel.send({"start": True})
+                    starting.register(channel, selectors.EVENT_READ, name)
+                for key, _ in starting.select():
+                    channel = cast(Channel, key.fileobj)
+                    starting.unregister(channel)
+                    if received := channel.receive():
+                        raise _failure(received[0], f"the processes of {key.data}")
+                    channel.close()
+                parent.reap(self._ended)
+                if self._ended_early:
+                    role, status = self._ended_early
+                    raise Failed(f"it ended by itself: {status}", role)
+
+    def _fork_node(self, replica: dict[str, Any], channel: Channel, file_limit: int) -> None:
         from wotemu_runtime.engines.local.node import run_node
 
-        pid = fork(lambda: run_node(replica, channel), keep_fds=[channel.fileno()])
-        channel.close()
+        try:
+            pid = fork(lambda: run_node(replica, channel, file_limit), keep_fds=[channel.fileno()])
+        finally:
+            channel.close()
         self._roles[pid] = f"agent:{replica['place']['replica']}"
 
-    def _fork_gateway(self, network: dict[str, Any], fds: dict[str, int]) -> dict[str, Any] | None:
-        """Start a gateway and wait until its nodes' interfaces are there; why they aren't."""
+    def _fork_gateway(self, network: dict[str, Any], fds: dict[str, int]) -> None:
+        """Start a gateway and wait until its nodes' interfaces are there."""
         from wotemu_runtime.engines.local.gateway import run_local_gateway
 
         ours, theirs = Channel.pair()
@@ -240,13 +284,34 @@ class Zygote:
         theirs.close()
         for fd in fds.values():
             os.close(fd)
-        message, _ = ours.receive() or ({"error": "its gateway ended while it was made"}, [])
+        _answer(ours, f"the gateway of {network['name']}")
         ours.close()
-        return message if "error" in message else None
 
     def _ended(self, pid: int, status: int) -> None:
         if role := self._roles.pop(pid, None):
-            self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
+            text = exit_text(status)
+            self._ended_early = self._ended_early or (role, text)
+            self._control.send({"event": "exited", "role": role, "status": text})
+
+
+def _answer(channel: Channel, where: str) -> list[int]:
+    """The descriptors that a role answers with; `Failed` with what it says instead."""
+    message, fds = channel.receive() or ({"error": "it ended while it was made"}, [])
+    if "error" in message:
+        raise _failure(message, where)
+    return fds
+
+
+def _failure(message: dict[str, Any], where: str) -> Failed:
+    return Failed(message["error"], where, message.get("errno", 0))
+
+
+@contextlib.contextmanager
+def _failing_at(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Failed(str(error), where, error.errno or 0) from error
 
 
 def _check_netem() -> str:

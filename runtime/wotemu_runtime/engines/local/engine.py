@@ -22,7 +22,7 @@ from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
-from wotemu_runtime.engines.local import addresses, cgroups
+from wotemu_runtime.engines.local import addresses, cgroups, machine_limits
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
 from wotemu_runtime.engines.shapers import beyond_netem, no_netem
@@ -31,7 +31,9 @@ from wotemu_runtime.probe_plan import rounds_of
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
 START_DEADLINE_S = 20.0
-DEPLOY_DEADLINE_S = 120.0
+DEPLOY_DEADLINE_S = 60.0
+DEPLOY_DEADLINE_PER_ROLE_S = 2.0
+"""As long as a machine may take that is so slow or busy that hardly anything could run on it."""
 REMOVE_DEADLINE_S = 10.0
 
 
@@ -54,6 +56,7 @@ class LocalEngine:
         self._log_path = log_path
         self._shaper = shaper
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._file_limit = -1
         self._keeper: subprocess.Popen[bytes] | None = None
         self._control: AsyncChannel | None = None
         self._lifeline: AsyncChannel | None = None
@@ -69,6 +72,8 @@ class LocalEngine:
         check_host()
         server = find_server()
         places = addresses.assign(plan)
+        machine_limits.check_memory(plan)
+        self._file_limit = machine_limits.allow_files(plan)
         try:
             await self._start_enclosure()
             groups, unenforced = await self._make_groups(plan)
@@ -81,7 +86,7 @@ class LocalEngine:
             inside = BusAddress(password, path=BUS_SOCKET, anchor_s=epoch_s())
             shaper, unable = await self._choose_shaper(plan)
             await self._send(self._deployment(plan, places, groups, inside, shaper))
-            await self._deployed()
+            await self._deployed(len(plan.roles))
         except BaseException:
             await self.remove()
             raise
@@ -211,14 +216,14 @@ class LocalEngine:
             raise refusal(message["step"], message["errno"])
         return int(message["pid"])
 
-    async def _deployed(self) -> None:
-        message = await self._next(DEPLOY_DEADLINE_S, "starting the nodes")
+    async def _deployed(self, roles: int) -> None:
+        deadline_s = DEPLOY_DEADLINE_S + DEPLOY_DEADLINE_PER_ROLE_S * roles
+        message = await self._next(deadline_s, "starting the nodes")
         if message["event"] == "failed":
-            whose = message["replica"] if "replica" in message else f"the gateway of {message['network']}"
-            where = f"the namespaces of {whose}"
-            if number := message.get("errno"):
-                raise refusal(where, number)
-            raise EmulationError(message["error"], where=where)
+            if number := message["errno"]:
+                raise refusal(message["where"], number)
+            hint = f"what it printed is in {self._log_path}"
+            raise EmulationError(message["error"], where=message["where"], hint=hint)
 
     # What it is told
 
@@ -233,6 +238,7 @@ class LocalEngine:
         wot = any(replica.app is not None for replica in plan.replicas)
         return {
             "op": "deploy",
+            "file_limit": self._file_limit,
             "preload": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())],
             "networks": [
                 {"name": network.name, "assignment": _gateway_assignment(plan, network, places, bus, shaper)}
@@ -368,6 +374,13 @@ def refusal(step: str, number: int) -> HostError:
             "allow unprivileged user namespaces (sudo sysctl -w kernel.unprivileged_userns_clone=1, on Ubuntu"
             " kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
         )
+    elif number in (errno.EAGAIN, errno.ENOMEM):
+        hint = (
+            "this machine has no room for so many processes: use fewer nodes, or allow more (ulimit -u, the"
+            " pids.max of this control group, kernel.pid_max, or memory)"
+        )
+    elif number in (errno.EMFILE, errno.ENFILE):
+        hint = "allow more open files: ulimit -n 20000, or sysctl -w fs.file-max=1000000"
     elif number == errno.ENOSPC:
         kinds = " ".join(f"user.max_{kind}_namespaces=10000" for kind in ("net", "mnt", "pid", "uts", "ipc"))
         hint = f"allow more: sudo sysctl -w {kinds}"

@@ -11,15 +11,18 @@ from wotemu_runtime.agent.agent import run_agent
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.channel import Channel
+from wotemu_runtime.engines.local import machine_limits, syscalls
 from wotemu_runtime.engines.local import place as places
-from wotemu_runtime.engines.local import syscalls
 from wotemu_runtime.forking import fork
 
 SCRATCH = Path("/run/wotemu/nodes")
 
 
-def run_node(replica: dict[str, Any], channel: Channel) -> int:
-    """Make the place, hand it to its gateways, start the first process when they are done; wait for it."""
+def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
+    """Make the place, hand it to its gateways, start the first process when they are done; wait for it.
+
+    `channel` closes when the node's agent is on the bus. `file_limit` is how many files its app may open.
+    """
     place = places.Place.from_dict(replica["place"])
     try:
         fds = places.enter(place, SCRATCH / place.replica)
@@ -31,20 +34,32 @@ def run_node(replica: dict[str, Any], channel: Channel) -> int:
         os.close(fd)
     if channel.receive() is None:
         return 1
+    fd = channel.fileno()
+    try:
+        first = fork(lambda: _first_process(replica, fd, file_limit), keep_fds=[fd])
+    except OSError as error:
+        channel.send({"error": str(error), "errno": error.errno or 0})
+        return 1
     channel.close()
-    parent = os.getpid()
-    first = fork(lambda: _first_process(parent, replica))
     signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))
     _, status = os.waitpid(first, 0)
     return os.waitstatus_to_exitcode(status)
 
 
-def _first_process(parent: int, replica: dict[str, Any]) -> int:
-    del parent  # its id means nothing in this PID namespace: the kernel ends this one with the zygote's
+def _first_process(replica: dict[str, Any], fd: int, file_limit: int) -> int:
+    """The node's init; `fd` is closed once its agent is on the bus."""
     places.mount_proc()
     program = program_from_dict(replica["program"])
     assignment = replica["assignment"]
-    Launcher(program, isolate).serve(lambda agent_end: run_agent(assignment, agent_end))
+
+    def become_app(program: Program) -> None:
+        machine_limits.restore_files(file_limit)
+        isolate(program)
+
+    launcher = Launcher(program, become_app)
+    launcher.serve(
+        lambda agent_end: run_agent(assignment, agent_end, on_connected=lambda: os.close(fd)), keep_fds=[fd]
+    )
 
 
 def program_from_dict(data: dict[str, Any]) -> Program:
