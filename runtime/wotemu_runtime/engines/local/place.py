@@ -190,8 +190,10 @@ def resolve_names(place: Place, scratch: Path) -> None:
     if any(_target(name) is None for name in files):
         _replace_etc()
     for name in files:
-        target = _target(name) or ETC / name
-        target.touch()
+        target = _target(name)
+        if target is None:
+            target = ETC / name
+            target.touch()  # one that is there may belong to somebody whom this user namespace doesn't know
         syscalls.mount(str(scratch / name), str(target), flags=syscalls.MS_BIND)
 
 
