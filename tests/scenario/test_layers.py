@@ -103,6 +103,14 @@ def test_factors_multiply_whatever_lies_below_them() -> None:
     ]
 
 
+def test_a_scaled_value_beyond_what_conditions_may_have_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="latency") as caught:
+        timeline_of(during(5, 6).scale(FIELD, latency=1e12))
+    assert re.match(r"test_layers\.py:\d+, during\(5s, 6s\)\.scale", str(caught.value.where))
+    with pytest.raises(ScenarioError, match="latency"):
+        timeline_of(at(5).scale(FIELD, latency=1e12))
+
+
 def test_a_restore_leaves_the_periods_alone() -> None:
     events = at(1).set(FIELD, latency="5s"), during(5, 10).set(FIELD, latency="1s"), at(7).restore(FIELD)
     assert latency(*events) == [(1.0, 5.0), (5.0, 1.0), (10.0, 0.04)]

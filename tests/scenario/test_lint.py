@@ -228,7 +228,14 @@ def test_a_path_that_leads_beyond_its_period() -> None:
 
 def test_partitions_that_add_up() -> None:
     names = [Node(name, command=["x"], networks=[HOME]) for name in "abc"]
-    events = at(1).partition("a"), at(2).partition("b"), at(3).heal(), at(4).partition("c")
+    events = (
+        at(1).partition("a"),
+        at(2).partition("b"),
+        at(3).heal(),
+        at(4).partition("c"),
+        at(5).partition("b", name="other"),
+        during(6, 7).partition("a"),
+    )
     found = resolve(Topology(names), Scenario(events=events))[1]
     assert [re.sub(r"test_lint\.py:\d+, ", "", warning) for warning in found] == [
         "at(2s).partition: it adds to at(1s).partition, which still holds: heal first, or give both one name"

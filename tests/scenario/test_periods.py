@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
+from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
-from wotemu.scenario import at, during, every, metric, saw, sine, square, triangle, when
+from wotemu.scenario import Resolver, Scenario, at, during, every, metric, saw, sine, square, triangle, when
 from wotemu.scenario.events import Event, step_times
 from wotemu.topology.models import NetworkConditions
 
@@ -156,6 +156,15 @@ def test_a_function_of_time_is_followed() -> None:
         (12.0, "reader@field up", {"latency_s": 0.2}),
         (13.0, "reader@field up", {"latency_s": 0.0, "loss": 0.01}),
     ]
+
+
+def test_a_function_is_asked_once_however_often_the_scenario_is_resolved() -> None:
+    """Else a function that draws at random would change what has been published."""
+    asked: list[float] = []
+    follow = during(0, 3).follow(RADIO, lambda t: asked.append(t) or {"loss": "2%"})  # type: ignore[func-returns-value]
+    resolver = Resolver(TOPOLOGY, Scenario(events=[follow]))
+    resolver.resolve({})
+    assert asked == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_a_function_may_give_whole_conditions() -> None:

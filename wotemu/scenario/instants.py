@@ -10,8 +10,9 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.events import PlannedEvent, Step, TimedStep, direction_of, moment, number, seconds
-from wotemu.scenario.faults import Span, crash_steps, cutting, on_apps, parting
+from wotemu.scenario.faults import crash_steps, cutting, on_apps, parting
 from wotemu.scenario.hops import concerns, hop_keys, impose
+from wotemu.scenario.partitions import Named, Unnamed
 from wotemu.scenario.state import HopKey, State
 from wotemu.scenario.targets import HopTarget, NodeTarget, kept, label
 from wotemu.scenario.timeline import Change, Direction
@@ -80,7 +81,7 @@ class Instant:
         checked, name = groups_of(groups, where), _name(name, where)
 
         def make() -> Iterator[TimedStep]:
-            yield self.at_us, parting(where, checked, object() if name is None else _Named(name))
+            yield self.at_us, parting(where, checked, Unnamed() if name is None else Named(name))
 
         return self._planned(where, "partition", None, make)
 
@@ -188,13 +189,6 @@ def _name(name: Any, where: str) -> str | None:
 
 
 @attrs.frozen
-class _Named:
-    """The name of a partition, which no period's can be."""
-
-    name: str
-
-
-@attrs.frozen
 class _Set:
     where: str
     target: HopTarget
@@ -247,4 +241,4 @@ class _Heal:
                 yield from state.part(at_us, each, None, self.where)
 
     def _means(self, name: Hashable) -> bool:
-        return name == _Named(self.name) if self.name is not None else not isinstance(name, Span)
+        return name == Named(self.name) if self.name is not None else isinstance(name, Named | Unnamed)

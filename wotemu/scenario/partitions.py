@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import attrs
+
 Groups = tuple[tuple[str, ...], ...]
 """Sets of replicas that can't reach each other; a single one is kept from all others.
 
 Replicas in none reach, and are reached by, all.
 """
+
+
+@attrs.frozen
+class Named:
+    """A partition that the scenario gives a name: one of the same name replaces it."""
+
+    name: str
+
+
+@attrs.frozen(eq=False)
+class Unnamed:
+    """A partition of its own."""
+
 
 Sides = tuple[int | None, ...]
 """Which side of each partition a replica is on; None where it is on none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -163,6 +164,7 @@ class Period(Hold):
             raise ScenarioError(f"{function!r} is no function of time", where=where)
         times = self._times(every, where)
 
+        @cache  # asked once, however often guards have the scenario resolved again
         def rows() -> list[tuple[int, Mapping[str, Any]]]:
             return [(at_us, self._asked(function, at_us, where)) for at_us in times]
 

@@ -24,6 +24,9 @@ MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
 MAX_CHANGES = 1_000_000
 """More changes than this are a slip, however few steps they come from."""
 
+FRAME_STEPS = 3
+"""Beyond the steps that a period is asked for: its first one, its begin and its end."""
+
 Origin = tuple[int, int, int]
 """An event's place in the scenario, its step's, and the change's: what it is wherever it comes in time."""
 
@@ -112,7 +115,7 @@ class Resolver:
                 steps += self._of(place, event)
             elif guards[place] in fired:
                 steps += self._of(place, event, fired[guards[place]])
-            if len(steps) > MAX_STEPS:
+            if len(steps) > MAX_STEPS + FRAME_STEPS * (place + 1):
                 raise ScenarioError(
                     f"with it the scenario has more than {MAX_STEPS} steps",
                     where=event.where,
@@ -129,7 +132,7 @@ class Resolver:
             else:
                 steps = iter(event.steps(rng, span_us))
             for number, (at_us, step) in enumerate(steps):
-                if number > MAX_STEPS:
+                if number > MAX_STEPS + FRAME_STEPS:
                     raise ScenarioError(f"it has more than {MAX_STEPS} steps", where=event.where)
                 yield _Timed(at_us, place, number, step)
         except InputError:

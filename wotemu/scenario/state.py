@@ -12,7 +12,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.layers import Layer
 from wotemu.scenario.observed import Observed
-from wotemu.scenario.partitions import Groups, NotOnePartitionError, combined
+from wotemu.scenario.partitions import Groups, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.topology.models import Broker, Node, Service, Topology
@@ -154,8 +154,9 @@ class State:
         if held != groups:
             self.observed.busy.add(self.event)
         if groups is not None:
-            for _, event in self.partitions.values():
-                self.observed.meet(event, self.event, "stacked", "", at_us)
+            for other, (_, event) in self.partitions.items():
+                if isinstance(name, Unnamed) and isinstance(other, Unnamed):
+                    self.observed.meet(event, self.event, "stacked", "", at_us)
             self.partitions[name] = groups, self.event
         before, self.partition = self.partition, self._parted(where)
         if before != self.partition:
