@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -232,3 +233,43 @@ class TestBundle:
         """A node runs the code that was meant, or none."""
         with pytest.raises(EmulationError, match="not the bundle"):
             unpack(pack(folder), tmp_path / "there", "0" * 64)
+
+
+BUS_ROLE = """
+import asyncio, pathlib, signal, subprocess, sys, time
+from wotemu_runtime.bus import BusAddress, BusClock, connect
+
+def processes():
+    paths = pathlib.Path("/proc").glob("[0-9]*/cmdline")
+    return [path for path in paths if path.exists() and b"wotemu_runtime.roles\\0bus" in path.read_bytes()]
+
+async def look():
+    client = await connect(BusAddress("open-sesame", host="127.0.0.1"), deadline_s=30)
+    clock = await BusClock.measured(client)
+    print(clock)
+    await client.aclose()
+
+server = subprocess.Popen([sys.executable, "-m", "wotemu_runtime.roles", "bus"], stdout=subprocess.DEVNULL)
+asyncio.run(look())
+server.send_signal(signal.SIGTERM)
+server.wait()
+deadline = time.monotonic() + 20
+while processes() and time.monotonic() < deadline:
+    time.sleep(0.1)
+print(len(processes()))
+"""
+
+
+@pytest.mark.namespaces
+def test_a_bus_s_container_keeps_its_time_and_ends_with_its_server(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("open-sesame")
+    inside = 'ip link set lo up && mount -t proc proc /proc && exec "$0" -c "$1"'
+    unshare = ["unshare", "--map-root-user", "--net", "--pid", "--mount", "--fork", "--kill-child"]
+    done = subprocess.run(
+        [*unshare, "sh", "-c", inside, sys.executable, BUS_ROLE],
+        env={**os.environ, "WOTEMU_BUS_PASSWORD_FILE": str(tmp_path / "password")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines() == ["BusClock(the bus's own)", "0"], done.stderr

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,11 +79,11 @@ UNANCHORED = Anchor(kernel="", monotonic_s=0.0)
 """Of a bus that tells of no anchor: its wall clock is taken as if nobody set it."""
 
 
-def keep_anchor(port: int, password: str) -> None:
-    """Set the anchor on the bus of this machine, and tell of each step of the wall clock, for ever."""
+def keep_anchor(port: int, password: str, is_wanted: Callable[[], bool] = lambda: True) -> None:
+    """Set the anchor on this machine's bus, and update it when the wall clock is set, while `is_wanted`."""
     client = redis.Redis(host="127.0.0.1", port=port, password=password, socket_timeout=5.0)
     kernel, known = kernel_id(), None
-    while True:
+    while is_wanted():
         try:
             if known is None:
                 known = client.get(KEY)

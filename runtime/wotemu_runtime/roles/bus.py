@@ -56,9 +56,10 @@ def become(environ: Mapping[str, str]) -> NoReturn:
     A process beside it tells roles on other machines of the bus's time.
     """
     server = find_server()
+    me = os.getpid()
     if not os.fork():
         try:
-            keep_anchor(BUS_PORT, bus_password(environ))
+            keep_anchor(BUS_PORT, bus_password(environ), lambda: os.getppid() == me)
         finally:
             os._exit(1)
     if directory := environ.get(DIRECTORY):
