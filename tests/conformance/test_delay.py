@@ -12,13 +12,23 @@ from wotemu_gateways.netem_options import unsupported
 from wotemu_gateways.quantiles import table
 
 from .conftest import Findings, once_per_core
-from .field import Field
+from .field import LATE_S, Field
 from .intervals import FALSE_ALARM, ks_distance, ks_p_value, lag_one, middle_deviation, table_cdf
 
-LATE_S = 0.003
-"""Lateness allowed to a mean on a busy machine; nothing may be early."""
-
 TWO_HUMPS = DistributionTable(tuple([-8192] * 40 + list(range(-8000, -5900, 100)) + [9000] * 20))
+
+
+def delays_s(field: Field, count: int, per_second: float) -> list[float]:
+    """How long packets from a to b were under way, by their numbers; none is lost."""
+
+    def measure() -> list[float]:
+        with field.stream() as stream:
+            field.send(stream, count, per_second)
+            assert len(stream.arrived) == count
+            by_number = sorted(stream.arrived, key=lambda arrival: arrival.number)
+        return [arrival.delay_s for arrival in by_number]
+
+    return field.calm(measure)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -28,12 +38,9 @@ def percentile(values: list[float], share: float) -> float:
 def test_latency_is_what_it_says_in_mean_and_p95(field: Field, findings: Findings) -> None:
     field.set("a", "up", NetworkConditions(latency="30ms"))
     field.set("b", "down", NetworkConditions(latency="15ms"))
-    with field.stream() as stream:
-        field.send(stream, 400, per_second=400)
-        delays_s = stream.delays_s
-    assert len(delays_s) == 400
-    assert min(delays_s) >= 0.045 - 2 * GRAIN_S
-    mean_s, p95_s = statistics.fmean(delays_s), percentile(delays_s, 0.95)
+    measured_s = delays_s(field, 400, per_second=400)
+    assert min(measured_s) >= 0.045 - 2 * GRAIN_S
+    mean_s, p95_s = statistics.fmean(measured_s), percentile(measured_s, 0.95)
     mean = findings.within("delay, mean of 30 + 15 ms", 0.045, mean_s, (0.045, 0.045 + LATE_S), "ms")
     assert (
         findings.within("delay, p95 of 30 + 15 ms", 0.045, p95_s, (0.045, 0.045 + 3 * LATE_S), "ms") and mean
@@ -58,31 +65,22 @@ def test_jitter_has_its_distribution(field: Field, findings: Findings, shape: st
     cdf = table_cdf(table(distribution), 0.08, 0.015)
 
     field.set("a", "up", conditions)
-    with field.stream() as stream:
-        field.send(stream, 6000, per_second=3000)
-        delays_s = stream.delays_s
-    assert len(delays_s) == 6000
-    p_value = ks_p_value(ks_distance(delays_s, cdf, LATE_S), len(delays_s))
+    measured_s = delays_s(field, 6000, per_second=3000)
+    p_value = ks_p_value(ks_distance(measured_s, cdf, LATE_S), len(measured_s))
     assert findings.within(f"jitter, {shape}: p of Kolmogorov-Smirnov", 0.5, p_value, (FALSE_ALARM, 1.0))
 
 
 def test_a_rate_leaves_jitter_its_width(field: Field, findings: Findings) -> None:
     # One NetEm with both would flatten it: there, no packet overtakes one before it.
     field.set("a", "up", NetworkConditions(latency="60ms", jitter="10ms", rate="20mbit"))
-    with field.stream() as stream:
-        field.send(stream, 7000, per_second=2000)
-        deviation_s = middle_deviation(stream.delays_s)
-        assert len(stream.arrived) == 7000
+    deviation_s = middle_deviation(delays_s(field, 7000, per_second=2000))
     assert findings.within("jitter of 10 ms behind a rate", 0.01, deviation_s, (0.0093, 0.0107), "ms")
 
 
 def test_correlated_jitter_is_near_the_jitter_before(field: Field, findings: Findings, shaper: str) -> None:
     conditions = NetworkConditions(latency="80ms", jitter="15ms", jitter_correlation=0.6)
     field.set("a", "up", conditions)
-    with field.stream() as stream:
-        field.send(stream, 4000, per_second=1500)
-        by_number = sorted(stream.arrived, key=lambda arrival: arrival.number)
-    measured = lag_one([arrival.delay_s for arrival in by_number])
+    measured = lag_one(delays_s(field, 4000, per_second=1500))
     if shaper == "netem":  # it draws a delay by the low bits of its random number, which are never tied
         assert unsupported(conditions)
         assert findings.within("jitter, correlation (NetEm has none)", 0.0, measured, (-0.08, 0.08))

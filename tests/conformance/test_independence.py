@@ -16,9 +16,7 @@ from wotemu_gateways.frames import mac_of, mac_text
 from wotemu_gateways.namespaces import entered
 
 from .conftest import Findings
-from .field import Field, Stream
-
-LATE_S = 0.003
+from .field import LATE_S, Field, Stream
 
 EVERYTHING = NetworkConditions(
     latency="40ms",
