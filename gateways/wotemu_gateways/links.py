@@ -27,6 +27,7 @@ _OF_PEER, _LOCAL, _BROADCAST = 1, 2, 4
 _MESSAGE = struct.Struct("=BBHiII")
 _UP, _NOARP = 0x1, 0x80
 _ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _AF_SPEC = 1, 3, 4, 10, 12, 18, 26
+_STATS64 = 23
 _TXQLEN, _NETNS_FD, _TX_QUEUES, _RX_QUEUES, _GSO_MAX_SEGS = 13, 28, 31, 32, 40
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _BRIDGE_FORWARD_DELAY, _BRIDGE_SNOOPING = 1, 23
@@ -57,6 +58,16 @@ def find(netlink: Netlink, name: str) -> Link:
             fields = decode(body[_MESSAGE.size :])
             return Link(index, name, fields[_ADDRESS], int.from_bytes(fields[_MTU], "little"))
     raise OSError(f"{name} has just gone")
+
+
+def tx_drops(netlink: Netlink, prefix: str) -> int:
+    """Packets that the interfaces whose names begin so could not pass on since they were made."""
+    drops = 0
+    for body in netlink.dump(Request(_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
+        fields = decode(body[_MESSAGE.size :])
+        if fields.get(_NAME, b"").startswith(prefix.encode()) and _STATS64 in fields:
+            drops += struct.unpack_from("=8Q", fields[_STATS64])[7]  # struct rtnl_link_stats64, tx_dropped
+    return drops
 
 
 def veth(

@@ -21,14 +21,18 @@ from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netem_changes import Changes
-from wotemu_gateways.netem_hop import QdiscStats
-from wotemu_gateways.netem_wiring import BUCKETED, NOT_IPV4, OFFERED, STRANGER, Interfaces, Node, Wiring
+from wotemu_gateways.netem_hop import Counters
+from wotemu_gateways.netem_wiring import NOT_IPV4, STRANGER, Interfaces, Stage, Wiring
 from wotemu_gateways.netlink import Netlink, Request
 from wotemu_gateways.switch import Member
 from wotemu_gateways.tap import Counting, Tap
 
 PREFIX = "wo-"
 """Names of interfaces made here begin so."""
+
+
+_FOR_NOBODY = bytes(12) + b"\x88\xb5" + bytes(46)
+"""A frame that everything ignores: its type is one for local experiments (IEEE 802)."""
 
 
 class NetemShaper:
@@ -64,7 +68,7 @@ class NetemShaper:
             self._wiring = Wiring(interfaces, members, f"{seed}/{network}")
             self._netlink.send(*self._wiring.all(hops or {}))
             self._wiring.confirm_all()
-            self._changes = Changes(self._netlink, self._wiring)
+            self._changes = Changes(self, self._wiring)
             self._tap(ports or {})
         except BaseException:
             self.close()
@@ -77,7 +81,8 @@ class NetemShaper:
 
     def _add_interfaces(self, members: Sequence[Member], shared: bool) -> Interfaces:
         eth = links.find(self._netlink, self._interface)
-        pairs = ["seg", "rate", *(["bucket"] if shared else [])]
+        stages = ["u", "d", *(["b"] if shared else [])]
+        pairs = ["seg", *(f"{stage}{part}" for stage in stages for part in ("rate", "serial"))]
         lines = [f"{PREFIX}{way}{number}" for number in range(1, len(members) + 1) for way in "ud"]
         self._netlink.send(
             *(
@@ -87,10 +92,18 @@ class NetemShaper:
             *(links.ifb(name, mtu=eth.mtu) for name in lines),
         )
         indices = {name: index for index, name in socket.if_nameindex()}
-        segment, rate, *more = [(indices[f"{PREFIX}{name}0"], indices[f"{PREFIX}{name}1"]) for name in pairs]
-        self._netlink.send(*(links.up(index) for pair in (segment, rate, *more) for index in pair))
-        ends = [(indices[up], indices[down]) for up, down in zip(lines[::2], lines[1::2], strict=True)]
-        return Interfaces(eth.index, segment, rate, more[0] if more else None, ends)
+        ends = {name: (indices[f"{PREFIX}{name}0"], indices[f"{PREFIX}{name}1"]) for name in pairs}
+        self._netlink.send(*(links.up(index) for pair in ends.values() for index in pair))
+        made = [Stage(ends[f"{stage}rate"], ends[f"{stage}serial"]) for stage in stages]
+        return Interfaces(
+            eth=eth.index,
+            segment=ends["seg"],
+            up=made[0],
+            down=made[1],
+            bucket=made[2] if shared else None,
+            lines=[(indices[up], indices[down]) for up, down in zip(lines[::2], lines[1::2], strict=True)],
+            last_name=f"{PREFIX}dserial1",
+        )
 
     def _tap(self, ports: Mapping[int, str]) -> None:
         nodes = self._wiring.nodes
@@ -120,9 +133,18 @@ class NetemShaper:
         for index, name in socket.if_nameindex():
             if name == self._interface:
                 yield tc.no_qdisc(index, tc.INGRESS)
-                yield tc.no_qdisc(index, tc.ROOT)
             elif name.startswith(PREFIX):
                 yield links.delete(index)
+
+    def send(self, *requests: Request) -> None:
+        """See `Kernel`."""
+        self._netlink.send(*requests)
+
+    def kick(self, interface: int) -> None:
+        """See `Kernel`: an interface's queue is looked at with each packet, so this is one for nobody."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sender:
+            sender.bind((socket.if_indextoname(interface), 0))
+            sender.send(_FOR_NOBODY)
 
     # What the gateway changes
 
@@ -161,23 +183,21 @@ class NetemShaper:
         for tap in self._taps:
             tap.read()
         flows = self._flows.drain(t)
+        counters = self._counters()
         rows: list[Record] = []
-        qdiscs = tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs()))
-        counted, taken = self._actions("gact"), self._actions("mirred")
         for node in self._wiring.nodes.values():
-            beyond = self._refused_by_bucket(node, qdiscs, taken)
-            for hop, more in ((node.up, beyond), (node.down, 0)):
-                index = node.index(hop.place.direction)
-                refused = counted[OFFERED + index].packets - taken[index].packets + more
-                cut = counted[index].drops
-                row = hop.row(t, self.network, qdiscs, refused=refused, cut=cut)
-                rows.append(self._without_probes(row))
+            for hop in (node.up, node.down):
+                cut = counters.drops[node.index(hop.place.direction)].drops
+                rows.append(self._without_probes(hop.row(t, self.network, counters, cut=cut)))
         return chain(rows, flows)
 
-    def _refused_by_bucket(self, node: Node, qdiscs: QdiscStats, taken: Mapping[int, tc.Stats]) -> int:
-        if self._wiring.interfaces.bucket is None:
-            return 0
-        return node.up.passed_rate(qdiscs) - taken[BUCKETED + node.number].packets
+    def _counters(self) -> Counters:
+        return Counters(
+            before=self._actions("mirred"),
+            qdiscs=tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs())),
+            redirects=self._actions("mirred"),
+            drops=self._actions("gact"),
+        )
 
     def _without_probes(self, row: Hop) -> Hop:
         """Probes are no app's packets. (Of those that are lost the kernel does not say whose they were.)"""
@@ -198,6 +218,7 @@ class NetemShaper:
         counts = {
             "unknown address": counted[STRANGER].drops,
             "not IPv4": counted[NOT_IPV4].drops,
+            "the kernel's backlog was full": links.tx_drops(self._netlink, PREFIX),
             "merged flows": self._flows.merged,
             "uncounted packets": sum(tap.missed for tap in self._taps),
         }

@@ -11,6 +11,7 @@ import attrs
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.hop import CLEAR, Direction
+from wotemu_gateways.netem_rate import RateStage
 from wotemu_gateways.netem_wiring import Wiring
 from wotemu_gateways.netlink import Request
 
@@ -20,6 +21,10 @@ class Kernel(Protocol):
 
     def send(self, *requests: Request) -> None:
         """Have the kernel do them in order; `OSError` tells the first that it refused."""
+        ...
+
+    def kick(self, interface: int) -> None:
+        """Have it look at once for packets that may leave an interface."""
         ...
 
 
@@ -59,15 +64,33 @@ class Changes:
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
         """See `Shaper.set_hop`."""
         hop = self._wiring.hop(replica, direction)
-        self._change(f"{replica} {direction}", lambda: hop.impose(conditions), hop.confirm)
+
+        def confirm() -> None:
+            hop.confirm()
+            self._kick(hop.stage)
+
+        self._change(f"{replica} {direction}", lambda: hop.impose(conditions), confirm)
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
         """See `Shaper.set_shared_bucket`; `ValueError` if the network is not shared."""
-        wiring = self._wiring
-        if wiring.interfaces.bucket is not None:
-            self._change("bucket", lambda: wiring.bucket(conditions or CLEAR))
-        elif conditions is not None:
-            raise ValueError("this network is not shared")
+        bucket = self._wiring.bucket
+        if bucket is None:
+            if conditions is not None:
+                raise ValueError("this network is not shared")
+            return
+
+        def confirm() -> None:
+            bucket.confirm()
+            self._kick(bucket)
+
+        # What is lost at random is lost on each node's own hop.
+        rate = attrs.evolve(conditions or CLEAR, burst=None, loss=0.0, loss_model=None)
+        self._change("bucket", lambda: bucket.impose(rate), confirm)
+
+    def _kick(self, stage: RateStage) -> None:
+        """A gate that opens tells nobody: what waits behind it would go with the next packet that comes."""
+        if stage.opens:
+            self._kernel.kick(stage.place.rate)
 
     def cut(self, replica: str, is_cut: bool) -> None:
         """See `Shaper.cut`."""

@@ -12,9 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
+
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
-from wotemu.units import Fraction
+from wotemu.units import Fraction, Packets, Rate
 from wotemu_gateways import bridge, links
 from wotemu_gateways.frames import mac_of
 from wotemu_gateways.netem import NetemShaper
@@ -39,6 +41,8 @@ _ALL = NetworkConditions(
     cell_size=48,
     ecn=True,
 )
+
+_OUTAGE = attrs.evolve(_ALL, rate=Rate(0), queue=Packets(10))
 
 
 def missing() -> str:
@@ -73,6 +77,8 @@ def _try(interface: str) -> None:
     for address in addresses:
         shaper.set_hop(address, "up", _ALL)
         shaper.set_hop(address, "down", _ALL)
+        for conditions in (_OUTAGE, _ALL):
+            shaper.set_hop(address, "up", conditions)
     shaper.set_shared_bucket(_ALL)
     shaper.cut(addresses[0], True)
     shaper.partition([[addresses[0]]])

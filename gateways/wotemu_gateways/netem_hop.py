@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -12,152 +12,189 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import netem_options as options
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.netem_options import NetemOptions
-from wotemu_gateways.netlink import Request
-from wotemu_gateways.traffic_control import ROOT, Action, Stats, htb_class, qdisc
+from wotemu_gateways.netem_rate import QdiscStats, RateStage, StagePlace
+from wotemu_gateways.netlink import CREATE, EXCL, REPLACE, Request
+from wotemu_gateways.traffic_control import ROOT, Stats, qdisc
 
-_FIRST_LEAF = 0x1000
 _HANDLE = 0x10000
 
-QdiscStats = Mapping[tuple[int, int], Stats]
-"""Counters by interface and handle."""
+ActionStats = Mapping[int, Stats]
+"""Counters by an action's index."""
 
 
 @attrs.frozen
 class HopPlace:
-    """Where a hop's parts are, by the kernel's numbers.
+    """Where a hop's parts are, by the kernel's numbers: a rate stage, and an interface `line` for the delay.
 
-    Its first qdisc is a leaf of the class 1:`minor` on interface `classes`; the second is all of interface
-    `line`. What bounds its queue doesn't see `unseen_bytes` of a packet.
+    `to_serial` and `to_line` are the indices of the redirects to the stage's NetEm and to `line`, `bucket`
+    that of the redirect to a shared network's bucket; None where there is none.
     """
 
     replica: str
     direction: Direction
-    minor: int
-    classes: int
+    stage: StagePlace
     line: int
-    unseen_bytes: int
-
-    @property
-    def leaf(self) -> int:
-        """The first qdisc's handle."""
-        return (_FIRST_LEAF + self.minor) << 16
+    to_serial: int
+    to_line: int
+    bucket: int | None
 
 
-Totals = tuple[int, int, int, int, int]
-"""Packets and bytes sent; packets lost at random, for want of room, and by a cut, since the start."""
+@attrs.frozen
+class Counters:
+    """What the kernel has counted since everything was made, in the order in which it was read.
+
+    `before` are the redirects, read before the qdiscs, and `redirects` the same after them; `drops` are the
+    counting drops.
+    """
+
+    before: ActionStats
+    qdiscs: QdiscStats
+    redirects: ActionStats
+    drops: ActionStats
 
 
-_Parts = tuple[Action, bytes, NetemOptions, NetemOptions]
-"""A hop's entrance, class, first and second qdisc."""
+@attrs.frozen
+class _Totals:
+    """Packets and bytes since the start: what was sent, and what was dropped, by reason."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    lost: int = 0
+    full: int = 0
+    cut: int = 0
+    memory: int = 0
+
+    def not_below(self, other: _Totals) -> _Totals:
+        """The larger of each."""
+        return _Totals(*map(max, attrs.astuple(self), attrs.astuple(other)))
+
+
+class RandomLosses:
+    """Counts what one NetEm loses at random; `total` never falls.
+
+    A NetEm's drops are those, and what it had no room for. Where it marks packets it counts these as drops,
+    too (sch_netem.c, netem_enqueue): then what came and is neither gone nor there was lost, but for what its
+    duplicates hide. Counters that are read one after the other make both too small while packets pass, which
+    the next call makes up for.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._counted = self._drops = self._missing = 0
+
+    def __repr__(self) -> str:
+        return f"<RandomLosses {self.total}>"
+
+    def count(self, stats: Stats, came: int, refused: int, *, marks: bool, doubles: bool) -> None:
+        """Take the counters of the NetEm, and of the redirect to it: what came, and found no room.
+
+        Args:
+            marks: Whether it marked packets since the last call.
+            doubles: Whether it duplicated packets since the last call.
+        """
+        drops = stats.drops - refused
+        missing = came - refused - stats.packets - stats.backlog_packets
+        self._counted += missing - self._missing if marks else drops - self._drops
+        self._drops, self._missing = drops, missing
+        if marks and doubles:
+            self._counted = max(self._counted, self.total)
+        self.total = max(self.total, self._counted)
 
 
 class NetemHop:
-    """Knows what its qdiscs do, so that a change sends what is different and nothing else.
+    """Knows what its qdiscs do, so that a change sends what is different and nothing else."""
 
-    `classify` gives the request for the classifier through which packets come, with `entrance` in it.
-    """
-
-    def __init__(self, place: HopPlace, seed: str, classify: Callable[[], Request]) -> None:
+    def __init__(self, place: HopPlace, held: int, seed: str) -> None:
         self.place = place
-        self._seed = seed
-        self._classify = classify
+        self.stage = RateStage(place.stage, held, self._next_seed)
+        self._held_packets = held
+        self._random_seed = seed
         self._changes = 0
         self._made = False
-        self._asked: _Parts | None = None
-        self._held: _Parts | None = None
-        self._drops_seen = 0
-        self._lost = self._full = 0
-        self._reported: Totals = (0, 0, 0, 0, 0)
+        self._asked: NetemOptions | None = None
+        self._held: NetemOptions | None = None
+        self._air_losses, self._line_losses = RandomLosses(), RandomLosses()
+        self._since_drain = [CLEAR]
+        self._reported = _Totals()
 
     def __repr__(self) -> str:
         return f"<NetemHop {self.place.replica} {self.place.direction}>"
 
-    @property
-    def entrance(self) -> Action:
-        """What bounds its queue now."""
-        return self._asked[0] if self._asked is not None else options.entrance(CLEAR)
-
     def impose(self, conditions: NetworkConditions) -> list[Request]:
         """The requests after which these conditions hold.
 
-        The first time they make the qdiscs, but no classifier; later they change the different parts. Until
-        `confirm` says that the kernel took them all, all parts count as different.
+        The first time they make the qdiscs, later they change the different parts. Until `confirm` says that
+        the kernel took them all, all parts count as different.
         """
-        place, before, new = self.place, self._held, not self._made
-        self._held = None
-        self._asked = after = (
-            options.entrance(conditions, unseen_bytes=place.unseen_bytes),
-            options.class_rate(conditions),
-            options.serialising(conditions),
-            options.propagating(conditions),
-        )
-        first, second = (attrs.evolve(each, seed=self._next_seed()).encode() for each in after[2:])
-        parent = _HANDLE | place.minor
-        parts = (
-            htb_class(place.classes, place.minor, after[1], new=new),
-            qdisc(place.classes, "netem", first, parent=parent, handle=place.leaf, new=new),
-            qdisc(place.line, "netem", second, parent=ROOT, handle=_HANDLE, new=new),
-        )
-        if new:
-            return list(parts)
-        requests = (self._classify(), *parts)
-        return [request for i, request in enumerate(requests) if before is None or before[i] != after[i]]
+        requests = self.stage.impose(conditions)
+        self._since_drain.append(conditions)
+        after = options.propagating(conditions, limit=self._held_packets)
+        before, self._held, self._asked = self._held, None, after
+        if before != after:
+            flags = REPLACE if self._made else CREATE | EXCL
+            encoded = attrs.evolve(after, seed=self._next_seed()).encode()
+            requests.append(
+                qdisc(self.place.line, "netem", encoded, handle=_HANDLE, parent=ROOT, flags=flags)
+            )
+        return requests
 
     def confirm(self) -> None:
         """The kernel has taken all that the last `impose` asked for."""
+        self.stage.confirm()
         self._made = True
         self._held = self._asked
 
     def _next_seed(self) -> int:
         """Another number for each qdisc and change, the same in every run with the same changes."""
         self._changes += 1
-        text = f"{self._seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
+        text = f"{self._random_seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
-    def row(self, t: float, network: str, qdiscs: QdiscStats, *, refused: int, cut: int) -> Hop:
-        """The counters since the last call.
+    # Counters
 
-        `refused` and `cut` are packets, since the start, that found no room around the hop's qdiscs and that
-        a cut dropped.
-        """
+    def row(self, t: float, network: str, counters: Counters, *, cut: int) -> Hop:
+        """The counters since the last call; `cut` are packets that a cut dropped since the start."""
         place = self.place
-        first = qdiscs.get((place.classes, place.leaf), Stats())
-        second = qdiscs.get((place.line, _HANDLE), Stats())
-        self._book(first.drops)
-        # What leaves the hop leaves its last qdisc: the delay on the way up, the rate down.
-        last = second if place.direction == "up" else first
-        counted = (last.packets, last.size_bytes, self._lost + second.drops, self._full + refused, cut)
-        # Differences of counters that the kernel gave one after the other dip for a moment when packets came
-        # in between. What was reported stays reported, so the way back up counts nothing twice.
-        totals = tuple(map(max, counted, self._reported))
-        sent, size_bytes, dropped_loss, dropped_queue, dropped_cut = (
-            now - before for now, before in zip(totals, self._reported, strict=True)
+        queue, line = self.stage.queue(counters.qdiscs), self.stage.line(counters.qdiscs)
+        last = counters.qdiscs.get((place.line, _HANDLE), Stats())
+        redirects = counters.redirects
+        self._count_losses(line, last, counters)
+        full = queue.drops + (redirects[place.bucket].overlimits if place.bucket is not None else 0)
+        counted = _Totals(
+            sent=last.packets,
+            sent_bytes=last.size_bytes,
+            lost=self._line_losses.total + self._air_losses.total,
+            full=full,
+            cut=cut,
+            memory=redirects[place.to_serial].overlimits + redirects[place.to_line].overlimits,
         )
-        self._reported = (totals[0], totals[1], totals[2], totals[3], totals[4])
+        # Differences of counters that the kernel gave one after the other are too small while packets pass.
+        # What was reported stays reported, so they are caught up on later, and nothing is counted twice.
+        totals = counted.not_below(self._reported)
+        reported, self._reported = self._reported, totals
         return Hop(
             t=t,
             network=network,
             node=place.replica,
             direction=place.direction,
             shaper="netem",
-            sent=sent,
-            sent_bytes=size_bytes,
-            dropped_loss=dropped_loss,
-            dropped_queue=dropped_queue,
-            dropped_cut=dropped_cut,
-            backlog=first.backlog_packets + second.backlog_packets,
+            sent=totals.sent - reported.sent,
+            sent_bytes=totals.sent_bytes - reported.sent_bytes,
+            dropped_loss=totals.lost - reported.lost,
+            dropped_queue=totals.full - reported.full,
+            dropped_cut=totals.cut - reported.cut,
+            backlog=queue.backlog_packets + line.backlog_packets + last.backlog_packets,
             late_max=None,
+            dropped_memory=totals.memory - reported.memory,
         )
 
-    def _book(self, drops: int) -> None:
-        """Add the first qdisc's drops since the last call to what holds now: random loss, or a full queue."""
-        loses = self._asked is not None and bool(self._asked[2].loss or self._asked[2].loss_model)
-        new, self._drops_seen = drops - self._drops_seen, drops
-        if loses:
-            self._lost += new
-        else:
-            self._full += new
-
-    def passed_rate(self, qdiscs: QdiscStats) -> int:
-        """Packets that its first qdisc has let go."""
-        return qdiscs.get((self.place.classes, self.place.leaf), Stats()).packets
+    def _count_losses(self, line: Stats, air: Stats, counters: Counters) -> None:
+        marks = any(each.ecn for each in self._since_drain)
+        doubles = any(each.duplicate for each in self._since_drain)
+        del self._since_drain[:-1]
+        for losses, stats, index, copies in (
+            (self._line_losses, line, self.place.to_serial, False),
+            (self._air_losses, air, self.place.to_line, doubles),
+        ):
+            came, refused = counters.before[index].packets, counters.redirects[index].overlimits
+            losses.count(stats, came, refused, marks=marks, doubles=copies)

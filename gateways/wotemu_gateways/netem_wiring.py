@@ -2,21 +2,27 @@
 
 What node A sends to node B goes this way, each arrow a redirect or a route in the gateway's namespace:
 
-    eth0 in ─> wo-seg0 ═ wo-seg1 ─> wo-rate0 ═ wo-rate1 ─> wo-uA ─> routing ─> wo-dB ─> eth0 out
-       A's cut      to packets     A's rate (HTB > NetEm)   A's delay  │  B's delay   B's rate (HTB > NetEm)
-                                   A's queue's bound       (an ifb)    │  (an ifb)
-                                                       partitions, B's cut, B's queue's bound
+    eth0 in ─> wo-seg ─> wo-urate ─> wo-userial ─> wo-uA ─> routing ─> eth0 out ─> wo-drate ─> wo-dserial
+       A's cut           A's queue   A's own       A's air   partitions, B's cut   B's queue   B's own
+                         and rate    time on                                       and rate    time on
+                                     the line                                                  the line
+    ─> eth0 out ─> wo-dB ─> eth0
+                   B's air
 
-``═`` is a veth pair. A shared network has one more pair behind the rate, with one NetEm for all nodes'
-packets. wo-seg cuts super-packets that came through a host's offloads: they would be lost, delayed and paced
-as one. Delays have an interface each: newer kernels refuse a NetEm that duplicates beside others on one
-interface. The ways of IPv4 packets from, or to, unknown addresses end in a drop, so nothing passes unshaped;
-only ARP is left alone. A packet comes in and goes out on different interfaces, so no ICMP redirect has a
-cause.
+wo-seg, -rate and -serial are veth pairs, which all nodes share: packets go in at the end 0 and come out at
+the end 1. On a shared network there are wo-brate and wo-bserial between wo-userial and wo-uA, with one queue
+for all nodes' packets. wo-seg cuts super-packets that came through a host's offloads, which would be lost,
+delayed and paced as one, and takes packets off their senders' accounts. wo-uA and wo-dB are ifbs, which give
+packets back to where they were redirected from. Each air has an interface of its own: newer kernels refuse a
+NetEm that duplicates beside others on one interface.
+
+IPv4 packets from, or to, unknown addresses end in a drop, so nothing passes unshaped; only ARP is left alone.
+A packet is routed in on one interface and out on another, so no ICMP redirect has a cause.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
@@ -26,62 +32,100 @@ from wotemu_gateways import links, netem_options
 from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.hop import CLEAR, Direction
 from wotemu_gateways.netem_hop import HopPlace, NetemHop
-from wotemu_gateways.netlink import Request
+from wotemu_gateways.netem_rate import RateStage, StagePlace
+from wotemu_gateways.netlink import CREATE, EXCL, Request
 from wotemu_gateways.switch import Member
 from wotemu_gateways.traffic_control import Action, Hook
 
-ETHERNET_BYTES = 14
 _ICMP_REDIRECT = 5
 
-OFFERED, BUCKETED = 1 << 18, 1 << 18
-STRANGER, NOT_IPV4 = 1 << 20, (1 << 20) + 1
-"""Indices of counting actions. Those of replica n's hops are 2n (up) and 2n + 1 (down): of what a cut drops,
-and what the rate takes; with OFFERED, of what comes to it; BUCKETED + n, of what a shared bucket takes."""
+_TO_SERIAL, _TO_BUCKET, STRANGER = 1 << 17, 1 << 18, 1 << 20
+NOT_IPV4 = STRANGER + 1
+"""Indices of actions. Those of replica n's hops are 2n (up) and 2n + 1 (down): the counting drops of a cut,
+and the redirects to the air; from _TO_SERIAL on the redirects to the own time on the line; _TO_BUCKET + n is
+the redirect to a shared network's bucket. STRANGER and NOT_IPV4 are counting drops."""
 
-_DELIVER, _KEPT = 1, 3000
+_DELIVER, _AIR, _KEPT = 1, 2, 3000
 _GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
-"""Chains of classifiers: what brings a packet to its receiver; where actions are kept, which no packet meets;
-and one for each group of a partition, from this number on, each partition with numbers of its own."""
+"""Chains of classifiers: what brings a packet to its receiver's rate; what brings it from there to its air;
+where actions are kept, which no packet meets; and one for each group of a partition, from _GROUPS on, each
+partition with numbers of its own."""
 
-_FIRST, _MATCH, _ELSE, _ELSE_IPV6 = 1, 10, 20, 21
+_FIRST, _SECOND, _MATCH, _ELSE, _ELSE_IPV6 = 1, 2, 10, 20, 21
+
+_BUCKET_MINOR = 1
+
+Pair = tuple[int, int]
+"""The numbers of the two ends of a veth pair: where packets go in, and where they come out."""
+
+
+@attrs.frozen
+class Stage:
+    """The pairs of a rate stage, see `RateStage`."""
+
+    rate: Pair
+    serial: Pair
+
+    def place(self, minor: int) -> StagePlace:
+        """Where one node's part of it is."""
+        return StagePlace(minor, self.rate[0], self.serial[0])
 
 
 @attrs.frozen
 class Interfaces:
-    """The gateway's interfaces by their numbers; `lines` are those of each member's `up` and `down` delay."""
+    """The gateway's interfaces by their numbers; `lines` are those of each member's `up` and `down` air.
+
+    `last_name` is the name of the end at which packets come out of `down`.
+    """
 
     eth: int
-    segment: tuple[int, int]
-    rate: tuple[int, int]
-    bucket: tuple[int, int] | None
+    segment: Pair
+    up: Stage
+    down: Stage
+    bucket: Stage | None
     lines: Sequence[tuple[int, int]]
+    last_name: str
 
     @property
-    def last(self) -> int:
-        """The interface at which packets come out of the shaping of `up` hops."""
-        return (self.bucket or self.rate)[1]
+    def stages(self) -> tuple[Stage, ...]:
+        """All rate stages."""
+        return (self.up, self.down, *([self.bucket] if self.bucket is not None else []))
+
+    @property
+    def routed_from(self) -> int:
+        """The interface from which the gateway's namespace routes packets."""
+        return (self.bucket or self.up).serial[1]
 
 
 class Node:
     """One replica: `number` is what its classes, classifiers and actions are known by."""
 
     def __init__(self, number: int, member: Member, wiring: Wiring, seed: str) -> None:
-        at, name = wiring.interfaces, member.replica
         self.number = number
         self.member = member
-        self.up_line, self.down_line = at.lines[number - 1]
-        up = HopPlace(name, "up", number, at.rate[0], self.up_line, ETHERNET_BYTES)
-        down = HopPlace(name, "down", number, at.eth, self.down_line, 0)
-        self.up = NetemHop(up, seed, lambda: wiring.into_rate(self))
-        self.down = NetemHop(down, seed, lambda: wiring.to_receiver(self))
+        self.up = NetemHop(self._place(wiring.interfaces, "up"), wiring.held_packets, seed)
+        self.down = NetemHop(self._place(wiring.interfaces, "down"), wiring.held_packets, seed)
         self.cut = False
         self.chain: int | None = None
+
+    def _place(self, at: Interfaces, direction: Direction) -> HopPlace:
+        stage, line = (at.up, 0) if direction == "up" else (at.down, 1)
+        index = self.index(direction)
+        return HopPlace(
+            replica=self.member.replica,
+            direction=direction,
+            stage=stage.place(self.number),
+            line=at.lines[self.number - 1][line],
+            to_serial=_TO_SERIAL + index,
+            to_line=index,
+            bucket=_TO_BUCKET + self.number if at.bucket is not None and direction == "up" else None,
+        )
 
     def __repr__(self) -> str:
         return f"<Node {self.number} {self.member.replica}{' cut' if self.cut else ''}>"
 
     def index(self, direction: Direction) -> int:
-        """Which counting actions are its hop's."""
+        """Which counting drop, and redirect to the air, is its hop's."""
         return 2 * self.number + (direction == "down")
 
 
@@ -90,7 +134,13 @@ class Wiring:
 
     def __init__(self, interfaces: Interfaces, members: Sequence[Member], seed: str) -> None:
         self.interfaces = interfaces
+        self.held_packets = netem_options.held_packets(len(members))
         self.nodes = {member.replica: Node(i, member, self, seed) for i, member in enumerate(members, 1)}
+        self.bucket = None
+        if interfaces.bucket is not None:
+            self.bucket = RateStage(
+                interfaces.bucket.place(_BUCKET_MINOR), self.held_packets, lambda: _seed_of(seed)
+            )
         self._next_chain = _GROUPS
         self._chains = range(0)
         self._abandoned: list[int] = []
@@ -103,43 +153,58 @@ class Wiring:
     def all(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:
         """All that a packet meets; what lets it into the gateway comes last."""
         at = self.interfaces
-        for interface in (at.eth, at.segment[1], at.rate[1], *(at.bucket or ())[1:]):
+        exits = [end for stage in at.stages for end in (stage.rate[1], stage.serial[1])]
+        for interface in (at.eth, at.segment[1], *exits):
             yield tc.clsact(interface)
-        yield from self._counters()
-        for interface in (at.rate[0], at.eth):
-            yield tc.qdisc(interface, "htb", tc.htb(), new=True)
+        yield from self._kept_actions()
+        yield tc.qdisc(at.segment[0], "netem", netem_options.RELEASING.encode(), flags=CREATE | EXCL)
+        for stage in at.stages:
+            for interface in (stage.rate[0], stage.serial[0]):
+                yield tc.qdisc(interface, "htb", tc.htb(), flags=CREATE | EXCL)
         for name, node in self.nodes.items():
             yield from node.up.impose(hops.get((name, "up"), CLEAR))
             yield from node.down.impose(hops.get((name, "down"), CLEAR))
-        if at.bucket is not None:
-            yield tc.qdisc(at.bucket[0], "netem", netem_options.serialising(CLEAR).encode(), new=True)
-            yield self._into_bucket(netem_options.entrance(CLEAR))
-        yield links.ipv4_settings(at.last, forwarding=1, rp_filter=0, send_redirects=0)
+        if at.bucket is not None and self.bucket is not None:
+            yield from self.bucket.impose(CLEAR)
+            yield self._into(
+                at.bucket.rate[1], tc.choose_class(_BUCKET_MINOR), tc.redirect(at.bucket.serial[0])
+            )
+        yield self._into(at.down.serial[1], tc.redirect(at.eth))
+        yield links.ipv4_settings(at.routed_from, forwarding=1, rp_filter=0, send_redirects=0)
         yield from self._closed_ends()
         for node in self.nodes.values():
             yield from self.way(node)
 
-    def _counters(self) -> Iterator[Request]:
+    @staticmethod
+    def _into(interface: int, *actions: Action) -> Request:
+        """What comes out at an interface, whoever sent it, goes on like this."""
+        return tc.every(Hook(interface, tc.INGRESS, _MATCH), *actions)
+
+    def _kept_actions(self) -> Iterator[Request]:
         at = self.interfaces
         kept: list[tuple[Action, int]] = [(tc.drop(STRANGER), STRANGER), (tc.drop(NOT_IPV4), NOT_IPV4)]
         for node in self.nodes.values():
-            up, down = node.index("up"), node.index("down")
-            for index in (up, down):
-                kept += [(tc.drop(index), index), (tc.count(OFFERED + index), OFFERED + index)]
-            kept += [(tc.redirect(at.rate[0], up), up), (tc.redirect(node.down_line, down), down)]
-            if at.bucket is not None:
-                index = BUCKETED + node.number
-                kept.append((tc.redirect(at.bucket[0], index), index))
+            for hop, stage in ((node.up, at.up), (node.down, at.down)):
+                place = hop.place
+                cut = node.index(place.direction)
+                kept.append((tc.drop(cut), cut))
+                kept.append((tc.redirect(place.line, place.to_line), place.to_line))
+                kept.append((tc.redirect(stage.serial[0], place.to_serial), place.to_serial))
+                if place.bucket is not None and at.bucket is not None:
+                    kept.append((tc.redirect(at.bucket.rate[0], place.bucket), place.bucket))
         for action, index in kept:
             yield tc.keep(Hook(at.eth, tc.EGRESS, _MATCH, _KEPT), action, index)
 
     def _closed_ends(self) -> Iterator[Request]:
         """What becomes of packets that no member sent, or that are for none."""
-        eth = self.interfaces.eth
+        at, eth = self.interfaces, self.interfaces.eth
         yield tc.every(Hook(eth, tc.INGRESS, _ELSE), tc.drop(STRANGER))
         yield tc.every(Hook(eth, tc.INGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(NOT_IPV4))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _AIR), tc.drop(STRANGER))
+        yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.coming_from(at.last_name), tc.go_to(_AIR))
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _DELIVER), tc.drop(STRANGER))
-        yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.icmp_of_type(_ICMP_REDIRECT), tc.drop(STRANGER))
+        redirects = tc.icmp_of_type(_ICMP_REDIRECT)
+        yield tc.match(Hook(eth, tc.EGRESS, _SECOND), 1, redirects, tc.drop(STRANGER))
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE), tc.go_to(_DELIVER))
         yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
 
@@ -153,51 +218,60 @@ class Wiring:
         for node in self.nodes.values():
             node.up.confirm()
             node.down.confirm()
+        if self.bucket is not None:
+            self.bucket.confirm()
 
     # One node's way, from its end back to its beginning
 
     def way(self, node: Node) -> Iterator[Request]:
         """The classifiers that pick one node's packets."""
-        at, number = self.interfaces, node.number
-        sent = tc.from_address(node.member.ipv4)
+        at, up, down = self.interfaces, node.up.place, node.down.place
+        own_class = tc.choose_class(node.number)
+        yield self._received(
+            node, Hook(at.eth, tc.EGRESS, _MATCH, _AIR), tc.redirect(down.line, down.to_line)
+        )
+        to_serial = tc.redirect(at.down.serial[0], down.to_serial)
+        yield self._received(node, Hook(at.down.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
         yield self.to_receiver(node)
         yield self._from_sender(node)
-        yield tc.match(Hook(at.last, tc.INGRESS, _MATCH), number, sent, tc.redirect(node.up_line))
-        if at.bucket is not None:
-            into = tc.redirect(at.bucket[0], BUCKETED + number)
-            yield tc.match(Hook(at.rate[1], tc.INGRESS, _MATCH, _DELIVER), number, sent, into)
-        yield self.into_rate(node)
+        to_air = tc.redirect(up.line, up.to_line)
+        yield self._sent(node, Hook(at.routed_from, tc.INGRESS, _MATCH), to_air)
+        if at.bucket is not None and up.bucket is not None:
+            shared = (tc.choose_class(_BUCKET_MINOR), tc.redirect(at.bucket.rate[0], up.bucket))
+            yield self._sent(node, Hook(at.up.serial[1], tc.INGRESS, _MATCH), *shared)
+        to_serial = tc.redirect(at.up.serial[0], up.to_serial)
+        yield self._sent(node, Hook(at.up.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
+        to_rate = tc.redirect(at.up.rate[0])
+        yield self._sent(node, Hook(at.segment[1], tc.INGRESS, _MATCH), own_class, to_rate)
         yield self._into_gateway(node)
+
+    @staticmethod
+    def _sent(node: Node, hook: Hook, *actions: Action) -> Request:
+        """What a node sent is treated so."""
+        return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *actions)
+
+    @staticmethod
+    def _received(node: Node, hook: Hook, *actions: Action) -> Request:
+        """What is for a node is treated so."""
+        return tc.match(hook, node.number, tc.to_address(node.member.ipv4), *actions)
 
     def to_receiver(self, node: Node) -> Request:
         """What is for a node goes to its `down` hop, unless it is cut."""
-        hook = Hook(self.interfaces.eth, tc.EGRESS, _MATCH, _DELIVER)
-        keys, index = tc.to_address(node.member.ipv4), node.index("down")
+        at = self.interfaces
+        hook = Hook(at.eth, tc.EGRESS, _MATCH, _DELIVER)
         if node.cut:
-            return tc.match(hook, node.number, keys, tc.drop(index))
-        return tc.match(hook, node.number, keys, *_entering(node, node.down, index, node.down_line))
+            return self._received(node, hook, tc.drop(node.index("down")))
+        return self._received(node, hook, tc.choose_class(node.number), tc.redirect(at.down.rate[0]))
 
     def _from_sender(self, node: Node) -> Request:
         """What a node sent goes on by the group in which it is."""
-        hook = Hook(self.interfaces.eth, tc.EGRESS, _MATCH)
         chain = _DELIVER if node.chain is None else node.chain
-        return tc.match(hook, node.number, tc.from_address(node.member.ipv4), tc.go_to(chain))
-
-    def _into_bucket(self, entrance: Action) -> Request:
-        hook = Hook(self.interfaces.rate[1], tc.INGRESS, _MATCH)
-        return tc.match(hook, 1, tc.ANY, entrance, tc.go_to(_DELIVER))
-
-    def into_rate(self, node: Node) -> Request:
-        """What a node sends goes to its `up` hop."""
-        hook = Hook(self.interfaces.segment[1], tc.INGRESS, _MATCH)
-        entering = _entering(node, node.up, node.index("up"), self.interfaces.rate[0])
-        return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *entering)
+        return self._sent(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.go_to(chain))
 
     def _into_gateway(self, node: Node) -> Request:
         """What a node sends is let in, unless it is cut."""
         then = tc.drop(node.index("up")) if node.cut else tc.redirect(self.interfaces.segment[0])
-        hook = Hook(self.interfaces.eth, tc.INGRESS, _MATCH)
-        return tc.match(hook, node.number, tc.from_address(node.member.ipv4), then)
+        return self._sent(node, Hook(self.interfaces.eth, tc.INGRESS, _MATCH), then)
 
     # Changes
 
@@ -212,17 +286,6 @@ class Wiring:
         node = self.nodes[replica]
         node.member = attrs.evolve(node.member, ipv4=ipv4)
         return list(self.way(node))
-
-    def bucket(self, conditions: NetworkConditions) -> list[Request]:
-        """Give the shared bucket a rate and a queue; it has no bursts, and loses nothing at random."""
-        if self.interfaces.bucket is None:
-            raise ValueError("this is no shared network")
-        plain = attrs.evolve(conditions, burst=None, loss=0.0, loss_model=None)
-        options = netem_options.serialising(plain).encode()
-        return [
-            self._into_bucket(netem_options.entrance(plain, unseen_bytes=ETHERNET_BYTES)),
-            tc.qdisc(self.interfaces.bucket[0], "netem", options),
-        ]
 
     def partition(self, groups: Sequence[Collection[str]]) -> list[Request]:
         """Keep sets of replicas apart, all at once for each sender; see `Shaper.partition`.
@@ -259,11 +322,5 @@ class Wiring:
                 yield tc.match(self._chain(chain), node.number, keys, tc.drop(node.index("down")))
 
 
-def _entering(node: Node, hop: NetemHop, index: int, interface: int) -> tuple[Action, ...]:
-    """Counted, if there is room put into the node's class, counted again, and off."""
-    return (
-        tc.count(OFFERED + index),
-        hop.entrance,
-        tc.choose_class(node.number),
-        tc.redirect(interface, index),
-    )
+def _seed_of(seed: str) -> int:
+    return int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "little")

@@ -56,24 +56,39 @@ def _filter(way: Way) -> bytes:
     return b"".join(_INSTRUCTION.pack(*each) for each in program)
 
 
+_MAX_ADDRESS_PAIRS = 4096
+
+
 class Counting:
-    """The flows of a network by what their packets' first bytes say, whichever way they go."""
+    """The flows of a network by what their packets' first bytes say, whichever way they go.
+
+    There is one channel for each pair of nodes; what is no node's address is one more. Pairs of addresses, of
+    which a node that scans a network makes any number, only lead to them.
+    """
 
     def __init__(self, table: FlowTable, names: Mapping[bytes, str]) -> None:
         self._table = table
         self._names = names
-        self._channels: dict[bytes, Channel] = {}
+        self._channels: dict[tuple[str, str], Channel] = {}
+        self._by_addresses: dict[bytes, Channel] = {}
 
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame's flow."""
-        channel = self._channels.get(frame[26:34])
-        if channel is None:
-            sender, receiver = (self._names.get(frame[at : at + 4], "") for at in (26, 30))
-            channel = self._channels[frame[26:34]] = self._table.channel(sender, receiver)
+        channel = self._by_addresses.get(frame[26:34]) or self._find(frame)
         try:
             return channel.kinds[frame[20:24]][frame[26:38]]
         except KeyError:
             return channel.counter(frame)
+
+    def _find(self, frame: bytes) -> Channel:
+        sender, receiver = (self._names.get(frame[at : at + 4], "") for at in (26, 30))
+        channel = self._channels.get((sender, receiver))
+        if channel is None:
+            channel = self._channels[sender, receiver] = self._table.channel(sender, receiver)
+        if len(self._by_addresses) >= _MAX_ADDRESS_PAIRS:
+            self._by_addresses.clear()
+        self._by_addresses[frame[26:34]] = channel
+        return channel
 
 
 class Tap:

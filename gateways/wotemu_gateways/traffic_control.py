@@ -43,9 +43,9 @@ IPV4, IPV6 = 0x0800, 0x86DD
 TICK_NS = 64
 """Traffic control's unit of time: PSCHED_SHIFT is 6."""
 
-_ETHERNET = 1
+_ETHERNET, _ATM = 1, 2
 _PIPE, _SHOT, _STOLEN, _GOTO_CHAIN = 3, 2, 4, 0x20000000
-_U32 = 0xFFFFFFFF
+_U16, _U32 = 0xFFFF, 0xFFFFFFFF
 
 
 def ticks(seconds: float) -> int:
@@ -57,13 +57,37 @@ def ticks(seconds: float) -> int:
 
 
 def qdisc(
-    index: int, kind: str, options: bytes, *, parent: int = ROOT, handle: int = 0x10000, new: bool = False
+    index: int, kind: str, options: bytes, *, parent: int = ROOT, handle: int = 0x10000, flags: int = REPLACE
 ) -> Request:
-    """Make a qdisc, or change the one with this handle in place."""
-    flags = CREATE | EXCL if new else REPLACE
+    """Make a qdisc, or change the one with this handle in place.
+
+    `flags` are `CREATE` | `EXCL` to make one, `CREATE` | `REPLACE` to put it where another may be, `REPLACE`
+    to change it.
+    """
     attributes: Attributes = ((_KIND, text(kind)), (_OPTIONS, options))
     header = _MESSAGE.pack(0, 0, 0, index, handle, parent, 0)
     return Request(_NEWQDISC, header, attributes, flags, f"qdisc {kind} {handle >> 16:x}:")
+
+
+def fifo(limit: int) -> bytes:
+    """Options of a pfifo or bfifo: so many packets, or bytes, may wait."""
+    return u32(min(limit, _U32))
+
+
+def gate(limit: int, *, is_open: bool) -> bytes:
+    """Options of a TBF that lets everything pass, or nothing. `limit` is for the fifo in it.
+
+    In a closed one every packet counts as many bytes as its bucket never holds, by the rate's `mpu`. (A
+    bucket with less room than the packet has bytes would drop it at once.)
+    """
+    rate, mpu, burst_s = (_CLOSED_RATE, _U16, _CLOSED_S) if not is_open else (_OPEN_RATE, 0, _OPEN_S)
+    spec = _rate_spec(rate, mpu=mpu)
+    parms = spec + bytes(12) + struct.pack("=III", min(limit, _U32), ticks(burst_s), 0)
+    return _encoded((1, parms), (4, u64(rate)))
+
+
+_OPEN_RATE, _OPEN_S = 1 << 40, 4.0
+_CLOSED_RATE, _CLOSED_S = 16_000, 2.0
 
 
 def clsact(index: int) -> Request:
@@ -92,11 +116,14 @@ def htb_class(index: int, minor: int, options: bytes, *, new: bool = False) -> R
     )
 
 
-def htb_rate(bytes_per_s: float, burst_bytes: float, *, overhead: int = 0) -> bytes:
-    """A class's options: a rate that it may not exceed but for a burst."""
-    rate = round(bytes_per_s)
-    spec = _rate_spec(rate, overhead)
-    burst = max(ticks(burst_bytes / bytes_per_s), 1)
+def htb_rate(bytes_per_s: float, burst_s: float, *, overhead: int = 0, atm: bool = False) -> bytes:
+    """A class's options: a rate that it may not exceed but for a burst, as the time that it takes.
+
+    A packet counts `overhead` bytes more than it has, and with `atm` whole cells of 53 bytes for 48 of it.
+    """
+    rate = max(round(bytes_per_s), 1)
+    spec = _rate_spec(rate, overhead=overhead, layer=_ATM if atm else _ETHERNET)
+    burst = max(ticks(burst_s), 1)
     parms = spec + spec + struct.pack("=IIIII", burst, burst, _QUANTUM, 0, 0)
     return _encoded((1, parms), (6, u64(rate)), (7, u64(rate)))
 
@@ -104,13 +131,11 @@ def htb_rate(bytes_per_s: float, burst_bytes: float, *, overhead: int = 0) -> by
 _QUANTUM = 16 * 1514
 
 
-def _rate_spec(bytes_per_s: int, overhead: int) -> bytes:
-    return struct.pack("=BBHhHI", _CELL_LOG, _ETHERNET, max(overhead, 0), 0, 0, min(bytes_per_s, _U32))
+def _rate_spec(bytes_per_s: int, *, overhead: int = 0, mpu: int = 0, layer: int = _ETHERNET) -> bytes:
+    return struct.pack("=BBHhHI", _CELL_LOG, layer, overhead, 0, mpu, min(bytes_per_s, _U32))
 
 
 _CELL_LOG = 6
-_RATE_TABLE = bytes(1024)
-"""Of no meaning to any kernel since 3.8, but asked for."""
 
 # Actions
 
@@ -156,21 +181,6 @@ def choose_class(minor: int) -> Action:
     """Have an HTB that it meets next put it into class 1:`minor`."""
     parms = struct.pack("=IIiii", 0, 0, _PIPE, 0, 0)
     return Action("skbedit", ((2, parms), (3, u32(0x10000 | minor))))
-
-
-def police(bytes_per_s: float | None = None, room_s: float = 0.0, *, overhead: int = 0) -> Action:
-    """Drop it if a queue that is sent at this rate, and has room for that time, would be full; else go on.
-
-    Its token bucket fills at the rate up to the room: its level is the room that is left. None: never drop.
-    It has no index, for the kernel never changes one that a classifier brings: a new one takes its place.
-    """
-    rate = 0 if bytes_per_s is None else max(round(bytes_per_s), 1)
-    spec = _rate_spec(rate, overhead) if rate else bytes(12)
-    parms = struct.pack("=IiIII", 0, _SHOT, 0, ticks(room_s), _U32) + spec + bytes(12) + bytes(12)
-    options: list[Attribute] = [(1, parms), (5, u32(_PIPE))]
-    if rate:
-        options += [(2, _RATE_TABLE), (8, u64(rate))]
-    return Action("police", tuple(options))
 
 
 def _list(*actions: Action) -> Attributes:
@@ -244,6 +254,11 @@ def from_address(address: str) -> Attributes:
     return ((10, IPv4Address(address).packed), (11, b"\xff" * 4))
 
 
+def coming_from(interface: str) -> Attributes:
+    """Packets that another classifier redirected from an interface."""
+    return ((2, text(interface)),)
+
+
 def to_address(address: str) -> Attributes:
     """Packets to an IPv4 address."""
     return ((12, IPv4Address(address).packed), (13, b"\xff" * 4))
@@ -259,12 +274,16 @@ def icmp_of_type(number: int) -> Attributes:
 
 @attrs.frozen
 class Stats:
-    """What a qdisc or an action has counted since it was made."""
+    """What a qdisc or an action has counted since it was made.
+
+    A redirect's `overlimits` are the packets that the qdisc of its target refused.
+    """
 
     packets: int = 0
     size_bytes: int = 0
     drops: int = 0
     backlog_packets: int = 0
+    overlimits: int = 0
 
 
 def all_qdiscs() -> Request:
@@ -295,7 +314,7 @@ def action_stats(bodies: Sequence[bytes]) -> dict[int, Stats]:
         for item in decode(decode(body[_ACTION_MESSAGE.size :]).get(1, b"")).values():
             fields = decode(item)
             options = decode(fields.get(2, b""))
-            parms = options.get(1 if fields.get(1) == b"police\0" else 2, b"")
+            parms = options.get(2, b"")
             if len(parms) >= 4:
                 found[struct.unpack_from("=I", parms)[0]] = _stats(fields.get(4, b""))
     return found
@@ -305,10 +324,10 @@ def _stats(data: bytes) -> Stats:
     """TCA_STATS2 or TCA_ACT_STATS: basic counters, and the queue's."""
     fields = decode(data)
     size_bytes, packets = struct.unpack_from("=QI", fields.get(1, bytes(12)))
-    backlog, _, drops = struct.unpack_from("=III", fields.get(3, bytes(20)))
+    backlog, _, drops, _, overlimits = struct.unpack_from("=IIIII", fields.get(3, bytes(20)))
     if _PACKETS64 in fields:
         packets = int.from_bytes(fields[_PACKETS64], "little")
-    return Stats(packets, size_bytes, drops, backlog)
+    return Stats(packets, size_bytes, drops, backlog, overlimits)
 
 
 _PACKETS64 = 8

@@ -89,8 +89,8 @@ class Stream:
             self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with entered(field.nodes[target].fd):
             self._sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sink.setblocking(False)
         for each in (self._sender, self._sink):
-            each.setblocking(False)
             each.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, not checksum)
         try:
             self._sink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)

@@ -29,7 +29,7 @@ def test_what_is_cut_short_has_no_attributes(data: bytes) -> None:
 
 
 def test_a_qdisc_is_made_once_and_then_changed_in_place() -> None:
-    new = tc.qdisc(3, "netem", b"....", parent=0x10002, handle=0x10020000, new=True)
+    new = tc.qdisc(3, "netem", b"....", parent=0x10002, handle=0x10020000, flags=CREATE | EXCL)
     changed = tc.qdisc(3, "netem", b"....", parent=0x10002, handle=0x10020000)
     assert new.header == changed.header == struct.pack("=BBHiIII", 0, 0, 0, 3, 0x10020000, 0x10002, 0)
     assert new.flags == CREATE | EXCL
@@ -39,7 +39,7 @@ def test_a_qdisc_is_made_once_and_then_changed_in_place() -> None:
 
 def test_a_classifier_matches_one_address_and_acts_in_order() -> None:
     hook = Hook(5, tc.EGRESS, 10, chain=1)
-    request = tc.match(hook, 7, tc.to_address("10.64.0.2"), tc.police(), tc.choose_class(2), tc.redirect(9))
+    request = tc.match(hook, 7, tc.to_address("10.64.0.2"), tc.count(4), tc.choose_class(2), tc.redirect(9))
     assert request.header == struct.pack("=BBHiIII", 0, 0, 0, 5, 7, tc.EGRESS, 10 << 16 | 0x0008)
     attributes = decode(encode(request.attributes))
     assert attributes[1] == b"flower\0"
@@ -48,26 +48,38 @@ def test_a_classifier_matches_one_address_and_acts_in_order() -> None:
     assert options[8] == b"\x08\x00"
     assert (options[12], options[13]) == (bytes([10, 64, 0, 2]), b"\xff" * 4)
     actions = decode(options[3])
-    assert [decode(actions[i])[1] for i in (1, 2, 3)] == [b"police\0", b"skbedit\0", b"mirred\0"]
+    assert [decode(actions[i])[1] for i in (1, 2, 3)] == [b"gact\0", b"skbedit\0", b"mirred\0"]
     assert nested(actions[2], 2, 3) == u32(0x10002)
     assert struct.unpack("=IIiiiiI", nested(actions[3], 2, 2)) == (0, 0, 4, 0, 0, 1, 9)
 
 
-def test_a_policer_without_a_rate_lets_everything_pass() -> None:
-    options = decode(encode(tc.police().options))
-    assert sorted(options) == [1, 5]
-    assert options[5] == u32(3)
-    assert options[1][20:] == bytes(36)
+def tbf(data: bytes) -> tuple[float, float, int, int]:
+    """What a TBF's bucket holds, what each packet takes of it, its largest packet, and its limit.
+
+    As tbf_change and psched_l2t_ns compute them; the first three in bytes.
+    """
+    options = decode(data)
+    _, layer, overhead, _, mpu, _ = struct.unpack_from("=BBHhHI", options[1])
+    assert (layer, overhead) == (1, 0)
+    limit, buffer, _ = struct.unpack_from("=III", options[1], 24)
+    (rate,) = struct.unpack("=Q", options[4])
+    holds = rate * min(buffer * 64, 0xFFFFFFFF) / 1e9
+    return holds, float(mpu), min(int(holds), 0xFFFFFFFF), limit
 
 
-def test_a_policers_room_is_a_time() -> None:
-    options = decode(encode(tc.police(125_000, 0.1, overhead=14).options))
-    index, verdict, _, burst, mtu = struct.unpack_from("=IiIII", options[1])
-    assert (index, verdict, mtu) == (0, 2, 0xFFFFFFFF)
-    assert burst * 64e-9 == pytest.approx(0.1)
-    _, layer, overhead, _, _, rate = struct.unpack_from("=BBHhHI", options[1], 20)
-    assert (layer, overhead, rate) == (1, 14, 125_000)
-    assert options[8] == struct.pack("=Q", 125_000)
+def test_a_gate_drops_nothing_and_a_closed_one_lets_nothing_pass() -> None:
+    holds, least, largest, limit = tbf(tc.gate(40, is_open=False))
+    assert least > holds
+    assert largest > 9014
+    assert limit == 40
+    holds, least, largest, _ = tbf(tc.gate(40, is_open=True))
+    assert least == 0
+    assert holds > 1e9
+    assert largest == 0xFFFFFFFF
+
+
+def test_a_fifos_limit_is_at_most_what_its_field_holds() -> None:
+    assert tc.fifo(1 << 40) == u32(0xFFFFFFFF)
 
 
 def test_an_action_is_kept_where_no_packet_comes() -> None:
@@ -85,11 +97,11 @@ def test_counters_of_qdiscs_are_read_by_interface_and_handle() -> None:
 
 
 def test_counters_of_actions_are_read_by_index() -> None:
-    stats = ((1, struct.pack("=QI", 100, 1)), (3, struct.pack("=5I", 0, 0, 5, 0, 0)))
-    police = ((1, text("police")), (2, ((1, u32(4) + bytes(52)),)), (4, stats))
+    stats = ((1, struct.pack("=QI", 100, 1)), (3, struct.pack("=5I", 0, 0, 5, 0, 2)))
+    mirred = ((1, text("mirred")), (2, ((2, u32(4) + bytes(24)),)), (4, stats))
     gact = ((1, text("gact")), (2, ((2, u32(6) + bytes(16)),)), (4, stats))
-    body = bytes(4) + encode(((1, ((1, police), (2, gact))),))
-    assert tc.action_stats([body]) == {4: Stats(1, 100, 5, 0), 6: Stats(1, 100, 5, 0)}
+    body = bytes(4) + encode(((1, ((1, mirred), (2, gact))),))
+    assert tc.action_stats([body]) == {4: Stats(1, 100, 5, 0, 2), 6: Stats(1, 100, 5, 0, 2)}
 
 
 def test_counts_beyond_32_bits_are_read_whole() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Rate
 from wotemu_gateways.frames import mac_of
 from wotemu_gateways.netem_changes import Changes
-from wotemu_gateways.netem_wiring import Interfaces, Wiring
+from wotemu_gateways.netem_wiring import Interfaces, Stage, Wiring
 from wotemu_gateways.netlink import Request
 from wotemu_gateways.switch import Member
 
@@ -20,6 +22,7 @@ class FakeKernel:
     def __init__(self) -> None:
         self.taken: list[str] = []
         self.refusals = 0
+        self.kicked: list[int] = []
 
     def send(self, *requests: Request) -> None:
         if self.refusals and requests:
@@ -27,6 +30,9 @@ class FakeKernel:
             self.taken += [request.what for request in requests[: len(requests) // 2]]
             raise OSError(12, "Cannot allocate memory")
         self.taken += [request.what for request in requests]
+
+    def kick(self, interface: int) -> None:
+        self.kicked.append(interface)
 
     def took(self) -> list[str]:
         """What came since the last call."""
@@ -42,7 +48,10 @@ def kernel() -> FakeKernel:
 @pytest.fixture
 def changes(kernel: FakeKernel) -> Changes:
     members = [Member(name, f"10.64.0.{i}", mac_of(f"10.64.0.{i}")) for i, name in enumerate("abc", 2)]
-    wiring = Wiring(Interfaces(1, (2, 3), (4, 5), (6, 7), [(10, 11), (12, 13), (14, 15)]), members, "1/field")
+    up, down, bucket = (Stage((first, first + 1), (first + 2, first + 3)) for first in (20, 30, 40))
+    lines = [(50, 51), (52, 53), (54, 55)]
+    interfaces = Interfaces(1, (2, 3), up, down, bucket, lines, "wo-dserial1")
+    wiring = Wiring(interfaces, members, "1/field")
     list(wiring.all({}))
     wiring.confirm_all()
     return Changes(kernel, wiring)
@@ -109,3 +118,28 @@ def test_a_refused_bucket_is_sent_again(kernel: FakeKernel, changes: Changes) ->
     changes.cut("a", False)
     assert len(kernel.took()) > 2
     assert not changes.refused
+
+
+def test_a_gate_that_opens_is_followed_by_a_kick(kernel: FakeKernel, changes: Changes) -> None:
+    still = attrs.evolve(SLOW, rate=Rate(0))
+    changes.set_hop("a", "up", SLOW)
+    changes.set_hop("a", "up", still)
+    assert not kernel.kicked
+    changes.set_hop("a", "up", SLOW)
+    changes.set_hop("a", "up", SLOW)
+    assert kernel.kicked == [20]
+    changes.set_shared_bucket(still)
+    changes.set_shared_bucket(SLOW)
+    assert kernel.kicked == [20, 40]
+
+
+def test_a_gate_whose_opening_was_refused_is_kicked_when_it_opens(
+    kernel: FakeKernel, changes: Changes
+) -> None:
+    changes.set_hop("b", "down", attrs.evolve(SLOW, rate=Rate(0)))
+    kernel.refusals = 1
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        changes.set_hop("b", "down", SLOW)
+    assert not kernel.kicked
+    changes.retry()
+    assert kernel.kicked == [30]

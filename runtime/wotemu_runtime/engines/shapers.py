@@ -9,7 +9,9 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem_options import unsupported
 from wotemu_runtime.plan import Plan
 
-NETEM_MODULES = "sch_netem sch_htb sch_ingress cls_flower cls_matchall act_mirred act_police act_skbedit ifb"
+NETEM_MODULES = (
+    "sch_netem sch_htb sch_tbf sch_ingress cls_flower cls_matchall act_mirred act_skbedit ifb veth"
+)
 
 
 def beyond_netem(plan: Plan) -> list[str]:
