@@ -90,7 +90,7 @@ class Flow(Record):
     bytes: int
 
 
-OK, FAILED, CANCELLED = "ok", "failed", "cancelled"
+OK, FAILED, CANCELLED, UNFINISHED = "ok", "failed", "cancelled", "unfinished"
 """What an `Interaction` may have come to."""
 
 
@@ -106,7 +106,8 @@ class Interaction(Record):
 
     `status` is ``ok``; ``failed``, with the exception's type and message in `error` (``timeout`` where a
     deadline that the app had set, such as `asyncio.timeout`, expired); or ``cancelled``: the app itself gave
-    the request up, as it does with the slower of two hedged ones, so it has neither succeeded nor failed.
+    the request up, as it does with the slower of two hedged ones, so it has neither succeeded nor failed;
+    or ``unfinished``: it was under way when its node was stopped, `duration` after it began.
     """
 
     TABLE: ClassVar[str] = "interactions"

@@ -106,14 +106,14 @@ class Counters:
             return
         key = (row.thing, row.name, row.op, row.binding)
         if row.role != "consumer":  # the same operation, seen from its other end
-            self._served[key] += row.stage == "request" and row.status != CANCELLED
+            self._served[key] += row.stage == "request" and row.status in (OK, FAILED)
             return
-        self._asked[key] += row.stage == "request" and row.status != CANCELLED
+        self._asked[key] += row.stage == "request"  # also those given up: they may have been served
         self._answers[row.node] += row.stage in ("request", "next") and row.status == OK
         if row.stage == "subscribe" and row.op == "observeproperty" and row.binding == "coap":
             self._observed.add((row.thing, row.name))
         if row.stage == "request":
-            self.requests += row.status != CANCELLED
+            self.requests += row.status in (OK, FAILED)
             self.failed_requests += row.status == FAILED
             self.cancelled_requests += row.status == CANCELLED
         elif row.stage == "next":

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from wotemu.records import CANCELLED, FAILED, OK, Event, Interaction, Record
+from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED, Event, Interaction, Record
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import availability, overview
 from wotemu_report.figures.requests import unmeasured
@@ -32,7 +32,7 @@ def request(
 ) -> Record:
     return Interaction(
         T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", binding,
-        took, 4, CANCELLED if error == CANCELLED else FAILED if error else OK, error,
+        took, 4, error if error in (CANCELLED, UNFINISHED) else FAILED if error else OK, error,
     )  # fmt: skip
 
 
@@ -116,6 +116,18 @@ def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
     run = run_of(run_dir, [*steady(0, 10), request(3.5, 0.2, CANCELLED), request(9.5, 0.2, CANCELLED)])
     calm = row(run, "calm")
     assert (calm["count"], calm["cancelled"], calm["failed"], calm["availability"]) == (10, 2, 0, 1.0)
+
+
+def test_a_request_that_hangs_to_the_end_counts_against_availability(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 30), request(30, 30.0, UNFINISHED)])
+    assert (row(run, "healed")["waiting"], row(run, "healed")["availability"]) == (1, 0.0)
+    assert "1 waited from before" in availability.sentences(run)[3]
+
+
+def test_a_request_that_the_end_cut_short_counts_for_nothing(run_dir: Path) -> None:
+    run = run_of(run_dir, [*steady(0, 60), request(59.9, 0.1, UNFINISHED)])
+    healed = row(run, "healed")
+    assert (healed["count"], healed["failed"], healed["cancelled"], healed["availability"]) == (20, 0, 0, 1.0)
 
 
 def test_what_begins_after_the_end_counts_nowhere(run_dir: Path) -> None:

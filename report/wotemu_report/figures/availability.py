@@ -64,11 +64,13 @@ def states(frame: pl.DataFrame, end_s: float) -> pl.DataFrame:
     slow_from = pl.min_horizontal(pl.col("s") + pl.col("patience"), "stop")
     slow_to = pl.min_horizontal(pl.col("s") + pl.col("duration"), "stop")
     columns = ("owner", "start", "stop", "up")
-    failed = asked.filter(~pl.col("ok")).with_columns(start=pl.col("s"), up=pl.lit(False)).select(columns)
+    failed = asked.filter(pl.col("failed")).with_columns(start=pl.col("s"), up=pl.lit(False)).select(columns)
     done = asked.filter("ok").with_columns(slow_from=slow_from, slow_to=pl.max_horizontal(slow_from, slow_to))
+    hung = asked.filter(pl.col("unfinished")).with_columns(start=slow_from, stop=slow_to, up=pl.lit(False))
     return pl.concat(
         [
             failed,
+            hung.select(columns),
             done.select("owner", start="s", stop="slow_from", up=pl.lit(True)),
             done.select("owner", start="slow_from", stop="slow_to", up=pl.lit(False)),
             done.select("owner", start="slow_to", stop="stop", up=pl.lit(True)),
@@ -91,7 +93,7 @@ def _available(found: pl.DataFrame, span: Span) -> pl.DataFrame:
 def by_node_and_phase(run: RunData) -> pl.DataFrame:
     """A row for each node whose consumers were measured, in each phase, also where it asked for nothing.
 
-    Columns: `phase_no`, `phase`, `owner`; `count`: requests that began in the phase and were not cancelled,
+    Columns: `phase_no`, `phase`, `owner`; `count`: requests that began in the phase and succeeded or failed,
     `failed` ones of them, and `cancelled` ones; `waiting`: those under way when it began; `availability`: a
     share of the time; `p50`, `p95`, `p99`: ms, of the counted requests, where failed ones are endless
     (infinite).
@@ -106,12 +108,12 @@ def by_node_and_phase(run: RunData) -> pl.DataFrame:
 def _in_phase(
     asked: pl.DataFrame, found: pl.DataFrame, owners: pl.DataFrame, number: int, span: Span
 ) -> pl.DataFrame:
-    took = pl.when("ok").then(pl.col("ms")).otherwise(math.inf).filter(~pl.col("cancelled"))
+    took = pl.when("ok").then(pl.col("ms")).otherwise(math.inf).filter(pl.col("ok") | pl.col("failed"))
     began = (
         asked.filter(pl.col("phase_no") == number)
         .group_by("owner")
         .agg(
-            count=(~pl.col("cancelled")).sum(),
+            count=(pl.col("ok") | pl.col("failed")).sum(),
             **{name: pl.col(name).sum() for name in ("failed", "cancelled")},
             **{f"p{share}": took.quantile(share / 100, "higher") for share in (50, 95, 99)},
         )

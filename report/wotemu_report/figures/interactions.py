@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from wotemu.records import CANCELLED, FAILED, OK
+from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report import charts, palette
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.dataset import RunData
@@ -14,7 +14,12 @@ from wotemu_report.frames import every_bin, fold, per_bin, rounded
 
 _MAX_ROWS = 400
 _MAX_ERRORS = 50
-_OUTCOMES = {"failed": palette.BAD, "cancelled": palette.OTHERS, "succeeded": palette.GOOD}
+_OUTCOMES = {
+    "failed": palette.BAD,
+    "cancelled": palette.OTHERS,
+    "unfinished": palette.OTHERS,
+    "succeeded": palette.GOOD,
+}
 
 
 def section(run: RunData) -> Section:
@@ -51,7 +56,7 @@ _SERVED = (
 
 def outcomes(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
     """Requests per second by outcome in each bin: `s`, `series`, `rate`, `count`."""
-    names = {OK: "succeeded", FAILED: "failed", CANCELLED: "cancelled"}
+    names = {OK: "succeeded", FAILED: "failed", CANCELLED: "cancelled", UNFINISHED: "unfinished"}
     named = frame.with_columns(series=pl.col("status").replace_strict(names))
     binned = every_bin(per_bin(named, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
     return binned.with_columns(rate=pl.col("count") / run.axis.bin_s)

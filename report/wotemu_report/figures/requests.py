@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from wotemu.records import CANCELLED, FAILED, OK
+from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.dataset import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -16,7 +16,7 @@ def requests(run: RunData) -> pl.DataFrame:
     """One row a request, with `ms`, its duration in milliseconds.
 
     `owner` is the node that measured, replicas together; `series` is that and the binding. A request has
-    succeeded (`ok`), `failed`, or was `cancelled` by its app.
+    succeeded (`ok`), `failed`, was `cancelled` by its app, or `unfinished` when its node was stopped.
     """
     frame = run.tables["interactions"].filter(pl.col("stage") == "request")
     owned = frame.with_columns(
@@ -25,6 +25,7 @@ def requests(run: RunData) -> pl.DataFrame:
         ok=pl.col("status") == OK,
         failed=pl.col("status") == FAILED,
         cancelled=pl.col("status") == CANCELLED,
+        unfinished=pl.col("status") == UNFINISHED,
     )
     return owned.with_columns(series=pl.format("{} · {}", "owner", "binding"))
 
@@ -47,9 +48,14 @@ def unmeasured(run: RunData) -> pl.DataFrame:
     producers served beyond all that measured consumers asked for. Reads that stand for CoAP's notifications
     are not counted: WoTPy's server reads a property for each that it sends to an observer.
     """
-    frame = requests(run).filter(~pl.col("cancelled"))
+    frame = requests(run)
     key = ["thing", "name", "op", "binding"]
-    served = seen_by(frame, "producer").group_by("node", *key).agg(served=pl.len())
+    served = (
+        seen_by(frame, "producer")
+        .filter(pl.col("ok") | pl.col("failed"))
+        .group_by("node", *key)
+        .agg(served=pl.len())
+    )
     asked = seen_by(frame, "consumer").group_by(key).agg(asked=pl.len())
     observed = (
         run.tables["interactions"]
@@ -74,7 +80,7 @@ def figures_of() -> dict[str, pl.Expr]:
     """
     done = pl.col("ms").filter(pl.col("ok"))
     return {
-        "count": (~pl.col("cancelled")).sum(),
+        "count": (pl.col("ok") | pl.col("failed")).sum(),
         "errors": pl.col("failed").sum(),
         "cancelled": pl.col("cancelled").sum(),
         "p50": done.quantile(0.5, "linear"),

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.records import CANCELLED, Interaction, Log, fields
+from wotemu.records import CANCELLED, UNFINISHED, Interaction, Log, fields
 from wotemu_runtime.agent.channel import (
     AgentChannel,
     AppError,
@@ -311,7 +311,7 @@ class NodeApp:
 
     def _record(self, table: str, row: Sequence[Any]) -> None:
         if self.wanted == "stopped" and table == Interaction.TABLE and row[_STATUS] == CANCELLED:
-            return  # the end of the run cut it short: it neither succeeded nor failed
+            row = [*row[:_STATUS], UNFINISHED, *row[_STATUS + 1 :]]  # stopping the node cut it short
         # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
         self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
 
