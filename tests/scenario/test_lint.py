@@ -72,24 +72,93 @@ def test_a_queue_without_room_for_a_packet() -> None:
     assert warning == "net: queue 1000B has no room for a full packet"
 
 
-def test_jitter_that_reorders() -> None:
-    assert warnings(topology=on(latency="40ms", jitter="10ms", rate="15mbit")) == [
-        "packets in a row will overtake each other, for jitter: "
-        "net (10ms, with 810us between full packets at 15mbit)"
+def test_jitter_of_more_than_the_latency() -> None:
+    assert warnings(topology=on(latency="1ms", jitter="50ms", rate="15mbit")) == [
+        "net: jitter 50ms is more than the latency 1ms: many delays are 0, and their mean is 20ms"
     ]
-    assert warnings(topology=on(latency="1s", jitter="100ms", rate="50kbit")) == []
+    (warning,) = warnings(topology=on(latency="10ms", jitter="30ms", distribution="uniform"))
+    assert warning.endswith("many delays are 0, and their mean is 13ms")
+    (warning,) = warnings(topology=on(jitter="30ms", distribution="pareto"))
+    assert warning.endswith("more than the latency 0s: many delays are 0")
+    assert warnings(topology=on(latency="40ms", jitter="40ms", rate="15mbit")) == []
+
+
+def test_the_latency_of_the_network_counts_for_a_link_s_jitter_on_the_way_up_alone() -> None:
+    network, wide = Network("net", NetworkConditions(latency="40ms")), NetworkConditions(jitter="10ms")
+    up = Topology([Node("a", command=["x"], networks=[Link(network, up=wide)])])
+    down = Topology([Node("a", command=["x"], networks=[Link(network, down=wide)])])
+    assert warnings(topology=up) == []
+    assert [warning.partition(" is")[0] for warning in warnings(topology=down)] == ["a@net: jitter 10ms"]
+
+
+PRESETS = ("GPRS", "EDGE", "REGULAR_3G", "FAST_3G", "LTE", "WIFI", "CABLE")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("other", PRESETS)
+def test_the_presets_raise_no_warning(name: str, other: str) -> None:
+    preset, whole = getattr(NetworkConditions, name), getattr(NetworkConditions, other)
+    network = Network("net", whole)
+    nodes = [
+        Node("a", command=["x"], networks=[network]),
+        Node("b", command=["x"], networks=[Link(network, up=preset, down=preset)]),
+    ]
+    assert warnings(topology=Topology(nodes)) == []
 
 
 def test_conditions_that_come_later_are_looked_at_too() -> None:
-    assert warnings(at(7).set(FIELD, jitter="5ms")) == [
-        "packets in a row will overtake each other, for jitter: "
-        "field from 7s on (5ms, with 810us between full packets at 15mbit)"
-    ]
+    (warning,) = warnings(at(7).set(FIELD, jitter="50ms"))
+    assert warning.startswith("field from 7s on: jitter 50ms is more than the latency 40ms")
 
 
 def test_each_suspicion_is_told_once_for_a_place() -> None:
-    wave = during(1, 50).wave(FIELD, jitter=("5ms", "9ms"))
+    wave = during(1, 50).wave(FIELD, jitter=("45ms", "90ms"))
     assert len(warnings(wave)) == 1
+
+
+def test_a_delay_that_falls_by_more_than_a_round_trip() -> None:
+    (warning,) = warnings(at(5).set(FIELD, latency="4s"), at(9).restore(FIELD))
+    assert warning == (
+        "field from 9s on: latency falls by 3.96s to 40ms: packets overtake those under way by more than a "
+        "round trip, and TCP takes these for lost"
+    )
+    assert warnings(at(5).set(FIELD, latency="110ms"), at(9).restore(FIELD)) == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "text"),
+    [
+        ({"latency": "100s"}, "net: latency 100s is very long: is 100ms meant?"),
+        ({"rate": "10bit"}, "net: rate 10bit/s is very slow: a full packet takes 1211.2s"),
+        ({"latency": "10s"}, ""),
+        ({"rate": "250bit"}, ""),
+        ({"rate": 0}, ""),
+    ],
+)
+def test_values_that_are_likely_a_slip_of_the_unit(conditions: dict[str, Any], text: str) -> None:
+    assert warnings(topology=on(**conditions)) == ([text] if text else [])
+
+
+def test_a_queue_that_loses_the_largest_datagrams() -> None:
+    (warning,) = warnings(topology=on(rate="8mbit", queue="64K"))
+    assert warning.startswith("net: queue 64KiB has no room for UDP's largest datagrams")
+    assert warnings(topology=on(rate="8mbit", queue="66K")) == []
+    assert warnings(topology=on(rate="1mbit")) == []
+
+
+def test_a_queue_that_another_rate_takes_the_place_of() -> None:
+    network = Network("net", NetworkConditions(rate="10mbit", queue="300K"))
+
+    def linked(**conditions: Any) -> list[str]:
+        own = NetworkConditions.of(**conditions)
+        node = Node("a", command=["x"], networks=[Link(network, up=own, down=own)])
+        return warnings(topology=Topology([node]))
+
+    assert linked(rate="1mbit") == [
+        "a@net: its link's rate 1mbit holds, with the default queue: the queue 300KiB is that of the "
+        "network's rate 10mbit"
+    ]
+    assert linked(rate="1mbit", queue="300K") == linked(rate="20mbit") == []
 
 
 @pytest.mark.parametrize(
@@ -100,6 +169,7 @@ def test_each_suspicion_is_told_once_for_a_place() -> None:
         ({"reorder": 0.5}, "reorder does nothing without latency"),
         ({"ecn": True}, "ecn does nothing without loss"),
         ({"burst": "64K"}, "burst does nothing without rate"),
+        ({"queue": "200ms"}, "queue does nothing without a rate beside it"),
         ({"overhead": 20}, "overhead does nothing without rate"),
         ({"rate": "1mbit", "cell_overhead": 5}, "cell_overhead does nothing without cell_size"),
     ],
@@ -119,14 +189,19 @@ def test_a_delay_on_one_side_only() -> None:
 # Events
 
 
+def meetings(*events: Event) -> list[str]:
+    """What is said of events against each other, without what delays that fall do."""
+    return [text for text in texts(*events) if "latency falls" not in text]
+
+
 def test_an_instant_below_a_period_and_a_period_over_another() -> None:
     instant = during(10, 30).ramp(FIELD, latency="200ms"), at(20).set(FIELD, latency="1s")
-    assert texts(*instant) == [
+    assert meetings(*instant) == [
         "at(20s).set: it sets latency of field up below during(10s, 30s).ramp, and shows only once that "
         "has ended"
     ]
     period = during(10, 30).ramp(FIELD, latency="200ms"), during(20, 40).wave(FIELD, latency=(0, "1s"))
-    assert texts(*period) == [
+    assert meetings(*period) == [
         "during(10s, 30s).ramp and during(20s, 40s).wave both set latency of field up, from 20s on: "
         "the one that began later holds"
     ]
@@ -142,7 +217,7 @@ def test_events_at_one_moment_overlap() -> None:
 
 def test_events_on_other_conditions_hops_or_times_do_not_overlap() -> None:
     assert (
-        warnings(
+        meetings(
             during(10, 30).ramp(FIELD, latency="200ms"),
             during(10, 30).ramp(FIELD, loss=(0, "1%")),
             during(10, 30).ramp("reader@home", "up", latency="1s"),
@@ -154,7 +229,7 @@ def test_events_on_other_conditions_hops_or_times_do_not_overlap() -> None:
 
 def test_very_many_overlaps_are_counted() -> None:
     ramps = [during(10 + i, 30 + i).ramp(FIELD, latency=(f"{i}s", "9s")) for i in range(6)]
-    found = warnings(*ramps)
+    found = meetings(*ramps)
     assert len(found) == 11
     assert found[-1] == "5 more pairs of events meet so"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from wotemu.scenario.conditions_lint import suspects
+from wotemu.scenario.conditions_lint import Place, suspects
 from wotemu.scenario.events import microseconds, seconds
 from wotemu.scenario.guards import Guarded, MetricCondition
 from wotemu.scenario.observed import Observed, Overlap
@@ -91,40 +91,42 @@ def _conditions(topology: Topology, timeline: Timeline) -> Iterator[str]:
     """What is suspect of each hop's conditions: each kind of suspicion once for a place."""
     told: set[tuple[str, str]] = set()
     places: dict[str, list[str]] = {}
-    overtaking: dict[str, list[str]] = {}
-    for at_s, key, conditions, delay_s in _all_conditions(topology, timeline):
-        place = f"{key[1]}@{key[0]}" if key[1] else key[0]
-        for kind, text in suspects(conditions, delay_s):
-            if (place, kind) in told:
-                continue
-            told.add((place, kind))
-            where = place + (f" from {Seconds(at_s)} on" if at_s else "")
-            (overtaking if kind == "jitter" else places).setdefault(text, []).append(where)
-    if overtaking:  # as on most links with jitter: one sentence for all of them
-        which = "; ".join(f"{folded(wheres)} ({text})" for text, wheres in overtaking.items())
-        yield f"packets in a row will overtake each other, for jitter: {which}"
+    for at_s, key, conditions, place in _all_conditions(topology, timeline):
+        name = f"{key[1]}@{key[0]}" if key[1] else key[0]
+        for kind, text in suspects(conditions, place):
+            if (name, kind) not in told:
+                told.add((name, kind))
+                places.setdefault(text, []).append(name + (f" from {Seconds(at_s)} on" if at_s else ""))
     for text, wheres in places.items():
         yield f"{folded(wheres)}: {text}"
 
 
 def _all_conditions(
     topology: Topology, timeline: Timeline
-) -> Iterator[tuple[float, HopKey, NetworkConditions, float]]:
-    """When, where and what conditions hold, with the delay of the whole way that they are a part of."""
+) -> Iterator[tuple[float, HopKey, NetworkConditions, Place]]:
+    """When, where and what conditions hold."""
     current = base_conditions(topology)
+    shared = {network.name for network in topology.networks if network.shared}
 
-    def delay_s(key: HopKey) -> float:
+    def place(key: HopKey, fall_s: float = 0.0) -> Place:
         network, node, way = key
-        before = current[network, None, "up"].latency if node is not None or way == "down" else 0.0
-        return before + current[key].latency
+        own_s, whole = float(current[key].latency), current[network, None, way]
+        up_s = float(current[network, None, "up"].latency)
+        return Place(
+            delay_s=own_s + (up_s if node is not None or way == "down" else 0.0),
+            latency_s=own_s + (up_s if node is not None and way == "up" else 0.0),
+            network=whole if node is not None and network not in shared else None,
+            fall_s=fall_s,
+        )
 
     for key, conditions in list(current.items()):
-        yield 0.0, key, conditions, delay_s(key)
+        yield 0.0, key, conditions, place(key)
     for change in timeline.changes:
         if change.action == "conditions" and change.network and change.direction:
             key = change.network, change.node, change.direction
             current[key] = NetworkConditions.from_dict(change.after)
-            yield change.at_s, key, current[key], delay_s(key)
+            fall_s = change.before["latency_s"] - change.after["latency_s"]
+            yield change.at_s, key, current[key], place(key, fall_s)
 
 
 def _one_sided(topology: Topology) -> Iterator[str]:

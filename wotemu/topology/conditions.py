@@ -293,7 +293,9 @@ def _preset(latency_ms: float, jitter_ms: float, rate: str) -> NetworkConditions
     )
 
 
-# The values of the original WoTemu.
+# Latency, jitter and rate of WoTemu 0.6.0 (wotemu/enums.py, NETEM_CONDITIONS), which names no source.
+# They are symmetrical there, too: for a link of one's own, use them for up and for down. Packets may overtake
+# each other, as jitter is a packet's own (see wotemu.scenario.conditions_lint).
 NetworkConditions.GPRS = _preset(700, 100, "50kbit")
 NetworkConditions.EDGE = _preset(700, 100, "100kbit")
 NetworkConditions.REGULAR_3G = _preset(300, 150, "1.5mbit")
