@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from wotemu.scenario import (
     PathLoss,
     Phase,
     Scenario,
+    Trace,
     at,
     during,
     event,
@@ -189,6 +191,15 @@ def test_a_value_is_taken_or_refused_with_its_place(word: str) -> None:
             assert re.match(rf"{re.escape(HERE)}:\d+, ", error.where or ""), (value, error.where)
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_a_trace_is_read_or_refused(value: Any) -> None:
+    """It names the file that it reads, as that is at fault."""
+    with contextlib.suppress(ScenarioError):
+        Trace.read(value)
+    with contextlib.suppress(ScenarioError):
+        Trace.mahimahi(TRACE, value)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -241,6 +252,9 @@ def test_messages_say_what_is_wrong(make: Callable[[], Any], message: str) -> No
             lambda: resolve(TOPOLOGY, Scenario(events=[when(metric("raeder.x") > 1).do(at(0).heal())])),
             "did you mean 'reader'?",
         ),
+        (lambda: Scenario(duratoin="5s"), "did you mean 'duration'?"),  # type: ignore[call-arg]
+        (lambda: PathLoss(noise_figure=3), "did you mean 'noise_figure_db'?"),  # type: ignore[call-arg]
+        (lambda: Phase(nme="a", start=0), "did you mean 'name'?"),  # type: ignore[call-arg]
         (lambda: event("app.redy"), "did you mean 'app.ready'?"),
         (
             lambda: resolve(TOPOLOGY, Scenario(events=[at(1).set("sensor-2", loss="1%")])),

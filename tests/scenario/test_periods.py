@@ -340,6 +340,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: TWO.replay(RADIO, "none.csv"), "there is no file"),
     (lambda: TWO.flap(RADIO, down=0), "it is zero"),
     (lambda: TWO.flap(RADIO, jitter="200%"), "more than the whole"),
+    (lambda: timeline_of(TWO.churn("nobody", rate="1/h")), "there is no node 'nobody'"),
     (lambda: TWO.churn(SENSOR, rate="often"), "says not how often"),
     (lambda: TWO.churn(SENSOR, rate=0), "says not how often"),
     (lambda: TWO.churn(SENSOR, downtime=("5s", "1s")), "is not below"),
@@ -348,6 +349,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: every(1).do(), "nothing is to be done"),
     (lambda: every(1).do(when(metric("a.x") > 1).do(at(0).heal())), "can't be repeated"),
     (lambda: every(1).do(every(9).do(when(metric("a.x") > 1).do(at(0).heal()))), "can't be repeated"),
+    (lambda: every(1).do([at(1).heal()]), "is no event"),  # type: ignore[arg-type]
     (lambda: every(1).do(at(1)), "is no event"),  # type: ignore[arg-type]
 ]
 

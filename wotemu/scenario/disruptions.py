@@ -64,11 +64,16 @@ class Churn:
     downtime_us: tuple[int, int]
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
-        """A cut, a crash and a restart, each time."""
+        """A cut, a crash and a restart, each time; before, a look at whether the nodes are there."""
+        yield self.start_us, self._check
         at_us = self.start_us + self._wait_us(rng)
         while at_us < self.end_us:
             yield from self._one(at_us, rng.random(), round(rng.uniform(*self.downtime_us)))
             at_us += self._wait_us(rng)
+
+    def _check(self, state: State, _at_us: int) -> Iterator[Change]:
+        app_replicas(self.nodes, state, self.where)
+        return iter(())
 
     def _wait_us(self, rng: Random) -> int:
         return microseconds(rng.expovariate(self.rate))

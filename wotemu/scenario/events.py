@@ -202,6 +202,8 @@ def checked_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
     for event in found:
         if not isinstance(event, Event):
             hint = 'write at("20s").set(...) or the like'
+            if isinstance(event, list | tuple):
+                hint = "give its events one by one: write a * before the list"
             raise ScenarioError(f"{event!r} is no event", where=where, hint=hint)
     return found
 

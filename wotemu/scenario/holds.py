@@ -18,7 +18,7 @@ from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Hold:
     """From one moment to another, waiting for what holds between them and no longer."""
 
@@ -26,6 +26,9 @@ class Hold:
     end_us: int
     source: str
     """The user's file and line, and the period."""
+
+    def __repr__(self) -> str:
+        return f"<{self.source}>"
 
     def set(
         self,

@@ -25,13 +25,16 @@ CUT = "cut"
 """Why a replica is cut off by `Instant.cut`, until `Instant.reconnect`."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Instant:
     """One moment, waiting for what happens at it."""
 
     at_us: int
     source: str
     """The user's file and line, and the moment."""
+
+    def __repr__(self) -> str:
+        return f"<{self.source}>"
 
     def set(
         self,

@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Period(Hold):
     """From one moment to another, waiting for what goes on between them.
 

@@ -12,6 +12,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.events import number
 from wotemu.scenario.written import written
+from wotemu.topology.checks import Checked
 from wotemu.units import Fraction, Rate, Seconds
 
 THERMAL_NOISE_DBM_HZ = -174.0
@@ -35,7 +36,7 @@ def _count(_instance: PathLoss, attribute: attrs.Attribute[Any], value: Any) -> 
 
 
 @attrs.frozen(kw_only=True)
-class PathLoss:
+class PathLoss(Checked):
     """Distance to signal, and signal to rate, loss and delay. The defaults are those of 2.4 GHz WiFi.
 
     Signal: the log-distance model, PL(d) = PL(d0) + 10 n log10(d / d0) + X (Rappaport, *Wireless
@@ -52,6 +53,8 @@ class PathLoss:
     1 dB steep. A link tries `retries` times more (7, the usual limit of 802.11), each after `retry_s`
     (2 ms): what is lost is what all tries lose, and the delay is the mean number of further tries.
     """
+
+    ERROR = ScenarioError
 
     exponent: float = attrs.field(default=3.0, validator=_within(0.1, 20))
     reference_db: float = attrs.field(default=40.0, validator=_within(-200, 300))

@@ -10,6 +10,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.events import Event, checked_events, moment, seconds
 from wotemu.scenario.written import written
+from wotemu.topology.checks import Checked
 from wotemu.units import Like
 
 DEFAULT_DURATION_S = 60.0
@@ -18,8 +19,10 @@ MIN_DURATION_US = 10_000
 
 
 @attrs.frozen
-class Phase:
+class Phase(Checked):
     """A named stretch of the scenario, from `start` until the next one starts."""
+
+    ERROR = ScenarioError
 
     name: str
     start: Like
@@ -51,8 +54,10 @@ def _event_tuple(events: Iterable[Event]) -> tuple[Event, ...]:
 
 
 @attrs.frozen(kw_only=True)
-class Scenario:
+class Scenario(Checked):
     """What changes and when. `seed` drives every random choice of the run."""
+
+    ERROR = ScenarioError
 
     duration: Like = DEFAULT_DURATION_S
     seed: int = 0

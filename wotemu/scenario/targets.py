@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -140,15 +140,15 @@ def _refuse_replica(name: str, topology: Topology, where: str) -> None:
 
 def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
     """The replicas that `target` names, each once."""
-    found = [name for each in _several(target) for name in _replicas(each, topology, where)]
+    known = owners(topology)
+    found = [name for each in _several(target) for name in _replicas(each, known, where)]
     if not found:
         raise ScenarioError("it is aimed at nothing", where=where)
     return list(dict.fromkeys(found))
 
 
-def _replicas(target: Any, topology: Topology, where: str) -> list[str]:
+def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: str) -> list[str]:
     name = target.name if isinstance(target, Node | Broker | Service) else target
-    known = owners(topology)
     if not isinstance(name, str) or name not in known:
         what = f"there is no node {name!r}" if isinstance(name, str) else f"{label(target)} is no node"
         raise ScenarioError(what, where=where, hint=did_you_mean(name, known))
@@ -162,18 +162,19 @@ def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[
     Unlike conditions, this is for single replicas too: ``"reader-2"``, ``"reader-2@field"``.
     """
     found: dict[tuple[str, str], None] = {}
+    known = owners(topology)
     for each in _several(target):
-        of_one = _of_one_replica(each, topology)
+        of_one = _of_one_replica(each, known)
         found.update(dict.fromkeys(of_one or _of_places(each, topology, where)))
     if not found:
         raise ScenarioError("it is aimed at nothing", where=where)
     return list(found)
 
 
-def _of_one_replica(target: Any, topology: Topology) -> list[tuple[str, str]]:
+def _of_one_replica(target: Any, known: Mapping[str, Node | Broker | Service]) -> list[tuple[str, str]]:
     """The replica with those of its networks that are meant; none where the target is something else."""
     name, _, wanted = target.partition("@") if isinstance(target, str) else ("", "", "")
-    owner = owners(topology).get(name)
+    owner = known.get(name)
     if owner is None or owner.name == name:
         return []
     networks = [link.network.name for link in owner.links]

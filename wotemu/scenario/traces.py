@@ -15,6 +15,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.events import factor, few_enough, interval, microseconds
 from wotemu.scenario.values import GRADED, like
+from wotemu.scenario.written import written
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.conditions import check_range
 from wotemu.topology.files import locate
@@ -162,6 +163,8 @@ def _start(first_s: float, where: str, *, from_zero: bool) -> float:
 
 
 def _lines(path: str | Path) -> list[str]:
+    if not isinstance(path, str | Path):
+        raise ScenarioError(f"{path!r} is no path", where=written("Trace"), hint='write "traces/lte.csv"')
     try:
         return locate(path).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

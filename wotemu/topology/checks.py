@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from wotemu.errors import TopologyError
+from wotemu.errors import InputError, TopologyError
 from wotemu.suggestions import did_you_mean
 from wotemu.units import Bytes, Fraction, Hertz, Like, Rate, Seconds
 
@@ -65,10 +65,12 @@ def _naming(parse: Any) -> attrs.Converter[Any, Any]:
 
 
 class Checked:
-    """A base of attrs classes whose missing or unknown arguments are a `TopologyError`, too."""
+    """A base of attrs classes whose missing or unknown arguments are an `InputError`, too."""
 
     ALIASES: ClassVar[Mapping[str, str]] = {}
     """What other tools call some of the fields."""
+    ERROR: ClassVar[type[InputError]] = TopologyError
+    """The error that is raised."""
     FIELD: ClassVar[str] = "field"
     """What messages call a field."""
 
@@ -93,14 +95,14 @@ class Checked:
 def _check_arguments(
     cls: type[Checked], init: Callable[..., None], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> None:
-    """`TopologyError` if the arguments do not fit the signature; nothing if the TypeError was another."""
+    """`InputError` if the arguments do not fit the signature; nothing if the TypeError was another."""
     parameters = [p for p in inspect.signature(init).parameters.values() if p.name != "self"]
     names = [parameter.name for parameter in parameters]
     kind, name = cls.__name__, kwargs.get("name", args[0] if args and names[:1] == ["name"] else None)
     place = f"{kind} {name!r}" if isinstance(name, str) else kind
     for given in kwargs:
         if given not in names:
-            raise TopologyError(
+            raise cls.ERROR(
                 f"there is no such {cls.FIELD}",
                 where=f"{place}, field {given!r}",
                 hint=did_you_mean(given, names, cls.ALIASES),
@@ -108,16 +110,16 @@ def _check_arguments(
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if len(args) > len(positional):
         first = args[len(positional)]
-        raise TopologyError(
+        raise cls.ERROR(
             f"{first!r:.80} needs a name", where=place, hint=f"write NAME=...: names are {', '.join(names)}"
         ) from None
     for parameter in parameters:
         missing = parameter.default is parameter.empty and parameter.name not in kwargs
         if missing and parameter.name not in positional[: len(args)]:
-            raise TopologyError("it is missing", where=f"{place}, field {parameter.name!r}") from None
+            raise cls.ERROR("it is missing", where=f"{place}, field {parameter.name!r}") from None
     for given in positional[: len(args)]:
         if given in kwargs:
-            raise TopologyError("it is given twice", where=f"{place}, field {given!r}") from None
+            raise cls.ERROR("it is given twice", where=f"{place}, field {given!r}") from None
 
 
 def seconds(value: Like | None) -> Seconds:
