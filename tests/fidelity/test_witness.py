@@ -504,6 +504,15 @@ def test_a_shared_networks_rate_is_judged_for_all_its_nodes_together() -> None:
     assert reason.measured == pytest.approx(0.52, abs=0.01)
 
 
+def test_a_shared_network_that_serves_more_than_its_rate_is_noticed() -> None:
+    run = Run(network=NetworkConditions(rate="1mbit"), shared=True)
+    run.counters(range(1, 61), node="", direction="shared", busy=1.0, served_bytes=200_000)
+    _, evidence = run.over()
+    excess = at(evidence, "", "shared").rate_excess
+    assert excess is not None
+    assert excess == pytest.approx(0.56, abs=0.02)
+
+
 def test_lost_log_lines_are_counted_by_themselves() -> None:
     run = Run()
     for what in ("logs", "logs records that the bus had and lost", "flows"):

@@ -113,6 +113,17 @@ def test_what_jitter_explains_is_no_error(run_dir: Path) -> None:
     ]
 
 
+def test_probes_with_little_jitter_are_not_hidden_by_those_with_much(run_dir: Path) -> None:
+    rows = [
+        Probe(T0 + 1, "field", "a", "b", 0.15, 0.15 + off_s, False, "", spread_s)
+        for off_s, spread_s in ((0.3, 0.2), (0.012, 0.0), (0.010, 0.0), (-0.2, 0.2), (0.014, 0.0))
+    ]
+    write_table(run_dir, "probes", rows)
+    run = RunData.load(run_dir)
+    found = fidelity.unexplained(run, fidelity.compared(run))
+    assert found.select("probes", "error").rows() == [(3, pytest.approx(12.0))]
+
+
 def test_lost_log_lines_and_probes_that_were_not_judged_are_shown(run_dir: Path) -> None:
     lost = (LossEvidence("agent:a", "logs", 34_896),)
     certify(run_dir, hop("a", probes=60, unjudged={"loaded": 7}), log_lines_lost=lost)

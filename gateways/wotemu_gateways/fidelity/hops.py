@@ -43,7 +43,7 @@ class HopLog:
         """One second's counters."""
         self._span_s.append(max(row.t - self._t[-1], _LEAST_SPAN_S) if self._t else _USUAL_SPAN_S)
         self._t.append(row.t)
-        self._bytes.append(row.sent_bytes)
+        self._bytes.append((row.served_bytes or 0) if row.direction == "shared" else row.sent_bytes)
         self._refused.append(row.dropped_queue > 0)
         is_known = row.busy is not None and row.served_bytes is not None
         self._busy_s.append(row.busy if is_known else _UNKNOWN)  # type: ignore[arg-type]

@@ -14,6 +14,8 @@ from wotemu_report.formats import count, milliseconds, percent
 from wotemu_report.frames import fold, per_bin, rounded
 
 _SHORT_MS = 30.0
+_SUREST = pl.col("number").sort_by("scatter", "number", descending=[False, True]).first()
+"""How many probes give the surest median; of equally sure ones the most."""
 _MAX_ROWS = 400
 _LEAD = (
     "Agents probe each other about once a second; these packets are in no other figure. A probe should take"
@@ -113,17 +115,27 @@ def compared(run: RunData) -> pl.DataFrame:
 def unexplained(run: RunData, probes: pl.DataFrame) -> pl.DataFrame:
     """A row for each bin of the axis and each network (`series`), in ms.
 
-    `off` is the median error of its probes, `scatter` how far jitter alone moves the median of so many in all
-    but one of 100,000 cases, and `error` what it does not explain.
+    Of the probes that left in it, those with the least jitter count: as many as give the surest median. `off`
+    is the median of their errors, `scatter` how far jitter alone moves the median of so many in all but one
+    of 100,000 cases, and `error` the part of `off` that is beyond it.
     """
-    scatter = MEDIANS_SCATTER * pl.col("spread").pow(2).sum().sqrt() / pl.len()
+    group = ["bin", "series"]
+    number = pl.int_range(1, pl.len() + 1).over(group)
+    scatter = MEDIANS_SCATTER * pl.col("spread").pow(2).cum_sum().over(group).sqrt() / pl.col("number")
+    surest = (
+        probes.with_columns(bin=run.axis.binned())
+        .sort("spread")
+        .with_columns(number=number)
+        .with_columns(scatter=scatter)
+        .filter(pl.col("number") <= _SUREST.over(group))
+    )
     binned = per_bin(
-        probes,
+        surest,
         run.axis,
         ["series"],
         off=pl.col("error").median(),
         expected=pl.col("expected").median(),
-        scatter=scatter,
+        scatter=pl.col("scatter").min(),
         probes=pl.len(),
     )
     beyond = (pl.col("off").abs() - pl.col("scatter")).clip(lower_bound=0.0)
@@ -149,9 +161,9 @@ def _errors(run: RunData, probes: pl.DataFrame) -> Figure:
     )
     return Figure(
         "Error of delays",
-        f"A dot for each network and {run.axis.bin_s} s: how much longer its probes took than expected, in"
-        " the median, less what the scripted jitter explains. Zero is as the scenario says; above zero is the"
-        " emulation's own lateness.",
+        f"A dot for each network and {run.axis.bin_s} s: how much longer its probes with the least jitter"
+        " took than expected, in the median, less what jitter explains. Zero is as the scenario says; above"
+        " zero is the emulation's own lateness.",
         charts.over_time(run.axis, [encoded], height=150),
     )
 
