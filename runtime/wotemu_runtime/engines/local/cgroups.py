@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
-from typing import ClassVar
 
 import attrs
 import psutil
 
 from wotemu.topology.models import NodeResources
+from wotemu_runtime.engines.local.own_group import ROOT, OwnGroup
 
-ROOT = Path("/sys/fs/cgroup")
 _PERIOD_US = 100_000
 
 
@@ -54,74 +53,97 @@ def machine_cpu_speed_hz() -> float | None:
     return float(frequency.max or frequency.current) * 1e6
 
 
+CPU, MEMORY = "cpu", "memory"
+"""The controllers that limits need."""
+
+
+def controllers_for(limits: Limits) -> set[str]:
+    """The controllers that enforce these limits."""
+    return {name for name, value in ((CPU, limits.cpu), (MEMORY, limits.mem_bytes)) if value is not None}
+
+
 @attrs.define
 class Groups:
-    """Makes control groups below this process's own; `made` are the directories, for whoever removes them."""
+    """Makes control groups of replicas: in a version 2 group that is the emulation's `own`, or version 1."""
 
     name: str
-    made: list[str] = attrs.field(factory=list)
-
-    CPU: ClassVar[str] = "cpu"
-    MEMORY: ClassVar[str] = "memory"
+    own: OwnGroup | None = None
+    given: frozenset[str] = frozenset()
+    """The controllers that the groups in `own` have."""
 
     def planned(self, replica: str, limits: Limits) -> list[str]:
-        """The directories that `make` will make, deepest first."""
-        return [str(self._directory(base, replica)) for base in self._bases(limits)]
+        """The directories that `make` will make."""
+        return [str(directory) for directory in self._directories(replica, limits)]
 
-    def make(self, replica: str, limits: Limits) -> list[str]:
-        """Make and limit the groups; their directories. `OSError` where this user may not."""
+    def make(self, replica: str, limits: Limits) -> tuple[list[str], Limits, list[str]]:
+        """Make and limit a replica's groups.
+
+        Returns:
+            Their directories, the limits that they enforce, and which of the limits they can't, with why.
+
+        Raises:
+            OSError: There are none; the reason is in it.
+        """
+        if self.own is not None:
+            enforced, missing = enforceable(limits, self.given)
+        else:
+            enforced, missing = limits, []
         made = []
-        for base, controllers in self._bases(limits).items():
-            directory = self._directory(base, replica)
+        for directory, controllers in self._directories(replica, enforced).items():
             directory.mkdir()
-            self.made.append(str(directory))
-            self._limit(directory, controllers, limits)
+            _limit(directory, controllers, enforced)
             if not os.access(directory / "cgroup.procs", os.W_OK):
                 raise PermissionError(1, "may not add processes", str(directory))
             made.append(str(directory))
-        return made
+        return made, enforced, missing
 
-    def remove(self) -> None:
-        """Remove what is empty."""
-        for directory in self.made:
-            with contextlib.suppress(OSError):
-                Path(directory).rmdir()
-
-    def _directory(self, base: Path, replica: str) -> Path:
-        return base / f"{self.name}-{replica}"
-
-    def _bases(self, limits: Limits) -> dict[Path, set[str]]:
+    def _directories(self, replica: str, limits: Limits) -> dict[Path, set[str]]:
         """Where groups go: one directory of a version 2 tree, or one for each version 1 controller."""
-        wanted = {self.CPU} if limits.cpu is not None else set()
-        wanted |= {self.MEMORY} if limits.mem_bytes is not None else set()
-        own = _own_groups()
-        if (ROOT / "cgroup.controllers").exists():
-            return {ROOT / own.get("", "/").lstrip("/"): wanted} if wanted else {}
-        if self.CPU in wanted:
+        wanted = controllers_for(limits)
+        if self.own is not None:
+            return {self.own.path / replica: wanted} if wanted else {}
+        if CPU in wanted:
             wanted.add("cpuacct")  # limits nothing, but keeps the account
-        return {ROOT / name / own.get(name, "/").lstrip("/"): {name} for name in sorted(wanted)}
+        own = _own_groups()
+        return {
+            ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
+            for name in sorted(wanted)
+        }
 
-    @staticmethod
-    def _limit(directory: Path, controllers: set[str], limits: Limits) -> None:
-        version2 = (directory / "cgroup.controllers").exists()
+
+def enforceable(limits: Limits, given: Collection[str]) -> tuple[Limits, list[str]]:
+    """What these controllers enforce of the limits; and which they can't, with why."""
+    missing = [
+        f"{what}: no control group with the {controller} controller can be had here"
+        for what, controller in (("cpu_limit", CPU), ("mem_limit", MEMORY))
+        if controller in controllers_for(limits) and controller not in given
+    ]
+    return Limits(
+        limits.cpu if CPU in given else None, limits.mem_bytes if MEMORY in given else None
+    ), missing
+
+
+def _limit(directory: Path, controllers: Collection[str], limits: Limits) -> None:
+    version2 = (directory / "cgroup.controllers").exists()
+    if CPU in controllers and limits.cpu is not None:
+        quota = max(1000, round(limits.cpu * _PERIOD_US))
         if version2:
-            (directory.parent / "cgroup.subtree_control").write_text(
-                " ".join(f"+{name}" for name in controllers)
-            )
-        if Groups.CPU in controllers and limits.cpu is not None:
-            quota = max(1000, round(limits.cpu * _PERIOD_US))
-            if version2:
-                (directory / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
-            else:
-                (directory / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
-                (directory / "cpu.cfs_quota_us").write_text(str(quota))
-        if Groups.MEMORY in controllers and limits.mem_bytes is not None:
-            name = "memory.max" if version2 else "memory.limit_in_bytes"
-            (directory / name).write_text(str(limits.mem_bytes))
+            (directory / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
+        else:
+            (directory / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+            (directory / "cpu.cfs_quota_us").write_text(str(quota))
+    if MEMORY in controllers and limits.mem_bytes is not None:
+        limit, swap = ("memory.max", "memory.swap.max") if version2 else _MEMORY_1
+        (directory / limit).write_text(str(limits.mem_bytes))
+        if (directory / swap).exists():  # not where the kernel counts no swap
+            (directory / swap).write_text("0" if version2 else str(limits.mem_bytes))
+
+
+_MEMORY_1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
 
 
 def _own_groups() -> dict[str, str]:
-    """This process's group by controller; version 2's under ""."""
+    """This process's version 1 group by controller."""
     groups: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)

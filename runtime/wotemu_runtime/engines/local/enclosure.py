@@ -28,7 +28,7 @@ import attrs
 
 from wotemu_runtime import parent
 from wotemu_runtime.channel import Channel
-from wotemu_runtime.engines.local import syscalls
+from wotemu_runtime.engines.local import own_group, syscalls
 from wotemu_runtime.forking import exit_text, fork, freeze
 
 RUN_DIR = "/run/wotemu"
@@ -60,18 +60,40 @@ class Failed(Exception):  # noqa: N818  # as `Refusal`
 
 
 def main() -> NoReturn:
-    """Entry point: ``python -m wotemu_runtime.engines.local.enclosure CONTROL_FD LIFELINE_FD``."""
+    """Entry point: ``python -m wotemu_runtime.engines.local.enclosure CONTROL_FD LIFELINE_FD [GROUP]``.
+
+    It joins the control group GROUP, and makes it where it isn't there.
+    """
     control, lifeline = (Channel(socket.socket(fileno=int(fd))) for fd in sys.argv[1:3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     syscalls.adopt_orphans()
+    home = own_group.current()
+    refused = _join(Path(sys.argv[3])) if len(sys.argv) > 3 else ""
     keeper = os.getpid()
     border = fork(lambda: _border(keeper, control), keep_fds=[control.fileno()])
     control.close()
-    _keep(border, lifeline)
+    _keep(border, lifeline, home, refused)
 
 
-def _keep(border: int, lifeline: Channel) -> NoReturn:
-    """Wait for the coordinator's or the border's end, then leave nothing behind."""
+def _join(group: Path) -> str:
+    """Why this process can't be in a control group; "" where it now is."""
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.procs").write_text("0")
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def _keep(border: int, lifeline: Channel, home: Path, refused: str) -> NoReturn:
+    """Wait for the coordinator's or the border's end, then leave nothing behind.
+
+    Args:
+        border: The child that ends with everything inside.
+        lifeline: Asks to remember what is to be removed; the coordinator's end closes when it ends.
+        home: The control group that this process was in.
+        refused: Why it is not in the one that it was to join.
+    """
     leftovers: list[str] = []
     child = os.pidfd_open(border)
     with selectors.DefaultSelector() as selector:
@@ -84,12 +106,14 @@ def _keep(border: int, lifeline: Channel) -> NoReturn:
             with contextlib.suppress(OSError):
                 if received := lifeline.receive():
                     leftovers += received[0]["remove"]
-                    lifeline.send({"kept": True})
+                    lifeline.send({"refused": refused})
                     continue
             break
     with contextlib.suppress(ProcessLookupError):
         os.kill(border, signal.SIGKILL)
     _wait_for_all()
+    if leftovers:
+        _join(home)  # or the emulation's own group could not be removed
     _remove(leftovers)
     os._exit(0)
 

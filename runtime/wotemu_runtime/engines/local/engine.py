@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
-from wotemu_runtime.engines.local import addresses, cgroups, machine_limits
+from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own_group
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
+from wotemu_runtime.engines.local.own_group import OwnGroup
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
 from wotemu_runtime.engines.shapers import beyond_netem, no_netem
 from wotemu_runtime.plan import Plan, PlannedNetwork, Replica, unplaced
@@ -36,6 +37,9 @@ DEPLOY_DEADLINE_PER_ROLE_S = 2.0
 """As long as a machine may take that is so slow or busy that hardly anything could run on it."""
 REMOVE_DEADLINE_S = 10.0
 
+
+Limited = tuple[list[str], cgroups.Limits]
+"""A replica's control groups, and the limits that they enforce."""
 
 ROLE_IMPORTS = (
     "pyroute2",
@@ -75,8 +79,7 @@ class LocalEngine:
         machine_limits.check_memory(plan)
         self._file_limit = machine_limits.allow_files(plan)
         try:
-            await self._start_enclosure()
-            groups, unenforced = await self._make_groups(plan)
+            groups, unenforced = await self._start(plan)
             pid = await self._ready()
             password = secrets.token_urlsafe(24)
             config = configuration(BUS_SOCKET, password)
@@ -139,46 +142,63 @@ class LocalEngine:
 
     # The enclosure
 
-    async def _start_enclosure(self) -> None:
+    async def _start_enclosure(self, group: OwnGroup | None) -> None:
         self._control, control = await AsyncChannel.pair()
         self._lifeline, lifeline = await AsyncChannel.pair()
-        self._keeper = _start_keeper(self._log_path, (control.fileno(), lifeline.fileno()))
+        self._keeper = _start_keeper(self._log_path, (control.fileno(), lifeline.fileno()), group)
         control.close()
         lifeline.close()
         self._listening = asyncio.create_task(self._listen(self._control), name="enclosure")
 
-    async def _make_groups(self, plan: Plan) -> tuple[dict[str, tuple[list[str], cgroups.Limits]], list[str]]:
-        """Control groups and the limits that they enforce by replica, and what can't be enforced."""
-        speed_hz = cgroups.machine_cpu_speed_hz()
-        maker = cgroups.Groups(f"wotemu-{plan.stack}-{os.getpid()}")
-        groups: dict[str, tuple[list[str], cgroups.Limits]] = {}
-        unenforced = unplaced(plan)
-        for replica in plan.replicas:
-            limits, missing = cgroups.wanted_limits(replica.resources, speed_hz)
-            unenforced += [f"{replica.name}: {what}" for what in missing]
-            if not limits:
-                continue
-            await self._keep_in_mind(maker.planned(replica.name, limits))
-            try:
-                groups[replica.name] = (maker.make(replica.name, limits), limits)
-            except OSError as error:
-                unenforced.append(
-                    f"{replica.name}: its limits, for want of a control group: {error.strerror or error}"
-                )
-        return groups, unenforced
+    async def _start(self, plan: Plan) -> tuple[dict[str, Limited], list[str]]:
+        """Start the enclosure; each limited replica's control groups, and what can't be enforced."""
+        wanted, unenforced = _limits(plan)
+        name = f"wotemu-{plan.stack}-{os.getpid()}"
+        maker = cgroups.Groups(name)
+        controllers = {each for limits in wanted.values() for each in cgroups.controllers_for(limits)}
+        if controllers and own_group.is_version_2():
+            maker.own = await asyncio.to_thread(own_group.find, name, controllers)
+            if maker.own is None:
+                return await self._unlimited(wanted, unenforced, "no control group can be made here")
+        try:
+            await self._start_enclosure(maker.own)
+            planned = [each for replica in wanted.items() for each in maker.planned(*replica)]
+            refused = await self._keep_in_mind([*planned, *(maker.own.to_remove if maker.own else ())])
+        except BaseException:
+            if maker.own is not None:
+                own_group.remove(maker.own)
+            raise
+        if refused:
+            return {}, [*unenforced, *(f"{replica}: its limits: {refused}" for replica in wanted)]
+        if maker.own is not None:
+            maker.given = frozenset(await asyncio.to_thread(own_group.give, maker.own, controllers))
+        return _make_groups(maker, wanted, unenforced)
 
-    async def _keep_in_mind(self, directories: list[str]) -> None:
-        """Have the keeper remove these, however this process ends, before they are made."""
+    async def _unlimited(
+        self, wanted: Iterable[str], unenforced: list[str], reason: str
+    ) -> tuple[dict[str, Limited], list[str]]:
+        await self._start_enclosure(None)
+        return {}, [*unenforced, *(f"{name}: its limits: {reason}" for name in wanted)]
+
+    async def _keep_in_mind(self, directories: list[str]) -> str:
+        """Have the keeper remove these, however this process ends, before they are made.
+
+        Returns:
+            Why the keeper, and with it the enclosure, is not in the control group that it was to join; or "".
+        """
         if self._lifeline is None:
-            return
+            raise EmulationError("the enclosure is gone")
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 await self._lifeline.send({"remove": directories})
                 answer = await self._lifeline.receive()
         except TimeoutError:
             raise _no_answer(self._log_path, f"did not start within {START_DEADLINE_S:g} s") from None
+        except ConnectionError:
+            answer = None
         if answer is None:
             raise _no_answer(self._log_path, "ended as it started")
+        return str(answer["refused"])
 
     async def _listen(self, control: AsyncChannel) -> None:
         """Sort the enclosure's messages until it ends."""
@@ -231,7 +251,7 @@ class LocalEngine:
         self,
         plan: Plan,
         places: dict[str, Place],
-        groups: dict[str, tuple[list[str], cgroups.Limits]],
+        groups: dict[str, Limited],
         bus: BusAddress,
         shaper: str,
     ) -> dict[str, Any]:
@@ -257,10 +277,43 @@ class LocalEngine:
         }
 
 
-def _start_keeper(log_path: Path, fds: tuple[int, int]) -> subprocess.Popen[bytes]:
+def _limits(plan: Plan) -> tuple[dict[str, cgroups.Limits], list[str]]:
+    """The limits that are asked for by replica, and what is asked for that no machine could enforce."""
+    speed_hz = cgroups.machine_cpu_speed_hz()
+    wanted: dict[str, cgroups.Limits] = {}
+    unenforced = unplaced(plan)
+    for replica in plan.replicas:
+        limits, missing = cgroups.wanted_limits(replica.resources, speed_hz)
+        unenforced += [f"{replica.name}: {what}" for what in missing]
+        if limits:
+            wanted[replica.name] = limits
+    return wanted, unenforced
+
+
+def _make_groups(
+    maker: cgroups.Groups, wanted: Mapping[str, cgroups.Limits], unenforced: list[str]
+) -> tuple[dict[str, Limited], list[str]]:
+    groups: dict[str, Limited] = {}
+    for name, limits in wanted.items():
+        try:
+            directories, enforced, missing = maker.make(name, limits)
+        except OSError as error:
+            missing = [f"its limits, for want of a control group: {error.strerror or error}"]
+        else:
+            groups[name] = (directories, enforced)
+        unenforced += [f"{name}: {what}" for what in missing]
+    return groups, unenforced
+
+
+def _start_keeper(log_path: Path, fds: tuple[int, int], group: OwnGroup | None) -> subprocess.Popen[bytes]:
+    before, after = ((), ()) if group is None else (group.command, (str(group.leaf),))
     with log_path.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)],
+            [
+                *before,
+                *(sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)),
+                *after,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -316,7 +369,7 @@ def _replica_message(
     plan: Plan,
     replica: Replica,
     place: Place,
-    group: tuple[list[str], cgroups.Limits] | None,
+    group: Limited | None,
     bus: BusAddress,
 ) -> dict[str, Any]:
     directories, limits = group or ([], cgroups.Limits())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,10 @@ def program_from_dict(data: dict[str, Any]) -> Program:
 def isolate(program: Program) -> None:
     """Make this process what an app may be: in its control groups, an ordinary user, without capabilities."""
     for directory in program.cgroups:
-        Path(directory, "cgroup.procs").write_text("0")
+        try:
+            Path(directory, "cgroup.procs").write_text("0")
+        except OSError as error:  # an app without its limits is better than none
+            print(f"wotemu: a limit is not enforced: {directory}: {error.strerror}", file=sys.stderr)
     # What the roles share among themselves is none of the app's business.
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
