@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 
 import attrs
@@ -22,6 +22,7 @@ from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netem_changes import Changes
 from wotemu_gateways.netem_hop import Counters
+from wotemu_gateways.netem_multicast import Fanout
 from wotemu_gateways.netem_wiring import NOT_IPV4, STRANGER, Interfaces, Stage, Wiring
 from wotemu_gateways.netlink import Netlink, Request
 from wotemu_gateways.switch import Member
@@ -39,8 +40,9 @@ class NetemShaper:
     """Imposes conditions with qdiscs of the network namespace in which it is made; needs CAP_NET_ADMIN there.
 
     `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number.
-    With a `loop`, flows are read as they come, and not only at each drain. `OSError` says what the kernel
-    refused; nothing is left then.
+    With a `loop`, flows are read as they come, and not only at each drain. With a `subnet` besides, what is
+    for a group or for all reaches each member, by `Member.mac`, which has to be its interface's. `OSError`
+    says what the kernel refused; nothing is left then.
     """
 
     name = "netem"
@@ -56,20 +58,26 @@ class NetemShaper:
         seed: int = 0,
         shared: bool = False,
         loop: asyncio.AbstractEventLoop | None = None,
+        subnet: IPv4Network | None = None,
     ) -> None:
         self.network = network
         self._interface = interface
         self._loop = loop
         self._taps: list[Tap] = []
+        self._fanout: Fanout | None = None
         self._probes: dict[tuple[str, str], tuple[int, int]] = {}
         self._netlink = Netlink()
         try:
             interfaces = self._add_interfaces(members, shared)
-            self._wiring = Wiring(interfaces, members, f"{seed}/{network}")
+            floods = subnet is not None and loop is not None
+            self._wiring = Wiring(interfaces, members, f"{seed}/{network}", by_mac=floods)
             self._netlink.send(*self._wiring.all(hops or {}))
             self._wiring.confirm_all()
             self._changes = Changes(self, self._wiring)
             self._tap(ports or {})
+            if subnet is not None and loop is not None:
+                routed_from = socket.if_indextoname(interfaces.routed_from)
+                self._fanout = Fanout(routed_from, interface, subnet, members, loop)
         except BaseException:
             self.close()
             raise
@@ -123,6 +131,9 @@ class NetemShaper:
                 self._loop.remove_reader(tap.fileno())
             tap.close()
         self._taps.clear()
+        if self._fanout is not None:
+            self._fanout.close()
+            self._fanout = None
         for request in self._removal():
             with suppress(OSError):
                 self._netlink.send(request)
@@ -220,6 +231,7 @@ class NetemShaper:
             "not IPv4": counted[NOT_IPV4].drops,
             "the kernel's backlog was full": links.tx_drops(self._netlink, PREFIX),
             "merged flows": self._flows.merged,
+            "copies of multicasts": self._fanout.lost if self._fanout is not None else 0,
             "uncounted packets": sum(tap.missed for tap in self._taps),
         }
         return {what: count for what, count in counts.items() if count}

@@ -130,10 +130,16 @@ class Node:
 
 
 class Wiring:
-    """Knows each node's way, and so the requests that make it and change it."""
+    """Knows each node's way, and so the requests that make it and change it.
 
-    def __init__(self, interfaces: Interfaces, members: Sequence[Member], seed: str) -> None:
+    `by_mac`: a packet's receiver is who has its MAC, and not its IPv4 address.
+    """
+
+    def __init__(
+        self, interfaces: Interfaces, members: Sequence[Member], seed: str, *, by_mac: bool = False
+    ) -> None:
         self.interfaces = interfaces
+        self._by_mac = by_mac
         self.held_packets = netem_options.held_packets(len(members))
         self.nodes = {member.replica: Node(i, member, self, seed) for i, member in enumerate(members, 1)}
         self.bucket = None
@@ -250,10 +256,11 @@ class Wiring:
         """What a node sent is treated so."""
         return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *actions)
 
-    @staticmethod
-    def _received(node: Node, hook: Hook, *actions: Action) -> Request:
+    def _received(self, node: Node, hook: Hook, *actions: Action) -> Request:
         """What is for a node is treated so."""
-        return tc.match(hook, node.number, tc.to_address(node.member.ipv4), *actions)
+        member = node.member
+        keys = tc.to_mac(member.mac) if self._by_mac else tc.to_address(member.ipv4)
+        return tc.match(hook, node.number, keys, *actions)
 
     def to_receiver(self, node: Node) -> Request:
         """What is for a node goes to its `down` hop, unless it is cut."""
@@ -318,8 +325,7 @@ class Wiring:
         yield tc.every(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.go_to(_DELIVER))
         for node in self.nodes.values():
             if node.chain not in (None, chain):
-                keys = tc.to_address(node.member.ipv4)
-                yield tc.match(self._chain(chain), node.number, keys, tc.drop(node.index("down")))
+                yield self._received(node, self._chain(chain), tc.drop(node.index("down")))
 
 
 def _seed_of(seed: str) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from wotemu_gateways.flows import Channel, FlowCounter, FlowTable
-from wotemu_gateways.frames import ETHERNET_BYTES
+from wotemu_gateways.frames import ETHERNET_BYTES, mac_of
 
 _SOL_PACKET = 263
 _RX_RING, _STATISTICS, _VERSION = 5, 6, 10
@@ -57,6 +57,8 @@ def _filter(way: Way) -> bytes:
 
 
 _MAX_ADDRESS_PAIRS = 4096
+_MAC_PREFIX = mac_of("0.0.0.0")[:2]  # noqa: S104  # no address to bind
+"""How the MACs of members begin that hold their addresses."""
 
 
 class Counting:
@@ -82,12 +84,16 @@ class Counting:
 
     def _find(self, frame: bytes) -> Channel:
         sender, receiver = (self._names.get(frame[at : at + 4], "") for at in (26, 30))
+        is_pair = bool(receiver)
+        if not is_pair and frame[:2] == _MAC_PREFIX:  # a copy of what is for a group, or for all
+            receiver = self._names.get(frame[2:6], "")
         channel = self._channels.get((sender, receiver))
         if channel is None:
             channel = self._channels[sender, receiver] = self._table.channel(sender, receiver)
         if len(self._by_addresses) >= _MAX_ADDRESS_PAIRS:
             self._by_addresses.clear()
-        self._by_addresses[frame[26:34]] = channel
+        if is_pair:
+            self._by_addresses[frame[26:34]] = channel
         return channel
 
 

@@ -264,6 +264,15 @@ def to_address(address: str) -> Attributes:
     return ((12, IPv4Address(address).packed), (13, b"\xff" * 4))
 
 
+def to_mac(mac: bytes) -> Attributes:
+    """Packets in frames to a MAC."""
+    return ((_KEY_ETH_DST, mac), (_KEY_ETH_DST_MASK, b"\xff" * 6))
+
+
+_KEY_ETH_DST, _KEY_ETH_DST_MASK = 4, 5
+"""TCA_FLOWER_KEY_ETH_DST and its mask."""
+
+
 def icmp_of_type(number: int) -> Attributes:
     """ICMP messages of one type."""
     return ((9, u8(1)), (51, u8(number)), (52, b"\xff"))

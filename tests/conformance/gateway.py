@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def _make(
     members = members_of(nodes)
     if kind.startswith("netem"):
         shared = kind == "netem-shared"
-        return NetemShaper("field", members, ports=PORTS, seed=SEED, shared=shared, loop=loop)
+        subnet = IPv4Network((GATEWAY, PREFIX), strict=False)
+        return NetemShaper("field", members, ports=PORTS, seed=SEED, shared=shared, loop=loop, subnet=subnet)
     make = Switch if kind == "tun" else routed.RoutedSwitch
     return routed.TunShaper(make("field", members, ports=PORTS, seed=SEED), taps, loop)
 

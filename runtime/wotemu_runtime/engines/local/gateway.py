@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Any
 
 import uvloop
@@ -66,7 +67,10 @@ def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
     ]
     ports = {port: name for name, port in data["ports"].items()}
     if data["shaper"] == NetemShaper.name:
-        return NetemShaper(network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop)
+        subnet = IPv4Network((data["gateway"], data["prefix"]), strict=False)
+        return NetemShaper(
+            network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop, subnet=subnet
+        )
     switch = Switch(network, members, ports=ports, seed=seed, by_address=True)
     return TunShaper(switch, dict(fds), loop)
 
