@@ -13,6 +13,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.clock import FakeClock
 from wotemu_gateways.frames import mac_of
 from wotemu_gateways.hop import Direction
+from wotemu_gateways.memory import MAX_HELD_BYTES
 from wotemu_gateways.switch import Member, Switch
 
 BROADCAST_MAC = b"\xff" * 6
@@ -67,6 +68,7 @@ class FakeNetwork:
         hops: Hops | None = None,
         ports: Mapping[int, str] | None = None,
         seed: int = 1,
+        max_held_bytes: int = MAX_HELD_BYTES,
         by_address: bool = False,
     ) -> None:
         self.members = {member.replica: member for member in members(replicas)}
@@ -79,6 +81,7 @@ class FakeNetwork:
             seed=seed,
             by_address=by_address,
             clock=self.clock,
+            max_held_bytes=max_held_bytes,
         )
         self._pairs = {name: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for name in replicas}
         for pair in self._pairs.values():

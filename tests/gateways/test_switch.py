@@ -7,6 +7,7 @@ import pytest
 from wotemu.percentiles import RELATIVE_ERROR, percentile
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Rate, Seconds
+from wotemu_gateways import probe_format
 from wotemu_gateways.frames import mac_of
 
 from .network import FakeNetwork, Hops, address_of, arp_request, ipv4
@@ -340,3 +341,58 @@ def test_a_frame_to_oneself_goes_nowhere() -> None:
 def test_unknown_replicas_are_refused() -> None:
     with FakeNetwork("a", "b") as net, pytest.raises(KeyError):
         net.switch.set_hop("x", "up", MS_10)
+
+
+def test_a_shared_network_reports_what_its_rate_served() -> None:
+    with FakeNetwork("a", "b", "c") as net:
+        net.switch.set_shared_bucket(NetworkConditions(rate=Rate(8e4), queue=Seconds(10)))
+        for sender in ("a", "b"):
+            net.send(sender, "c", bytes(962))
+        net.advance(0.15)
+        row = net.drain()[1]["", "shared"]
+        assert row.busy == pytest.approx(0.15)
+        assert (row.served_bytes, row.sent, row.backlog) == (1000, 0, 0)
+        net.advance(1.0)
+        _, hops = net.drain()
+        assert hops["", "shared"].busy == pytest.approx(0.05)
+        assert hops["", "shared"].served_bytes == hops["c", "down"].sent_bytes == 1000
+
+
+def test_a_raised_shared_rate_serves_what_waits_at_once() -> None:
+    with FakeNetwork("a", "b", "c") as net:
+        net.switch.set_shared_bucket(NetworkConditions(rate=Rate(8e3), queue=Seconds(100)))
+        for number in range(10):
+            net.send("ab"[number % 2], "c", bytes([number]) * 962)
+        net.switch.set_shared_bucket(NetworkConditions(rate=Rate(8e6), queue=Seconds(100)))
+        net.advance(0.0101)
+        assert [payload[0] for payload in net.payloads("c")] == list(range(10))
+
+
+def test_probes_wait_in_the_queue_of_their_hop_and_count_in_none_of_its_figures() -> None:
+    with FakeNetwork(
+        "a", "b", hops={("a", "up"): NetworkConditions(rate=Rate(8e4), queue=Seconds(10))}
+    ) as net:
+        net.send("a", "b", bytes(962))
+        net.send("a", "b", probe_format.pack(1), sport=probe_format.PORT, dport=probe_format.PORT)
+        _, hops = net.drain()
+        assert hops["a", "up"].backlog == 1
+        net.advance(0.1001)
+        assert len(net.received("b")) == 1
+        net.switch.set_hop("a", "up", NetworkConditions())
+        assert len(net.received("b")) == 1
+        _, hops = net.drain()
+        assert (hops["a", "up"].sent, hops["a", "up"].backlog, hops["b", "down"].sent) == (1, 0, 1)
+
+
+def test_a_gateway_without_memory_left_drops_and_counts() -> None:
+    long = NetworkConditions(latency=Seconds(60))
+    with FakeNetwork("a", "b", hops={("a", "up"): long}, max_held_bytes=50_000) as net:
+        for _ in range(100):
+            net.send("a", "b", bytes(962))
+        row = net.drain()[1]["a", "up"]
+        assert row.backlog + row.dropped_memory == 100
+        assert row.backlog == 50_000 // 1250
+        net.advance(61)
+        assert net.drain()[1]["b", "down"].sent == row.backlog
+        net.send("a", "b")
+        assert net.drain()[1]["a", "up"].dropped_memory == 0
