@@ -311,3 +311,11 @@ def test_a_table_holds_the_shape_of_samples() -> None:
 def test_samples_without_spread_have_no_shape() -> None:
     with pytest.raises(ValueError, match="different, finite"):
         DistributionTable.of_samples([1.0, 1.0])
+
+
+@pytest.mark.parametrize("other", ["100B", "100s"])
+def test_queues_of_one_number_and_two_units_are_not_the_same(other: str) -> None:
+    packets, others = NetworkConditions(queue="100p"), NetworkConditions(queue=other)
+    assert packets != others
+    assert len({packets, others, NetworkConditions(queue="100p")}) == 2
+    assert [name for name, _, _ in packets.differences(others)] == ["queue"]

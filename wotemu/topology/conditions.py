@@ -67,6 +67,11 @@ def check_range(name: str, value: Any) -> None:
             raise ValueError(f"{value} is {'less' if less else 'more'} than {least if less else most}")
 
 
+def _kind_and_value(queue: Any) -> tuple[type, Any]:
+    """What two queues are compared by: 100 packets are not 100 bytes, though both are the number 100."""
+    return type(queue), queue
+
+
 def _exact(queue: Queue) -> str:
     """A queue's bound as a string that reads back as the same."""
     return f"{float(queue)!r}s" if isinstance(queue, Seconds) else f"{int(queue)}{_SUFFIX[type(queue)]}"
@@ -138,7 +143,7 @@ class NetworkConditions(Checked):
     overhead: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
     cell_size: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
     cell_overhead: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
-    queue: Queue | None = attrs.field(default=None, converter=_queue, validator=_in_range)
+    queue: Queue | None = attrs.field(default=None, converter=_queue, validator=_in_range, eq=_kind_and_value)
 
     FIELD: ClassVar[str] = "condition"
     ALIASES: ClassVar[Mapping[str, str]] = {
@@ -188,7 +193,7 @@ class NetworkConditions(Checked):
         return [
             (name, _told(getattr(self, name)), _told(getattr(other, name)))
             for name in _NAMES
-            if getattr(self, name) != getattr(other, name)
+            if _kind_and_value(getattr(self, name)) != _kind_and_value(getattr(other, name))
         ]
 
     @property
