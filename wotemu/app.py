@@ -62,7 +62,8 @@ class Conf:
 
     `node` is the topology's name, `replica` this one of its replicas, `hostname` what its Things' forms
     say. `hosts` maps each node's name to its replicas' host names. `seed` is the scenario's: random
-    choices that derive from it (and from `replica`) repeat with it.
+    choices that derive from it (and from `replica`) repeat with it. `restarts` is how often the app was
+    started before in this run.
     """
 
     node: str
@@ -73,6 +74,7 @@ class Conf:
     hosts: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, converter=_hosts, hash=False)
     run_name: str = ""
     seed: int = 0
+    restarts: int = 0
 
     @property
     def port_http(self) -> int:

@@ -29,6 +29,7 @@ from wotemu.topology.models import (
 from wotemu.topology.names import service_network
 from wotemu_runtime.agent.app_check import check_target
 from wotemu_runtime.agent.app_spec import AppSpec
+from wotemu_runtime.apps.parameters import checked
 from wotemu_runtime.probe_plan import EVERY_S, interval_s
 
 
@@ -192,16 +193,17 @@ def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
     app = node.app
     if app is None:
         return None
+    is_builtin = app.path in set(BuiltinApps)
     return AppSpec(
         target=str(app.path),
         root=str(root),
         conf=conf,
-        params=app.params,
+        params=checked(app.path, app.params, node.name) if is_builtin else app.params,
         http=app.http,
         ws=app.ws,
         coap=app.coap,
         mqtt=app.mqtt,
-        wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if app.path in set(BuiltinApps) else ()),
+        wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if is_builtin else ()),
     )
 
 

@@ -197,3 +197,13 @@ async def test_long_texts_are_cut_where_they_matter_least(pair: tuple[socket.soc
     assert isinstance(message, Failed)
     assert message.failure.message == "m" * 1000
     assert message.failure.traceback.endswith("the end")
+
+
+async def test_what_an_app_says_last_arrives_though_it_never_read_what_it_was_told() -> None:
+    agent_end, app_end = channel_pair()
+    agent, app = AgentChannel(agent_end), AppChannel(app_end)
+    agent.go()
+    app.send(Up(returned=True))
+    app_end.close()
+    assert [message async for message in agent] == [Up(returned=True)]
+    agent.close()

@@ -288,6 +288,17 @@ async def test_quick_crashes_of_a_command_never_end_the_run(supervise: Supervise
     assert not cam.role.of_kind("app.never_started")
 
 
+async def test_bad_input_to_an_app_ends_the_run_and_what_comes_later_does_not(supervise: Supervise) -> None:
+    cam = await supervise(is_wot=True)
+    cam.app.released.set()
+    life = await cam.launcher.started()
+    life.records.send(Ready())
+    await cam.role.until("app.started")
+    life.records.send(Failed(Failure("run", "InputError", "rate=-1: above zero")))
+    cam.launcher.exited(exit_status(1))
+    assert (await cam.role.until("app.never_started"))["error"] == "rate=-1: above zero"
+
+
 async def test_a_program_that_can_not_be_run_is_bad_input_at_once(supervise: Supervise) -> None:
     cam = await supervise()
     life = await cam.launcher.started()

@@ -334,7 +334,7 @@ class AgentChannel:
                 self._run = 0
                 await _readable(self._socket)
             except ConnectionResetError:
-                return b""
+                continue  # said once, before what was sent last: the app ended without reading what we sent
 
 
 async def _readable(sock: socket.socket) -> None:

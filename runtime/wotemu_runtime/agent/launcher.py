@@ -62,6 +62,7 @@ class Launcher:
         self._program = program
         self._isolate = isolate
         self._app_pid: int | None = None
+        self._starts = 0
         self._agent_pid = -1
         self._channel, self._agent_end = Channel.pair()
 
@@ -89,6 +90,7 @@ class Launcher:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         ours, theirs = channel_pair()
+        self._starts += 1
         self._app_pid = fork(
             lambda: self._become_app(out_write, err_write, theirs),
             keep_fds=[out_write, err_write, theirs.fileno()],
@@ -116,7 +118,8 @@ class Launcher:
         os.chdir(program.cwd)
         if program.app is None:
             return _run_command(program.command, records)
-        return _run_afresh(program.app, records) if fresh else run_app(program.app, records)
+        app = attrs.evolve(program.app, conf=attrs.evolve(program.app.conf, restarts=self._starts - 1))
+        return _run_afresh(app, records) if fresh else run_app(app, records)
 
     def _kill_app(self, number: int) -> None:
         """Signal the app's process group; SIGKILL reaches everything that it started, in whatever session."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from wotemu.errors import InputError
 from wotemu.records import CANCELLED, UNFINISHED, Interaction, Log, fields
 from wotemu_runtime.agent.channel import (
     AgentChannel,
@@ -51,7 +52,6 @@ class Start:
     pid: int
     channel: AgentChannel
     prepared: asyncio.Event = attrs.field(factory=asyncio.Event)
-    up: bool = False
     failure: Failure | None = None
     last_line: str = ""
     readers: list[asyncio.Task[None]] = attrs.field(factory=list)
@@ -94,7 +94,7 @@ class NodeApp:
         self.wanted = "running"
         self.prepared = asyncio.Event()
         self.released = asyncio.Event()
-        self._ever_ready = False
+        self._ever_ready = self._ever_up = False
         self._failed_starts = 0
         self._log_bounds = LogBounds(partial(role.publisher.waiting_bytes, Log.TABLE))
         self._kill_timer: asyncio.TimerHandle | None = None
@@ -217,10 +217,10 @@ class NodeApp:
         self.prepared.set()
         self._role.event("app.started", f"{self._replica} started", pid=start.pid)
         await asyncio.sleep(UP_AFTER_S)
-        self._is_up(start, returned=False)
+        self._is_up(returned=False)
 
-    def _is_up(self, start: Start, *, returned: bool) -> None:
-        start.up = self._ever_ready = True
+    def _is_up(self, *, returned: bool) -> None:
+        self._ever_up = self._ever_ready = True
         self._failed_starts = 0
         self._role.event("app.ready", f"{self._replica} is up", returned=returned)
 
@@ -244,12 +244,16 @@ class NodeApp:
         """Whether the app is not to be started again: it succeeded, or can never run."""
         if end.status == 0 and start.failure is None:
             return True
-        if self._ever_ready:
+        failure = start.failure
+        if failure is not None and failure.type == InputError.__name__ and not self._ever_up:
+            unusable = True  # what the app was given won't be right the next time
+        elif self._ever_ready:
             return False
-        unusable = start.failure is not None and start.failure.stage == "prepare"
+        else:
+            unusable = failure is not None and failure.stage == "prepare"
         if not unusable and (self.released.is_set() or self._failed_starts + 1 < START_ATTEMPTS):
             return False  # what fails only after T0 may be the fault of what the scenario does to it
-        failure = start.failure or Failure("start", "", start.last_line or exit_text(end.status))
+        failure = failure or Failure("start", "", start.last_line or exit_text(end.status))
         self._role.event(
             "app.never_started",
             f"{self._replica} can't be started: {failure}",
@@ -297,7 +301,7 @@ class NodeApp:
             case Ready():
                 start.prepared.set()
             case Up(returned):
-                self._is_up(start, returned=returned)
+                self._is_up(returned=returned)
             case Failed(failure):
                 start.failure = failure
             case AppError(failure):

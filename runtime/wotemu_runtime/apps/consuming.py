@@ -21,8 +21,9 @@ _logger = logging.getLogger(__name__)
 
 
 def seeded(conf: Conf) -> random.Random:
-    """Random numbers that repeat with the scenario's seed, other ones for each replica."""
-    return random.Random(f"{conf.seed}/{conf.replica}")  # noqa: S311  # repeatable on purpose
+    """Random numbers that repeat with the scenario's seed, other ones for each replica and each start."""
+    start = f"/{conf.restarts}" if conf.restarts else ""
+    return random.Random(f"{conf.seed}/{conf.replica}{start}")  # noqa: S311  # repeatable on purpose
 
 
 def gaps(

@@ -25,7 +25,10 @@ async def app(
     mean_time: float = 300.0,
     after: float | None = None,
 ) -> None:
-    """Raise `after` so many seconds, or after an exponentially distributed time of mean `mean_time`."""
+    """Raise `after` so many seconds, or after an exponentially distributed time of mean `mean_time`.
+
+    The time is drawn anew at each start, so failures are a Poisson process, pauses before restarts apart.
+    """
     wait_s = seeded(conf).expovariate(1.0 / mean_time) if after is None else after
     _logger.info("will raise an error in %.1f s", wait_s)
     await asyncio.sleep(wait_s)
