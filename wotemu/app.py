@@ -14,15 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import attrs
 
+from wotemu.agent_socket import connected
+from wotemu.catalogue import Catalogue, session
 from wotemu.errors import WotemuError
 from wotemu.topology.models import Ports
-
-if TYPE_CHECKING:
-    import aiohttp
 
 __all__ = [
     "Conf",
@@ -40,6 +39,8 @@ FIRST_BACKOFF_S = 0.1
 MAX_BACKOFF_S = 2.0
 NAG_EVERY_S = 10.0
 """Seconds between two warnings about a node that still does not answer."""
+LONG_WAIT_S = 5.0
+"""Seconds after which a wait is worth an event: ``app.waiting``."""
 
 _logger = logging.getLogger(__name__)
 
@@ -159,43 +160,82 @@ async def consume_from_catalogue(
     if not servient_host or not thing_id:
         raise TypeError("consume_from_catalogue needs servient_host=... and thing_id=...")
     port = port_catalogue or (conf.ports if conf else Ports()).catalogue
-    async with asyncio.timeout(timeout), _session(timeout) as session:
-        descriptions = await _catalogue(session, servient_host, port, expanded=True)
-    for title, description in descriptions.items():
-        if thing_id in (title, description.get("id")):
-            return wot.consume(json.dumps(_usable(description)))
+    async with asyncio.timeout(timeout), session(timeout) as client:
+        catalogue = Catalogue(client, servient_host, port)
+        await catalogue.load()
+        title = await catalogue.title_of(thing_id)
+        if title is not None:
+            return wot.consume(json.dumps(_usable(await catalogue.description(title))))
     raise ThingNotFoundError(
-        f"no Thing has the id or title {thing_id!r}; there are {_listed(descriptions)}",
+        f"no Thing has the id or title {thing_id!r}; there are {_listed(catalogue.paths)}",
         where=f"catalogue of {servient_host}:{port}",
         hint="wait for it with wait_node(conf, name, thing_ids=[...])",
     )
 
 
 async def _wait_host(host: str, port: int, wanted: frozenset[str]) -> None:
-    async with _session(ATTEMPT_TIMEOUT_S) as session:
-        nag_at = time.monotonic() + NAG_EVERY_S
-        for pause in _backoffs():
-            missing = await _missing(session, host, port, wanted)
-            if missing is None:
-                return
-            if time.monotonic() >= nag_at:
-                _logger.warning("still waiting for %s:%d%s: %s", host, port, _holding(wanted), missing)
-                nag_at += NAG_EVERY_S
-            await asyncio.sleep(pause)
+    what = f"{host}:{port}{_holding(wanted)}"
+    waiting = _Waiting(what)
+    for pause in _backoffs():
+        async with session(ATTEMPT_TIMEOUT_S) as client:
+            missing = await _missing(Catalogue(client, host, port), wanted)
+        if missing is None:
+            waiting.over()
+            return
+        waiting.still(missing)
+        await asyncio.sleep(pause)
 
 
-async def _missing(
-    session: aiohttp.ClientSession, host: str, port: int, wanted: frozenset[str]
-) -> str | None:
+class _Waiting:
+    """Warns of a wait that becomes long, every now and then; whoever runs the app hears of it once."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began_s = time.monotonic()
+        self._nag_at_s = self._began_s + NAG_EVERY_S
+        self._is_told = False
+
+    def still(self, missing: str) -> None:
+        """It is not over, for this reason."""
+        now_s = time.monotonic()
+        if now_s >= self._nag_at_s:
+            _logger.warning("still waiting for %s: %s", self._what, missing)
+            self._nag_at_s += NAG_EVERY_S
+        if now_s - self._began_s >= LONG_WAIT_S and not self._is_told:
+            self._is_told = True
+            _wait_sink(self._what, now_s - self._began_s, missing)
+
+    def over(self) -> None:
+        """What was waited for is there."""
+        if self._is_told:
+            _wait_sink(self._what, time.monotonic() - self._began_s, None)
+
+
+WaitSink = Callable[[str, float, str | None], None]
+"""Takes what is waited for, since how many seconds, and why in vain until now; None: the wait is over."""
+
+
+def _nobody(what: str, waited_s: float, missing: str | None) -> None:
+    pass
+
+
+_wait_sink: WaitSink = _nobody
+
+
+def connect_waits(sink: WaitSink | None) -> None:
+    """Say who hears of waits that become long (None: nobody). For whoever runs the app, not for apps."""
+    global _wait_sink  # as with metrics, there is one for the process
+    _wait_sink = sink or _nobody
+
+
+async def _missing(catalogue: Catalogue, wanted: frozenset[str]) -> str | None:
     """Why the host isn't ready yet; None where it is."""
     try:
-        things = await _catalogue(session, host, port, expanded=bool(wanted))
+        await catalogue.load()
+        missing = [name for name in sorted(wanted) if await catalogue.title_of(name) is None]
     except (OSError, TimeoutError, ValueError) as error:
         return f"{type(error).__name__} {error}".strip()
-    present = set(things) | {
-        thing["id"] for thing in things.values() if isinstance(thing, dict) and "id" in thing
-    }
-    return None if wanted <= present else f"it has {_listed(present)}"
+    return f"it has {_listed(catalogue.names())}" if missing else None
 
 
 def _backoffs() -> Iterator[float]:
@@ -203,33 +243,6 @@ def _backoffs() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 1.5, MAX_BACKOFF_S)
-
-
-def _session(timeout_s: float) -> aiohttp.ClientSession:
-    import aiohttp  # heavy, and only apps that look for others need it
-
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=timeout_s), connector=aiohttp.TCPConnector(force_close=True)
-    )
-
-
-async def _catalogue(
-    session: aiohttp.ClientSession, host: str, port: int, *, expanded: bool
-) -> dict[str, dict[str, Any]]:
-    """A catalogue's Things by title, with their descriptions if `expanded`. Raises OSError, ValueError."""
-    import aiohttp
-
-    try:
-        async with session.get(
-            f"http://{host}:{port}/", params={"expanded": "true"} if expanded else {}
-        ) as answer:
-            answer.raise_for_status()
-            things = json.loads(await answer.read())
-    except aiohttp.ClientError as error:
-        raise ConnectionError(str(error) or type(error).__name__) from error
-    if isinstance(things, dict):
-        return things
-    raise ValueError(f"http://{host}:{port}/ is no catalogue of Things")
 
 
 def _usable(description: dict[str, Any]) -> dict[str, Any]:
@@ -249,28 +262,41 @@ MetricSink = Callable[[str, float], None]
 
 
 class _Metrics:
-    """Where metrics go: nowhere, with one warning, until the agent's side connects a sink."""
+    """Where metrics go: to the sink that was connected, else over the agent's socket, else nowhere.
+
+    A program that is no NodeApp, and a process that an app started, find the socket by their environment.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sink: MetricSink | None = None
-        self._warned = False
+        self._looked = False
 
     def connect(self, sink: MetricSink | None) -> None:
         with self._lock:
-            self._sink, self._warned = sink, False
+            self._sink, self._looked = sink, False
 
     def write(self, key: str, value: float) -> None:
-        sink = self._sink
+        sink = self._sink or self._look(key)
         if sink is not None:
             sink(key, value)
-        elif self._first_time():
-            _logger.warning("not inside of WoTemu: write_metric(%r, ...) and others go nowhere", key)
 
-    def _first_time(self) -> bool:
+    def _look(self, key: str) -> MetricSink | None:
+        """Look for the agent's socket, once; warn where there is none."""
         with self._lock:
-            first, self._warned = not self._warned, True
-            return first
+            if self._looked:
+                return self._sink
+            self._looked = True
+            why = "not inside of WoTemu"
+            try:
+                agent = connected()
+            except OSError as error:
+                agent, why = None, f"this node's agent can't be reached ({error})"
+            if agent is not None:
+                self._sink = agent.metric
+            else:
+                _logger.warning("%s: write_metric(%r, ...) and others go nowhere", why, key)
+            return self._sink
 
 
 _metrics = _Metrics()
@@ -284,7 +310,8 @@ def connect_metrics(sink: MetricSink | None) -> None:
 def write_metric(key: str, value: float) -> None:
     """Report a number of the app's own; it gets its row in the run's ``app`` table.
 
-    From any thread, at any time; it never blocks. Outside of WoTemu it does nothing but warn once.
+    From any thread, at any time, in apps on WoTPy, their child processes and any other Python program of a
+    node. Outside of WoTemu it does nothing but warn once.
     Raises TypeError where `key` is no string or `value` no real number, ValueError where `key` is empty
     or `value` not finite.
     """

@@ -22,6 +22,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "app.crashed": EventKind("an app or command ended with an error", "error"),
     "app.error": EventKind("an app went on after an error", "error"),
     "app.exited": EventKind("an app or command ended, asked to or by itself"),
+    "app.found": EventKind("the node that an app had waited for is there"),
     "app.never_started": EventKind(
         "an app raised, or a command failed, at each of its first starts", "error"
     ),

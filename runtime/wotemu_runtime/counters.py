@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from wotemu.percentiles import nearest_rank
-from wotemu.records import CANCELLED, FAILED, OK, Change, Hop, Interaction
+from wotemu.records import CANCELLED, FAILED, OK, Change, Event, Hop, Interaction
 
 DROPS = ("loss", "queue", "cut", "memory")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
@@ -36,7 +36,7 @@ class Counters:
     _served: Counter[_Asked] = attrs.field(factory=Counter, repr=False)
     _observed: set[tuple[str, str]] = attrs.field(factory=set, repr=False)
     _answers: Counter[str] = attrs.field(factory=Counter, repr=False)
-    """What each consumer got, by node; zero for one that asked or subscribed only."""
+    """What each consumer got, by node; zero for one that asked, subscribed or looked for a node only."""
     packets: int = 0
     """Packets that were delivered to their receivers."""
     dropped: Counter[str] = attrs.field(factory=Counter)
@@ -48,6 +48,9 @@ class Counters:
     def take(self, table: str, rows: Iterable[list[Any]]) -> None:
         """Count rows of one table; tables that hold nothing of this are passed over."""
         match table:
+            case Event.TABLE:
+                for row in rows:
+                    self._event(Event(*row))
             case Interaction.TABLE:
                 for row in rows:
                     self._interaction(Interaction(*row))
@@ -77,7 +80,7 @@ class Counters:
 
     @property
     def in_vain(self) -> list[str]:
-        """The nodes whose consumers asked or subscribed, and never got anything, by name."""
+        """The nodes whose apps asked, subscribed or waited for others, and never got anything, by name."""
         return sorted(node for node, got in self._answers.items() if not got)
 
     def late_s(self, share: float) -> float | None:
@@ -100,6 +103,10 @@ class Counters:
             "late_p50_s": self.late_s(0.5),
             "late_p95_s": self.late_s(0.95),
         }
+
+    def _event(self, row: Event) -> None:
+        if row.kind == "app.waiting":
+            self._answers[row.source.partition(":")[2]] += 0
 
     def _interaction(self, row: Interaction) -> None:
         if row.t > self.ends:

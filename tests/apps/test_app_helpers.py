@@ -5,26 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
+from aiohttp import web
 from wotpy.protocols.http.client import HTTPClient
 from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
+from wotemu import app, catalogue
 from wotemu.app import (
     Conf,
     NodeNotReadyError,
     Ports,
     ThingNotFoundError,
     connect_metrics,
+    connect_waits,
     consume_from_catalogue,
     wait_node,
     write_metric,
 )
+from wotemu.catalogue import FEW
 
 from .lamp import HOST, LAMP, Expose
 
@@ -98,6 +103,109 @@ async def test_a_thing_without_servers_can_be_consumed_but_not_used(
     await expose()
     lamp = await consume_from_catalogue(wot, ports.catalogue, HOST, LAMP)
     assert lamp.td.id == LAMP
+
+
+@attrs.define
+class Listed:
+    """A catalogue of many Things that notes what is asked of it."""
+
+    things: dict[str, str]
+    asked: list[str] = attrs.field(factory=list)
+
+    def description(self, title: str) -> dict[str, Any]:
+        return {
+            "@context": "https://www.w3.org/2022/wot/td/v1.1",
+            "id": self.things[title],
+            "title": title,
+            "security": ["nosec_sc"],
+            "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
+        }
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path_qs)
+        if request.path != "/":
+            return web.json_response(self.description(request.path[1:]))
+        expanded = bool(request.query.get("expanded"))
+        return web.json_response(
+            {title: self.description(title) if expanded else f"/{title}" for title in self.things}
+        )
+
+
+@pytest.fixture
+async def listed(ports: Ports) -> AsyncIterator[Listed]:
+    """Thirty Things, whose ids hold their titles but for the last ten."""
+    catalogue._ids.clear()
+    things = {
+        f"lamp{number}": f"urn:dev:{f'lamp{number}' if number < 20 else number}" for number in range(30)
+    }
+    listed = Listed(things)
+    server = web.Application()
+    server.router.add_get("/{path:.*}", listed.answer)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    await web.TCPSite(runner, HOST, ports.catalogue).start()
+    yield listed
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("name", ["lamp7", "urn:dev:lamp17"])
+async def test_one_things_description_is_read_to_consume_it(
+    listed: Listed, ports: Ports, wot: Any, name: str
+) -> None:
+    lamp = await consume_from_catalogue(wot, ports.catalogue, HOST, name)
+    title = lamp.td.title
+    assert listed.asked == ["/", f"/{title}"]
+
+
+async def test_ids_that_say_nothing_of_titles_are_looked_for_once(
+    listed: Listed, ports: Ports, wot: Any
+) -> None:
+    for number in range(20, 30):
+        lamp = await consume_from_catalogue(wot, ports.catalogue, HOST, f"urn:dev:{number}")
+        assert lamp.td.title == f"lamp{number}"
+    assert listed.asked.count("/?expanded=true") == 1
+    assert len(listed.asked) <= 10 + 10 + FEW + 1, "a list and a description each, and the search"
+
+
+async def test_waiting_for_things_reads_no_description_twice(listed: Listed, ports: Ports) -> None:
+    surroundings = conf(ports, lamp=(HOST,))
+    await wait_node(surroundings, "lamp", ["urn:dev:29", "lamp3"], timeout=10)
+    with pytest.raises(NodeNotReadyError):
+        await wait_node(surroundings, "lamp", ["urn:dev:none"], timeout=1)
+    assert listed.asked.count("/?expanded=true") == 1
+    assert len({path for path in listed.asked if path.startswith("/lamp")}) <= FEW
+
+
+async def test_a_long_wait_is_told_once_and_so_is_its_end(
+    ports: Ports, expose: Expose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(app, "LONG_WAIT_S", 0.3)
+    connect_waits(lambda what, seconds, missing: told.append((what, missing)))
+    try:
+        waiting = asyncio.create_task(wait_node(conf(ports, lamp=(HOST,)), "lamp", [LAMP], timeout=10))
+        while not told:  # noqa: ASYNC110  # the helper tells a function, not a task
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        await expose(HTTPServer(port=ports.http))
+        await waiting
+    finally:
+        connect_waits(None)
+    (what, missing), found = told
+    assert what == f"{HOST}:{ports.catalogue} with {LAMP!r}"
+    assert "Cannot connect" in (missing or "")
+    assert found == (what, None)
+
+
+async def test_a_short_wait_is_nobodys_business(ports: Ports, expose: Expose) -> None:
+    told: list[str] = []
+    connect_waits(lambda what, seconds, missing: told.append(what))
+    try:
+        await expose(HTTPServer(port=ports.http))
+        await wait_node(conf(ports), HOST, timeout=10)
+    finally:
+        connect_waits(None)
+    assert told == []
 
 
 async def test_an_unreachable_catalogue_is_an_oserror(ports: Ports, wot: Any) -> None:

@@ -257,6 +257,37 @@ async def test_what_an_app_leaves_running_ends_with_its_main_process(emulate: Em
     assert ran.log("stopped") == ["True"]
 
 
+async def test_commands_and_child_processes_report_metrics(emulate: Emulate, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("from wotemu.app import write_metric; write_metric('frames', 3)")
+    (tmp_path / "thing.py").write_text(
+        "import multiprocessing as m\n"
+        "from wotemu.app import wait_node, write_metric\n"
+        "async def app(wot, conf, loop):\n"
+        " for method in ('fork', 'spawn', 'forkserver'):\n"
+        "  m.get_context(method).Process(target=write_metric, args=(method, 1)).start()\n"
+        "async def lost(wot, conf, loop):\n"
+        " await wait_node(conf, 'script')\n"
+    )
+    ran = await emulate(
+        Topology([
+            Node("script", command=[sys.executable, "script.py"], networks=[SLOW]),
+            Node("thing", NodeApp("thing.py"), networks=[SLOW]),
+            Node("lost", NodeApp("thing.py:lost"), networks=[SLOW]),
+        ]),
+        Scenario(duration=paced(7)),
+    )  # fmt: skip
+    rows = (
+        pl.read_parquet(ran.result.run_dir / "tables" / "app.parquet").select("node", "key", "value").rows()
+    )
+    assert sorted(rows) == [
+        ("script", "frames", 3.0),
+        *(("thing", method, 1.0) for method in ("fork", "forkserver", "spawn")),
+    ]
+    (waits,) = ran.of_kind("app.waiting")
+    assert waits.source == "agent:lost"
+    assert waits.data["what"] == "script:9090"
+
+
 async def test_an_app_runs_as_it_would_in_a_shell(emulate: Emulate, tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "data.csv").write_text("7\n")
@@ -376,7 +407,7 @@ async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emul
     )  # fmt: skip
     assert ran.result.status == "done", ran.result.error
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
-        (pl.col("op") == "readproperty") & pl.col("ok")
+        (pl.col("op") == "readproperty") & (pl.col("status") == "ok")
     )
     consumer, producer = (rows.filter(pl.col("role") == role) for role in ("consumer", "producer"))
     assert len(consumer) > 0

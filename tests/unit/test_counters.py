@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wotemu.records import Interaction, to_row
+import attrs
+
+from wotemu.records import Event, Interaction, to_row
 from wotemu_runtime.counters import Counters
 
 
@@ -68,4 +70,6 @@ def test_who_asked_or_subscribed_and_got_nothing_waited_in_vain() -> None:
         interaction("e", "consumer", "subscribeevent", "next"),
     ]
     counters.take(Interaction.TABLE, rows)
-    assert counters.in_vain == ["c", "d"]
+    waits = Event(1.0, "app.waiting", "agent:a-2", "a-2 waits for thing:9090")
+    counters.take(Event.TABLE, [to_row(waits), to_row(attrs.evolve(waits, source="agent:b"))])
+    assert counters.in_vain == ["a-2", "c", "d"]

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from wotemu_runtime.agent import node_app
-from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Up, channel_pair
+from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Up, Waits, channel_pair
 from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
@@ -336,6 +336,15 @@ async def test_the_pause_before_a_restart_doubles_and_is_short_again_after_a_lif
         cam.launcher.exited(exit_status(1))
         pauses.append((await cam.role.until("app.restarted", attempt))["after_s"])
     assert pauses == [0.01, 0.02, 0.04, 0.01]
+
+
+async def test_a_long_wait_of_an_app_is_an_event_and_so_is_its_end(supervise: Supervise) -> None:
+    cam = await supervise(is_wot=True)
+    life = await cam.launcher.started()
+    life.records.send(Waits("hub:9090", 5.0, "no answer"))
+    life.records.send(Waits("hub:9090", 7.5, ""))
+    assert (await cam.role.until("app.waiting"))["missing"] == "no answer"
+    assert await cam.role.until("app.found") == {"what": "hub:9090", "waited_s": 7.5, "missing": ""}
 
 
 async def test_the_end_of_a_run_waits_for_what_the_app_says_last(supervise: Supervise) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import uvloop
 
 from wotemu.errors import EmulationError
+from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import broker, system
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent
 from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.assignment import Assignment
@@ -49,6 +51,7 @@ class Agent:
             self._app.wanted = self._state(change)
         self._role.took_over(missed)
         self._prober.open()
+        metrics = MetricSocket(self._measured)
         self._tasks = [
             group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
@@ -59,9 +62,19 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         await self._app.end()
+        metrics.close()
         app.cancel()
         self._prober.close()
         self._tell_losses()
+
+    def _measured(self, message: Measured | NotSent) -> None:
+        """What a program of the node reported without being a NodeApp's main process."""
+        match message:
+            case Measured(key, value, t):
+                now = self._role.now() if t is None else self._role.clock.at(t)
+                self._role.publisher.put(App(now, self._replica, key, value))
+            case NotSent(count):
+                self._role.publisher.lose("app records", count)
 
     async def _start(self, group: asyncio.TaskGroup) -> None:
         """Get ready, wait for T0, run the app. What needs no T0 starts before it."""

@@ -25,7 +25,7 @@ from wotemu.records import App
 from wotemu_runtime.agent.app_logging import log_by_default
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.app_target import AppFunction, failure_of, load_app
-from wotemu_runtime.agent.channel import AppChannel, Failed, Ready, Up
+from wotemu_runtime.agent.channel import MAX_MESSAGE, AppChannel, Failed, Ready, Up, Waits
 from wotemu_runtime.agent.servient import build_servient
 
 UP_AFTER_S = 1.0
@@ -74,6 +74,9 @@ def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
 
     replica = spec.conf.replica
     user_side.connect_metrics(lambda key, value: channel.record(App(time.monotonic(), replica, key, value)))
+    user_side.connect_waits(
+        lambda what, seconds, missing: channel.send(Waits(what, seconds, (missing or "")[:MAX_MESSAGE]))
+    )
     apply_fixes(spec.wotpy_fixes)
     install(Meter(replica, channel.record))
     return load_app(spec)

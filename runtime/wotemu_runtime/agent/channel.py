@@ -101,6 +101,15 @@ class AppError:
 
 
 @attrs.frozen
+class Waits:
+    """The app has waited so long for `what`: why in vain, or "" once it is there."""
+
+    what: str
+    seconds: float
+    missing: str
+
+
+@attrs.frozen
 class Rows:
     """Records of one table, in the order of `wotemu.records.fields`."""
 
@@ -115,10 +124,11 @@ class Lost:
     count: int
 
 
-Message = Ready | Go | Up | Failed | AppError | Rows | Lost
+Message = Ready | Go | Up | Failed | AppError | Waits | Rows | Lost
 
 _CODES: Final[dict[str, type[Any]]] = {
-    "ready": Ready, "go": Go, "up": Up, "failed": Failed, "error": AppError, "rows": Rows, "lost": Lost
+    "ready": Ready, "go": Go, "up": Up, "failed": Failed, "error": AppError, "waits": Waits, "rows": Rows,
+    "lost": Lost,
 }  # fmt: skip
 _NAMES: Final = {kind: name for name, kind in _CODES.items()}
 

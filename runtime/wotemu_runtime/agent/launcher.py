@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 
 import attrs
 
+from wotemu.agent_socket import VARIABLE
 from wotemu_runtime import parent
 from wotemu_runtime.agent import processes
 from wotemu_runtime.agent.app import run_app
 from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, channel_pair
+from wotemu_runtime.agent.metric_socket import ADDRESS
 from wotemu_runtime.channel import Channel
 from wotemu_runtime.forking import fork
 
@@ -114,6 +116,7 @@ class Launcher:
         self._isolate(program)
         fresh = needs_fresh_interpreter(program.env, os.environ)
         os.environ.update(program.env)
+        os.environ[VARIABLE] = ADDRESS.replace("\0", "@")
         time.tzset()
         os.chdir(program.cwd)
         if program.app is None:

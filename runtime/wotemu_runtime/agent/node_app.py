@@ -25,6 +25,7 @@ from wotemu_runtime.agent.channel import (
     Ready,
     Rows,
     Up,
+    Waits,
 )
 from wotemu_runtime.agent.log_lines import CHUNK, LogBounds, LogReader
 from wotemu_runtime.agent.processes import END_DEADLINE_S
@@ -307,11 +308,20 @@ class NodeApp:
             case AppError(failure):
                 text = f"{self._replica}: {failure}"
                 self._role.event("app.error", text, error=failure.message, where=failure.where)
+            case Waits(what, seconds, missing):
+                self._report_wait(what, seconds, missing)
             case Rows(table, rows):
                 for row in rows:
                     self._record(table, row)
             case Lost(count):
                 self._role.publisher.lose("app records", count)
+
+    def _report_wait(self, what: str, seconds: float, missing: str) -> None:
+        data = {"what": what, "waited_s": seconds, "missing": missing}
+        if missing:
+            self._role.event("app.waiting", f"{self._replica} waits for {what}: {missing}", **data)
+        else:
+            self._role.event("app.found", f"{self._replica} found {what} after {seconds:.1f} s", **data)
 
     def _record(self, table: str, row: Sequence[Any]) -> None:
         if self.wanted == "stopped" and table == Interaction.TABLE and row[_STATUS] == CANCELLED:

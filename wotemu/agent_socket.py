@@ -1,0 +1,73 @@
+"""The way from any program of a node to its agent, for what it measures: one JSON text a packet.
+
+The agent listens on an abstract Unix socket (SOCK_SEQPACKET), whose name is in the variable `VARIABLE`, after
+an ``@``. Such a socket belongs to the node's network namespace: it needs no file, and no other node has it.
+A packet is ``{"metric": KEY, "value": NUMBER}``, with the time on CLOCK_MONOTONIC as ``"t"`` where it is not
+the time of arrival, or ``{"lost": COUNT}`` of packets that could not be sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+
+VARIABLE = "WOTEMU_SOCKET"
+WAIT_S = 0.05
+"""How long a full socket is waited for: a burst passes, and an agent that hangs holds nobody up."""
+
+
+def address_of(environ: Mapping[str, str]) -> str | None:
+    """The address of the agent's socket; None outside of WoTemu."""
+    name = environ.get(VARIABLE)
+    return None if not name else "\0" + name[1:] if name.startswith("@") else name
+
+
+class AgentSocket:
+    """Sends metrics to the agent; what it does not take within `WAIT_S` is dropped and counted.
+
+    Raises:
+        OSError: nobody listens there.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._lock = threading.Lock()
+        self._lost = 0
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._socket.connect(address)
+        except OSError:
+            self._socket.close()
+            raise
+        self._socket.settimeout(WAIT_S)
+
+    def __repr__(self) -> str:
+        return f"AgentSocket(lost={self._lost})"
+
+    def metric(self, key: str, value: float) -> None:
+        """Send one number, or count it as lost."""
+        with self._lock:
+            if self._lost and self._send({"lost": self._lost}):
+                self._lost = 0
+            if not self._send({"metric": key, "value": value, "t": time.monotonic()}):
+                self._lost += 1
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def _send(self, message: dict[str, object]) -> bool:
+        try:
+            self._socket.send(json.dumps(message).encode())
+        except OSError:  # a timeout is one, too
+            return False
+        return True
+
+
+def connected(environ: Mapping[str, str] = os.environ) -> AgentSocket | None:
+    """The way to this node's agent; None outside of WoTemu. Raises OSError where the agent is gone."""
+    address = address_of(environ)
+    return None if address is None else AgentSocket(address)

@@ -1,0 +1,97 @@
+"""Reads WoTPy's catalogue of Things over HTTP: its list, and the descriptions that are needed of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import aiohttp
+
+FEW = 2
+"""So many descriptions are read one by one to find an id, before the catalogue is asked for all of them."""
+
+_ids: dict[tuple[str, int, str], str] = {}
+"""Ids of Things that this process has seen, by host, port and title: a list has only titles."""
+
+
+def session(timeout_s: float) -> aiohttp.ClientSession:
+    """A client for a few requests; `timeout_s` is of each."""
+    import aiohttp  # heavy, and only apps that look for others need it
+
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s))
+
+
+class Catalogue:
+    """The catalogue of one host; `paths` has the path of each Thing's description by its title."""
+
+    def __init__(self, client: aiohttp.ClientSession, host: str, port: int) -> None:
+        self._client = client
+        self._host = host
+        self._port = port
+        self._descriptions: dict[str, dict[str, Any]] = {}
+        self.paths: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Catalogue({self._host}:{self._port}, {self.names()})"
+
+    def names(self) -> list[str]:
+        """The titles of its Things, and the ids that are known."""
+        ids = (_ids.get((self._host, self._port, title)) for title in self.paths)
+        return sorted({*self.paths, *filter(None, ids)})
+
+    async def load(self) -> None:
+        """Read the list. Raises OSError, TimeoutError or ValueError."""
+        for title, found in (await self._get("/")).items():
+            if isinstance(found, dict):  # a catalogue of another make may give descriptions at once
+                self._learn(title, found)
+            self.paths[title] = found if isinstance(found, str) else "/"
+
+    async def title_of(self, name: str) -> str | None:
+        """The title of the Thing with this title or id; None where there is none. Raises as `load` does."""
+        if name in self.paths:
+            return name
+        return self._known(name) or await self._search(name)
+
+    async def description(self, title: str) -> dict[str, Any]:
+        """The description of the Thing with this title. Raises as `load` does."""
+        if title not in self._descriptions:
+            self._learn(title, await self._get(self.paths[title]))
+        return self._descriptions[title]
+
+    def _known(self, wanted: str) -> str | None:
+        return next((title for title in self.paths if _ids.get(self._key(title)) == wanted), None)
+
+    async def _search(self, wanted: str) -> str | None:
+        """Read descriptions until one has the id: first those whose title occurs in it."""
+        unknown = [title for title in self.paths if self._key(title) not in _ids]
+        names = {title: self.paths[title].strip("/") for title in unknown}
+        unknown.sort(key=lambda title: (names[title] not in wanted.lower(), -len(names[title])))
+        for title in unknown[:FEW]:
+            if (await self.description(title)).get("id") == wanted:
+                return title
+        if len(unknown) > FEW:
+            for title, found in (await self._get("/", expanded="true")).items():
+                self._learn(title, found)
+        return self._known(wanted)
+
+    def _learn(self, title: str, description: dict[str, Any]) -> None:
+        self._descriptions[title] = description
+        _ids[self._key(title)] = str(description.get("id", ""))
+
+    def _key(self, title: str) -> tuple[str, int, str]:
+        return self._host, self._port, title
+
+    async def _get(self, path: str, **params: str) -> dict[str, Any]:
+        import aiohttp
+
+        url = f"http://{self._host}:{self._port}{path}"
+        try:
+            async with self._client.get(url, params=params) as answer:
+                answer.raise_for_status()
+                found = json.loads(await answer.read())
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error) or type(error).__name__) from error
+        if isinstance(found, dict):
+            return found
+        raise ValueError(f"{url} is no catalogue of Things")
