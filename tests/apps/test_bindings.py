@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.coap.server import CoAPServer
@@ -189,3 +190,34 @@ async def test_what_an_app_does_with_its_own_thing_stays_out(exposed: Any, recor
     assert await exposed.properties["level"].read() == 3
     exposed.emit_event("flash", "nobody listens")
     assert recorder.records == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "facts"),
+    [
+        ("GET", "/other/property/level", None, ("other", "readproperty", "level", "HTTPError")),
+        ("GET", "/my-lamp/property/colour", None, (LAMP, "readproperty", "colour", "KeyError")),
+        ("PUT", "/my-lamp/property/level", "{", (LAMP, "writeproperty", "level", "HTTPError")),
+        ("POST", "/my-lamp/action/double", "", (LAMP, "invokeaction", "double", "HTTPError")),
+    ],
+)
+@pytest.mark.parametrize("binding", ["http"], indirect=True)
+async def test_what_the_http_server_refuses_is_a_failed_request_at_the_producer(
+    exposed: Any,
+    ports: Ports,
+    recorder: Recorder,
+    method: str,
+    path: str,
+    body: str | None,
+    facts: tuple[str, str, str, str],
+) -> None:
+    url = f"http://{HOST}:{ports.http}{path}"
+    async with aiohttp.ClientSession() as client, client.request(method, url, data=body) as answer:
+        assert answer.status == 500
+    (refused,) = recorder.records
+    thing, op, name, error = facts
+    assert (refused.role, refused.binding, refused.stage, refused.status) == (
+        *("producer", "http", "request", "failed"),
+    )
+    assert (refused.thing, refused.op, refused.name) == (thing, op, name)
+    assert refused.error.startswith(error)

@@ -4,6 +4,9 @@ Consumer: the operations of ConsumedThing; the binding is the servient's own cho
 as it is made. Producer: each server gets a view of the ExposedThing that shares all state with it, so
 an app's local calls stay out and the server's binding is known.
 
+What WoTPy's HTTP server refuses before it reaches a Thing (an unknown Thing, a body that is no JSON) is
+recorded as a failed request at the producer.
+
 WoTPy's own traffic is left out where it can be told apart: the subscriptions by which its MQTT and
 Zenoh servers learn of changes, and the reads by which its CoAP server renders notifications.
 """
@@ -15,6 +18,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from wotpy.protocols.coap.resources.property import PropertyResource
+from wotpy.protocols.http.handlers.action import ActionInvokeHandler
+from wotpy.protocols.http.handlers.property import PropertyReadWriteHandler
 from wotpy.protocols.server import BaseProtocolServer
 from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
@@ -42,6 +47,11 @@ POLLING_BINDINGS = frozenset({"mqtt", "zenoh"})
 
 CONSUMED_REQUESTS = {"read_property": READ, "write_property": WRITE, "invoke_action": INVOKE}
 SERVED_REQUESTS = {"read_property": READ, "handle_write_property": WRITE, "invoke_action": INVOKE}
+HTTP_HANDLERS = {
+    PropertyReadWriteHandler: {"get": READ, "put": WRITE},
+    ActionInvokeHandler: {"post": INVOKE},
+}
+"""Methods of WoTPy's HTTP server that may refuse a request before it reaches a Thing."""
 SUBSCRIPTIONS = {"on_property_change": OBSERVE, "on_event": SUBSCRIBE}
 
 
@@ -62,6 +72,10 @@ def install(meter: Meter) -> ExitStack:
         _replace(stack, ConsumedThing, name, meter.subscription(side, operation, original))
     _replace(stack, Servient, "select_client", _noting(Servient.select_client))
     _replace(stack, PropertyResource, "render_get", _marking(PropertyResource.render_get))
+    for handler, methods in HTTP_HANDLERS.items():
+        for name, operation in methods.items():
+            refusing = meter.refusals("http", operation, getattr(handler, name))
+            _replace(stack, handler, name, refusing)
     add = _Views(meter).adding(BaseProtocolServer.add_exposed_thing)
     _replace(stack, BaseProtocolServer, "add_exposed_thing", add)
     return stack

@@ -24,6 +24,9 @@ from wotemu_runtime.agent import deadlines
 MAX_ERROR = 300
 """Characters of an error's type and message that a record keeps."""
 
+_BAD_REQUEST = 400
+"""HTTP statuses from here on are errors."""
+
 Sink = Callable[[Interaction], None]
 """Takes a record. It must not raise: an app is never to feel that it is measured."""
 
@@ -57,6 +60,17 @@ selection: ContextVar[Selection | None] = ContextVar("wotemu_selection", default
 
 notifying: ContextVar[bool] = ContextVar("wotemu_notifying", default=False)
 """True where a server is about to read a property only to render a notification: nobody's operation."""
+
+
+@attrs.define
+class Arrival:
+    """A request that came to a server; whether it has reached a Thing, and so has a record."""
+
+    has_reached: bool = False
+
+
+arrival: ContextVar[Arrival | None] = ContextVar("wotemu_arrival", default=None)
+"""The request that this context serves, for servers that may refuse one before it reaches a Thing."""
 
 
 class Side(Protocol):
@@ -112,12 +126,37 @@ class Producer:
         return ignored
 
     def begin(self) -> Selection:
-        """Always the server's binding."""
+        """Always the server's binding; what it serves has reached a Thing."""
+        if (served := arrival.get()) is not None:
+            served.has_reached = True
         return self._selection
 
     def thing(self, owner: Any) -> str:
         """The exposed Thing's id, without building its description as ``owner.id`` does."""
         return _thing_id(owner.thing._thing_fragment)
+
+
+class _Refused:
+    """A request that a server refuses: the Thing is what its URL names, which there may not be."""
+
+    role = "producer"
+
+    def __init__(self, binding: str, thing: str) -> None:
+        self._selection = Selection(binding)
+        self._thing = thing
+
+    def ignores(self) -> bool:
+        return False
+
+    def begin(self) -> Selection:
+        return self._selection
+
+    def thing(self, owner: Any) -> str:
+        """The id of the Thing of this name, else the name."""
+        try:
+            return _thing_id(owner._server.get_exposed_thing(self._thing).thing._thing_fragment)
+        except ValueError:
+            return self._thing
 
 
 def _thing_id(fragment: Any) -> str:
@@ -185,6 +224,26 @@ class Meter:
             return result
 
         return measured
+
+    def refusals(self, binding: str, operation: Operation, original: Method) -> Method:
+        """`original`, an HTTP handler's coroutine method; what it refuses itself leaves a record, too."""
+
+        @functools.wraps(original)
+        async def handled(handler: Any, thing_name: str, name: str) -> Any:
+            served = Arrival()
+            arrival.set(served)
+            refused = _Note(self, _Refused(binding, thing_name), handler, operation, name)
+            try:
+                result = await original(handler, thing_name, name)
+            except BaseException as error:
+                if not served.has_reached:
+                    refused.request(None, error)
+                raise
+            if not served.has_reached and handler.get_status() >= _BAD_REQUEST:
+                refused.request(None, PermissionError(f"HTTP status {handler.get_status()}"))
+            return result
+
+        return handled
 
     def subscription(self, side: Side, operation: Operation, original: Method) -> Method:
         """`original`, a method that returns an Observable of the affordance it names, measured."""
