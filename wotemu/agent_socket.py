@@ -27,21 +27,12 @@ def address_of(environ: Mapping[str, str]) -> str | None:
 
 
 class AgentSocket:
-    """Sends metrics to the agent; what it does not take within `WAIT_S` is dropped and counted.
+    """Sends metrics to the agent; what it does not take within `WAIT_S` is dropped and counted."""
 
-    Raises:
-        OSError: nobody listens there.
-    """
-
-    def __init__(self, address: str) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         self._lock = threading.Lock()
         self._lost = 0
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self._socket.connect(address)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = connection
         self._socket.settimeout(WAIT_S)
 
     def __repr__(self) -> str:
@@ -67,7 +58,15 @@ class AgentSocket:
         return True
 
 
-def connected(environ: Mapping[str, str] = os.environ) -> AgentSocket | None:
-    """The way to this node's agent; None outside of WoTemu. Raises OSError where the agent is gone."""
+def connect(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
+    """A connection to this node's agent; None outside of WoTemu. Raises OSError where the agent is gone."""
     address = address_of(environ)
-    return None if address is None else AgentSocket(address)
+    if address is None:
+        return None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection

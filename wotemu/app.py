@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import attrs
 
-from wotemu.agent_socket import connected
+from wotemu.agent_socket import AgentSocket, connect
 from wotemu.catalogue import Catalogue, session
 from wotemu.errors import WotemuError
 from wotemu.topology.models import Ports
@@ -289,11 +289,11 @@ class _Metrics:
             self._looked = True
             why = "not inside of WoTemu"
             try:
-                agent = connected()
+                connection = connect()
             except OSError as error:
-                agent, why = None, f"this node's agent can't be reached ({error})"
-            if agent is not None:
-                self._sink = agent.metric
+                connection, why = None, f"this node's agent can't be reached ({error})"
+            if connection is not None:
+                self._sink = AgentSocket(connection).metric
             else:
                 _logger.warning("%s: write_metric(%r, ...) and others go nowhere", why, key)
             return self._sink

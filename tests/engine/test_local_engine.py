@@ -288,6 +288,38 @@ async def test_commands_and_child_processes_report_metrics(emulate: Emulate, tmp
     assert waits.data["what"] == "script:9090"
 
 
+async def test_interactions_of_child_processes_are_recorded(emulate: Emulate, tmp_path: Path) -> None:
+    (tmp_path / "apps.py").write_text(
+        "import asyncio, multiprocessing as m\n"
+        "from wotemu.app import consume_from_catalogue, wait_node\n"
+        "def work(port):\n"
+        " async def go():\n"
+        "  from wotpy.wot.servient import Servient\n"
+        "  from wotpy.protocols.http.client import HTTPClient\n"
+        "  wot = await Servient(catalogue_port=None, clients=[HTTPClient()]).start()\n"
+        "  thing = await consume_from_catalogue(wot, port, 'sensor', 'urn:wotemu:sensor')\n"
+        "  for _ in range(5): await thing.properties['value'].read()\n"
+        " asyncio.run(go())\n"
+        "async def app(wot, conf, loop, method):\n"
+        " await wait_node(conf, 'sensor', ['urn:wotemu:sensor'])\n"
+        " m.get_context(method).Process(target=work, args=(conf.port_catalogue,)).start()\n"
+        " await loop.create_future()\n"
+    )
+    methods = ("fork", "spawn", "forkserver")
+    ran = await emulate(
+        Topology([
+            Node("sensor", NodeApp("sensor", http=True), networks=[SLOW]),
+            *(Node(each, NodeApp("apps.py", params={"method": each}), networks=[SLOW]) for each in methods),
+        ]),
+        Scenario(duration=paced(8)),
+    )  # fmt: skip
+    rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet")
+    reads = rows.filter((pl.col("role") == "consumer") & (pl.col("status") == "ok"))
+    assert dict(reads.group_by("node").len().rows()) == dict.fromkeys(methods, 5)
+    assert reads["thing"].unique().to_list() == ["urn:wotemu:sensor"]
+    assert reads["binding"].unique().to_list() == ["http"]
+
+
 async def test_an_app_runs_as_it_would_in_a_shell(emulate: Emulate, tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "data.csv").write_text("7\n")

@@ -12,17 +12,24 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from wotemu.agent_socket import VARIABLE, AgentSocket, address_of
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, parse
+from wotemu.agent_socket import VARIABLE, AgentSocket, connect
+from wotemu.records import Interaction, to_row
+from wotemu_runtime.agent.channel import Lost, Ready, Rows, encode
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, parse
 
 DEADLINE_S = 20.0
+ROW = to_row(
+    Interaction(
+        1.0, "n", "consumer", "urn:t", "property", "p", "readproperty", "request", "http", 1, None, "ok", ""
+    )
+)
 
 
 class Agent:
     """What an agent hears on a socket of its own."""
 
     def __init__(self) -> None:
-        self.heard: list[Measured | NotSent] = []
+        self.heard: list[Report] = []
         self.name = f"@wotemu-test-{os.getpid()}"
         self.socket = MetricSocket(self.heard.append, "\0" + self.name[1:])
 
@@ -96,9 +103,9 @@ def test_what_the_agent_does_not_take_is_counted() -> None:
         name = f"@wotemu-test-full-{os.getpid()}"
         listening.bind("\0" + name[1:])
         listening.listen()
-        address = address_of({VARIABLE: name})
-        assert address is not None
-        sender = AgentSocket(address)
+        ours = connect({VARIABLE: name})
+        assert ours is not None
+        sender = AgentSocket(ours)
         connection, _ = listening.accept()
         sent = 0
         while "lost=0" in repr(sender):
@@ -125,7 +132,13 @@ def test_what_the_agent_does_not_take_is_counted() -> None:
         (b"[" * 5000, NotSent(1)),
         (b"\xff", NotSent(1)),
         (b'{"lost": -4}', NotSent(1)),
+        (encode(Rows("interactions", [ROW])), Rows("interactions", [ROW])),
+        (encode(Rows("interactions", [[*ROW[:-1], 7]])), NotSent(1)),
+        (encode(Rows("interactions", [ROW[:-1]])), NotSent(1)),
+        (encode(Rows("hops", [ROW])), NotSent(1)),
+        (encode(Lost(3)), NotSent(3)),
+        (encode(Ready()), NotSent(1)),
     ],
 )
-def test_packets_of_any_program_are_read_with_care(packet: bytes, message: Measured | NotSent) -> None:
+def test_packets_of_any_program_are_read_with_care(packet: bytes, message: Report) -> None:
     assert parse(packet) == message

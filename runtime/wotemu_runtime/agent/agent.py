@@ -12,7 +12,8 @@ from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import broker, system
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent
+from wotemu_runtime.agent.channel import Rows
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
 from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.assignment import Assignment
@@ -67,12 +68,14 @@ class Agent:
         self._prober.close()
         self._tell_losses()
 
-    def _measured(self, message: Measured | NotSent) -> None:
+    def _measured(self, message: Report) -> None:
         """What a program of the node reported without being a NodeApp's main process."""
         match message:
             case Measured(key, value, t):
                 now = self._role.now() if t is None else self._role.clock.at(t)
                 self._role.publisher.put(App(now, self._replica, key, value))
+            case Rows():
+                self._app.take_rows(message)
             case NotSent(count):
                 self._role.publisher.lose("app records", count)
 

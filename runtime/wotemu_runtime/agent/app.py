@@ -68,6 +68,7 @@ def run_app(spec: AppSpec, records: socket.socket) -> int:
 
 def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
     """Import and check the app, apply its fixes of WoTPy, and hang the measuring in. Nothing is opened."""
+    from wotemu_runtime.agent.child_processes import measure_children
     from wotemu_runtime.agent.instrumentation import install
     from wotemu_runtime.agent.interactions import Meter
     from wotemu_runtime.wotpy_fixes import apply_fixes
@@ -79,6 +80,7 @@ def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
     )
     apply_fixes(spec.wotpy_fixes)
     install(Meter(replica, channel.record))
+    measure_children(replica)
     return load_app(spec)
 
 

@@ -1,4 +1,7 @@
-"""Takes what programs of the node measure, from the agent's socket: see `wotemu.agent_socket`."""
+"""Takes what programs of the node measure, from the agent's socket: see `wotemu.agent_socket`.
+
+Processes that an app spawned send their interactions there, as an app's own process does on its channel.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ import contextlib
 import json
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import Any
 
 import attrs
+
+from wotemu.records import Interaction
+from wotemu_runtime.agent.channel import Lost, Rows, decode
 
 ADDRESS = "\0wotemu-agent"
 """Abstract: it belongs to the node's network namespace."""
@@ -19,6 +26,13 @@ AT_ONCE = 64
 """Packets that are read before others have the loop."""
 
 _BACKLOG = 128
+_KINDS: dict[str, tuple[type, ...]] = {
+    "float": (float, int),
+    "str": (str,),
+    "float | None": (float, int, NoneType),
+    "int | None": (int, NoneType),
+}
+_COLUMNS = [_KINDS[str(field.type)] for field in attrs.fields(Interaction)]
 _MAX_KEY = 200
 
 
@@ -33,13 +47,18 @@ class Measured:
 
 @attrs.frozen
 class NotSent:
-    """So many numbers were lost before they came here, or could not be read."""
+    """So many records were lost before they came here, or could not be read."""
 
     count: int
 
 
-def parse(packet: bytes) -> Measured | NotSent:
-    """What a packet says; one that can't be read is one number that is lost."""
+Report = Measured | NotSent | Rows
+
+
+def parse(packet: bytes) -> Report:
+    """What a packet says; one that can't be read is one record that is lost."""
+    if not packet.startswith(b"{"):
+        return _interactions(packet)
     try:
         match json.loads(packet):
             case {"lost": int(count)} if count > 0:
@@ -53,10 +72,28 @@ def parse(packet: bytes) -> Measured | NotSent:
     return NotSent(1)
 
 
+def _interactions(packet: bytes) -> Rows | NotSent:
+    """The rows of a packet as `channel` encodes it."""
+    try:
+        message = decode(packet)
+        if isinstance(message, Rows) and message.table == Interaction.TABLE:
+            return message if all(map(_is_interaction, message.rows)) else NotSent(len(message.rows))
+        if isinstance(message, Lost):
+            return NotSent(message.count)
+    except Exception:  # any program of the node may send anything, and msgpack fail of it in many ways
+        return NotSent(1)
+    return NotSent(1)
+
+
+def _is_interaction(row: Sequence[Any]) -> bool:
+    """Whether a row is one of the table: what is none would spoil the whole table at the end of the run."""
+    return len(row) == len(_COLUMNS) and all(map(isinstance, row, _COLUMNS))
+
+
 class MetricSocket:
     """Listens for programs of this node, until closed. Make it inside of an event loop."""
 
-    def __init__(self, take: Callable[[Measured | NotSent], Any], address: str = ADDRESS) -> None:
+    def __init__(self, take: Callable[[Report], Any], address: str = ADDRESS) -> None:
         self._take = take
         self._loop = asyncio.get_running_loop()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)

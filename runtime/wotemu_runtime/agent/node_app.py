@@ -310,9 +310,8 @@ class NodeApp:
                 self._role.event("app.error", text, error=failure.message, where=failure.where)
             case Waits(what, seconds, missing):
                 self._report_wait(what, seconds, missing)
-            case Rows(table, rows):
-                for row in rows:
-                    self._record(table, row)
+            case Rows():
+                self.take_rows(message)
             case Lost(count):
                 self._role.publisher.lose("app records", count)
 
@@ -322,6 +321,11 @@ class NodeApp:
             self._role.event("app.waiting", f"{self._replica} waits for {what}: {missing}", **data)
         else:
             self._role.event("app.found", f"{self._replica} found {what} after {seconds:.1f} s", **data)
+
+    def take_rows(self, rows: Rows) -> None:
+        """Record what a process of the app measured."""
+        for row in rows.rows:
+            self._record(rows.table, row)
 
     def _record(self, table: str, row: Sequence[Any]) -> None:
         if self.wanted == "stopped" and table == Interaction.TABLE and row[_STATUS] == CANCELLED:
