@@ -126,6 +126,12 @@ async def test_nothing_of_the_app_runs_before_its_agent_says_go(start: Start) ->
     assert (await app.ended())[:2] == (0, "loaded\n")
 
 
+async def test_an_app_sees_no_arguments_of_ours(start: Start) -> None:
+    app = await start("import sys\nprint(sys.argv)\nasync def app(wot, conf, loop):\n    sys.exit()\n")
+    await app.go()
+    assert (await app.ended())[:2] == (0, "['thing.py']\n")
+
+
 async def test_an_app_that_raises_tells_why_and_exits(start: Start) -> None:
     app = await start("async def app(wot, conf, loop):\n    raise RuntimeError('no bulb')\n")
     await app.go()

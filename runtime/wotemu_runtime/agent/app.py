@@ -24,7 +24,7 @@ from wotemu import app as user_side
 from wotemu.records import App
 from wotemu_runtime.agent.app_logging import log_by_default
 from wotemu_runtime.agent.app_spec import AppSpec
-from wotemu_runtime.agent.app_target import AppFunction, failure_of, load_app
+from wotemu_runtime.agent.app_target import AppFunction, failure_of, load_app, split_target
 from wotemu_runtime.agent.channel import MAX_MESSAGE, AppChannel, Failed, Ready, Up, Waits
 from wotemu_runtime.agent.servient import build_servient
 
@@ -73,6 +73,7 @@ def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
     from wotemu_runtime.agent.interactions import Meter
     from wotemu_runtime.wotpy_fixes import apply_fixes
 
+    sys.argv = [split_target(spec.target)[1]]  # as if it were started by its name, and not what we were
     replica = spec.conf.replica
     user_side.connect_metrics(lambda key, value: channel.record(App(time.monotonic(), replica, key, value)))
     user_side.connect_waits(
