@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import attrs
-
 from wotemu.scenario.state import HopKey
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
@@ -32,10 +30,10 @@ def hop_conditions(
     change of a network asks for the same of each of its nodes, between packets.
     """
     if shared:
-        network = attrs.evolve(network, **_NO_RATE)
+        network = network.replaced(_NO_RATE)
     elif direction == "down" and network.queue is None:  # sized by the delay, which happens on the way up
         wait_s = max(2 * network_up.latency, NetworkConditions.MIN_QUEUE_S)
-        network = attrs.evolve(network, queue=Seconds(wait_s))
+        network = network.replaced({"queue": Seconds(wait_s)})
     return compose(network, link)
 
 
@@ -51,4 +49,4 @@ def described_hop(
     """
     network, _, direction = key
     whole = conditions[network, None, direction]
-    return compose(attrs.evolve(whole, **_NO_RATE) if shared else whole, conditions[key])
+    return compose(whole.replaced(_NO_RATE) if shared else whole, conditions[key])

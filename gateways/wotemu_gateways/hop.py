@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import attrs
-
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import LossModel
 from wotemu.units import Fraction, Seconds
@@ -30,39 +28,42 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
     independent: their variances add, with their correlations in that proportion, which is the sum's; the
     sum of two normal ones is normal, and of other shapes the wider one's shape is kept. Losses, duplication,
     corruption and reordering combine as independent chances, with their correlations in proportion to
-    those. Of two loss models the heavier is kept; the other one loses as many packets, one by one.
+    those. Of two loss models the heavier is kept; the other one loses as many packets, one by one. Sums may
+    be more than conditions can be given.
     """
     narrow = min(first, second, key=_narrowness)
     model, spread = _heavier(first.loss_model, second.loss_model)
-    return attrs.evolve(
-        narrow,
-        latency=Seconds(first.latency + second.latency),
-        jitter=Seconds(math.hypot(first.jitter, second.jitter)),
-        jitter_correlation=_mixed(
-            (first.jitter**2, first.jitter_correlation), (second.jitter**2, second.jitter_correlation)
-        ),
-        distribution=max(first, second, key=lambda each: each.jitter).distribution,
-        loss=_either(_either(first.loss, second.loss), spread),
-        loss_model=model,
-        loss_correlation=_correlation(
-            (first.loss, first.loss_correlation),
-            (second.loss, second.loss_correlation),
-            (spread, Fraction(0)),
-        ),
-        ecn=first.ecn or second.ecn,
-        reorder_gap=min((each.reorder_gap for each in (first, second) if each.reorder), default=1),
-        duplicate=_either(first.duplicate, second.duplicate),
-        duplicate_correlation=_correlation(
-            (first.duplicate, first.duplicate_correlation), (second.duplicate, second.duplicate_correlation)
-        ),
-        corrupt=_either(first.corrupt, second.corrupt),
-        corrupt_correlation=_correlation(
-            (first.corrupt, first.corrupt_correlation), (second.corrupt, second.corrupt_correlation)
-        ),
-        reorder=_either(first.reorder, second.reorder),
-        reorder_correlation=_correlation(
-            (first.reorder, first.reorder_correlation), (second.reorder, second.reorder_correlation)
-        ),
+    return narrow.replaced(
+        {
+            "latency": Seconds(first.latency + second.latency),
+            "jitter": Seconds(math.hypot(first.jitter, second.jitter)),
+            "jitter_correlation": _mixed(
+                (first.jitter**2, first.jitter_correlation), (second.jitter**2, second.jitter_correlation)
+            ),
+            "distribution": max(first, second, key=lambda each: each.jitter).distribution,
+            "loss": _either(_either(first.loss, second.loss), spread),
+            "loss_model": model,
+            "loss_correlation": _correlation(
+                (first.loss, first.loss_correlation),
+                (second.loss, second.loss_correlation),
+                (spread, Fraction(0)),
+            ),
+            "ecn": first.ecn or second.ecn,
+            "reorder_gap": min((each.reorder_gap for each in (first, second) if each.reorder), default=1),
+            "duplicate": _either(first.duplicate, second.duplicate),
+            "duplicate_correlation": _correlation(
+                (first.duplicate, first.duplicate_correlation),
+                (second.duplicate, second.duplicate_correlation),
+            ),
+            "corrupt": _either(first.corrupt, second.corrupt),
+            "corrupt_correlation": _correlation(
+                (first.corrupt, first.corrupt_correlation), (second.corrupt, second.corrupt_correlation)
+            ),
+            "reorder": _either(first.reorder, second.reorder),
+            "reorder_correlation": _correlation(
+                (first.reorder, first.reorder_correlation), (second.reorder, second.reorder_correlation)
+            ),
+        }
     )
 
 

@@ -140,3 +140,11 @@ def test_a_shared_networks_rate_is_its_buckets_whatever_belongs_to_it() -> None:
         assert alone == NetworkConditions(latency="5ms")
         behind = hop_conditions(narrow, narrow, link, direction, shared=True)
         assert behind == NetworkConditions(latency="5ms", rate="2mbit", queue="100ms")
+
+
+def test_sums_may_be_more_than_conditions_can_be_given() -> None:
+    day = NetworkConditions(latency="1d", jitter="1d", rate="1mbit")
+    both = hop_conditions(day, day, day, "up", shared=False)
+    assert both.latency == pytest.approx(2 * 86400)
+    down = hop_conditions(day, NetworkConditions(rate="1mbit"), NetworkConditions(), "down", shared=False)
+    assert down.queue == pytest.approx(2 * 86400)

@@ -161,6 +161,18 @@ def test_no_host_name_is_what_resolvers_read_as_an_address(name: str) -> None:
         node(name)
 
 
+def test_conditions_in_the_wrong_place_are_told_where_they_go() -> None:
+    with pytest.raises(TopologyError, match="no such field") as caught:
+        Network("a", latency="20ms")  # type: ignore[call-arg]
+    assert caught.value.hint == "write conditions=NetworkConditions(latency=...)"
+    with pytest.raises(TopologyError, match="no such field") as caught:
+        Link(FIELD, rate="1mbit")  # type: ignore[call-arg]
+    assert caught.value.hint == "write up=NetworkConditions(rate=...), down=NetworkConditions(rate=...)"
+    with pytest.raises(TopologyError, match="no such field") as caught:
+        Network("a", condition=NetworkConditions.LTE)  # type: ignore[call-arg]
+    assert str(caught.value.hint).startswith("did you mean 'conditions'?")
+
+
 def test_a_network_s_name_is_no_host_name() -> None:
     assert Network("2").name == "2"
 

@@ -74,6 +74,11 @@ class Checked:
     FIELD: ClassVar[str] = "field"
     """What messages call a field."""
 
+    @classmethod
+    def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
+        """What may be meant by a field that there is not."""
+        return did_you_mean(unknown, fields, cls.ALIASES)
+
     def __init_subclass__(cls) -> None:
         """Wrap the `__init__` that attrs made; a class's own call is still its own TypeError."""
         super().__init_subclass__()
@@ -105,7 +110,7 @@ def _check_arguments(
             raise cls.ERROR(
                 f"there is no such {cls.FIELD}",
                 where=f"{place}, field {given!r}",
-                hint=did_you_mean(given, names, cls.ALIASES),
+                hint=cls.hint_for(given, names),
             ) from None
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if len(args) > len(positional):

@@ -50,6 +50,7 @@ __all__ = [
 
 NO_CONDITIONS = NetworkConditions()
 ANYWHERE = Placement()
+_CONDITIONS = frozenset(field.name for field in attrs.fields(NetworkConditions))
 _placement = kind_of(Placement, 'a Placement: write Placement(constraints=["node.labels.site==roof"])')
 
 
@@ -77,6 +78,13 @@ class Network(Checked):
     shared: bool = attrs.field(default=False, converter=flag)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=_placement)
 
+    @classmethod
+    def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
+        """As `Checked.hint_for`; conditions have a place of their own."""
+        if unknown in _CONDITIONS:
+            return f"write conditions=NetworkConditions({unknown}=...)"
+        return super().hint_for(unknown, fields)
+
 
 @attrs.frozen(field_transformer=named_errors)
 class Link(Checked):
@@ -88,6 +96,13 @@ class Link(Checked):
     network: Network = attrs.field(validator=kind_of(Network, "a Network"))
     up: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
     down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=_conditions)
+
+    @classmethod
+    def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
+        """As `Checked.hint_for`; conditions are given for each way."""
+        if unknown in _CONDITIONS:
+            return f"write up=NetworkConditions({unknown}=...), down=NetworkConditions({unknown}=...)"
+        return super().hint_for(unknown, fields)
 
 
 _optional_resources = kind_of(NodeResources, "NodeResources", optional=True)

@@ -109,8 +109,6 @@ def serialisation_s(conditions: NetworkConditions, size: int) -> float:
         return 0.0
     if not conditions.rate:
         return math.inf
-    if not conditions.rate:
-        return math.inf
     size = max(size + conditions.overhead, 0)
     if conditions.cell_size:
         cells = -(-size // conditions.cell_size)
