@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from wotemu.errors import HostError
+from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem_options import unsupported
 from wotemu_runtime.plan import Plan
@@ -14,12 +15,38 @@ NETEM_MODULES = (
 )
 
 
+_SLOW_BPS = 1e6
+"""At a lower rate a full packet is on the line for more than 12 ms."""
+
+_LATE_RAISE = "a rate below 1 Mbit/s that more than doubles (NetEm raises it a packet late)"
+
+
 def beyond_netem(plan: Plan) -> list[str]:
     """What NetEm can't do of what the topology or the scenario ask for: a sentence each, with its target."""
     found = [
         f"{where}: {what}" for where, conditions in _conditions(plan) for what in unsupported(conditions)
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*found, *late_raises(plan.timeline.changes)]))
+
+
+def late_raises(changes: Iterable[Change]) -> Iterator[str]:
+    """Where a low rate rises too much for NetEm: the packet on the line keeps its time at the old rate.
+
+    What waits behind it loses that time at the new rate: half a second after 24 kbit/s.
+    """
+    held: dict[tuple[str | None, str | None, str | None], float] = {}
+    for change in changes:
+        if change.action != "conditions":
+            continue
+        hop = (change.network, change.node, change.direction)
+        before, after = change.before.get("rate_bps"), change.after.get("rate_bps")
+        slow = before or held.get(hop)
+        if before is None and hop in held:
+            del held[hop]
+        elif before:
+            held[hop] = before
+        if slow and before is not None and slow < _SLOW_BPS and (after is None or after > 2 * slow):
+            yield f"{change.target}: {_LATE_RAISE}"
 
 
 def narrowed(shaper: str, plan: Plan) -> str:
