@@ -13,7 +13,11 @@ SENSOR = {"servient_host": "station", "thing_id": "urn:wotemu:sensor"}
 
 yard = Network("yard", NetworkConditions.WIFI)
 street = Network("street", NetworkConditions.LTE, shared=True)
-backhaul = Link(street, up=NetworkConditions(latency="20ms", rate="8mbit"))
+backhaul = Link(
+    street,
+    up=NetworkConditions(latency="20ms", rate="8mbit"),
+    down=NetworkConditions(latency="20ms"),
+)
 
 station = Node("station", NodeApp("sensor", http=True, ws=True), networks=[yard, backhaul])
 van = Node("van", NodeApp("reader", params=SENSOR), networks=[yard, street])

@@ -285,6 +285,7 @@ def test_partitions_that_no_groups_can_say_together_are_refused() -> None:
     assert re.fullmatch(r"test_layers\.py:\d+, at\(2s\)\.partition", str(caught.value.where))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.sets(st.sampled_from("abcdef"), min_size=1), min_size=1, max_size=3),

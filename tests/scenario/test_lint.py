@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
+from wotemu.load import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
 from wotemu.scenario.events import Event
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
@@ -315,6 +316,19 @@ def test_partitions_that_add_up() -> None:
     assert [re.sub(r"test_lint\.py:\d+, ", "", warning) for warning in found] == [
         "at(2s).partition: it adds to at(1s).partition, which still holds: heal first, or give both one name"
     ]
+
+
+def test_a_name_that_no_partition_has() -> None:
+    events = at(1).partition("reader", name="split"), at(2).heal("splt"), at(3).heal("split")
+    assert texts(*events)[0] == (
+        "at(2s).heal: no partition is called 'splt': did you mean 'split'? known are split"
+    )
+
+
+def test_the_examples_raise_no_warning() -> None:
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py")):
+        loaded = load(path)
+        assert resolve(loaded.topology, loaded.scenario)[1] == [], path
 
 
 def test_a_metric_that_nobody_reports() -> None:

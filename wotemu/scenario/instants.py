@@ -239,6 +239,8 @@ class _Heal:
     name: str | None
 
     def __call__(self, state: State, at_us: int) -> Iterator[Change]:
+        if self.name is not None:
+            state.observed.healed.setdefault(self.name, state.event)
         for each in list(state.partitions):
             if self._means(each):
                 yield from state.part(at_us, each, None, self.where)

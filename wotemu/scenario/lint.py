@@ -13,6 +13,7 @@ from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import HopKey, base_conditions, owners
 from wotemu.scenario.targets import Tag, tags_in
 from wotemu.scenario.timeline import Timeline
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.models import Broker, Node, Service, Topology
@@ -53,6 +54,7 @@ def lint(
         *_too_fast(timeline),
         *_late(scenario, late),
         *_notes(scenario),
+        *_unknown_partitions(scenario, observed),
         *_unreported(topology, scenario),
         *_idle(scenario, observed),
     ]
@@ -238,6 +240,16 @@ def _notes(scenario: Scenario) -> Iterator[str]:
     """What events say of themselves."""
     for event in scenario.events:
         yield from event.notes
+
+
+def _unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
+    """Names that `heal` is given, and no partition has; partitions that guards begin are not known here."""
+    if any(isinstance(event, Guarded) for event in scenario.events):
+        return
+    for name, place in observed.healed.items():
+        if name not in observed.named:
+            hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
+            yield f"{scenario.events[place].where}: no partition is called {name!r}: {hint}"
 
 
 def _unreported(topology: Topology, scenario: Scenario) -> Iterator[str]:

@@ -18,6 +18,10 @@ class Observed:
     busy: set[int] = attrs.field(factory=set)
     overlaps: dict[tuple[int, int, Overlap], tuple[str, int]] = attrs.field(factory=dict)
     """First event, second event and how they meet -> what of, and since when (microseconds)."""
+    named: set[str] = attrs.field(factory=set)
+    """The names of the partitions that begin."""
+    healed: dict[str, int] = attrs.field(factory=dict)
+    """The names that `heal` is given, and the event that gives them first."""
     _set: dict[tuple[object, str], tuple[int, int]] = attrs.field(factory=dict)
 
     def meet(self, first: int, second: int, how: Overlap, what: str, at_us: int) -> None:

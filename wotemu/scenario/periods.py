@@ -6,12 +6,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario import disruptions, mobility
+from wotemu.scenario.arguments import (
+    Span,
+    at_place,
+    ends_of,
+    factors_or_none,
+    missed_places,
+    some,
+    span_of,
+    swing_of,
+    too_coarse,
+    trace_of,
+)
 from wotemu.scenario.events import (
     PlannedEvent,
     TimedStep,
@@ -32,15 +44,13 @@ from wotemu.scenario.radio import PathLoss
 from wotemu.scenario.targets import HopTarget, NodeTarget, kept
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.traces import Trace
-from wotemu.scenario.values import between, parse, parse_graded, parse_range, whole
-from wotemu.scenario.waves import Wave, wave
+from wotemu.scenario.values import between, parse, parse_range, whole
+from wotemu.scenario.waves import Wave
 from wotemu.scenario.written import written
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.models import Broker, Network, Node
-from wotemu.units import Like, Quantity
+from wotemu.units import Like
 
-Span = tuple[Like, Like]
-Result = TypeVar("Result")
 ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]
 
 
@@ -71,7 +81,7 @@ class Period(Hold):
         where = self._where("ramp")
         if not isinstance(shape, str) or shape not in ("linear", "log"):
             raise ScenarioError(f"{shape!r} is no shape", where=where, hint='write "linear" or "log"')
-        ends = {name: _ends(name, value, where) for name, value in _some(conditions, where).items()}
+        ends = {name: ends_of(name, value, where) for name, value in some(conditions, where).items()}
         times, length_us = self._times(every, where), self.end_us - self.start_us
 
         def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
@@ -106,10 +116,10 @@ class Period(Hold):
             conditions: Pairs of values by the names of conditions.
         """
         where = self._where("wave")
-        swing = _swing(shape, period, where)
-        bounds = {name: parse_range(name, value, where) for name, value in _some(conditions, where).items()}
+        swing = swing_of(shape, period, where)
+        bounds = {name: parse_range(name, value, where) for name, value in some(conditions, where).items()}
         times = self._times(seconds(swing.usual_us) if every is None else every, where)
-        notes = _coarse(swing, every, where)
+        notes = too_coarse(swing, every, where)
 
         def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
             for at_us in times:
@@ -134,7 +144,7 @@ class Period(Hold):
         bounds. Every node wanders by itself, its two ways together.
         """
         where = self._where("random_walk")
-        bounds = {name: parse_range(name, value, where) for name, value in _some(conditions, where).items()}
+        bounds = {name: parse_range(name, value, where) for name, value in some(conditions, where).items()}
         for name, (low, high) in bounds.items():
             if not low < high:
                 raise ScenarioError(f"{name}: {low} is not below {high}", where=where)
@@ -203,13 +213,13 @@ class Period(Hold):
         ``{"rate": 0.5}``; `speed` 2 plays it in half the time.
         """
         where = self._where("replay")
-        played = _trace(trace, where).scaled(_factors(scale, where), where)
+        played = trace_of(trace, where).scaled(factors_or_none(scale, where), where)
         factor(speed, "speed", where)
         flag(loop, "loop", where)
         length_us = self.end_us - self.start_us
         times = length_us / 1e6 * speed / played.length_s if loop else 1.0
         few_enough(times * len(played.rows), where)
-        placed = _at_place(where, lambda: played.placed(self.start_us, self.end_us, speed=speed, loop=loop))
+        placed = at_place(where, lambda: played.placed(self.start_us, self.end_us, speed=speed, loop=loop))
         return self._rows(where, "replay", target, direction, lambda: placed, keep=keep)
 
     def flap(
@@ -239,7 +249,12 @@ class Period(Hold):
         crash_rate = disruptions.per_second(rate, where)
         few_enough(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = disruptions.Churn(
-            where, kept(nodes), self.start_us, self.end_us, crash_rate, _span(downtime, f"{where}, downtime")
+            where,
+            kept(nodes),
+            self.start_us,
+            self.end_us,
+            crash_rate,
+            span_of(downtime, f"{where}, downtime"),
         )
         return self._event(where, "churn", churn.nodes, churn.steps)
 
@@ -257,7 +272,11 @@ class Period(Hold):
         stops = mobility.stops(path, gap_us, where)
         moves = mobility.Move(where, node, self.start_us, self.end_us, stops, gap_us)
         return self._event(
-            where, "move", node, moves.steps, _missed([t_us + 1 for t_us, _ in stops], self, where)
+            where,
+            "move",
+            node,
+            moves.steps,
+            missed_places([t_us + 1 for t_us, _ in stops], self.end_us - self.start_us, where),
         )
 
     def travel(
@@ -304,7 +323,11 @@ class Period(Hold):
             hysteresis_db=number(hysteresis_db, "hysteresis_db", where, most=1000),
         )
         return self._event(
-            where, "travel", node, travel.steps, _missed([t_us for t_us, _ in route], self, where)
+            where,
+            "travel",
+            node,
+            travel.steps,
+            missed_places([t_us for t_us, _ in route], self.end_us - self.start_us, where),
         )
 
     # What they share
@@ -359,83 +382,3 @@ def during(start: Like, end: Like) -> Period:
     if start_us > end_us:
         raise ScenarioError("it ends before it has begun", where=where)
     return Period(start_us, end_us, written(f"during({seconds(start_us)}, {seconds(end_us)})"))
-
-
-# What the words were given
-
-
-def _some(conditions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    if not conditions:
-        raise ScenarioError("no condition is given", where=where, hint='write latency=("20ms", "300ms"), ...')
-    return conditions
-
-
-def _ends(name: str, value: Any, where: str) -> tuple[Quantity | None, Quantity]:
-    if isinstance(value, tuple | list):
-        return parse_range(name, value, where)
-    return None, parse_graded(name, value, where)
-
-
-def _swing(shape: Wave | str, period: Like | None, where: str) -> Wave:
-    if not isinstance(shape, Wave):
-        return wave(shape, "10s" if period is None else period)
-    if period is not None:
-        raise ScenarioError(
-            f"period={period!r} says nothing: the shape has periods of its own",
-            where=where,
-            hint='write sine("4s"), or "sine" with period="4s"',
-        )
-    return shape
-
-
-def _coarse(swing: Wave, every: Like | None, where: str) -> tuple[str, ...]:
-    """What to say of steps that are too long for a wave."""
-    if every is None or interval(every, where) <= swing.coarsest_us:
-        return ()
-    longest = seconds(swing.coarsest_us)
-    return (
-        f"{where}: every={every!r} is too coarse for the wave, which takes another shape: "
-        f"it needs {longest} or less",
-    )
-
-
-def _trace(trace: Trace | str | Path, where: str) -> Trace:
-    if isinstance(trace, Trace):
-        return trace
-    if not isinstance(trace, str | Path):
-        raise ScenarioError(f"{trace!r} is no Trace and no path", where=where, hint='write "traces/lte.csv"')
-    return _at_place(where, lambda: Trace.read(trace))
-
-
-def _at_place(where: str, action: Callable[[], Result]) -> Result:
-    """Do something with a trace; errors say where it is replayed, too."""
-    try:
-        return action()
-    except ScenarioError as error:
-        error.where = f"{where}: {error.where}"
-        raise
-
-
-def _factors(scale: Any, where: str) -> Mapping[str, float]:
-    if scale is not None and not isinstance(scale, Mapping):
-        raise ScenarioError(f"scale={scale!r} is no mapping", where=where, hint='write scale={"rate": 0.5}')
-    return scale or {}
-
-
-def _missed(times: Sequence[int], period: Period, where: str) -> tuple[str, ...]:
-    """What to say of places on a path that are behind the period's end."""
-    late = sum(t_us > period.end_us - period.start_us for t_us in times)
-    if not late:
-        return ()
-    what = "its last place lies" if late == 1 else f"its last {late} places lie"
-    return (f"{where}: {what} beyond the period's end",)
-
-
-def _span(value: Like | Span, where: str) -> tuple[int, int]:
-    pair = value if isinstance(value, tuple | list) else (value, value)
-    if len(pair) != 2:
-        raise ScenarioError(f"{value!r} is no pair of durations", where=where)
-    low, high = (moment(each, where) for each in pair)
-    if low > high:
-        raise ScenarioError(f"{pair[0]} is not below {pair[1]}", where=where)
-    return low, high

@@ -12,7 +12,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.layers import Layer
 from wotemu.scenario.observed import Observed
-from wotemu.scenario.partitions import Groups, NotOnePartitionError, Unnamed, combined
+from wotemu.scenario.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.topology.models import Broker, Node, Service, Topology
@@ -154,6 +154,8 @@ class State:
         if held != groups:
             self.observed.busy.add(self.event)
         if groups is not None:
+            if isinstance(name, Named):
+                self.observed.named.add(name.name)
             for other, (_, event) in self.partitions.items():
                 if isinstance(name, Unnamed) and isinstance(other, Unnamed):
                     self.observed.meet(event, self.event, "stacked", "", at_us)
