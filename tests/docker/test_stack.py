@@ -116,7 +116,7 @@ async def test_from_the_file_to_the_report(stack: Deployed) -> None:
     flows = pl.read_parquet(run_dir / "tables" / "flows.parquet").filter(pl.col("dport") == 6379)
     assert {*flows["src"], *flows["dst"]} == {"user", "db"}, "what goes to the one on the network is shaped"
     interactions = pl.read_parquet(run_dir / "tables" / "interactions.parquet")
-    durations = interactions.filter(pl.col("role") == "consumer", pl.col("ok"))["duration"]
+    durations = interactions.filter(pl.col("role") == "consumer", pl.col("status") == "ok")["duration"]
     assert len(durations) > 5
     assert 0.04 <= (durations.min() or 0) < 0.2  # type: ignore[operator]  # two crossings of 20 ms
     assert pl.read_parquet(run_dir / "tables" / "changes.parquet")["ok"].all()
