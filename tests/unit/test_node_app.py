@@ -266,6 +266,15 @@ async def test_an_exit_with_0_is_no_crash_and_final(supervise: Supervise) -> Non
     assert not cam.role.of_kind("app.restarted")
 
 
+async def test_an_app_that_ends_with_0_before_it_is_ready_has_not_started(supervise: Supervise) -> None:
+    cam = await supervise(is_wot=True)
+    for attempt in range(1, 4):
+        await cam.launcher.started()
+        cam.launcher.exited(0)
+        await cam.role.until("app.exited", attempt)
+    assert (await cam.role.until("app.never_started"))["error"] == "exit code 0"
+
+
 async def test_quick_crashes_after_t0_never_end_the_run(supervise: Supervise) -> None:
     cam = await supervise(is_wot=True)
     cam.app.released.set()

@@ -243,7 +243,7 @@ class NodeApp:
 
     def _is_over(self, start: Start, end: End) -> bool:
         """Whether the app is not to be started again: it succeeded, or can never run."""
-        if end.status == 0 and start.failure is None:
+        if end.status == 0 and start.failure is None and (self._ever_ready or not self._is_wot):
             return True
         failure = start.failure
         if failure is not None and failure.type == InputError.__name__ and not self._ever_up:
