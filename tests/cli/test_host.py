@@ -54,6 +54,14 @@ def test_a_tun_device_that_can_not_be_opened_has_a_remedy(
     assert hint is None or hint in str(raised.value.hint)
 
 
+def test_a_tun_device_that_is_none_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's build step, or a careless mkdir, leaves one: everything else in /dev can be opened too."""
+    monkeypatch.setattr(engine, "TUN_DEVICE", "/dev/null")
+    with pytest.raises(HostError, match="it is no TUN device") as raised:
+        engine.check_host()
+    assert "c 10 200" in str(raised.value.hint)
+
+
 def test_another_system_is_told_that_it_is_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(HostError, match="needs Linux"):

@@ -23,6 +23,7 @@ from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own_group
+from wotemu_runtime.engines.local import place as places
 from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
 from wotemu_runtime.engines.local.own_group import OwnGroup
 from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
@@ -404,7 +405,7 @@ def check_host() -> None:
     if not sys.platform.startswith("linux"):
         raise HostError("the local engine needs Linux", where=sys.platform, hint="run it in a Linux machine")
     try:
-        os.close(os.open(TUN_DEVICE, os.O_RDWR))
+        is_tun = places.is_tun(TUN_DEVICE)
     except FileNotFoundError:
         raise HostError(
             "it is not there", where=TUN_DEVICE, hint="load the module: sudo modprobe tun"
@@ -415,6 +416,12 @@ def check_host() -> None:
         ) from None
     except OSError as error:
         raise HostError(f"it can't be opened: {error.strerror}", where=TUN_DEVICE) from None
+    if not is_tun:
+        raise HostError(
+            "it is no TUN device",
+            where=TUN_DEVICE,
+            hint=f"make it one: sudo sh -c 'rm {TUN_DEVICE}; mknod -m 666 {TUN_DEVICE} c 10 200'",
+        )
 
 
 def refusal(step: str, number: int) -> HostError:

@@ -33,7 +33,7 @@ _TX_QUEUE = 4000
 
 _NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
 _OWN_IPV6 = "fd00::1"
-_TUNSETIFF = 0x400454CA
+_TUNSETIFF, _TUNGETFEATURES = 0x400454CA, 0x800454CF
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _NO_PREFIX_ROUTE = 0x200
 """IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
@@ -113,6 +113,18 @@ def mount_proc() -> None:
     """Give the PID namespace that this process is the first of a /proc of its own."""
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     syscalls.mount("proc", "/proc", "proc", flags)
+
+
+def is_tun(path: str) -> bool:
+    """Whether a device makes TAPs; `OSError` where it can't be opened."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, _TUNGETFEATURES, bytes(4))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def open_tap(name: str) -> int:
