@@ -55,7 +55,7 @@ def test_a_tun_device_that_can_not_be_opened_has_a_remedy(
 
 
 def test_a_tun_device_that_is_none_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container's build step, or a careless mkdir, leaves one: everything else in /dev can be opened too."""
+    """A container's build step, or a careless mkdir, leaves one that can be opened."""
     monkeypatch.setattr(engine, "TUN_DEVICE", "/dev/null")
     with pytest.raises(HostError, match="it is no TUN device") as raised:
         engine.check_host()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from wotemu_runtime.agent import system
@@ -51,3 +54,12 @@ def test_the_first_sample_has_nothing_to_compare_with() -> None:
         1024,
     )
     assert sample.cpu_percent >= 0
+
+
+def test_a_process_that_ends_while_one_looks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time between the list of processes and a look at one of them."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    monkeypatch.setattr(psutil, "pids", lambda: [1, os.getppid(), ended.pid])
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: True)
+    assert [process.pid for process in system.app_processes()] == [os.getppid()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -109,9 +110,12 @@ def _keyed(path: Path) -> dict[str, int]:
 
 def app_processes() -> list[psutil.Process]:
     """Every process of this node but its first one and the agent."""
-    return [
-        psutil.Process(pid) for pid in psutil.pids() if pid not in (1, os.getpid()) and psutil.pid_exists(pid)
-    ]
+    found = []
+    for pid in psutil.pids():
+        if pid not in (1, os.getpid()):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+                found.append(psutil.Process(pid))
+    return found
 
 
 def out_of_memory_kills(cgroups: tuple[str, ...]) -> int:
