@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
@@ -21,8 +22,10 @@ from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netem_changes import Changes
-from wotemu_gateways.netem_hop import Counters
+from wotemu_gateways.netem_hop import Counters, shared_row
 from wotemu_gateways.netem_multicast import Fanout
+from wotemu_gateways.netem_rate import QdiscStats
+from wotemu_gateways.netem_service import next_look_s
 from wotemu_gateways.netem_wiring import NOT_IPV4, STRANGER, Interfaces, Stage, Wiring
 from wotemu_gateways.netlink import Netlink, Request
 from wotemu_gateways.switch import Member
@@ -66,6 +69,8 @@ class NetemShaper:
         self._taps: list[Tap] = []
         self._fanout: Fanout | None = None
         self._probes: dict[tuple[str, str], tuple[int, int]] = {}
+        self._next_look: asyncio.TimerHandle | None = None
+        self._look_took_s = 0.0
         self._netlink = Netlink()
         try:
             interfaces = self._add_interfaces(members, shared)
@@ -134,6 +139,9 @@ class NetemShaper:
         if self._fanout is not None:
             self._fanout.close()
             self._fanout = None
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         for request in self._removal():
             with suppress(OSError):
                 self._netlink.send(request)
@@ -195,12 +203,31 @@ class NetemShaper:
             tap.read()
         flows = self._flows.drain(t)
         counters = self._counters()
+        self._look(counters.qdiscs)
         rows: list[Record] = []
         for node in self._wiring.nodes.values():
             for hop in (node.up, node.down):
                 cut = counters.drops[node.index(hop.place.direction)].drops
                 rows.append(self._without_probes(hop.row(t, self.network, counters, cut=cut)))
+        if self._wiring.bucket is not None:
+            rows.append(shared_row(t, self.network, self._wiring.bucket))
         return chain(rows, flows)
+
+    def _look(self, qdiscs: QdiscStats) -> None:
+        """See what waits, and again soon where something does."""
+        now_s = time.monotonic()
+        for stage in self._wiring.rate_stages():
+            stage.look(now_s, qdiscs)
+        waits = any(stage.service.waits for stage in self._wiring.rate_stages())
+        if waits and self._loop is not None and self._next_look is None:
+            self._next_look = self._loop.call_later(next_look_s(self._look_took_s), self._look_again)
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        begun_s = time.monotonic()
+        qdiscs = tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs()))
+        self._look_took_s = time.monotonic() - begun_s
+        self._look(qdiscs)
 
     def _counters(self) -> Counters:
         return Counters(

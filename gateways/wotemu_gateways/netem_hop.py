@@ -172,6 +172,7 @@ class NetemHop:
         # What was reported stays reported, so they are caught up on later, and nothing is counted twice.
         totals = counted.not_below(self._reported)
         reported, self._reported = self._reported, totals
+        busy_s, served_bytes = self.stage.take_service()
         return Hop(
             t=t,
             network=network,
@@ -186,6 +187,8 @@ class NetemHop:
             backlog=queue.backlog_packets + line.backlog_packets + last.backlog_packets,
             late_max=None,
             dropped_memory=totals.memory - reported.memory,
+            busy=busy_s,
+            served_bytes=served_bytes,
         )
 
     def _count_losses(self, line: Stats, air: Stats, counters: Counters) -> None:
@@ -198,3 +201,24 @@ class NetemHop:
         ):
             came, refused = counters.before[index].packets, counters.redirects[index].overlimits
             losses.count(stats, came, refused, marks=marks, doubles=copies)
+
+
+def shared_row(t: float, network: str, bucket: RateStage) -> Hop:
+    """What a shared network's rate did since the last call: see `wotemu.records.Hop`."""
+    busy_s, served_bytes = bucket.take_service()
+    return Hop(
+        t=t,
+        network=network,
+        node="",
+        direction="shared",
+        shaper="netem",
+        sent=0,
+        sent_bytes=0,
+        dropped_loss=0,
+        dropped_queue=0,
+        dropped_cut=0,
+        backlog=0,
+        late_max=None,
+        busy=busy_s,
+        served_bytes=served_bytes,
+    )

@@ -14,6 +14,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways import netem_options as options
 from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.netem_options import NetemOptions, Waiting
+from wotemu_gateways.netem_service import Service
 from wotemu_gateways.netlink import CREATE, EXCL, REPLACE, Request
 from wotemu_gateways.traffic_control import Stats
 
@@ -78,6 +79,7 @@ class RateStage:
         self._asked: _Parts | None = None
         self._held: _Parts | None = None
         self.opens = False
+        self.service = Service()
 
     def __repr__(self) -> str:
         return f"<RateStage {self.place.minor}{'' if self._asked and self._asked.is_open else ' closed'}>"
@@ -132,6 +134,8 @@ class RateStage:
 
     def _changed(self, before: _Parts | None, after: _Parts) -> list[Request]:
         requests = []
+        if before is None or before.waiting.kind != after.waiting.kind:
+            self.service.replaced()
         if before is None or before.waiting != after.waiting:
             requests.append(self._fifo(after.waiting, CREATE | REPLACE))
         paced = []
@@ -164,6 +168,19 @@ class RateStage:
         seeded = attrs.evolve(parts.serialising, seed=self._seed())
         parent, handle = _CLASSES | place.minor, place.serialiser
         return tc.qdisc(place.serial, "netem", seeded.encode(), parent=parent, handle=handle, flags=flags)
+
+    def look(self, t: float, qdiscs: QdiscStats) -> None:
+        """Take the counters at `t`, in seconds."""
+        overhead = self._rate.overhead if self._rate is not None else 0
+        self.service.look(t, self.queue(qdiscs), overhead=overhead)
+
+    def take_service(self) -> tuple[float, int] | tuple[None, None]:
+        """For how long packets waited for sure since the last call, and bytes served on the wire.
+
+        None where packets are sent in cells: nobody counts those.
+        """
+        taken = self.service.take()
+        return (None, None) if self._rate is not None and self._rate.cell_size else taken
 
     def queue(self, qdiscs: QdiscStats) -> Stats:
         """The counters of the queue: of what left it, was refused, and waits."""

@@ -154,6 +154,13 @@ class Wiring:
     def __repr__(self) -> str:
         return f"<Wiring of {len(self.nodes)} nodes>"
 
+    def rate_stages(self) -> Iterator[RateStage]:
+        """All queues with a rate: each hop's, and a shared network's."""
+        for node in self.nodes.values():
+            yield from (node.up.stage, node.down.stage)
+        if self.bucket is not None:
+            yield self.bucket
+
     # Making it
 
     def all(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:

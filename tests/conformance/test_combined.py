@@ -116,6 +116,21 @@ def test_counters_tell_no_drop_that_was_none(field: Field, findings: Findings) -
     assert sum(row.dropped_loss for row in rows) == 0
 
 
+def test_what_is_served_while_packets_wait_is_counted(field: Field, findings: Findings) -> None:
+    rate = RATE / 10
+    conditions = NetworkConditions(latency="20ms", rate=Rate(rate), queue="3s", loss=0.1)
+    rows = drained_meanwhile(field, conditions, 1500, 300)
+    served = sum(row.served_bytes or 0 for row in rows)
+    busy_s = sum(row.busy or 0.0 for row in rows)
+    spent_s = served * 8 / rate  # a machine that is short of time serves late, and packets wait longer
+    ok = findings.within(
+        "served before loss, of 1,500 offered", 1500 * 250, served, (375_000, 375_000), "bytes"
+    )
+    assert (
+        findings.within("packets waited for", spent_s, busy_s, (0.95 * spent_s, 1.15 * spent_s), "s") and ok
+    )
+
+
 def test_counters_account_for_every_packet_while_they_pass(field: Field, findings: Findings) -> None:
     count = 12_000
     conditions = NetworkConditions(latency="20ms", rate="4mbit", queue="50ms", loss=0.1)

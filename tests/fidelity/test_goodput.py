@@ -83,6 +83,13 @@ def test_across_a_change_the_integral_counts() -> None:
     assert short(past, 125_000, 125_000, 125_000) > 0.5
 
 
+def test_a_packet_may_be_sent_to_its_end_at_the_lower_rate() -> None:
+    """At 8 kbit/s a full packet takes 1.5 s, all of it where NetEm sends it; then the new rate holds."""
+    past = course((-math.inf, 8e3), (2.0, 1e6))
+    assert short(past, 1000, 1000, 0, 62_500, 125_000, 125_000) == 0.0
+    assert short(past, 1000, 1000, 0, 0, 125_000, 125_000) > 0.3
+
+
 def test_nothing_is_missing_in_an_outage() -> None:
     assert short(course((-math.inf, 1e6), (1.0, 0), (4.0, 1e6)), 125_000, 0, 0, 0, 125_000) == 0.0
 

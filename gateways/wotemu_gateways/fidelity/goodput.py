@@ -37,7 +37,8 @@ def goodput(stretches: Iterable[Sequence[Second]], course: RateCourse) -> Goodpu
     """From stretches of seconds in a row, throughout each of which packets waited; None where there is none.
 
     What should have been served in a stretch is the integral of the rate, but for a tolerance: a packet and
-    `TIMER_S` at either end, and `TIMER_S` at each change of the rate. Each second is looked at by itself, and
+    `TIMER_S` at either end, and at each change of the rate `TIMER_S` and the rest of a packet that is being
+    sent at the lower one. Each second is looked at by itself, and
     then 2, 4, 8, ... together, up to the whole stretch: short times show brief faults, long ones faults of
     low rates, at which a packet takes a second.
     """
@@ -71,7 +72,8 @@ def _short(served_bytes: float, passage: Passage) -> float:
         return 1.0
     if not passage.bits:
         return 0.0
-    tolerance = 16 * FULL_PACKET_BYTES + TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
+    tolerance = 16 * FULL_PACKET_BYTES + passage.owed_bits
+    tolerance += TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
     return max(0.0, 1 - (8 * served_bytes + tolerance) / passage.bits)
 
 

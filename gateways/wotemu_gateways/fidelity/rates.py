@@ -18,12 +18,15 @@ class Passage(NamedTuple):
 
     `bits` is the rate's integral and `peak_bps` its highest value, both of the parts in which there is a
     rate; `unlimited_s` is how long there was none. `steps_bps` adds up by how much it changed at each change.
+    `owed_bits` is what is not sent at a raised rate while a packet is on the line that left at the lower one:
+    NetEm takes it at its old rate to the end.
     """
 
     bits: float
     peak_bps: float
     unlimited_s: float
     steps_bps: float
+    owed_bits: float
 
     def joined(self, other: Passage) -> Passage:
         """What passes in two times, one after the other."""
@@ -32,6 +35,7 @@ class Passage(NamedTuple):
             max(self.peak_bps, other.peak_bps),
             self.unlimited_s + other.unlimited_s,
             self.steps_bps + other.steps_bps,
+            self.owed_bits + other.owed_bits,
         )
 
 
@@ -65,6 +69,7 @@ class RateCourse:
         since, rate_bps = self.since, self.rate_bps
         at = max(bisect_right(since, start) - 1, 0)
         bits = peak_bps = unlimited_s = steps_bps = 0.0
+        owed_bits = self._owed_bits(at, start)
         while True:
             rate, until = rate_bps[at], since[at + 1] if at + 1 < len(since) else math.inf
             held_s = min(until, end) - start
@@ -74,9 +79,17 @@ class RateCourse:
             else:
                 unlimited_s += held_s
             if until >= end:
-                return Passage(bits, peak_bps, unlimited_s, steps_bps)
+                return Passage(bits, peak_bps, unlimited_s, steps_bps, owed_bits)
             start, at = until, at + 1
             steps_bps += _step_bps(rate, rate_bps[at])
+            owed_bits += self._owed_bits(at, start)
+
+    def _owed_bits(self, at: int, start: float) -> float:
+        """What isn't sent at a span's rate after `start`, for the packet on the line when the span began."""
+        before, after = self.rate_bps[at - 1] if at else 0.0, self.rate_bps[at]
+        if not 0 < before < after < math.inf:
+            return 0.0
+        return after * max(0.0, 8 * FULL_PACKET_BYTES / before - (start - self.since[at]))
 
 
 def _step_bps(before: float, after: float) -> float:
