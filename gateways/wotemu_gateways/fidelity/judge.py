@@ -145,7 +145,7 @@ def _changes(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
             role.missing, "change_missing", _At(role.role), "changes were never answered"
         )
     if changes.late_p95_s is not None:
-        text = f"latest with its changes; of all {changes.planned:,} changes the p95 is late by"
+        text = f"changes took hold late, here the latest; p95 of all {changes.planned:,}:"
         yield from _beyond(limits, "change_late", changes.late_p95_s, _At(_latest(changes)), "s", text)
 
 
