@@ -157,11 +157,6 @@ def drop(index: int = 0) -> Action:
     return _gact(index, _SHOT)
 
 
-def count(index: int) -> Action:
-    """Count it and go on."""
-    return _gact(index, _PIPE)
-
-
 def go_to(chain: int) -> Action:
     """Go on with another chain of classifiers."""
     return _gact(0, _GOTO_CHAIN | chain)
@@ -243,10 +238,6 @@ def no_chain(hook: Hook) -> Request:
     """Take away all classifiers of a chain."""
     header = _MESSAGE.pack(0, 0, 0, hook.index, 0, hook.parent, 0)
     return Request(_DELFILTER, header, ((_CHAIN, u32(hook.chain)),), 0, "delete chain")
-
-
-ANY: Attributes = ()
-"""All packets of the protocol."""
 
 
 def from_address(address: str) -> Attributes:

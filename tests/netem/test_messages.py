@@ -39,7 +39,7 @@ def test_a_qdisc_is_made_once_and_then_changed_in_place() -> None:
 
 def test_a_classifier_matches_one_address_and_acts_in_order() -> None:
     hook = Hook(5, tc.EGRESS, 10, chain=1)
-    request = tc.match(hook, 7, tc.to_address("10.64.0.2"), tc.count(4), tc.choose_class(2), tc.redirect(9))
+    request = tc.match(hook, 7, tc.to_address("10.64.0.2"), tc.go_to(4), tc.choose_class(2), tc.redirect(9))
     assert request.header == struct.pack("=BBHiIII", 0, 0, 0, 5, 7, tc.EGRESS, 10 << 16 | 0x0008)
     attributes = decode(encode(request.attributes))
     assert attributes[1] == b"flower\0"
