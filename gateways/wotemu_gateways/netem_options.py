@@ -59,9 +59,12 @@ _U32 = 0xFFFFFFFF
 _QOPT = struct.Struct("=IIIIII")
 _LONG_S = 1000.0
 
-AHEAD_S = 0.010
+AHEAD_S = 0.025
 """How early the class may let packets go, as its timers are late at times; `serialising` makes up for it, so
 that the rate is exact. A change of the rate holds so much later."""
+
+_AHEAD_SLOWLY_S, _SLOW_BPS = 0.010, 2e6
+"""The same at rates below that: there, what is ahead would take long at a rate that is lower still."""
 
 _AHEAD_COUNTED_S = 0.004
 """The same where the queue is bounded in packets: what is ahead can't be taken off a bound exactly there."""
@@ -224,7 +227,9 @@ def _ahead_s(conditions: NetworkConditions) -> float:
     """How early the class may let packets go: by a quarter of the queue at most, and not with bursts."""
     if not conditions.rate or is_bursty(conditions):
         return 0.0
-    most_s = _AHEAD_COUNTED_S if isinstance(conditions.queue, Packets) else AHEAD_S
+    most_s = AHEAD_S if conditions.rate >= _SLOW_BPS else _AHEAD_SLOWLY_S
+    if isinstance(conditions.queue, Packets):
+        most_s = _AHEAD_COUNTED_S
     return min(most_s, conditions.queue_bytes * 8 / conditions.rate / 4)
 
 

@@ -158,7 +158,7 @@ def test_a_queue_is_bounded_in_what_it_is_given_in() -> None:
     assert waiting(rate="1mbit", queue="50p") == Waiting("pfifo", 49)
     assert waiting(rate="1mbit", queue="100K") == Waiting("bfifo", 102_400 - int(125_000 * AHEAD))
     assert waiting(rate="1mbit", queue="2s") == Waiting("bfifo", 250_000 - int(125_000 * AHEAD))
-    assert waiting(rate="10mbit") == Waiting("bfifo", 125_000 - int(1_250_000 * AHEAD))
+    assert waiting(rate="10mbit") == Waiting("bfifo", 125_000 - int(1_250_000 * 0.025))
 
 
 def test_a_queue_has_room_for_a_packet_at_least() -> None:
@@ -189,6 +189,7 @@ def test_the_class_has_the_rate_and_lets_packets_go_a_little_early() -> None:
     rate, ahead_s, overhead, layer = htb_class(rate="1mbit")
     assert (rate, overhead, layer) == (125_000, 0, 1)
     assert ahead_s == pytest.approx(AHEAD, abs=1e-7)
+    assert htb_class(rate="2mbit")[1] == pytest.approx(0.025, abs=1e-7)
     assert htb_class(rate="1mbit", queue="8ms")[1] == pytest.approx(0.002, abs=1e-7), "a quarter of the queue"
     assert htb_class(rate="1mbit", queue="50p")[1] == pytest.approx(0.004, abs=1e-7)
 
