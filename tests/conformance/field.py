@@ -232,6 +232,19 @@ class Field:
         hops = {(row.node, row.direction): row for row in rows if isinstance(row, Hop)}
         return [row for row in rows if isinstance(row, Flow)], hops
 
+    def await_taken(self, node: str, count: int, within_s: float = 2.0) -> None:
+        """Wait until the gateway has taken so many packets from a node: those that it holds or has sent on.
+
+        What still waits in the kernel when conditions change comes after the change.
+        """
+        sent, deadline = 0, time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            hop = self.drain()[1][node, "up"]
+            sent += hop.sent
+            if sent + hop.backlog >= count:
+                return
+        raise AssertionError(f"the gateway has taken {sent} packets of {count} from {node}")
+
     # Traffic
 
     @contextmanager

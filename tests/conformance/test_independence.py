@@ -116,6 +116,7 @@ def test_what_is_under_way_keeps_its_fate(field: Field) -> None:
     field.set("a", "up", NetworkConditions(latency="200ms"))
     with field.stream() as stream:
         stream.send(10)
+        field.await_taken("a", 10)
         field.set("a", "up", NetworkConditions(loss="100%"))
         stream.settle(10, 0.5)
         assert stream.numbers == list(range(10))
