@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import attrs
 
 from wotemu.topology.conditions import FULL_PACKET_BYTES
-from wotemu_gateways.fidelity.rates import Passage, RateCourse
+from wotemu_gateways.fidelity.rates import RateCourse
 
 TIMER_S = 0.005
 """How far the moment of a counter or of a change may be off."""
@@ -45,36 +46,52 @@ def goodput(stretches: Iterable[Sequence[Second]], course: RateCourse) -> Goodpu
     waited_s, short = 0.0, 0.0
     for stretch in stretches:
         waited_s += sum(second.span_s for second in stretch)
-        windows = [
-            (second.served_bytes, course.passage(second.t - second.span_s, second.t)) for second in stretch
-        ]
-        while windows:
-            short = max(short, *[_short(served, passage) for served, passage in windows])
-            windows = _doubled(windows)
+        short = max(short, _short(stretch, course))
     return Goodput(waited_s=waited_s, short=short) if waited_s else None
 
 
-def _doubled(windows: list[tuple[float, Passage]]) -> list[tuple[float, Passage]]:
-    """Windows twice as long; an odd one at the end joins the one before. None where there is but one."""
-    pairs = [
-        (one[0] + other[0], one[1].joined(other[1]))
-        for one, other in zip(windows[::2], windows[1::2], strict=False)
-    ]
-    if pairs and len(windows) % 2:
-        served, passage = windows[-1]
-        pairs[-1] = pairs[-1][0] + served, pairs[-1][1].joined(passage)
-    return pairs
+def _short(stretch: Sequence[Second], course: RateCourse) -> float:
+    """The share of what should have been served that is missing, of the part of a stretch in which most is.
 
-
-def _short(served_bytes: float, passage: Passage) -> float:
-    """The share of what should have been served that was not; all where there was no rate to wait for."""
-    if passage.unlimited_s > 2 * TIMER_S:
+    All of it where there was no rate to wait for.
+    """
+    passages = [course.passage(second.t - second.span_s, second.t) for second in stretch]
+    if max(passage.unlimited_s for passage in passages) > 2 * TIMER_S:
         return 1.0
-    if not passage.bits:
-        return 0.0
-    tolerance = 16 * FULL_PACKET_BYTES + passage.owed_bits
-    tolerance += TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
-    return max(0.0, 1 - (8 * served_bytes + tolerance) / passage.bits)
+    # At the beginning, and behind each second: what should have been served since the stretch began, what was
+    # (with what is allowed for changes), and what is allowed if a time begins or ends there.
+    due_bits = list(accumulate((passage.bits for passage in passages), initial=0.0))
+    served_bits = list(
+        accumulate(
+            (
+                8 * second.served_bytes + passage.owed_bits + TIMER_S * passage.steps_bps
+                for second, passage in zip(stretch, passages, strict=True)
+            ),
+            initial=0.0,
+        )
+    )
+    peaks_bps = [passage.peak_bps for passage in passages]
+    edge_bits = [TIMER_S * max(pair) for pair in pairwise([0.0, *peaks_bps, 0.0])]
+    short = 0.0
+    for step in _steps(len(stretch)):
+        parts = zip(due_bits[::step], served_bits[::step], edge_bits[::step], strict=True)
+        for (due, served, edge), (due_after, served_after, edge_after) in pairwise(parts):
+            bits = due_after - due
+            missing = bits - (served_after - served) - edge - edge_after - _ENDS_BITS
+            if missing > short * bits:
+                short = missing / bits
+    return short
 
+
+def _steps(count: int) -> Iterator[int]:
+    """1, 2, 4, ... and all of them."""
+    step = 1
+    while step < count:
+        yield step
+        step *= 2
+    yield count
+
+
+_ENDS_BITS = 2 * 8 * FULL_PACKET_BYTES
 
 __all__ = ["TIMER_S", "Goodput", "Second", "goodput"]

@@ -28,16 +28,6 @@ class Passage(NamedTuple):
     steps_bps: float
     owed_bits: float
 
-    def joined(self, other: Passage) -> Passage:
-        """What passes in two times, one after the other."""
-        return Passage(
-            self.bits + other.bits,
-            max(self.peak_bps, other.peak_bps),
-            self.unlimited_s + other.unlimited_s,
-            self.steps_bps + other.steps_bps,
-            self.owed_bits + other.owed_bits,
-        )
-
 
 class RateCourse:
     """The rate of a hop, or of a shared network, over a run: by spans of constant conditions.
