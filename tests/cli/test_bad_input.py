@@ -44,7 +44,7 @@ BROKEN_FILES = {
     "wrong scenario type": (ONE_NODE + "def scenario(): return 5", "returns 5, not a Scenario", "scenario()"),
     "scenario with a wrong field": (
         ONE_NODE + "def scenario(): return Scenario(length='9s')",
-        "unexpected keyword argument 'length'",
+        "Scenario, field 'length'",
         "line 9",
     ),
 }
