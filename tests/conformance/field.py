@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import attrs
 
-from wotemu.percentiles import BOUNDS_S
 from wotemu.records import Flow, Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.hop import CLEAR, Direction
@@ -31,12 +30,9 @@ _TIMESPEC = struct.Struct("=qq")
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _SO_NO_CHECK = 33, 35, 11
 _ROOM = 128 << 20
 _READY_S = 30.0
-_ATTEMPTS = 5
-_LATE_SHARE = 0.005
 LATE_S = 0.003
 """Lateness allowed to a packet on a busy machine; nothing may be early."""
 
-Measured = TypeVar("Measured")
 _DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
 
 
@@ -290,26 +286,6 @@ class Field:
             done = due
         for stream in streams:
             stream.settle(stream.sent, settle_s)
-
-    def calm(self, measure: Callable[[], Measured]) -> Measured:
-        """Measure delays, and again while the gateway itself counts that it had no processor in time.
-
-        What a busy machine adds to delays is no property of the shaper's, but it reaches further than any
-        interval for what is drawn at random. Nothing is measured again for what was measured.
-        """
-        for _ in range(_ATTEMPTS):
-            self.drain()
-            measured = measure()
-            if self._late_share() <= _LATE_SHARE:
-                break
-        return measured
-
-    def _late_share(self) -> float:
-        """The share of packets since the last drain that left later than `LATE_S`, where that is counted."""
-        _, hops = self.drain()
-        bins = [each for hop in hops.values() for each in zip(hop.late_bins, hop.late_counts, strict=True)]
-        late = sum(count for number, count in bins if BOUNDS_S[number] > LATE_S)
-        return late / max(sum(count for _, count in bins), 1)
 
     def run(self, node: str, line: str) -> str:
         """Run a command as a node; its output."""

@@ -18,17 +18,26 @@ from .intervals import FALSE_ALARM, ks_distance, ks_p_value, lag_one, middle_dev
 TWO_HUMPS = DistributionTable(tuple([-8192] * 40 + list(range(-8000, -5900, 100)) + [9000] * 20))
 
 
-def delays_s(field: Field, count: int, per_second: float) -> list[float]:
-    """How long packets from a to b were under way, by their numbers; none is lost."""
+_ATTEMPTS = 5
+_LATE_SHARE = 0.005
 
-    def measure() -> list[float]:
-        with field.stream() as stream:
-            field.send(stream, count, per_second)
+
+def delays_s(field: Field, count: int, per_second: float) -> list[float]:
+    """How long packets from a to b were under way, by their numbers; none is lost.
+
+    As many go from c to a meanwhile, which nothing delays. Where many of those are late, this machine had no
+    processor for the gateway or the nodes in time, and both are sent again. So nothing is measured again for
+    what was measured.
+    """
+    for _ in range(_ATTEMPTS):
+        with field.stream() as stream, field.stream("c", "a") as undelayed:
+            field.send([stream, undelayed], count, per_second)
             assert len(stream.arrived) == count
             by_number = sorted(stream.arrived, key=lambda arrival: arrival.number)
-        return [arrival.delay_s for arrival in by_number]
-
-    return field.calm(measure)
+            late = sum(delay_s > LATE_S for delay_s in undelayed.delays_s)
+        if late <= _LATE_SHARE * count:
+            break
+    return [arrival.delay_s for arrival in by_number]
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -162,19 +162,19 @@ def test_corruption_has_its_share_and_changes_one_bit(field: Field, findings: Fi
 
 def test_reordered_packets_overtake_the_delay(field: Field, findings: Findings) -> None:
     count, share = 10_000, 0.2
-    field.set("a", "up", NetworkConditions(latency="20ms", reorder=share))
+    field.set("a", "up", NetworkConditions(latency="200ms", reorder=share))
     with field.stream() as stream:
         field.send(stream, count, per_second=4000)
         assert sorted(stream.numbers) == list(range(count))
-        early = sum(delay_s < 0.015 for delay_s in stream.delays_s)
+        early = sum(delay_s < 0.1 for delay_s in stream.delays_s)
     assert findings.within("reordered", share, early / count, share_interval(share, count), "%")
 
 
 def test_only_every_nth_packet_may_overtake_where_there_is_a_gap(field: Field, findings: Findings) -> None:
-    field.set("a", "up", NetworkConditions(latency="20ms", reorder="100%", reorder_gap=5))
+    field.set("a", "up", NetworkConditions(latency="200ms", reorder="100%", reorder_gap=5))
     with field.stream() as stream:
         field.send(stream, 500, per_second=500)
-        early = sum(delay_s < 0.015 for delay_s in stream.delays_s)
+        early = sum(delay_s < 0.1 for delay_s in stream.delays_s)
     assert findings.within("reordered, every fifth", 0.2, early / 500, (0.198, 0.202), "%")
 
 
