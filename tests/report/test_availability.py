@@ -145,6 +145,12 @@ def test_requests_of_other_programs_are_counted_as_unmeasured(run_dir: Path) -> 
     ]
 
 
+def test_requests_that_never_arrived_are_no_clients(run_dir: Path) -> None:
+    served = [request(at, 0.001, node="thing", role="producer") for at in range(4)]
+    run = run_of(run_dir, [*steady(0, 4), *steady(30, 33, 5.0, ERROR), *served])
+    assert unmeasured(run).height == 0
+
+
 def test_where_nobody_asking_was_measured_no_figure_says_consumers(run_dir: Path) -> None:
     run = run_of(run_dir, [request(at, 0.001, node="thing", role="producer") for at in range(17)])
     (tile, *_) = overview.tiles(run).tiles

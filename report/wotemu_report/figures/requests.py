@@ -68,7 +68,7 @@ def unmeasured(run: RunData) -> pl.DataFrame:
     beyond = (
         served.join(observed, on=key, how="anti")
         .join(asked, on=key, how="left")
-        .with_columns(count=pl.col("served") - pl.col("asked").fill_null(0))
+        .with_columns(count=pl.col("served").cast(pl.Int64) - pl.col("asked").fill_null(0).cast(pl.Int64))
     )
     return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 

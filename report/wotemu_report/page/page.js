@@ -25,7 +25,7 @@
 
   function value(row, column) {
     const cell = row.cells[column];
-    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    if (cell.dataset.v !== undefined) return cell.dataset.v === "inf" ? Infinity : Number(cell.dataset.v); // Python writes it so
     const text = cell.textContent.trim();
     return text === "–" ? "" : text;
   }
