@@ -57,17 +57,6 @@ def lead_nowhere(interface: str) -> None:
                 routes.route("del", **_same(route))
 
 
-def release(interface: str) -> None:
-    """Take away all that `lead_through` made; nothing happens if it made nothing."""
-    with _netlink() as routes:
-        index = _index(routes, interface)
-        for route in _routes(routes, TABLES + index):
-            routes.route("del", **_same(route))
-        for rule in routes.get_rules(family=socket.AF_INET):
-            if rule.get_attr("FRA_PRIORITY") == RULES and rule.get_attr("FRA_TABLE") == TABLES + index:
-                routes.rule("del", priority=RULES, table=TABLES + index, dst=_target(rule, "FRA_DST"))
-
-
 def know(gateway: str, mac: str, interface: str) -> None:
     """Have the gateway's address resolved for good, so that no packet waits for it."""
     with _netlink() as routes:
@@ -90,30 +79,21 @@ def lead_to_all(interface: str) -> None:
 def divert(interface: str, devices: Mapping[str, str]) -> None:
     """In a gateway: send what an address sends to be forwarded into that address's device; drop all other.
 
-    `devices` has interfaces by address. A device takes its route with it: then what it was for drops.
+    `devices` has interfaces by address. A device takes its route with it: then what it was for drops. Rules
+    of an earlier call that are not wanted any more go, as every packet would pass them.
     """
     with _netlink() as routes:
         _rule(routes, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
-        for address, device in devices.items():
-            index = _index(routes, device)
-            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=_LINK_SCOPE, table=TABLES + index)
-            _rule(routes, priority=RULES, table=TABLES + index, iifname=interface, src=f"{address}/32")
-
-
-def straighten(interface: str) -> None:
-    """Take away what `divert` made; nothing happens if it made nothing."""
-    with _netlink() as routes:
+        wanted = {f"{address}/32": TABLES + _index(routes, device) for address, device in devices.items()}
+        for source, table in wanted.items():
+            index = table - TABLES
+            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=_LINK_SCOPE, table=table)
+            _rule(routes, priority=RULES, table=table, iifname=interface, src=source)
         for rule in routes.get_rules(family=socket.AF_INET):
             if rule.get_attr("FRA_IIFNAME") == interface and rule.get_attr("FRA_PRIORITY") == RULES:
-                routes.rule(
-                    "del",
-                    priority=RULES,
-                    table=rule.get_attr("FRA_TABLE"),
-                    iifname=interface,
-                    src=f"{rule.get_attr('FRA_SRC')}/32",
-                )
-        with suppress(NetlinkError):
-            routes.rule("del", priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
+                source, table = f"{rule.get_attr('FRA_SRC')}/32", rule.get_attr("FRA_TABLE")
+                if wanted.get(source) != table:
+                    routes.rule("del", priority=RULES, table=table, iifname=interface, src=source)
 
 
 def allow_asymmetry() -> bool:

@@ -217,7 +217,14 @@ class TestLimits:
 
     @pytest.fixture
     def limits(self) -> Limits:
-        return Limits(connections=3, connection_s=0.5, docker_s=0.2, object_bytes=5000, answer_bytes=10_000)
+        return Limits(
+            connections=3,
+            connections_per_client=2,
+            connection_s=0.5,
+            docker_s=0.2,
+            object_bytes=5000,
+            answer_bytes=10_000,
+        )
 
     async def test_a_docker_that_hangs(self, client: Client) -> None:
         """The client hears of it in time."""
@@ -234,12 +241,24 @@ class TestLimits:
 
     async def test_too_many_clients(self, client: Client) -> None:
         """Those above the limit are cut off; when one leaves, the next is served."""
-        held = [await asyncio.open_connection(*client.address) for _ in range(3)]
+        sources = ("127.0.0.1", "127.0.0.1", "127.0.0.2")
+        held = [await asyncio.open_connection(*client.address, local_addr=(source, 0)) for source in sources]
         assert await client.raw(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n") == b""
         for reader, writer in held:
             assert await reader.read() == b""  # their time is up
             writer.close()
         assert (await client.get("/_ping")).status == 200
+
+    async def test_one_client_keeps_no_other_out(self, client: Client) -> None:
+        """It has its own share of the connections; those of another address are served."""
+        held = [await asyncio.open_connection(*client.address) for _ in range(2)]
+        request = b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert await client.raw(request) == b""
+        reader, writer = await asyncio.open_connection(*client.address, local_addr=("127.0.0.2", 0))
+        writer.write(request)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        for _, each in [*held, (reader, writer)]:
+            each.close()
 
     @pytest.mark.parametrize("path", ["/services/big", "/services"])
     async def test_an_object_that_is_too_large(self, client: Client, path: str) -> None:

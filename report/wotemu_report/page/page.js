@@ -33,7 +33,7 @@
   // Numbers come before texts, and what is missing comes last whichever way a column is sorted.
   function compare(left, right, direction) {
     if (left === "" || right === "") return (left === "") - (right === "");
-    if (typeof left === "number" && typeof right === "number") return (left - right) * direction;
+    if (typeof left === "number" && typeof right === "number") return ((left > right) - (left < right)) * direction;
     return String(left).localeCompare(String(right), "en", { numeric: true }) * direction;
   }
 

@@ -32,6 +32,8 @@ class Limits:
     """What one client, and all of them, may take."""
 
     connections: int = 64
+    connections_per_client: int = 8
+    """So that no client, which an address is, keeps the others out."""
     docker_connections: int = 8
     connection_s: float = 30.0
     """From connecting to the last byte of the answer."""
@@ -52,17 +54,19 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock, unless there are too many already."""
         super().connection_made(transport)
-        if len(self._proxy.open) >= self._proxy.limits.connections:
+        client, limits = transport.get_extra_info("peername")[0], self._proxy.limits
+        of_client = sum(each == client for each in self._proxy.open.values())
+        if len(self._proxy.open) >= limits.connections or of_client >= limits.connections_per_client:
             cast(asyncio.Transport, transport).abort()
             return
-        self._proxy.open.add(self)
+        self._proxy.open[self] = client
         abort = cast(asyncio.Transport, transport).abort
         self._deadline = asyncio.get_running_loop().call_later(self._proxy.limits.connection_s, abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the clock."""
         super().connection_lost(exc)
-        self._proxy.open.discard(self)
+        self._proxy.open.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
 
@@ -105,7 +109,8 @@ class Proxy:
 
     def __init__(self, stack: str, socket_path: str, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.open: set[_Connection] = set()
+        self.open: dict[_Connection, str] = {}
+        """The connections, each with its client's address."""
         self._stack = stack
         self._socket_path = socket_path
         self._docker: Upstream | None = None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import aiodocker
+import aiohttp
 import attrs
 
 from wotemu.errors import EmulationError, HostError, InputError
@@ -89,9 +90,24 @@ class SwarmEngine:
         )
 
     async def news(self) -> AsyncIterator[News]:
-        """What becomes of the tasks."""
+        """What becomes of the tasks; `EmulationError` where they can't be watched any more."""
         while True:
-            yield await self._news.get()
+            yield await self._next_news()
+
+    async def _next_news(self) -> News:
+        if self._watcher is None:
+            raise EmulationError("the swarm engine is closed")
+        getting = asyncio.ensure_future(self._news.get())
+        try:
+            await asyncio.wait([getting, self._watcher], return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                return getting.result()
+        finally:
+            getting.cancel()
+        error = None if self._watcher.cancelled() else self._watcher.exception()
+        raise EmulationError(
+            f"its tasks can't be watched any more: {error!r}", where="Docker Swarm"
+        ) from error
 
     def leave(self) -> None:
         """Have `remove` remove nothing from now on."""
@@ -104,6 +120,7 @@ class SwarmEngine:
             return
         if self._watcher is not None:
             self._watcher.cancel()
+            await asyncio.wait([self._watcher])
         try:
             if self._made and (failed or not self._keep):
                 await remove_stack(docker, self._stack)
@@ -225,7 +242,7 @@ class SwarmEngine:
         try:
             async with asyncio.timeout(BUS_DEADLINE_S):
                 while True:
-                    match await self._news.get():
+                    match await self._next_news():
                         case BusAt(address):
                             return address
                         case Unplaced(_, error):
@@ -237,9 +254,10 @@ class SwarmEngine:
         """Look at the tasks once a second: Swarm tells of no change of theirs by itself."""
         loop, docker, seen = asyncio.get_running_loop(), self._client(), Tasks(replicas)
         while True:
-            with contextlib.suppress(OSError, aiodocker.DockerError):
+            with contextlib.suppress(OSError, aiodocker.DockerError, aiohttp.ClientError):
                 nodes = await docker.nodes.list()
-                hosts = {node["ID"]: node["Description"]["Hostname"] for node in nodes}
+                # A machine that is about to join has no description yet.
+                hosts = {node["ID"]: node.get("Description", {}).get("Hostname", "") for node in nodes}
                 down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
                 tasks = await objects_of(docker, "tasks", self._stack, objects.STACK_LABEL)
                 for news in seen.look(tasks, hosts, down, loop.time()):

@@ -49,10 +49,14 @@ ASSIGNMENT_FILE = "/run/wotemu/assignment.json"
 CODE_FILE = "/run/wotemu/code.tar.xz"
 
 STOP_GRACE_NS = 10 * 10**9
-AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SYS_CHROOT")
+AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 """The agent sets routes, and starts the app as an ordinary user without any of these."""
-GATEWAY_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD")
-"""The gateway shapes, reads headers, and makes its own /dev/net/tun."""
+GATEWAY_CAPABILITIES = {
+    "tun": ("CAP_NET_ADMIN", "CAP_MKNOD"),
+    "netem": ("CAP_NET_ADMIN", "CAP_NET_RAW"),
+    "auto": ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD"),
+}
+"""By shaper: all shape, netem reads headers from a packet socket, tun makes its own /dev/net/tun."""
 GATEWAY_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
@@ -202,7 +206,7 @@ def gateway_service(
         image_of(None),
         ["gateway"],
         networks=[(CONTROL, []), (names.emulated_network(network.name), [])],
-        capabilities=GATEWAY_CAPABILITIES,
+        capabilities=GATEWAY_CAPABILITIES[shaper],
     )
     spec["TaskTemplate"]["Placement"] = placement(network.placement)
     container = spec["TaskTemplate"]["ContainerSpec"]
