@@ -74,10 +74,16 @@ async def test_a_child_process_reports_numbers_however_it_is_started(agent: Agen
     assert agent.numbers == [("child", 1.0)]
 
 
-async def test_a_burst_arrives_whole_and_in_order(agent: Agent) -> None:
-    await agent.run("from wotemu.app import write_metric\nfor n in range(5000): write_metric('n', n)")
+async def test_a_burst_arrives_in_order_and_what_does_not_is_counted(agent: Agent) -> None:
+    code = "from wotemu.app import write_metric\nfor n in range(5000): write_metric('n', n)\n"
+    await agent.run(code + "import time; time.sleep(0.5); write_metric('end', 0)")
     agent.socket.close()
-    assert agent.numbers == [("n", float(n)) for n in range(5000)]
+    *numbers, end = agent.numbers
+    assert end == ("end", 0.0)
+    assert numbers == sorted(set(numbers))
+    # An agent that gets no processor for `WAIT_S` takes none meanwhile.
+    assert len(numbers) + sum(one.count for one in agent.heard if isinstance(one, NotSent)) == 5000
+    assert len(numbers) > 1000
 
 
 async def test_numbers_have_the_time_when_they_were_measured(agent: Agent) -> None:
