@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import hypothesis
 import pytest
+
+# A property's example has no deadline: on a busy machine that would fail by the clock on the wall.
+hypothesis.settings.register_profile("wotemu", deadline=None)
+hypothesis.settings.load_profile("wotemu")
 
 pytest_plugins = ["tests.in_namespace"]
 
