@@ -125,7 +125,7 @@ def test_options_name_the_run_its_directory_and_its_duration(
     assert running.finish() == 0
     manifest = json.loads((folder / "elsewhere/here/manifest.json").read_text())
     assert (manifest["name"], manifest["duration_s"], manifest["status"]) == ("try", 1.5, "done")
-    assert "Warning: " in running.output and "left out: the end is at 1.5s" in running.output
+    assert "Warning: " in running.output and "the end is at 1.5s" in running.output
     assert not (folder / "runs").exists()
 
 

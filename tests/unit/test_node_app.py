@@ -15,7 +15,8 @@ import pytest
 
 from wotemu_runtime.agent import node_app
 from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Up, Waits, channel_pair
-from wotemu_runtime.agent.node_app import NodeApp
+from wotemu_runtime.agent.node_app import ON_PURPOSE, NodeApp
+from wotemu_runtime.apps.error import DeliberateError
 from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.channel import Channel
@@ -275,26 +276,35 @@ async def test_an_app_that_ends_with_0_before_it_is_ready_has_not_started(superv
     assert (await cam.role.until("app.never_started"))["error"] == "exit code 0"
 
 
-async def test_quick_crashes_after_t0_never_end_the_run(supervise: Supervise) -> None:
+@pytest.mark.parametrize("raised", [ON_PURPOSE, "RuntimeError"])
+async def test_an_app_that_never_came_up_is_bad_input_unless_it_fails_on_purpose(
+    supervise: Supervise, raised: str
+) -> None:
+    assert DeliberateError.__name__ == ON_PURPOSE
     cam = await supervise(is_wot=True)
     cam.app.released.set()
-    for attempt in range(1, 6):
+    for attempt in range(1, 4):
+        assert not cam.role.of_kind("app.never_started")
         life = await cam.launcher.started()
         life.records.send(Ready())
         await cam.role.until("app.started", attempt)
-        life.records.send(Failed(Failure("run", "DeliberateError", "raised on purpose")))
+        life.records.send(Failed(Failure("run", raised, "no bulb")))
         cam.launcher.exited(exit_status(1))
         assert (await cam.role.until("app.crashed", attempt))["attempt"] == attempt
-    assert not cam.role.of_kind("app.never_started")
+    if raised == ON_PURPOSE:
+        await cam.role.until("app.restarted", 3)
+    else:
+        assert "no bulb" in (await cam.role.until("app.never_started"))["error"]
 
 
-async def test_quick_crashes_of_a_command_never_end_the_run(supervise: Supervise) -> None:
+async def test_a_command_that_fails_at_each_of_its_first_starts_is_bad_input(supervise: Supervise) -> None:
     cam = await supervise()
-    for attempt in range(1, 6):
+    for attempt in range(1, 4):
+        assert not cam.role.of_kind("app.never_started")
         await cam.launcher.started()
         cam.launcher.exited(exit_status(1))
         await cam.role.until("app.crashed", attempt)
-    assert not cam.role.of_kind("app.never_started")
+    await cam.role.until("app.never_started")
 
 
 async def test_bad_input_to_an_app_ends_the_run_and_what_comes_later_does_not(supervise: Supervise) -> None:
@@ -335,7 +345,7 @@ async def test_the_pause_before_a_restart_doubles_and_is_short_again_after_a_lif
     cam = await supervise(is_wot=True)
     cam.app.released.set()
     pauses = []
-    for attempt, is_up in enumerate([False, False, False, True], 1):
+    for attempt, is_up in enumerate([True, False, False, True], 1):
         life = await cam.launcher.started()
         if is_up:
             life.records.send(Up(returned=False))

@@ -34,6 +34,8 @@ from wotemu_runtime.forking import exit_text
 from wotemu_runtime.role import Role
 
 UP_AFTER_S = 1.0
+ON_PURPOSE = "DeliberateError"
+"""What the built-in app `error` raises, however soon."""
 """A command that lives so long has started."""
 START_ATTEMPTS = 3
 """Starts in a row that may fail before T0 and before the app was ever ready: then it never will be."""
@@ -248,12 +250,12 @@ class NodeApp:
         failure = start.failure
         if failure is not None and failure.type == InputError.__name__ and not self._ever_up:
             unusable = True  # what the app was given won't be right the next time
-        elif self._ever_ready:
-            return False
+        elif self._ever_up or (failure is not None and failure.type == ON_PURPOSE):
+            return False  # it can run: what ends it now is what the run is to show
         else:
             unusable = failure is not None and failure.stage == "prepare"
-        if not unusable and (self.released.is_set() or self._failed_starts + 1 < START_ATTEMPTS):
-            return False  # what fails only after T0 may be the fault of what the scenario does to it
+        if not unusable and self._failed_starts + 1 < START_ATTEMPTS:
+            return False
         failure = failure or Failure("start", "", start.last_line or exit_text(end.status))
         self._role.event(
             "app.never_started",
