@@ -11,7 +11,7 @@ import contextlib
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,7 +27,7 @@ from wotemu.records import Event, Hop, Host, Probe, to_row
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.fidelity import Certificate, Thresholds, Witness, judge
-from wotemu_runtime.bus import BusClock, Streams, connect, redirect
+from wotemu_runtime.bus import BusAddress, BusClock, Streams, connect, redirect
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.counters import Counters
 from wotemu_runtime.engines.engine import BusAt, Deployed, Engine, RoleEnded, RoleLost, Unplaced
@@ -66,6 +66,7 @@ BEFORE = "coordinator before"
 """Who lost what a coordinator that died had recorded, where its run directory is not at hand."""
 Status = Literal["done", "interrupted", "failed"]
 Listener = Callable[[Event], None]
+Connect = Callable[[BusAddress, float], Awaitable[Redis]]
 
 
 @attrs.define
@@ -86,7 +87,8 @@ class Coordinator:
 
     `card` is what another coordinator has to know to take over, `code` the deployment's bundle. `anew` says
     that this one does not take over itself. With `keep`, the roles go on unrecorded when the run is over. The
-    bus forgets what `kept` says is safe; None means what the recorder has.
+    bus forgets what `kept` says is safe; None means what the recorder has. `connect_to` gives a client of the
+    bus, `clock` is its time.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class Coordinator:
         anew: bool = True,
         keep: bool = False,
         kept: Kept = lambda: None,
+        connect_to: Connect = connect,
+        clock: BusClock | None = None,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -114,7 +118,8 @@ class Coordinator:
         self._anew = anew
         self._keep = keep
         self._ended: set[str] = set()
-        self._clock = BusClock()
+        self._connect = connect_to
+        self._clock = clock or BusClock()
         self._waiting = Waiting(self._clock.now)
         self._replaying = False
         self._told = Told()
@@ -204,7 +209,7 @@ class Coordinator:
         """Be the one who coordinates; who can't take over leaves everything as it is."""
         client: Redis | None = None
         try:
-            client = await connect(deployed.bus, BUS_DEADLINE_S)
+            client = await self._connect(deployed.bus, BUS_DEADLINE_S)
             lease = Lease(client, self._streams)
             await lease.acquire()
         except BaseException:

@@ -230,17 +230,24 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
     client = await connect(assignment.bus)
     try:
         role = Role(assignment, client, await BusClock.measured(client, assignment.bus.anchor_s))
-        async with asyncio.TaskGroup() as publishing:
-            publishing.create_task(role.publisher.run(), name="publisher")
-            try:
-                async with asyncio.TaskGroup() as group:
-                    listening = group.create_task(role.listen(), name="commands")
-                    side = [group.create_task(role.keep_time(), name="clock")]
-                    if is_told_its_host():
-                        side.append(group.create_task(role.report_host(), name="host"))
-                    listening.add_done_callback(lambda _: [task.cancel() for task in side])
-                    yield role, group
-            finally:
-                role.publisher.close(role.done)
+        async with taking_part(role) as group:
+            yield role, group
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def taking_part(role: Role) -> AsyncIterator[asyncio.TaskGroup]:
+    """Have a role publish and listen until the block is left; the group is for its own tasks."""
+    async with asyncio.TaskGroup() as publishing:
+        publishing.create_task(role.publisher.run(), name="publisher")
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(role.listen(), name="commands")
+                side = [group.create_task(role.keep_time(), name="clock")]
+                if is_told_its_host():
+                    side.append(group.create_task(role.report_host(), name="host"))
+                listening.add_done_callback(lambda _: [task.cancel() for task in side])
+                yield group
+        finally:
+            role.publisher.close(role.done)

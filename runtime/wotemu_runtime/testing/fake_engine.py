@@ -1,0 +1,103 @@
+"""An engine whose roles are tasks of the running event loop, on a bus in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from redis.asyncio import Redis
+
+from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.bus import BusAddress, BusClock
+from wotemu_runtime.engines.engine import Deployed, News, RoleEnded
+from wotemu_runtime.plan import Plan, PlannedNetwork
+from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.testing.memory_bus import MemoryBus
+
+EPOCH_S = 1_000_000.0
+"""The bus's time when the loop's is 0."""
+
+Play = Callable[[Role, asyncio.TaskGroup], Coroutine[Any, Any, None]]
+"""What a role does until it ends."""
+
+
+def loop_clock() -> BusClock:
+    """The bus's clock, on the running loop's time."""
+    clock = BusClock(asyncio.get_running_loop().time, own_epoch_s=0.0, kernel="fake")
+    clock.be_the_bus(EPOCH_S)
+    return clock
+
+
+def make_role(bus: MemoryBus, name: str, data: dict[str, Any] | None = None) -> Role:
+    """A role on a bus in memory."""
+    return Role(Assignment(name=name, stack="test", bus=ADDRESS, data=data or {}), bus.client, loop_clock())
+
+
+ADDRESS = BusAddress("", path="/nowhere", anchor_s=EPOCH_S)
+
+
+class FakeEngine:
+    """Has `play` say what each role does, by its name. `calls` is what it was asked to do, in order."""
+
+    name = "fake"
+
+    def __init__(self, bus: MemoryBus, play: Callable[[str], Play]) -> None:
+        self._bus = bus
+        self._play = play
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._roles: list[asyncio.Task[None]] = []
+        self.calls: list[str] = []
+
+    async def connect(self, address: BusAddress, deadline_s: float) -> Redis:
+        """What the coordinator calls for a client of the bus."""
+        return self._bus.client
+
+    async def deploy(self, plan: Plan) -> Deployed:
+        """Start every role as a task."""
+        self.calls.append("deploy")
+        networks = {f"gateway:{network.name}": gateway_data(plan, network) for network in plan.networks}
+        for name in sorted(plan.roles):
+            self._roles.append(asyncio.create_task(self._run(name, networks.get(name)), name=name))
+        return Deployed(bus=ADDRESS, shaper="", roles=plan.roles, addresses={}, unenforced=())
+
+    async def _run(self, name: str, data: dict[str, Any] | None) -> None:
+        role = make_role(self._bus, name, data)
+        status = "exit code 0"
+        try:
+            async with taking_part(role) as group:
+                await self._play(name)(role, group)
+        except Exception:
+            status = "exit code 1"
+        self.tell(RoleEnded(name, status))
+
+    def tell(self, news: News) -> None:
+        """Have the coordinator hear this."""
+        self._news.put_nowait(news)
+
+    async def news(self) -> AsyncIterator[News]:
+        """What was told, as it comes."""
+        while True:
+            yield await self._news.get()
+
+    async def remove(self) -> None:
+        """End what still runs, unless it was left to another coordinator."""
+        self.calls.append("remove")
+        if "leave" in self.calls:
+            return
+        for role in self._roles:
+            role.cancel()
+        await asyncio.gather(*self._roles, return_exceptions=True)
+
+    def leave(self) -> None:
+        """Another coordinator has the roles."""
+        self.calls.append("leave")
+
+
+def gateway_data(plan: Plan, network: PlannedNetwork) -> dict[str, Any]:
+    """What a gateway's assignment says of its network."""
+    members = [{"replica": name, "node": plan.replica(name).node} for name in network.members]
+    return {"network": network.name, "shared": network.shared, "members": members, "hops": network.hops}
+
+
+__all__ = ["ADDRESS", "EPOCH_S", "FakeEngine", "Play", "gateway_data", "loop_clock", "make_role"]

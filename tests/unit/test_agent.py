@@ -1,0 +1,299 @@
+"""When a node's agent starts, ends and measures its app: with a launcher in this loop, on a jumping clock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from wotemu.records import App, Event, System
+from wotemu.records import Change as ChangeRecord
+from wotemu.scenario.timeline import Change, Timeline
+from wotemu_runtime.agent.agent import Agent
+from wotemu_runtime.agent.channel import AppChannel, Ready, channel_pair
+from wotemu_runtime.agent.metric_socket import Measured, NotSent, Report
+from wotemu_runtime.bus import Streams, decode_batch
+from wotemu_runtime.bus.codec import pack
+from wotemu_runtime.bus.consumer import BLOCK_MS
+from wotemu_runtime.channel import Channel
+from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
+
+STREAMS = Streams("test")
+STARTS_S = BLOCK_MS / 1000
+"""Where no command was given yet, a role is informed once the bus has said so."""
+DATA: dict[str, Any] = {
+    "replica": "cam",
+    "kind": "node",
+    "port_mqtt": 1883,
+    "cgroups": (),
+    "cpu_limit": None,
+    "mem_limit_bytes": None,
+    "is_wot": False,
+}
+
+
+class LoopLauncher:
+    """A launcher in the agent's own loop: every app starts at once, and ends by any signal.
+
+    `asked` is what it was asked for, and when (seconds on the loop's clock). A WoT app is prepared after
+    `prepares_s`; None: it is no WoT app.
+    """
+
+    def __init__(self, prepares_s: float | None = None) -> None:
+        self.agents_end, self._channel = Channel.pair()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._channel.fileno(), self._receive)
+        self._prepares_s = prepares_s
+        self._life: tuple[int, int, AppChannel] | None = None
+        self.asked: list[tuple[float, str | int]] = []
+        self.last_words = b""
+
+    def _receive(self) -> None:
+        received = self._channel.receive()
+        if received is None:
+            return
+        message = received[0]
+        what = message["op"] if message["op"] == "start" else message["signal"]
+        self.asked.append((round(self._loop.time(), 3), what))
+        self._start() if what == "start" else self._end(what)
+
+    def _start(self) -> None:
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        ours, theirs = channel_pair()
+        self._channel.send({"op": "started", "pid": 7}, [out_read, err_read, ours.fileno()])
+        os.close(out_read)
+        os.close(err_read)
+        ours.close()
+        app = AppChannel(theirs)
+        self._life = out_write, err_write, app
+        if self._prepares_s is not None:
+            self._loop.call_later(self._prepares_s, app.send, Ready())
+
+    def _end(self, status: int) -> None:
+        if self._life is None:
+            return
+        (out, err, app), self._life = self._life, None
+        os.write(out, self.last_words)
+        os.close(out)
+        os.close(err)
+        app._socket.close()
+        self._channel.send({"op": "exited", "status": status, "killed": 0, "left": 0})
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._channel.fileno())
+        self._end(0)
+        self._channel.close()
+        self.agents_end.close()
+
+
+@attrs.define
+class FakeMetricSocket:
+    """Hands on what the test says that programs of the node reported."""
+
+    take: Callable[[Report], None]
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@attrs.define
+class Node:
+    """One agent at work, and what is to be seen of it."""
+
+    role: Role
+    bus: MemoryBus
+    launcher: LoopLauncher
+    sockets: list[FakeMetricSocket]
+
+    async def command(self, command: str, **data: Any) -> None:
+        await self.bus.xadd(STREAMS.commands, pack({"command": command, "id": command, **data}))
+
+    async def begin(self, t0_s: float, *changes: Change) -> None:
+        await self.command("timeline", timeline=Timeline(0, 600.0, (), changes).to_dict())
+        await self.command("t0", t0=EPOCH_S + t0_s)
+
+    async def rows(self, table: str) -> list[list[Any]]:
+        stream = STREAMS.events if table == Event.TABLE else STREAMS.metrics(table)
+        return [row for _, fields in await self.bus.xrange(stream) for row in decode_batch(fields)[1]]
+
+    async def events(self, kind: str) -> list[Event]:
+        return [event for row in await self.rows(Event.TABLE) if (event := Event(*row)).kind == kind]
+
+
+Work = Any
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """An agent that works until the block is left; `before` is what it hears before it starts."""
+    sockets: list[FakeMetricSocket] = []
+
+    def listen(take: Callable[[Report], None]) -> FakeMetricSocket:
+        sockets.append(FakeMetricSocket(take))
+        return sockets[-1]
+
+    monkeypatch.setattr("wotemu_runtime.agent.agent.MetricSocket", listen)
+    monkeypatch.setattr("wotemu_runtime.agent.agent.tell_drops", lambda _: None)
+    monkeypatch.setattr(
+        "wotemu_runtime.agent.system.Sampler.sample", lambda _, t: System(t, "cam", 1.0, None, 2, None, 3)
+    )
+
+    @asynccontextmanager
+    async def working(
+        prepares_s: float | None = None, before: tuple[float, *tuple[Change, ...]] | None = None, **data: Any
+    ) -> AsyncIterator[Node]:
+        bus, launcher = MemoryBus(), LoopLauncher(prepares_s)
+        role = make_role(bus, "agent:cam", {**DATA, "is_wot": prepares_s is not None, **data})
+        node = Node(role, bus, launcher, sockets)
+        if before is not None:
+            await node.begin(*before)
+        try:
+            async with taking_part(role) as group:
+                await role.informed()
+                agent = group.create_task(Agent(role, launcher.agents_end).run(group))
+                yield node
+                await node.command("stop")
+                await agent
+        finally:
+            launcher.close()
+
+    return working
+
+
+def change(number: int, at_s: float, after: str) -> Change:
+    return Change(number, at_s, "app", None, "cam", None, "running", after)
+
+
+@on_jumping_clock
+async def test_a_command_starts_at_t0_and_its_agent_is_ready_long_before(work: Work) -> None:
+    async with work() as node:
+        await asyncio.sleep(5)
+        assert len(await node.events("role.ready")) == 1
+        assert node.launcher.asked == []
+        await node.begin(20)
+        await asyncio.sleep(30)
+        assert node.launcher.asked == [(20.0, "start")]
+
+
+@on_jumping_clock
+async def test_a_wot_app_is_prepared_before_its_agent_is_ready_and_released_at_t0(work: Work) -> None:
+    async with work(prepares_s=7) as node:
+        await asyncio.sleep(15)
+        assert node.launcher.asked == [(STARTS_S, "start")]
+        (ready,) = await node.events("role.ready")
+        assert ready.t - EPOCH_S == pytest.approx(STARTS_S + 7)
+        await node.begin(20)
+        await asyncio.sleep(30)
+        (started,) = await node.events("app.started")
+        assert started.t - EPOCH_S == pytest.approx(20)
+
+
+@on_jumping_clock
+async def test_the_app_is_killed_started_and_stopped_when_the_timeline_says_so(work: Work) -> None:
+    async with work() as node:
+        await node.begin(1, change(1, 10, "crashed"), change(2, 100, "running"), change(3, 500, "stopped"))
+        await asyncio.sleep(590)
+    assert node.launcher.asked == [
+        (1.0, "start"),
+        (11.0, signal.SIGKILL),
+        (101.0, signal.SIGKILL),  # what may still run of it
+        (101.0, "start"),
+        (501.0, signal.SIGTERM),
+    ]
+    assert [row[0] for row in await node.rows(ChangeRecord.TABLE)] == [1, 2, 3]
+
+
+@on_jumping_clock
+async def test_a_state_that_no_app_can_be_in_is_answered_with_the_reason(work: Work) -> None:
+    async with work() as node:
+        await node.begin(1, change(1, 10, "asleep"))
+        await asyncio.sleep(20)
+    (row,) = await node.rows(ChangeRecord.TABLE)
+    answer = ChangeRecord(*row)
+    assert (answer.ok, answer.error) == (False, "EmulationError: an app can't be 'asleep'")
+
+
+@on_jumping_clock
+async def test_an_agent_in_anothers_place_does_not_start_what_is_stopped_by_then(work: Work) -> None:
+    async with work(before=(-50.0, change(1, 10, "stopped"), change(2, 100, "running"))) as node:
+        await asyncio.sleep(40)
+        assert node.launcher.asked == []
+        assert len(await node.events("role.took_over")) == 1
+        await asyncio.sleep(20)
+        assert node.launcher.asked == [(50.0, signal.SIGKILL), (50.0, "start")]
+
+
+@on_jumping_clock
+async def test_at_the_end_the_app_is_asked_to_end_and_its_last_words_come_before_the_agents(
+    work: Work,
+) -> None:
+    async with work() as node:
+        await node.begin(0)
+        node.launcher.last_words = b"bye\n"
+        await asyncio.sleep(10)
+    assert node.launcher.asked[-1] == (STARTS_S + 10, signal.SIGTERM)
+    assert [row[3] for row in await node.rows("logs")] == ["bye"]
+    kinds = [Event(*row).kind for row in await node.rows(Event.TABLE)]
+    assert kinds[-1] == "role.done"
+    assert "app.exited" in kinds
+    assert node.sockets[0].closed
+
+
+@on_jumping_clock
+async def test_a_sample_is_taken_every_second_from_the_start_to_the_end(work: Work) -> None:
+    async with work() as node:
+        await asyncio.sleep(100.5)
+    times = [row[0] - EPOCH_S for row in await node.rows(System.TABLE)]
+    assert times == pytest.approx([STARTS_S + second for second in range(1, 101)])
+
+
+@on_jumping_clock
+async def test_numbers_that_programs_report_are_recorded_and_what_was_not_sent_is_counted(work: Work) -> None:
+    async with work() as node:
+        await asyncio.sleep(10)
+        (metrics,) = node.sockets
+        metrics.take(Measured("fps", 25.0, None))
+        metrics.take(Measured("fps", 24.0, 3.0))
+        metrics.take(NotSent(4))
+        await asyncio.sleep(5)
+    reported = [App(*row) for row in await node.rows(App.TABLE)]
+    assert [(one.t - EPOCH_S, one.node, one.key, one.value) for one in reported] == [
+        (pytest.approx(STARTS_S + 10), "cam", "fps", 25.0),
+        (3.0, "cam", "fps", 24.0),
+    ]
+    (lost,) = await node.events("records.lost")
+    assert (lost.data["what"], lost.data["count"]) == ("app records", 4)
+
+
+@on_jumping_clock
+async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def watch(role: Role, port: int, up: asyncio.Event) -> None:
+        await asyncio.sleep(9)
+        up.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("wotemu_runtime.agent.agent.broker.watch", watch)
+    async with work(kind="broker") as node:
+        await asyncio.sleep(5)
+        assert await node.events("role.ready") == []
+        assert [what for _, what in node.launcher.asked] == ["start"]
+        await asyncio.sleep(10)
+        (ready,) = await node.events("role.ready")
+        assert ready.t - EPOCH_S == pytest.approx(STARTS_S + 9)
+
+
+@on_jumping_clock
+async def test_an_agent_that_is_told_to_stop_before_t0_ends_and_starts_nothing(work: Work) -> None:
+    async with work() as node:
+        await asyncio.sleep(5)
+    assert node.launcher.asked == []
+    assert asyncio.get_running_loop().time() < 6

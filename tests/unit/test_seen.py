@@ -1,0 +1,90 @@
+"""What a run's events mean for the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wotemu.errors import AppStartError, HostError
+from wotemu.records import Event
+from wotemu.scenario import Scenario
+from wotemu.scenario.resolve import resolve
+from wotemu.topology.models import Network, NetworkConditions, Node, Topology
+from wotemu_runtime.plan import make_plan
+from wotemu_runtime.seen import Seen
+
+FIELD = Network("field", NetworkConditions())
+TOPOLOGY = Topology([Node("cam", command=["true"], networks=[FIELD], scale=2)])
+
+
+def event(kind: str, source: str, message: str = "", **data: Any) -> Event:
+    return Event(0.0, kind, source, message, data)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    timeline, _ = resolve(TOPOLOGY, Scenario())
+    return Seen(make_plan(TOPOLOGY, timeline, stack="test", root=Path("/")))
+
+
+def test_roles_that_are_ready_or_muted_are_known_with_what_they_shape_with(seen: Seen) -> None:
+    assert seen.take(event("role.ready", "gateway:field", shaper="netem")) is None
+    assert seen.take(event("role.ready", "agent:cam-1")) is None
+    assert seen.take(event("role.muted", "agent:cam-1")) is None
+    assert (seen.ready, seen.muted) == ({"gateway:field", "agent:cam-1"}, {"agent:cam-1"})
+    assert seen.shapers == {"netem"}
+
+
+def test_phases_and_guards_that_a_coordinator_before_told_are_not_told_again(seen: Seen) -> None:
+    seen.take(event("run.phase", "coordinator", phase="calm"))
+    seen.take(event("guard.fired", "coordinator", id=1))
+    seen.take(event("guard.skipped", "coordinator", id=4))
+    assert (seen.phases, seen.guards) == ({"calm"}, {1, 4})
+
+
+def test_losses_add_up_by_who_lost_what(seen: Seen) -> None:
+    seen.take(event("records.lost", "agent:cam-1", what="logs", count=3))
+    seen.take(event("records.lost", "agent:cam-1", what="logs", count=4))
+    seen.take(event("interface.dropped", "gateway:field", count=5))
+    seen.take(event("gateway.moved", "gateway:field", lost=6))
+    seen.take(event("gateway.moved", "gateway:field", lost=0))
+    assert seen.losses == {
+        ("agent:cam-1", "logs"): 7,
+        ("gateway:field", "frames before the gateway took them"): 5,
+        ("gateway:field", "packets under way when a node moved"): 6,
+    }
+
+
+def test_a_machine_that_is_unable_ends_the_run_with_its_own_words(seen: Seen) -> None:
+    error = seen.take(event("role.unable", "gateway:field", "no sch_netem", where="edge-1", hint="modprobe"))
+    assert isinstance(error, HostError)
+    assert (error.message, error.where, error.hint) == ("no sch_netem", "edge-1", "modprobe")
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "where", "hint"),
+    [
+        (
+            {"error": "no module", "where": "field 'app'", "hint": "h"},
+            "no module",
+            "Node 'cam', field 'app'",
+            "h",
+        ),
+        ({"error": "", "where": "", "hint": ""}, "it ended at once", "Node 'cam'", None),
+    ],
+)
+def test_an_app_that_never_started_ends_the_run_and_names_its_node(
+    seen: Seen, data: dict[str, str], message: str, where: str, hint: str | None
+) -> None:
+    error = seen.take(event("app.never_started", "agent:cam-2", **data))
+    assert isinstance(error, AppStartError)
+    assert (error.message, error.where) == (message, where)
+    assert error.hint == hint if hint else "output is in the logs" in str(error.hint)
+
+
+def test_what_means_nothing_for_the_run_changes_nothing(seen: Seen) -> None:
+    before = repr(seen)
+    assert seen.take(event("app.crashed", "agent:cam-1", exit="exit code 1")) is None
+    assert repr(seen) == before
