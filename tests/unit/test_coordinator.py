@@ -143,13 +143,14 @@ class Run:
 
 
 @pytest.fixture(autouse=True)
-def quick_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No role reports this machine's real load."""
+def no_real_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No role looks at this machine's load, nor at its own process's."""
 
-    async def report_nothing(*_: object) -> None:
+    async def nothing(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("wotemu_runtime.coordinator.report_host", report_nothing)
+    monkeypatch.setattr("wotemu_runtime.coordinator.report_host", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway_role.watch_stalls", nothing)
     monkeypatch.setattr("wotemu_runtime.gateway_role.tell_drops", lambda *_, **__: None)
     monkeypatch.setattr("wotemu_runtime.gateway_role.be_prompt", lambda: True)
 
@@ -168,7 +169,7 @@ async def test_t0_is_set_once_all_roles_are_ready_and_not_before(tmp_path: Path)
     assert max(ready["agent:cam-1"], ready["gateway:field"]) < 1
     (told,) = run.of("run.t0")
     assert told.t - EPOCH_S == pytest.approx(42, abs=0.01)
-    assert run.t0 == pytest.approx(told.t + T0_LEAD_S)
+    assert run.t0 == pytest.approx(told.t + T0_LEAD_S, abs=0.01)
     order = [command["command"] for command in await run.commands()]
     assert order == ["timeline", "t0", "stop", "stop"]
 

@@ -123,6 +123,8 @@ def test_a_start_is_answered_with_the_process_and_three_ends_that_the_launcher_k
     message, fds = machine.answer()
     assert message == {"op": "started", "pid": APP}
     out, err, records = fds
+    for fd in fds:
+        os.set_blocking(fd, False)
     assert (os.read(out, 1), os.read(err, 1)) == (b"", b"")  # no writer is left: the app was never forked
     with socket.socket(fileno=records) as channel:
         assert channel.recv(1) == b""

@@ -14,6 +14,9 @@ from typing import Any, ParamSpec
 
 Parameters = ParamSpec("Parameters")
 
+LIMIT_S = 3600.0
+"""A test that takes longer, on its own clock, waits for what never comes."""
+
 
 class NothingCanHappenError(Exception):
     """Every task waits, no timer is set and no descriptor is readable: on a real loop this would hang."""
@@ -59,12 +62,16 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 def on_jumping_clock(
     test: Callable[Parameters, Coroutine[Any, Any, None]],
 ) -> Callable[Parameters, None]:
-    """Make a test of a coroutine function: it runs on a `JumpingLoop` of its own."""
+    """Make a test of a coroutine function: it runs on a `JumpingLoop` of its own, for `LIMIT_S` at most."""
+
+    async def limited(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await test(*args, **kwargs)
 
     @functools.wraps(test)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-            runner.run(test(*args, **kwargs))
+            runner.run(limited(*args, **kwargs))
 
     return run
 

@@ -102,11 +102,13 @@ class MemoryBus:
 
     # Values
 
-    async def set(self, name: str, value: str | bytes, *, nx: bool = False, px: int | None = None) -> bool:
-        """See SET."""
+    async def set(
+        self, name: str, value: str | bytes, *, nx: bool = False, px: int | None = None
+    ) -> bool | None:
+        """See SET; None where it is there already and was not to be."""
         await self._answer()
         if nx and self._value(name) is not None:
-            return False
+            return None
         expires = None if px is None else asyncio.get_running_loop().time() + px / 1000
         self._values[name] = (value.encode() if isinstance(value, str) else value, expires)
         return True
@@ -125,10 +127,12 @@ class MemoryBus:
         await self._answer()
         return int(bool(self._streams.get(name) or self._hashes.get(name) or self._value(name) is not None))
 
-    async def hset(self, name: str, mapping: Mapping[str, str]) -> None:
-        """See HSET."""
+    async def hset(self, name: str, mapping: Mapping[str, str]) -> int:
+        """See HSET: how many keys are new."""
         await self._answer()
+        before = len(self._hashes[name])
         self._hashes[name].update({key.encode(): value.encode() for key, value in mapping.items()})
+        return len(self._hashes[name]) - before
 
     async def hgetall(self, name: str) -> Fields:
         """See HGETALL."""
