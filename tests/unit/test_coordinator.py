@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from wotemu.errors import EmulationError
+from wotemu.errors import EmulationError, HostError
 from wotemu.records import App, Event
 from wotemu.scenario import Phase, Resolver, Scenario, at, metric, when
 from wotemu.scenario.events import Event as ScenarioEvent
@@ -307,6 +307,65 @@ async def test_a_role_that_is_lost_is_not_waited_for_at_the_end(tmp_path: Path) 
 
 
 # The end
+
+
+@on_jumping_clock
+async def test_a_deployment_that_fails_fails_the_run_and_is_removed(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.engine.broken["deploy"] = HostError("user namespaces are off", where="this machine")
+    outcome = await run.outcome()
+    assert (outcome.status, outcome.deployed, outcome.t0) == ("failed", None, None)
+    assert isinstance(outcome.error, HostError)
+    assert run.engine.calls == ["deploy", "remove"]
+
+
+@on_jumping_clock
+async def test_what_can_not_be_removed_is_told_and_the_run_is_as_it_was(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.engine.broken["remove"] = EmulationError("2 processes are left")
+    outcome = await run.outcome()
+    assert (outcome.status, str(outcome.error)) == ("done", "2 processes are left")
+    assert [event.message for event in run.of("run.left")] == ["2 processes are left"]
+    del run.engine.broken["remove"]
+    await run.engine.remove()
+
+
+@on_jumping_clock
+async def test_a_run_that_is_stopped_while_it_deploys_waits_for_no_deployment(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.engine.deploy_s = 100
+    asyncio.get_running_loop().call_later(5, run.coordinator.stop)
+    outcome = await run.outcome()
+    assert (outcome.status, outcome.error, outcome.deployed) == ("interrupted", None, None)
+    assert asyncio.get_running_loop().time() == pytest.approx(5)
+    assert run.engine.calls == ["deploy", "remove"]
+
+
+@on_jumping_clock
+async def test_a_stop_after_the_end_changes_nothing_of_how_the_run_went(tmp_path: Path) -> None:
+    async def slow(role: Role, group: asyncio.TaskGroup) -> None:
+        role.ready()
+        await role.stopping.wait()
+        await asyncio.sleep(5)
+
+    run = Run(tmp_path, plays={"agent:cam-1": slow})
+    asyncio.get_running_loop().call_later(62, run.coordinator.stop)
+    outcome = await run.outcome()
+    assert (outcome.status, outcome.losses) == ("done", {})
+    assert "agent:cam-1" in {event.source for event in run.of("role.done")}
+
+
+@on_jumping_clock
+async def test_a_run_that_is_cancelled_removes_all_that_it_started(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    running = asyncio.create_task(run.outcome())
+    await asyncio.sleep(30)
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert run.coordinator.outcome.status == "interrupted"
+    assert run.engine.calls == ["deploy", "remove"]
+    assert [task.get_name() for task in asyncio.all_tasks() if ":" in task.get_name()] == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.testing import NothingCanHappenError, on_jumping_clock
+from wotemu_runtime.testing import on_jumping_clock
 from wotemu_runtime.waiting import Waiting
 
 
@@ -121,12 +121,3 @@ async def test_errors_of_the_work_are_raised() -> None:
 
     with pytest.raises(EmulationError, match="no machine"):
         await waiting().unless_stopped(work())
-
-
-def test_on_a_clock_that_jumps_a_wait_for_nothing_fails_instead_of_hanging() -> None:
-    @on_jumping_clock
-    async def hang() -> None:
-        await waiting().until(lambda: False)
-
-    with pytest.raises(NothingCanHappenError):
-        hang()

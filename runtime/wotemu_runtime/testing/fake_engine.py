@@ -38,7 +38,10 @@ ADDRESS = BusAddress("", path="/nowhere", anchor_s=EPOCH_S)
 
 
 class FakeEngine:
-    """Has `play` say what each role does, by its name. `calls` is what it was asked to do, in order."""
+    """Has `play` say what each role does, by its name. `calls` is what it was asked to do, in order.
+
+    Deploying takes `deploy_s`. What is in `broken` under a method's name is raised by that method.
+    """
 
     name = "fake"
 
@@ -48,6 +51,8 @@ class FakeEngine:
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._roles: list[asyncio.Task[None]] = []
         self.calls: list[str] = []
+        self.deploy_s = 0.0
+        self.broken: dict[str, Exception] = {}
 
     async def connect(self, address: BusAddress, deadline_s: float) -> Redis:
         """What the coordinator calls for a client of the bus."""
@@ -55,11 +60,17 @@ class FakeEngine:
 
     async def deploy(self, plan: Plan) -> Deployed:
         """Start every role as a task."""
-        self.calls.append("deploy")
+        self._call("deploy")
+        await asyncio.sleep(self.deploy_s)
         networks = {f"gateway:{network.name}": gateway_data(plan, network) for network in plan.networks}
         for name in sorted(plan.roles):
             self._roles.append(asyncio.create_task(self._run(name, networks.get(name)), name=name))
         return Deployed(bus=ADDRESS, shaper="", roles=plan.roles, addresses={}, unenforced=())
+
+    def _call(self, method: str) -> None:
+        self.calls.append(method)
+        if method in self.broken:
+            raise self.broken[method]
 
     async def _run(self, name: str, data: dict[str, Any] | None) -> None:
         role = make_role(self._bus, name, data)
@@ -82,7 +93,7 @@ class FakeEngine:
 
     async def remove(self) -> None:
         """End what still runs, unless it was left to another coordinator."""
-        self.calls.append("remove")
+        self._call("remove")
         if "leave" in self.calls:
             return
         for role in self._roles:
