@@ -90,7 +90,7 @@ class Run:
     on_event: Callable[[Event], None] = lambda _: None
     anew: bool = True
     keep: bool = False
-    engine: FakeEngine = attrs.field(init=False)
+    engine: FakeEngine = attrs.field(default=None)
     recorder: Recorder = attrs.field(init=False)
     coordinator: Coordinator = attrs.field(init=False)
     plan: Plan = attrs.field(init=False)
@@ -100,7 +100,7 @@ class Run:
             TOPOLOGY, Scenario(phases=self.phases, events=self.events, duration=self.duration)
         )
         self.plan = make_plan(TOPOLOGY, resolver.timeline, stack="test", root=Path("/"))
-        self.engine = FakeEngine(self.bus, self.play)
+        self.engine = self.engine or FakeEngine(self.bus, self.play)
         self.recorder = Recorder(self.run_dir)
         self.coordinator = Coordinator(
             self.plan,
@@ -259,6 +259,15 @@ async def test_a_change_that_fails_is_answered_with_its_reason_and_the_run_goes_
     assert (run.coordinator.counters.changes, run.coordinator.counters.failed_changes) == (1, 1)
     (failed,) = run.of("change.failed")
     assert failed.message == "conditions of field up: OSError: [Errno 105] No buffer space available"
+
+
+@on_jumping_clock
+async def test_changes_that_nobody_answers_are_losses(tmp_path: Path) -> None:
+    changes = [at(10).set(FIELD, latency="1s"), at(30).restore(FIELD)]
+    run = Run(tmp_path, changes, plays={"gateway:field": node()})
+    outcome = await run.outcome()
+    count = len(run.plan.timeline.changes)
+    assert (outcome.status, outcome.losses) == ("done", {("coordinator", "changes without an answer"): count})
 
 
 @on_jumping_clock
@@ -558,6 +567,38 @@ async def test_a_resumed_coordinator_takes_over_t0_and_ends_when_the_first_would
     assert run.of("run.t0") == []
     assert run.of("run.stopping")[0].t - EPOCH_S == pytest.approx(61, abs=0.01)
     assert [command["command"] for command in await run.commands()] == ["timeline", "t0", "stop", "stop"]
+
+
+@on_jumping_clock
+async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was(tmp_path: Path) -> None:
+    events = [at(5).set(FIELD, "up", latency="1s"), at(50).restore(FIELD, "up")]
+    phases = [Phase("slow", 10), Phase("fast", 40)]
+    first = Run(tmp_path, events, phases)
+    coordinating = asyncio.create_task(first.outcome())
+    await asyncio.sleep(30)
+    first.engine.leave()
+    coordinating.cancel()
+    await asyncio.wait([coordinating])
+    await asyncio.sleep(5)
+    second = Run(tmp_path, events, phases, bus=first.bus, engine=first.engine, anew=False)
+    outcome = await second.outcome()
+    assert (outcome.status, outcome.t0, outcome.losses) == ("done", first.t0, {})
+    assert [event.data["phase"] for event in first.of("run.phase")] == ["start", "slow"]
+    assert [event.data["phase"] for event in second.of("run.phase")] == ["fast"]
+    assert second.coordinator.counters.changes == 2
+    sent = sum(event.data["records"].get("app", 0) for event in second.of("role.done"))
+    assert second.recorder.counts["app"] == sent > 100
+
+
+@on_jumping_clock
+async def test_who_takes_over_a_run_that_was_being_stopped_ends_it(tmp_path: Path) -> None:
+    run = Run(tmp_path, anew=False)
+    await begun(run.bus, run.plan.timeline.to_dict(), EPOCH_S)
+    await run.bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "stop"}))
+    await asyncio.sleep(20)
+    outcome = await run.outcome()
+    assert outcome.status == "interrupted"
+    assert asyncio.get_running_loop().time() < 25
 
 
 @on_jumping_clock

@@ -50,6 +50,7 @@ class FakeEngine:
         self._play = play
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._roles: list[asyncio.Task[None]] = []
+        self._is_left = False
         self.calls: list[str] = []
         self.deploy_s = 0.0
         self.broken: dict[str, Exception] = {}
@@ -59,11 +60,12 @@ class FakeEngine:
         return self._bus.client
 
     async def deploy(self, plan: Plan) -> Deployed:
-        """Start every role as a task."""
+        """Start every role as a task, unless they run already: then another coordinator takes over."""
         self._call("deploy")
+        self._is_left = False
         await asyncio.sleep(self.deploy_s)
         networks = {f"gateway:{network.name}": gateway_data(plan, network) for network in plan.networks}
-        for name in sorted(plan.roles):
+        for name in sorted(plan.roles) if not self._roles else ():
             self._roles.append(asyncio.create_task(self._run(name, networks.get(name)), name=name))
         return Deployed(bus=ADDRESS, shaper="", roles=plan.roles, addresses={}, unenforced=())
 
@@ -94,7 +96,7 @@ class FakeEngine:
     async def remove(self) -> None:
         """End what still runs, unless it was left to another coordinator."""
         self._call("remove")
-        if "leave" in self.calls:
+        if self._is_left:
             return
         for role in self._roles:
             role.cancel()
@@ -103,6 +105,7 @@ class FakeEngine:
     def leave(self) -> None:
         """Another coordinator has the roles."""
         self.calls.append("leave")
+        self._is_left = True
 
 
 def gateway_data(plan: Plan, network: PlannedNetwork) -> dict[str, Any]:
