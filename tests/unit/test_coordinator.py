@@ -18,6 +18,7 @@ from wotemu.scenario.events import Event as ScenarioEvent
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import pack, unpack
+from wotemu_runtime.checkpoint import Checkpoint
 from wotemu_runtime.coordinator import (
     READY_DEADLINE_PER_ROLE_S,
     READY_DEADLINE_S,
@@ -90,6 +91,8 @@ class Run:
     on_event: Callable[[Event], None] = lambda _: None
     anew: bool = True
     keep: bool = False
+    trims: bool = True
+    """Whether the bus forgets what is recorded."""
     engine: FakeEngine = attrs.field(default=None)
     recorder: Recorder = attrs.field(init=False)
     coordinator: Coordinator = attrs.field(init=False)
@@ -110,6 +113,7 @@ class Run:
             resolver,
             anew=self.anew,
             keep=self.keep,
+            kept=lambda: None if self.trims else Checkpoint(run="elsewhere"),
             connect_to=self.engine.connect,
             clock=loop_clock(),
         )
@@ -569,18 +573,21 @@ async def test_a_resumed_coordinator_takes_over_t0_and_ends_when_the_first_would
     assert [command["command"] for command in await run.commands()] == ["timeline", "t0", "stop", "stop"]
 
 
+@pytest.mark.parametrize("trims", [True, False])
 @on_jumping_clock
-async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was(tmp_path: Path) -> None:
+async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was(
+    tmp_path: Path, trims: bool
+) -> None:
     events = [at(5).set(FIELD, "up", latency="1s"), at(50).restore(FIELD, "up")]
     phases = [Phase("slow", 10), Phase("fast", 40)]
-    first = Run(tmp_path, events, phases)
+    first = Run(tmp_path, events, phases, trims=trims)
     coordinating = asyncio.create_task(first.outcome())
     await asyncio.sleep(30)
     first.engine.leave()
     coordinating.cancel()
     await asyncio.wait([coordinating])
     await asyncio.sleep(5)
-    second = Run(tmp_path, events, phases, bus=first.bus, engine=first.engine, anew=False)
+    second = Run(tmp_path, events, phases, bus=first.bus, engine=first.engine, anew=False, trims=trims)
     outcome = await second.outcome()
     assert (outcome.status, outcome.t0, outcome.losses) == ("done", first.t0, {})
     assert [event.data["phase"] for event in first.of("run.phase")] == ["start", "slow"]
