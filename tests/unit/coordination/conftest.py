@@ -1,0 +1,20 @@
+"""Coordination is tested without this machine's own load."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_real_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No role looks at this machine's load, nor at its own process's."""
+
+    async def nothing(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("wotemu_runtime.coordinator.report_host", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway_role.watch_stalls", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway_role.tell_drops", lambda *_, **__: None)
+    monkeypatch.setattr("wotemu_runtime.gateway_role.be_prompt", lambda: True)

@@ -1,0 +1,136 @@
+"""One run on an engine of tasks and a bus in memory, and what its roles do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wotemu.records import App, Event
+from wotemu.scenario import Phase, Resolver, Scenario
+from wotemu.scenario.events import Event as ScenarioEvent
+from wotemu.topology.models import Network, NetworkConditions, Node, Topology
+from wotemu_runtime.bus import Streams
+from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.coordinator import Coordinator, Outcome
+from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
+from wotemu_runtime.plan import Plan, make_plan
+from wotemu_runtime.recorder import Recorder
+from wotemu_runtime.role import Role
+from wotemu_runtime.testing import FakeEngine, FakeShaper, MemoryBus, Play, loop_clock
+
+FIELD = Network("field", NetworkConditions(latency="10ms"))
+TOPOLOGY = Topology([Node("cam", command=["true"], networks=[FIELD], scale=2)])
+ROLES = {"agent:cam-1", "agent:cam-2", "gateway:field"}
+STREAMS = Streams("test")
+
+
+def node(*, ready_s: float = 0.0, ends_s: float | None = None) -> Play:
+    """A node that is ready after `ready_s`, then reports its uptime each second until the end."""
+
+    async def play(role: Role, group: asyncio.TaskGroup) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ready_s):
+                await role.stopping.wait()
+        role.ready()
+        began = role.now()
+        while not role.stopping.is_set() and (ends_s is None or role.now() < began + ends_s):
+            await asyncio.sleep(1)
+            up_s = round(role.now() - began)
+            role.publisher.put(App(role.now(), role.assignment.subject, "uptime", float(up_s)))
+        if not role.stopping.is_set():
+            raise RuntimeError("the agent broke")
+
+    return play
+
+
+async def deaf(role: Role, group: asyncio.TaskGroup) -> None:
+    """A role that is ready and never ends, whatever it is told."""
+    role.ready()
+    await asyncio.Event().wait()
+
+
+async def slow(role: Role, group: asyncio.TaskGroup) -> None:
+    """A role that takes 5 s to end."""
+    role.ready()
+    await role.stopping.wait()
+    await asyncio.sleep(5)
+
+
+async def never_ready(role: Role, group: asyncio.TaskGroup) -> None:
+    await role.stopping.wait()
+
+
+@attrs.define
+class Run:
+    """One run, and what is to be seen of it. `plays` has what certain roles do; the others are well."""
+
+    run_dir: Path
+    events: Sequence[ScenarioEvent] = ()
+    phases: Sequence[Phase] = ()
+    duration: str = "1min"
+    plays: dict[str, Play] = attrs.field(factory=dict)
+    bus: MemoryBus = attrs.field(factory=MemoryBus)
+    shaper: FakeShaper = attrs.field(factory=FakeShaper)
+    told: list[Event] = attrs.field(factory=list)
+    on_event: Callable[[Event], None] = lambda _: None
+    anew: bool = True
+    keep: bool = False
+    trims: bool = True
+    """Whether the bus forgets what is recorded."""
+    engine: FakeEngine = attrs.field(default=None)
+    recorder: Recorder = attrs.field(init=False)
+    coordinator: Coordinator = attrs.field(init=False)
+    plan: Plan = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        resolver = Resolver(
+            TOPOLOGY, Scenario(phases=self.phases, events=self.events, duration=self.duration)
+        )
+        self.plan = make_plan(TOPOLOGY, resolver.timeline, stack="test", root=Path("/"))
+        self.engine = self.engine or FakeEngine(self.bus, self.play)
+        self.recorder = Recorder(self.run_dir)
+        self.coordinator = Coordinator(
+            self.plan,
+            self.engine,
+            self.recorder,
+            self.listen,
+            resolver,
+            anew=self.anew,
+            keep=self.keep,
+            kept=lambda: None if self.trims else Checkpoint(run="elsewhere"),
+            connect_to=self.engine.connect,
+            clock=loop_clock(),
+        )
+
+    def play(self, role: str) -> Play:
+        return self.plays.get(role) or (self.gateway if role.startswith("gateway:") else node())
+
+    async def gateway(self, role: Role, group: asyncio.TaskGroup) -> None:
+        await serve_network(role, group, Gateway(role, self.shaper, NetworkState(role.assignment.data)))
+
+    def listen(self, event: Event) -> None:
+        self.told.append(event)
+        self.on_event(event)
+
+    async def outcome(self) -> Outcome:
+        try:
+            return await self.coordinator.run()
+        finally:
+            self.recorder.close()
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.told if event.kind == kind]
+
+    @property
+    def t0(self) -> float:
+        assert self.coordinator.outcome.t0 is not None
+        return self.coordinator.outcome.t0
+
+    async def commands(self) -> list[dict[str, Any]]:
+        return [unpack(fields) for _, fields in await self.bus.xrange(STREAMS.commands)]
