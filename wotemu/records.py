@@ -7,7 +7,7 @@ Records are values: the bus moves them, the recorder stores them, the report rea
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 
@@ -184,6 +184,26 @@ class Hop(Record):
     busy: float | None = None
     served_bytes: int | None = None
     dropped_memory: int = 0
+
+    @classmethod
+    def of_shared_rate(cls, t: float, network: str, shaper: str, busy: float, served_bytes: int) -> Self:
+        """The row of a shared network's rate."""
+        return cls(
+            t=t,
+            network=network,
+            node="",
+            direction="shared",
+            shaper=shaper,
+            sent=0,
+            sent_bytes=0,
+            dropped_loss=0,
+            dropped_queue=0,
+            dropped_cut=0,
+            backlog=0,
+            late_max=None,
+            busy=busy,
+            served_bytes=served_bytes,
+        )
 
 
 @attrs.frozen

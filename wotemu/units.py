@@ -282,15 +282,6 @@ class Fraction(Quantity):
         return number
 
     @classmethod
-    def of_number(cls, number: float) -> Self:
-        """A number in the fixed unit, as files with units in their columns' names have it.
-
-        Raises:
-            ValueError: It is negative or not finite.
-        """
-        return cls._checked(number, number)
-
-    @classmethod
     def _too_much(cls, number: float, value: object) -> str:
         meant = cls.EXAMPLE if isinstance(value, str) or number > 100 else f'"{_trim(number)}%"'
         return f"{value!r} is more than the whole: write {meant}"

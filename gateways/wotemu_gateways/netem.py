@@ -22,7 +22,7 @@ from wotemu_gateways import traffic_control as tc
 from wotemu_gateways.flows import FlowTable
 from wotemu_gateways.hop import Direction
 from wotemu_gateways.netem_changes import Changes
-from wotemu_gateways.netem_hop import Counters, shared_row
+from wotemu_gateways.netem_hop import Counters
 from wotemu_gateways.netem_multicast import Fanout
 from wotemu_gateways.netem_rate import QdiscStats
 from wotemu_gateways.netem_service import next_look_s
@@ -210,7 +210,7 @@ class NetemShaper:
                 cut = counters.drops[node.index(hop.place.direction)].drops
                 rows.append(self._without_probes(hop.row(t, self.network, counters, cut=cut)))
         if self._wiring.bucket is not None:
-            rows.append(shared_row(t, self.network, self._wiring.bucket))
+            rows.append(Hop.of_shared_rate(t, self.network, self.name, *self._wiring.bucket.take_service()))
         return chain(rows, flows)
 
     def _look(self, qdiscs: QdiscStats) -> None:

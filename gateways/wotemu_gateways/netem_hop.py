@@ -201,24 +201,3 @@ class NetemHop:
         ):
             came, refused = counters.before[index].packets, counters.redirects[index].overlimits
             losses.count(stats, came, refused, marks=marks, doubles=copies)
-
-
-def shared_row(t: float, network: str, bucket: RateStage) -> Hop:
-    """What a shared network's rate did since the last call: see `wotemu.records.Hop`."""
-    busy_s, served_bytes = bucket.take_service()
-    return Hop(
-        t=t,
-        network=network,
-        node="",
-        direction="shared",
-        shaper="netem",
-        sent=0,
-        sent_bytes=0,
-        dropped_loss=0,
-        dropped_queue=0,
-        dropped_cut=0,
-        backlog=0,
-        late_max=None,
-        busy=busy_s,
-        served_bytes=served_bytes,
-    )

@@ -272,26 +272,8 @@ class Switch:
             rows.append(port.up.drain(t, self.network, name, now_s))
             rows.append(port.down.drain(t, self.network, name, now_s))
         if self._shared is not None:
-            rows.append(self._shared_row(t, *self._shared.take_service(now_s)))
+            rows.append(Hop.of_shared_rate(t, self.network, "tun", *self._shared.take_service(now_s)))
         return chain(rows, self._flows.drain(t))
-
-    def _shared_row(self, t: float, busy_s: float, served_bytes: int) -> Hop:
-        return Hop(
-            t=t,
-            network=self.network,
-            node="",
-            direction="shared",
-            shaper="tun",
-            sent=0,
-            sent_bytes=0,
-            dropped_loss=0,
-            dropped_queue=0,
-            dropped_cut=0,
-            backlog=0,
-            late_max=None,
-            busy=busy_s,
-            served_bytes=served_bytes,
-        )
 
     @property
     def losses(self) -> dict[str, int]:
