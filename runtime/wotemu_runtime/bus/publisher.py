@@ -23,8 +23,10 @@ MAX_KEPT = 50_000
 """Records of one table kept while the bus is away; beyond it the oldest go, and are counted."""
 MAX_KEPT_BYTES = 8 * 1024**2
 """Their bytes: lines that an app prints may have 16 KB each."""
-STUCK_S = 3.0
+STUCK_S = 6.0
 """At the end, a bus that confirms nothing for so long gets no more."""
+TRY_S = 2.0
+"""At the end, a try that takes so long is made anew: it may have begun when there was no way to the bus."""
 LAST_S = 30.0
 """And the rest is given up after so long, however slowly it goes."""
 _RETRY_S = 0.5
@@ -217,7 +219,8 @@ class Publisher:
             async with asyncio.timeout(STUCK_S) as patience:
                 for table in self._unsent(only):
                     try:
-                        await self._send(table)
+                        async with asyncio.timeout(TRY_S):
+                            await self._send(table)
                         patience.reschedule(min(end, loop.time() + STUCK_S))
                     except (OSError, RedisError):
                         await asyncio.sleep(_RETRY_S)
