@@ -22,7 +22,7 @@ from wotemu_report.phases import Span
 
 PATIENCE = 5.0
 LEAST_PATIENCE_S = 1.0
-"""A request that takes over `PATIENCE` times the usual and `LEAST_PATIENCE_S` finds nothing available."""
+"""A request is slow that takes over `PATIENCE` times the usual, the median, and over `LEAST_PATIENCE_S`."""
 
 _SERIES = ("node", "thing", "name", "op", "binding")
 _MAX_ROWS = 400
@@ -32,9 +32,11 @@ _MAX_NAMED = 3
 def states(frame: pl.DataFrame, end_s: float) -> pl.DataFrame:
     """When each series of requests (`node`, `thing`, `name`, `op`, `binding`) found its thing available.
 
-    After a request that succeeded it was, until the next one begins, but for what the request took beyond the
-    patience; from one that failed on it was not, until the next begins. The last request of a series counts
-    for as long as they are usually apart. Cancelled ones say nothing.
+    An answer says so for the usual time before it, the median, and until the next request begins; what a
+    request took beyond that says nothing, or, if it was slow, that nothing was available. From one that
+    failed on nothing was, until the next begins. The last request of a series counts for as long as they are
+    usually apart. One that was unfinished when its node was stopped says nothing, unless it was slow: then
+    nothing was available all the time. Cancelled ones say nothing.
 
     Args:
         frame: `requests`, of consumers.
@@ -44,36 +46,24 @@ def states(frame: pl.DataFrame, end_s: float) -> pl.DataFrame:
         Columns `owner`, `start`, `stop` (seconds since T0) and `up`.
     """
     ended = frame.filter(~pl.col("cancelled")).sort(*_SERIES, "s")
-    apart = pl.col("s").shift(-1).over(_SERIES) - pl.col("s")
-    usual_s = pl.col("duration").filter(pl.col("ok")).median().over(_SERIES)
+    usual = pl.col("duration").filter(pl.col("ok")).median().over(_SERIES).fill_null(0.0)
     asked = ended.with_columns(
-        apart=apart,
-        patience=pl.max_horizontal(usual_s.fill_null(0) * PATIENCE, pl.lit(LEAST_PATIENCE_S)),
-    ).with_columns(
-        stop=pl.min_horizontal(
-            pl.col("s")
-            + pl.max_horizontal(
-                pl.col("apart").fill_null(
-                    pl.max_horizontal(pl.col("duration"), pl.col("apart").median().over(_SERIES))
-                ),
-                pl.lit(0.0),
-            ),
-            pl.lit(end_s),
-        )
+        usual=usual,
+        slow=pl.col("duration") > pl.max_horizontal(usual * PATIENCE, pl.lit(LEAST_PATIENCE_S)),
+        apart=pl.col("s").shift(-1).over(_SERIES) - pl.col("s"),
     )
-    slow_from = pl.min_horizontal(pl.col("s") + pl.col("patience"), "stop")
-    slow_to = pl.min_horizontal(pl.col("s") + pl.col("duration"), "stop")
-    columns = ("owner", "start", "stop", "up")
-    failed = asked.filter(pl.col("failed")).with_columns(start=pl.col("s"), up=pl.lit(False)).select(columns)
-    done = asked.filter("ok").with_columns(slow_from=slow_from, slow_to=pl.max_horizontal(slow_from, slow_to))
-    hung = asked.filter(pl.col("unfinished")).with_columns(start=slow_from, stop=slow_to, up=pl.lit(False))
+    last = pl.max_horizontal(pl.col("duration"), pl.col("apart").median().over(_SERIES))
+    asked = asked.with_columns(
+        stop=pl.min_horizontal(pl.col("s") + pl.col("apart").fill_null(last), pl.lit(end_s))
+    )
+    found_at = pl.max_horizontal("s", pl.col("s") + pl.col("duration") - pl.col("usual"))
+    done = asked.filter("ok").with_columns(found_at=pl.min_horizontal(found_at, "stop"))
+    down = asked.filter(pl.col("failed") | (pl.col("unfinished") & pl.col("slow")))
     return pl.concat(
         [
-            failed,
-            hung.select(columns),
-            done.select("owner", start="s", stop="slow_from", up=pl.lit(True)),
-            done.select("owner", start="slow_from", stop="slow_to", up=pl.lit(False)),
-            done.select("owner", start="slow_to", stop="stop", up=pl.lit(True)),
+            down.select("owner", start="s", stop="stop", up=pl.lit(False)),
+            done.filter("slow").select("owner", start="s", stop="found_at", up=pl.lit(False)),
+            done.select("owner", start="found_at", stop="stop", up=pl.lit(True)),
         ]
     ).filter(pl.col("stop") > pl.col("start"))
 
@@ -156,8 +146,8 @@ def block(run: RunData) -> Block:
             Column("Node", hint="replicas together"),
             Column(
                 "Available", "percent",
-                "share of the time: a failed request counts against it until the next one, a slow one from "
-                f"{PATIENCE:g} times the usual (at least {LEAST_PATIENCE_S:g} s) on",
+                "share of the time: a failed request counts against it until the next one begins, a slow one "
+                f"(over {PATIENCE:g} times the usual) until just before its answer",
             ),
             Column("Requests", "int"),
             Column("Failed", "int"),
