@@ -90,6 +90,22 @@ def write_run(folder: Path, *, names: Names | None = None, seed: int = 7) -> Pat
     return folder
 
 
+def request(
+    at: float,
+    took: float,
+    error: str = "",
+    node: str = "reader-3g-1",
+    role: str = "consumer",
+    status: str = "",
+    binding: str = "http",
+) -> Record:
+    """One read of a lamp, `at` seconds after T0."""
+    return records.Interaction(
+        T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", binding,
+        took, 4, status or ("failed" if error else "ok"), error,
+    )  # fmt: skip
+
+
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 

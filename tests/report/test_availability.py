@@ -10,30 +10,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED, Event, Interaction, Record
+from wotemu.records import CANCELLED, OK, UNFINISHED, Event, Interaction, Record
 from wotemu_report.dataset import RunData
 from wotemu_report.figures import availability, overview
 from wotemu_report.figures.requests import unmeasured
 from wotemu_report.page.head import head
 
-from .synthetic import T0, write_table
+from .synthetic import T0, request, write_table
 
 ERROR = "TimeoutError: no answer"
-
-
-def request(
-    at: float,
-    took: float,
-    error: str = "",
-    *,
-    node: str = "reader-3g-1",
-    role: str = "consumer",
-    binding: str = "http",
-) -> Record:
-    return Interaction(
-        T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", binding,
-        took, 4, error if error in (CANCELLED, UNFINISHED) else FAILED if error else OK, error,
-    )  # fmt: skip
 
 
 def subscribed(
@@ -119,19 +104,20 @@ def test_a_failure_lasts_until_the_next_request(run_dir: Path) -> None:
 
 
 def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
-    run = run_of(run_dir, [*steady(0, 10), request(3.5, 0.2, CANCELLED), request(9.5, 0.2, CANCELLED)])
+    given_up = [request(at, 0.2, status=CANCELLED) for at in (3.5, 9.5)]
+    run = run_of(run_dir, [*steady(0, 10), *given_up])
     calm = row(run, "calm")
     assert (calm["count"], calm["cancelled"], calm["failed"], calm["availability"]) == (10, 2, 0, 1.0)
 
 
 def test_a_request_that_hangs_to_the_end_counts_against_availability(run_dir: Path) -> None:
-    run = run_of(run_dir, [*steady(0, 30), request(30, 30.0, UNFINISHED)])
+    run = run_of(run_dir, [*steady(0, 30), request(30, 30.0, status=UNFINISHED)])
     assert (row(run, "healed")["waiting"], row(run, "healed")["availability"]) == (1, 0.0)
     assert "1 waited from before" in availability.sentences(run)[3]
 
 
 def test_a_request_that_the_end_cut_short_counts_for_nothing(run_dir: Path) -> None:
-    run = run_of(run_dir, [*steady(0, 60), request(59.9, 0.1, UNFINISHED)])
+    run = run_of(run_dir, [*steady(0, 60), request(59.9, 0.1, status=UNFINISHED)])
     healed = row(run, "healed")
     assert (healed["count"], healed["failed"], healed["cancelled"], healed["availability"]) == (20, 0, 0, 1.0)
 

@@ -20,21 +20,7 @@ from wotemu_report.figures.conditions import told
 from wotemu_report.figures.requests import by_phase, error_kinds, requests
 from wotemu_report.frames import broken_at_gaps, fold, in_order
 
-from .synthetic import T0, write_table
-
-
-def request(
-    at: float,
-    took: float,
-    error: str = "",
-    node: str = "reader-3g-1",
-    role: str = "consumer",
-    status: str = "",
-) -> Record:
-    return Interaction(
-        T0 + at, node, role, "urn:lamp", "property", "on", "readproperty", "request", "http",
-        took, 4, status or ("failed" if error else "ok"), error,
-    )  # fmt: skip
+from .synthetic import T0, request, write_table
 
 
 def item(at: float, stage: str = "next") -> Record:

@@ -8,6 +8,7 @@ availability is a share of time, not of requests.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -80,6 +81,7 @@ def _available(found: pl.DataFrame, span: Span) -> pl.DataFrame:
     return inside.group_by("owner").agg(availability=pl.when(total > 0).then(up / total))
 
 
+@lru_cache(maxsize=1)  # the head, the tiles and two tables of one report ask for it
 def by_node_and_phase(run: RunData) -> pl.DataFrame:
     """A row for each node whose consumers were measured, in each phase, also where it asked for nothing.
 
