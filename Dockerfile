@@ -56,8 +56,8 @@ WORKDIR /home/wotemu
 
 # Swarm gives a task its names only once it is healthy, and asks the first time after one interval.
 HEALTHCHECK --interval=5s --start-period=60s --timeout=10s --retries=3 \
-    CMD ["python3.11", "-I", "-S", "/opt/wotemu/lib/python3.11/site-packages/wotemu_runtime/roles/health.py"]
-ENTRYPOINT ["python", "-m", "wotemu_runtime.roles"]
+    CMD ["python3.11", "-I", "-S", "/opt/wotemu/lib/python3.11/site-packages/wotemu_runtime/container/health.py"]
+ENTRYPOINT ["python", "-m", "wotemu_runtime.container"]
 CMD ["--help"]
 
 ARG VERSION=1.0.0.dev0

@@ -17,8 +17,8 @@ from pathlib import Path
 import polars as pl
 import uvloop
 
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 

@@ -19,9 +19,9 @@ from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, Timeline
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate, Seconds
-from wotemu_gateways.fidelity import Certificate, Place, Witness, judge
-from wotemu_gateways.fidelity.history import HopKey
-from wotemu_gateways.probe_format import SIZE
+from wotemu_gateways.packets.probe import SIZE
+from wotemu_runtime.fidelity import Certificate, Place, Witness, judge
+from wotemu_runtime.fidelity.history import HopKey
 
 T0 = 1_750_000_000.0
 NETWORK = "field"

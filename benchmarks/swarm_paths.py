@@ -18,8 +18,8 @@ from pathlib import Path
 import aiodocker
 import uvloop
 
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, Placement, Topology

@@ -20,8 +20,8 @@ import polars as pl
 import psutil
 import uvloop
 
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology

@@ -34,10 +34,10 @@ import uvloop
 from tests.gateways.lab import UNSHARE, Namespace
 from tests.gateways.network import Hops, members
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.promptness import be_prompt
-from wotemu_gateways.switch import Member, Switch
-from wotemu_gateways.timer import Timer
-from wotemu_gateways.tun import Pump
+from wotemu_gateways.userspace.pump import Pump
+from wotemu_gateways.userspace.scheduling import be_prompt
+from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.userspace.timerfd import Timer
 
 DELAY_S = 0.005
 PACKET_BYTES = 1000

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from wotemu.deployment_file import load
 from wotemu.emulation import Emulation
 from wotemu.errors import EmulationError, InputError, WotemuError
-from wotemu.load import load
 from wotemu.stack import COORDINATOR, connected, stack_on_swarm
-from wotemu_gateways.fidelity import Thresholds
-from wotemu_runtime import bundle
 from wotemu_runtime.bus import BusAddress, Streams
-from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.coordination.coordinator_lease import Lease
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
-from wotemu_runtime.lease import Lease
-from wotemu_runtime.recorder import new_run_dir, own_run_dir
+from wotemu_runtime.fidelity import Thresholds
+from wotemu_runtime.planning import code_bundle
+from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.swarm.stack import Stack
@@ -107,7 +107,7 @@ def _unpacked(orphan: Orphan, code_dir: Path) -> Path:
             where=f"emulation {orphan.name!r}",
             hint=f"--path names the file: {orphan.card['source']}",
         )
-    bundle.unpack(orphan.code, code_dir, bundle.digest(orphan.code))
+    code_bundle.unpack(orphan.code, code_dir, code_bundle.digest(orphan.code))
     return code_dir / str(orphan.card["source"])
 
 
@@ -148,7 +148,7 @@ class Attached(Emulation):
         self._started = card["started"]
 
     def _make_engine(self, run_dir: Path) -> Engine:
-        from wotemu_runtime.engines.swarm.takeover import TakenOver
+        from wotemu_runtime.engines.swarm.adopted import TakenOver
 
         del run_dir
         return TakenOver(self._orphan.bus, keep=self._keep)

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from wotemu.errors import InputError, WotemuError
 from wotemu.stack import connected
 from wotemu_runtime.bus import Streams
+from wotemu_runtime.coordination.coordinator_lease import holder
 from wotemu_runtime.engines.swarm import needing_docker_client
-from wotemu_runtime.lease import holder
 
 if TYPE_CHECKING:
     import aiodocker

@@ -21,23 +21,23 @@ from typing import Any, Literal, get_args
 import attrs
 import psutil
 
+from wotemu.deployment_file import Loaded
 from wotemu.errors import EmulationError, HostError, InputError, WotemuError
-from wotemu.load import Loaded
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
-from wotemu.topology.checks import HOST_NAME, MAX_NAME
+from wotemu.topology._fields import HOST_NAME, MAX_NAME
 from wotemu.units import Like
-from wotemu_gateways.fidelity import Certificate, Thresholds
-from wotemu_runtime import bundle
 from wotemu_runtime.bus import steady_time
-from wotemu_runtime.checkpoint import Checkpoint
-from wotemu_runtime.coordinator import SOURCE, Coordinator, Outcome
-from wotemu_runtime.counters import Counters
+from wotemu_runtime.coordination.coordinator import SOURCE, Coordinator, Outcome
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine, check_host
 from wotemu_runtime.engines.swarm import needing_docker_client
-from wotemu_runtime.plan import make_plan
-from wotemu_runtime.recorder import Recorder, losses, new_run_dir, own_run_dir, tabulate
+from wotemu_runtime.fidelity import Certificate, Thresholds
+from wotemu_runtime.planning import code_bundle
+from wotemu_runtime.planning.planner import make_plan
+from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.run_directory import Recorder, losses, new_run_dir, own_run_dir, tabulate
+from wotemu_runtime.recording.totals import Counters
 
 Listener = Callable[[Event], None]
 
@@ -108,7 +108,7 @@ class Emulation:
         """Check everything and plan the run; nothing is started.
 
         Args:
-            loaded: The topology and scenario, and where they were read from: see `wotemu.load.load`.
+            loaded: The topology and scenario, and their file: see `wotemu.deployment_file.load`.
             name: The run's name; the file's where None.
             out: The run directory; ``runs/NAME``, numbered if taken, where None.
             duration: In place of the scenario's, such as ``"30s"``.
@@ -124,9 +124,9 @@ class Emulation:
             InputError: A value is not what it has to be.
             HostError: This machine can't run the local engine.
         """
-        _check_kind(loaded, Loaded, "loaded", "read the file with wotemu.load.load(path)")
+        _check_kind(loaded, Loaded, "loaded", "read the file with wotemu.deployment_file.load(path)")
         _check_kind(
-            thresholds, Thresholds | None, "thresholds", "make wotemu_gateways.fidelity.Thresholds(...)"
+            thresholds, Thresholds | None, "thresholds", "make wotemu_runtime.fidelity.Thresholds(...)"
         )
         _check_choice(engine, ENGINES, "engine")
         _check_choice(shaper, SHAPERS, "shaper")
@@ -301,7 +301,7 @@ class Emulation:
         if self._engine_name == LocalEngine.name or not self._anew:
             return b""
         try:
-            return bundle.pack(self._loaded.root)
+            return code_bundle.pack(self._loaded.root)
         except InputError:
             return b""
 
@@ -406,7 +406,7 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
 
 
 def report_json(run_dir: Path) -> str:
-    """The data of a run's report as JSON: see `wotemu_report.as_json`."""
+    """The data of a run's report as JSON: see `wotemu_report.export.as_json`."""
     from wotemu_report import report_json as data_of
 
     tabulate(run_dir)

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from wotemu.errors import InputError
 from wotemu_runtime.bus import BusAddress, connect
 from wotemu_runtime.engines.swarm import needing_docker_client
-from wotemu_runtime.recorder import new_run_dir
-from wotemu_runtime.run_mirror import fetch, mirrored_stacks, put_file
+from wotemu_runtime.recording.bus_mirror import fetch, mirrored_stacks, put_file
+from wotemu_runtime.recording.run_directory import new_run_dir
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.swarm.stack import Stack

@@ -12,22 +12,22 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from wotemu.deployment_file import load
 from wotemu.emulation import Emulation, Listener, Result
 from wotemu.errors import EmulationError
-from wotemu.load import load
 from wotemu.records import Event
-from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.bundle import unpack
 from wotemu_runtime.bus import connect
-from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.container.proxy import PORT as PROXY_PORT
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
-from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS, completed_tasks
-from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS, completed_tasks
+from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import roles
-from wotemu_runtime.plan import Plan
-from wotemu_runtime.recorder import own_run_dir
-from wotemu_runtime.roles.proxy import PORT as PROXY_PORT
-from wotemu_runtime.run_mirror import MANIFEST, Mirror, fetch, is_mirrored, mirrored
+from wotemu_runtime.planning.code_bundle import unpack
+from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.recording.bus_mirror import MANIFEST, Mirror, fetch, is_mirrored, mirrored
+from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.run_directory import own_run_dir
+from wotemu_runtime.roles.assignment import Assignment
 
 WATCH_EVERY_S = 1.0
 CODE_DIR = Path("/home/wotemu/code")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from wotemu.records import Record
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.hop import Direction
+from wotemu_gateways.conditions.compose import Direction
 
 
 class Shaper(Protocol):

@@ -14,18 +14,18 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     no run, a file of it is damaged, or `out_dir` can't be written.
     """
     # Polars, Altair and the browser bundle take a second to import: only who writes a report pays for it.
-    from wotemu_report.dataset import RunData
     from wotemu_report.page import render, save
+    from wotemu_report.recorded.dataset import RunData
 
     run_dir = Path(run_dir)
     return save(render(RunData.load(run_dir)), Path(out_dir) if out_dir else run_dir / "report")
 
 
 def report_json(run_dir: Path) -> str:
-    """The data of that report as JSON, in the shape that `wotemu_report.as_json` tells.
+    """The data of that report as JSON, in the shape that `wotemu_report.export.as_json` tells.
 
     Raises `wotemu.errors.InputError` where `run_dir` holds no run, or a file of it is damaged.
     """
-    from wotemu_report.as_json import text_of
+    from wotemu_report.export.as_json import text_of
 
     return text_of(Path(run_dir))

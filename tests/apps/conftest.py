@@ -16,9 +16,9 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.thing import Thing
 
 from wotemu.app import Ports
-from wotemu_runtime.agent.instrumentation import install
-from wotemu_runtime.agent.interactions import Meter
-from wotemu_runtime.wotpy_fixes import apply_fixes
+from wotemu_runtime.app_process.interaction_meter import Meter
+from wotemu_runtime.app_process.wotpy_hooks import install
+from wotemu_runtime.app_process.wotpy_patches import apply_fixes
 
 from .lamp import HOST, Expose, Recorder, expose_lamp
 

@@ -67,7 +67,7 @@ class Recorder:
 async def running_broker(port: int) -> AsyncIterator[None]:
     """An MQTT broker on this port, in a process of its own: amqtt's does not tidy up after itself."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "wotemu_runtime.broker", str(port), stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "wotemu_runtime.broker.server", str(port), stderr=asyncio.subprocess.DEVNULL
     )
     try:
         await accepting(port)

@@ -17,8 +17,9 @@ from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
-from wotemu import app, catalogue
-from wotemu.app import (
+from wotemu.app import catalogue, helpers
+from wotemu.app.catalogue import FEW
+from wotemu.app.helpers import (
     Conf,
     NodeNotReadyError,
     Ports,
@@ -29,7 +30,6 @@ from wotemu.app import (
     wait_node,
     write_metric,
 )
-from wotemu.catalogue import FEW
 
 from .lamp import HOST, LAMP, Expose
 
@@ -180,7 +180,7 @@ async def test_a_long_wait_is_told_once_and_so_is_its_end(
     ports: Ports, expose: Expose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, str | None]] = []
-    monkeypatch.setattr(app, "LONG_WAIT_S", 0.3)
+    monkeypatch.setattr(helpers, "LONG_WAIT_S", 0.3)
     connect_waits(lambda what, seconds, missing: told.append((what, missing)))
     try:
         waiting = asyncio.create_task(wait_node(conf(ports, lamp=(HOST,)), "lamp", [LAMP], timeout=10))

@@ -14,9 +14,7 @@ import attrs
 import pytest
 
 from wotemu.app import Conf, Ports
-from wotemu_runtime.agent.app import EXIT_FAILED, EXIT_UNUSABLE
-from wotemu_runtime.agent.app_spec import AppSpec
-from wotemu_runtime.agent.channel import (
+from wotemu_runtime.app_process.agent_channel import (
     AgentChannel,
     AppError,
     Failed,
@@ -26,6 +24,8 @@ from wotemu_runtime.agent.channel import (
     Up,
     channel_pair,
 )
+from wotemu_runtime.app_process.main import EXIT_FAILED, EXIT_UNUSABLE
+from wotemu_runtime.app_process.spec import AppSpec
 
 from .lamp import HOST
 
@@ -85,7 +85,7 @@ async def start(tmp_path: Path, ports: Ports) -> AsyncIterator[Start]:
                 *(
                     sys.executable,
                     "-m",
-                    "wotemu_runtime.agent.app",
+                    "wotemu_runtime.app_process.main",
                     str(app.fileno()),
                     json.dumps(spec.to_dict()),
                 ),

@@ -14,7 +14,7 @@ from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
-from wotemu.app import Conf, Ports, connect_metrics, consume_from_catalogue
+from wotemu.app.helpers import Conf, Ports, connect_metrics, consume_from_catalogue
 from wotemu.errors import InputError
 from wotemu_runtime.apps import caller, clock, error, reader, sensor, subscriber, worker
 from wotemu_runtime.apps.consuming import gaps

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from wotemu.records import App, to_row
-from wotemu_runtime.agent.channel import (
+from wotemu_runtime.app_process.agent_channel import (
     AgentChannel,
     AppChannel,
     AppError,

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import Require
-from wotemu_runtime.agent.processes import Process, of_app, parse_stat
+from wotemu_runtime.agent.process_tree import Process, of_app, parse_stat
 
 IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -34,7 +34,7 @@ def test_the_app_is_what_descends_from_the_first_process() -> None:
 
 SCRIPT = """
 import json, os, signal, socket, sys, time
-from wotemu_runtime.agent.processes import end_all, of_app, snapshot
+from wotemu_runtime.agent.process_tree import end_all, of_app, snapshot
 
 def child(work):
     pid = os.fork()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
-from wotemu.cli.ps import age_text, objects_text, tasks_text
+from wotemu.cli.commands.ps import age_text, objects_text, tasks_text
 from wotemu.cluster import Emulated
 from wotemu_runtime.engines.swarm.inventory import Inventory, ServiceState
 

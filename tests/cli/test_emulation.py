@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import HostError, InputError
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, Node, Topology
-from wotemu_runtime.coordinator import Coordinator, Outcome
+from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
 
 from .conftest import Invoke
 

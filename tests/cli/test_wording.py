@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wotemu.cli.terminal import harmless
-from wotemu.cli.wording import describe, lateness, milliseconds
+from wotemu.cli.screen.terminal import harmless
+from wotemu.cli.screen.wording import describe, lateness, milliseconds
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Require
 from tests.gateways import lab
-from wotemu_gateways import netem_check
+from wotemu_gateways.netem import kernel_support
 
 from .field import Field
 from .intervals import Interval
@@ -29,7 +29,7 @@ def _lacks(shaper: str) -> str:
     """What this machine lacks for a shaper; "" if it has everything."""
     if lacks := lab.missing():
         return lacks
-    return netem_check.missing() if shaper.startswith("netem") else ""
+    return kernel_support.missing() if shaper.startswith("netem") else ""
 
 
 def _field(shaper: str, require: Require) -> Iterator[Field]:

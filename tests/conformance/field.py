@@ -18,8 +18,8 @@ import attrs
 
 from wotemu.records import Flow, Hop
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.hop import CLEAR, Direction
-from wotemu_gateways.namespaces import entered
+from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.netlink.namespaces import entered
 
 from .gateway import address_of
 

@@ -18,12 +18,13 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from wotemu_gateways import bridge, routed, routes
-from wotemu_gateways.frames import mac_of, mac_text
-from wotemu_gateways.namespaces import entered
-from wotemu_gateways.netem import NetemShaper
+from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netlink import bridge, routing
+from wotemu_gateways.netlink.namespaces import entered
+from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_gateways.shaper import Shaper
-from wotemu_gateways.switch import Member, Switch
+from wotemu_gateways.userspace import routed
+from wotemu_gateways.userspace.switch import Member, Switch
 
 SEED = 7
 GATEWAY = "10.64.0.1"
@@ -70,7 +71,7 @@ def _prepare(kind: str, nodes: Mapping[str, int]) -> dict[str, int]:
     if kind == "tun":
         return _held_taps(nodes)
     _bridged(nodes)
-    if not routes.allow_asymmetry():
+    if not routing.allow_asymmetry():
         raise OSError("reverse path filtering can't be turned off")
     return routed.add_taps("eth0", members_of(nodes)) if kind == "routed" else {}
 

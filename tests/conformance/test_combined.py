@@ -7,7 +7,7 @@ import pytest
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets, Rate
-from wotemu_gateways.hop import Direction
+from wotemu_gateways.conditions.compose import Direction
 
 from .conftest import Findings, once_per_core
 from .field import Field, Stream

@@ -11,9 +11,9 @@ import pytest
 
 from wotemu.topology.conditions import GilbertElliott, NetworkConditions
 from wotemu.units import Fraction
-from wotemu_gateways import probe_format
-from wotemu_gateways.frames import mac_of, mac_text
-from wotemu_gateways.namespaces import entered
+from wotemu_gateways.netlink.namespaces import entered
+from wotemu_gateways.packets import probe as probe_format
+from wotemu_gateways.packets.ethernet import mac_of, mac_text
 
 from .conftest import Findings
 from .field import LATE_S, Field, Stream

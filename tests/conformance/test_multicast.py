@@ -12,7 +12,7 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction
-from wotemu_gateways.namespaces import entered
+from wotemu_gateways.netlink.namespaces import entered
 
 from .conftest import SHAPERS
 from .field import Field

@@ -17,10 +17,10 @@ from wotemu.records import Event, Log
 from wotemu.scenario import Scenario, resolve
 from wotemu.scenario.timeline import Timeline
 from wotemu.topology.models import Topology
-from wotemu_runtime.bundle import digest, pack
 from wotemu_runtime.bus import BusAddress, Consumer, Streams, connect, decode_batch
 from wotemu_runtime.bus.codec import pack as message
-from wotemu_runtime.plan import make_plan
+from wotemu_runtime.planning.code_bundle import digest, pack
+from wotemu_runtime.planning.planner import make_plan
 
 PASSWORD = "open-sesame"
 SECRET = "/run/secrets/wotemu_bus"

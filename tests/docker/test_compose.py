@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from wotemu.cli import main
-from wotemu_runtime.engines.swarm import plain
+from wotemu_runtime.engines.swarm import plain_services
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 
 TOPOLOGY = """
@@ -174,7 +174,7 @@ def test_it_is_secure_by_default(document: Any) -> None:
         "proxy": ["bind"],
     }
     assert [name for name, service in services.items() if "ports" in service] == ["bus"]
-    assert services["db"]["cap_add"] == services["cache"]["cap_add"] == list(plain.CAPABILITIES)
+    assert services["db"]["cap_add"] == services["cache"]["cap_add"] == list(plain_services.CAPABILITIES)
     assert services["door-db"]["cap_add"] == ["CAP_NET_ADMIN"]
     for name in ("bus", "coordinator", "proxy"):
         assert "cap_add" not in services[name]

@@ -13,7 +13,7 @@ from tests.docker.lab import IMAGE, Lab, output, run
 from tests.docker.roles import PASSWORD, Bus, agent_files, start_bus
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Broker, Network, Node, NodeApp, Topology
-from wotemu_runtime.engines.swarm.objects import AGENT_CAPABILITIES
+from wotemu_runtime.engines.swarm.specs import AGENT_CAPABILITIES
 
 pytestmark = pytest.mark.docker
 
@@ -29,7 +29,7 @@ async def test_it_is_unprivileged_and_says_what_it_is(lab: Lab) -> None:
     config = (await lab.manager.images.inspect(IMAGE))["Config"]
     assert config["User"] == "wotemu"
     assert config["Healthcheck"]["Test"][0] == "CMD"
-    assert config["Entrypoint"] == ["python", "-m", "wotemu_runtime.roles"]
+    assert config["Entrypoint"] == ["python", "-m", "wotemu_runtime.container"]
     for label in ("title", "description", "version", "base.name"):
         assert config["Labels"][f"org.opencontainers.image.{label}"]
 

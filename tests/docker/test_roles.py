@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from wotemu.errors import EmulationError, InputError
-from wotemu_runtime.bundle import MAX_BUNDLE, digest, pack, unpack
-from wotemu_runtime.roles import __main__ as roles
-from wotemu_runtime.roles.bus import configuration
-from wotemu_runtime.roles.health import answering, ask
-from wotemu_runtime.roles.orders import for_slot, load_assignment
+from wotemu_runtime.container import __main__ as roles
+from wotemu_runtime.container.assignment_file import for_slot, load_assignment
+from wotemu_runtime.container.bus import configuration
+from wotemu_runtime.container.health import answering, ask
+from wotemu_runtime.planning.code_bundle import MAX_BUNDLE, digest, pack, unpack
 
 DOCUMENT: dict[str, Any] = {
     "name": "agent:sensor-1",
@@ -146,7 +146,7 @@ async def test_a_role_whose_loop_runs_is_alive() -> None:
 
 async def test_a_role_whose_loop_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is there but does not turn its loop does not answer."""
-    monkeypatch.setattr("wotemu_runtime.roles.health.DEADLINE_S", 0.2)
+    monkeypatch.setattr("wotemu_runtime.container.health.DEADLINE_S", 0.2)
     failed: list[OSError] = []
 
     def ask_it() -> None:
@@ -241,7 +241,8 @@ from wotemu_runtime.bus import BusAddress, BusClock, connect
 
 def processes():
     paths = pathlib.Path("/proc").glob("[0-9]*/cmdline")
-    return [path for path in paths if path.exists() and b"wotemu_runtime.roles\\0bus" in path.read_bytes()]
+    found = b"wotemu_runtime.container\\0bus"
+    return [path for path in paths if path.exists() and found in path.read_bytes()]
 
 async def look():
     client = await connect(BusAddress("open-sesame", host="127.0.0.1"), deadline_s=30)
@@ -249,7 +250,8 @@ async def look():
     print(clock)
     await client.aclose()
 
-server = subprocess.Popen([sys.executable, "-m", "wotemu_runtime.roles", "bus"], stdout=subprocess.DEVNULL)
+command = [sys.executable, "-m", "wotemu_runtime.container", "bus"]
+server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 asyncio.run(look())
 server.send_signal(signal.SIGTERM)
 server.wait()

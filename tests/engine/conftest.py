@@ -13,9 +13,9 @@ import attrs
 import pytest
 
 from tests.conftest import Require
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import HostError
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology

@@ -16,7 +16,7 @@ from wotemu.records import App, Event
 from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch, trim
 from wotemu_runtime.bus import publisher as publishing
 from wotemu_runtime.bus.codec import encode_batch
-from wotemu_runtime.checkpoint import Checkpoint
+from wotemu_runtime.recording.checkpoint import Checkpoint
 
 STREAMS = Streams("test")
 

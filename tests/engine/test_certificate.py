@@ -15,12 +15,12 @@ import psutil
 import pytest
 
 from tests.engine.conftest import Emulate, Ran, processes_printing_into
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_gateways.fidelity import Certificate
+from wotemu_runtime.fidelity import Certificate
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers")]
 

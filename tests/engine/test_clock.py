@@ -20,14 +20,14 @@ from tests.engine.conftest import BusServer
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event, Host
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress, BusClock, Consumer, Streams, connect, decode_batch
 from wotemu_runtime.bus.anchor import KEY, Anchor
 from wotemu_runtime.bus.offset import Offset
 from wotemu_runtime.bus.server import find_server
 from wotemu_runtime.bus.wall_clock import epoch_s
-from wotemu_runtime.host_load import HostClaim, report_host
-from wotemu_runtime.role import Role
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.host_report import HostClaim, report_host
+from wotemu_runtime.roles.role import Role
 
 STREAMS = Streams("skewed")
 

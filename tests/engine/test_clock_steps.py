@@ -17,8 +17,8 @@ import polars as pl
 import pytest
 
 from tests.engine.conftest import PACE, paced
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, Result
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology

@@ -19,7 +19,7 @@ from wotemu_runtime.bus import (
     decode_batch,
     decode_origin,
 )
-from wotemu_runtime.intake import Admitted, Intake
+from wotemu_runtime.recording.deduplication import Admitted, Intake
 
 STREAMS = Streams("test")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wotemu_runtime.presence import SILENT_AFTER_S, Presence
+from wotemu_runtime.recording.liveness import SILENT_AFTER_S, Presence
 
 
 def present(*roles: str) -> Presence:

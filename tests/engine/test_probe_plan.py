@@ -11,10 +11,10 @@ import pytest
 from wotemu.scenario import Scenario, at
 from wotemu.scenario.resolve import Resolver
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_gateways.probe_format import SIZE
+from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.agent.prober import HostsFile
-from wotemu_runtime.plan import Plan, make_plan
-from wotemu_runtime.probe_plan import MAX_PEERS, Rounds, places_of, rounds_of
+from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.planning.probe_schedule import MAX_PEERS, Rounds, places_of, rounds_of
 
 
 def plan(network: Network, scale: int = 5, scenario: Scenario | None = None) -> Plan:

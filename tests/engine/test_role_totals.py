@@ -13,8 +13,8 @@ import pytest
 
 from tests.engine.conftest import PACE, Emulate, paced, processes_printing_into
 from tests.engine.test_certificate import holds_tap
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology

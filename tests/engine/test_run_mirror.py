@@ -13,10 +13,17 @@ from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError, InputError
 from wotemu.records import App, Event, to_row
 from wotemu.stack import bus_of_url
-from wotemu_runtime import run_mirror
 from wotemu_runtime.bus import connect
-from wotemu_runtime.recorder import Recorder
-from wotemu_runtime.run_mirror import Mirror, fetch, is_mirrored, mirrored, mirrored_stacks, put_file
+from wotemu_runtime.recording import bus_mirror
+from wotemu_runtime.recording.bus_mirror import (
+    Mirror,
+    fetch,
+    is_mirrored,
+    mirrored,
+    mirrored_stacks,
+    put_file,
+)
+from wotemu_runtime.recording.run_directory import Recorder
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusSer
 
 async def test_files_lie_in_chunks(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file grows over the bounds of chunks, by less than one and by several at once."""
-    monkeypatch.setattr(run_mirror, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(bus_mirror, "CHUNK_BYTES", 1000)
     recorder = Recorder(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     mirror = Mirror(client, "tuesday", recorder.run_dir)
@@ -110,8 +117,8 @@ async def test_a_bus_that_refuses_the_run_ends_it(
     client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its memory is full: without an error the run would be lost at its end."""
-    monkeypatch.setattr(run_mirror, "EVERY_S", 0.05)
-    monkeypatch.setattr(run_mirror, "FAILING_S", 0.2)
+    monkeypatch.setattr(bus_mirror, "EVERY_S", 0.05)
+    monkeypatch.setattr(bus_mirror, "FAILING_S", 0.2)
     recorder = Recorder(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     await client.config_set("maxmemory", "1kb")
@@ -135,7 +142,7 @@ async def test_what_fails_of_a_recorded_run_is_its_own_error(client: Redis, tmp_
 async def test_a_chunk_that_is_missing_is_no_short_file(
     client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_mirror, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(bus_mirror, "CHUNK_BYTES", 100)
     recorder = Recorder(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     recorder.event(Event(1.0, "run.phase", "coordinator", "x" * 1000))

@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import Require
 from tests.engine.conftest import paced
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, ShaperName
 from wotemu.errors import HostError
-from wotemu.load import Loaded
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_gateways import netem_check
+from wotemu_gateways.netem import kernel_support
 
 pytestmark = [pytest.mark.usefixtures("namespaces", "no_leftovers")]
 
@@ -25,7 +25,7 @@ IDLE = ["sleep", "100"]
 
 @pytest.fixture(scope="module")
 def has_netem() -> bool:
-    return not netem_check.missing()
+    return not kernel_support.missing()
 
 
 def loaded(folder: Path, network: Network, scenario: Scenario) -> Loaded:

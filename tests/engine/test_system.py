@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from wotemu_runtime.agent import system
+from wotemu_runtime.agent import resource_usage
 
 
 @pytest.fixture
@@ -31,19 +31,19 @@ def version1(tmp_path: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize("version", ["version1", "version2"])
 def test_both_versions_of_control_groups_are_read(version: str, request: pytest.FixtureRequest) -> None:
     groups = request.getfixturevalue(version)
-    assert system.group_cpu_s(groups) == 2.5
-    assert system.group_mem_bytes(groups) == 4096, "without the page cache"
-    assert system.out_of_memory_kills(groups) == 2
+    assert resource_usage.group_cpu_s(groups) == 2.5
+    assert resource_usage.group_mem_bytes(groups) == 4096, "without the page cache"
+    assert resource_usage.out_of_memory_kills(groups) == 2
 
 
 def test_without_control_groups_there_is_no_such_account() -> None:
-    assert system.group_cpu_s(()) is None
-    assert system.group_mem_bytes(()) is None
-    assert system.out_of_memory_kills(()) == 0
+    assert resource_usage.group_cpu_s(()) is None
+    assert resource_usage.group_mem_bytes(()) is None
+    assert resource_usage.out_of_memory_kills(()) == 0
 
 
 def test_the_first_sample_has_nothing_to_compare_with() -> None:
-    sampler = system.Sampler("node", (), 0.5, 1024)
+    sampler = resource_usage.Sampler("node", (), 0.5, 1024)
     assert sampler.sample(1.0) is None
     sample = sampler.sample(2.0)
     assert sample is not None
@@ -62,4 +62,4 @@ def test_a_process_that_ends_while_one_looks_is_left_out(monkeypatch: pytest.Mon
         pass
     monkeypatch.setattr(psutil, "pids", lambda: [1, os.getppid(), ended.pid])
     monkeypatch.setattr(psutil, "pid_exists", lambda _: True)
-    assert [process.pid for process in system.app_processes()] == [os.getppid()]
+    assert [process.pid for process in resource_usage.app_processes()] == [os.getppid()]

@@ -18,19 +18,19 @@ from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError, InputError
 from wotemu.records import App, Event, Log, ProbeSent, Record, to_row
 from wotemu.scenario.timeline import Timeline
-from wotemu_gateways.fidelity import Witness
-from wotemu_runtime import lease as leasing
 from wotemu_runtime.bus import Publisher, Streams, connect, forgotten
 from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
-from wotemu_runtime.checkpoint import FILE, Checkpoint
-from wotemu_runtime.host_load import HostClaim
-from wotemu_runtime.lease import Lease
-from wotemu_runtime.reception import Reception
-from wotemu_runtime.recorder import Recorder, make_tables, tabulate
-from wotemu_runtime.recording import Kept, Recording
-from wotemu_runtime.run_mirror import Mirror, fetch
-from wotemu_runtime.told import Told, summed_up, told_so_far
+from wotemu_runtime.coordination import coordinator_lease as leasing
+from wotemu_runtime.coordination.command_log import Told, summed_up, told_so_far
+from wotemu_runtime.coordination.coordinator_lease import Lease
+from wotemu_runtime.fidelity import Witness
+from wotemu_runtime.recording.bus_mirror import Mirror, fetch
+from wotemu_runtime.recording.checkpoint import FILE, Checkpoint
+from wotemu_runtime.recording.ingest import Reception
+from wotemu_runtime.recording.recorder import Kept, Recording
+from wotemu_runtime.recording.run_directory import Recorder, make_tables, tabulate
+from wotemu_runtime.roles.host_report import HostClaim
 
 STREAMS = Streams("tuesday")
 
@@ -194,7 +194,7 @@ def test_tables_are_made_in_parts_that_do_not_grow_with_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight times the rows take less than twice the memory, and come in their order."""
-    monkeypatch.setattr("wotemu_runtime.recorder.ROWS_AT_ONCE", 1000)
+    monkeypatch.setattr("wotemu_runtime.recording.run_directory.ROWS_AT_ONCE", 1000)
     peaks = []
     for count in (500, 5_000, 40_000):  # the first one imports what the others need
         recorder = Recorder(tmp_path / str(count))

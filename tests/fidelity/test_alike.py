@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_gateways.fidelity.alike import MIN_PROBES, Samples
-from wotemu_gateways.fidelity.evidence import Delays
+from wotemu.fidelity.evidence import Delays
+from wotemu_runtime.fidelity.alike import MIN_PROBES, Samples
 
 MILLISECONDS = st.floats(0, 1000)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.gateways.simulated import Simulation
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu_gateways.fidelity.chance import improbability
-from wotemu_gateways.fidelity.expectation import delay, expect, loss, memory, serialisation_s
+from wotemu_runtime.fidelity.chance import improbability
+from wotemu_runtime.fidelity.expectation import delay, expect, loss, memory, serialisation_s
 
 CLEAR = NetworkConditions()
 SIZE = 54

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
 from wotemu.units import Rate
-from wotemu_gateways.fidelity.goodput import TIMER_S, Second, goodput
-from wotemu_gateways.fidelity.rates import RateCourse
+from wotemu_runtime.fidelity.goodput import TIMER_S, Second, goodput
+from wotemu_runtime.fidelity.rates import RateCourse
 
 RATES = st.none() | st.integers(8, 10**7).map(Rate) | st.just(Rate(0))
 

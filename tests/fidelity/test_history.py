@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.gateways.network import FakeNetwork
 from wotemu.scenario.timeline import Change, Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.fidelity import Place
-from wotemu_gateways.fidelity.history import History, groups, reaches
+from wotemu_runtime.fidelity import Place
+from wotemu_runtime.fidelity.history import History, groups, reaches
 
 REPLICAS = ("a", "b", "c", "d")
 MS_20, MS_50 = (NetworkConditions(latency=latency) for latency in ("20ms", "50ms"))

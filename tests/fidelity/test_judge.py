@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from wotemu.errors import InputError
 from wotemu.units import Fraction, Seconds
-from wotemu_gateways.fidelity import (
+from wotemu_runtime.fidelity import (
     VERDICTS,
     ChangeEvidence,
     Delays,

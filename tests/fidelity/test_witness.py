@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from wotemu.fidelity.evidence import HostEvidence
 from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import (
     Change,
@@ -25,12 +26,11 @@ from wotemu.records import (
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, Timeline
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.crossing import hop_conditions
-from wotemu_gateways.fidelity import Evidence, HopEvidence, Losses, Place, Witness, judge
-from wotemu_gateways.fidelity.evidence import HostEvidence
-from wotemu_gateways.fidelity.expectation import serialisation_s
-from wotemu_gateways.fidelity.history import HopKey
-from wotemu_gateways.probe_format import SIZE
+from wotemu_gateways.conditions.hop_conditions import hop_conditions
+from wotemu_gateways.packets.probe import SIZE
+from wotemu_runtime.fidelity import Evidence, HopEvidence, Losses, Place, Witness, judge
+from wotemu_runtime.fidelity.expectation import serialisation_s
+from wotemu_runtime.fidelity.history import HopKey
 
 T0 = 1_750_000_000.0
 END_S = 60.0
@@ -542,7 +542,7 @@ def test_conditions_are_composed_once_a_span_and_not_once_a_second(monkeypatch: 
         composed.append(args)
         return hop_conditions(*args, **kwargs)
 
-    monkeypatch.setattr("wotemu_gateways.fidelity.history.hop_conditions", counting)
+    monkeypatch.setattr("wotemu_runtime.fidelity.history.hop_conditions", counting)
     changes = [
         planned(number, 2.0 * number, "conditions", NetworkConditions(rate=f"{number}mbit").to_dict(), "up")
         for number in range(1, 11)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Self
 
 from wotemu.records import Flow, Hop
-from wotemu_gateways.frames import mac_text
-from wotemu_gateways.switch import Member, Switch
-from wotemu_gateways.tun import Pump
+from wotemu_gateways.packets.ethernet import mac_text
+from wotemu_gateways.userspace.pump import Pump
+from wotemu_gateways.userspace.switch import Member, Switch
 
 from .network import Hops, members
 

@@ -10,11 +10,11 @@ from typing import Self
 
 from wotemu.records import Flow, Hop
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.clock import FakeClock
-from wotemu_gateways.frames import mac_of
-from wotemu_gateways.hop import Direction
-from wotemu_gateways.memory import MAX_HELD_BYTES
-from wotemu_gateways.switch import Member, Switch
+from wotemu_gateways.conditions.compose import Direction
+from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES
+from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.userspace.monotonic import FakeClock
+from wotemu_gateways.userspace.switch import Member, Switch
 
 BROADCAST_MAC = b"\xff" * 6
 Hops = Mapping[tuple[str, Direction], NetworkConditions]

@@ -7,13 +7,13 @@ from random import Random
 from typing import Any, cast
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.bucket import Bucket
-from wotemu_gateways.flows import FlowCounter
-from wotemu_gateways.frames import FlowId
-from wotemu_gateways.lanes import Deadlines
-from wotemu_gateways.losses import NEVER
-from wotemu_gateways.memory import MAX_HELD_BYTES, Memory
-from wotemu_gateways.ports import HopEnd, Packet, Path
+from wotemu_gateways.impairments.loss import NEVER
+from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES, Memory
+from wotemu_gateways.impairments.rate_limiter import Bucket
+from wotemu_gateways.packets.ethernet import FlowId
+from wotemu_gateways.packets.flow_table import FlowCounter
+from wotemu_gateways.userspace.delay_queue import Deadlines
+from wotemu_gateways.userspace.port import HopEnd, Packet, Path
 
 _NOWHERE = cast(Path, None)
 """What leaves the hop goes no further."""

@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.alteration import Alteration
-from wotemu_gateways.frames import ETHERNET_BYTES, flip_bit, mark_congestion
-from wotemu_gateways.losses import losses_of
+from wotemu_gateways.impairments.alteration import Alteration
+from wotemu_gateways.impairments.loss import losses_of
+from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, flip_bit, mark_congestion
 
 from .network import FakeNetwork, ipv4, members
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Bytes, Packets
-from wotemu_gateways.bucket import AHEAD_S
-from wotemu_gateways.losses import NEVER
+from wotemu_gateways.impairments.loss import NEVER
+from wotemu_gateways.impairments.rate_limiter import AHEAD_S
 
 from .simulated import SimulatedHop, Simulation, hop
 

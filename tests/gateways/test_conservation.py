@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
-from wotemu_gateways import probe_format
+from wotemu_gateways.packets import probe
 
 from .network import FakeNetwork
 
@@ -64,9 +64,9 @@ def test_every_packet_is_accounted_for(steps: list[tuple[Any, Any]]) -> None:
                         net.send(
                             "a",
                             "b",
-                            probe_format.pack(number),
-                            sport=probe_format.PORT,
-                            dport=probe_format.PORT,
+                            probe.pack(number),
+                            sport=probe.PORT,
+                            dport=probe.PORT,
                         )
                 case "wait":
                     net.advance(value)

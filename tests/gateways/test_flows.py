@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from wotemu.records import Flow
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
-from wotemu_gateways.flows import IDLE_DRAINS, MAX_FLOWS, FlowTable
-from wotemu_gateways.frames import mac_of
+from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.packets.flow_table import IDLE_DRAINS, MAX_FLOWS, FlowTable
 
 from .network import FakeNetwork, ipv4
 

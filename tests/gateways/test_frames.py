@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_gateways.frames import FlowId, arp_answer, arp_question, flow_of, mac_of, mac_text
+from wotemu_gateways.packets.ethernet import FlowId, arp_answer, arp_question, flow_of, mac_of, mac_text
 
 from .network import arp_request, ipv4, members
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
-from wotemu_gateways.crossing import hop_conditions
-from wotemu_gateways.hop import CLEAR, compose
+from wotemu_gateways.conditions.compose import CLEAR, compose
+from wotemu_gateways.conditions.hop_conditions import hop_conditions
 
 durations = st.integers(0, 10_000).map(lambda ms: Seconds(ms / 1000))
 shares = st.integers(0, 90).map(lambda percent: Fraction(percent / 100))

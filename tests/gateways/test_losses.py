@@ -12,7 +12,7 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu_gateways.losses import NEVER, Chance, gilbert_elliott, losses_of, markov
+from wotemu_gateways.impairments.loss import NEVER, Chance, gilbert_elliott, losses_of, markov
 
 PACKETS = 100_000
 Z_99 = 2.576

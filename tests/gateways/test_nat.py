@@ -11,8 +11,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from wotemu_gateways import nat, probe_format
-from wotemu_gateways.netlink import CREATE, Netlink, Request
+from wotemu_gateways.netlink import dnat
+from wotemu_gateways.netlink.request_socket import CREATE, Netlink, Request
+from wotemu_gateways.packets import probe
 
 from .lab import Namespace
 
@@ -53,7 +54,7 @@ def door_pid(namespace: Namespace) -> int:
 
 def lead(door: Namespace, server: str) -> None:
     with door.entered():
-        nat.open_door("in0", {"out0": DOOR}, server)
+        dnat.open_door("in0", {"out0": DOOR}, server)
 
 
 def listening(place: Namespace, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
@@ -86,15 +87,15 @@ def test_a_connection_reaches_the_server_and_its_answer_comes_back(places: dict[
 def test_datagrams_and_pings_pass_but_probes_stay(places: dict[str, Namespace]) -> None:
     with (
         listening(places["server"], socket.SOCK_DGRAM, SERVER, 5683) as server,
-        listening(places["server"], socket.SOCK_DGRAM, SERVER, probe_format.PORT) as missed,
-        listening(places["door"], socket.SOCK_DGRAM, DOOR, probe_format.PORT) as probes,
+        listening(places["server"], socket.SOCK_DGRAM, SERVER, probe.PORT) as missed,
+        listening(places["door"], socket.SOCK_DGRAM, DOOR, probe.PORT) as probes,
         listening(places["client"], socket.SOCK_DGRAM, CLIENT, 0) as client,
     ):
         client.sendto(b"question", (DOOR, 5683))
         data, peer = server.recvfrom(16)
         server.sendto(data[::-1], peer)
         assert client.recvfrom(16) == (b"noitseuq", (DOOR, 5683))
-        client.sendto(b"probe", (DOOR, probe_format.PORT))
+        client.sendto(b"probe", (DOOR, probe.PORT))
         assert probes.recvfrom(16)[0] == b"probe"
         missed.settimeout(NOTHING_S)
         with pytest.raises(TimeoutError):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways import probe_format as probes
-from wotemu_gateways.flows import FlowTable
-from wotemu_gateways.frames import flow_of
+from wotemu_gateways.packets import probe as probes
+from wotemu_gateways.packets.ethernet import flow_of
+from wotemu_gateways.packets.flow_table import FlowTable
 
 from .network import FakeNetwork, Hops, ipv4
 

@@ -9,8 +9,8 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.distributions import Distribution, DistributionTable
-from wotemu_gateways.propagation import Propagation
-from wotemu_gateways.quantiles import mean, table
+from wotemu_gateways.impairments.delay import Propagation
+from wotemu_gateways.impairments.distributions import mean, table
 
 PACKETS = 20_000
 KS_99 = 1.628 / PACKETS**0.5

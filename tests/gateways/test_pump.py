@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
-from wotemu_gateways.ports import Port
-from wotemu_gateways.tun import Pump
+from wotemu_gateways.userspace.port import Port
+from wotemu_gateways.userspace.pump import Pump
 
 from .network import FakeNetwork, ipv4
 

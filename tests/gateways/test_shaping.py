@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
-from wotemu_gateways.losses import NEVER
-from wotemu_gateways.propagation import Propagation
+from wotemu_gateways.impairments.delay import Propagation
+from wotemu_gateways.impairments.loss import NEVER
 
 from .simulated import Simulation, hop
 

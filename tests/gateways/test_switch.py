@@ -7,8 +7,8 @@ import pytest
 from wotemu.percentiles import RELATIVE_ERROR, percentile
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Rate, Seconds
-from wotemu_gateways import probe_format
-from wotemu_gateways.frames import mac_of
+from wotemu_gateways.packets import probe
+from wotemu_gateways.packets.ethernet import mac_of
 
 from .network import FakeNetwork, Hops, address_of, arp_request, ipv4
 
@@ -373,7 +373,7 @@ def test_probes_wait_in_the_queue_of_their_hop_and_count_in_none_of_its_figures(
         "a", "b", hops={("a", "up"): NetworkConditions(rate=Rate(8e4), queue=Seconds(10))}
     ) as net:
         net.send("a", "b", bytes(962))
-        net.send("a", "b", probe_format.pack(1), sport=probe_format.PORT, dport=probe_format.PORT)
+        net.send("a", "b", probe.pack(1), sport=probe.PORT, dport=probe.PORT)
         _, hops = net.drain()
         assert hops["a", "up"].backlog == 1
         net.advance(0.1001)

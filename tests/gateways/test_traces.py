@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wotemu.scenario.traces import OPPORTUNITY_BITS, Trace
+from wotemu.scenario.vocabulary.traces import OPPORTUNITY_BITS, Trace
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
 

@@ -7,10 +7,10 @@ import pytest
 
 from wotemu.topology.conditions import MarkovLoss, NetworkConditions
 from wotemu.units import Seconds
-from wotemu_gateways.netem_hop import Counters, HopPlace, NetemHop
-from wotemu_gateways.netem_rate import StagePlace
-from wotemu_gateways.netlink import CREATE, EXCL, REPLACE, Request
-from wotemu_gateways.traffic_control import Stats
+from wotemu_gateways.netem.hop import Counters, HopPlace, NetemHop
+from wotemu_gateways.netem.rate_stage import StagePlace
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
+from wotemu_gateways.netlink.tc import Stats
 
 STAGE = StagePlace(2, 10, 11)
 PLACE = HopPlace("a", "up", STAGE, 20, 104, 4, None)

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from wotemu_gateways import traffic_control as tc
-from wotemu_gateways.netlink import CREATE, EXCL, REPLACE, decode, encode, text, u32
-from wotemu_gateways.traffic_control import Hook, Stats
+from wotemu_gateways.netlink import tc
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, decode, encode, text, u32
+from wotemu_gateways.netlink.tc import Hook, Stats
 
 
 def nested(data: bytes, *path: int) -> bytes:

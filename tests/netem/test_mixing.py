@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from wotemu_gateways.mixing import mixed_share
+from wotemu_gateways.netem.correlation import mixed_share
 
 
 def netem_share(threshold: float, correlation: float, count: int = 200_000) -> float:

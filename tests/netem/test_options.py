@@ -8,9 +8,9 @@ import pytest
 
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.units import Fraction
-from wotemu_gateways import netem_options as options
-from wotemu_gateways.netem_options import MAX_JITTER_NS, NO_RATE, NetemOptions, Waiting
-from wotemu_gateways.netlink import decode, encode
+from wotemu_gateways.netem import options
+from wotemu_gateways.netem.options import MAX_JITTER_NS, NO_RATE, NetemOptions, Waiting
+from wotemu_gateways.netlink.request_socket import decode, encode
 
 ALL = 0xFFFFFFFF
 HELD = 5000

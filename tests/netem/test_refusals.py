@@ -7,11 +7,11 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
-from wotemu_gateways.frames import mac_of
-from wotemu_gateways.netem_changes import Changes
-from wotemu_gateways.netem_wiring import Interfaces, Stage, Wiring
-from wotemu_gateways.netlink import Request
-from wotemu_gateways.switch import Member
+from wotemu_gateways.netem.pending_requests import Changes
+from wotemu_gateways.netem.wiring import Interfaces, Stage, Wiring
+from wotemu_gateways.netlink.request_socket import Request
+from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.userspace.switch import Member
 
 SLOW = NetworkConditions(latency="50ms", rate="1mbit")
 

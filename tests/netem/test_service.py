@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_gateways.netem_service import LOOK_EVERY_S, Service, next_look_s
-from wotemu_gateways.traffic_control import Stats
+from wotemu_gateways.netem.service_counters import LOOK_EVERY_S, Service, next_look_s
+from wotemu_gateways.netlink.tc import Stats
 
 GAPS_S = st.floats(0.001, 0.5)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from wotemu_gateways.flows import FlowTable
-from wotemu_gateways.tap import Counting
+from wotemu_gateways.netem.flow_capture import Counting
+from wotemu_gateways.packets.flow_table import FlowTable
 
 NAMES = {IPv4Address("10.64.0.2").packed: "a", IPv4Address("10.64.0.3").packed: "b"}
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from wotemu.cli import main
 from wotemu_report import report_json
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import SECTIONS
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import SECTIONS
 
 
 @pytest.fixture(scope="module")

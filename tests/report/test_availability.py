@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from wotemu.records import CANCELLED, OK, UNFINISHED, Event, Interaction, Record
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import availability, overview
-from wotemu_report.figures.requests import unmeasured
 from wotemu_report.page.head import head
+from wotemu_report.queries import availability
+from wotemu_report.queries.requests import unmeasured
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import overview
 
 from .synthetic import T0, request, write_table
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from wotemu.errors import InputError
-from wotemu.tables import SCHEMAS
-from wotemu_report.dataset import RunData
+from wotemu.records.schemas import SCHEMAS
+from wotemu_report.recorded.dataset import RunData
 
 from .synthetic import T0
 

@@ -7,37 +7,37 @@ from pathlib import Path
 
 import pytest
 
-from wotemu_report.page import drawing
+from wotemu_report.page import vega_bundle
 
 
 @pytest.fixture
 def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of the user's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(drawing, "_made", lambda wanted: f"made for {wanted}")
-    drawing.script.cache_clear()
+    monkeypatch.setattr(vega_bundle, "_made", lambda wanted: f"made for {wanted}")
+    vega_bundle.script.cache_clear()
     yield tmp_path / "wotemu"
-    drawing.script.cache_clear()
+    vega_bundle.script.cache_clear()
 
 
 def test_it_is_made_once_and_then_read(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = drawing.script()
+    made = vega_bundle.script()
     [kept] = cache_dir.iterdir()
     assert kept.read_text() == made
-    drawing.script.cache_clear()
-    monkeypatch.setattr(drawing, "_made", None)
-    assert drawing.script() == made
+    vega_bundle.script.cache_clear()
+    monkeypatch.setattr(vega_bundle, "_made", None)
+    assert vega_bundle.script() == made
 
 
 @pytest.mark.usefixtures("cache_dir")
 def test_what_another_user_has_put_there_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawing.script()
-    drawing.script.cache_clear()
+    vega_bundle.script()
+    vega_bundle.script.cache_clear()
     monkeypatch.setattr("os.geteuid", lambda: 4242)
-    monkeypatch.setattr(drawing, "_made", lambda wanted: "made again")
-    assert drawing.script() == "made again"
+    monkeypatch.setattr(vega_bundle, "_made", lambda wanted: "made again")
+    assert vega_bundle.script() == "made again"
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(cache_dir: Path) -> None:
     cache_dir.write_text("a file where the directory should be")
-    assert drawing.script().startswith("made for")
+    assert vega_bundle.script().startswith("made for")

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from wotemu.records import Probe
-from wotemu_gateways.fidelity import (
+from wotemu_report import write_report
+from wotemu_report.blocks import Empty, Figure, Table, Tiles
+from wotemu_report.recorded.certificate import Certificate
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import fidelity
+from wotemu_runtime.fidelity import (
     ChangeEvidence,
     Delays,
     Evidence,
@@ -19,11 +24,6 @@ from wotemu_gateways.fidelity import (
     LossEvidence,
     judge,
 )
-from wotemu_report import write_report
-from wotemu_report.blocks import Empty, Figure, Table, Tiles
-from wotemu_report.certificate import Certificate
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import fidelity
 
 from .synthetic import T0, write_table
 from .test_dataset import edit

@@ -13,12 +13,20 @@ import pytest
 from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import Change, Flow, Hop, Interaction, Record
 from wotemu_report.blocks import Empty, Figure, Logs
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import changes, durations, interactions, overview, sections, subscriptions, traffic
-from wotemu_report.figures import events as event_figures
-from wotemu_report.figures.conditions import told
-from wotemu_report.figures.requests import by_phase, error_kinds, requests
-from wotemu_report.frames import broken_at_gaps, fold, in_order
+from wotemu_report.queries.frames import broken_at_gaps, fold, in_order
+from wotemu_report.queries.requests import by_phase, error_kinds, requests
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import (
+    changes,
+    durations,
+    interactions,
+    overview,
+    sections,
+    subscriptions,
+    traffic,
+)
+from wotemu_report.sections import events as event_figures
+from wotemu_report.wording import told
 
 from .synthetic import T0, request, write_table
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import GilbertElliott, NetworkConditions
 from wotemu_report import formats
-from wotemu_report.figures.conditions import describe
+from wotemu_report.wording import describe
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from wotemu.errors import InputError
 from wotemu.records import Interaction
 from wotemu_report import write_report
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import sections
 from wotemu_report.formats import instant, milliseconds, percent, size
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import sections
 
 from .synthetic import T0, Names, write_json, write_run, write_table
 from .test_dataset import edit

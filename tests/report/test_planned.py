@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from wotemu.scenario import Scenario, at, during, resolve
-from wotemu.scenario.events import Event
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
+from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.models import GilbertElliott, Link, Network, NetworkConditions, Node, Topology
-from wotemu_gateways.crossing import described_hop
-from wotemu_report import palette
+from wotemu_gateways.conditions.hop_conditions import described_hop
 from wotemu_report.blocks import Figure
-from wotemu_report.planned import network_section, plan_axis, plan_page
-from wotemu_report.planned_lines import MAX_POINTS, QUANTITIES, kinds_of, thinned
+from wotemu_report.charts import palette
+from wotemu_report.planned.lines import MAX_POINTS, QUANTITIES, kinds_of, thinned
+from wotemu_report.planned.page import network_section, plan_axis, plan_page
 
 
 def topology(count: int, *, shared: bool = False, step_ms: int = 1) -> Topology:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wotemu.scenario import Scenario, resolve
-from wotemu.scenario.events import Event
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
 FIELD = Network("field", conditions=NetworkConditions.of(latency="40ms", rate="15mbit"))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.agenda import Agenda
+from wotemu_runtime.roles.pending_changes import Agenda
 
 
 def change(number: int, at_s: float, after: object = True) -> Change:

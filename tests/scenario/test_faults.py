@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.scenario.deployment import HOME, READER, SENSOR, story
 from wotemu.scenario import at, during
-from wotemu.scenario.events import Event
+from wotemu.scenario.vocabulary.actions import Event
 
 ONE = "sensor-1"
 

@@ -11,9 +11,9 @@ import pytest
 from tests.scenario.deployment import FIELD, RADIO, READER, SENSOR, TOPOLOGY, timeline_of, told
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, event, metric, when
-from wotemu.scenario.events import Event
 from wotemu.scenario.timeline import Timeline
-from wotemu_runtime.guards import GuardWatch, differences
+from wotemu.scenario.vocabulary.actions import Event
+from wotemu_runtime.coordination.guards import GuardWatch, differences
 
 SLOW = metric("reader.latency") > 2.0
 

@@ -10,9 +10,9 @@ import pytest
 from tests.scenario.deployment import FIELD, READER, TOPOLOGY
 from wotemu.errors import EmulationError
 from wotemu.scenario import Resolver, Scenario, at, event, metric, when
-from wotemu.scenario.events import Event
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.guards import Guards
+from wotemu.scenario.vocabulary.actions import Event
+from wotemu_runtime.coordination.guards import Guards
 
 T0 = 1_000_000.0
 

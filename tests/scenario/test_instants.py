@@ -11,9 +11,9 @@ import pytest
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, resolve, tag
-from wotemu.scenario.events import Event
 from wotemu.scenario.state import base_conditions
-from wotemu.scenario.targets import Tag
+from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.targets import Tag
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, during, resolve
-from wotemu.scenario.events import Event
 from wotemu.scenario.partitions import Groups, NotOnePartitionError, combined
+from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.models import NetworkConditions, Node, Topology
-from wotemu_gateways.fidelity.history import groups, reaches
+from wotemu_runtime.fidelity.history import groups, reaches
 
 FIELD_UP = "field up"
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
-from wotemu.load import load
+from wotemu.deployment_file import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
-from wotemu.scenario.events import Event
+from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, Service, Topology
 

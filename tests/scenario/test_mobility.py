@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import PathLoss, at, during
-from wotemu.scenario.events import Event
+from wotemu.scenario.vocabulary.actions import Event
 
 CUTS = tuple[float, str, Any]
 

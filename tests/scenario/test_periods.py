@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, every, metric, saw, sine, square, triangle, when
-from wotemu.scenario.events import Event, step_times
+from wotemu.scenario.vocabulary.actions import Event, step_times
 from wotemu.topology.models import NetworkConditions
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Phase, Scenario, at, during, resolve
-from wotemu.scenario.events import Event
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
 EVENTS: list[Event] = [

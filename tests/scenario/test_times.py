@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, during, every, resolve
-from wotemu.scenario.events import MAX_STEPS, moment
+from wotemu.scenario.vocabulary.actions import MAX_STEPS, moment
 
 
 @settings(deadline=None)  # a machine under load is slow, and not wrong

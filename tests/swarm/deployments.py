@@ -12,13 +12,13 @@ import aiodocker
 import attrs
 
 from tests.docker.lab import HOSTS
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, Result
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology
-from wotemu_runtime.engines.swarm.objects import ROLE_LABEL, STACK_LABEL
 from wotemu_runtime.engines.swarm.removal import HOLDINGS, objects_of
+from wotemu_runtime.engines.swarm.specs import ROLE_LABEL, STACK_LABEL
 
 LAB = Path(os.environ.get("WOTEMU_SWARM_LAB", "../shared/lab/swarm"))
 

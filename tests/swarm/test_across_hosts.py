@@ -13,8 +13,8 @@ import pytest
 
 from tests.conftest import Require
 from tests.docker.lab import HOSTS
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import (

@@ -29,8 +29,8 @@ from tests.swarm.deployments import (
 from wotemu.errors import WotemuError
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeResources, Topology
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import faults
+from wotemu_report.queries import faults
+from wotemu_report.recorded.dataset import RunData
 
 pytestmark = pytest.mark.docker
 

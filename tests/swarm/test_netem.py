@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_gateways import netem_check
+from wotemu_gateways.netem import kernel_support
 
 pytestmark = [pytest.mark.docker, pytest.mark.netem]
 
@@ -25,7 +25,7 @@ FIELD = Network("field", NetworkConditions(latency="20ms"))
 
 async def test_auto_takes_netem_where_the_gateways_kernel_has_it(tmp_path: Path, require: Require) -> None:
     require("DOCKER_HOST" in os.environ, "DOCKER_HOST does not name a manager of a swarm")
-    require(not netem_check.missing(), "its kernel has no NetEm")
+    require(not kernel_support.missing(), "its kernel has no NetEm")
     topology = Topology([
         Node("a", command=["ping", "-i", "0.2", "b"], networks=[FIELD]),
         Node("b", command=["sleep", "1000"], networks=[FIELD]),

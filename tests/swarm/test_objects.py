@@ -24,13 +24,13 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
-from wotemu_runtime.engines.swarm import names, objects
+from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm.api_version import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.capacity import check_capacity
-from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
-from wotemu_runtime.engines.swarm.demands import unmet
+from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
-from wotemu_runtime.plan import Plan, make_plan
+from wotemu_runtime.planning.planner import Plan, make_plan
 
 FIELD = Network("field")
 SUBNETS = {"field": "10.0.7.0/24"}
@@ -65,19 +65,19 @@ def plan(root: Path) -> Plan:
     )
 
 
-def services(plan: Plan) -> dict[str, objects.SwarmService]:
+def services(plan: Plan) -> dict[str, specs.SwarmService]:
     return {service.role: service for service in all_services(plan, SUBNETS, "manager-1")}
 
 
 def spec_names(plan: Plan) -> list[str]:
-    networks = [spec["Name"] for spec in objects.network_specs(plan)]
+    networks = [spec["Name"] for spec in specs.network_specs(plan)]
     made = all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
     configs = {config.name for service in made for config in service.files.values()}
     return [
         *networks,
         *(service.name for service in made),
         *configs,
-        objects.object_name(plan, "bus-password"),
+        specs.object_name(plan, "bus-password"),
     ]
 
 
@@ -87,8 +87,8 @@ def test_there_is_a_service_a_node_broker_and_network_and_one_bus(plan: Plan) ->
 
 def test_every_object_says_whose_it_is(plan: Plan) -> None:
     for service in services(plan).values():
-        assert service.spec["Labels"][objects.STACK_LABEL] == "farm"
-        assert service.spec["TaskTemplate"]["ContainerSpec"]["Labels"][objects.STACK_LABEL] == "farm"
+        assert service.spec["Labels"][specs.STACK_LABEL] == "farm"
+        assert service.spec["TaskTemplate"]["ContainerSpec"]["Labels"][specs.STACK_LABEL] == "farm"
         assert service.spec["Name"].startswith("farm_")
 
 
@@ -127,16 +127,16 @@ def test_no_service_needs_ipvs(plan: Plan) -> None:
 
 def test_an_assignment_says_which_replica_each_slot_is(plan: Plan) -> None:
     service = services(plan)["agent:reader"]
-    given = json.loads(service.files[objects.ASSIGNMENT_FILE].data)
+    given = json.loads(service.files[specs.ASSIGNMENT_FILE].data)
     assert given["data"]["replicas"] == ["reader-1", "reader-2", "reader-3"]
     assert given["data"]["subnets"] == SUBNETS
     assert "WOTEMU_SLOT={{.Task.Slot}}" in service.spec["TaskTemplate"]["ContainerSpec"]["Env"]
 
 
 def test_another_content_is_another_config(root: Path) -> None:
-    def code() -> objects.Config:
+    def code() -> specs.Config:
         plan = plan_of(root, Node("own", command=["true"], networks=[FIELD]))
-        return services(plan)["agent:own"].files[objects.CODE_FILE]
+        return services(plan)["agent:own"].files[specs.CODE_FILE]
 
     before = code()
     (root / "deployment.py").write_text("x = 2\n")
@@ -150,7 +150,7 @@ def test_the_folder_travels_to_those_that_need_it(root: Path) -> None:
     builtin = Node("builtin", NodeApp("sensor", http=True), networks=[FIELD])
     found = services(plan_of(root, brings, builtin))
     for node in ("brings", "builtin"):
-        assert set(found[f"agent:{node}"].files) == {objects.ASSIGNMENT_FILE}
+        assert set(found[f"agent:{node}"].files) == {specs.ASSIGNMENT_FILE}
         assert "bundle" not in assignment(found[f"agent:{node}"])
     with pytest.raises(InputError, match=r"6\d\d KiB when packed") as caught:
         services(plan_of(root, brings, Node("needs", command=["true"], networks=[FIELD])))
@@ -176,8 +176,8 @@ def test_the_image_is_the_nodes_own_then_the_environments(
     assert (image()["agent:own"], image()["agent:a"]) == ("mine:1", "registry/wotemu:2")
 
 
-def assignment(service: objects.SwarmService) -> Any:
-    return json.loads(service.files[objects.ASSIGNMENT_FILE].data)["data"]
+def assignment(service: specs.SwarmService) -> Any:
+    return json.loads(service.files[specs.ASSIGNMENT_FILE].data)["data"]
 
 
 @pytest.mark.parametrize("stack", ["s", "s" * 24, "s" * 48])
@@ -217,9 +217,9 @@ def test_a_node_may_be_called_as_a_role_is(root: Path) -> None:
     found = spec_names(plan)
     assert len(set(found)) == len(found)
     assert {"agent:bus", "agent:gw-field", "agent:door-db", "agent:db"} < plan.roles
-    assert roles(plan)[names.node_service("bus")] == ["agent:bus"]
+    assert roles(plan)[object_names.node_service("bus")] == ["agent:bus"]
     assert roles(plan)["door-db"] == ["agent:db"]
-    control = objects.object_name(plan, names.emulated_network("control"))
+    control = specs.object_name(plan, object_names.emulated_network("control"))
     targets = {
         service.role: [network["Target"] for network in service.spec["TaskTemplate"]["Networks"]]
         for service in all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
@@ -247,7 +247,7 @@ def test_a_plain_service_is_reached_through_its_door(root: Path) -> None:
         "farm_service-db",
     }
     assert server["Networks"][0]["Aliases"] == [assignment(found["agent:db"])["server"]]
-    assert [spec["Name"] for spec in objects.network_specs(plan) if not spec["Internal"]] == ["farm_control"]
+    assert [spec["Name"] for spec in specs.network_specs(plan) if not spec["Internal"]] == ["farm_control"]
     assert {member["replica"] for member in assignment(found["gateway:field"])["members"]} == {"a", "db"}
     assert plan.roles == {"agent:a", "agent:db", "gateway:field"}
     assert [text.partition(":")[0] for text in unmet(plan)] == ["db"]
@@ -335,7 +335,7 @@ def test_gateways_are_told_the_shaper_and_auto_only_what_netem_can_do(root: Path
     tied = Network("tied", NetworkConditions(latency="20ms", jitter="2ms", jitter_correlation=0.5))
     for network, told in ((FIELD, asked), (tied, "tun" if asked == "auto" else asked)):
         plan = plan_of(root, Node("a", command=["sleep", "9"], networks=[network]))
-        made = objects.services(plan, {network.name: "10.0.7.0/24"}, "manager-1", shaper=asked)
+        made = specs.services(plan, {network.name: "10.0.7.0/24"}, "manager-1", shaper=asked)
         (gateway,) = [service for service in made if service.role.startswith("gateway:")]
         (orders,) = gateway.files.values()
         assert json.loads(orders.data)["data"]["shaper"] == told

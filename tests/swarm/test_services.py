@@ -15,8 +15,8 @@ import pytest
 
 from tests.conftest import Require
 from tests.docker.lab import HOSTS, IMAGE
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import (

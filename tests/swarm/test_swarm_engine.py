@@ -14,13 +14,13 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
+from wotemu.deployment_file import Loaded
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import InputError
-from wotemu.load import Loaded
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Placement, Topology
-from wotemu_runtime.engines.swarm import objects
+from wotemu_runtime.engines.swarm import specs
 
 pytestmark = pytest.mark.docker
 
@@ -52,7 +52,7 @@ async def emulate(
 
 async def leftovers(name: str) -> list[str]:
     """Every object that carries the stack's label."""
-    filters = json.dumps({"label": [f"{objects.STACK_LABEL}={name}"]})
+    filters = json.dumps({"label": [f"{specs.STACK_LABEL}={name}"]})
     found: list[str] = []
     docker = aiodocker.Docker()
     try:
@@ -141,7 +141,7 @@ async def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     spec = {"Image": "wotemu:latest", "Args": ["--help"]}
     service = await docker.services.create(
         task_template={"ContainerSpec": spec, "RestartPolicy": {"Condition": "none"}},
-        labels={objects.STACK_LABEL: "taken"},
+        labels={specs.STACK_LABEL: "taken"},
         name="taken_other",
     )
     try:

@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
-from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
+from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
 
 pytestmark = pytest.mark.docker
 

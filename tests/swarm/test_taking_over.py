@@ -9,10 +9,10 @@ import pytest
 from wotemu.errors import InputError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
-from wotemu_runtime.engines.swarm import objects
-from wotemu_runtime.membership import Member, Members, hosts_of
-from wotemu_runtime.plan import Plan, make_plan
-from wotemu_runtime.roles.bus import prepare
+from wotemu_runtime.container.bus import prepare
+from wotemu_runtime.engines.swarm import specs
+from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.roles.addresses import Member, Members, hosts_of
 
 
 def test_an_address_is_whose_who_told_of_it_last() -> None:
@@ -59,13 +59,13 @@ def plan(tmp_path: Path) -> Plan:
 def test_the_port_of_the_bus_is_free_unless_it_is_named(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str, published: int | None
 ) -> None:
-    monkeypatch.setenv(objects.BUS_PORT_VARIABLE, given)
-    (port,) = objects.bus_service(plan, "manager-1").spec["EndpointSpec"]["Ports"]
+    monkeypatch.setenv(specs.BUS_PORT_VARIABLE, given)
+    (port,) = specs.bus_service(plan, "manager-1").spec["EndpointSpec"]["Ports"]
     assert port.get("PublishedPort") == published
 
 
 @pytest.mark.parametrize("given", ["0", "65536", "redis", "-1"])
 def test_what_is_no_port_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv(objects.BUS_PORT_VARIABLE, given)
-    with pytest.raises(InputError, match=objects.BUS_PORT_VARIABLE):
-        objects.bus_service(plan, "manager-1")
+    monkeypatch.setenv(specs.BUS_PORT_VARIABLE, given)
+    with pytest.raises(InputError, match=specs.BUS_PORT_VARIABLE):
+        specs.bus_service(plan, "manager-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
-from wotemu_runtime.engines.swarm.objects import ROLE_LABEL
+from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
 from wotemu_runtime.engines.swarm.tasks import MAX_FAILURES, UNPLACED_AFTER_S, BusTask, Tasks
 
 HOSTS = {"n1": "one", "n2": "two"}

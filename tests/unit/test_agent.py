@@ -16,13 +16,13 @@ from wotemu.records import App, Event, System
 from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agent.agent import Agent
-from wotemu_runtime.agent.channel import AppChannel, Ready, channel_pair
 from wotemu_runtime.agent.metric_socket import Measured, NotSent, Report
+from wotemu_runtime.app_process.agent_channel import AppChannel, Ready, channel_pair
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
-from wotemu_runtime.channel import Channel
-from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.role import Role, taking_part
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
 
 STREAMS = Streams("test")
@@ -144,7 +144,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setattr("wotemu_runtime.agent.agent.MetricSocket", listen)
     monkeypatch.setattr("wotemu_runtime.agent.agent.tell_drops", lambda _: None)
     monkeypatch.setattr(
-        "wotemu_runtime.agent.system.Sampler.sample", lambda _, t: System(t, "cam", 1.0, None, 2, None, 3)
+        "wotemu_runtime.agent.resource_usage.Sampler.sample",
+        lambda _, t: System(t, "cam", 1.0, None, 2, None, 3),
     )
 
     @asynccontextmanager
@@ -281,7 +282,7 @@ async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest
         up.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("wotemu_runtime.agent.agent.broker.watch", watch)
+    monkeypatch.setattr("wotemu_runtime.agent.agent.watcher.watch", watch)
     async with work(kind="broker") as node:
         await asyncio.sleep(5)
         assert await node.events("role.ready") == []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from wotemu_runtime.agent.channel import AgentChannel, Rows
-from wotemu_runtime.agent.node_app import NodeApp, Start
-from wotemu_runtime.channel import Channel
-from wotemu_runtime.role import Role
+from wotemu_runtime.agent.app_supervisor import NodeApp, Start
+from wotemu_runtime.app_process.agent_channel import AgentChannel, Rows
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.role import Role
 
 
 class FakeRole:

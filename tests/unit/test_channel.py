@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from wotemu_runtime.channel import MAX_MESSAGE, AsyncChannel
+from wotemu_runtime.processes.channel import MAX_MESSAGE, AsyncChannel
 
 BIG = {"data": bytes(4 * 1024 * 1024)}
 """More than a Unix socket's buffer holds."""

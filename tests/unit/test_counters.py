@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from wotemu.records import Event, Interaction, to_row
-from wotemu_runtime.counters import Counters
+from wotemu_runtime.recording.totals import Counters
 
 
 def request(

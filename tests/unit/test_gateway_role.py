@@ -14,14 +14,14 @@ import pytest
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event, Hop
 from wotemu.scenario import Scenario, at
-from wotemu.scenario.events import Event as ScenarioEvent
 from wotemu.scenario.resolve import resolve
+from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
-from wotemu_runtime.plan import make_plan
-from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.planning.planner import make_plan
+from wotemu_runtime.roles.role import Role, taking_part
 from wotemu_runtime.testing import EPOCH_S, FakeShaper, MemoryBus, gateway_data, make_role, on_jumping_clock
 
 FIELD = Network("field", NetworkConditions(latency="10ms"))
@@ -97,8 +97,8 @@ class Field:
 @pytest.fixture(autouse=True)
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the test's own scheduling and the machine's interfaces alone."""
-    monkeypatch.setattr("wotemu_runtime.gateway_role.tell_drops", lambda *_, **__: None)
-    monkeypatch.setattr("wotemu_runtime.gateway_role.be_prompt", lambda: True)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.tell_drops", lambda *_, **__: None)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.be_prompt", lambda: True)
 
 
 @on_jumping_clock

@@ -11,9 +11,9 @@ import pytest
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.local import addresses
-from wotemu_runtime.engines.local.place import Place
-from wotemu_runtime.membership import Member, Members, hosts_of
-from wotemu_runtime.plan import make_plan
+from wotemu_runtime.engines.local.node_namespace import Place
+from wotemu_runtime.planning.planner import make_plan
+from wotemu_runtime.roles.addresses import Member, Members, hosts_of
 
 FIELD, CORE = Network("field"), Network("core")
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.channel import Channel
+from wotemu_runtime.processes.channel import Channel
 
 AGENT, APP, NEXT_APP, ORPHAN = 101, 102, 103, 999
 COMMAND = Program(app=None, command=("true",), env={}, cwd="/")
@@ -78,7 +78,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     machine = Machine()
     monkeypatch.setattr("wotemu_runtime.agent.launcher.fork", machine.fork)
-    monkeypatch.setattr("wotemu_runtime.agent.launcher.processes.end_all", machine.end_all)
+    monkeypatch.setattr("wotemu_runtime.agent.launcher.process_tree.end_all", machine.end_all)
     monkeypatch.setattr("wotemu_runtime.agent.launcher.os.kill", machine.kill)
     monkeypatch.setattr("wotemu_runtime.agent.launcher.os._exit", machine.exit)
     monkeypatch.setattr(
@@ -99,7 +99,7 @@ def serve(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
                 on_request(step) if isinstance(step, dict) else on_child(*step)
             raise Idle
 
-        monkeypatch.setattr("wotemu_runtime.agent.launcher.parent.serve", play)
+        monkeypatch.setattr("wotemu_runtime.agent.launcher.reaper.serve", play)
         serving = Launcher(COMMAND, lambda _: None)
         with pytest.raises((Left, Idle)):
             serving.serve(lambda _: 0)
@@ -204,7 +204,7 @@ def test_an_agent_that_has_hung_up_is_no_error(
         machine.agent.close()
         return KILLED
 
-    monkeypatch.setattr("wotemu_runtime.agent.launcher.processes.end_all", hang_up)
+    monkeypatch.setattr("wotemu_runtime.agent.launcher.process_tree.end_all", hang_up)
     serve(START, (APP, 0), (AGENT, 0))
     assert machine.calls[-1] == ("exit", 0)
 

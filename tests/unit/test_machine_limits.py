@@ -14,10 +14,10 @@ import pytest
 from wotemu.errors import HostError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
-from wotemu_runtime.channel import Channel
 from wotemu_runtime.engines.local import machine_limits
-from wotemu_runtime.engines.local.enclosure import Zygote
-from wotemu_runtime.plan import Plan, make_plan
+from wotemu_runtime.engines.local.sandbox import Zygote
+from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.processes.channel import Channel
 
 
 def plan_of(count: int, networks: int = 1) -> Plan:
@@ -67,7 +67,7 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
     def fork(*_: object, **__: object) -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("wotemu_runtime.engines.local.enclosure.fork", fork)
+    monkeypatch.setattr("wotemu_runtime.engines.local.sandbox.fork", fork)
     request = {
         "op": "deploy",
         "preload": [],
@@ -75,7 +75,7 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
         "networks": [],
         "replicas": [{"place": {"replica": "a-7", "interfaces": []}}],
     }
-    monkeypatch.setattr("wotemu_runtime.engines.local.enclosure.freeze", lambda: None)
+    monkeypatch.setattr("wotemu_runtime.engines.local.sandbox.freeze", lambda: None)
     Zygote(theirs)._serve(request)
     message, _ = ours.receive() or ({}, [])
     for end in (ours, theirs):

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from wotemu.agent_socket import VARIABLE, AgentSocket, connect
+from wotemu.app.agent_socket import VARIABLE, AgentSocket, connect
 from wotemu.records import Interaction, to_row
-from wotemu_runtime.agent.channel import Lost, Ready, Rows, encode
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, parse
+from wotemu_runtime.app_process.agent_channel import Lost, Ready, Rows, encode
 
 DEADLINE_S = 20.0
 ROW = to_row(

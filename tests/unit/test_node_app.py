@@ -13,13 +13,21 @@ from typing import Any
 import attrs
 import pytest
 
-from wotemu_runtime.agent import node_app
-from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, Ready, Up, Waits, channel_pair
-from wotemu_runtime.agent.node_app import ON_PURPOSE, NodeApp
+from wotemu_runtime.agent import app_supervisor
+from wotemu_runtime.agent.app_supervisor import ON_PURPOSE, NodeApp
+from wotemu_runtime.app_process.agent_channel import (
+    AppChannel,
+    Failed,
+    Failure,
+    Ready,
+    Up,
+    Waits,
+    channel_pair,
+)
 from wotemu_runtime.apps.error import DeliberateError
-from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.channel import Channel
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.assignment import Assignment
 
 DEADLINE_S = 10.0
 
@@ -130,8 +138,8 @@ Supervise = Any
 @pytest.fixture
 async def supervise(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervise]:
     """Starts a supervisor; its pauses are short."""
-    monkeypatch.setattr(node_app, "FIRST_BACKOFF_S", 0.01)
-    monkeypatch.setattr(node_app, "UP_AFTER_S", 0.05)
+    monkeypatch.setattr(app_supervisor, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(app_supervisor, "UP_AFTER_S", 0.05)
     async with contextlib.AsyncExitStack() as stack:
 
         async def supervise(*, is_wot: bool = False) -> Supervised:
@@ -164,7 +172,7 @@ def exit_status(code: int) -> int:
 async def test_a_crash_is_reported_and_the_app_restarted_while_a_helper_holds_its_pipes(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_app, "REST_S", 0.05)
+    monkeypatch.setattr(app_supervisor, "REST_S", 0.05)
     cam = await supervise()
     await cam.launcher.started()
     cam.launcher.exited(exit_status(5), killed=1, left=1, close=False)
@@ -177,7 +185,7 @@ async def test_a_crash_is_reported_and_the_app_restarted_while_a_helper_holds_it
 async def test_an_end_is_judged_by_what_was_wanted_when_the_process_ended(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_app, "REST_S", 0.2)
+    monkeypatch.setattr(app_supervisor, "REST_S", 0.2)
     cam = await supervise()
     await cam.launcher.started()
     cam.launcher.exited(exit_status(1), close=False)
@@ -213,7 +221,7 @@ async def test_a_program_that_goes_to_the_background_is_over_and_says_why(superv
 async def test_an_app_that_does_not_end_when_it_is_stopped_is_killed(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_app, "STOP_GRACE_S", 0.05)
+    monkeypatch.setattr(app_supervisor, "STOP_GRACE_S", 0.05)
     cam = await supervise()
     await cam.launcher.started()
     cam.app.stop()
@@ -226,7 +234,7 @@ async def test_an_app_that_does_not_end_when_it_is_stopped_is_killed(
 async def test_a_stop_that_was_heeded_kills_nothing_of_the_next_life(
     supervise: Supervise, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_app, "STOP_GRACE_S", 0.1)
+    monkeypatch.setattr(app_supervisor, "STOP_GRACE_S", 0.1)
     cam = await supervise()
     await cam.launcher.started()
     cam.app.stop()

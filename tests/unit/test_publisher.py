@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from wotemu.records import App, Event, Log
 from wotemu_runtime.bus import Origin, Publisher, Streams, decode_batch, decode_origin, publisher
 from wotemu_runtime.bus.publisher import size_of
-from wotemu_runtime.intake import Intake
-from wotemu_runtime.reception import Reception
+from wotemu_runtime.recording.deduplication import Intake
+from wotemu_runtime.recording.ingest import Reception
 
 STREAMS = Streams("test")
 

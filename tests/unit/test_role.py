@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Record
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusClock
-from wotemu_runtime.role import Role
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.role import Role
 
 
 class _Clock:

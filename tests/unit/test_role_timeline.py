@@ -12,10 +12,10 @@ import pytest
 
 from wotemu.records import App, Event
 from wotemu.scenario.timeline import Change, Timeline
-from wotemu_runtime.agenda import Agenda
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.roles.pending_changes import Agenda
+from wotemu_runtime.roles.role import Role, taking_part
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
 
 STREAMS = Streams("test")

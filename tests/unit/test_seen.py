@@ -12,8 +12,8 @@ from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.scenario.resolve import resolve
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_runtime.plan import make_plan
-from wotemu_runtime.seen import Seen
+from wotemu_runtime.coordination.run_state import Seen
+from wotemu_runtime.planning.planner import make_plan
 
 FIELD = Network("field", NetworkConditions())
 TOPOLOGY = Topology([Node("cam", command=["true"], networks=[FIELD], scale=2)])

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.engines.shapers import late_raises
+from wotemu_runtime.gateway.shaper_choice import late_raises
 
 
 def rates(*values: float | None) -> list[Change]:

@@ -9,9 +9,9 @@ import pytest
 
 from wotemu.scenario import Trace
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.bucket import Bucket
-from wotemu_gateways.lanes import Deadlines
-from wotemu_gateways.memory import Memory
+from wotemu_gateways.impairments.memory_bound import Memory
+from wotemu_gateways.impairments.rate_limiter import Bucket
+from wotemu_gateways.userspace.delay_queue import Deadlines
 
 TRACES = Path(__file__).parents[2] / "examples" / "traces"
 SIZE = 1504

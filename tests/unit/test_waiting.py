@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from wotemu.errors import EmulationError
+from wotemu_runtime.coordination.run_control import Waiting
 from wotemu_runtime.testing import on_jumping_clock
-from wotemu_runtime.waiting import Waiting
 
 
 def waiting() -> Waiting:

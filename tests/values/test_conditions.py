@@ -21,7 +21,7 @@ from wotemu.topology.conditions import (
     MarkovLoss,
     NetworkConditions,
 )
-from wotemu.topology.files import relative_to
+from wotemu.topology.deployment_paths import relative_to
 from wotemu.units import Bytes, Packets, Seconds
 
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from wotemu.event_kinds import EVENT_KINDS, severity_of
+from wotemu.records.event_kinds import EVENT_KINDS, severity_of
 
 ROOT = Path(__file__).parents[2]
 EMITTERS = {"event", "_event", "tell", "_tell", "say", "Event"}

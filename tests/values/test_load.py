@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wotemu.load import load
+from wotemu.deployment_file import load
 from wotemu.scenario import Resolver
 from wotemu.topology.models import NetworkConditions
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from wotemu.cli.attach import attach
-from wotemu.cli.compose import compose
-from wotemu.cli.plan import plan
-from wotemu.cli.ps import ps, rm
-from wotemu.cli.report import report
-from wotemu.cli.run import run
-from wotemu.cli.stop import stop
+from wotemu.cli.commands.attach import attach
+from wotemu.cli.commands.compose import compose
+from wotemu.cli.commands.plan import plan
+from wotemu.cli.commands.ps import ps, rm
+from wotemu.cli.commands.report import report
+from wotemu.cli.commands.run import run
+from wotemu.cli.commands.stop import stop
 
 __all__ = ["main"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from wotemu.cli.terminal import console, harmless, tolerate_any_text
+from wotemu.cli.screen.terminal import console, harmless, tolerate_any_text
 from wotemu.errors import WotemuError
 
 EXIT_FAILED = 3

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from wotemu.cli.failures import EXIT_INTERRUPTED
-from wotemu.cli.terminal import leave_at_once
+from wotemu.cli.screen.terminal import leave_at_once
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

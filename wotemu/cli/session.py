@@ -9,9 +9,9 @@ import uvloop
 
 from wotemu.cli.failures import EXIT_INTERRUPTED, tell, tell_error
 from wotemu.cli.interrupts import Interrupts
-from wotemu.cli.lines import JsonLines, Lines
-from wotemu.cli.terminal import is_capable, leave_at_once
-from wotemu.cli.view import View
+from wotemu.cli.screen.lines import JsonLines, Lines
+from wotemu.cli.screen.terminal import is_capable, leave_at_once
+from wotemu.cli.screen.view import View
 from wotemu.emulation import Emulation, Result
 
 
@@ -28,7 +28,7 @@ def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> View:
         return View(emulation)
     if not is_capable(sys.stdout):
         return Lines(emulation)
-    from wotemu.cli.live import LiveView
+    from wotemu.cli.screen.live import LiveView
 
     return LiveView(emulation)
 

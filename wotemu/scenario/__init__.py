@@ -1,15 +1,15 @@
 """What changes and when: the vocabulary, and its resolution to a timeline."""
 
-from wotemu.scenario.guards import event, metric, when
-from wotemu.scenario.instants import at
-from wotemu.scenario.periods import during
-from wotemu.scenario.radio import PathLoss
-from wotemu.scenario.repeats import every
 from wotemu.scenario.resolve import Resolver, resolve
 from wotemu.scenario.scenario import Phase, Scenario
-from wotemu.scenario.targets import tag
-from wotemu.scenario.traces import Trace
-from wotemu.scenario.waves import Wave, saw, sine, square, triangle
+from wotemu.scenario.vocabulary.instants import at
+from wotemu.scenario.vocabulary.periods import during
+from wotemu.scenario.vocabulary.radio import PathLoss
+from wotemu.scenario.vocabulary.repeats import every
+from wotemu.scenario.vocabulary.targets import tag
+from wotemu.scenario.vocabulary.traces import Trace
+from wotemu.scenario.vocabulary.waves import Wave, saw, sine, square, triangle
+from wotemu.scenario.vocabulary.when import event, metric, when
 
 __all__ = [
     "PathLoss",

@@ -10,12 +10,12 @@ from random import Random
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
-from wotemu.scenario.events import MAX_STEPS, Ending, Event, Step, microseconds, seconds
-from wotemu.scenario.guards import Guarded
-from wotemu.scenario.lint import lint
+from wotemu.scenario.lint.linter import lint
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State, conditions_hash
 from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
+from wotemu.scenario.vocabulary.actions import MAX_STEPS, Ending, Event, Step, microseconds, seconds
+from wotemu.scenario.vocabulary.when import Guarded
 from wotemu.topology.models import Topology
 
 MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12

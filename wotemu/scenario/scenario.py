@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.events import Event, checked_events, moment, seconds
-from wotemu.scenario.written import written
-from wotemu.topology.checks import Checked
+from wotemu.scenario.vocabulary.actions import Event, checked_events, moment, seconds
+from wotemu.scenario.vocabulary.written import written
+from wotemu.topology._fields import Checked
 from wotemu.units import Like
 
 DEFAULT_DURATION_S = 60.0

@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.layers import Layer
-from wotemu.scenario.observed import Observed
+from wotemu.scenario.lint.observations import Observed
 from wotemu.scenario.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions

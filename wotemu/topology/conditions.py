@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import attrs
 
 from wotemu.topology import distributions
-from wotemu.topology.checks import (
+from wotemu.topology._fields import (
     Checked,
     fail,
     flag,
@@ -300,7 +300,7 @@ def _preset(latency_ms: float, jitter_ms: float, rate: str) -> NetworkConditions
 
 # Latency, jitter and rate of WoTemu 0.6.0 (wotemu/enums.py, NETEM_CONDITIONS), which names no source.
 # They are symmetrical there, too: for a link of one's own, use them for up and for down. Packets may overtake
-# each other, as jitter is a packet's own (see wotemu.scenario.conditions_lint).
+# each other, as jitter is a packet's own (see wotemu.scenario.lint.conditions).
 NetworkConditions.GPRS = _preset(700, 100, "50kbit")
 NetworkConditions.EDGE = _preset(700, 100, "100kbit")
 NetworkConditions.REGULAR_3G = _preset(300, 150, "1.5mbit")

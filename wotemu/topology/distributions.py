@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import attrs
 
 from wotemu.errors import TopologyError
-from wotemu.topology.files import locate
+from wotemu.topology.deployment_paths import locate
 
 DISTRIBUTIONS = ("normal", "uniform", "pareto", "paretonormal")
 """The shapes known by name, as tc-netem(8) has them."""

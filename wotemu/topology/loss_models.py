@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, named_errors, share
+from wotemu.topology._fields import Checked, fail, named_errors, share
 from wotemu.units import Fraction, Like
 
 

@@ -8,8 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from wotemu.topology.builtin_apps import BuiltinApps
-from wotemu.topology.checks import (
+from wotemu.topology._fields import (
     Checked,
     check_host_name,
     check_name,
@@ -22,11 +21,12 @@ from wotemu.topology.checks import (
     strings,
     whole,
 )
+from wotemu.topology._json import topology_dict
+from wotemu.topology._name_rules import check_names
+from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
-from wotemu.topology.names import check_names
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
-from wotemu.topology.plain import topology_dict
 from wotemu.topology.resources import NodeResources
 
 __all__ = [

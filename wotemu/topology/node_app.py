@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, flag, named_errors, text
+from wotemu.topology._fields import Checked, fail, flag, named_errors, text
 from wotemu.topology.wotpy_fixes import WOTPY_FIXES
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from wotemu.topology.checks import Checked, each, fail, named_errors, whole
+from wotemu.topology._fields import Checked, each, fail, named_errors, whole
 
 _KEY = r"(node\.(?:id|hostname|ip|role|platform\.(?:os|arch))|(?:node|engine)\.labels\.[\w.-]+)"
 _CONSTRAINT = re.compile(rf"\s*{_KEY}\s*(==|!=)\s*([\w:.+/()?*^-]+(?: [\w:.+/()?*^-]+)*)\s*", re.IGNORECASE)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import attrs
 
-from wotemu.topology.checks import Checked, fail, named_errors, optional_bytes, optional_cores, optional_hertz
+from wotemu.topology._fields import (
+    Checked,
+    fail,
+    named_errors,
+    optional_bytes,
+    optional_cores,
+    optional_hertz,
+)
 from wotemu.units import Bytes, Hertz
 
 

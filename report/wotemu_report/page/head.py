@@ -6,11 +6,11 @@ import shlex
 
 import attrs
 
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import availability
-from wotemu_report.figures.availability import in_vain
 from wotemu_report.formats import instant, moment, seconds, size
-from wotemu_report.manifest import Manifest
+from wotemu_report.queries import availability
+from wotemu_report.queries.availability import in_vain
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.manifest import Manifest
 
 _ENDINGS = {
     "done": ("good", "Done"),

@@ -16,15 +16,15 @@ import jinja2
 from markupsafe import Markup
 
 from wotemu.errors import InputError
-from wotemu.event_kinds import severity_of
+from wotemu.records.event_kinds import severity_of
 from wotemu_report import formats
 from wotemu_report.blocks import Figure, Format, Section
-from wotemu_report.certificate import TONES
-from wotemu_report.charts import CONFIG, LONG_S
-from wotemu_report.dataset import RunData
-from wotemu_report.figures import sections
-from wotemu_report.page import drawing
+from wotemu_report.charts.series import CONFIG, LONG_S
+from wotemu_report.page import vega_bundle
 from wotemu_report.page.head import Head, head
+from wotemu_report.recorded.certificate import TONES
+from wotemu_report.recorded.dataset import RunData
+from wotemu_report.sections import sections
 
 _HERE = files("wotemu_report.page")
 
@@ -46,7 +46,7 @@ def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> st
             config=CONFIG,
             style=Markup(_text("style.css")),  # noqa: S704 - our own file
             script=Markup(_text("page.js")),  # noqa: S704 - our own file
-            bundle=Markup(drawing.script()),  # noqa: S704 - the library's own code, made safe for a script element
+            bundle=Markup(vega_bundle.script()),  # noqa: S704 - the library's own code, made safe for a script element
             version=version,
         )
     )

@@ -11,16 +11,17 @@ import uvloop
 from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.agent import broker, system
-from wotemu_runtime.agent.channel import Rows
+from wotemu_runtime.agent import resource_usage
+from wotemu_runtime.agent.app_supervisor import NodeApp
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
-from wotemu_runtime.agent.node_app import NodeApp
 from wotemu_runtime.agent.prober import Prober
-from wotemu_runtime.assignment import Assignment
-from wotemu_runtime.channel import Channel
-from wotemu_runtime.interfaces import tell_drops
-from wotemu_runtime.probe_plan import Rounds
-from wotemu_runtime.role import Role, on_bus
+from wotemu_runtime.app_process.agent_channel import Rows
+from wotemu_runtime.broker import watcher
+from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.interface_drops import tell_drops
+from wotemu_runtime.roles.role import Role, on_bus
 
 SAMPLE_EVERY_S = 1.0
 
@@ -35,7 +36,7 @@ class Agent:
         self._kind: str = data["kind"]
         self._port: int = data["port_mqtt"]
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
-        self._sampler = system.Sampler(
+        self._sampler = resource_usage.Sampler(
             self._replica, self._cgroups, data["cpu_limit"], data["mem_limit_bytes"]
         )
         self._is_wot: bool = data["is_wot"]
@@ -87,7 +88,7 @@ class Agent:
             prepared = self._app.prepared
             if self._kind == "broker":
                 prepared = asyncio.Event()
-                watching = broker.watch(self._role, self._port, prepared)
+                watching = watcher.watch(self._role, self._port, prepared)
                 self._tasks.append(group.create_task(watching, name="broker"))
             if early and self._app.wanted == "running":
                 await prepared.wait()
@@ -125,7 +126,7 @@ class Agent:
 
     def _tell_losses(self) -> None:
         tell_drops(self._role)
-        if kills := system.out_of_memory_kills(self._cgroups):
+        if kills := resource_usage.out_of_memory_kills(self._cgroups):
             self._role.event(
                 "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"
             )

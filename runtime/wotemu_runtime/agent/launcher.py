@@ -18,15 +18,15 @@ from typing import Any, NoReturn
 
 import attrs
 
-from wotemu.agent_socket import VARIABLE
-from wotemu_runtime import parent
-from wotemu_runtime.agent import processes
-from wotemu_runtime.agent.app import run_app
-from wotemu_runtime.agent.app_spec import AppSpec
-from wotemu_runtime.agent.channel import AppChannel, Failed, Failure, channel_pair
+from wotemu.app.agent_socket import VARIABLE
+from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.metric_socket import ADDRESS
-from wotemu_runtime.channel import Channel
-from wotemu_runtime.forking import fork
+from wotemu_runtime.app_process.agent_channel import AppChannel, Failed, Failure, channel_pair
+from wotemu_runtime.app_process.main import run_app
+from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.processes import reaper
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.processes.fork import fork
 
 RunAgent = Callable[[Channel], int | None]
 
@@ -80,7 +80,7 @@ class Launcher:
         agent_end.close()
         signal.signal(signal.SIGTERM, lambda *_: self._kill(self._agent_pid, signal.SIGTERM))
         while True:  # `_ended` leaves with the agent
-            parent.serve(self._channel, self._request, self._ended, until_closed=False)
+            reaper.serve(self._channel, self._request, self._ended, until_closed=False)
 
     def _request(self, message: dict[str, Any]) -> None:
         if message["op"] == "start":
@@ -132,7 +132,7 @@ class Launcher:
             self._kill(self._app_pid, number)  # it has not made its session yet
 
     def _end_all(self) -> tuple[int, int]:
-        return processes.end_all({1, os.getpid(), self._agent_pid})
+        return process_tree.end_all({1, os.getpid(), self._agent_pid})
 
     def _ended(self, pid: int, status: int) -> None:
         if pid == self._agent_pid:
@@ -182,5 +182,5 @@ def _run_afresh(app: AppSpec, records: socket.socket) -> NoReturn:
     os.lseek(spec, 0, os.SEEK_SET)
     records.set_inheritable(True)
     # -P: the working directory holds the user's modules, which must not be taken for Python's
-    arguments = ["-P", "-m", "wotemu_runtime.agent.app", str(records.fileno()), f"@{spec}"]
+    arguments = ["-P", "-m", "wotemu_runtime.app_process.main", str(records.fileno()), f"@{spec}"]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  # no shell, our own program

@@ -1,4 +1,4 @@
-"""Takes what programs of the node measure, from the agent's socket: see `wotemu.agent_socket`.
+"""Takes what programs of the node measure, from the agent's socket: see `wotemu.app.agent_socket`.
 
 Processes that an app spawned send their interactions there, as an app's own process does on its channel.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from wotemu.records import Interaction
-from wotemu_runtime.agent.channel import Lost, Rows, decode
+from wotemu_runtime.app_process.agent_channel import Lost, Rows, decode
 
 ADDRESS = "\0wotemu-agent"
 """Abstract: it belongs to the node's network namespace."""

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wotemu.records import ProbeArrived, ProbeSent
-from wotemu_gateways import probe_format
+from wotemu_gateways.packets import probe
 from wotemu_runtime.bus import WallClock
-from wotemu_runtime.probe_plan import Rounds
-from wotemu_runtime.role import Role
+from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.roles.role import Role
 
 _SO_TIMESTAMPNS = 35
 """The kernel's option (asm-generic/socket.h) to tell when a datagram came to the interface."""
@@ -84,7 +84,7 @@ class Prober:
             address = self._hosts.address(f"{peer}.{rounds.network}")
             self._wall.look()
             before = time.monotonic()
-            self._sockets[rounds.network].sendto(probe_format.pack(probe_id), (address, probe_format.PORT))
+            self._sockets[rounds.network].sendto(probe.pack(probe_id), (address, probe.PORT))
             took = time.monotonic() - before
             sent = self._role.clock.at(before)
             self._role.publisher.put(ProbeSent(sent, rounds.network, self._replica, peer, probe_id, took))
@@ -97,7 +97,7 @@ class Prober:
                 return
             except OSError:  # a peer's port was closed when our probe came: the kernel tells us once
                 continue
-            number = probe_format.unpack(payload)
+            number = probe.unpack(payload)
             if number is not None:
                 came = self._role.clock.at(_arrival(ancillary, self._wall))
                 self._role.publisher.put(ProbeArrived(came, network, self._replica, number))
@@ -132,7 +132,7 @@ def _open(address: str) -> socket.socket:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        opened.bind((address, probe_format.PORT))
+        opened.bind((address, probe.PORT))
     except OSError:
         opened.close()
         raise

@@ -14,8 +14,8 @@ from wotemu_runtime.bus.connection import BusAddress, connect, redirect
 from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
-from wotemu_runtime.bus.trimming import forgotten, trim
 from wotemu_runtime.bus.wall_clock import WallClock, epoch_s, steady_time
+from wotemu_runtime.recording.retention import forgotten, trim
 
 __all__ = [
     "BusAddress",

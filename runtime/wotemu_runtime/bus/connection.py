@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.bus.sending import TcpConnection, UnixConnection
+from wotemu_runtime.bus.cancellable_connection import TcpConnection, UnixConnection
 
 ANSWER_S = 5.0
 """What does not answer so long is gone: a machine that lost its power or its network never hangs up."""

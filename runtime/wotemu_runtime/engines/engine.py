@@ -9,7 +9,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.plan import Plan
+from wotemu_runtime.planning.planner import Plan
 
 
 @attrs.frozen

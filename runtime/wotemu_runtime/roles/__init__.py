@@ -1,1 +1,1 @@
-"""What runs in a container: ``python -m wotemu_runtime.roles ROLE``."""
+"""What every role has: an assignment, a clock, commands, pending changes and a host report."""

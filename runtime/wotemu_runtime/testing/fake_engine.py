@@ -8,11 +8,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from wotemu_runtime.assignment import Assignment
 from wotemu_runtime.bus import BusAddress, BusClock
 from wotemu_runtime.engines.engine import Deployed, News, RoleEnded
-from wotemu_runtime.plan import Plan, PlannedNetwork
-from wotemu_runtime.role import Role, taking_part
+from wotemu_runtime.planning.planner import Plan, PlannedNetwork
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.role import Role, taking_part
 from wotemu_runtime.testing.memory_bus import MemoryBus
 
 EPOCH_S = 1_000_000.0

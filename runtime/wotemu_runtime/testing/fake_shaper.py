@@ -8,7 +8,7 @@ from typing import Any
 
 from wotemu.records import Hop, Record
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.hop import Direction
+from wotemu_gateways.conditions.compose import Direction
 
 
 class FakeShaper:

@@ -14,7 +14,7 @@ def no_real_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("wotemu_runtime.coordinator.report_host", nothing)
-    monkeypatch.setattr("wotemu_runtime.gateway_role.watch_stalls", nothing)
-    monkeypatch.setattr("wotemu_runtime.gateway_role.tell_drops", lambda *_, **__: None)
-    monkeypatch.setattr("wotemu_runtime.gateway_role.be_prompt", lambda: True)
+    monkeypatch.setattr("wotemu_runtime.coordination.coordinator.report_host", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.watch_stalls", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.tell_drops", lambda *_, **__: None)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.be_prompt", lambda: True)

@@ -12,16 +12,16 @@ import attrs
 
 from wotemu.records import App, Event
 from wotemu.scenario import Phase, Resolver, Scenario
-from wotemu.scenario.events import Event as ScenarioEvent
+from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
-from wotemu_runtime.checkpoint import Checkpoint
-from wotemu_runtime.coordinator import Coordinator, Outcome
-from wotemu_runtime.gateway_role import Gateway, NetworkState, serve_network
-from wotemu_runtime.plan import Plan, make_plan
-from wotemu_runtime.recorder import Recorder
-from wotemu_runtime.role import Role
+from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
+from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.run_directory import Recorder
+from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import FakeEngine, FakeShaper, MemoryBus, Play, loop_clock
 
 FIELD = Network("field", NetworkConditions(latency="10ms"))

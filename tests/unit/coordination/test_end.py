@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.coordination.run import ROLES, STREAMS, Run, deaf, node, slow
 from wotemu.errors import EmulationError, HostError
-from wotemu_runtime.role import Role
+from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import Play, on_jumping_clock
 
 

@@ -11,9 +11,9 @@ from tests.unit.coordination.run import FIELD, ROLES, Run, deaf, never_ready, no
 from wotemu.errors import EmulationError
 from wotemu.records import Event
 from wotemu.scenario import Phase, at, metric, when
-from wotemu_runtime.coordinator import READY_DEADLINE_PER_ROLE_S, READY_DEADLINE_S, T0_LEAD_S
+from wotemu_runtime.coordination.coordinator import READY_DEADLINE_PER_ROLE_S, READY_DEADLINE_S, T0_LEAD_S
 from wotemu_runtime.engines.engine import RoleLost, Unplaced
-from wotemu_runtime.role import Role
+from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import EPOCH_S, on_jumping_clock
 
 

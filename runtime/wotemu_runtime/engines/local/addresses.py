@@ -6,10 +6,10 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
 
 from wotemu.errors import InputError
-from wotemu_gateways.frames import mac_of, mac_text
-from wotemu_runtime.engines.local.place import Interface, Place
-from wotemu_runtime.hosts_file import hosts_text
-from wotemu_runtime.plan import Plan, PlannedNetwork
+from wotemu_gateways.packets.ethernet import mac_of, mac_text
+from wotemu_runtime.engines.local.node_namespace import Interface, Place
+from wotemu_runtime.planning.planner import Plan, PlannedNetwork
+from wotemu_runtime.roles.hosts_file import hosts_text
 
 FIRST_SUBNET = 64
 """The first network is 10.64.0.0/16, the next 10.65.0.0/16, ..."""

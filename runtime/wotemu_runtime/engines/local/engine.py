@@ -16,20 +16,20 @@ from typing import Any
 import attrs
 
 from wotemu.errors import EmulationError, HostError
-from wotemu_runtime.agent.preload import WOT_IMPORTS
-from wotemu_runtime.assignment import Assignment
+from wotemu_runtime.app_process.preload import WOT_IMPORTS
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server
-from wotemu_runtime.channel import AsyncChannel
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own_group
-from wotemu_runtime.engines.local import place as places
-from wotemu_runtime.engines.local.enclosure import APP_UID, RUN_DIR
+from wotemu_runtime.engines.local import node_namespace as places
+from wotemu_runtime.engines.local.node_namespace import TUN_DEVICE, Place
 from wotemu_runtime.engines.local.own_group import OwnGroup
-from wotemu_runtime.engines.local.place import TUN_DEVICE, Place
-from wotemu_runtime.engines.shapers import beyond_netem, no_netem
-from wotemu_runtime.plan import Plan, PlannedNetwork, Replica, unplaced
-from wotemu_runtime.probe_plan import rounds_of
+from wotemu_runtime.engines.local.sandbox import APP_UID, RUN_DIR
+from wotemu_runtime.gateway.shaper_choice import beyond_netem, no_netem
+from wotemu_runtime.planning.planner import Plan, PlannedNetwork, Replica, unplaced
+from wotemu_runtime.planning.probe_schedule import rounds_of
+from wotemu_runtime.processes.channel import AsyncChannel
+from wotemu_runtime.roles.assignment import Assignment
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
 START_DEADLINE_S = 20.0
@@ -45,7 +45,7 @@ Limited = tuple[list[str], cgroups.Limits]
 ROLE_IMPORTS = (
     "pyroute2",
     "wotemu_runtime.engines.local.node",
-    "wotemu_runtime.engines.local.gateway",
+    "wotemu_runtime.gateway.local",
 )
 
 
@@ -312,7 +312,7 @@ def _start_keeper(log_path: Path, fds: tuple[int, int], group: OwnGroup | None) 
         return subprocess.Popen(
             [
                 *before,
-                *(sys.executable, "-m", "wotemu_runtime.engines.local.enclosure", *map(str, fds)),
+                *(sys.executable, "-m", "wotemu_runtime.engines.local.sandbox", *map(str, fds)),
                 *after,
             ],
             stdin=subprocess.DEVNULL,

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from wotemu_runtime.agent.agent import run_agent
-from wotemu_runtime.agent.app_spec import AppSpec
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.channel import Channel
-from wotemu_runtime.engines.local import machine_limits, syscalls
-from wotemu_runtime.engines.local import place as places
-from wotemu_runtime.forking import fork
+from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.engines.local import machine_limits
+from wotemu_runtime.engines.local import node_namespace as places
+from wotemu_runtime.processes import syscalls
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.processes.fork import fork
 
 SCRATCH = Path("/run/wotemu/nodes")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wotemu.errors import HostError
-from wotemu_runtime.engines.swarm.objects import CONTROL
-from wotemu_runtime.plan import Plan
+from wotemu_runtime.engines.swarm.specs import CONTROL
+from wotemu_runtime.planning.planner import Plan
 
 DEFAULT_PREFIX = 24
 _RESERVED = 3

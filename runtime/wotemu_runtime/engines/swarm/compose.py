@@ -12,23 +12,23 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from wotemu_runtime import bundle
-from wotemu_runtime.engines.swarm import objects
-from wotemu_runtime.engines.swarm.completed import PROXY_ALIAS
-from wotemu_runtime.engines.swarm.objects import Config, Json, SwarmService
+from wotemu_runtime.container.assignment_file import DEFAULT_PASSWORD_FILE
+from wotemu_runtime.container.subnets import gateway_alias
+from wotemu_runtime.engines.swarm import specs
+from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS
 from wotemu_runtime.engines.swarm.services import services as all_services
+from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
-from wotemu_runtime.host_load import HOST_VARIABLE
-from wotemu_runtime.plan import Plan
-from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
-from wotemu_runtime.roles.subnets import gateway_alias
+from wotemu_runtime.planning import code_bundle
+from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.roles.host_report import HOST_VARIABLE
 
 SECRET = "bus-password"  # noqa: S105  # its name
 COORDINATOR = "coordinator"
 _DOCKER_SOCKET = "/var/run/docker.sock"
 _STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'
 _HEAD = f"""\
-{bundle.GENERATED}; write it anew rather than change it.
+{code_bundle.GENERATED}; write it anew rather than change it.
 #
 #   docker stack deploy -c THIS_FILE STACK
 #
@@ -51,7 +51,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     """
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
     made = all_services(plan, unknown, "")
-    code = objects.code_config(plan)
+    code = specs.code_config(plan)
     services = {_short(plan, service.name): _service(plan, service) for service in made}
     if plan.topology.docker_proxy:
         services["proxy"] = _proxy()
@@ -65,9 +65,9 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     document = {
         "version": "3.8",
         "services": dict(sorted(services.items())),
-        "networks": dict(sorted(_network(plan, spec) for spec in objects.network_specs(plan))),
+        "networks": dict(sorted(_network(plan, spec) for spec in specs.network_specs(plan))),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
-        "volumes": {objects.BUS_VOLUME: {"labels": {objects.ROLE_LABEL: objects.BUS_VOLUME}}},
+        "volumes": {specs.BUS_VOLUME: {"labels": {specs.ROLE_LABEL: specs.BUS_VOLUME}}},
         "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
     }
     return Composed(
@@ -83,7 +83,7 @@ def folder_of(target: Path) -> Path:
 
 def _short(plan: Plan, name: str) -> str:
     """A name without the stack's, which ``docker stack deploy`` puts before it."""
-    return name.removeprefix(objects.object_name(plan, ""))
+    return name.removeprefix(specs.object_name(plan, ""))
 
 
 def _network(plan: Plan, spec: Json) -> tuple[str, Json]:
@@ -130,11 +130,9 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
     if "Sysctls" in container:
         composed["sysctls"] = container["Sysctls"]
     if service.role == "bus":
-        composed["ports"] = [{"target": objects.BUS_PORT, "protocol": "tcp", "mode": "host"}]
+        composed["ports"] = [{"target": specs.BUS_PORT, "protocol": "tcp", "mode": "host"}]
         composed["healthcheck"] = {"interval": "1s"}
-        composed["volumes"] = [
-            {"type": "volume", "source": objects.BUS_VOLUME, "target": objects.BUS_DIRECTORY}
-        ]
+        composed["volumes"] = [{"type": "volume", "source": specs.BUS_VOLUME, "target": specs.BUS_DIRECTORY}]
     return composed
 
 
@@ -144,7 +142,7 @@ def _attachments(plan: Plan, service: SwarmService) -> Json:
     attachments: Json = {}
     for network in service.spec["TaskTemplate"]["Networks"]:
         name, aliases = _short(plan, network["Target"]), list(network["Aliases"])
-        if kind == "gateway" and name != objects.CONTROL:
+        if kind == "gateway" and name != specs.CONTROL:
             aliases.append(gateway_alias(subject))
         attachments[name] = {"aliases": aliases} if aliases else {}
     return attachments
@@ -158,7 +156,7 @@ def _image(plan: Plan, service: SwarmService) -> str:
 
 
 def _default_image() -> str:
-    return f"${{{objects.IMAGE_VARIABLE}:-{objects.DEFAULT_IMAGE}}}"
+    return f"${{{specs.IMAGE_VARIABLE}:-{specs.DEFAULT_IMAGE}}}"
 
 
 def _environment(entries: list[str]) -> dict[str, str]:
@@ -218,7 +216,7 @@ def _proxy() -> Json:
         "environment": {"WOTEMU_STACK": _STACK},
         "healthcheck": {"interval": "2s"},
         "image": _default_image(),
-        "networks": {objects.CONTROL: {"aliases": [PROXY_ALIAS]}},
+        "networks": {specs.CONTROL: {"aliases": [PROXY_ALIAS]}},
         "read_only": True,
         "user": "0:0",
         "volumes": [
@@ -236,9 +234,9 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
     assignment: Json = {
         "name": COORDINATOR,
         "stack": plan.stack,
-        "bus": {"host": objects.BUS_ALIAS, "port": objects.BUS_PORT},
+        "bus": {"host": specs.BUS_ALIAS, "port": specs.BUS_PORT},
         "data": {
-            "bundle": {"path": objects.CODE_FILE, "digest": bundle.digest(code.data)},
+            "bundle": {"path": specs.CODE_FILE, "digest": code_bundle.digest(code.data)},
             "source": source,
             "func": func,
             "seed": plan.seed,
@@ -246,25 +244,25 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
             "timeline": plan.timeline.hash,
         },
     }
-    orders = objects.config(plan, COORDINATOR, json.dumps(assignment, sort_keys=True).encode())
+    orders = specs.config(plan, COORDINATOR, json.dumps(assignment, sort_keys=True).encode())
     service: Json = {
         "cap_drop": ["ALL"],
         "command": [COORDINATOR],
         "configs": [
-            _mounted(_short(plan, orders.name), objects.ASSIGNMENT_FILE),
-            _mounted(_short(plan, code.name), objects.CODE_FILE),
+            _mounted(_short(plan, orders.name), specs.ASSIGNMENT_FILE),
+            _mounted(_short(plan, code.name), specs.CODE_FILE),
         ],
         "deploy": _on_manager(COORDINATOR),
         "environment": _environment(
             [
-                f"WOTEMU_ASSIGNMENT={objects.ASSIGNMENT_FILE}",
+                f"WOTEMU_ASSIGNMENT={specs.ASSIGNMENT_FILE}",
                 f"WOTEMU_STACK={_STACK}",
                 f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}",
             ]
         ),
         "healthcheck": {"disable": True},
         "image": _default_image(),
-        "networks": {objects.CONTROL: {}},
+        "networks": {specs.CONTROL: {}},
         "secrets": [_secret(as_root=False)],
         "stop_grace_period": "40s",  # the roles end first, and what they still send is recorded
     }
@@ -274,7 +272,7 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
 def _on_manager(role: str) -> Json:
     return {
         "endpoint_mode": "dnsrr",
-        "labels": {objects.ROLE_LABEL: role},
+        "labels": {specs.ROLE_LABEL: role},
         "mode": "replicated",
         "placement": {"constraints": ["node.role == manager"]},
         "replicas": 1,
@@ -284,7 +282,7 @@ def _on_manager(role: str) -> Json:
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Those that do not name the stack: that name is Docker's to give."""
-    return {objects.ROLE_LABEL: _escaped(labels[objects.ROLE_LABEL])}
+    return {specs.ROLE_LABEL: _escaped(labels[specs.ROLE_LABEL])}
 
 
 def _mounted(source: str, target: str) -> Json:

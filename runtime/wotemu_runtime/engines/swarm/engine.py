@@ -15,17 +15,17 @@ import attrs
 
 from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.container.assignment_file import DEFAULT_PASSWORD_FILE
 from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
-from wotemu_runtime.engines.shapers import beyond_netem
-from wotemu_runtime.engines.swarm import names, objects
+from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm.api_version import check_daemon, negotiated
 from wotemu_runtime.engines.swarm.capacity import DEFAULT_PREFIX, check_capacity
-from wotemu_runtime.engines.swarm.daemon import check_daemon, negotiated
-from wotemu_runtime.engines.swarm.demands import unmet
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
+from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
-from wotemu_runtime.plan import Plan
-from wotemu_runtime.roles.orders import DEFAULT_PASSWORD_FILE
+from wotemu_runtime.gateway.shaper_choice import beyond_netem
+from wotemu_runtime.planning.planner import Plan
 
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 180.0
@@ -153,17 +153,17 @@ class SwarmEngine:
 
     async def _create(self, plan: Plan, manager_id: str, password: str) -> None:
         emulated = [network.name for network in plan.emulated]
-        await _all(*(self._create_network(spec) for spec in objects.network_specs(plan)))
-        overlays = [objects.object_name(plan, names.emulated_network(name)) for name in emulated]
+        await _all(*(self._create_network(spec) for spec in specs.network_specs(plan)))
+        overlays = [specs.object_name(plan, object_names.emulated_network(name)) for name in emulated]
         found = await _all(*map(self._subnet, overlays))
         subnets = dict(zip(emulated, found, strict=True))
         services = all_services(plan, subnets, manager_id, shaper=self._shaper)
-        secret_name = objects.object_name(plan, "bus-password")
+        secret_name = specs.object_name(plan, "bus-password")
         secret_id = await self._post(
             "secrets/create",
             {
                 "Name": secret_name,
-                "Labels": objects.labels(plan, "bus"),
+                "Labels": specs.labels(plan, "bus"),
                 "Data": base64.b64encode(password.encode()).decode(),
             },
         )
@@ -173,7 +173,7 @@ class SwarmEngine:
         )
         await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in services))
 
-    async def _create_network(self, spec: objects.Json) -> str:
+    async def _create_network(self, spec: specs.Json) -> str:
         return await self._post("networks/create", spec)
 
     async def _subnet(self, network: str) -> str:
@@ -190,16 +190,16 @@ class SwarmEngine:
             hint = "remove networks that nobody needs: Docker may have no more addresses for another"
             raise EmulationError(message, where=f"network {network!r}", hint=hint) from None
 
-    async def _create_config(self, plan: Plan, config: objects.Config) -> str:
+    async def _create_config(self, plan: Plan, config: specs.Config) -> str:
         body = {
             "Name": config.name,
-            "Labels": objects.labels(plan, "config"),
+            "Labels": specs.labels(plan, "config"),
             "Data": base64.b64encode(config.data).decode(),
         }
         return await self._post("configs/create", body)
 
     async def _create_service(
-        self, service: objects.SwarmService, config_ids: dict[str, str], secret_id: str, secret_name: str
+        self, service: specs.SwarmService, config_ids: dict[str, str], secret_id: str, secret_name: str
     ) -> str:
         container = service.spec["TaskTemplate"]["ContainerSpec"]
         container["Configs"] = [
@@ -223,7 +223,7 @@ class SwarmEngine:
         ]
         return await self._post("services/create", service.spec)
 
-    async def _post(self, path: str, body: objects.Json) -> str:
+    async def _post(self, path: str, body: specs.Json) -> str:
         try:
             answer = await self._client()._query_json(path, method="POST", data=body)
         except aiodocker.DockerError as error:
@@ -259,7 +259,7 @@ class SwarmEngine:
                 # A machine that is about to join has no description yet.
                 hosts = {node["ID"]: node.get("Description", {}).get("Hostname", "") for node in nodes}
                 down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
-                tasks = await objects_of(docker, "tasks", self._stack, objects.STACK_LABEL)
+                tasks = await objects_of(docker, "tasks", self._stack, specs.STACK_LABEL)
                 for news in seen.look(tasks, hosts, down, loop.time()):
                     if isinstance(news, BusTask):
                         self._news.put_nowait(BusAt(attrs.evolve(bus, port=news.port)))

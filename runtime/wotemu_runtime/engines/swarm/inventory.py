@@ -14,9 +14,9 @@ import aiodocker
 import attrs
 
 from wotemu.errors import HostError
-from wotemu_runtime.engines.swarm.asking import asking_docker
-from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
+from wotemu_runtime.engines.swarm.docker_errors import asking_docker
 from wotemu_runtime.engines.swarm.removal import HOLDINGS, KINDS
+from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
 
 COORDINATOR = "coordinator"
 

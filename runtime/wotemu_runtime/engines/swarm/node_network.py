@@ -16,13 +16,13 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from wotemu_gateways import routes
-from wotemu_runtime.membership import Member, Members, attached, hosts_of
-from wotemu_runtime.role import Role
-from wotemu_runtime.roles.subnets import subnet_with
+from wotemu_gateways.netlink import routing
+from wotemu_runtime.container.subnets import subnet_with
+from wotemu_runtime.roles.addresses import Member, Members, attached, hosts_of
+from wotemu_runtime.roles.role import Role
 
 HOSTS = Path("/etc/hosts")
-APP_RULE = 700  # after `routes.RULES`
+APP_RULE = 700  # after `routing.RULES`
 """Priority of the rule that keeps apps on the emulated networks: after the rules that lead there."""
 DIRECT_RULE = 650
 """Priority of the rules that let apps reach plain services which are on no emulated network."""
@@ -84,10 +84,10 @@ class NodeNetwork:
             for network, device in self._devices.items():
                 gateway = self._members.address(f"gateway:{network}", network)
                 if gateway is None and network in led:
-                    await asyncio.to_thread(routes.lead_nowhere, device)
+                    await asyncio.to_thread(routing.lead_nowhere, device)
                     del led[network]
                 elif gateway is not None and led.get(network) != gateway:
-                    await asyncio.to_thread(routes.lead_through, gateway, self._subnets[network], device)
+                    await asyncio.to_thread(routing.lead_through, gateway, self._subnets[network], device)
                     led[network] = gateway
             if len(led) == len(self._devices):
                 self._whole.set()
@@ -100,9 +100,9 @@ class NodeNetwork:
         with IPRoute() as netlink:
             for network, device in self._devices.items():
                 index = netlink.link_lookup(ifname=device)[0]
-                table, subnet = routes.TABLES + index, self._subnets[network]
+                table, subnet = routing.TABLES + index, self._subnets[network]
                 netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=9999)
-                _add_rule(netlink.rule, priority=routes.RULES, table=table, dst=subnet)
+                _add_rule(netlink.rule, priority=routing.RULES, table=table, dst=subnet)
             for subnet in direct:
                 _add_rule(netlink.rule, priority=DIRECT_RULE, table=_MAIN_TABLE, dst=subnet)
             if self._app_uid is None:

@@ -11,7 +11,7 @@ from typing import Any
 import aiodocker
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.engines.swarm.objects import NAMESPACE_LABEL, STACK_LABEL
+from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, STACK_LABEL
 
 REMOVE_DEADLINE_S = 180.0
 HOLDINGS = ("networks", "configs", "secrets", "volumes")

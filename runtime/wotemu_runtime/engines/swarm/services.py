@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wotemu_runtime.engines.swarm import names, objects, plain
-from wotemu_runtime.engines.swarm.objects import SwarmService
-from wotemu_runtime.plan import Plan
+from wotemu_runtime.engines.swarm import object_names, plain_services, specs
+from wotemu_runtime.engines.swarm.specs import SwarmService
+from wotemu_runtime.planning.planner import Plan
 
 
 def services(
@@ -14,12 +14,12 @@ def services(
 ) -> list[SwarmService]:
     """Every service. `subnets` are the emulated networks' by name, which may be unknown yet ("")."""
     return [
-        *objects.services(plan, subnets, manager_id, shaper=shaper),
+        *specs.services(plan, subnets, manager_id, shaper=shaper),
         *(
             service
             for replica in plan.replicas
             if replica.kind == "service"
-            for service in plain.services(plan, replica, subnets)
+            for service in plain_services.services(plan, replica, subnets)
         ),
     ]
 
@@ -29,11 +29,11 @@ def roles(plan: Plan) -> dict[str, list[str]]:
 
     By the service's name without the stack's, as `compose` writes it, whatever the stack is called later.
     """
-    short = {replica.node: names.node_service(replica.node) for replica in plan.replicas}
-    short |= {service.name: names.door_service(service.name) for service in plan.topology.services}
+    short = {replica.node: object_names.node_service(replica.node) for replica in plan.replicas}
+    short |= {service.name: object_names.door_service(service.name) for service in plan.topology.services}
     found: dict[str, list[str]] = {
-        names.gateway_service(network.name): [f"gateway:{network.name}"] for network in plan.emulated
+        object_names.gateway_service(network.name): [f"gateway:{network.name}"] for network in plan.emulated
     }
     for replica in plan.agents:
         found.setdefault(short[replica.node], []).append(f"agent:{replica.name}")
-    return {names.fitted(name, names.room("")): tasks for name, tasks in found.items()}
+    return {object_names.fitted(name, object_names.room("")): tasks for name, tasks in found.items()}

@@ -14,7 +14,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
-from wotemu_runtime.engines.swarm.objects import ROLE_LABEL
+from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
 
 BUS = "bus"
 UNPLACED_AFTER_S = 4.0

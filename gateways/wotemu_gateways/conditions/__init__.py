@@ -1,0 +1,1 @@
+"""What holds on a hop, composed of the conditions of its network and its link. Pure."""

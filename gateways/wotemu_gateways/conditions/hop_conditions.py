@@ -1,0 +1,52 @@
+"""What one replica's hop imposes: its network's conditions and its link's, in one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from wotemu.scenario.state import HopKey
+from wotemu.scenario.timeline import Direction
+from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
+from wotemu.units import Seconds
+from wotemu_gateways.conditions.compose import CLEAR, compose
+
+_NO_RATE: dict[str, Any] = {name: getattr(CLEAR, name) for name in RATE_FIELDS}
+
+
+@lru_cache(maxsize=1024)
+def hop_conditions(
+    network_up: NetworkConditions,
+    network: NetworkConditions,
+    link: NetworkConditions,
+    direction: Direction,
+    *,
+    shared: bool,
+) -> NetworkConditions:
+    """Network and link composed. A shared network's rate is its bucket's, not each hop's.
+
+    `network` holds the network's conditions in `direction`, `network_up` those on the way up. Cached: a
+    change of a network asks for the same of each of its nodes, between packets.
+    """
+    if shared:
+        network = network.replaced(_NO_RATE)
+    elif direction == "down" and network.queue is None:  # sized by the delay, which happens on the way up
+        wait_s = max(2 * network_up.latency, NetworkConditions.MIN_QUEUE_S)
+        network = network.replaced({"queue": Seconds(wait_s)})
+    return compose(network, link)
+
+
+def described_hop(
+    conditions: Mapping[HopKey, NetworkConditions], key: HopKey, *, shared: bool
+) -> NetworkConditions:
+    """What a node's hop imposes, for people: as `hop_conditions`, but a queue is there only if it was given.
+
+    Args:
+        conditions: Those that hold, of networks and of links, as `base_conditions` has those of T0.
+        key: Network, node and direction.
+        shared: Whether the network has one bucket for all; its rate is then none of the hop's.
+    """
+    network, _, direction = key
+    whole = conditions[network, None, direction]
+    return compose(whole.replaced(_NO_RATE) if shared else whole, conditions[key])

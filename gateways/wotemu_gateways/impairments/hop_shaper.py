@@ -1,0 +1,86 @@
+"""What a hop's conditions do to packets, as stages in the order of a link. Pure: no I/O, no clock.
+
+A packet waits in a bounded queue until it has been sent at the rate (and on a shared network in the shared
+queue after that); on the air it may be lost, doubled or spoiled, after it took its time; then it is delayed,
+and may overtake another. Batches, not packets, because in CPython a call costs more than a stage.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Generic
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.impairments.alteration import Alteration
+from wotemu_gateways.impairments.delay import Propagation
+from wotemu_gateways.impairments.loss import Loss, losses_of
+from wotemu_gateways.impairments.memory_bound import Memory
+from wotemu_gateways.impairments.rate_limiter import Bucket, Packet
+from wotemu_gateways.userspace.delay_queue import Deadlines
+
+_RANDOM = (
+    "loss", "loss_correlation", "loss_model", "ecn",
+    "duplicate", "duplicate_correlation", "corrupt", "corrupt_correlation",
+)  # fmt: skip
+
+
+def _randomness(conditions: NetworkConditions) -> tuple[object, ...]:
+    """What loses and changes packets: processes with a memory, which other changes leave alone."""
+    return tuple(getattr(conditions, name) for name in _RANDOM)
+
+
+class HopShaper(Generic[Packet]):
+    """The stages of one hop under the conditions that hold now.
+
+    Attributes:
+        bucket: The hop's own queue and rate.
+        shared: The queue and rate that it shares with other hops, behind its own; None without.
+        losses: What loses packets on the air.
+        alteration: What doubles, spoils, marks and loses packets there in the stead of `losses`, where
+            the conditions ask for more than loss.
+        propagation: Delay, jitter and reordering.
+        clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
+    """
+
+    __slots__ = (
+        "_rng", "alteration", "bucket", "clear", "conditions", "losses", "propagation", "shared",
+    )  # fmt: skip
+
+    def __init__(
+        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+    ) -> None:
+        self._rng = rng
+        self.bucket: Bucket[Packet] = Bucket(deadlines, memory)
+        self.shared: Bucket[Packet] | None = None
+        self.losses: tuple[Loss, ...] = ()
+        self.alteration: Alteration | None = None
+        self.conditions = NetworkConditions()
+        self.propagation = Propagation(self.conditions, rng)
+        self.clear = True
+        self.change(conditions, 0.0)
+
+    def __repr__(self) -> str:
+        return f"<HopShaper {self.conditions}>"
+
+    def change(self, conditions: NetworkConditions, now_s: float) -> None:
+        """Impose other conditions on what waits for the rate and on what comes.
+
+        What has been sent keeps its time. Whoever changes it has released what was due before.
+        """
+        before, self.conditions = self.conditions, conditions
+        if _randomness(conditions) != _randomness(before):
+            losses = losses_of(conditions, self._rng)
+            needed = Alteration.is_needed(conditions)
+            self.losses = () if needed else losses
+            self.alteration = Alteration(conditions, losses, self._rng) if needed else None
+        self.propagation.change(conditions)
+        self.bucket.change(
+            conditions, now_s
+        )  # last: a rate that is lifted lets go what waits, under all this
+        harmless = not (self.propagation.delays or self.losses or self.alteration)
+        self.clear = harmless and not self.bucket.limits and self.shared is None
+
+    def share(self, bucket: Bucket[Packet]) -> None:
+        """Send through a bucket that other hops use as well, after the hop's own."""
+        self.shared = bucket
+        self.clear = False

@@ -1,0 +1,370 @@
+"""A bounded queue that is served at a rate. Pure: no I/O, no clock.
+
+The departures of what waits are known in advance, by a virtual clock, so that a batch costs hardly more than
+a packet. Changes are rare: they compute the departures of what waits anew.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
+from typing import Any, Generic, Protocol, TypeVar
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Packets
+from wotemu_gateways.impairments.loss import NEVER
+from wotemu_gateways.impairments.memory_bound import Memory, held_bytes
+from wotemu_gateways.userspace.delay_queue import GRAIN_S, Deadlines
+
+AHEAD_S = 1e-3
+"""What will have been sent so soon may go on at once, with the instant at which it has: a change within this
+time finds it gone. So a fast rate costs no wake-up of its own."""
+
+_ROUNDING_S = 1e-9
+_STANDSTILL_S = 1e18
+"""When a packet leaves that waits at rate 0: later than anything else, but unlike a drop not `NEVER`."""
+
+Packet = TypeVar("Packet", bound=tuple[Any, ...])
+
+
+class QueueUser(Protocol[Packet]):
+    """A hop whose packets wait in a bucket. `queued` counts those that do."""
+
+    queued: int
+
+    def leave_queue(
+        self, bucket: Bucket[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+    ) -> None:
+        """Take packets that have been sent at the rate, at those instants."""
+        ...
+
+    def refuse(self, packets: Sequence[Packet]) -> None:
+        """Count packets that the queue had no room for."""
+        ...
+
+    def forget(self, packets: Sequence[Packet]) -> None:
+        """Count packets that the gateway had no memory for."""
+        ...
+
+
+class Bucket(Generic[Packet]):
+    """Sends one packet after another at a rate; what comes meanwhile waits. Hops may share one.
+
+    The second field of a packet is its size in bytes. The queue is bounded by what waits, the packet that is
+    being sent included; one that finds nothing before it is always taken. A change holds for what waits, too:
+    it is served at the new rate from then on, the packet that is being sent for the rest of its bits. It
+    drops nothing, even if more waits than the new bound has room for.
+
+    Attributes:
+        limits: Whether there is a rate. Without one nothing ever waits, so packets need not come here.
+        busy_until_s: When everything that was taken so far has been sent.
+    """
+
+    __slots__ = (
+        "_burst_bytes", "_busy_s", "_busy_since_s", "_cell_overhead", "_cell_size", "_deadlines", "_dues_s",
+        "_left_bytes", "_limit_bytes", "_limit_packets", "_memory", "_overhead", "_packets",
+        "_seconds_per_byte", "_served_bytes", "_sizes", "_users", "_waiting", "busy_until_s", "limits",
+        "next_s",
+    )  # fmt: skip
+
+    def __init__(
+        self, deadlines: Deadlines, memory: Memory, conditions: NetworkConditions | None = None
+    ) -> None:
+        self._deadlines = deadlines
+        self._memory = memory
+        # What waits, in the order of service: parallel lists, as slices of them cost no call a packet.
+        self._dues_s: list[float] = []
+        self._packets: list[Packet] = []
+        self._sizes: list[int] = []
+        self._users: list[QueueUser[Packet]] = []
+        self._waiting: deque[float] = deque()
+        self._left_bytes = 0.0
+        self._busy_s = self._busy_since_s = 0.0
+        self._served_bytes = 0
+        self.busy_until_s = -math.inf
+        self.next_s = math.inf
+        self._overhead = self._cell_size = self._cell_overhead = 0
+        self._seconds_per_byte = 0.0
+        self._burst_bytes = 0
+        self.limits = False
+        self.change(conditions if conditions is not None else NetworkConditions(), 0.0)
+
+    def __len__(self) -> int:
+        return len(self._dues_s)
+
+    def __repr__(self) -> str:
+        return f"<Bucket {self._seconds_per_byte * 1e6:g} us/byte, {len(self)} wait>"
+
+    # Changes
+
+    def change(self, conditions: NetworkConditions, now_s: float) -> None:
+        """Serve what waits, and what comes, at the rate of `conditions`, with their queue, from now on.
+
+        Whoever changes it has released what was due before.
+        """
+        rate, queue = conditions.rate, conditions.queue
+        left_bytes, unspent_bytes = self._left(now_s), self._unspent_burst(now_s)
+        before = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
+        self._overhead = conditions.overhead
+        self._cell_size, self._cell_overhead = conditions.cell_size, conditions.cell_overhead
+        self._seconds_per_byte = 0.0 if rate is None else 8 / rate if rate else math.inf
+        self.limits = rate is not None
+        self._burst_bytes = int(conditions.burst or 0)
+        self._limit_packets = int(queue) if isinstance(queue, Packets) and self.limits else None
+        self._limit_bytes = math.inf if self._limit_packets is not None else conditions.queue_bytes
+        after = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
+        if after != before:
+            self._serve_anew(left_bytes, min(unspent_bytes, self._burst_bytes), now_s)
+        self._waiting = deque(self._dues_s)
+
+    def _left(self, now_s: float) -> float:
+        """Bytes of the packet that is being sent that have not been sent yet."""
+        if not self._dues_s:
+            return 0.0
+        if self._stands_still:
+            return self._left_bytes
+        return min((self._dues_s[0] - now_s) / self._seconds_per_byte, self._sizes[0])
+
+    def _unspent_burst(self, now_s: float) -> float:
+        """Bytes that may pass at once now."""
+        if self._dues_s:
+            return 0.0
+        if self._stands_still:
+            return self._left_bytes
+        idle_s = now_s - self.busy_until_s
+        if not self._seconds_per_byte or math.isinf(idle_s):
+            return math.inf
+        return min(max(idle_s, 0.0) / self._seconds_per_byte, self._burst_bytes)
+
+    @property
+    def _stands_still(self) -> bool:
+        return self._seconds_per_byte == math.inf
+
+    def _serve_anew(self, left_bytes: float, unspent_bytes: float, now_s: float) -> None:
+        """Compute the departures of what waits under the rate that holds now.
+
+        Args:
+            left_bytes: What is still to be sent of the first one.
+            unspent_bytes: What may pass at once where none waits.
+            now_s: When the rate begins to hold.
+        """
+        self._sizes[1:] = [self._wire_size(packet[1]) for packet in self._packets[1:]]
+        if self._stands_still:
+            self._left_bytes = left_bytes if self._dues_s else unspent_bytes
+            self._dues_s = [_STANDSTILL_S] * len(self._dues_s)
+            self.next_s = math.inf
+            return
+        spent_s = [size * self._seconds_per_byte for size in (left_bytes, *self._sizes[1:])]
+        if self._dues_s:
+            self._dues_s = list(accumulate(spent_s, initial=now_s))[1:]
+            self.busy_until_s = self._dues_s[-1]
+            self._set_next()
+            if not self.limits:
+                self.release(now_s)
+        elif self.limits:
+            # What went on ahead of its time (`AHEAD_S`) is still being sent.
+            free_s = now_s - unspent_bytes * self._seconds_per_byte
+            self.busy_until_s = max(self.busy_until_s, free_s) if self.busy_until_s > now_s else free_s
+
+    def _wire_size(self, size: int) -> int:
+        """What a packet takes with its overhead, in whole cells."""
+        size += self._overhead
+        if not self._cell_size:
+            return max(size, 0)
+        return -(-size // self._cell_size) * (self._cell_size + self._cell_overhead)
+
+    # Packets
+
+    def take(
+        self,
+        user: QueueUser[Packet],
+        arrivals_s: Sequence[float],
+        packets: Sequence[Packet],
+        now_s: float,
+        ahead_s: float = AHEAD_S,
+    ) -> None:
+        """Queue packets of a hop, which came at those instants, in order, or refuse them.
+
+        What will have been sent within `ahead_s` does not wait here, if nothing else does.
+        """
+        if self._memory.held_bytes >= self._memory.max_bytes:
+            user.forget(packets)
+            return
+        sizes = [packet[1] for packet in packets]
+        if self._overhead or self._cell_size:
+            sizes = [self._wire_size(size) for size in sizes]
+        sent_s = self._departures(arrivals_s, sizes)
+        if NEVER in sent_s:
+            user.refuse([packet for packet, at_s in zip(packets, sent_s, strict=True) if at_s == NEVER])
+            taken = [i for i, at_s in enumerate(sent_s) if at_s != NEVER]
+            if not taken:
+                return
+            packets, sizes = [packets[i] for i in taken], [sizes[i] for i in taken]
+            sent_s = [sent_s[i] for i in taken]
+        if sent_s[-1] <= now_s + ahead_s and not self._dues_s:
+            user.leave_queue(self, sent_s, packets, now_s)
+        else:
+            self._hold(user, sent_s, packets, sizes, now_s)
+
+    def _hold(
+        self,
+        user: QueueUser[Packet],
+        sent_s: Sequence[float],
+        packets: Sequence[Packet],
+        sizes: Sequence[int],
+        now_s: float,
+    ) -> None:
+        self._memory.held_bytes += held_bytes(packets)
+        if not self._dues_s:
+            self._busy_since_s = now_s
+            self._left_bytes = sizes[0]
+        self._dues_s.extend(sent_s)
+        self._packets.extend(packets)
+        self._sizes.extend(sizes)
+        self._users.extend([user] * len(packets))
+        user.queued += len(packets)
+        if sent_s[0] < self.next_s:
+            self._set_next()
+
+    def _set_next(self) -> None:
+        self.next_s = math.inf
+        if self._dues_s and self._dues_s[0] != _STANDSTILL_S:
+            self.next_s = self._dues_s[0]
+            self._deadlines.enter(self.next_s, self)
+
+    def release(self, now_s: float) -> None:
+        """Let those go that have been sent."""
+        due = bisect_right(self._dues_s, now_s + GRAIN_S)
+        dues_s, packets, users = self._dues_s[:due], self._packets[:due], self._users[:due]
+        self._served_bytes += sum(self._sizes[:due])
+        del self._dues_s[:due], self._packets[:due], self._sizes[:due], self._users[:due]
+        self._set_next()
+        if not self._dues_s:
+            self._busy_s += max(now_s - self._busy_since_s, 0.0)
+        self._memory.held_bytes -= held_bytes(packets)
+        for user, first, last in _runs(users):
+            user.queued -= last - first
+            user.leave_queue(self, dues_s[first:last], packets[first:last], now_s)
+
+    # When each packet has been sent, `NEVER` if the queue has no room for it
+
+    def _departures(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
+        if self._limit_packets is not None:
+            return self._counted(arrivals_s, sizes)
+        if self._stands_still:
+            return self._at_a_standstill(sizes)
+        seconds_per_byte = self._seconds_per_byte
+        spent_s = [size * seconds_per_byte for size in sizes]
+        limit_s = self._limit_bytes * seconds_per_byte + _ROUNDING_S
+        if self._burst_bytes:
+            return self._one_by_one(arrivals_s, spent_s, limit_s)
+        busy_until_s, first_s = self.busy_until_s, arrivals_s[0]
+        begins_s = busy_until_s if busy_until_s > first_s else first_s
+        if begins_s >= arrivals_s[-1]:
+            # All have come when the first one's turn is; and if the last has room, all have: a usual batch.
+            spent_s[0] += begins_s
+            sent = list(accumulate(spent_s))
+            if sent[-1] - first_s <= limit_s:
+                self.busy_until_s = sent[-1]
+                return sent
+            spent_s[0] = sizes[0] * seconds_per_byte
+        return self._without_burst(arrivals_s, spent_s, limit_s)
+
+    def _without_burst(
+        self, arrivals_s: Sequence[float], spent_s: Sequence[float], limit_s: float
+    ) -> list[float]:
+        """As `_one_by_one` without a burst, at less cost."""
+        busy_until_s = self.busy_until_s
+        sent = []
+        for now_s, takes_s in zip(arrivals_s, spent_s, strict=True):
+            if now_s >= busy_until_s:
+                busy_until_s = now_s + takes_s
+                sent.append(busy_until_s)
+                continue
+            ends_s = busy_until_s + takes_s
+            if ends_s - now_s > limit_s:
+                sent.append(NEVER)
+            else:
+                busy_until_s = ends_s
+                sent.append(ends_s)
+        self.busy_until_s = busy_until_s
+        return sent
+
+    def _one_by_one(
+        self, arrivals_s: Sequence[float], spent_s: Sequence[float], limit_s: float
+    ) -> list[float]:
+        burst_s = self._burst_bytes * self._seconds_per_byte
+        sent = []
+        for now_s, takes_s in zip(arrivals_s, spent_s, strict=True):
+            begins_s = max(self.busy_until_s, now_s - burst_s)
+            ends_s = begins_s + takes_s
+            if ends_s - now_s > limit_s and begins_s > now_s:
+                sent.append(NEVER)
+                continue
+            self.busy_until_s = ends_s
+            sent.append(max(ends_s, now_s))
+        return sent
+
+    def _counted(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
+        """With room for a number of packets, the one that is being sent among them."""
+        waiting, room, still = self._waiting, self._limit_packets or 0, self._stands_still
+        burst_s = self._burst_bytes * self._seconds_per_byte if self._burst_bytes else 0.0
+        sent = []
+        for now_s, size in zip(arrivals_s, sizes, strict=True):
+            while waiting and waiting[0] <= now_s:
+                waiting.popleft()
+            if len(waiting) >= room:
+                sent.append(NEVER)
+                continue
+            if still:
+                sent.append(_STANDSTILL_S)
+            else:
+                ends_s = max(self.busy_until_s, now_s - burst_s) + size * self._seconds_per_byte
+                self.busy_until_s = ends_s
+                sent.append(max(ends_s, now_s))
+            waiting.append(sent[-1])
+        return sent
+
+    def _at_a_standstill(self, sizes: Sequence[int]) -> list[float]:
+        """At rate 0: what has room waits."""
+        waiting = self._left_bytes + sum(self._sizes[1:]) if self._dues_s else 0.0
+        sent = []
+        for size in sizes:
+            if waiting and waiting + size > self._limit_bytes:
+                sent.append(NEVER)
+            else:
+                waiting += size
+                sent.append(_STANDSTILL_S)
+        return sent
+
+    # What it reports
+
+    def take_service(self, now_s: float) -> tuple[float, int]:
+        """What it did since the last call.
+
+        Returns:
+            Seconds in which something waited or was being sent, and the bytes on the wire of what left then.
+        """
+        if self._dues_s:
+            self._busy_s += max(now_s - self._busy_since_s, 0.0)
+            self._busy_since_s = now_s
+        taken = self._busy_s, self._served_bytes
+        self._busy_s, self._served_bytes = 0.0, 0
+        return taken
+
+
+def _runs(users: Sequence[QueueUser[Packet]]) -> Iterator[tuple[QueueUser[Packet], int, int]]:
+    """Who comes in a row: the hop, and the places of its first packet and behind its last."""
+    if not users:
+        return
+    if users.count(users[0]) == len(users):
+        yield users[0], 0, len(users)
+        return
+    first = 0
+    for _, group in groupby(users, key=id):
+        last = first + len(list(group))
+        yield users[first], first, last
+        first = last

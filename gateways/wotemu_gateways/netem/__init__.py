@@ -1,0 +1,1 @@
+"""The `netem` shaper: imposes conditions with the qdiscs and actions of the kernel."""

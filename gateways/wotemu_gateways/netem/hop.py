@@ -1,0 +1,203 @@
+"""One hop under NetEm: its qdiscs' places, the requests that make and change them, and its counters. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import attrs
+
+from wotemu.records import Hop
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.netem import options
+from wotemu_gateways.netem.options import NetemOptions
+from wotemu_gateways.netem.rate_stage import QdiscStats, RateStage, StagePlace
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
+from wotemu_gateways.netlink.tc import ROOT, Stats, qdisc
+
+_HANDLE = 0x10000
+
+ActionStats = Mapping[int, Stats]
+"""Counters by an action's index."""
+
+
+@attrs.frozen
+class HopPlace:
+    """Where a hop's parts are, by the kernel's numbers: a rate stage, and an interface `line` for the delay.
+
+    `to_serial` and `to_line` are the indices of the redirects to the stage's NetEm and to `line`, `bucket`
+    that of the redirect to a shared network's bucket; None where there is none.
+    """
+
+    replica: str
+    direction: Direction
+    stage: StagePlace
+    line: int
+    to_serial: int
+    to_line: int
+    bucket: int | None
+
+
+@attrs.frozen
+class Counters:
+    """What the kernel has counted since everything was made, in the order in which it was read.
+
+    `before` are the redirects, read before the qdiscs, and `redirects` the same after them; `drops` are the
+    counting drops.
+    """
+
+    before: ActionStats
+    qdiscs: QdiscStats
+    redirects: ActionStats
+    drops: ActionStats
+
+
+@attrs.frozen
+class _Totals:
+    """Packets and bytes since the start: what was sent, and what was dropped, by reason."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    lost: int = 0
+    full: int = 0
+    cut: int = 0
+    memory: int = 0
+
+    def not_below(self, other: _Totals) -> _Totals:
+        """The larger of each."""
+        return _Totals(*map(max, attrs.astuple(self), attrs.astuple(other)))
+
+
+class RandomLosses:
+    """Counts what one NetEm loses at random; `total` never falls.
+
+    A NetEm's drops are those, and what it had no room for. Where it marks packets it counts these as drops,
+    too (sch_netem.c, netem_enqueue): then what came and is neither gone nor there was lost, but for what its
+    duplicates hide. Counters that are read one after the other make both too small while packets pass, which
+    the next call makes up for.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._counted = self._drops = self._missing = 0
+
+    def __repr__(self) -> str:
+        return f"<RandomLosses {self.total}>"
+
+    def count(self, stats: Stats, came: int, refused: int, *, marks: bool, doubles: bool) -> None:
+        """Take the counters of the NetEm, and of the redirect to it: what came, and found no room.
+
+        Args:
+            marks: Whether it marked packets since the last call.
+            doubles: Whether it duplicated packets since the last call.
+        """
+        drops = stats.drops - refused
+        missing = came - refused - stats.packets - stats.backlog_packets
+        self._counted += missing - self._missing if marks else drops - self._drops
+        self._drops, self._missing = drops, missing
+        if marks and doubles:
+            self._counted = max(self._counted, self.total)
+        self.total = max(self.total, self._counted)
+
+
+class NetemHop:
+    """Knows what its qdiscs do, so that a change sends what is different and nothing else."""
+
+    def __init__(self, place: HopPlace, held: int, seed: str) -> None:
+        self.place = place
+        self.stage = RateStage(place.stage, held, self._next_seed)
+        self._held_packets = held
+        self._random_seed = seed
+        self._changes = 0
+        self._made = False
+        self._asked: NetemOptions | None = None
+        self._held: NetemOptions | None = None
+        self._air_losses, self._line_losses = RandomLosses(), RandomLosses()
+        self._since_drain = [CLEAR]
+        self._reported = _Totals()
+
+    def __repr__(self) -> str:
+        return f"<NetemHop {self.place.replica} {self.place.direction}>"
+
+    def impose(self, conditions: NetworkConditions) -> list[Request]:
+        """The requests after which these conditions hold.
+
+        The first time they make the qdiscs, later they change the different parts. Until `confirm` says that
+        the kernel took them all, all parts count as different.
+        """
+        requests = self.stage.impose(conditions)
+        self._since_drain.append(conditions)
+        after = options.propagating(conditions, limit=self._held_packets)
+        before, self._held, self._asked = self._held, None, after
+        if before != after:
+            flags = REPLACE if self._made else CREATE | EXCL
+            encoded = attrs.evolve(after, seed=self._next_seed()).encode()
+            requests.append(
+                qdisc(self.place.line, "netem", encoded, handle=_HANDLE, parent=ROOT, flags=flags)
+            )
+        return requests
+
+    def confirm(self) -> None:
+        """The kernel has taken all that the last `impose` asked for."""
+        self.stage.confirm()
+        self._made = True
+        self._held = self._asked
+
+    def _next_seed(self) -> int:
+        """Another number for each qdisc and change, the same in every run with the same changes."""
+        self._changes += 1
+        text = f"{self._random_seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+    # Counters
+
+    def row(self, t: float, network: str, counters: Counters, *, cut: int) -> Hop:
+        """The counters since the last call; `cut` are packets that a cut dropped since the start."""
+        place = self.place
+        queue, line = self.stage.queue(counters.qdiscs), self.stage.line(counters.qdiscs)
+        last = counters.qdiscs.get((place.line, _HANDLE), Stats())
+        redirects = counters.redirects
+        self._count_losses(line, last, counters)
+        full = queue.drops + (redirects[place.bucket].overlimits if place.bucket is not None else 0)
+        counted = _Totals(
+            sent=last.packets,
+            sent_bytes=last.size_bytes,
+            lost=self._line_losses.total + self._air_losses.total,
+            full=full,
+            cut=cut,
+            memory=redirects[place.to_serial].overlimits + redirects[place.to_line].overlimits,
+        )
+        # Differences of counters that the kernel gave one after the other are too small while packets pass.
+        # What was reported stays reported, so they are caught up on later, and nothing is counted twice.
+        totals = counted.not_below(self._reported)
+        reported, self._reported = self._reported, totals
+        busy_s, served_bytes = self.stage.take_service()
+        return Hop(
+            t=t,
+            network=network,
+            node=place.replica,
+            direction=place.direction,
+            shaper="netem",
+            sent=totals.sent - reported.sent,
+            sent_bytes=totals.sent_bytes - reported.sent_bytes,
+            dropped_loss=totals.lost - reported.lost,
+            dropped_queue=totals.full - reported.full,
+            dropped_cut=totals.cut - reported.cut,
+            backlog=queue.backlog_packets + line.backlog_packets + last.backlog_packets,
+            late_max=None,
+            dropped_memory=totals.memory - reported.memory,
+            busy=busy_s,
+            served_bytes=served_bytes,
+        )
+
+    def _count_losses(self, line: Stats, air: Stats, counters: Counters) -> None:
+        marks = any(each.ecn for each in self._since_drain)
+        doubles = any(each.duplicate for each in self._since_drain)
+        del self._since_drain[:-1]
+        for losses, stats, index, copies in (
+            (self._line_losses, line, self.place.to_serial, False),
+            (self._air_losses, air, self.place.to_line, doubles),
+        ):
+            came, refused = counters.before[index].packets, counters.redirects[index].overlimits
+            losses.count(stats, came, refused, marks=marks, doubles=copies)

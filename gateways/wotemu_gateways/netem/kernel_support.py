@@ -1,0 +1,122 @@
+"""Whether this machine's kernel has what the `netem` shaper needs: tried for real, in namespaces of its own.
+
+``python -m wotemu_gateways.netem.kernel_support`` prints what is missing; nothing if nothing is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.loss_models import GilbertElliott
+from wotemu.units import Fraction, Packets, Rate
+from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netlink import bridge, link
+from wotemu_gateways.netlink.request_socket import Netlink
+from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.userspace.switch import Member
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_DEADLINE_S = 60.0
+
+_ALL = NetworkConditions(
+    latency="10ms",
+    jitter="1ms",
+    distribution="pareto",
+    loss=0.1,
+    loss_model=GilbertElliott(Fraction(0.1), Fraction(0.5)),
+    duplicate=0.1,
+    corrupt=0.1,
+    reorder=0.1,
+    rate="1mbit",
+    burst="4000B",
+    overhead=8,
+    cell_size=48,
+    ecn=True,
+)
+
+_OUTAGE = attrs.evolve(_ALL, rate=Rate(0), queue=Packets(10))
+
+
+def missing() -> str:
+    """What the kernel lacks, in a phrase; "" if nothing. Takes a fraction of a second."""
+    words = [sys.executable, "-m", "wotemu_gateways.netem.kernel_support"]
+    try:
+        ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        return f"NetEm could not be set up within {_DEADLINE_S:g} s"
+    return ran.stdout.strip() or (ran.stderr.strip() and ran.stderr.strip().splitlines()[-1])
+
+
+def _leave() -> None:
+    """Into a network namespace of this process's own, by way of a user namespace where it isn't root."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    uid, gid = os.geteuid(), os.getegid()
+    if libc.unshare(_CLONE_NEWNET) == 0:
+        return
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "network namespaces are not permitted")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def _try(interface: str) -> None:
+    addresses = ("10.64.0.2", "10.64.0.3")
+    with Netlink() as netlink:
+        netlink.send(link.bridge(interface, mtu=bridge.MTU, mac=mac_of("10.64.0.1")))
+    members = [Member(address, address, mac_of(address)) for address in addresses]
+    shaper = NetemShaper("check", members, interface=interface, shared=True)
+    for address in addresses:
+        shaper.set_hop(address, "up", _ALL)
+        shaper.set_hop(address, "down", _ALL)
+        for conditions in (_OUTAGE, _ALL):
+            shaper.set_hop(address, "up", conditions)
+    shaper.set_shared_bucket(_ALL)
+    shaper.cut(addresses[0], True)
+    shaper.partition([[addresses[0]]])
+    shaper.drain(0.0)
+    shaper.close()
+
+
+def refused(interface: str = "check0") -> str:
+    """What the kernel lacks, tried in this very network namespace; "" if nothing.
+
+    It must have no `interface`, and no shaper yet; both are gone afterwards.
+    """
+    try:
+        try:
+            _try(interface)
+        finally:
+            _remove(interface)
+    except OSError as error:
+        return str(error.strerror or error)
+    return ""
+
+
+def _remove(interface: str) -> None:
+    index = {name: index for index, name in socket.if_nameindex()}.get(interface)
+    if index is not None:
+        with Netlink() as netlink:
+            netlink.send(link.delete(index))
+
+
+def main() -> None:
+    """Try, and say what was refused."""
+    try:
+        _leave()
+    except OSError as error:
+        print(error.strerror or error)
+    else:
+        print(refused())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Has the kernel hold what a `netem` gateway changes, and asks again for what it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from ipaddress import IPv4Address
+from typing import Protocol
+
+import attrs
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.netem.rate_stage import RateStage
+from wotemu_gateways.netem.wiring import Wiring
+from wotemu_gateways.netlink.request_socket import Request
+
+
+class Kernel(Protocol):
+    """Where requests go: `Netlink`, or a fake one."""
+
+    def send(self, *requests: Request) -> None:
+        """Have the kernel do them in order; `OSError` tells the first that it refused."""
+        ...
+
+    def kick(self, interface: int) -> None:
+        """Have it look at once for packets that may leave an interface."""
+        ...
+
+
+def _nothing() -> None:
+    pass
+
+
+@attrs.frozen
+class _Change:
+    """What makes the requests of a change, and is called once the kernel has taken them all."""
+
+    requests: Callable[[], Iterable[Request]]
+    confirm: Callable[[], None]
+
+
+class Changes:
+    """Changes of one network's conditions, cuts, partitions and addresses, each in place.
+
+    What the kernel refuses is asked for again before the next change and at each `retry`, unless another
+    change of the same thing has taken its place by then. Each method raises `OSError` or `ValueError` if its
+    own change is refused now.
+    """
+
+    def __init__(self, kernel: Kernel, wiring: Wiring) -> None:
+        self._kernel = kernel
+        self._wiring = wiring
+        self._refused: dict[str, _Change] = {}
+
+    def __repr__(self) -> str:
+        return f"<Changes, refused: {', '.join(self._refused) or 'none'}>"
+
+    @property
+    def refused(self) -> list[str]:
+        """What the kernel does not hold although it should."""
+        return list(self._refused)
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """See `Shaper.set_hop`."""
+        hop = self._wiring.hop(replica, direction)
+
+        def confirm() -> None:
+            hop.confirm()
+            self._kick(hop.stage)
+
+        self._change(f"{replica} {direction}", lambda: hop.impose(conditions), confirm)
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """See `Shaper.set_shared_bucket`; `ValueError` if the network is not shared."""
+        bucket = self._wiring.bucket
+        if bucket is None:
+            if conditions is not None:
+                raise ValueError("this network is not shared")
+            return
+
+        def confirm() -> None:
+            bucket.confirm()
+            self._kick(bucket)
+
+        # What is lost at random is lost on each node's own hop.
+        rate = attrs.evolve(conditions or CLEAR, burst=None, loss=0.0, loss_model=None)
+        self._change("bucket", lambda: bucket.impose(rate), confirm)
+
+    def _kick(self, stage: RateStage) -> None:
+        """A gate that opens tells nobody: what waits behind it would go with the next packet that comes."""
+        if stage.opens:
+            self._kernel.kick(stage.place.rate)
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """See `Shaper.cut`."""
+        number = self._wiring.nodes[replica].number
+        self._change(f"cut {number}", lambda: self._wiring.cut(replica, is_cut))
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """See `Shaper.partition`."""
+        sets = [set(group) for group in groups]
+        self._change("partition", lambda: self._wiring.partition(sets), self._remove_chains)
+
+    def move(self, replica: str, ipv4: str) -> None:
+        """Shape for a replica at another address."""
+        IPv4Address(ipv4)
+        number = self._wiring.nodes[replica].number
+        self._change(f"move {number}", lambda: self._wiring.move(replica, ipv4))
+
+    def retry(self) -> None:
+        """Ask again for what was refused."""
+        for what, change in list(self._refused.items()):
+            with suppress(OSError, ValueError):
+                self._kernel.send(*change.requests())
+                change.confirm()
+                del self._refused[what]
+
+    def _change(
+        self, what: str, requests: Callable[[], Iterable[Request]], confirm: Callable[[], None] = _nothing
+    ) -> None:
+        self._refused.pop(what, None)
+        self.retry()
+        change = _Change(requests, confirm)
+        try:
+            self._kernel.send(*change.requests())
+        except (OSError, ValueError):
+            self._refused[what] = change
+            raise
+        change.confirm()
+
+    def _remove_chains(self) -> None:
+        for request in self._wiring.abandoned_chains():
+            with suppress(OSError):  # the kernel may have refused to make it
+                self._kernel.send(request)

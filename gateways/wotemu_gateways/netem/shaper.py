@@ -1,0 +1,263 @@
+"""The shaper in the kernel: NetEm qdiscs around a routed gateway with one interface on the emulated network.
+
+See `netem_wiring` for the way that packets take, `netem_options` for what conditions become.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Network
+from itertools import chain
+
+import attrs
+
+from wotemu.records import Hop, Record
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.compose import Direction
+from wotemu_gateways.netem.flow_capture import Counting, Tap
+from wotemu_gateways.netem.hop import Counters
+from wotemu_gateways.netem.multicast import Fanout
+from wotemu_gateways.netem.pending_requests import Changes
+from wotemu_gateways.netem.rate_stage import QdiscStats
+from wotemu_gateways.netem.service_counters import next_look_s
+from wotemu_gateways.netem.wiring import NOT_IPV4, STRANGER, Interfaces, Stage, Wiring
+from wotemu_gateways.netlink import link, tc
+from wotemu_gateways.netlink.request_socket import Netlink, Request
+from wotemu_gateways.packets.flow_table import FlowTable
+from wotemu_gateways.userspace.switch import Member
+
+PREFIX = "wo-"
+"""Names of interfaces made here begin so."""
+
+
+_FOR_NOBODY = bytes(12) + b"\x88\xb5" + bytes(46)
+"""A frame that everything ignores: its type is one for local experiments (IEEE 802)."""
+
+
+class NetemShaper:
+    """Imposes conditions with qdiscs of the network namespace in which it is made; needs CAP_NET_ADMIN there.
+
+    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number.
+    With a `loop`, flows are read as they come, and not only at each drain. With a `subnet` besides, what is
+    for a group or for all reaches each member, by `Member.mac`, which has to be its interface's. `OSError`
+    says what the kernel refused; nothing is left then.
+    """
+
+    name = "netem"
+
+    def __init__(
+        self,
+        network: str,
+        members: Sequence[Member],
+        *,
+        interface: str = "eth0",
+        hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
+        ports: Mapping[int, str] | None = None,
+        seed: int = 0,
+        shared: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+        subnet: IPv4Network | None = None,
+    ) -> None:
+        self.network = network
+        self._interface = interface
+        self._loop = loop
+        self._taps: list[Tap] = []
+        self._fanout: Fanout | None = None
+        self._probes: dict[tuple[str, str], tuple[int, int]] = {}
+        self._next_look: asyncio.TimerHandle | None = None
+        self._look_took_s = 0.0
+        self._netlink = Netlink()
+        try:
+            interfaces = self._add_interfaces(members, shared)
+            floods = subnet is not None and loop is not None
+            self._wiring = Wiring(interfaces, members, f"{seed}/{network}", by_mac=floods)
+            self._netlink.send(*self._wiring.all(hops or {}))
+            self._wiring.confirm_all()
+            self._changes = Changes(self, self._wiring)
+            self._tap(ports or {})
+            if subnet is not None and loop is not None:
+                routed_from = socket.if_indextoname(interfaces.routed_from)
+                self._fanout = Fanout(routed_from, interface, subnet, members, loop)
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<NetemShaper {self.network} {self._wiring!r}>"
+
+    # Making and removing it
+
+    def _add_interfaces(self, members: Sequence[Member], shared: bool) -> Interfaces:
+        eth = link.find(self._netlink, self._interface)
+        stages = ["u", "d", *(["b"] if shared else [])]
+        pairs = ["seg", *(f"{stage}{part}" for stage in stages for part in ("rate", "serial"))]
+        lines = [f"{PREFIX}{way}{number}" for number in range(1, len(members) + 1) for way in "ud"]
+        self._netlink.send(
+            *(
+                link.veth(f"{PREFIX}{name}0", f"{PREFIX}{name}1", mtu=eth.mtu, peer_mac=eth.mac)
+                for name in pairs
+            ),
+            *(link.ifb(name, mtu=eth.mtu) for name in lines),
+        )
+        indices = {name: index for index, name in socket.if_nameindex()}
+        ends = {name: (indices[f"{PREFIX}{name}0"], indices[f"{PREFIX}{name}1"]) for name in pairs}
+        self._netlink.send(*(link.up(index) for pair in ends.values() for index in pair))
+        made = [Stage(ends[f"{stage}rate"], ends[f"{stage}serial"]) for stage in stages]
+        return Interfaces(
+            eth=eth.index,
+            segment=ends["seg"],
+            up=made[0],
+            down=made[1],
+            bucket=made[2] if shared else None,
+            lines=[(indices[up], indices[down]) for up, down in zip(lines[::2], lines[1::2], strict=True)],
+            last_name=f"{PREFIX}dserial1",
+        )
+
+    def _tap(self, ports: Mapping[int, str]) -> None:
+        nodes = self._wiring.nodes
+        self._names = {IPv4Address(node.member.ipv4).packed: name for name, node in nodes.items()}
+        self._flows = FlowTable(self.network, self._names, ports)
+        counting = Counting(self._flows, self._names)
+        self._taps.append(Tap(f"{PREFIX}seg1", "in", counting))
+        self._taps.append(Tap(self._interface, "out", counting))
+        if self._loop is not None:
+            for tap in self._taps:
+                self._loop.add_reader(tap.fileno(), tap.read)
+
+    def close(self) -> None:
+        """Take everything away that was made here; what is under way is lost. May be called twice."""
+        for tap in self._taps:
+            if self._loop is not None:
+                self._loop.remove_reader(tap.fileno())
+            tap.close()
+        self._taps.clear()
+        if self._fanout is not None:
+            self._fanout.close()
+            self._fanout = None
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+        for request in self._removal():
+            with suppress(OSError):
+                self._netlink.send(request)
+        self._netlink.close()
+
+    def _removal(self) -> Iterator[Request]:
+        """Interfaces made here go with all that is on them; the emulated network's keeps only itself."""
+        for index, name in socket.if_nameindex():
+            if name == self._interface:
+                yield tc.no_qdisc(index, tc.INGRESS)
+            elif name.startswith(PREFIX):
+                yield link.delete(index)
+
+    def send(self, *requests: Request) -> None:
+        """See `Kernel`."""
+        self._netlink.send(*requests)
+
+    def kick(self, interface: int) -> None:
+        """See `Kernel`: an interface's queue is looked at with each packet, so this is one for nobody."""
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sender:
+            sender.bind((socket.if_indextoname(interface), 0))
+            sender.send(_FOR_NOBODY)
+
+    # What the gateway changes
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """Impose other conditions on one hop, in place and in one call. `KeyError`: no such replica here."""
+        self._changes.set_hop(replica, direction, conditions)
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """Send what all nodes put on the network through one bucket with these conditions' rate and queue.
+
+        `ValueError` if the shaper was not made for a shared network.
+        """
+        self._changes.set_shared_bucket(conditions)
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """Let nothing into or out of a replica, or let it again. `KeyError`: no such replica here."""
+        self._changes.cut(replica, is_cut)
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """Keep sets of replicas from reaching each other; a single one is kept from all others.
+
+        Replicas that no set names reach, and are reached by, all; no set heals the network.
+        """
+        self._changes.partition(groups)
+
+    def move(self, replica: str, ipv4: str) -> None:
+        """Shape for a replica at another address, in place. `KeyError`: no such replica here."""
+        self._names[IPv4Address(ipv4).packed] = replica
+        self._changes.move(replica, ipv4)
+
+    # What the gateway reports
+
+    def drain(self, t: float) -> Iterator[Record]:
+        """See `Shaper.drain`."""
+        self._changes.retry()
+        for tap in self._taps:
+            tap.read()
+        flows = self._flows.drain(t)
+        counters = self._counters()
+        self._look(counters.qdiscs)
+        rows: list[Record] = []
+        for node in self._wiring.nodes.values():
+            for hop in (node.up, node.down):
+                cut = counters.drops[node.index(hop.place.direction)].drops
+                rows.append(self._without_probes(hop.row(t, self.network, counters, cut=cut)))
+        if self._wiring.bucket is not None:
+            rows.append(Hop.of_shared_rate(t, self.network, self.name, *self._wiring.bucket.take_service()))
+        return chain(rows, flows)
+
+    def _look(self, qdiscs: QdiscStats) -> None:
+        """See what waits, and again soon where something does."""
+        now_s = time.monotonic()
+        for stage in self._wiring.rate_stages():
+            stage.look(now_s, qdiscs)
+        waits = any(stage.service.waits for stage in self._wiring.rate_stages())
+        if waits and self._loop is not None and self._next_look is None:
+            self._next_look = self._loop.call_later(next_look_s(self._look_took_s), self._look_again)
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        begun_s = time.monotonic()
+        qdiscs = tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs()))
+        self._look_took_s = time.monotonic() - begun_s
+        self._look(qdiscs)
+
+    def _counters(self) -> Counters:
+        return Counters(
+            before=self._actions("mirred"),
+            qdiscs=tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs())),
+            redirects=self._actions("mirred"),
+            drops=self._actions("gact"),
+        )
+
+    def _without_probes(self, row: Hop) -> Hop:
+        """Probes are no app's packets. (Of those that are lost the kernel does not say whose they were.)"""
+        key = (row.node, row.direction)
+        came, before = self._flows.probes.get(key, (0, 0)), self._probes.get(key, (0, 0))
+        packets, size = min(came[0] + before[0], row.sent), min(came[1] + before[1], row.sent_bytes)
+        # Taps see a packet a little later than qdiscs: some belong to the next row.
+        self._probes[key] = (came[0] + before[0] - packets, came[1] + before[1] - size)
+        return attrs.evolve(row, sent=row.sent - packets, sent_bytes=row.sent_bytes - size)
+
+    def _actions(self, kind: str) -> dict[int, tc.Stats]:
+        return tc.action_stats(self._netlink.dump(tc.all_actions(kind)))
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What was not forwarded or not counted by itself, by reason, since the start."""
+        counted = self._actions("gact")
+        counts = {
+            "unknown address": counted[STRANGER].drops,
+            "not IPv4": counted[NOT_IPV4].drops,
+            "the kernel's backlog was full": link.tx_drops(self._netlink, PREFIX),
+            "merged flows": self._flows.merged,
+            "copies of multicasts": self._fanout.lost if self._fanout is not None else 0,
+            "uncounted packets": sum(tap.missed for tap in self._taps),
+        }
+        return {what: count for what, count in counts.items() if count}

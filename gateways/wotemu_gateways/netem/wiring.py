@@ -1,0 +1,339 @@
+"""How packets find their way through a `netem` gateway: interfaces, and classifiers between them. Pure.
+
+What node A sends to node B goes this way, each arrow a redirect or a route in the gateway's namespace:
+
+    eth0 in ─> wo-seg ─> wo-urate ─> wo-userial ─> wo-uA ─> routing ─> eth0 out ─> wo-drate ─> wo-dserial
+       A's cut           A's queue   A's own       A's air   partitions, B's cut   B's queue   B's own
+                         and rate    time on                                       and rate    time on
+                                     the line                                                  the line
+    ─> eth0 out ─> wo-dB ─> eth0
+                   B's air
+
+wo-seg, -rate and -serial are veth pairs, which all nodes share: packets go in at the end 0 and come out at
+the end 1. On a shared network there are wo-brate and wo-bserial between wo-userial and wo-uA, with one queue
+for all nodes' packets. wo-seg cuts super-packets that came through a host's offloads, which would be lost,
+delayed and paced as one, and takes packets off their senders' accounts. wo-uA and wo-dB are ifbs, which give
+packets back to where they were redirected from. Each air has an interface of its own: newer kernels refuse a
+NetEm that duplicates beside others on one interface.
+
+IPv4 packets from, or to, unknown addresses end in a drop, so nothing passes unshaped; only ARP is left alone.
+A packet is routed in on one interface and out on another, so no ICMP redirect has a cause.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.netem import options
+from wotemu_gateways.netem.hop import HopPlace, NetemHop
+from wotemu_gateways.netem.rate_stage import RateStage, StagePlace
+from wotemu_gateways.netlink import link, tc
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Request
+from wotemu_gateways.netlink.tc import Action, Hook
+from wotemu_gateways.userspace.switch import Member
+
+_ICMP_REDIRECT = 5
+
+_TO_SERIAL, _TO_BUCKET, STRANGER = 1 << 17, 1 << 18, 1 << 20
+NOT_IPV4 = STRANGER + 1
+"""Indices of actions. Those of replica n's hops are 2n (up) and 2n + 1 (down): the counting drops of a cut,
+and the redirects to the air; from _TO_SERIAL on the redirects to the own time on the line; _TO_BUCKET + n is
+the redirect to a shared network's bucket. STRANGER and NOT_IPV4 are counting drops."""
+
+_DELIVER, _AIR, _KEPT = 1, 2, 3000
+_GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
+"""Chains of classifiers: what brings a packet to its receiver's rate; what brings it from there to its air;
+where actions are kept, which no packet meets; and one for each group of a partition, from _GROUPS on, each
+partition with numbers of its own."""
+
+_FIRST, _SECOND, _MATCH, _ELSE, _ELSE_IPV6 = 1, 2, 10, 20, 21
+
+_BUCKET_MINOR = 1
+
+Pair = tuple[int, int]
+"""The numbers of the two ends of a veth pair: where packets go in, and where they come out."""
+
+
+@attrs.frozen
+class Stage:
+    """The pairs of a rate stage, see `RateStage`."""
+
+    rate: Pair
+    serial: Pair
+
+    def place(self, minor: int) -> StagePlace:
+        """Where one node's part of it is."""
+        return StagePlace(minor, self.rate[0], self.serial[0])
+
+
+@attrs.frozen
+class Interfaces:
+    """The gateway's interfaces by their numbers; `lines` are those of each member's `up` and `down` air.
+
+    `last_name` is the name of the end at which packets come out of `down`.
+    """
+
+    eth: int
+    segment: Pair
+    up: Stage
+    down: Stage
+    bucket: Stage | None
+    lines: Sequence[tuple[int, int]]
+    last_name: str
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All rate stages."""
+        return (self.up, self.down, *([self.bucket] if self.bucket is not None else []))
+
+    @property
+    def routed_from(self) -> int:
+        """The interface from which the gateway's namespace routes packets."""
+        return (self.bucket or self.up).serial[1]
+
+
+class Node:
+    """One replica: `number` is what its classes, classifiers and actions are known by."""
+
+    def __init__(self, number: int, member: Member, wiring: Wiring, seed: str) -> None:
+        self.number = number
+        self.member = member
+        self.up = NetemHop(self._place(wiring.interfaces, "up"), wiring.held_packets, seed)
+        self.down = NetemHop(self._place(wiring.interfaces, "down"), wiring.held_packets, seed)
+        self.cut = False
+        self.chain: int | None = None
+
+    def _place(self, at: Interfaces, direction: Direction) -> HopPlace:
+        stage, line = (at.up, 0) if direction == "up" else (at.down, 1)
+        index = self.index(direction)
+        return HopPlace(
+            replica=self.member.replica,
+            direction=direction,
+            stage=stage.place(self.number),
+            line=at.lines[self.number - 1][line],
+            to_serial=_TO_SERIAL + index,
+            to_line=index,
+            bucket=_TO_BUCKET + self.number if at.bucket is not None and direction == "up" else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Node {self.number} {self.member.replica}{' cut' if self.cut else ''}>"
+
+    def index(self, direction: Direction) -> int:
+        """Which counting drop, and redirect to the air, is its hop's."""
+        return 2 * self.number + (direction == "down")
+
+
+class Wiring:
+    """Knows each node's way, and so the requests that make it and change it.
+
+    `by_mac`: a packet's receiver is who has its MAC, and not its IPv4 address.
+    """
+
+    def __init__(
+        self, interfaces: Interfaces, members: Sequence[Member], seed: str, *, by_mac: bool = False
+    ) -> None:
+        self.interfaces = interfaces
+        self._by_mac = by_mac
+        self.held_packets = options.held_packets(len(members))
+        self.nodes = {member.replica: Node(i, member, self, seed) for i, member in enumerate(members, 1)}
+        self.bucket = None
+        if interfaces.bucket is not None:
+            self.bucket = RateStage(
+                interfaces.bucket.place(_BUCKET_MINOR), self.held_packets, lambda: _seed_of(seed)
+            )
+        self._next_chain = _GROUPS
+        self._chains = range(0)
+        self._abandoned: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<Wiring of {len(self.nodes)} nodes>"
+
+    def rate_stages(self) -> Iterator[RateStage]:
+        """All queues with a rate: each hop's, and a shared network's."""
+        for node in self.nodes.values():
+            yield from (node.up.stage, node.down.stage)
+        if self.bucket is not None:
+            yield self.bucket
+
+    # Making it
+
+    def all(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:
+        """All that a packet meets; what lets it into the gateway comes last."""
+        at = self.interfaces
+        exits = [end for stage in at.stages for end in (stage.rate[1], stage.serial[1])]
+        for interface in (at.eth, at.segment[1], *exits):
+            yield tc.clsact(interface)
+        yield from self._kept_actions()
+        yield tc.qdisc(at.segment[0], "netem", options.RELEASING.encode(), flags=CREATE | EXCL)
+        for stage in at.stages:
+            for interface in (stage.rate[0], stage.serial[0]):
+                yield tc.qdisc(interface, "htb", tc.htb(), flags=CREATE | EXCL)
+        for name, node in self.nodes.items():
+            yield from node.up.impose(hops.get((name, "up"), CLEAR))
+            yield from node.down.impose(hops.get((name, "down"), CLEAR))
+        if at.bucket is not None and self.bucket is not None:
+            yield from self.bucket.impose(CLEAR)
+            yield self._into(
+                at.bucket.rate[1], tc.choose_class(_BUCKET_MINOR), tc.redirect(at.bucket.serial[0])
+            )
+        yield self._into(at.down.serial[1], tc.redirect(at.eth))
+        yield link.ipv4_settings(at.routed_from, forwarding=1, rp_filter=0, send_redirects=0)
+        yield from self._closed_ends()
+        for node in self.nodes.values():
+            yield from self.way(node)
+
+    @staticmethod
+    def _into(interface: int, *actions: Action) -> Request:
+        """What comes out at an interface, whoever sent it, goes on like this."""
+        return tc.every(Hook(interface, tc.INGRESS, _MATCH), *actions)
+
+    def _kept_actions(self) -> Iterator[Request]:
+        at = self.interfaces
+        kept: list[tuple[Action, int]] = [(tc.drop(STRANGER), STRANGER), (tc.drop(NOT_IPV4), NOT_IPV4)]
+        for node in self.nodes.values():
+            for hop, stage in ((node.up, at.up), (node.down, at.down)):
+                place = hop.place
+                cut = node.index(place.direction)
+                kept.append((tc.drop(cut), cut))
+                kept.append((tc.redirect(place.line, place.to_line), place.to_line))
+                kept.append((tc.redirect(stage.serial[0], place.to_serial), place.to_serial))
+                if place.bucket is not None and at.bucket is not None:
+                    kept.append((tc.redirect(at.bucket.rate[0], place.bucket), place.bucket))
+        for action, index in kept:
+            yield tc.keep(Hook(at.eth, tc.EGRESS, _MATCH, _KEPT), action, index)
+
+    def _closed_ends(self) -> Iterator[Request]:
+        """What becomes of packets that no member sent, or that are for none."""
+        at, eth = self.interfaces, self.interfaces.eth
+        yield tc.every(Hook(eth, tc.INGRESS, _ELSE), tc.drop(STRANGER))
+        yield tc.every(Hook(eth, tc.INGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(NOT_IPV4))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _AIR), tc.drop(STRANGER))
+        yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.coming_from(at.last_name), tc.go_to(_AIR))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _DELIVER), tc.drop(STRANGER))
+        redirects = tc.icmp_of_type(_ICMP_REDIRECT)
+        yield tc.match(Hook(eth, tc.EGRESS, _SECOND), 1, redirects, tc.drop(STRANGER))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE), tc.go_to(_DELIVER))
+        yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
+
+    def hop(self, replica: str, direction: Direction) -> NetemHop:
+        """One hop; `KeyError`: no such replica here."""
+        node = self.nodes[replica]
+        return node.up if direction == "up" else node.down
+
+    def confirm_all(self) -> None:
+        """The kernel has taken `all`."""
+        for node in self.nodes.values():
+            node.up.confirm()
+            node.down.confirm()
+        if self.bucket is not None:
+            self.bucket.confirm()
+
+    # One node's way, from its end back to its beginning
+
+    def way(self, node: Node) -> Iterator[Request]:
+        """The classifiers that pick one node's packets."""
+        at, up, down = self.interfaces, node.up.place, node.down.place
+        own_class = tc.choose_class(node.number)
+        yield self._received(
+            node, Hook(at.eth, tc.EGRESS, _MATCH, _AIR), tc.redirect(down.line, down.to_line)
+        )
+        to_serial = tc.redirect(at.down.serial[0], down.to_serial)
+        yield self._received(node, Hook(at.down.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
+        yield self.to_receiver(node)
+        yield self._from_sender(node)
+        to_air = tc.redirect(up.line, up.to_line)
+        yield self._sent(node, Hook(at.routed_from, tc.INGRESS, _MATCH), to_air)
+        if at.bucket is not None and up.bucket is not None:
+            shared = (tc.choose_class(_BUCKET_MINOR), tc.redirect(at.bucket.rate[0], up.bucket))
+            yield self._sent(node, Hook(at.up.serial[1], tc.INGRESS, _MATCH), *shared)
+        to_serial = tc.redirect(at.up.serial[0], up.to_serial)
+        yield self._sent(node, Hook(at.up.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
+        to_rate = tc.redirect(at.up.rate[0])
+        yield self._sent(node, Hook(at.segment[1], tc.INGRESS, _MATCH), own_class, to_rate)
+        yield self._into_gateway(node)
+
+    @staticmethod
+    def _sent(node: Node, hook: Hook, *actions: Action) -> Request:
+        """What a node sent is treated so."""
+        return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *actions)
+
+    def _received(self, node: Node, hook: Hook, *actions: Action) -> Request:
+        """What is for a node is treated so."""
+        member = node.member
+        keys = tc.to_mac(member.mac) if self._by_mac else tc.to_address(member.ipv4)
+        return tc.match(hook, node.number, keys, *actions)
+
+    def to_receiver(self, node: Node) -> Request:
+        """What is for a node goes to its `down` hop, unless it is cut."""
+        at = self.interfaces
+        hook = Hook(at.eth, tc.EGRESS, _MATCH, _DELIVER)
+        if node.cut:
+            return self._received(node, hook, tc.drop(node.index("down")))
+        return self._received(node, hook, tc.choose_class(node.number), tc.redirect(at.down.rate[0]))
+
+    def _from_sender(self, node: Node) -> Request:
+        """What a node sent goes on by the group in which it is."""
+        chain = _DELIVER if node.chain is None else node.chain
+        return self._sent(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.go_to(chain))
+
+    def _into_gateway(self, node: Node) -> Request:
+        """What a node sends is let in, unless it is cut."""
+        then = tc.drop(node.index("up")) if node.cut else tc.redirect(self.interfaces.segment[0])
+        return self._sent(node, Hook(self.interfaces.eth, tc.INGRESS, _MATCH), then)
+
+    # Changes
+
+    def cut(self, replica: str, is_cut: bool) -> list[Request]:
+        """Let nothing into or out of a replica, or let it again."""
+        node = self.nodes[replica]
+        node.cut = is_cut
+        return [self._into_gateway(node), self.to_receiver(node)]
+
+    def move(self, replica: str, ipv4: str) -> list[Request]:
+        """Know a replica by another address."""
+        node = self.nodes[replica]
+        node.member = attrs.evolve(node.member, ipv4=ipv4)
+        return list(self.way(node))
+
+    def partition(self, groups: Sequence[Collection[str]]) -> list[Request]:
+        """Keep sets of replicas apart, all at once for each sender; see `Shaper.partition`.
+
+        Each call builds chains of its own, since after a failed one some senders still use those before.
+        """
+        sets = [set(group) for group in groups]
+        if len(sets) == 1:
+            sets.append(set(self.nodes) - sets[0])
+        self._abandoned += self._chains
+        first = self._next_chain
+        self._next_chain = _GROUPS + (first + len(sets) - _GROUPS) % _MAX_GROUPS
+        self._chains = range(first, first + len(sets))
+        for name, node in self.nodes.items():
+            group = next((i for i, names in enumerate(sets) if name in names), None)
+            node.chain = None if group is None else first + group
+        requests = [request for chain in self._chains for request in self._group(chain)]
+        return requests + [self._from_sender(node) for node in self.nodes.values()]
+
+    def abandoned_chains(self) -> list[Request]:
+        """Take away chains that no sender uses once the kernel has taken what `partition` asked for."""
+        abandoned, self._abandoned = self._abandoned, []
+        return [tc.no_chain(self._chain(chain)) for chain in abandoned]
+
+    def _chain(self, number: int) -> Hook:
+        return Hook(self.interfaces.eth, tc.EGRESS, _MATCH, number)
+
+    def _group(self, chain: int) -> Iterator[Request]:
+        """The chain of what one group of a partition sends."""
+        yield tc.every(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.go_to(_DELIVER))
+        for node in self.nodes.values():
+            if node.chain not in (None, chain):
+                yield self._received(node, self._chain(chain), tc.drop(node.index("down")))
+
+
+def _seed_of(seed: str) -> int:
+    return int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,78 @@
+"""An emulated network on one machine whose gateway has one interface, as on a Swarm's overlay.
+
+The gateway's interface is a bridge, and each node's interface ends in a port of it that is *isolated*: it
+reaches the bridge itself and no other port. So nothing passes between nodes but through the gateway, also
+what ignores the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from wotemu_gateways.netlink import link, routing
+from wotemu_gateways.netlink.namespaces import entered
+from wotemu_gateways.netlink.request_socket import Netlink
+from wotemu_gateways.packets.ethernet import mac_of, mac_text
+
+INTERFACE = "eth0"
+"""The gateway's one interface on the emulated network."""
+
+MTU = 1500
+
+
+@attrs.frozen
+class Attachment:
+    """A node's interface to be: in which network namespace, by what name, with which address."""
+
+    netns_fd: int
+    interface: str
+    ipv4: str
+    prefix: int
+    is_first: bool = True
+    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
+
+
+def build(gateway: str, nodes: Sequence[Attachment]) -> None:
+    """Make the bridge in this namespace, the nodes' interfaces in theirs, and their routes through here.
+
+    MACs follow from addresses (see `mac_of`). `OSError` says what the kernel refused.
+    """
+    prefix = nodes[0].prefix if nodes else 32
+    with Netlink() as netlink:
+        netlink.send(link.bridge(INTERFACE, mtu=MTU, mac=mac_of(gateway)))
+        bridge = link.index_of(INTERFACE)
+        netlink.send(link.address(bridge, gateway, prefix), link.ipv4_settings(bridge, rp_filter=0))
+        for number, node in enumerate(nodes):
+            port = f"port{number}"
+            netlink.send(
+                link.veth(
+                    port,
+                    node.interface,
+                    mtu=MTU,
+                    peer_mac=mac_of(node.ipv4),
+                    peer_netns=node.netns_fd,
+                )
+            )
+            index = link.index_of(port)
+            netlink.send(*link.isolated_port(index, bridge), link.up(index))
+    for node in nodes:
+        routing.know(node.ipv4, mac_text(mac_of(node.ipv4)), INTERFACE)
+        with entered(node.netns_fd):
+            _connect(node, gateway)
+
+
+def _connect(node: Attachment, gateway: str) -> None:
+    """In the node's namespace: its interface up, with its address and its way through the gateway."""
+    with Netlink() as netlink:
+        index = link.index_of(node.interface)
+        netlink.send(
+            link.up(index),
+            link.address(index, node.ipv4, node.prefix),
+            link.ipv4_settings(index, accept_redirects=0),
+        )
+    routing.lead_through(gateway, routing.subnet_of(node.ipv4, node.prefix), node.interface)
+    routing.know(gateway, mac_text(mac_of(gateway)), node.interface)
+    if node.is_first:
+        routing.lead_to_all(node.interface)

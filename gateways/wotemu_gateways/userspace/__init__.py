@@ -1,0 +1,1 @@
+"""The `tun` shaper: forwards frames between TAP devices in user space."""

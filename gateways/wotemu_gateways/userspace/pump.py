@@ -1,0 +1,85 @@
+"""The shaper in user space: moves frames between the replicas' TAPs and the switch inside an event loop.
+
+A replica's interface is a TAP whose other end the gateway holds, so nothing can pass unshaped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections.abc import Sequence
+
+from wotemu_gateways.userspace.port import Port
+from wotemu_gateways.userspace.switch import Switch
+from wotemu_gateways.userspace.timerfd import Timer
+
+_TURN_S = 0.002
+
+
+class Pump:
+    """Moves frames for one switch, inside an event loop.
+
+    The ports' descriptors and the timer are in an epoll set of their own, and the loop watches that set: a
+    wake-up of the loop serves packets as tightly as a loop of its own would, for at most 2 ms at a time.
+    """
+
+    def __init__(self, switch: Switch, loop: asyncio.AbstractEventLoop) -> None:
+        self._switch = switch
+        self._loop = loop
+        self._timer = Timer()
+        self._armed_s: float | None = None
+        self._ports: dict[int, Port] = {}
+        self._epoll = select.epoll()
+        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        switch.wake = self._arm
+        loop.add_reader(self._epoll.fileno(), self._serve)
+
+    def attach(self, replica: str, fd: int) -> None:
+        """Take over a replica's descriptor, instead of any it had; it is closed with the pump."""
+        self.detach(replica)
+        self._ports[fd] = self._switch.attach(replica, fd)
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def detach(self, replica: str) -> None:
+        """Close a replica's descriptor, if it has one."""
+        for fd in [fd for fd, port in self._ports.items() if port.replica == replica]:
+            self._switch.attach(replica, -1)
+            self._epoll.unregister(fd)
+            del self._ports[fd]
+            os.close(fd)
+
+    def close(self) -> None:
+        """Stop, and close every descriptor."""
+        self._switch.wake = lambda: None
+        self._loop.remove_reader(self._epoll.fileno())
+        for port in list(self._ports.values()):
+            self.detach(port.replica)
+        self._epoll.close()
+        self._timer.close()
+
+    def _serve(self) -> None:
+        """Serve packets until none is there or the turn is over; only then set the timer, a costly call."""
+        switch, poll = self._switch, self._epoll.poll
+        turn_ends_s = switch.now() + _TURN_S
+        while switch.now() < turn_ends_s and (events := poll(0)):
+            self._serve_ready([fd for fd, _ in events])
+        self._arm()
+
+    def _serve_ready(self, fds: Sequence[int]) -> None:
+        """Read each port, and let go what is due before the next one has its turn."""
+        switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
+        for fd in fds:
+            if fd == timer_fd:
+                self._timer.clear()
+                self._armed_s = None
+            else:
+                switch.read(ports[fd])
+            switch.deadlines.release(switch.now())
+
+    def _arm(self) -> None:
+        next_s = self._switch.deadlines.next_s
+        if next_s != self._armed_s:
+            self._armed_s = next_s
+            if next_s is not None:
+                self._timer.set(next_s)

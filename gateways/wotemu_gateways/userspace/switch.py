@@ -1,0 +1,286 @@
+"""The Ethernet switch of one emulated network: frames cross their sender's `up` and receivers' `down` hops.
+
+Each replica is attached by a descriptor that gives and takes one frame a call (a TAP, or a datagram socket in
+tests). The switch answers ARP itself at once: resolving addresses is no app's traffic, and a peer that
+can't be reached then behaves as it would behind a router. A switch `by_address` spares them the question:
+whatever MAC they send a packet to, its IPv4 address says for whom it is. Cuts and partitions work where a
+packet passes from `up` to `down`, and at the entrance of a cut node's `up`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from itertools import chain
+from random import Random
+from typing import ClassVar
+
+import attrs
+
+from wotemu.records import Hop, Record
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES, Memory
+from wotemu_gateways.impairments.rate_limiter import Bucket
+from wotemu_gateways.packets.ethernet import (
+    ETHERNET_BYTES,
+    IPV4_NO_OPTIONS,
+    MAX_HEADER_BYTES,
+    arp_answer,
+    arp_question,
+    is_arp,
+)
+from wotemu_gateways.packets.flow_table import FlowTable
+from wotemu_gateways.packets.probe import is_probe
+from wotemu_gateways.userspace.delay_queue import Deadlines
+from wotemu_gateways.userspace.monotonic import Clock, MonotonicClock
+from wotemu_gateways.userspace.port import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
+from wotemu_gateways.userspace.probe_paths import ProbeWays
+
+BATCH = 64
+"""Frames read from one port before the others, and what is due, get their turn."""
+
+_MULTICAST_BIT = 0x01
+_read = os.read
+
+
+@attrs.frozen
+class Member:
+    """A replica on the network: its name, IPv4 address and MAC (six bytes)."""
+
+    replica: str
+    ipv4: str
+    mac: bytes
+
+
+class Switch:
+    """Forwards the frames of one network's members under the conditions of their hops.
+
+    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number;
+    `by_address` is for members that resolve no addresses, but send everything to a gateway's MAC.
+    The same `seed` gives the same losses and jitter for the same packets. What waits takes at most
+    `max_held_bytes` of memory; beyond that packets are dropped and counted. `wake` is called when a change
+    may have made something due earlier.
+    """
+
+    MTU: ClassVar[int] = 1500
+    """What the members' interfaces have at most; longer frames would be cut off."""
+
+    def __init__(
+        self,
+        network: str,
+        members: Sequence[Member],
+        *,
+        hops: Mapping[tuple[str, Direction], NetworkConditions] | None = None,
+        ports: Mapping[int, str] | None = None,
+        seed: int = 0,
+        by_address: bool = False,
+        clock: Clock | None = None,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
+        self.network = network
+        self._by_address = by_address
+        self.now: Callable[[], float] = (clock or MonotonicClock()).now
+        self.deadlines = Deadlines()
+        self.memory = Memory(max_held_bytes)
+        self.wake: Callable[[], None] = lambda: None
+        self.ignored: Counter[str] = Counter()
+        self._seed = seed
+        self._shared: Bucket[Packet] | None = None
+        self._ports = {member.replica: self._port(member, hops or {}) for member in members}
+        self._by_mac = {port.mac: port for port in self._ports.values()}
+        self._macs = {IPv4Address(member.ipv4).packed: member.mac for member in members}
+        names = {address: self._by_mac[mac].replica for address, mac in self._macs.items()}
+        names.update({mac: port.replica for mac, port in self._by_mac.items()})
+        self._flows = FlowTable(network, names, ports or {})
+        self._probes = ProbeWays(self._by_mac, self._flows, self.deadlines, self.memory)
+
+    def __repr__(self) -> str:
+        return f"<Switch {self.network} {len(self._ports)} ports>"
+
+    def _port(self, member: Member, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Port:
+        name = member.replica
+        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.deadlines, self.memory)
+        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.deadlines, self.memory)
+        return Port(name, member.mac, up, down)
+
+    def _rng(self, replica: str, direction: Direction) -> Random:
+        return Random(f"{self._seed}/{self.network}/{replica}/{direction}")  # noqa: S311
+
+    # What the gateway changes
+
+    def attach(self, replica: str, fd: int) -> Port:
+        """Give a replica's port its descriptor (non-blocking); -1 takes it away. The caller closes it."""
+        port = self._ports[replica]
+        port.fd = port.down.fd = fd
+        return port
+
+    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
+        """Impose other conditions on one hop, in place. `KeyError`: no such replica here."""
+        port = self._ports[replica]
+        now_s = self._up_to_now()
+        (port.up if direction == "up" else port.down).shaper.change(conditions, now_s)
+        self.wake()
+
+    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
+        """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
+        now_s = self._up_to_now()
+        if self._shared is not None:
+            self._shared.change(conditions if conditions is not None else CLEAR, now_s)
+            self.wake()
+        elif conditions is not None:
+            self._shared = Bucket(self.deadlines, self.memory, conditions)
+            for port in self._ports.values():
+                port.up.shaper.share(self._shared)
+
+    def _up_to_now(self) -> float:
+        """Let go what is due, under the conditions that held until now; the time."""
+        now_s = self.now()
+        self.deadlines.release(now_s)
+        return now_s
+
+    def cut(self, replica: str, is_cut: bool) -> None:
+        """Let nothing into or out of a replica, or let it again."""
+        port = self._ports[replica]
+        port.cut = is_cut
+        port.paths.clear()
+        self._update_paths()
+
+    def partition(self, groups: Iterable[Collection[str]]) -> None:
+        """Keep sets of replicas from reaching each other; a single one is kept from all others.
+
+        Replicas that no set names reach, and are reached by, all; no set heals the network.
+        """
+        sets = [set(group) for group in groups]
+        if len(sets) == 1:
+            sets.append(set(self._ports) - sets[0])
+        for port in self._ports.values():
+            port.group = next((i for i, names in enumerate(sets) if port.replica in names), None)
+        self._update_paths()
+
+    def _update_paths(self) -> None:
+        for port in self._ports.values():
+            for path in port.routes.values():
+                path.update()
+
+    # The data path
+
+    def read(self, port: Port) -> int:
+        """Take up to a batch of frames from a port; how many there were.
+
+        They came at some time before they were read: taking it for the time after, none leaves too early.
+        """
+        frames = self.frames(port.fd)
+        now_s = self.now()
+        paths = port.paths
+        packets: list[Packet] = []
+        for frame in frames:
+            try:
+                path = paths[frame[:15]]
+                counter = path.kinds[frame[20:24]][frame[26:38]]
+            except KeyError:
+                packets += self._classify(port, frame, now_s)
+            else:
+                packets.append((frame, len(frame), path, counter))
+        if packets:
+            count_sent(packets)
+            port.up.enter([now_s] * len(packets), packets, now_s)
+        return len(frames)
+
+    def frames(self, fd: int) -> list[bytes]:
+        """Up to a batch of frames that wait in a descriptor, each for the MAC of its receiver."""
+        read, max_bytes = _read, self.MTU + MAX_HEADER_BYTES
+        frames: list[bytes] = []
+        try:
+            for _ in range(BATCH):
+                frames.append(read(fd, max_bytes))  # noqa: PERF401  # it ends by an exception, with what it has
+        except BlockingIOError:
+            pass
+        if not self._by_address:
+            return frames
+        find = self._macs.get
+        # A receiver takes only what is for its own MAC. (No address of a member is one of a group.)
+        return [mac + frame[6:] if (mac := find(frame[30:34])) else frame for frame in frames]
+
+    def _classify(self, port: Port, frame: bytes, now_s: float) -> list[Packet]:
+        """A frame that isn't of a known flow, ready to go; empty if it goes nowhere, or its own way."""
+        if is_probe(frame):
+            self._probes.take(port, frame, now_s)
+            return []
+        path = self._route(port, frame)
+        if path is None:
+            return []
+        packet = (frame, len(frame), path, path.channel.counter(frame))
+        if port.cut:
+            count_sent([packet])
+            port.up.dropped_cut += 1
+            packet[3].lost += 1
+            return []
+        if frame[12:15] == IPV4_NO_OPTIONS and frame[6:12] == port.mac:
+            port.paths[frame[:15]] = path
+        return [packet]
+
+    def _route(self, port: Port, frame: bytes) -> Path | None:
+        """Where a frame goes; None if the switch keeps it, with the reason counted."""
+        if len(frame) < ETHERNET_BYTES:
+            self.ignored["truncated"] += 1
+        elif is_arp(frame):
+            self._answer(port, frame)
+        else:
+            destination = frame[:6]
+            path = port.routes.get(destination) or self._find(port, destination)
+            if path is None:
+                self.ignored["unknown destination"] += 1
+            return path
+        return None
+
+    def _find(self, port: Port, destination: bytes) -> Path | None:
+        others = [other for other in self._ports.values() if other is not port]
+        if destination[0] & _MULTICAST_BIT:
+            ways = tuple(self._unicast(port, other) for other in others)
+            path: Path = Flood(port, ways, self._flows.channel(port.replica, ""))
+        elif destination in self._by_mac and destination != port.mac:
+            return self._unicast(port, self._by_mac[destination])
+        else:
+            return None
+        port.routes[destination] = path
+        return path
+
+    def _unicast(self, port: Port, other: Port) -> Path:
+        path = port.routes.get(other.mac)
+        if path is None:
+            path = port.routes[other.mac] = Path(
+                port, other, self._flows.channel(port.replica, other.replica)
+            )
+        return path
+
+    def _answer(self, port: Port, frame: bytes) -> None:
+        self.ignored["arp"] += 1
+        mac = self._macs.get(arp_question(frame) or b"")
+        if mac is not None and mac != port.mac:
+            port.down.reply(arp_answer(frame, mac))
+
+    # What the gateway reports
+
+    def drain(self, t: float) -> Iterator[Record]:
+        """See `Shaper.drain`."""
+        now_s = self.now()
+        rows: list[Record] = []
+        for name, port in self._ports.items():
+            rows.append(port.up.drain(t, self.network, name, now_s))
+            rows.append(port.down.drain(t, self.network, name, now_s))
+        if self._shared is not None:
+            rows.append(Hop.of_shared_rate(t, self.network, "tun", *self._shared.take_service(now_s)))
+        return chain(rows, self._flows.drain(t))
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """What was not forwarded or not counted by itself, by reason, since the start."""
+        return {**self.ignored, **({"merged flows": self._flows.merged} if self._flows.merged else {})}
+
+    @property
+    def packets_under_way(self) -> int:
+        """Packets that came and have neither been delivered nor lost yet."""
+        return self._flows.under_way

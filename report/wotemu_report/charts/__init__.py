@@ -1,0 +1,1 @@
+"""How charts look: one time axis with its phases, one palette, one way of drawing series."""

@@ -1,0 +1,1 @@
+"""From the recorded tables to the small tables that sections show."""

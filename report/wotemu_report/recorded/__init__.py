@@ -1,0 +1,1 @@
+"""Reads a run directory: its manifest, timeline, certificate, events and tables."""

@@ -1,0 +1,53 @@
+"""Builds WoTPy's servient for one app: the servers that it asked for, and a client for each binding."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from wotemu_runtime.app_process.spec import AppSpec
+
+
+def build_servient(spec: AppSpec) -> Any:
+    """WoTPy's servient, not started: the servers that `spec` asks for, and a client for each binding.
+
+    It has no catalogue where it has no server, and no MQTT client where the node has no broker.
+    """
+    from wotpy.protocols.coap.client import CoAPClient
+    from wotpy.protocols.coap.server import CoAPServer
+    from wotpy.protocols.http.client import HTTPClient
+    from wotpy.protocols.http.server import HTTPServer
+    from wotpy.protocols.mqtt.client import MQTTClient
+    from wotpy.protocols.mqtt.server import MQTTServer
+    from wotpy.protocols.ws.client import WebsocketClient
+    from wotpy.protocols.ws.server import WebsocketServer
+    from wotpy.wot.servient import Servient
+
+    conf = spec.conf
+    clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
+    if conf.broker_url:
+        clients.append(MQTTClient())
+    servient = Servient(
+        hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients
+    )
+    if spec.http:
+        servient.add_server(HTTPServer(port=conf.ports.http))
+    if spec.ws:
+        servient.add_server(WebsocketServer(port=conf.ports.ws))
+    if spec.coap:
+        servient.add_server(_bindable(CoAPServer(port=conf.ports.coap)))
+    if spec.mqtt:
+        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica))
+    return servient
+
+
+def _bindable(server: Any) -> Any:
+    """A CoAP server that starts without IPv6, too, which Docker's containers lack by default.
+
+    WoTPy binds to ``::``, which does not resolve then; to the socket, every IPv4 address is as good.
+    """
+    try:
+        socket.getaddrinfo("::", server.port, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG)
+    except socket.gaierror:
+        server._get_bind_address = lambda: ("0.0.0.0", server.port)  # noqa: S104
+    return server

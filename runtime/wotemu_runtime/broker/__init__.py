@@ -1,0 +1,1 @@
+"""The MQTT broker of a node, and the agent's view of it."""

@@ -1,0 +1,35 @@
+"""The Docker API proxy role in a container."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+
+from wotemu.errors import InputError
+from wotemu_runtime.container.assignment_file import STACK
+from wotemu_runtime.container.health import answering
+from wotemu_runtime.docker_proxy import Proxy
+
+PORT = 2375
+SOCKET = "/var/run/docker.sock"
+
+
+def become(environ: Mapping[str, str]) -> None:
+    """Serve until SIGTERM."""
+    stack = environ.get(STACK, "")
+    if not stack:
+        raise InputError("it is not set", where=STACK, hint="name the stack whose objects may be seen")
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
+    proxy = Proxy(stack, environ.get("WOTEMU_DOCKER_SOCKET", SOCKET))
+    asyncio.run(serve(proxy, environ.get("WOTEMU_PROXY_HOST", "0.0.0.0"), PORT))  # noqa: S104  # its own network
+
+
+async def serve(proxy: Proxy, host: str, port: int) -> None:
+    """Serve until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with answering("proxy"), proxy.listening(host, port):
+        await stop.wait()

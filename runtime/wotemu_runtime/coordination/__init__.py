@@ -1,0 +1,1 @@
+"""Drives a run from deployment to removal: readiness, scenario, guards, succession, shutdown."""

@@ -1,0 +1,240 @@
+"""One replica's place: its namespaces, host name, name resolution and interfaces.
+
+Under the `tun` shaper, a node's interface is a TAP whose other end its network's gateway holds. Nothing that
+the node sends can reach another node except through that gateway, and what it broadcasts reaches the gateway
+too. Under `netem`, gateways make the interfaces (see `wotemu_gateways.netlink.bridge`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from wotemu_gateways.packets.ethernet import mac_of, mac_text
+from wotemu_runtime.processes import syscalls
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute
+
+TUN_DEVICE = "/dev/net/tun"
+ETC = Path("/etc")
+OTHER_ETC = Path("/run/etc")
+"""Where the machine's /etc is, for nodes that need one of their own."""
+MTU = 1500
+_TX_QUEUE = 4000
+"""Frames that a node's kernel keeps for a gateway that is busy."""
+
+_NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
+_OWN_IPV6 = "fd00::1"
+_TUNSETIFF, _TUNGETFEATURES = 0x400454CA, 0x800454CF
+_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
+_NO_PREFIX_ROUTE = 0x200
+"""IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
+_ONLINK = 4
+"""RTNH_F_ONLINK: the gateway is there, whatever the other routes say."""
+
+
+@attrs.frozen
+class Interface:
+    """One attachment of a replica: addresses are dotted IPv4, `mac` is as the gateway expects it."""
+
+    network: str
+    name: str
+    address: str
+    prefix: int
+    mac: str
+    gateway: str
+    """The address that everything for the network's other members is sent to."""
+    is_first: bool
+    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
+
+
+@attrs.frozen
+class Place:
+    """What one replica's namespaces look like."""
+
+    replica: str
+    interfaces: tuple[Interface, ...]
+    hosts: str
+    """The text of its /etc/hosts."""
+    has_taps: bool = True
+    """Whether its interfaces are TAPs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a message holds it."""
+        return attrs.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        interfaces = tuple(Interface(**item) for item in data["interfaces"])
+        return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
+
+
+def enter(place: Place, scratch: Path) -> list[int]:
+    """Move this process into a new place; what the gateway of each interface needs of it, in their order.
+
+    That is the TAP's descriptor, or one of the network namespace, in which the gateway makes the interface.
+    The PID namespace begins with this process's next child, which has to call `mount_proc`. `scratch` is a
+    directory on a file system of the enclosing namespace's own.
+    """
+    syscalls.unshare(
+        syscalls.CLONE_NEWNET
+        | syscalls.CLONE_NEWNS
+        | syscalls.CLONE_NEWPID
+        | syscalls.CLONE_NEWUTS
+        | syscalls.CLONE_NEWIPC
+    )
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.sethostname(place.replica)
+    resolve_names(place, scratch)
+    _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
+    _write_sysctl("net/ipv4/ping_group_range", "0 0")
+    _write_sysctl(
+        "net/ipv4/ip_unprivileged_port_start", "0"
+    )  # apps have no capabilities, and a node is theirs
+    syscalls.interface_up("lo")
+    if place.has_taps:
+        fds = [open_tap(interface.name) for interface in place.interfaces]
+    else:
+        fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in place.interfaces]
+    _configure_all(place)
+    return fds
+
+
+def mount_proc() -> None:
+    """Give the PID namespace that this process is the first of a /proc of its own."""
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", flags)
+
+
+def is_tun(path: str) -> bool:
+    """Whether a device makes TAPs; `OSError` where it can't be opened."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, _TUNGETFEATURES, bytes(4))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def open_tap(name: str) -> int:
+    """Create a TAP in this network namespace; it lives as long as the descriptor.
+
+    No offload is asked for, so every frame is at most the MTU: one super-frame of 64 KiB would be delayed,
+    lost and paced as one packet.
+    """
+    fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
+    return fd
+
+
+def _configure_all(place: Place) -> None:
+    from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
+
+    from wotemu_gateways.netlink import routing
+
+    with IPRoute() as netlink:
+        _add_ipv6(netlink)
+        for interface in place.interfaces if place.has_taps else ():
+            _configure(netlink, interface)
+    for interface in place.interfaces if place.has_taps else ():
+        if interface.is_first:
+            routing.lead_to_all(interface.name)
+
+
+def _configure(netlink: IPRoute, interface: Interface) -> None:
+    index = netlink.link_lookup(ifname=interface.name)[0]
+    subnet = IPv4Network((interface.address, interface.prefix), strict=False)
+    netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=_TX_QUEUE)
+    netlink.addr(
+        "add",
+        index=index,
+        address=interface.address,
+        prefixlen=interface.prefix,
+        broadcast=str(subnet.broadcast_address),
+        flags=_NO_PREFIX_ROUTE,
+    )
+    netlink.link("set", index=index, state="up")
+    # The kernel has one ARP table for all namespaces, 1024 entries by default, and drops packets where it is
+    # full. So nodes resolve one address, the gateway's, and that one for good: such entries don't count.
+    mac = mac_text(mac_of(interface.gateway))
+    netlink.neigh("add", dst=interface.gateway, lladdr=mac, ifindex=index, state="permanent")
+    netlink.route(
+        "add", dst=str(subnet), gateway=interface.gateway, oif=index, flags=_ONLINK, prefsrc=interface.address
+    )
+
+
+def _add_ipv6(netlink: IPRoute) -> None:
+    """Give the loopback an IPv6 address that is not ::1.
+
+    The networks are IPv4. But a server that binds ``::`` for both families, as CoAP's does, asks
+    getaddrinfo(3) with AI_ADDRCONFIG, which finds ``::`` only where there is such an address.
+    """
+    if Path("/proc/sys/net/ipv6/conf/lo").exists():
+        loopback = netlink.link_lookup(ifname="lo")[0]
+        netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
+
+
+def resolve_names(place: Place, scratch: Path) -> None:
+    """Give this mount namespace the node's own name resolution, whatever files the machine has for it.
+
+    `scratch` is a directory for the files on a file system that nobody outside sees.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    files = {
+        "hosts": place.hosts,
+        "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
+        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
+        "hostname": f"{place.replica}\n",
+    }
+    for name, text in files.items():
+        (scratch / name).write_text(text)
+    if any(_target(name) is None for name in files):
+        _replace_etc()
+    for name in files:
+        target = _target(name)
+        if target is None:
+            target = ETC / name
+            target.touch()  # one that is there may belong to somebody whom this user namespace doesn't know
+        syscalls.mount(str(scratch / name), str(target), flags=syscalls.MS_BIND)
+
+
+def _target(name: str) -> Path | None:
+    """The file in /etc over which another can be mounted: none where it is missing, or a dead link.
+
+    A dead link into /run, where resolv.conf often is, can be made good: /run is the enclosure's own.
+    """
+    real = (ETC / name).resolve()
+    if not real.exists() and real.is_relative_to("/run"):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        real.touch()
+    return real if real.exists() else None
+
+
+def _replace_etc() -> None:
+    """Mount an /etc in which files can be made over the machine's; it has links to all of the machine's.
+
+    A bare machine lacks some of the files, and this user may make none there, nor should a run leave one.
+    """
+    OTHER_ETC.mkdir(exist_ok=True)
+    syscalls.mount(str(ETC), str(OTHER_ETC), flags=syscalls.MS_BIND | syscalls.MS_REC)
+    syscalls.mount("tmpfs", str(ETC), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    for entry in OTHER_ETC.iterdir():
+        if entry.exists():
+            (ETC / entry.name).symlink_to(entry)
+
+
+def _write_sysctl(name: str, value: str) -> None:
+    path = Path("/proc/sys") / name
+    if path.exists():
+        path.write_text(value)

@@ -1,0 +1,138 @@
+"""What the hops' counters say for and against their fidelity. Pure."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from itertools import islice
+
+from wotemu.percentiles import Histogram
+from wotemu.records import Hop
+from wotemu_runtime.fidelity.goodput import TIMER_S, Goodput, Second, goodput
+from wotemu_runtime.fidelity.rates import RateCourse
+
+_USUAL_SPAN_S = 1.0
+_LEAST_SPAN_S = 0.05
+_UNKNOWN = math.nan
+_ALWAYS = 0.99
+"""Packets waited throughout a second if they did for such a share of it."""
+
+
+class HopLog:
+    """The counters over a run of one hop, or of a shared network's rate."""
+
+    __slots__ = (
+        "_busy_s", "_bytes", "_late", "_refused", "_served", "_span_s", "_t", "backlog_max", "dropped",
+        "late_max_s", "packets",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._t = array("d")
+        self._span_s = array("d")
+        self._bytes = array("d")
+        self._refused = array("b")
+        self._busy_s = array("d")
+        self._served = array("d")
+        self._late = Histogram()
+        self.late_max_s: float | None = None
+        self.packets = self.dropped = self.backlog_max = 0
+
+    def take(self, row: Hop) -> None:
+        """One second's counters."""
+        self._span_s.append(max(row.t - self._t[-1], _LEAST_SPAN_S) if self._t else _USUAL_SPAN_S)
+        self._t.append(row.t)
+        self._bytes.append((row.served_bytes or 0) if row.direction == "shared" else row.sent_bytes)
+        self._refused.append(row.dropped_queue > 0)
+        is_known = row.busy is not None and row.served_bytes is not None
+        self._busy_s.append(row.busy if is_known else _UNKNOWN)  # type: ignore[arg-type]
+        self._served.append(row.served_bytes if is_known else _UNKNOWN)  # type: ignore[arg-type]
+        self.packets += row.sent
+        self.dropped += row.dropped_loss + row.dropped_queue + row.dropped_cut + row.dropped_memory
+        self.backlog_max = max(self.backlog_max, row.backlog)
+        self._late.merge(row.late_bins, row.late_counts)
+        if row.late_max is not None:
+            self.late_max_s = max(self.late_max_s or 0.0, row.late_max)
+
+    @property
+    def late_p95_s(self) -> float | None:
+        """95 % of its packets left at most so late; None where nobody knows."""
+        return self._late.percentile(0.95)
+
+    def busiest_bps(self, start: float, end: float) -> float:
+        """What it sent in a time's busiest second; infinite where its queue was full, or nobody knows."""
+        first, last = bisect_left(self._t, start), bisect_left(self._t, end)
+        if last >= len(self._t):
+            return math.inf
+        return max(self._bps(index) for index in range(first, last + 1))
+
+    def waiting(self, start: float, end: float) -> float:
+        """For which share of a time's busiest second packets waited for its rate, as far as anybody knows."""
+        first, last = bisect_left(self._t, start), bisect_left(self._t, end)
+        shares = (
+            self._busy_s[index] / self._span_s[index]
+            for index in range(first, min(last + 1, len(self._t)))
+            if not math.isnan(self._busy_s[index])
+        )
+        return max(shares, default=0.0)
+
+    def _bps(self, index: int) -> float:
+        return math.inf if self._refused[index] else self._bytes[index] * 8 / self._span_s[index]
+
+    def goodput(self, course: RateCourse) -> Goodput | None:
+        """How much it served while packets waited for its rate; None if none did or nobody knows."""
+        return goodput(self._stretches(), course)
+
+    def _stretches(self) -> Iterator[list[Second]]:
+        """Seconds in a row throughout each of which packets waited."""
+        stretch: list[Second] = []
+        counted = zip(self._t, self._span_s, self._busy_s, self._served, strict=True)
+        for t, span_s, busy_s, served_bytes in islice(counted, 1, None):  # nobody knows when the first began
+            if busy_s >= _ALWAYS * span_s:
+                stretch.append(Second(t, span_s, served_bytes))
+            elif stretch:
+                yield stretch
+                stretch = []
+        if stretch:
+            yield stretch
+
+    def rate_excess(self, course: RateCourse) -> float | None:
+        """The share by which it sent more than its rate in its worst second; None if it has none.
+
+        What a second may hold is what is serialised in it, the burst, a packet at either end, and what
+        jitter and lateness carry over from the seconds before. Where the conditions changed shortly before,
+        what was served counts instead of what left: delays that changed gather packets, or spread them.
+        """
+        if not course.is_limited:
+            return None
+        worst: float | None = None
+        late_s = self.late_max_s or 0.0
+        since, last = course.since, len(course.since) - 1
+        at = 0
+        for index, (t, span_s, size_bytes) in enumerate(zip(self._t, self._span_s, self._bytes, strict=True)):
+            while at < last and since[at + 1] <= t:
+                at += 1
+            rate_bps = course.rate_bps[at]
+            if not size_bytes or rate_bps == math.inf:
+                continue
+            if since[at] <= t - span_s - course.held_s[at]:
+                bits = rate_bps * (span_s + course.spread_s[at] + late_s) + course.extra_bits[at]
+                excess = size_bytes * 8 / bits - 1
+            elif index and not math.isnan(self._served[index]):
+                excess = self._served_excess(index, span_s, course)
+            else:
+                continue
+            if worst is None or excess > worst:
+                worst = excess
+        return None if worst is None else max(worst, 0.0)
+
+    def _served_excess(self, index: int, span_s: float, course: RateCourse) -> float:
+        t = self._t[index]
+        passage = course.passage(t - span_s, t)
+        if passage.unlimited_s:
+            return 0.0
+        first, last = bisect_right(course.since, t - span_s) - 1, bisect_right(course.since, t)
+        extra_bits = max(course.extra_bits[max(first, 0) : last])
+        bits = passage.bits + extra_bits + TIMER_S * (2 * passage.peak_bps + passage.steps_bps)
+        return self._served[index] * 8 / bits - 1

@@ -1,0 +1,281 @@
+"""Joins what senders and receivers tell of their probes, and compares each with what was expected. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+
+from wotemu.fidelity.evidence import Losses
+from wotemu.records import Probe, ProbeArrived, ProbeSent
+from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.packets.probe import SIZE
+from wotemu_runtime.fidelity.alike import Samples
+from wotemu_runtime.fidelity.expectation import Expectation, expect, serialisation_s
+from wotemu_runtime.fidelity.history import History
+from wotemu_runtime.fidelity.hops import HopLog
+
+MARGIN_S = 0.05
+"""What a change did so shortly before or after a probe may or may not have met it."""
+
+EARLY_S = 0.0002
+"""Beyond the clocks' errors a probe may be so early: gateways let go what is due within a grain of time."""
+
+ENDING_S = 0.5
+"""What a probe may take beyond what is expected before it counts as lost at the end of a run."""
+
+LOADED = 0.25
+"""Where a larger share of a rate is in use, a probe may wait behind other packets."""
+
+KEPT_S = 30.0
+"""For so long an arrival waits for its sender's word."""
+
+MAX_LOSS_RANGE = 0.02
+"""Where the expected loss changed by more while a probe was on its way, its loss says nothing."""
+
+MAX_RANGE = 0.05
+MAX_RANGE_S = 0.001
+"""Where the expected delay changed by more than this share and this time while a probe was on its way,
+its delay says nothing."""
+
+HopName = tuple[str, str, str]
+"""A network, a replica and a direction."""
+
+LogOf = Mapping[HopName, HopLog]
+
+
+class Fates:
+    """What became of the probes that crossed one hop."""
+
+    __slots__ = ("_loss", "_memory", "came", "early", "leaked", "lost", "risked", "sent", "unjudged")
+
+    def __init__(self) -> None:
+        self.came = Samples()
+        self._loss = self._memory = 0.0
+        self.sent = self.early = self.leaked = self.risked = self.lost = 0
+        self.unjudged: Counter[str] = Counter()
+
+    def risk(self, expected: Expectation, *, lost: bool) -> None:
+        """One could be lost at random, and was or was not."""
+        self.risked += 1
+        self.lost += lost
+        self._loss += expected.loss
+        self._memory = max(self._memory, expected.memory)
+
+    @property
+    def losses(self) -> Losses | None:
+        """None where no probe could have been lost only at random."""
+        if not self.risked:
+            return None
+        return Losses(
+            probes=self.risked, lost=self.lost, expected=self._loss / self.risked, memory=self._memory
+        )
+
+
+@attrs.frozen
+class _Way:
+    """All that held on a probe's way while it was on it."""
+
+    ups: Sequence[NetworkConditions]
+    downs: Sequence[NetworkConditions]
+    buckets: Sequence[NetworkConditions | None]
+    open: set[bool]
+    end: float
+
+    @property
+    def expected(self) -> Expectation:
+        """What should have become of the probe."""
+        return expect(self.ups, self.downs, self.buckets, SIZE)
+
+
+class ProbeLog:
+    """All probes of a run: joined, compared, and counted by hop.
+
+    `clock_error_s` says by how much the clock of a replica's agent may be off.
+    """
+
+    def __init__(
+        self, histories: Mapping[str, History], logs: LogOf, clock_error_s: Callable[[str], float]
+    ) -> None:
+        self._histories = histories
+        self._logs = logs
+        self._clock_error_s = clock_error_s
+        self._sent: dict[tuple[str, int], ProbeSent] = {}
+        self._early_birds: dict[tuple[str, int], float] = {}
+        self._come: deque[tuple[ProbeSent, float]] = deque()
+        self.fates: dict[HopName, Fates] = {}
+
+    def take_sent(self, probe: ProbeSent) -> None:
+        """A probe left its sender."""
+        if probe.network not in self._histories:
+            return
+        for name in _hops(probe):
+            self.fates.setdefault(name, Fates()).sent += 1
+        key = probe.network, probe.id
+        arrived = self._early_birds.pop(key, None)
+        if arrived is None:
+            self._sent[key] = probe
+        else:
+            self._come.append((probe, arrived))
+
+    def take_arrived(self, probe: ProbeArrived) -> None:
+        """A probe came to its receiver; its copies, if the network makes any, are passed over."""
+        key = probe.network, probe.id
+        sent = self._sent.pop(key, None)
+        if sent is not None:
+            self._come.append((sent, probe.t))
+        else:
+            self._early_birds.setdefault(key, probe.t)
+
+    def settle(self, until: float) -> Iterator[Probe]:
+        """The fates of those that came before `until`, by when all must be known that held till then."""
+        for _ in range(len(self._come)):
+            sent, arrived = self._come.popleft()
+            if arrived + MARGIN_S <= until:
+                yield self._compare(sent, arrived)
+            else:
+                self._come.append((sent, arrived))
+        for key in [key for key, arrived in self._early_birds.items() if arrived < until - KEPT_S]:
+            del self._early_birds[key]
+
+    def finish(self, end: float) -> Iterator[Probe]:
+        """The fates of all others: the run ended at `end`."""
+        yield from self.settle(math.inf)
+        for sent in self._sent.values():
+            yield self._miss(sent, end)
+        self._sent.clear()
+
+    def _compare(self, sent: ProbeSent, arrived: float) -> Probe:
+        way, measured_s = self._way(sent, arrived), arrived - sent.t
+        expected = way.expected
+        state = self._state(sent, way, expected)
+        up, down = (self.fates[name] for name in _hops(sent))
+        if state == "cut":
+            up.leaked += 1
+            return _row(sent, expected, None, measured_s, state)
+        clocks_s = self._clock_error_s(sent.node) + self._clock_error_s(sent.peer)
+        if measured_s < expected.least_s - clocks_s - EARLY_S:
+            up.early += 1
+        error_s = expected.error_s(measured_s)
+        if error_s > 0:
+            error_s = max(0.0, error_s - sent.took)
+        for fates in (up, down):
+            if state == "":
+                fates.came.add(expected.median_s, error_s, expected.spread_s, clocks_s)
+                _risk(fates, expected, lost=False)
+            else:
+                fates.unjudged[state] += 1
+        expected_s = None if state == "outage" else expected.nearest_s(measured_s)
+        return _row(sent, expected, expected_s, measured_s, state)
+
+    def _miss(self, sent: ProbeSent, end: float) -> Probe:
+        way = self._way(sent, None)
+        expected = way.expected
+        state = self._state(sent, way, expected)
+        if state not in ("cut", "outage") and way.end + ENDING_S > end:
+            state = "ending"
+        for fates in (self.fates[name] for name in _hops(sent)):
+            if state == "":
+                _risk(fates, expected, lost=True)
+            elif state != "cut":
+                fates.unjudged[state] += 1
+        expected_s = None if state in ("cut", "outage") else expected.median_s
+        return _row(sent, expected, expected_s, None, state)
+
+    def _way(self, sent: ProbeSent, arrived: float | None) -> _Way:
+        history, left = self._histories[sent.network], sent.t + sent.took
+        start = sent.t - MARGIN_S
+        ups = history.conditions(sent.node, "up", start, left + MARGIN_S)
+        buckets = history.buckets(start, left + MARGIN_S)
+        # It meets the delay that holds when it has been sent at the rate.
+        served = left + _longest_s(ups) + _longest_s(buckets)
+        if served == math.inf:
+            served = arrived or left
+        ups = history.conditions(sent.node, "up", start, served + MARGIN_S)
+        buckets = history.buckets(start, served + MARGIN_S)
+        downs = history.conditions(sent.peer, "down", start, (arrived or left) + MARGIN_S)
+        if arrived is None:
+            expected = expect(ups, downs, buckets, SIZE)
+            arrived = left + expected.longest_s
+            downs = history.conditions(sent.peer, "down", start, arrived + MARGIN_S)
+        ways = history.ways(sent.node, sent.peer, start, arrived + MARGIN_S)
+        return _Way(ups, downs, buckets, ways, arrived)
+
+    def _state(self, sent: ProbeSent, way: _Way, expected: Expectation) -> str:
+        if way.open == {False}:
+            return "cut"
+        if False in way.open:
+            return "changing"
+        if expected.high_s == math.inf:
+            return "outage"
+        if self._is_loaded(sent, way):
+            return "loaded"
+        return "changed" if _is_vague(expected) else ""
+
+    def _is_loaded(self, sent: ProbeSent, way: _Way) -> bool:
+        """Whether it may have waited for a rate behind other packets; yes where nobody knows.
+
+        What waited while the rate changed is among them: the second in which it waited is a busy one.
+        """
+        up, down = _hops(sent)
+        limited = [(_lowest(way.ups), [up]), (_lowest(way.downs), [down])]
+        shared = [each for each in way.buckets if each is not None]
+        if shared:
+            everyone = [name for name in self._logs if name[0] == sent.network and name[2] == "up"]
+            limited += [(_lowest(shared), everyone), (math.inf, [(sent.network, "", "shared")])]
+        if any(self._waiting(name, sent.t, way.end) > LOADED for _, names in limited for name in names):
+            return True
+        return any(
+            LOADED * rate < sum(self._busiest_bps(name, sent.t, way.end) for name in names)
+            for rate, names in limited
+            if rate < math.inf
+        )
+
+    def _busiest_bps(self, name: HopName, start: float, end: float) -> float:
+        log = self._logs.get(name)
+        return math.inf if log is None else log.busiest_bps(start, end)
+
+    def _waiting(self, name: HopName, start: float, end: float) -> float:
+        log = self._logs.get(name)
+        return 0.0 if log is None else log.waiting(start, end)
+
+
+def _is_vague(expected: Expectation) -> bool:
+    range_s = expected.high_s - expected.low_s
+    return range_s > MAX_RANGE_S and range_s > MAX_RANGE * expected.low_s
+
+
+def _longest_s(conditions: Sequence[NetworkConditions | None]) -> float:
+    """How long a probe takes to be sent at the lowest rate."""
+    return max(serialisation_s(each, SIZE) if each is not None else 0.0 for each in conditions)
+
+
+def _lowest(conditions: Sequence[NetworkConditions]) -> float:
+    return min((float(each.rate) for each in conditions if each.rate is not None), default=math.inf)
+
+
+def _risk(fates: Fates, expected: Expectation, *, lost: bool) -> None:
+    if expected.loss_range <= MAX_LOSS_RANGE:
+        fates.risk(expected, lost=lost)
+
+
+def _hops(probe: ProbeSent) -> tuple[HopName, HopName]:
+    return (probe.network, probe.node, "up"), (probe.network, probe.peer, "down")
+
+
+def _row(
+    sent: ProbeSent, expected: Expectation, expected_s: float | None, measured_s: float | None, state: str
+) -> Probe:
+    return Probe(
+        t=sent.t,
+        network=sent.network,
+        node=sent.node,
+        peer=sent.peer,
+        expected=expected_s,
+        measured=measured_s,
+        lost=measured_s is None,
+        state=state,
+        spread=expected.spread_s,
+    )

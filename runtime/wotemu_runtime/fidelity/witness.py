@@ -1,0 +1,276 @@
+"""Takes a run's records as they come and sums them up as evidence. Pure: it is told the time, too."""
+
+from __future__ import annotations
+
+import json
+import math
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+import attrs
+
+from wotemu.fidelity.evidence import (
+    ChangeEvidence,
+    Evidence,
+    HopEvidence,
+    HostEvidence,
+    LossEvidence,
+    RoleChanges,
+    StallEvidence,
+)
+from wotemu.percentiles import nearest_rank
+from wotemu.records import (
+    Change,
+    Event,
+    Hop,
+    Host,
+    Log,
+    Probe,
+    ProbeArrived,
+    ProbeSent,
+    Stall,
+)
+from wotemu.scenario.timeline import Change as PlannedChange
+from wotemu.scenario.timeline import Timeline
+from wotemu_runtime.fidelity.history import History, Place
+from wotemu_runtime.fidelity.hops import HopLog
+from wotemu_runtime.fidelity.probing import Fates, HopName, ProbeLog
+from wotemu_runtime.fidelity.rates import RateCourse
+
+ANSWERED_S = 1.0
+"""A change that is due shortly before the end may not be answered any more."""
+
+DRIFT_S = 0.001
+"""What a clock that is not the bus's own drifts between two comparisons: 100 ppm in 10 s."""
+
+UNKNOWN_CLOCK_S = 0.001
+"""By how much a clock may be off of which its role says nothing."""
+
+SETTLED_S = 3.0
+"""Within so long the records of a moment have come: publishers send theirs every second."""
+
+
+class Witness:
+    """Of one run of `places`, whose changes `timeline` tells (guards may add some while it runs).
+
+    Nothing before `begin` or after `end` counts: what happens while apps are started and stopped proves
+    nothing of the run.
+    """
+
+    def __init__(self, places: Sequence[Place], timeline: Callable[[], Timeline]) -> None:
+        self._places = places
+        self._timeline = timeline
+        self._planned: dict[int, PlannedChange] = {}
+        self._seen: Timeline | None = None
+        self._next = 0
+        self._histories = {place.name: History(place) for place in places}
+        self._logs: dict[HopName, HopLog] = {}
+        self._clock_errors_s: dict[str, float] = {}
+        self._probes = ProbeLog(self._histories, self._logs, self._clock_error_s)
+        self._answered: set[int] = set()
+        self._late_s: dict[str, array[float]] = {}
+        self._failed: Counter[str] = Counter()
+        self._records = 0
+        self._stalls: dict[str, list[float]] = {}
+        self._hosts: dict[str, list[Host]] = {}
+        self._lost: Counter[tuple[str, str]] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._begun, self._ended = math.inf, math.inf
+
+    def begin(self, t0: float) -> None:
+        """The run begins."""
+        self._begun = t0
+
+    def end(self, t: float) -> None:
+        """The run is over; records of what was before may still come."""
+        self._ended = min(self._ended, t)
+
+    def take(self, table: str, rows: Iterable[list[Any]]) -> None:
+        """Take rows of any table."""
+        for row in rows:
+            self._records += table != Log.TABLE
+            self._take(table, row)
+
+    def lose(self, source: str, what: str, count: int) -> None:
+        """Records that never came."""
+        self._lost[source, what] += count
+
+    def _take(self, table: str, row: list[Any]) -> None:
+        match table:
+            case Hop.TABLE:
+                self._hop(Hop(*row))
+            case ProbeSent.TABLE if self._counts(row[0]):
+                self._probes.take_sent(ProbeSent(*row))
+            case ProbeArrived.TABLE:
+                self._probes.take_arrived(ProbeArrived(*row))
+            case Change.TABLE:
+                self._change(Change(*row))
+            case Stall.TABLE if self._counts(row[0]):
+                stall = Stall(*row)
+                self._stalls.setdefault(stall.source, []).append(stall.duration)
+            case Host.TABLE if self._counts(row[0]):
+                host = Host(*row)
+                self._hosts.setdefault(host.host, []).append(host)
+            case Event.TABLE:
+                self._event(Event(*row))
+
+    def _counts(self, t: float) -> bool:
+        return self._begun <= t <= self._ended
+
+    def _hop(self, row: Hop) -> None:
+        if row.network in self._histories and self._begun < row.t:
+            self._dropped[f"gateway:{row.network}"] += row.dropped_memory
+            log = self._logs.get(name := (row.network, row.node, row.direction))
+            if log is None:
+                log = self._logs[name] = HopLog()
+            log.take(row)
+
+    def _change(self, row: Change) -> None:
+        self._answered.add(row.id)
+        planned = self._plan(row.id)
+        role = row.target if planned is None else planned.applier
+        if not row.ok:
+            self._failed[role] += 1
+            return
+        self._late_s.setdefault(role, array("d")).append(row.applied - row.due)
+        if planned is not None and planned.network in self._histories:
+            took = attrs.evolve(planned, after=json.loads(row.after))
+            self._histories[planned.network].apply(row.applied, took)
+
+    def _plan(self, number: int) -> PlannedChange | None:
+        if number not in self._planned:
+            self._planned = {change.id: change for change in self._timeline().changes}
+        return self._planned.get(number)
+
+    def _event(self, event: Event) -> None:
+        match event.kind:
+            case "role.ready":
+                self._clock(event.source, event.data)
+            case "records.lost":
+                self.lose(event.source, str(event.data["what"]), int(event.data["count"]))
+            case "interface.dropped":
+                self._dropped[event.source] += int(event.data["count"])
+
+    def _clock(self, role: str, data: Mapping[str, Any]) -> None:
+        """A role says by how much its clock may be off from the bus's: by nothing on the bus's kernel."""
+        error_s = data.get("offset_error_s")
+        if isinstance(error_s, int | float):
+            grown_s = error_s + DRIFT_S if error_s else 0.0
+            self._clock_errors_s[role] = max(self._clock_errors_s.get(role, 0.0), grown_s)
+
+    def _clock_error_s(self, replica: str) -> float:
+        return self._clock_errors_s.get(f"agent:{replica}", UNKNOWN_CLOCK_S)
+
+    # The evidence
+
+    def settle(self, now: float) -> list[Probe]:
+        """The fates of those probes of which all is known by now."""
+        return list(self._probes.settle(min(now - SETTLED_S, self._known_until(now))))
+
+    def _known_until(self, now: float) -> float:
+        """Until when all changes that were due have been answered."""
+        timeline = self._timeline()
+        if timeline is not self._seen:
+            self._seen, self._next = timeline, 0
+        changes = timeline.changes
+        while self._next < len(changes) and changes[self._next].id in self._answered:
+            self._next += 1
+        return min(self._begun + changes[self._next].at_s, now) if self._next < len(changes) else now
+
+    def finish(self) -> list[Probe]:
+        """The fates of all other probes; no more records come."""
+        return list(self._probes.finish(self._ended))
+
+    def evidence(self) -> Evidence:
+        """All of it, after `finish`."""
+        lost = [LossEvidence(source, what, n) for (source, what), n in sorted(self._lost.items())]
+        return Evidence(
+            changes=self._changes(),
+            hops=tuple(self._hops()),
+            stalls=tuple(
+                StallEvidence(source, len(each), max(each)) for source, each in sorted(self._stalls.items())
+            ),
+            hosts=tuple(_host(name, samples) for name, samples in sorted(self._hosts.items())),
+            frames_dropped=tuple(
+                LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items()) if n
+            ),
+            records_lost=tuple(each for each in lost if not _is_of_logs(each)),
+            log_lines_lost=tuple(each for each in lost if _is_of_logs(each)),
+            records=self._records,
+            probes_missing=tuple(self._without_probes()),
+        )
+
+    def _changes(self) -> ChangeEvidence:
+        lasted_s = self._ended - self._begun - ANSWERED_S
+        due = [change for change in self._timeline().changes if change.at_s < lasted_s]
+        missing = Counter(change.applier for change in due if change.id not in self._answered)
+        late_s = [each for of_role in self._late_s.values() for each in of_role]
+        return ChangeEvidence(
+            planned=len(due),
+            late_p50_s=nearest_rank(late_s, 0.5),
+            late_p95_s=nearest_rank(late_s, 0.95),
+            late_max_s=max(late_s, default=None),
+            roles=tuple(
+                RoleChanges(
+                    role=role,
+                    failed=self._failed[role],
+                    missing=missing[role],
+                    late_p95_s=nearest_rank(self._late_s.get(role, ()), 0.95),
+                )
+                for role in sorted({*self._late_s, *self._failed, *missing})
+            ),
+        )
+
+    def _hops(self) -> Iterator[HopEvidence]:
+        for name in sorted({*self._logs, *self._probes.fates}):
+            fates, log = self._probes.fates.get(name, Fates()), self._logs.get(name, HopLog())
+            course = self._course(*name)
+            network, node, direction = name
+            yield HopEvidence(
+                network=network,
+                node=node,
+                direction=direction,
+                probes=fates.sent,
+                delays=fates.came.furthest(),
+                losses=fates.losses,
+                early=fates.early,
+                leaked=fates.leaked,
+                unjudged=dict(sorted(fates.unjudged.items())),
+                late_p95_s=log.late_p95_s,
+                late_max_s=log.late_max_s,
+                rate_excess=log.rate_excess(course),
+                goodput=log.goodput(course),
+                packets=log.packets,
+                dropped=log.dropped,
+                backlog_max=log.backlog_max,
+            )
+
+    def _course(self, network: str, node: str, direction: str) -> RateCourse:
+        history = self._histories[network]
+        if direction == "shared":
+            return history.shared_course()
+        return history.course(node, "up" if direction == "up" else "down")
+
+    def _without_probes(self) -> Iterator[str]:
+        probed = {network for network, _, _ in self._probes.fates}
+        for place in self._places:
+            if len(place.nodes) > 1 and place.name not in probed:
+                yield place.name
+
+
+def _is_of_logs(loss: LossEvidence) -> bool:
+    """Whether it is lines of logs that were lost: `what` begins with the table's name."""
+    return loss.what.partition(" ")[0] == Log.TABLE
+
+
+def _host(name: str, samples: Sequence[Host]) -> HostEvidence:
+    return HostEvidence(
+        name,
+        cpu=fmean(sample.cpu_percent for sample in samples) / 100,
+        steal=fmean(sample.steal_percent for sample in samples) / 100,
+        clock_offset_s=median(sample.clock_offset for sample in samples),
+        clock_error_s=max(sample.clock_error for sample in samples),
+    )

@@ -1,0 +1,1 @@
+"""The gateway role: applies the timeline to the hops of one network."""

@@ -1,0 +1,78 @@
+"""A gateway of the local engine: holds its nodes' TAPs, or makes their interfaces on a bridge of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+from typing import Any
+
+import uvloop
+
+from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netlink import bridge, routing
+from wotemu_gateways.shaper import Shaper
+from wotemu_gateways.userspace.routed import TunShaper
+from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.role import on_bus
+
+
+def run_local_gateway(data: dict[str, Any], fds: Mapping[str, int], channel: Channel) -> int:
+    """The gateway's process, in its network namespace: until the coordinator says stop.
+
+    `fds` are the replicas' TAPs, or their network namespaces; `channel` hears when the interfaces are there.
+    """
+    assignment = Assignment.from_dict(data)
+    os.setsid()  # where Linux shares processors among sessions, this one's share is its own
+    try:
+        _connect(assignment.data, fds)
+    except OSError as error:
+        channel.send({"error": str(error), "errno": error.errno or 0})
+        return 1
+    channel.send({"connected": True})
+    channel.close()
+    uvloop.run(_gateway(assignment, fds))
+    return 0
+
+
+def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
+    if data["shaper"] != NetemShaper.name:
+        return
+    members = {member["replica"]: member for member in data["members"]}
+    nodes = [
+        bridge.Attachment(fd, member["interface"], member["address"], data["prefix"], member["is_first"])
+        for name, fd in fds.items()
+        for member in [members[name]]
+    ]
+    bridge.build(data["gateway"], nodes)
+    if not routing.allow_asymmetry():
+        raise OSError("strict reverse path filtering can't be turned off")
+
+
+async def _gateway(assignment: Assignment, fds: Mapping[str, int]) -> None:
+    state = NetworkState(assignment.data)
+    async with on_bus(assignment) as (role, group):
+        await serve_network(role, group, Gateway(role, _shaper(assignment.data, fds), state))
+
+
+def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
+    loop = asyncio.get_running_loop()
+    network, seed = data["network"], data["seed"]
+    members = [
+        Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]
+    ]
+    ports = {port: name for name, port in data["ports"].items()}
+    if data["shaper"] == NetemShaper.name:
+        subnet = IPv4Network((data["gateway"], data["prefix"]), strict=False)
+        return NetemShaper(
+            network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop, subnet=subnet
+        )
+    switch = Switch(network, members, ports=ports, seed=seed, by_address=True)
+    return TunShaper(switch, dict(fds), loop)
+
+
+__all__ = ["run_local_gateway"]

@@ -1,0 +1,1 @@
+"""From a topology to a plan: who runs where, with which addresses, files and probes. Pure."""

@@ -1,0 +1,302 @@
+"""What has to run for a topology, whatever engine places it: pure values, worked out beforehand."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from wotemu.app import Conf
+from wotemu.errors import LoadError, TopologyError
+from wotemu.scenario.state import base_conditions
+from wotemu.scenario.timeline import Timeline
+from wotemu.topology._name_rules import service_network
+from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.models import (
+    ANYWHERE,
+    Broker,
+    Network,
+    Node,
+    NodeResources,
+    Placement,
+    Service,
+    Topology,
+)
+from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.static_check import check_target
+from wotemu_runtime.apps.parameters import checked
+from wotemu_runtime.planning.probe_schedule import EVERY_S, interval_s
+
+
+@attrs.frozen(kw_only=True)
+class Replica:
+    """One replica of a node, a broker or a service, and what it runs."""
+
+    name: str
+    node: str
+    kind: str
+    networks: tuple[str, ...]
+    app: AppSpec | None = None
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    resources: NodeResources | None = None
+    image: str | None = None
+    """The image that it needs, where it needs another than WoTemu's own."""
+    placement: Placement = ANYWHERE
+
+    @property
+    def runs(self) -> str:
+        """What it runs, for people."""
+        if self.kind == "broker":
+            return "MQTT broker"
+        return self.app.target if self.app else " ".join(self.command) or str(self.image)
+
+
+@attrs.frozen(kw_only=True)
+class PlannedNetwork:
+    """One network, whose gateway imposes `hops` on its members."""
+
+    name: str
+    shared: bool
+    members: tuple[str, ...]
+    hops: tuple[dict[str, Any], ...]
+    has_gateway: bool = True
+    """Whether its packets pass a gateway; on a cluster, those between a service on no network and its nodes
+    don't."""
+    placement: Placement = ANYWHERE
+    """Where its gateway may run."""
+    probe_every_s: float = EVERY_S
+    """How often each member probes another one."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """Everything that an engine has to place."""
+
+    stack: str
+    root: Path
+    topology: Topology
+    timeline: Timeline
+    replicas: tuple[Replica, ...]
+    networks: tuple[PlannedNetwork, ...]
+    seed: int
+
+    @property
+    def emulated(self) -> tuple[PlannedNetwork, ...]:
+        """The networks whose packets pass a gateway."""
+        return tuple(network for network in self.networks if network.has_gateway)
+
+    @property
+    def agents(self) -> tuple[Replica, ...]:
+        """What a role of WoTemu's runs or stands for: all but plain services that no gateway leads to."""
+        gated = {network.name for network in self.emulated}
+        return tuple(each for each in self.replicas if each.kind != "service" or gated & {*each.networks})
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles that say when they are ready."""
+        agents = [f"agent:{replica.name}" for replica in self.agents]
+        return frozenset([*agents, *(f"gateway:{network.name}" for network in self.emulated)])
+
+    def replica(self, name: str) -> Replica:
+        """The replica with this name."""
+        return next(replica for replica in self.replicas if replica.name == name)
+
+
+def make_plan(
+    topology: Topology, timeline: Timeline, *, stack: str, root: Path, on_this_machine: bool = True
+) -> Plan:
+    """The plan; `TopologyError` where an app, or what is to run `on_this_machine`, isn't there."""
+    if on_this_machine:
+        _check_machine(topology, root)
+    replicas = [
+        *(replica for node in topology.nodes for replica in _node(topology, timeline, node, stack, root)),
+        *(_broker(topology, broker) for broker in topology.brokers),
+        *(_service(service) for service in topology.services),
+    ]
+    networks = [_network(topology, network, replicas) for network in topology.networks]
+    networks += [
+        _service_network(service, replicas, has_gateway=on_this_machine)
+        for service in topology.services
+        if not service.networks
+    ]
+    networks = [
+        attrs.evolve(network, probe_every_s=interval_s(network, timeline.changes)) for network in networks
+    ]
+    return Plan(
+        stack=stack,
+        root=root,
+        topology=topology,
+        timeline=timeline,
+        replicas=tuple(replicas),
+        networks=tuple(networks),
+        seed=timeline.seed,
+    )
+
+
+def unplaced(plan: Plan) -> list[str]:
+    """What asks for a place, where one machine is all that there is."""
+    nodes = {replica.node: replica.placement for replica in plan.replicas}
+    gateways = {f"the gateway of {network.name}": network.placement for network in plan.networks}
+    return [
+        f"{name}: its placement; everything runs on this machine"
+        for name, placement in {**nodes, **gateways}.items()
+        if placement
+    ]
+
+
+def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
+    networks = [link.network.name for link in node.links]
+    networks += [service_network(service.name) for service in node.services if not service.networks]
+    if node.app is not None and node.image is None:  # an image may bring its own apps
+        _check_app(node.name, str(node.app.path), root)
+    broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
+    hosts = {other.name: other.replicas for other in topology.nodes}
+    replicas = []
+    for name in node.replicas:
+        conf = Conf(
+            node=node.name,
+            replica=name,
+            hostname=name,
+            ports=topology.ports,
+            broker_url=broker_url,
+            hosts=hosts,
+            run_name=stack,
+            seed=timeline.seed,
+        )
+        env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1", **node.env}
+        if broker_url is not None:
+            env.setdefault("WOTEMU_BROKER_URL", broker_url)
+        replicas.append(
+            Replica(
+                name=name,
+                node=node.name,
+                kind="node",
+                networks=tuple(networks),
+                app=_app_spec(node, conf, root),
+                command=node.command or (),
+                env=env,
+                resources=node.resources,
+                image=node.image,
+                placement=node.placement,
+            )
+        )
+    return replicas
+
+
+def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
+    app = node.app
+    if app is None:
+        return None
+    is_builtin = app.path in set(BuiltinApps)
+    return AppSpec(
+        target=str(app.path),
+        root=str(root),
+        conf=conf,
+        params=checked(app.path, app.params, node.name) if is_builtin else app.params,
+        http=app.http,
+        ws=app.ws,
+        coap=app.coap,
+        mqtt=app.mqtt,
+        wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if is_builtin else ()),
+    )
+
+
+def _broker(topology: Topology, broker: Broker) -> Replica:
+    command = (sys.executable, "-m", "wotemu_runtime.broker.server", str(topology.ports.mqtt))
+    networks = tuple(link.network.name for link in broker.links)
+    return Replica(
+        name=broker.name,
+        node=broker.name,
+        kind="broker",
+        networks=networks,
+        command=command,
+        placement=broker.placement,
+    )
+
+
+def _check_machine(topology: Topology, root: Path) -> None:
+    """What the nodes and services run has to be on this machine."""
+    for node in topology.nodes:
+        if node.command is not None:
+            _check_command(f"Node {node.name!r}", node.command, node.env, root)
+    for service in topology.services:
+        if service.command is None:
+            raise TopologyError(
+                f"it has only an image ({service.image}), which the local engine can't run",
+                where=f"Service {service.name!r}, field 'command'",
+                hint="give Service(command=[...]) to run it here, or use --engine swarm",
+            )
+        _check_command(f"Service {service.name!r}", service.command, service.env, root)
+
+
+def _service(service: Service) -> Replica:
+    env = {"PYTHONUNBUFFERED": "1", **service.env}
+    networks = tuple(link.network.name for link in service.links) or (service_network(service.name),)
+    return Replica(
+        name=service.name,
+        node=service.name,
+        kind="service",
+        networks=networks,
+        command=service.command or (),
+        env=env,
+        resources=service.resources,
+        image=service.image,
+        placement=service.placement,
+    )
+
+
+def _check_app(node: str, target: str, root: Path) -> None:
+    try:
+        check_target(target, root)
+    except LoadError as error:
+        inside = "" if error.where is None or error.where.startswith("NodeApp") else f", {error.where}"
+        where = f"Node {node!r}, field 'app'{inside}"
+        raise TopologyError(error.message, where=where, hint=error.hint) from error
+
+
+def _check_command(where: str, command: tuple[str, ...], env: Mapping[str, str], root: Path) -> None:
+    program = command[0]
+    by_path = "/" in program
+    if shutil.which(str(root / program) if by_path else program, path=env.get("PATH")) is not None:
+        return
+    there = by_path and (root / program).is_file()
+    raise TopologyError(
+        f"{program!r} is not executable" if there else f"there is no program {program!r}",
+        where=f"{where}, field 'command'",
+        hint=f"chmod +x {root / program}" if there else "install it, or give its path from the file's folder",
+    )
+
+
+def _network(topology: Topology, network: Network, replicas: list[Replica]) -> PlannedNetwork:
+    hops = tuple(
+        {"node": node, "direction": direction, "conditions": conditions.to_dict()}
+        for (name, node, direction), conditions in base_conditions(topology).items()
+        if name == network.name
+    )
+    members = tuple(replica.name for replica in replicas if network.name in replica.networks)
+    return PlannedNetwork(
+        name=network.name, shared=network.shared, members=members, hops=hops, placement=network.placement
+    )
+
+
+def _service_network(service: Service, replicas: list[Replica], *, has_gateway: bool) -> PlannedNetwork:
+    name = service_network(service.name)
+    members = [replica for replica in replicas if name in replica.networks]
+    free = NetworkConditions().to_dict()
+    nodes: list[str | None] = [None, *dict.fromkeys(replica.node for replica in members)]
+    hops = tuple(
+        {"node": node, "direction": way, "conditions": free} for node in nodes for way in ("up", "down")
+    )
+    return PlannedNetwork(
+        name=name,
+        shared=False,
+        members=tuple(m.name for m in members),
+        hops=hops,
+        has_gateway=has_gateway,
+    )

@@ -1,0 +1,105 @@
+"""Who probes whom and how often, worked out beforehand; and the networks as the run's witness knows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from random import Random
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from wotemu.scenario.timeline import Change
+from wotemu_gateways.packets.probe import SIZE
+from wotemu_runtime.fidelity import Place
+
+if TYPE_CHECKING:
+    from wotemu_runtime.planning.planner import Plan, PlannedNetwork
+
+EVERY_S = 1.0
+"""How often a replica probes one peer on each of its networks."""
+
+SHARE = 0.01
+"""Of a hop's rate, probes take at most this: on slow links they are fewer."""
+
+PATIENCE_S = 10.0
+"""They are not fewer than this for the sake of a rate that holds only for a while."""
+
+MAX_PEERS = 16
+
+
+@attrs.frozen(kw_only=True)
+class Rounds:
+    """One replica's probes on one network: to `peers` in turn, every `every_s`, beginning `phase_s` after T0.
+
+    Each member is `number` of its network. All go through their peers with the same step each time, so
+    every member gets one probe a round.
+    """
+
+    network: str
+    number: int
+    peers: tuple[str, ...]
+    every_s: float
+    phase_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As an assignment holds it."""
+        return attrs.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        return cls(**{**data, "peers": tuple(data["peers"])})
+
+
+def rounds_of(plan: Plan, replicas: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The probes of replicas by their names, as an assignment holds them."""
+    return {
+        name: [
+            _rounds(plan, network, network.members.index(name)).to_dict()
+            for network in plan.emulated
+            if name in network.members and len(network.members) > 1
+        ]
+        for name in replicas
+    }
+
+
+def _rounds(plan: Plan, network: PlannedNetwork, number: int) -> Rounds:
+    members, every_s = network.members, network.probe_every_s
+    steps = list(range(1, len(members)))
+    Random(f"{plan.seed}/{network.name}/probes").shuffle(steps)  # noqa: S311  # no secret
+    return Rounds(
+        network=network.name,
+        number=number,
+        peers=tuple(members[(number + step) % len(members)] for step in steps[:MAX_PEERS]),
+        every_s=every_s,
+        phase_s=every_s * (number + 0.5) / len(members),
+    )
+
+
+def interval_s(network: PlannedNetwork, changes: Iterable[Change]) -> float:
+    """So long that probes take at most `SHARE` of every rate."""
+    senders = len(network.members) if network.shared else 1
+    bits_per_round = 8 * SIZE * senders / SHARE
+    changed = (c.after for c in changes if c.network == network.name and c.action == "conditions")
+    always_s = bits_per_round / _lowest_rate(hop["conditions"] for hop in network.hops)
+    at_times_s = bits_per_round / _lowest_rate(changed)
+    return max(EVERY_S, always_s, min(at_times_s, PATIENCE_S))
+
+
+def _lowest_rate(conditions: Iterable[dict[str, Any]]) -> float:
+    """The lowest rate that lets anything through; infinite without one."""
+    return min((each["rate_bps"] for each in conditions if each["rate_bps"]), default=math.inf)
+
+
+def places_of(plan: Plan) -> list[Place]:
+    """The networks of a plan at T0."""
+    return [
+        Place.of(
+            network.name,
+            shared=network.shared,
+            nodes={member: plan.replica(member).node for member in network.members},
+            hops=network.hops,
+        )
+        for network in plan.emulated
+    ]

@@ -1,0 +1,1 @@
+"""Processes on this machine: forking, reaping, and messages with descriptors between them."""

@@ -1,0 +1,1 @@
+"""From the bus to the run directory: what roles publish is checked, counted and stored."""

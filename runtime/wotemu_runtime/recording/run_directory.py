@@ -1,0 +1,255 @@
+"""Stores what the bus brings in the run directory: text at once, tables as Parquet at the end.
+
+Until the end, each table's batches lie as they came in ``spool/``, so that a run whose coordinator was
+killed loses nothing that it had stored: `make_tables` turns them into tables at any time, and another
+coordinator's recorder goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+import os
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import msgpack
+
+from wotemu.errors import InputError
+from wotemu.records import PASSING, Event, Log, Probe, to_row
+from wotemu_runtime.recording import checkpoint
+from wotemu_runtime.recording.checkpoint import Checkpoint
+
+SPOOL = "spool"
+ROWS_AT_ONCE = 50_000
+EVENTS = "events.jsonl"
+DERIVED = frozenset({Probe.TABLE})
+"""Tables that are worked out of others, and are again by who takes over."""
+
+
+class Recorder:
+    """Writes one run's directory; goes on from its last checkpoint where it has one.
+
+    Raises `InputError` where another process records there.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._files: dict[str, IO[bytes]] = {}
+        for name in (SPOOL, "logs", "tables"):
+            (run_dir / name).mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(run_dir)
+        earlier = Checkpoint.load(run_dir)
+        self.is_resumed = earlier is not None
+        self.last = earlier or Checkpoint(run=uuid.uuid4().hex)
+        self.damaged = self.last.cut(run_dir) if earlier is not None else []
+        """Files that hold less than they should: their machine died with what it had not written."""
+        self.counts: Counter[str] = Counter(self.last.counts)
+        self.taken: Counter[str] = Counter(self.last.taken)
+        self._sizes = dict(self.last.sizes)
+        if earlier is not None:
+            self._drop_derived()
+
+    def __repr__(self) -> str:
+        return f"Recorder({str(self.run_dir)!r}, {dict(self.counts)})"
+
+    def _drop_derived(self) -> None:
+        for table in DERIVED:
+            self.counts.pop(table, None)
+            self._sizes.pop(f"{SPOOL}/{table}.msgpack", None)
+        self.keep(self.last.positions)  # first: a checkpoint never speaks of a file that is gone
+        for table in DERIVED:
+            (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
+
+    def store(self, table: str, rows: list[list[Any]]) -> None:
+        """Store rows of one table."""
+        if table not in PASSING:
+            self.counts[table] += len(rows)
+        if table == Event.TABLE:
+            for row in rows:
+                self._append(EVENTS, json.dumps(attrs.asdict(Event(*row))).encode() + b"\n")
+        elif table == Log.TABLE:
+            for _, node, _, line in rows:
+                self._append(f"logs/{node}.log", line.encode(errors="replace") + b"\n")
+        else:
+            self._append(f"{SPOOL}/{table}.msgpack", msgpack.packb(rows))
+
+    def event(self, event: Event) -> None:
+        """Take an event that did not come over the bus."""
+        self.store(Event.TABLE, [to_row(event)])
+
+    def stored(self) -> Iterator[tuple[str, list[list[Any]]]]:
+        """The rows of each table that are stored, but for logs; those of one table in their order."""
+        events = self.run_dir / EVENTS
+        if events.is_file():
+            with events.open("rb") as lines:
+                yield Event.TABLE, [to_row(Event(**json.loads(line))) for line in lines]
+        for path in sorted((self.run_dir / SPOOL).glob("*.msgpack")):
+            for rows in _batches(path):
+                yield path.stem, rows
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write one of the run's JSON files, whole or not at all."""
+        path = self.run_dir / name
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
+        temporary.replace(path)
+
+    def _append(self, name: str, data: bytes) -> None:
+        if name not in self._files:
+            self._files[name] = (self.run_dir / name).open("ab")
+        self._files[name].write(data)
+        self._sizes[name] = self._sizes.get(name, 0) + len(data)
+
+    def keep(self, positions: Mapping[str, str]) -> None:
+        """Hand everything to the kernel, with how far the bus's streams are recorded: it survives us."""
+        for file in self._files.values():
+            file.flush()
+        if positions != self.last.positions or self._sizes != self.last.sizes:
+            self.last = Checkpoint(
+                run=self.last.run,
+                positions=dict(positions),
+                taken=dict(self.taken),
+                counts=dict(self.counts),
+                sizes=dict(self._sizes),
+            )
+            self.last.save(self.run_dir)
+
+    def close(self) -> None:
+        """Close the files; the spool stays for `finish_tables`."""
+        self.keep(self.last.positions)
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        os.close(self._lock)
+
+
+def _locked(run_dir: Path) -> int:
+    """A hold on the directory that lasts until it is closed, or the process ends."""
+    lock = os.open(run_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise InputError("a process on this machine records there", where=str(run_dir)) from error
+    return lock
+
+
+def tabulate(run_dir: Path) -> None:
+    """Make the tables of a run, whatever became of it; its spool stays as long as it may go on."""
+    if _may_go_on(run_dir):
+        make_tables(run_dir)
+    else:
+        finish_tables(run_dir)
+
+
+def _may_go_on(run_dir: Path) -> bool:
+    """Whether somebody records there, or may take over."""
+    try:
+        os.close(_locked(run_dir))
+        manifest = json.loads((run_dir / "manifest.json").read_bytes())
+    except InputError:
+        return True
+    except (OSError, ValueError):
+        return False  # who reads the run will say what is wrong with it
+    return manifest.get("engine") != "local" and manifest.get("ended") is None
+
+
+def make_tables(run_dir: Path) -> None:
+    """Write ``tables/*.parquet`` from a spool that is still there, in parts: a row takes 1 KB in memory."""
+    for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
+        if path.stem in PASSING:
+            continue
+        table = run_dir / "tables" / f"{path.stem}.parquet"
+        with tempfile.TemporaryDirectory(dir=table.parent, prefix=f".{path.stem}-") as folder:
+            _write_parts(path, Path(folder))
+            _join(Path(folder), table)
+
+
+def _write_parts(spool: Path, folder: Path) -> None:
+    """Write a spool's rows to Parquet files, whose names are in their order."""
+    import polars as pl
+
+    from wotemu.records.schemas import SCHEMAS
+
+    rows = (row for batch in _batches(spool) for row in batch)
+    for number in itertools.count():
+        part = list(itertools.islice(rows, ROWS_AT_ONCE))
+        if number and not part:
+            return
+        frame = pl.DataFrame(part, schema=SCHEMAS[spool.stem], orient="row", infer_schema_length=None)
+        frame.write_parquet(folder / f"{number:08d}.parquet", compression="zstd")
+
+
+def _join(folder: Path, table: Path) -> None:
+    """Make one Parquet file of those in a folder, without having all of them in memory."""
+    import polars as pl
+
+    first, *others = sorted(folder.iterdir())
+    if others:
+        joined = folder / "table"
+        pl.scan_parquet([first, *others]).sink_parquet(joined, compression="zstd")
+        first = joined
+    first.replace(table)
+
+
+def finish_tables(run_dir: Path) -> None:
+    """`make_tables` of a run that is over: nobody goes on with it, so its spool is removed."""
+    make_tables(run_dir)
+    for path in (run_dir / SPOOL).glob("*.msgpack"):
+        path.unlink()
+    if (run_dir / SPOOL).is_dir():
+        (run_dir / SPOOL).rmdir()
+    (run_dir / checkpoint.FILE).unlink(missing_ok=True)
+
+
+def _batches(path: Path) -> Iterator[list[list[Any]]]:
+    """The batches of a spool file; the last one may be cut off where its writer was killed."""
+    with path.open("rb") as file:
+        yield from msgpack.Unpacker(file, max_buffer_size=1 << 30)
+
+
+def own_run_dir(path: Path) -> Path:
+    """Make the run directory that the user named; one that is there already must be empty."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(
+                "it is there already, and not empty", where=f"--out {path}", hint="name another one"
+            )
+    except OSError as error:
+        raise InputError(
+            f"can't make it: {error.strerror}", where=f"--out {path}", hint="name another one"
+        ) from error
+    return path
+
+
+def new_run_dir(parent: Path, name: str) -> Path:
+    """Make the run directory, with a number behind its name where one of this name is there already."""
+    candidates = [parent / name, *(parent / f"{name}-{number}" for number in range(2, 10_000))]
+    for path in candidates:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"can't make it: {error.strerror}",
+                where=f"run directory {path}",
+                hint="--out DIR names another",
+            ) from error
+        return path
+    raise InputError("there are 10,000 runs of this name", where=f"directory {parent}", hint="give --name")
+
+
+def losses(events: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """The manifest's losses from counts by source and what."""
+    return [
+        {"source": source, "what": what, "count": count} for (source, what), count in sorted(events.items())
+    ]

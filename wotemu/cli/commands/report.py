@@ -1,0 +1,66 @@
+"""``wotemu report``: writes the report of a run that was recorded earlier, here or on a swarm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wotemu.cli.failures import told
+from wotemu.errors import InputError
+
+
+@click.command()
+@click.option("--run", "run_dir", metavar="DIR", help="The run's directory, such as runs/quickstart.")
+@click.option("--stack", metavar="S", help="A stack on the swarm of DOCKER_HOST, whose run is fetched first.")
+@click.option("--redis-url", metavar="URL", help="The same, from its event bus: redis://:PASSWORD@HOST:PORT.")
+@click.option("--out", metavar="DIR", help="Where to write it; by default the run's report/.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Its data as JSON instead, on stdout or as report.json in --out."
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+def report(
+    run_dir: str | None, stack: str | None, redis_url: str | None, out: str | None, as_json: bool, debug: bool
+) -> None:
+    """Write the report of a recorded run, also of one that was killed, or that goes on.
+
+    The JSON has the run's manifest, its phases, and every section of the report with its tables and the data
+    of its figures; python -m pydoc wotemu_report.export.as_json tells its shape.
+    """
+    with told(debug=debug):
+        if (run_dir is None) == (stack is None and redis_url is None):
+            raise click.UsageError("give either --run, or --stack or --redis-url")
+        recorded = Path(run_dir) if run_dir else _fetched(stack, redis_url)
+        if as_json:
+            _write_json(recorded, out)
+            return
+        from wotemu.cli.screen.terminal import console, path_link
+        from wotemu.emulation import write_report
+
+        console().print(path_link(write_report(recorded, Path(out) if out else None)))
+
+
+def _write_json(run_dir: Path, out: str | None) -> None:
+    from wotemu.emulation import report_json
+
+    text = report_json(run_dir)
+    if out is None:
+        print(text)
+        return
+    path = Path(out) / "report.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    except OSError as error:
+        raise InputError(
+            f"it can't be written: {error.strerror}", where=str(path), hint="name another --out"
+        ) from error
+    print(path)
+
+
+def _fetched(stack: str | None, redis_url: str | None) -> Path:
+    import asyncio
+
+    from wotemu.stack import fetch_run
+
+    return asyncio.run(fetch_run(stack=stack, redis_url=redis_url))

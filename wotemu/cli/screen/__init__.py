@@ -1,0 +1,1 @@
+"""What the command line shows of a run: quiet, line by line, or live."""

@@ -1,0 +1,183 @@
+"""What every way of following a run has in common, and the quiet one."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from rich.text import Text
+
+from wotemu.cli.screen.elapsed import Clock
+from wotemu.cli.screen.terminal import console, harmless, mute, path_link
+from wotemu.cli.screen.wording import Narrator, Words, count, milliseconds
+from wotemu.emulation import Emulation, Result
+from wotemu.records import Event
+from wotemu.units import Seconds
+from wotemu_runtime.bus import steady_time
+
+SOURCE = "command line"
+TOLD_AT_THE_END = {"run.failed", "app.never_started", "run.certified"}
+"""The same is told on stderr, with a hint, or in the summary, when all is over."""
+
+
+class View:
+    """Shows a run to a person or program. This one is quiet: warnings, errors, and how it went."""
+
+    tick_s: ClassVar[float] = 5.0
+    """How often `tick` wants to be called."""
+    is_plain: ClassVar[bool] = False
+    """Whether colours are never wanted."""
+
+    def __init__(self, emulation: Emulation) -> None:
+        self.emulation = emulation
+        self.clock = Clock(steady_time())
+        self.narrator = Narrator(emulation.plan)
+        self.console = console(plain=self.is_plain)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.emulation!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    # What there is to show
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+        self.clock.see(event)
+        with self._may_be_unread():
+            self.show(event, self.narrator.words(event))
+
+    def tick(self) -> None:
+        """Some time passed."""
+        with self._may_be_unread():
+            self.show_counters()
+
+    def say(self, kind: str, message: str, **data: Any) -> None:
+        """Something that the command line has to tell; it is in no record."""
+        self.event(Event(steady_time(), kind, SOURCE, message, data))
+
+    def begin(self) -> None:
+        """What is about to run, and what is doubtful about it."""
+        with self._may_be_unread():
+            self.show_start()
+        for warning in self.emulation.warnings:
+            self.say("run.warning", warning)
+
+    def end(self, result: Result) -> None:
+        """How it went."""
+        with self._may_be_unread():
+            self.show_result(result)
+
+    @contextlib.contextmanager
+    def _may_be_unread(self) -> Any:
+        """A closed pipe or terminal stops the showing, not the run."""
+        try:
+            yield
+        except OSError:
+            mute(sys.stdout)
+
+    # How it is shown
+
+    def show(self, event: Event, words: Words) -> None:
+        """One event."""
+        if words.weight in ("warning", "error") and event.kind not in TOLD_AT_THE_END:
+            title = "Warning" if words.weight == "warning" else "Error"
+            style = "yellow" if words.weight == "warning" else "red"
+            line = f" at {self.clock.stamp(event)} s: {words}" if self.clock.t0 else f": {words}"
+            self.console.print(Text.assemble((title, style), harmless(line)))
+
+    def show_counters(self) -> None:
+        """The counters, now."""
+
+    def show_start(self) -> None:
+        """The first line."""
+        self.console.print(f"Running {start_text(self.emulation)}.")
+
+    def show_result(self, result: Result) -> None:
+        """The last lines."""
+        for line in summary(self.emulation, result):
+            self.console.print(line)
+
+
+def start_text(emulation: Emulation) -> str:
+    """``quickstart: 5 nodes on 2 networks for 60s, seed 0``."""
+    plan = emulation.plan
+    nodes, networks = count(len(plan.replicas), "node"), count(len(plan.networks), "network")
+    return (
+        f"{emulation.name}: {nodes} on {networks} for {Seconds(plan.timeline.duration_s)}, seed {plan.seed}"
+    )
+
+
+_STATUS_STYLES = {"done": "bold green", "interrupted": "bold yellow", "failed": "bold red"}
+
+
+def summary(emulation: Emulation, result: Result) -> list[Text]:
+    """What a run came to, a line each."""
+    facts = {
+        "waited in vain": ", ".join(emulation.counters.in_vain),
+        "interactions": _interactions(emulation),
+        "packets": _packets(emulation),
+        "changes": _changes(emulation),
+        "fidelity": str(result.certificate or ""),
+        "losses": _losses(result),
+    }
+    lines = [Text.assemble((result.status, _STATUS_STYLES[result.status]), f"  {start_text(emulation)}")]
+    lines += [
+        Text.assemble((f"  {label:<14}", "dim"), harmless(text)) for label, text in facts.items() if text
+    ]
+    if result.report is not None:
+        lines.append(Text.assemble((f"  {'report':<14}", "dim"), path_link(result.report)))
+    return lines
+
+
+def _interactions(emulation: Emulation) -> str:
+    counters = emulation.counters
+    others = counters.unmeasured_requests
+    served = f"{count(others, 'request')} of clients that are not measured" if others else ""
+    if not counters.requests and not counters.items and not counters.cancelled_requests:
+        return served or ("none" if any(replica.app for replica in emulation.plan.replicas) else "")
+    failed = f", {counters.failed_requests:,} failed" if counters.requests else ""
+    given_up = f", {counters.cancelled_requests:,} cancelled" if counters.cancelled_requests else ""
+    parts = [
+        f"{count(counters.requests, 'request')}{failed}{given_up}",
+        count(counters.items, "notification"),
+        served,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _packets(emulation: Emulation) -> str:
+    counters = emulation.counters
+    return f"{counters.packets:,} delivered; {drops_text(emulation)}"
+
+
+def drops_text(emulation: Emulation) -> str:
+    """``12 dropped (3 loss, 9 cut)``."""
+    dropped = emulation.counters.dropped
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in dropped.items() if number)
+    return f"{dropped.total():,} dropped" + (f" ({reasons})" if reasons else "")
+
+
+def _changes(emulation: Emulation) -> str:
+    planned, counters = len(emulation.timeline.changes), emulation.counters
+    if not planned:
+        return ""
+    failed = f", {counters.failed_changes} failed" if counters.failed_changes else ""
+    p50, p95 = counters.late_s(0.5), counters.late_s(0.95)
+    late = "" if p50 is None or p95 is None else f"; late p50 {milliseconds(p50)}, p95 {milliseconds(p95)}"
+    return f"{counters.changes} of {planned} took hold{failed}{late}"
+
+
+def _losses(result: Result) -> str:
+    return (
+        ", ".join(f"{number:,} {what} ({source})" for (source, what), number in sorted(result.losses.items()))
+        or "none"
+    )

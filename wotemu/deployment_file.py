@@ -1,0 +1,157 @@
+"""Reads a topology, and a scenario where there is one, from the user's Python file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import linecache
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from wotemu.errors import InputError, LoadError
+from wotemu.scenario.scenario import Scenario
+from wotemu.topology.deployment_paths import relative_to
+from wotemu.topology.models import Topology
+
+
+@attrs.frozen
+class Loaded:
+    """What a file holds; `root` is its folder, which relative paths start from."""
+
+    topology: Topology
+    scenario: Scenario
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder of the file."""
+        return self.path.parent
+
+
+def load(path: str | Path, func: str = "topology") -> Loaded:
+    """Run the file and call its functions `func` and, if it has one, ``scenario``.
+
+    Raises `LoadError` where the file can't be read or run, or has no such function; and what the topology
+    and scenario themselves raise, with the file's line in its `where`.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise LoadError("there is no such file", where=str(path), hint="give the path of a Python file")
+    if file.is_dir():
+        raise LoadError("it is a folder", where=str(path), hint="give the Python file in it")
+    file = file.resolve()
+    module = _run(file)
+    topology = _call(module, func, file, Topology)
+    if topology is None:
+        raise LoadError(
+            f"it has no function {func}()",
+            where=str(path),
+            hint=f"write `def {func}(): return Topology([...])`",
+        )
+    return Loaded(topology, _call(module, "scenario", file, Scenario) or Scenario(), file)
+
+
+def _run(file: Path) -> ModuleType:
+    """Import the file as ``wotemu_file``, with its folder first on the path as for a script.
+
+    The folder stays there until another file is loaded, as functions of time import modules when they are
+    called.
+    """
+    name = "wotemu_file"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise LoadError("it is no Python file", where=str(file), hint="its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    _enter(file.parent)
+    sys.modules[name] = module
+    _guard(file, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]  # checked above
+    return module
+
+
+@attrs.frozen
+class _Folder:
+    """A folder on the import path. `known` are the packages and modules that were imported before."""
+
+    path: Path
+    was_on_path: bool
+    known: frozenset[str]
+
+    def leave(self) -> None:
+        """Take it off the path, and forget the modules that were imported from it."""
+        if not self.was_on_path and str(self.path) in sys.path:
+            sys.path.remove(str(self.path))
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] not in self.known and self._has(name, module):
+                del sys.modules[name]
+
+    def _has(self, name: str, module: ModuleType) -> bool:
+        origin, inside = getattr(module, "__file__", None), self.path.joinpath(*name.split("."))
+        if origin is None:  # a folder without __init__.py
+            return str(inside) in getattr(module, "__path__", ())
+        return Path(origin) in (inside.with_suffix(".py"), inside / "__init__.py")
+
+
+_folders: list[_Folder] = []
+
+
+def _enter(path: Path) -> None:
+    """Put a folder first on the import path, in the place of the folder of the file loaded before."""
+    while _folders:
+        _folders.pop().leave()
+    known = frozenset(name.partition(".")[0] for name in sys.modules)
+    _folders.append(_Folder(path, str(path) in sys.path, known))
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+    importlib.invalidate_caches()
+
+
+def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:
+    function = getattr(module, name, None)
+    if function is None:
+        return None
+    where = f"{file.name}, {name}()"
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise LoadError("it is not an ordinary function", where=where)
+    needed = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    if needed:
+        raise LoadError(f"it wants the argument {needed[0]!r}", where=where, hint="it is called without any")
+    value = _guard(file, function)
+    if not isinstance(value, kind):
+        raise LoadError(f"it returns {value!r:.80}, not a {kind.__name__}", where=where)
+    return value
+
+
+def _guard(file: Path, action: Callable[[], Any]) -> Any:
+    """Do it; whatever the user's code raises becomes an error with the file's line."""
+    try:
+        with relative_to(file.parent):
+            return action()
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise LoadError(
+            f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}"
+        ) from error
+    except InputError as error:
+        if not (error.where or "").startswith(f"{file.name}:"):  # else it says so itself
+            error.where = ": ".join(filter(None, (_line(file, error), error.where)))
+        raise
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        what = f"{type(error).__name__}: {error}"
+        place = _line(file, error) or str(file)
+        raise LoadError(what, where=place, hint="--debug shows the traceback") from error
+
+
+def _line(file: Path, error: BaseException) -> str:
+    """``file.py, line 12`` where the user's own code was last."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename) == file:
+            source = linecache.getline(frame.filename, frame.lineno or 0).strip()
+            return f"{file.name}, line {frame.lineno}" + (f" ({source:.60})" if source else "")
+    return ""

@@ -1,0 +1,97 @@
+"""The verdict on a run's fidelity, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import attrs
+
+from wotemu.fidelity.evidence import ChangeEvidence, HopEvidence, HostEvidence, LossEvidence
+from wotemu.fidelity.thresholds import Thresholds
+
+Verdict = Literal["VALID", "SUSPECT", "INVALID"]
+
+VERDICTS: tuple[Verdict, ...] = ("VALID", "SUSPECT", "INVALID")
+"""From the best to the worst."""
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of them; VALID where there is none."""
+    return max(verdicts, key=VERDICTS.index, default="VALID")
+
+
+@attrs.frozen(kw_only=True)
+class Reason:
+    """One thing that speaks against a run: `measured` is beyond `threshold`, both in `unit`.
+
+    `where` names the role or the machine at fault, `affected` all hops, roles or machines of which it holds,
+    the worst first; `measured` and `text` are of that one.
+    """
+
+    verdict: Verdict
+    what: str
+    where: str
+    affected: tuple[str, ...]
+    measured: float
+    threshold: float
+    unit: str
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(kw_only=True)
+class Certificate:
+    """The worst of all reasons' verdicts, and the figures of each hop with its own.
+
+    `log_lines_lost` is no reason: no measurement is missing.
+    """
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    changes: ChangeEvidence
+    hosts: tuple[HostEvidence, ...]
+    hops: tuple[HopEvidence, ...]
+    thresholds: Thresholds
+    log_lines_lost: tuple[LossEvidence, ...] = ()
+
+    def hop_verdict(self, hop: HopEvidence) -> Verdict:
+        """The worst that is said of one hop."""
+        return worst(reason.verdict for reason in self.reasons if hop.where in reason.affected)
+
+    @property
+    def probes(self) -> int:
+        """How many were sent."""
+        return sum(hop.probes for hop in self.hops if hop.direction == "up")
+
+    @property
+    def unjudged(self) -> int:
+        """Of how many of the probes nothing certain can be expected."""
+        return sum(sum(hop.unjudged.values()) for hop in self.hops if hop.direction == "up")
+
+    def __str__(self) -> str:
+        if not self.reasons:
+            return f"{self.verdict}: {_count(self.probes, 'probe')} and {_count(len(self.hops), 'hop')} agree"
+        more = len(self.reasons) - 1
+        return f"{self.verdict}: {self.reasons[0].text}" + (f", and {more} more" if more else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the manifest holds it; reasons are in order, the worst first."""
+        return {
+            "verdict": self.verdict,
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "probes": self.probes,
+            "probes_not_judged": self.unjudged,
+            "log_lines_lost": [attrs.asdict(loss) for loss in self.log_lines_lost],
+            "changes": attrs.asdict(self.changes),
+            "hosts": [attrs.asdict(host) for host in self.hosts],
+            "hops": [{**attrs.asdict(hop), "verdict": self.hop_verdict(hop)} for hop in self.hops],
+            "thresholds": self.thresholds.to_dict(),
+        }
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

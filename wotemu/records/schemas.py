@@ -1,0 +1,56 @@
+"""The Polars schema of every recorded table, derived from the record classes."""
+
+from __future__ import annotations
+
+import typing
+from types import UnionType
+
+import polars as pl
+
+from wotemu.records.rows import CANCELLED, FAILED, OK, PASSING, TABLES, Interaction, Record
+
+_TYPES: dict[object, pl.DataType] = {
+    float: pl.Float64(),
+    int: pl.Int64(),
+    str: pl.String(),
+    bool: pl.Boolean(),
+    list[int]: pl.List(pl.Int64()),
+}
+_STREAMS = frozenset({"events", "logs"})
+
+
+def schema(kind: type[Record]) -> dict[str, pl.DataType]:
+    """Column names and types of `kind`'s table, in the order of its fields."""
+    return {name: _column(hint) for name, hint in typing.get_type_hints(kind).items() if name != "TABLE"}
+
+
+def _column(hint: object) -> pl.DataType:
+    if typing.get_origin(hint) is UnionType:
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return _TYPES[hint]
+
+
+SCHEMAS: dict[str, dict[str, pl.DataType]] = {
+    name: schema(kind) for name, kind in TABLES.items() if name not in _STREAMS | PASSING
+}
+"""Every table that is stored as Parquet; events and logs are stored as text."""
+
+
+def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
+    """The frame with exactly its table's columns: what an older run lacks becomes null.
+
+    Raises `polars.exceptions.PolarsError` where a column can't be read as its type.
+    """
+    if table == Interaction.TABLE and "status" not in frame.columns and "ok" in frame.columns:
+        frame = frame.with_columns(status=_status_before_schema_3())
+    columns = [
+        pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
+        for name, kind in SCHEMAS[table].items()
+    ]
+    return frame.select(columns)
+
+
+def _status_before_schema_3() -> pl.Expr:
+    """An interaction's status from `ok` and `error`; timeouts and cancellations were one then."""
+    unfinished = pl.when(pl.col("error") == CANCELLED).then(pl.lit(CANCELLED)).otherwise(pl.lit(FAILED))
+    return pl.when(pl.col("ok")).then(pl.lit(OK)).otherwise(unfinished)

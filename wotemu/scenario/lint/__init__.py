@@ -1,0 +1,1 @@
+"""Warnings about scenarios that can be run but may not do what they were meant to. Pure."""

@@ -1,0 +1,1 @@
+"""The words of a scenario, each of which becomes steps at offsets from T0."""

@@ -1,0 +1,44 @@
+"""Which hops a target stands for, and conditions imposed on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wotemu.scenario.state import DIRECTIONS, HopKey, State
+from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.vocabulary.targets import HopTarget, places
+from wotemu.topology.conditions import RATE_FIELDS
+
+
+def hop_keys(target: HopTarget, direction: Direction | None, state: State, where: str) -> list[HopKey]:
+    """The hops that a target stands for."""
+    ways = DIRECTIONS if direction is None else (direction,)
+    return [(network, node, way) for network, node in places(target, state.topology, where) for way in ways]
+
+
+def concerns(key: HopKey, direction: Direction | None, name: str) -> bool:
+    """Whether a condition that is set in `direction` is one of this hop's.
+
+    One crossing of a network delays, loses, ... once, on the way up; its rate limits each way.
+    """
+    _, node, way = key
+    return node is not None or direction is not None or way == "up" or name in RATE_FIELDS
+
+
+def own(key: HopKey, direction: Direction | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the conditions, set in `direction`, that are this hop's."""
+    return {name: value for name, value in values.items() if concerns(key, direction, name)}
+
+
+def impose(
+    state: State,
+    at_us: int,
+    target: HopTarget,
+    direction: Direction | None,
+    values: Mapping[str, Any],
+    where: str,
+) -> Iterator[Change]:
+    """Set conditions, for good, on all hops that a target stands for."""
+    for key in hop_keys(target, direction, state, where):
+        yield from state.set_instant(at_us, key, own(key, direction, values))

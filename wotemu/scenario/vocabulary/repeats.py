@@ -1,0 +1,67 @@
+"""What happens again and again: ``every("30s").do(at(0).crash(node), at("5s").restart(node))``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.vocabulary.actions import (
+    Event,
+    PlannedEvent,
+    TimedStep,
+    few_enough,
+    inner_events,
+    interval,
+    moment,
+)
+from wotemu.scenario.vocabulary.shifted import shifted
+from wotemu.scenario.vocabulary.when import Guarded
+from wotemu.scenario.vocabulary.written import written
+from wotemu.units import Like
+
+
+@attrs.frozen
+class Repeat:
+    """An interval, waiting for what is done at each of its beginnings."""
+
+    where: str
+    every_us: int
+    start_us: int
+    until_us: int | None
+
+    def do(self, *events: Event) -> PlannedEvent:
+        """Carry out these events each time; their times count from it. Each time draws its own chances.
+
+        An `every` in here that says no `until` ends where the next time begins.
+        """
+        where = f"{self.where}.do"
+        inner = inner_events(events, where)
+        for event in inner:
+            if isinstance(event, Guarded):
+                raise ScenarioError(
+                    "a guard waits for one moment of the run, and can't be repeated",
+                    where=event.where,
+                    hint="write when(...) beside every(...), or every(...) inside of when(...).do(...)",
+                )
+
+        def make(rng: Random, span_us: int) -> Iterator[TimedStep]:
+            until_us = span_us if self.until_us is None else self.until_us
+            few_enough((until_us - self.start_us) / self.every_us, where)
+            for begin_us in range(self.start_us, until_us, self.every_us):
+                yield from shifted(inner, begin_us, rng, min(self.every_us, until_us - begin_us))
+
+        notes = tuple(dict.fromkeys(note for event in inner for note in event.notes))
+        return PlannedEvent(where, "", self.start_us, make, notes=notes)
+
+
+def every(period: Like, *, start: Like = 0, until: Like | None = None) -> Repeat:
+    """Each `period` from `start` on, until before `until` (by default the scenario's end)."""
+    where = written(f"every({period!r})")
+    period_us, start_us = interval(period, where), moment(start, f"{where}, start")
+    until_us = None if until is None else moment(until, f"{where}, until")
+    if until_us is not None and until_us <= start_us:
+        raise ScenarioError(f"until={until!r} is not after start={start!r}", where=where)
+    return Repeat(where, period_us, start_us, until_us)

@@ -1,0 +1,231 @@
+"""What a scenario's event is aimed at: objects, names or tags to the hops and replicas of a topology."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.state import owners, replicas_of
+from wotemu.scenario.vocabulary.written import written
+from wotemu.suggestions import did_you_mean
+from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
+
+OneTarget = Network | Link | Node | Broker | Service | str
+"""A Network, a Link (of every node that was given it), a Node or the like (all its links), or a name.
+
+Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link.
+"""
+
+Place = tuple[str, str | None]
+"""A network and a node of it; no node means the network's own conditions."""
+
+
+@attrs.frozen
+class Tag:
+    """A name for a group of targets; it stands for all of them."""
+
+    name: str
+    targets: tuple[OneTarget, ...]
+
+    def __iter__(self) -> Iterator[OneTarget]:
+        return iter(self.targets)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+HopTarget = OneTarget | Tag | Iterable[OneTarget]
+"""One target whose conditions change, a tag, or several."""
+
+NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Service | str]
+"""A Node, a Broker, a Service that is on a network, a tag, the name of one or of one replica
+(``"reader-2"``), or several of them."""
+
+
+def tag(name: str, *targets: OneTarget | Tag) -> Tag:
+    """Name a group: ``mobiles = tag("mobiles", phone_link, "pager@field")``; tags may hold tags."""
+    if not isinstance(name, str) or not name.strip():
+        raise ScenarioError(f"{name!r} is not a name", where=written("tag"))
+    if not targets:
+        raise ScenarioError(
+            "it names nothing", where=written(f"tag {name!r}"), hint='write tag("mobiles", link, ...)'
+        )
+    return Tag(name, tuple(each for target in targets for each in _several(target)))
+
+
+def label(target: Any) -> str:
+    """How people call a target."""
+    if isinstance(target, str | Tag):
+        return str(target)
+    if isinstance(target, Link):
+        return f"link to {target.network.name}"
+    if isinstance(target, Network | Node | Broker | Service):
+        return target.name
+    return " and ".join(map(label, _several(target))) if isinstance(target, Iterable) else repr(target)
+
+
+def _several(target: Any) -> tuple[Any, ...]:
+    """The targets that one may stand for."""
+    if isinstance(target, str) or not isinstance(target, Iterable):
+        return (target,)
+    return tuple(each for item in target for each in _several(item))
+
+
+def tags_in(target: Any) -> list[Tag]:
+    """The tags among what a target was given as."""
+    if isinstance(target, Tag):
+        return [target]
+    return [tag for item in target for tag in tags_in(item)] if isinstance(target, tuple) else []
+
+
+def kept(target: Any) -> Any:
+    """The target as a value that can be gone through again: generators are spent after once."""
+    return tuple(target) if isinstance(target, Iterable) and not isinstance(target, str | Tag) else target
+
+
+def places(target: HopTarget, topology: Topology, where: str) -> list[Place]:
+    """The places whose conditions `target` names, each once."""
+    found = [place for each in _several(target) for place in _places(each, topology, where)]
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(dict.fromkeys(found))
+
+
+def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
+    if isinstance(target, Network):
+        return [(_network(target.name, topology, where), None)]
+    if isinstance(target, Link):
+        return _link_places(target, topology, where)
+    if isinstance(target, Node | Broker | Service):
+        return _node_places(target.name, topology, where)
+    if not isinstance(target, str):
+        raise ScenarioError(f"{target!r} is no Network, Link, Node or name", where=where)
+    if "@" in target:
+        return [_named_link(target, topology, where)]
+    if target in {network.name for network in topology.networks}:
+        if target in {owner.name for owner in topology.members}:
+            raise ScenarioError(
+                f"{target!r} is both a network and a node", where=where, hint="pass the object itself"
+            )
+        return [(target, None)]
+    return _node_places(target, topology, where)
+
+
+def _named_link(target: str, topology: Topology, where: str) -> Place:
+    node, _, network = target.partition("@")
+    attached = _attachments(topology)
+    if (network, node) not in attached:
+        _refuse_replica(node, topology, where)
+        raise ScenarioError(
+            f"{target!r}: no node {node!r} is attached to a network {network!r}",
+            where=where,
+            hint=did_you_mean(target, [f"{node}@{network}" for network, node in attached]),
+        )
+    return network, node
+
+
+def _refuse_replica(name: str, topology: Topology, where: str) -> None:
+    """`ScenarioError` where a name is one replica's, whose conditions are its node's."""
+    owner = owners(topology).get(name)
+    if owner is not None and owner.name != name:
+        raise ScenarioError(
+            f"{name!r} is one replica of Node {owner.name!r}, and conditions are those of all its replicas",
+            where=where,
+            hint=f"say {owner.name!r}, or make it a Node of its own; one replica can be cut off or crash",
+        )
+
+
+def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
+    """The replicas that `target` names, each once."""
+    known = owners(topology)
+    found = [name for each in _several(target) for name in _replicas(each, known, where)]
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(dict.fromkeys(found))
+
+
+def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: str) -> list[str]:
+    name = target.name if isinstance(target, Node | Broker | Service) else target
+    if not isinstance(name, str) or name not in known:
+        what = f"there is no node {name!r}" if isinstance(name, str) else f"{label(target)} is no node"
+        raise ScenarioError(what, where=where, hint=did_you_mean(name, known))
+    owner = known[name]
+    return list(replicas_of(owner)) if name == owner.name else [name]
+
+
+def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[tuple[str, str]]:
+    """The replicas that `target` means, each with its network: a network's are all its own.
+
+    Unlike conditions, this is for single replicas too: ``"reader-2"``, ``"reader-2@field"``.
+    """
+    found: dict[tuple[str, str], None] = {}
+    known = owners(topology)
+    for each in _several(target):
+        of_one = _of_one_replica(each, known)
+        found.update(dict.fromkeys(of_one or _of_places(each, topology, where)))
+    if not found:
+        raise ScenarioError("it is aimed at nothing", where=where)
+    return list(found)
+
+
+def _of_one_replica(target: Any, known: Mapping[str, Node | Broker | Service]) -> list[tuple[str, str]]:
+    """The replica with those of its networks that are meant; none where the target is something else."""
+    name, _, wanted = target.partition("@") if isinstance(target, str) else ("", "", "")
+    owner = known.get(name)
+    if owner is None or owner.name == name:
+        return []
+    networks = [link.network.name for link in owner.links]
+    return [(name, network) for network in networks if wanted in ("", network)]
+
+
+def _of_places(target: OneTarget, topology: Topology, where: str) -> Iterator[tuple[str, str]]:
+    for network, node in _places(target, topology, where):
+        for owner in topology.members:
+            if node in (None, owner.name) and any(link.network.name == network for link in owner.links):
+                yield from ((replica, network) for replica in replicas_of(owner))
+
+
+def _attachments(topology: Topology) -> dict[Place, Link]:
+    return {(link.network.name, owner.name): link for owner in topology.members for link in owner.links}
+
+
+def _network(name: str, topology: Topology, where: str) -> str:
+    names = [network.name for network in topology.networks]
+    if name not in names:
+        raise ScenarioError(f"no node is on a network {name!r}", where=where, hint=did_you_mean(name, names))
+    return name
+
+
+def network_name(target: Network | str, topology: Topology, where: str) -> str:
+    """The name of a network that is there."""
+    if not isinstance(target, Network | str):
+        raise ScenarioError(f"{target!r} is no Network or name", where=where)
+    return _network(target.name if isinstance(target, Network) else target, topology, where)
+
+
+def _link_places(target: Link, topology: Topology, where: str) -> list[Place]:
+    """Where this very Link is; else where one like it is, as a scenario may build it anew."""
+    attached = _attachments(topology).items()
+    found: list[Place] = [place for place, link in attached if link is target]
+    found = found or [place for place, link in attached if link == target]
+    if not found:
+        raise ScenarioError(
+            f"no node has this link to Network {target.network.name!r}",
+            where=where,
+            hint="pass the Link that the node was given, or a name such as 'reader@field'",
+        )
+    return found
+
+
+def _node_places(name: str, topology: Topology, where: str) -> list[Place]:
+    found: list[Place] = [(network, node) for network, node in _attachments(topology) if node == name]
+    if not found:
+        _refuse_replica(name, topology, where)
+        known = [network.name for network in topology.networks] + [owner.name for owner in topology.members]
+        raise ScenarioError(
+            f"there is no network or attached node {name!r}", where=where, hint=did_you_mean(name, known)
+        )
+    return found

@@ -1,0 +1,233 @@
+"""What waits for something else: ``when(metric("detector.latency") > 2.0, held="5s").do(...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Literal, NoReturn, get_args
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.records.event_kinds import EVENT_KINDS
+from wotemu.scenario.vocabulary.actions import Event, TimedStep, inner_events, moment, number, seconds
+from wotemu.scenario.vocabulary.shifted import shifted
+from wotemu.scenario.vocabulary.targets import replicas
+from wotemu.scenario.vocabulary.written import written
+from wotemu.suggestions import did_you_mean
+from wotemu.topology.models import Broker, Node, Topology
+from wotemu.units import Like
+
+Otherwise = Literal["skip", "fire", "fail"]
+"""What a guard does that has not fired in time: nothing, fire then, or end the run as failed."""
+
+
+@attrs.frozen
+class MetricCondition:
+    """A number that a node's app reports (`wotemu.app.write_metric`) compares so with a value.
+
+    Of several replicas the one that reported last counts.
+    """
+
+    node: str
+    key: str
+    op: str
+    value: float
+
+    def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
+        """As JSON holds it, with the replicas that may report."""
+        names = replicas(self.node, topology, where)
+        kind = {"kind": "metric", "replicas": names, "key": self.key}
+        return {**kind, "op": self.op, "value": float(self.value)}
+
+    def __str__(self) -> str:
+        return f"{self.node}.{self.key} {self.op} {self.value:g}"
+
+    def __bool__(self) -> NoReturn:
+        where = written(str(self))
+        hint = "give it to when(...), one comparison to each"
+        raise ScenarioError("nobody knows yet whether it holds", where=where, hint=hint)
+
+
+@attrs.frozen(eq=False)
+class Metric:
+    """A number that an app reports; compare it with ``<``, ``<=``, ``>`` or ``>=``."""
+
+    node: str
+    key: str
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, value: object) -> NoReturn:
+        raise ScenarioError(
+            "what is measured hardly ever equals a number",
+            where=self._where(),
+            hint="compare it with <, <=, > or >=",
+        )
+
+    def _where(self) -> str:
+        return written(f'metric("{self.node}.{self.key}")')
+
+    def _than(self, op: str, value: Any) -> MetricCondition:
+        checked = number(value, "value", self._where(), least=-1e300, most=1e300)
+        return MetricCondition(self.node, self.key, op, checked)
+
+    def __gt__(self, value: float) -> MetricCondition:
+        return self._than(">", value)
+
+    def __ge__(self, value: float) -> MetricCondition:
+        return self._than(">=", value)
+
+    def __lt__(self, value: float) -> MetricCondition:
+        return self._than("<", value)
+
+    def __le__(self, value: float) -> MetricCondition:
+        return self._than("<=", value)
+
+
+def metric(name: str) -> Metric:
+    """The metric ``"node.key"``; the node may be one replica."""
+    node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
+    if not (node and dot and key):
+        raise ScenarioError(
+            f"{name!r} is no metric", where=written("metric"), hint='write metric("node.key") > 2.0'
+        )
+    return Metric(node, key)
+
+
+@attrs.frozen
+class EventCondition:
+    """So many events of a kind have happened, of one node or of any role."""
+
+    event: str
+    count: int
+    node: str | None
+
+    def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
+        """As JSON holds it, with the sources that count; none means all."""
+        names = [] if self.node is None else replicas(self.node, topology, where)
+        sources = [f"agent:{name}" for name in names]
+        return {"kind": "event", "event": self.event, "count": self.count, "sources": sources}
+
+    def __str__(self) -> str:
+        whose = f" of {self.node}" if self.node else ""
+        return f"{self.count} x {self.event}{whose}"
+
+
+_OUTSIDE = frozenset(
+    {
+        *("run.started", "run.stopping", "run.done", "run.failed", "run.left", "run.certified"),
+        *("run.interrupted", "run.counters", "run.summary", "run.warning"),
+    }
+)
+"""Kinds of events that come before the run or after it, or that only the screen shows."""
+
+
+def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) -> EventCondition:
+    """`count` events of a kind, such as ``"app.ready"`` or ``"app.crashed"``, since the run began."""
+    where = written(f"event({kind!r})")
+    if not isinstance(kind, str) or kind not in EVENT_KINDS:
+        raise ScenarioError(
+            f"{kind!r} is no kind of event", where=where, hint=did_you_mean(kind, sorted(EVENT_KINDS))
+        )
+    if kind.startswith("report.") or kind in _OUTSIDE:
+        raise ScenarioError(f"no guard waits any more, or yet, when {kind!r} comes", where=where)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ScenarioError(f"count={count!r} is no number of events", where=where)
+    if not isinstance(node, Node | Broker | str | None):
+        raise ScenarioError(f"node={node!r} is no Node or name", where=where)
+    return EventCondition(kind, count, node.name if isinstance(node, Node | Broker) else node)
+
+
+Condition = MetricCondition | EventCondition
+
+
+@attrs.frozen
+class When:
+    """A condition, waiting for what is to happen once it holds."""
+
+    where: str
+    condition: Condition
+    held_us: int
+    after_us: int
+
+    def do(self, *events: Event, within: Like | None = None, otherwise: Otherwise = "skip") -> Guarded:
+        """Carry out these events, once; their times count from the moment when the condition has held.
+
+        Args:
+            events: What happens. An `every` among them goes on to the end of the run, or its `until`.
+            within: A deadline after T0, by default the end of the run.
+            otherwise: What becomes of a guard that has not fired by then: it is skipped, or fires then, or
+                fails the run.
+        """
+        where = f"{self.where}.do"
+        inner = inner_events(events, where)
+        if not isinstance(otherwise, str) or otherwise not in get_args(Otherwise):
+            known = ", ".join(get_args(Otherwise))
+            raise ScenarioError(f"otherwise={otherwise!r} is not known", where=where, hint=f"write {known}")
+        deadline_us = None if within is None else moment(within, f"{where}, within")
+        if deadline_us is not None and deadline_us <= self.after_us + self.held_us:
+            raise ScenarioError(f"the deadline {within!r} passes before it can have held", where=where)
+        if any(isinstance(each, Guarded) for each in inner):
+            raise ScenarioError("a guard can't wait inside another", where=where)
+        return Guarded(where, self, inner, deadline_us, otherwise)
+
+
+def when(condition: Condition, *, held: Like = 0, after: Like = 0) -> When:
+    """Once `condition` has held without a break for `held`, counted from `after` (T0) on at the earliest."""
+    if not isinstance(condition, MetricCondition | EventCondition):
+        hint = 'write metric("node.key") > 2.0 or event("app.ready")'
+        raise ScenarioError(f"{condition!r} is no condition", where=written("when"), hint=hint)
+    where = written(f"when({condition})")
+    held_us = moment(held, f"{where}, held")
+    if held_us and isinstance(condition, EventCondition):
+        raise ScenarioError("what has happened stays so: leave out held", where=where)
+    return When(where, condition, held_us, moment(after, f"{where}, after"))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Guarded:
+    """Events that wait for a condition. They have no times of their own until it holds."""
+
+    where: str
+    when: When
+    events: tuple[Event, ...]
+    deadline_us: int | None
+    otherwise: Otherwise
+    phase: str = ""
+    label: str = ""
+
+    @property
+    def start_us(self) -> int:
+        """From when on it is watched."""
+        return self.when.after_us
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the linter has to say of its events."""
+        return tuple(dict.fromkeys(note for event in self.events for note in event.notes))
+
+    def steps(self, rng: Random, span_us: int) -> Iterator[TimedStep]:  # noqa: ARG002
+        """None before it fires: see `block`."""
+        return iter(())
+
+    def block(self, rng: Random, span_us: int, fired_us: int) -> Iterator[TimedStep]:
+        """Its steps, had it fired at this moment of a scenario of this length."""
+        return shifted(self.events, fired_us, rng, max(0, span_us - fired_us))
+
+    def named(self, phase: str) -> NoReturn:
+        """Refused: a phase has a time beforehand."""
+        raise ScenarioError(
+            f"phase {phase!r} can't begin when a guard fires: nobody knows beforehand when that is",
+            where=f"{self.where}.named",
+            hint="name a Phase of the scenario instead",
+        )
+
+    @property
+    def text(self) -> str:
+        """The condition for people."""
+        held = f" for {seconds(self.when.held_us)}" if self.when.held_us else ""
+        return f"{self.when.condition}{held}"
+
+    def __repr__(self) -> str:
+        return f"<{self.where}>"
