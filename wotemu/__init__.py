@@ -1,1 +1,128 @@
-"""WoTemu: emulate IoT and edge deployments with real apps, real packets and scripted network conditions."""
+"""WoTemu: emulate IoT and edge deployments with real apps, real packets and scripted network conditions.
+
+What a deployment file or a notebook needs is here: ``from wotemu import Topology, Node, Scenario, at``. Apps
+import `wotemu.app`. Each name is loaded on first use, as most processes of an emulation import single modules
+of the package and need little memory: a gateway never loads what writes reports.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wotemu.deployment_file import load
+    from wotemu.emulation import Emulation
+    from wotemu.errors import (
+        EmulationError,
+        HostError,
+        InputError,
+        LoadError,
+        ScenarioError,
+        TopologyError,
+        WotemuError,
+    )
+    from wotemu.fidelity import Certificate, Thresholds
+    from wotemu.scenario import (
+        PathLoss,
+        Phase,
+        Scenario,
+        Trace,
+        Wave,
+        at,
+        during,
+        event,
+        every,
+        metric,
+        saw,
+        sine,
+        square,
+        tag,
+        triangle,
+        when,
+    )
+    from wotemu.topology.models import (
+        Broker,
+        BuiltinApps,
+        DistributionTable,
+        GilbertElliott,
+        Link,
+        MarkovLoss,
+        Network,
+        NetworkConditions,
+        Node,
+        NodeApp,
+        NodeResources,
+        Placement,
+        Ports,
+        Service,
+        Topology,
+    )
+
+__all__ = [
+    "Broker",
+    "BuiltinApps",
+    "Certificate",
+    "DistributionTable",
+    "Emulation",
+    "EmulationError",
+    "GilbertElliott",
+    "HostError",
+    "InputError",
+    "Link",
+    "LoadError",
+    "MarkovLoss",
+    "Network",
+    "NetworkConditions",
+    "Node",
+    "NodeApp",
+    "NodeResources",
+    "PathLoss",
+    "Phase",
+    "Placement",
+    "Ports",
+    "Scenario",
+    "ScenarioError",
+    "Service",
+    "Thresholds",
+    "Topology",
+    "TopologyError",
+    "Trace",
+    "Wave",
+    "WotemuError",
+    "at",
+    "during",
+    "event",
+    "every",
+    "load",
+    "metric",
+    "saw",
+    "sine",
+    "square",
+    "tag",
+    "triangle",
+    "when",
+]
+
+_NAMES = {
+    "wotemu.deployment_file": "load",
+    "wotemu.emulation": "Emulation",
+    "wotemu.errors": "EmulationError HostError InputError LoadError ScenarioError TopologyError WotemuError",
+    "wotemu.fidelity": "Certificate Thresholds",
+    "wotemu.scenario": "PathLoss Phase Scenario Trace Wave at during event every metric saw sine square tag "
+    "triangle when",
+    "wotemu.topology.models": "Broker BuiltinApps DistributionTable GilbertElliott Link MarkovLoss Network "
+    "NetworkConditions Node NodeApp NodeResources Placement Ports Service Topology",
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
