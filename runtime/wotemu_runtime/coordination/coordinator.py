@@ -53,6 +53,8 @@ BUS_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 STOP_DEADLINE_S = 12.0
 STOP_DEADLINE_PER_ROLE_S = 0.25
+UNHEARD_GRACE_S = 1.0
+"""Roles that have sent nothing by then get no longer to end: most likely they were never placed."""
 SENDS_NO_MORE_S = 5.0
 SENDING_DEADLINE_S = 60.0
 """Roles that are to end and still send records get so long."""
@@ -156,8 +158,7 @@ class Coordinator:
         try:
             await self._run()
         except WotemuError as error:
-            self.outcome.status, self.outcome.error = "failed", error
-            self._event("run.failed", str(error))
+            self._fail(error)
         except asyncio.CancelledError:
             self.outcome.status = "interrupted"
             raise
@@ -166,6 +167,13 @@ class Coordinator:
             self.outcome.ended = self._now()
             self._event("run.done", f"the run is {self.outcome.status}")
         return self.outcome
+
+    def _fail(self, error: WotemuError) -> None:
+        """Report why the run fails, as soon as that is known; only the first reason counts."""
+        self.outcome.status = "failed"
+        if self.outcome.error is None:
+            self.outcome.error = error
+            self._event("run.failed", str(error))
 
     async def _remove(self) -> None:
         """Remove what was deployed; what is left of it is an error, but the run is as it was."""
@@ -197,10 +205,11 @@ class Coordinator:
                     group.create_task(self._guard(client), name="guards"),
                     group.create_task(self._hold(lease), name="lease"),
                 ]
-                failure = await self._driven(client, deployed)
-                failure = await self._wind_down(client, deployed, tasks) or failure
-            if failure is not None:
-                raise failure
+                try:
+                    await self._drive(client, deployed)
+                except WotemuError as error:
+                    self._fail(error)
+                await self._wind_down(client, deployed, tasks)
         except ExceptionGroup as errors:  # a task of the group's failed
             raise _first(errors) from errors
 
@@ -270,14 +279,6 @@ class Coordinator:
             self._engine.leave()
             raise
 
-    async def _driven(self, client: Redis, deployed: Deployed) -> WotemuError | None:
-        """Drive the run to its end, or to what it failed of."""
-        try:
-            await self._drive(client, deployed)
-        except WotemuError as error:
-            return error
-        return None
-
     async def _drive(self, client: Redis, deployed: Deployed) -> None:
         """From the first command to the last moment of the scenario."""
         if self._told.timeline_hash is None:
@@ -326,10 +327,8 @@ class Coordinator:
                 shaper=deployed.shaper or ", ".join(sorted(self._seen.shapers)),
             )
 
-    async def _wind_down(
-        self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]
-    ) -> EmulationError | None:
-        """Have the roles stop, or go on unrecorded, and send the rest; what kept that from being recorded."""
+    async def _wind_down(self, client: Redis, deployed: Deployed, tasks: list[asyncio.Task[None]]) -> None:
+        """Have the roles stop, or go on unrecorded, and record what they still send."""
         self._witness.end(min(self._now(), (self.outcome.t0 or math.inf) + self.timeline.duration_s))
         if self._keep:
             self._event("run.stopping", "the nodes go on, unrecorded")
@@ -360,20 +359,22 @@ class Coordinator:
         await self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
-        if not self._reception.bus_is_away or self._waiting.nobody_waits:
-            return None
-        self.outcome.status = "failed"
-        message = "it was away at the end: what the roles recorded since it went is lost"
-        return EmulationError(message, where="event bus")
+        if self._reception.bus_is_away and not self._waiting.nobody_waits:
+            message = "it was away at the end: what the roles recorded since it went is lost"
+            self._fail(EmulationError(message, where="event bus"))
 
     async def _all_over(self, roles: AbstractSet[str]) -> None:
         """Until the roles have ended, or send no more, or nobody waits for them any longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UNHEARD_GRACE_S):
+                await self._waiting.until_over(lambda: roles <= self._over)
+                return
         deadline_s = STOP_DEADLINE_S + STOP_DEADLINE_PER_ROLE_S * len(roles)
         asked = self._now()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(deadline_s):
-                    await self._waiting.until_over(lambda: roles <= self._over)
+                    await self._waiting.until_over(lambda: roles & self._reception.heard <= self._over)
                     return
             now, deadline_s = self._now(), STOP_DEADLINE_S
             is_sending = now - self._reception.last_heard(roles - self._over) < SENDS_NO_MORE_S

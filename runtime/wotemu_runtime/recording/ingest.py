@@ -36,6 +36,8 @@ class Reception:
         self._superseded: Counter[tuple[str, str]] = Counter()
         self.answered: set[int] = set()
         """The ids of the changes that took hold or failed."""
+        self.heard: set[str] = set()
+        """Roles that have sent anything at all."""
         self.bus_is_away = False
 
     def __repr__(self) -> str:
@@ -56,6 +58,7 @@ class Reception:
         (table, rows), origin = decode_batch(entry), decode_origin(entry)
         admitted = rows
         if origin is not None:
+            self.heard.add(origin.source)
             if table == Event.TABLE:
                 self._learn(origin, Event(*rows[0]))
             found = self._intake.admit(table, rows, origin)

@@ -62,6 +62,11 @@ async def slow(role: Role, group: asyncio.TaskGroup) -> None:
     await asyncio.sleep(5)
 
 
+async def never_placed(role: Role, group: asyncio.TaskGroup) -> None:
+    """A role whose process never runs: it sends nothing, and does not end when it is told to."""
+    await asyncio.Event().wait()
+
+
 async def never_ready(role: Role, group: asyncio.TaskGroup) -> None:
     await role.stopping.wait()
 

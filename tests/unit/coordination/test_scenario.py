@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.coordination.run import FIELD, ROLES, Run, deaf, never_ready, node
+from tests.unit.coordination.run import FIELD, ROLES, Run, deaf, never_placed, never_ready, node
 from wotemu.errors import EmulationError
 from wotemu.records import Event
 from wotemu.scenario import Phase, at, metric, when
@@ -41,8 +41,9 @@ async def test_a_role_that_never_gets_ready_fails_the_run_with_its_name(tmp_path
     assert outcome.status == "failed"
     assert str(outcome.error) == f"not ready after {deadline_s:g} s: agent:cam-1"
     (failed,) = run.of("run.failed")
-    assert deadline_s <= run.of("run.stopping")[0].t - EPOCH_S < deadline_s + 0.1
-    assert failed.t >= run.of("run.stopping")[0].t
+    assert deadline_s <= failed.t - EPOCH_S < deadline_s + 0.1
+    kinds = [event.kind for event in run.told]
+    assert kinds.index("run.failed") < kinds.index("run.stopping") < kinds.index("run.done")
     assert outcome.t0 is None
     assert run.of("run.t0") == []
 
@@ -56,6 +57,22 @@ async def test_a_role_that_has_no_place_before_t0_fails_the_run_at_once(tmp_path
     outcome = await run.outcome()
     assert str(outcome.error) == "cam: no machine has the label"
     assert run.of("run.stopping")[0].t - EPOCH_S == pytest.approx(7, abs=0.1)
+
+
+@pytest.mark.parametrize("placed", [ROLES - {"agent:cam-1"}, set()])
+@on_jumping_clock
+async def test_a_role_that_was_never_placed_is_not_waited_for_when_the_run_fails(
+    tmp_path: Path, placed: set[str]
+) -> None:
+    run = Run(tmp_path, plays=dict.fromkeys(ROLES - placed, never_placed))
+    no_place = Unplaced("agent:cam-1", EmulationError("no machine has the label", where="cam"))
+    asyncio.get_running_loop().call_later(7, run.engine.tell, no_place)
+    outcome = await run.outcome()
+    assert (outcome.status, str(outcome.error)) == ("failed", "cam: no machine has the label")
+    (failed,) = run.of("run.failed")
+    assert failed.t - EPOCH_S == pytest.approx(7, abs=0.1)
+    assert run.of("run.done")[0].t - failed.t < 2.5
+    assert outcome.losses == {}
 
 
 @on_jumping_clock
