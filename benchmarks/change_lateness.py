@@ -17,13 +17,13 @@ from pathlib import Path
 import polars as pl
 import uvloop
 
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
 
-def deployment(hops: int, changes: int, seconds: float) -> tuple[Topology, Scenario]:
+def make_deployment(hops: int, changes: int, seconds: float) -> tuple[Topology, Scenario]:
     """`hops` nodes that ping a sink, and `changes` changes of one hop each, evenly spread."""
     field = Network("field", NetworkConditions(latency="10ms"))
     nodes = [
@@ -53,9 +53,9 @@ async def bare(changes: int, seconds: float) -> list[float]:
 
 async def measured(hops: int, changes: int, seconds: float, folder: Path) -> list[float]:
     """Lateness of the changes of a whole emulation."""
-    topology, scenario = deployment(hops, changes, seconds)
-    loaded = Loaded(topology, scenario, folder / "deployment.py")
-    result = await Emulation(loaded, out=folder / "run").run()
+    topology, scenario = make_deployment(hops, changes, seconds)
+    deployment = Deployment(topology, scenario, folder / "deployment.py")
+    result = await Emulation(deployment, out=folder / "run").run()
     frame = pl.read_parquet(result.run_dir / "tables" / "changes.parquet")
     return (frame["applied"] - frame["due"]).to_list()
 

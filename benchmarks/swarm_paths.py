@@ -18,7 +18,7 @@ from pathlib import Path
 import aiodocker
 import uvloop
 
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -74,7 +74,7 @@ async def machines() -> list[str]:
     return sorted(str(node["Description"]["Hostname"]) for node in nodes)
 
 
-def deployment(latency: str, rate: str, seconds: float, hosts: list[str]) -> tuple[Topology, Scenario]:
+def make_deployment(latency: str, rate: str, seconds: float, hosts: list[str]) -> tuple[Topology, Scenario]:
     """Two nodes on two networks: a distant one, and a narrow one."""
     distant = Network("distant", NetworkConditions(latency=latency))
     narrow = Network("narrow", NetworkConditions(latency="10ms", rate=rate))
@@ -134,12 +134,12 @@ async def main() -> None:
     parser.add_argument("--rate", default="8mbit")
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
-    topology, scenario = deployment(given.latency, given.rate, given.seconds, await machines())
+    topology, scenario = make_deployment(given.latency, given.rate, given.seconds, await machines())
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as code, tempfile.TemporaryDirectory() as out:
-        loaded = Loaded(topology, scenario, Path(code, "deployment.py"))
+        deployment = Deployment(topology, scenario, Path(code, "deployment.py"))
         run_dir = Path(out, "run")
-        emulation = Emulation(loaded, name="paths", out=run_dir, engine="swarm", shaper=given.shaper)
+        emulation = Emulation(deployment, name="paths", out=run_dir, engine="swarm", shaper=given.shaper)
         result = await emulation.run(events.append)
         if result.error is not None:
             raise SystemExit(str(result.error))

@@ -20,7 +20,7 @@ import polars as pl
 import psutil
 import uvloop
 
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -29,7 +29,7 @@ from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, To
 THING = "urn:wotemu:sensor"
 
 
-def deployment(replicas: int, seconds: float, app: str) -> tuple[Topology, Scenario]:
+def make_deployment(replicas: int, seconds: float, app: str) -> tuple[Topology, Scenario]:
     """One sensor, and so many that ask it."""
     field = Network("field", NetworkConditions(latency="10ms"))
     reader = NodeApp("reader", params={"servient_host": "sensor", "thing_id": THING, "timeout": 20.0})
@@ -91,12 +91,12 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--app", choices=("reader", "ping"), default="reader")
     given = parser.parse_args()
-    topology, scenario = deployment(given.replicas, given.seconds, given.app)
+    topology, scenario = make_deployment(given.replicas, given.seconds, given.app)
     watch = Watch()
     with tempfile.TemporaryDirectory() as code, tempfile.TemporaryDirectory() as out:
         run_dir = Path(out, "run")
-        loaded = Loaded(topology, scenario, Path(code, "deployment.py"))
-        emulation = Emulation(loaded, name="scale", out=run_dir, engine="swarm")
+        deployment = Deployment(topology, scenario, Path(code, "deployment.py"))
+        emulation = Emulation(deployment, name="scale", out=run_dir, engine="swarm")
         result = await emulation.run(watch.hear)
         if result.error is not None:
             raise SystemExit(str(result.error))

@@ -22,7 +22,7 @@ from wotemu.topology.models import Topology
 
 
 @attrs.frozen
-class Loaded:
+class Deployment:
     """What a file holds; `root` is its folder, which relative paths start from."""
 
     topology: Topology
@@ -35,7 +35,7 @@ class Loaded:
         return self.path.parent
 
 
-def load(path: str | Path, func: str = "topology") -> Loaded:
+def load(path: str | Path, func: str = "topology") -> Deployment:
     """Run the file and call its functions `func` and, if it has one, ``scenario``.
 
     Raises `LoadError` where the file can't be read or run, or has no such function; and what the topology
@@ -55,7 +55,7 @@ def load(path: str | Path, func: str = "topology") -> Loaded:
             where=str(path),
             hint=f"write `def {func}(): return Topology([...])`",
         )
-    return Loaded(topology, _call(module, "scenario", file, Scenario) or Scenario(), file)
+    return Deployment(topology, _call(module, "scenario", file, Scenario) or Scenario(), file)
 
 
 def _run(file: Path) -> ModuleType:

@@ -1,8 +1,8 @@
 """The programmatic way to run an emulation; the command line is a thin shell around it.
 
 async def main():
-    loaded = load("deployment.py")
-    emulation = Emulation(loaded, duration="30s")
+    deployment = load("deployment.py")
+    emulation = Emulation(deployment, duration="30s")
     result = await emulation.run(print)
 """
 
@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import attrs
 import psutil
 
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.errors import EmulationError, HostError, InputError, WotemuError
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
@@ -92,7 +92,7 @@ class Emulation:
 
     def __init__(
         self,
-        loaded: Loaded,
+        deployment: Deployment,
         *,
         name: str | None = None,
         out: str | Path | None = None,
@@ -108,7 +108,7 @@ class Emulation:
         """Check everything and plan the run; nothing is started.
 
         Args:
-            loaded: The topology and scenario, and their file: see `wotemu.deployment_file.load`.
+            deployment: The topology and scenario, and their file: see `wotemu.deployment_file.load`.
             name: The run's name; the file's where None.
             out: The run directory; ``runs/NAME``, numbered if taken, where None.
             duration: In place of the scenario's, such as ``"30s"``.
@@ -124,20 +124,22 @@ class Emulation:
             InputError: A value is not what it has to be.
             HostError: This machine can't run the local engine.
         """
-        _check_kind(loaded, Loaded, "loaded", "read the file with wotemu.deployment_file.load(path)")
+        _check_kind(
+            deployment, Deployment, "deployment", "read the file with wotemu.deployment_file.load(path)"
+        )
         _check_kind(
             thresholds, Thresholds | None, "thresholds", "make wotemu_runtime.fidelity.Thresholds(...)"
         )
         _check_choice(engine, ENGINES, "engine")
         _check_choice(shaper, SHAPERS, "shaper")
-        self.name = _name_of(loaded.path) if name is None else checked_name(name)
-        self._loaded = loaded
+        self.name = _name_of(deployment.path) if name is None else checked_name(name)
+        self._loaded = deployment
         self._out = None if out is None else Path(out)
         self._command = command or []
         self._thresholds = thresholds
         self._strict = strict
-        scenario = loaded.scenario.overridden(duration=duration, seed=seed)
-        self._resolver = Resolver(loaded.topology, scenario)
+        scenario = deployment.scenario.overridden(duration=duration, seed=seed)
+        self._resolver = Resolver(deployment.topology, scenario)
         self.timeline, self.warnings = self._resolver.timeline, self._resolver.warnings
         self._plan_hash = self.timeline.hash
         self._engine_name, self._keep, self._shaper = engine, keep, shaper
@@ -150,7 +152,11 @@ class Emulation:
                 hint="keep it on a cluster: --engine swarm",
             )
         self.plan = make_plan(
-            loaded.topology, self.timeline, stack=self.name, root=loaded.root, on_this_machine=is_local
+            deployment.topology,
+            self.timeline,
+            stack=self.name,
+            root=deployment.root,
+            on_this_machine=is_local,
         )
         if is_local:
             check_host()

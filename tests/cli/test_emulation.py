@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import HostError, InputError
 from wotemu.records import Event
@@ -21,11 +21,11 @@ from .conftest import Invoke
 
 
 @pytest.fixture
-def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """A deployment, on a machine that passes for one that can run it."""
     monkeypatch.setattr("wotemu.emulation.check_host", lambda: None)
     topology = Topology([Node("a", command=["true"], networks=[Network("field")])])
-    return Loaded(topology, Scenario(duration="1s"), tmp_path / "deployment.py")
+    return Deployment(topology, Scenario(duration="1s"), tmp_path / "deployment.py")
 
 
 @pytest.fixture
@@ -57,17 +57,17 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_wrong_option_is_refused_when_it_is_given(
-    loaded: Loaded, given: dict[str, Any], message: str, hint: str
+    deployment: Deployment, given: dict[str, Any], message: str, hint: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        Emulation(loaded, **given)
+        Emulation(deployment, **given)
     assert str(refused.value) == message
     assert hint in (refused.value.hint or "")
 
 
-def test_a_topology_is_no_loaded_file(loaded: Loaded) -> None:
+def test_a_topology_is_no_loaded_file(deployment: Deployment) -> None:
     with pytest.raises(InputError, match="is a Topology"):
-        Emulation(loaded.topology)  # type: ignore[arg-type]
+        Emulation(deployment.topology)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("command", [["ps"], ["rm", "x"], ["attach", "x"], ["report", "--stack", "x"]])
@@ -80,14 +80,18 @@ def test_without_a_docker_client_commands_say_what_to_install(invoke: Invoke, co
 
 
 @pytest.mark.usefixtures("no_docker_client", "nothing_runs")
-async def test_without_a_docker_client_the_swarm_engine_says_so(loaded: Loaded, tmp_path: Path) -> None:
+async def test_without_a_docker_client_the_swarm_engine_says_so(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     with pytest.raises(HostError, match="it needs the package aiodocker"):
-        await Emulation(loaded, engine="swarm", out=tmp_path / "run").run()
+        await Emulation(deployment, engine="swarm", out=tmp_path / "run").run()
 
 
 @pytest.mark.usefixtures("nothing_runs")
-async def test_an_emulation_runs_once_into_a_directory_given_as_text(loaded: Loaded, tmp_path: Path) -> None:
-    emulation = Emulation(loaded, out=str(tmp_path / "run"))
+async def test_an_emulation_runs_once_into_a_directory_given_as_text(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    emulation = Emulation(deployment, out=str(tmp_path / "run"))
     emulation.stop(at_once=True)
     assert (await emulation.run()).run_dir == tmp_path / "run"
     with pytest.raises(InputError, match="it has been run already"):
@@ -97,14 +101,14 @@ async def test_an_emulation_runs_once_into_a_directory_given_as_text(loaded: Loa
 @pytest.mark.usefixtures("nothing_runs")
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ZeroDivisionError("in a figure")])
 async def test_a_report_that_can_not_be_written_loses_no_result(
-    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def write(_: Path) -> Path:
         raise error
 
     monkeypatch.setattr("wotemu.emulation.write_report", write)
     events: list[Event] = []
-    result = await Emulation(loaded, out=tmp_path / "run").run(events.append)
+    result = await Emulation(deployment, out=tmp_path / "run").run(events.append)
     assert isinstance(result, Result)
     assert (result.status, result.report, result.error, result.exit_code) == ("done", None, None, 3)
     assert "the report could not be written" in str(result.report_error)
@@ -115,7 +119,7 @@ async def test_a_report_that_can_not_be_written_loses_no_result(
 
 @pytest.mark.usefixtures("nothing_runs")
 async def test_a_cancelled_run_leaves_no_task(
-    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -126,7 +130,7 @@ async def test_a_cancelled_run_leaves_no_task(
         return run_dir
 
     monkeypatch.setattr("wotemu.emulation.write_report", write)
-    running = asyncio.create_task(Emulation(loaded, out=tmp_path / "run").run())
+    running = asyncio.create_task(Emulation(deployment, out=tmp_path / "run").run())
     await begun.wait()
     running.cancel()
     await asyncio.wait([running])

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from tests.conftest import Require
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import HostError
 from wotemu.records import Event
@@ -68,9 +68,9 @@ def emulate(namespaces: None, tmp_path: Path) -> Emulate:
 
     async def run(topology: Topology, scenario: Scenario) -> Ran:
         events: list[Event] = []
-        loaded = Loaded(topology, scenario, tmp_path / "deployment.py")
+        deployment = Deployment(topology, scenario, tmp_path / "deployment.py")
         async with asyncio.timeout(60 * PACE):
-            result = await Emulation(loaded, out=tmp_path / "run").run(events.append)
+            result = await Emulation(deployment, out=tmp_path / "run").run(events.append)
         return Ran(result, events)
 
     return run

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.engine.conftest import Emulate, Ran, processes_printing_into
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
@@ -105,7 +105,9 @@ async def run_starved(folder: Path, starve: Callable[[], None], *, strict: bool 
     """A run of three nodes with many changes, whose gateway is starved from its second second on."""
     events: list[Event] = []
     changes = [at(0.1 * tenth).set(FIELD, latency=f"{30 + tenth % 3}ms") for tenth in range(10, 55)]
-    loaded = Loaded(nodes("a", "b", "c"), Scenario(events=changes, duration="6s"), folder / "deployment.py")
+    deployment = Deployment(
+        nodes("a", "b", "c"), Scenario(events=changes, duration="6s"), folder / "deployment.py"
+    )
 
     def listen(event: Event) -> None:
         events.append(event)
@@ -113,7 +115,7 @@ async def run_starved(folder: Path, starve: Callable[[], None], *, strict: bool 
             asyncio.get_running_loop().call_later(1.5, starve)
 
     async with asyncio.timeout(90):
-        result = await Emulation(loaded, out=folder / "run", strict=strict).run(listen)
+        result = await Emulation(deployment, out=folder / "run", strict=strict).run(listen)
     return Ran(result, events)
 
 

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from tests.engine.conftest import PACE, paced
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, Result
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
@@ -75,10 +75,10 @@ async def stepped_run(folder: Path) -> tuple[Result, Heard]:
         events=[at(k * PACE).set(field, latency="40ms" if k % 2 else "20ms") for k in range(1, 12)],
     )
     heard = Heard()
-    loaded = Loaded(Topology(nodes), scenario, folder / "deployment.py")
+    deployment = Deployment(Topology(nodes), scenario, folder / "deployment.py")
     stepping = asyncio.create_task(step_the_clock(heard.t0))
     async with asyncio.timeout(100 * PACE):
-        result = await Emulation(loaded, out=folder / "run").run(heard.take)
+        result = await Emulation(deployment, out=folder / "run").run(heard.take)
     await stepping
     return result, heard
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.engine.conftest import PACE, Emulate, paced, processes_printing_into
 from tests.engine.test_certificate import holds_tap
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
@@ -62,9 +62,9 @@ async def test_a_role_that_is_killed_at_its_end_is_told_of(tmp_path: Path) -> No
             (gateway,) = (pid for pid in processes_printing_into(tmp_path) if holds_tap(pid))
             os.kill(gateway, signal.SIGKILL)
 
-    loaded = Loaded(topology(2), Scenario(duration=paced(2)), tmp_path / "deployment.py")
+    deployment = Deployment(topology(2), Scenario(duration=paced(2)), tmp_path / "deployment.py")
     async with asyncio.timeout(60 * PACE):
-        result = await Emulation(loaded, out=tmp_path / "run").run(listen)
+        result = await Emulation(deployment, out=tmp_path / "run").run(listen)
     lost = {("gateway:field", "count of its records, which it did not send at its end"): 1}
     assert (result.status, result.losses) == ("done", lost)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Require
 from tests.engine.conftest import paced
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, ShaperName
 from wotemu.errors import HostError
 from wotemu.scenario import Scenario, at
@@ -28,12 +28,12 @@ def has_netem() -> bool:
     return not kernel_support.missing()
 
 
-def loaded(folder: Path, network: Network, scenario: Scenario) -> Loaded:
+def deployment(folder: Path, network: Network, scenario: Scenario) -> Deployment:
     nodes = [
         Node("a", command=["ping", "-i", "0.05", "b"], networks=[network]),
         Node("b", command=IDLE, networks=[network]),
     ]
-    return Loaded(Topology(nodes), scenario, folder / "deployment.py")
+    return Deployment(Topology(nodes), scenario, folder / "deployment.py")
 
 
 def manifest_of(folder: Path) -> dict[str, object]:
@@ -51,7 +51,7 @@ async def test_a_run_is_shaped_by_the_shaper_that_was_asked_for(
     require(shaper == "tun" or has_netem, "its kernel has no NetEm")
     field = Network("field", NetworkConditions(latency="20ms"))
     scenario = Scenario(duration=paced(4), events=[at(paced(2)).set(field, latency="60ms")])
-    result = await Emulation(loaded(tmp_path, field, scenario), out=tmp_path / "run", shaper=shaper).run()
+    result = await Emulation(deployment(tmp_path, field, scenario), out=tmp_path / "run", shaper=shaper).run()
     assert result.error is None
     assert manifest_of(tmp_path)["shaper"] == shaper
     lines = (tmp_path / "run" / "logs" / "a.log").read_text().splitlines()
@@ -67,7 +67,7 @@ async def test_netem_is_refused_where_the_kernel_has_none(tmp_path: Path, has_ne
     field = Network("field")
     with pytest.raises(HostError) as refused:
         await Emulation(
-            loaded(tmp_path, field, Scenario(duration="1s")), out=tmp_path / "run", shaper="netem"
+            deployment(tmp_path, field, Scenario(duration="1s")), out=tmp_path / "run", shaper="netem"
         ).run()
     assert refused.value.exit_code == 2
     assert "--shaper tun" in (refused.value.hint or "")
@@ -80,5 +80,5 @@ async def test_auto_takes_netem_only_where_it_can_do_all_that_is_asked(
     require(has_netem, "its kernel has no NetEm")
     tied = Network("field", NetworkConditions(latency="20ms", jitter="2ms", jitter_correlation=0.5))
     scenario = Scenario(duration="1s")
-    await Emulation(loaded(tmp_path, tied, scenario), out=tmp_path / "run").run()
+    await Emulation(deployment(tmp_path, tied, scenario), out=tmp_path / "run").run()
     assert manifest_of(tmp_path)["shaper"] == "tun"

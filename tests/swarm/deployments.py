@@ -12,7 +12,7 @@ import aiodocker
 import attrs
 
 from tests.docker.lab import HOSTS
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, Result
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -81,8 +81,8 @@ class Running:
 async def running(folder: Path, topology: Topology, scenario: Scenario, name: str) -> AsyncIterator[Running]:
     """An emulation that runs while the block does; afterwards it is over and removed, come what may."""
     (folder / "code").mkdir(parents=True)
-    loaded = Loaded(topology, scenario, folder / "code" / "deployment.py")
-    run = Running(Emulation(loaded, name=name, out=folder / "run", engine="swarm"))
+    deployment = Deployment(topology, scenario, folder / "code" / "deployment.py")
+    run = Running(Emulation(deployment, name=name, out=folder / "run", engine="swarm"))
     async with asyncio.TaskGroup() as group:
         group.create_task(run.run())
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Require
 from tests.docker.lab import HOSTS
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -69,8 +69,10 @@ async def test_all_bindings_pass_the_gateway_whole(
         Node("client", NodeApp("across.py:read"), networks=[FIELD], broker=broker, placement=_on(far)),
     ])  # fmt: skip
     events: list[Event] = []
-    loaded = Loaded(topology, Scenario(duration="30s"), tmp_path / "code" / "deployment.py")
-    result = await Emulation(loaded, name="across", out=tmp_path / "run", engine="swarm").run(events.append)
+    deployment = Deployment(topology, Scenario(duration="30s"), tmp_path / "code" / "deployment.py")
+    result = await Emulation(deployment, name="across", out=tmp_path / "run", engine="swarm").run(
+        events.append
+    )
     assert result.status == "done", result.error
     ready = {event.source: event.data for event in events if event.kind == "role.ready"}
     assert {ready["agent:server"]["host"], ready["agent:broker"]["host"]} == {near}

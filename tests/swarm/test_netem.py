@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
@@ -32,9 +32,11 @@ async def test_auto_takes_netem_where_the_gateways_kernel_has_it(tmp_path: Path,
     ])  # fmt: skip
     events = [at("6s").set(FIELD, latency="60ms"), at("12s").partition("a"), at("15s").heal()]
     (tmp_path / "code").mkdir()
-    loaded = Loaded(topology, Scenario(duration="18s", events=events), tmp_path / "code" / "deployment.py")
+    deployment = Deployment(
+        topology, Scenario(duration="18s", events=events), tmp_path / "code" / "deployment.py"
+    )
     told: list[Event] = []
-    emulation = Emulation(loaded, name="in-kernel", out=tmp_path / "run", engine="swarm")
+    emulation = Emulation(deployment, name="in-kernel", out=tmp_path / "run", engine="swarm")
     result = await emulation.run(told.append)
     assert result.status == "done", result.error
     assert [e.data["shaper"] for e in told if e.kind == "role.ready" and "shaper" in e.data] == ["netem"]

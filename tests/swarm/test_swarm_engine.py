@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
-from wotemu.deployment_file import Loaded
+from wotemu.deployment_file import Deployment
 from wotemu.emulation import Emulation, Result
 from wotemu.errors import InputError
 from wotemu.records import Event
@@ -44,9 +44,9 @@ async def emulate(
 ) -> tuple[Result, list[Event]]:
     events: list[Event] = []
     (folder / "code").mkdir(exist_ok=True)
-    loaded = Loaded(topology, scenario, folder / "code" / "deployment.py")
+    deployment = Deployment(topology, scenario, folder / "code" / "deployment.py")
     async with asyncio.timeout(240):
-        emulation = Emulation(loaded, name=name, out=folder / "run", engine="swarm")
+        emulation = Emulation(deployment, name=name, out=folder / "run", engine="swarm")
         return await emulation.run(events.append), events
 
 

@@ -15,7 +15,7 @@ from wotemu.cli.failures import told
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
-    from wotemu.deployment_file import Loaded
+    from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
     from wotemu_runtime.engines.swarm.compose import Composed
 
@@ -45,8 +45,8 @@ def compose(
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output)
-        loaded, resolver = _resolved(path, func, duration, seed)
-        composed = _composed(loaded, resolver, func, folder_of(target).name)
+        deployment, resolver = _resolved(path, func, duration, seed)
+        composed = _composed(deployment, resolver, func, folder_of(target).name)
         write(composed, target)
         from wotemu.cli.screen.terminal import console
 
@@ -56,12 +56,16 @@ def compose(
         out.print(f"docker stack deploy -c {target} {Path(path).stem}", highlight=False, soft_wrap=True)
 
 
-def _resolved(path: str, func: str, duration: Seconds | None, seed: int | None) -> tuple[Loaded, Resolver]:
+def _resolved(
+    path: str, func: str, duration: Seconds | None, seed: int | None
+) -> tuple[Deployment, Resolver]:
     from wotemu.deployment_file import load
     from wotemu.scenario import Resolver
 
-    loaded = load(path, func)
-    return loaded, Resolver(loaded.topology, loaded.scenario.overridden(duration=duration, seed=seed))
+    deployment = load(path, func)
+    return deployment, Resolver(
+        deployment.topology, deployment.scenario.overridden(duration=duration, seed=seed)
+    )
 
 
 def _show_warnings(warnings: Sequence[str]) -> None:
@@ -74,14 +78,16 @@ def _show_warnings(warnings: Sequence[str]) -> None:
         out.print(Text.assemble(("warning: ", "yellow"), harmless(warning)))
 
 
-def _composed(loaded: Loaded, resolver: Resolver, func: str, folder: str) -> Composed:
+def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str) -> Composed:
     from wotemu_runtime.engines.swarm.compose import compose as compose_plan
     from wotemu_runtime.engines.swarm.object_names import STACK_ROOM
     from wotemu_runtime.planning.planner import make_plan
 
-    stack = loaded.path.stem[:STACK_ROOM]
-    plan = make_plan(loaded.topology, resolver.timeline, stack=stack, root=loaded.root, on_this_machine=False)
-    return compose_plan(plan, source=loaded.path.name, func=func, folder=folder)
+    stack = deployment.path.stem[:STACK_ROOM]
+    plan = make_plan(
+        deployment.topology, resolver.timeline, stack=stack, root=deployment.root, on_this_machine=False
+    )
+    return compose_plan(plan, source=deployment.path.name, func=func, folder=folder)
 
 
 def write(composed: Composed, target: Path) -> None:

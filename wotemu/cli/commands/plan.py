@@ -21,7 +21,7 @@ from wotemu.units import Seconds
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wotemu.deployment_file import Loaded
+    from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
     from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
 
@@ -63,14 +63,14 @@ def plan(
     The same file, duration and seed always come to the same timeline, with the same hash.
     """
     with told(debug=debug):
-        loaded, resolver = _resolved(path, duration, seed, as_json=as_json)
-        _check_programs(loaded, resolver, engine)
+        deployment, resolver = _resolved(path, duration, seed, as_json=as_json)
+        _check_programs(deployment, resolver, engine)
         if html is not None:
-            _write_page(Path(html), loaded, resolver)
+            _write_page(Path(html), deployment, resolver)
         if as_json:
-            click.echo(json.dumps(_json(loaded, resolver), indent=1))
+            click.echo(json.dumps(_json(deployment, resolver), indent=1))
             return
-        _show(loaded, resolver, whole=whole)
+        _show(deployment, resolver, whole=whole)
         if html is not None:
             from wotemu.cli.screen.terminal import console, path_link
 
@@ -79,40 +79,42 @@ def plan(
 
 def _resolved(
     path: str, duration: Seconds | None, seed: int | None, *, as_json: bool
-) -> tuple[Loaded, Resolver]:
+) -> tuple[Deployment, Resolver]:
     from wotemu.deployment_file import load
     from wotemu.scenario import Resolver
 
     # What the user's file prints is not for who parses JSON.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        loaded = load(path)
-    return loaded, Resolver(loaded.topology, loaded.scenario.overridden(duration=duration, seed=seed))
+        deployment = load(path)
+    return deployment, Resolver(
+        deployment.topology, deployment.scenario.overridden(duration=duration, seed=seed)
+    )
 
 
-def _check_programs(loaded: Loaded, resolver: Resolver, engine: str) -> None:
+def _check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
     """Refuse what a run would refuse before anything starts."""
     from wotemu_runtime.planning.planner import make_plan
 
     make_plan(
-        loaded.topology,
+        deployment.topology,
         resolver.timeline,
-        stack=loaded.path.stem,
-        root=loaded.root,
+        stack=deployment.path.stem,
+        root=deployment.root,
         on_this_machine=engine == "local",
     )
 
 
-def _json(loaded: Loaded, resolver: Resolver) -> dict[str, Any]:
-    topology = loaded.topology.to_dict()
+def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
+    topology = deployment.topology.to_dict()
     return {**resolver.timeline.to_dict(), "topology": topology, "warnings": resolver.warnings}
 
 
-def _write_page(path: Path, loaded: Loaded, resolver: Resolver) -> None:
+def _write_page(path: Path, deployment: Deployment, resolver: Resolver) -> None:
     from wotemu.errors import InputError
     from wotemu_report.planned.page import plan_page
 
     page = plan_page(
-        loaded.path.stem, loaded.topology, resolver.timeline, resolver.warnings, version("wotemu")
+        deployment.path.stem, deployment.topology, resolver.timeline, resolver.warnings, version("wotemu")
     )
     try:
         path.write_text(page, encoding="utf-8")
@@ -120,7 +122,7 @@ def _write_page(path: Path, loaded: Loaded, resolver: Resolver) -> None:
         raise InputError(f"it can't be written: {error.strerror or error}", where=str(path)) from error
 
 
-def _show(loaded: Loaded, resolver: Resolver, *, whole: bool) -> None:
+def _show(deployment: Deployment, resolver: Resolver, *, whole: bool) -> None:
     from rich.text import Text
 
     from wotemu.cli.screen.plan_tables import hops_table, members_table
@@ -130,10 +132,10 @@ def _show(loaded: Loaded, resolver: Resolver, *, whole: bool) -> None:
     timeline, out = resolver.timeline, console()
     if not out.is_terminal:
         out.width = max(out.width, PIPE_WIDTH)
-    head = f"{loaded.path.name}: {Seconds(timeline.duration_s)}, {count(len(timeline.changes), 'change')}"
+    head = f"{deployment.path.name}: {Seconds(timeline.duration_s)}, {count(len(timeline.changes), 'change')}"
     out.print(Text.assemble((head, "bold"), (f", seed {timeline.seed}, hash {timeline.hash}", "dim")))
-    out.print(members_table(loaded.topology))
-    out.print(hops_table(loaded.topology))
+    out.print(members_table(deployment.topology))
+    out.print(hops_table(deployment.topology))
     out.print(_table(timeline, whole=whole))
     for guard in timeline.guards:
         out.print(_guard_line(guard))
