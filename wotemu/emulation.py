@@ -22,7 +22,7 @@ import attrs
 import psutil
 
 from wotemu.deployment_file import Deployment
-from wotemu.errors import EmulationError, HostError, InputError, WotemuError
+from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, EmulationError, HostError, InputError, WotemuError
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
 from wotemu.topology._fields import HOST_NAME, MAX_NAME
@@ -40,10 +40,6 @@ from wotemu_runtime.recording.run_directory import Recorder, losses, new_run_dir
 from wotemu_runtime.recording.totals import Counters
 
 Listener = Callable[[Event], None]
-
-EXIT_FAILED = 3
-EXIT_INTERRUPTED = 130
-
 
 EngineName = Literal["local", "swarm"]
 ShaperName = Literal["auto", "tun", "netem"]

@@ -1,22 +1,36 @@
 """Every error that WoTemu raises on purpose, and what its user can do about each.
 
 WotemuError
-├── InputError            the user's file, arguments or app are wrong: mend them, exit code 2
+├── InputError            the user's file, arguments or app are wrong: correct them, exit code 2
 │   ├── TopologyError     ... the topology; `where` names the object and the field
 │   ├── ScenarioError     ... the scenario
 │   ├── LoadError         ... the Python file itself
 │   └── AppStartError     ... an app or command that never got past its start
-├── HostError             this machine can't do it (namespaces, /dev/net/tun): the hint says how, exit code 2
+├── HostError             this machine lacks what the engine needs (namespaces, /dev/net/tun), exit code 2
 └── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
 """
 
 from __future__ import annotations
 
+EXIT_BAD_INPUT = 2
+"""Exit code: the input is wrong, or this machine lacks something; click's own for wrong arguments, too."""
+EXIT_FAILED = 3
+"""Exit code: the emulation, its certificate (with ``--strict``) or its report failed."""
+EXIT_INTERRUPTED = 130
+"""Exit code: ended by a signal, as shells report SIGINT (128 + 2)."""
+
 
 class WotemuError(Exception):
-    """The base: `message` says what, `where` says where, `hint` says what to do."""
+    """Base of all of them.
 
-    exit_code = 3
+    Attributes:
+        message: What is wrong.
+        where: The object, option or file that it is wrong in; None where the message says it.
+        hint: What the user can do about it.
+        exit_code: The command line's exit code for it.
+    """
+
+    exit_code = EXIT_FAILED
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
@@ -31,7 +45,7 @@ class WotemuError(Exception):
 class InputError(WotemuError, ValueError):
     """What the user gave is wrong; nothing was started."""
 
-    exit_code = 2
+    exit_code = EXIT_BAD_INPUT
 
 
 class TopologyError(InputError):
@@ -53,7 +67,7 @@ class AppStartError(InputError):
 class HostError(WotemuError):
     """This machine lacks what the engine needs."""
 
-    exit_code = 2
+    exit_code = EXIT_BAD_INPUT
 
 
 class EmulationError(WotemuError):

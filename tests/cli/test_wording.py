@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from wotemu.cli.screen.narrator import describe, lateness, milliseconds
 from wotemu.cli.screen.terminal import harmless
-from wotemu.cli.screen.wording import describe, lateness, milliseconds
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
 

@@ -11,10 +11,7 @@ from pathlib import Path
 import click
 
 from wotemu.cli.screen.terminal import console, harmless, tolerate_any_text
-from wotemu.errors import WotemuError
-
-EXIT_FAILED = 3
-EXIT_INTERRUPTED = 130
+from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, WotemuError
 
 
 def no_run_dir() -> Path | None:
@@ -23,7 +20,7 @@ def no_run_dir() -> Path | None:
 
 
 @contextlib.contextmanager
-def told(*, debug: bool, run_dir: Callable[[], Path | None] = no_run_dir) -> Iterator[None]:
+def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = no_run_dir) -> Iterator[None]:
     """Tell of whatever is raised in the block, and exit with its code; `debug` shows the traceback, too."""
     tolerate_any_text(sys.stdout, sys.stderr)
     try:
@@ -31,26 +28,28 @@ def told(*, debug: bool, run_dir: Callable[[], Path | None] = no_run_dir) -> Ite
     except (click.ClickException, click.exceptions.Exit):
         raise
     except KeyboardInterrupt:
-        tell("interrupted", title="")
+        print_message("interrupted", title="")
         sys.exit(EXIT_INTERRUPTED)
     except WotemuError as error:
         _trace(debug)
-        tell_error(error)
+        print_error(error)
         sys.exit(error.exit_code)
     except Exception as error:  # the last frame: nothing above could tell of it
         _trace(debug)
         found = run_dir()
         where = None if found is None else f"run directory {found}"
-        tell(_unexpected(error), where=where, hint=None if debug else "--debug shows the traceback")
+        print_message(_unexpected(error), where=where, hint=None if debug else "--debug shows the traceback")
         sys.exit(EXIT_FAILED)
 
 
-def tell_error(error: WotemuError) -> None:
+def print_error(error: WotemuError) -> None:
     """Print an error's message, where it is, and what to do."""
-    tell(error.message, where=error.where, hint=error.hint)
+    print_message(error.message, where=error.where, hint=error.hint)
 
 
-def tell(message: str, *, where: str | None = None, hint: str | None = None, title: str = "Error: ") -> None:
+def print_message(
+    message: str, *, where: str | None = None, hint: str | None = None, title: str = "Error: "
+) -> None:
     """Print one message to stderr."""
     from rich.text import Text
 

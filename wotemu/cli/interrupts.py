@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from wotemu.cli.failures import EXIT_INTERRUPTED
 from wotemu.cli.screen.terminal import leave_at_once
+from wotemu.errors import EXIT_INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

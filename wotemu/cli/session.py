@@ -7,12 +7,13 @@ import sys
 
 import uvloop
 
-from wotemu.cli.failures import EXIT_INTERRUPTED, tell, tell_error
+from wotemu.cli.failures import print_error, print_message
 from wotemu.cli.interrupts import Interrupts
-from wotemu.cli.screen.lines import JsonLines, Lines
+from wotemu.cli.screen.base import View
+from wotemu.cli.screen.plain import JsonLines, Lines
 from wotemu.cli.screen.terminal import is_capable, leave_at_once
-from wotemu.cli.screen.view import View
 from wotemu.emulation import Emulation, Result
+from wotemu.errors import EXIT_INTERRUPTED
 
 
 def run_to_end(emulation: Emulation, *, follow: bool, as_json: bool) -> int:
@@ -48,11 +49,11 @@ async def _show(emulation: Emulation, view: View) -> int:
         leave_at_once(EXIT_INTERRUPTED)  # a thread may still be writing it
     view.end(result)
     if result.error is not None:
-        tell_error(result.error)
+        print_error(result.error)
     elif result.report_error is not None:
-        tell_error(result.report_error)
+        print_error(result.report_error)
     elif result.is_rejected:
-        tell("the emulation did not do what its scenario says", hint="the reasons head the report")
+        print_message("the emulation did not do what its scenario says", hint="the reasons head the report")
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 
 

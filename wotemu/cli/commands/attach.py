@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 
 if TYPE_CHECKING:
     from wotemu.attach import Attached
@@ -41,7 +41,7 @@ def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: 
     made: list[Attached] = []
     with (
         tempfile.TemporaryDirectory(prefix="wotemu-") as code,
-        told(debug=debug, run_dir=lambda: made[0].run_dir if made else None),
+        reporting_errors(debug=debug, run_dir=lambda: made[0].run_dir if made else None),
     ):
         from wotemu.cli.session import run_to_end
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wotemu.cli.commands.run import Duration
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def compose(
     beside it, with the event bus's password, which is made once and then kept. The linter's warnings go to
     stderr.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wotemu.cli.commands.run import Duration
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 from wotemu.cli.screen.tables import add_row, columns
 from wotemu.units import Seconds
 
@@ -62,7 +62,7 @@ def plan(
     Nothing is started. What a run would refuse is refused here, too: apps and programs that are not there.
     The same file, duration and seed always come to the same timeline, with the same hash.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         deployment, resolver = _resolved(path, duration, seed, as_json=as_json)
         _check_programs(deployment, resolver, engine)
         if html is not None:
@@ -125,9 +125,9 @@ def _write_page(path: Path, deployment: Deployment, resolver: Resolver) -> None:
 def _show(deployment: Deployment, resolver: Resolver, *, whole: bool) -> None:
     from rich.text import Text
 
+    from wotemu.cli.screen.narrator import count
     from wotemu.cli.screen.plan_tables import hops_table, members_table
     from wotemu.cli.screen.terminal import console, harmless
-    from wotemu.cli.screen.wording import count
 
     timeline, out = resolver.timeline, console()
     if not out.is_terminal:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 
 if TYPE_CHECKING:
     from wotemu.cluster import Emulated
@@ -25,7 +25,7 @@ def ps(as_json: bool, debug: bool) -> None:
     MADE BY is run, for wotemu run, or stack, for docker stack deploy. COORDINATOR is who drives the run: none
     where that process died, and then `wotemu attach` takes over, and `wotemu rm` removes it.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         import asyncio
 
         from wotemu.cluster import emulations
@@ -95,7 +95,7 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
     That is also what a crashed run left, and half-made stacks. What is recorded stays in run directories;
     what waits on an event bus goes with it.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         if bool(names) == everything:
             raise click.UsageError("give either NAMEs, or --all")
         import asyncio

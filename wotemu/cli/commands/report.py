@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 from wotemu.errors import InputError
 
 
@@ -27,7 +27,7 @@ def report(
     The JSON has the run's manifest, its phases, and every section of the report with its tables and the data
     of its figures; python -m pydoc wotemu_report.export.as_json tells its shape.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         if (run_dir is None) == (stack is None and redis_url is None):
             raise click.UsageError("give either --run, or --stack or --redis-url")
         recorded = Path(run_dir) if run_dir else _fetched(stack, redis_url)

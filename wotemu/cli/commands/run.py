@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run(**given: object) -> None:
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
     made: list[Emulation] = []
-    with told(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
+    with reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
         from wotemu.cli.session import run_to_end
 
         made.append(_emulation(options))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from wotemu.cli.failures import told
+from wotemu.cli.failures import reporting_errors
 
 
 @click.command(short_help="End the run of a stack, and keep what it recorded.")
@@ -18,7 +18,7 @@ def stop(compose_file: str, stack: str, debug: bool) -> None:
 
     What became of each task, and what it printed last, is recorded first. `docker stack rm` removes the rest.
     """
-    with told(debug=debug):
+    with reporting_errors(debug=debug):
         import asyncio
 
         from wotemu.cli.screen.terminal import console

@@ -18,9 +18,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from wotemu.cli.screen.base import TOLD_AT_THE_END, View, drops_text, start_text
+from wotemu.cli.screen.narrator import Weight, Words, milliseconds
 from wotemu.cli.screen.terminal import harmless, without_echoed_control_keys
-from wotemu.cli.screen.view import TOLD_AT_THE_END, View, drops_text, start_text
-from wotemu.cli.screen.wording import Weight, Words, milliseconds
 from wotemu.emulation import Emulation
 from wotemu.records import Event
 from wotemu_runtime.bus import steady_time

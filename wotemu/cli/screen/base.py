@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self
 
 from rich.text import Text
 
-from wotemu.cli.screen.elapsed import Clock
+from wotemu.cli.screen.clock import Clock
+from wotemu.cli.screen.narrator import Narrator, Words, count, milliseconds
 from wotemu.cli.screen.terminal import console, harmless, mute, path_link
-from wotemu.cli.screen.wording import Narrator, Words, count, milliseconds
 from wotemu.emulation import Emulation, Result
 from wotemu.records import Event
 from wotemu.units import Seconds

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from wotemu.cli.screen.base import View, start_text
+from wotemu.cli.screen.narrator import Words
 from wotemu.cli.screen.terminal import harmless
-from wotemu.cli.screen.view import View, start_text
-from wotemu.cli.screen.wording import Words
 from wotemu.emulation import Result
 from wotemu.records import Event
 
