@@ -17,7 +17,6 @@ from wotemu.emulation import Emulation, Listener, Result
 from wotemu.errors import EmulationError
 from wotemu.records import Event
 from wotemu_runtime.bus import connect
-from wotemu_runtime.container.proxy import PORT as PROXY_PORT
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
 from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.engines.swarm.requirements import unmet
@@ -28,6 +27,7 @@ from wotemu_runtime.recording.bus_mirror import MANIFEST, Mirror, fetch, is_mirr
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.run_directory import own_run_dir
 from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.container_environment import PROXY_PORT
 
 WATCH_EVERY_S = 1.0
 CODE_DIR = Path("/home/wotemu/code")

@@ -15,10 +15,12 @@ import pytest
 
 from wotemu.errors import EmulationError, InputError
 from wotemu_runtime.container import __main__ as roles
+from wotemu_runtime.container import health
 from wotemu_runtime.container.assignment_file import for_slot, load_assignment
 from wotemu_runtime.container.bus import configuration
 from wotemu_runtime.container.health import answering, ask
 from wotemu_runtime.planning.code_bundle import MAX_BUNDLE, digest, pack, unpack
+from wotemu_runtime.roles.container_environment import BUS_PORT
 
 DOCUMENT: dict[str, Any] = {
     "name": "agent:sensor-1",
@@ -164,8 +166,7 @@ async def test_a_role_whose_loop_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_health_check_is_cheap() -> None:
     """It runs every few seconds in every container: it imports little, and not this package."""
-    health = roles.__file__.replace("__main__", "health")
-    code = f"import sys; exec(open({health!r}).read(), {{}}); print(*sys.modules)"
+    code = f"import sys; exec(open({health.__file__!r}).read(), {{}}); print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not set(ran.stdout.split()) & {
         "asyncio",
@@ -176,6 +177,11 @@ def test_the_health_check_is_cheap() -> None:
         "typing",
         "wotemu",
     }
+
+
+def test_the_health_check_and_the_bus_agree_on_the_port() -> None:
+    """The check runs without the package, so it has a copy of the number."""
+    assert health.BUS_PORT == BUS_PORT
 
 
 class TestBundle:

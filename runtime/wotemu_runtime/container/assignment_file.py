@@ -11,15 +11,13 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu_runtime.roles.assignment import Assignment
-
-ASSIGNMENT = "WOTEMU_ASSIGNMENT"
-"""The variable with the path of a JSON file, or with the JSON itself."""
-STACK = "WOTEMU_STACK"
-"""The stack's name, where the assignment was written before it was known."""
-SLOT = "WOTEMU_SLOT"
-"""Which of its service's replicas this is, from 1."""
-PASSWORD_FILE = "WOTEMU_BUS_PASSWORD_FILE"  # noqa: S105  # its name, not its content
-DEFAULT_PASSWORD_FILE = "/run/secrets/wotemu_bus"  # noqa: S105  # likewise
+from wotemu_runtime.roles.container_environment import (
+    ASSIGNMENT_VARIABLE,
+    DEFAULT_PASSWORD_FILE,
+    PASSWORD_FILE_VARIABLE,
+    SLOT_VARIABLE,
+    STACK_VARIABLE,
+)
 
 
 def load_assignment(environ: Mapping[str, str]) -> Assignment:
@@ -29,25 +27,25 @@ def load_assignment(environ: Mapping[str, str]) -> Assignment:
         bus = {"password": "", **data["bus"]}
         assignment = Assignment.from_dict({**data, "bus": bus})
     except (KeyError, TypeError) as error:
-        raise InputError(f"it is no assignment: {error}", where=ASSIGNMENT) from error
+        raise InputError(f"it is no assignment: {error}", where=ASSIGNMENT_VARIABLE) from error
     if not assignment.bus.password:
         assignment = attrs.evolve(
             assignment, bus=attrs.evolve(assignment.bus, password=bus_password(environ))
         )
-    if stack := environ.get(STACK):
+    if stack := environ.get(STACK_VARIABLE):
         assignment = attrs.evolve(assignment, stack=stack)
-    if slot := environ.get(SLOT):
+    if slot := environ.get(SLOT_VARIABLE):
         assignment = for_slot(assignment, slot)
     return assignment
 
 
 def bus_password(environ: Mapping[str, str]) -> str:
     """The content of the secret's file."""
-    path = Path(environ.get(PASSWORD_FILE, DEFAULT_PASSWORD_FILE))
+    path = Path(environ.get(PASSWORD_FILE_VARIABLE, DEFAULT_PASSWORD_FILE))
     try:
         password = path.read_text().strip()
     except OSError as error:
-        hint = f"attach the secret, or name its file in {PASSWORD_FILE}"
+        hint = f"attach the secret, or name its file in {PASSWORD_FILE_VARIABLE}"
         raise InputError(f"no password for the bus: {error.strerror}", where=str(path), hint=hint) from error
     if not password:
         raise InputError("no password for the bus: the file is empty", where=str(path))
@@ -58,7 +56,7 @@ def for_slot(assignment: Assignment, slot: str) -> Assignment:
     """The assignment of one replica of a service, whose `data` names them all in ``replicas``."""
     replicas: list[str] = assignment.data.get("replicas", [])
     if not slot.isdigit() or not 0 < int(slot) <= len(replicas):
-        raise InputError(f"{slot!r} is none of this service's {len(replicas)} replicas", where=SLOT)
+        raise InputError(f"{slot!r} is none of this service's {len(replicas)} replicas", where=SLOT_VARIABLE)
     replica = replicas[int(slot) - 1]
     data: dict[str, Any] = {**assignment.data, "replica": replica}
     if program := data.get("program"):
@@ -75,18 +73,22 @@ def _program_of(program: dict[str, Any], replica: str) -> dict[str, Any]:
 
 
 def _document(environ: Mapping[str, str]) -> dict[str, Any]:
-    given = environ.get(ASSIGNMENT, "")
+    given = environ.get(ASSIGNMENT_VARIABLE, "")
     if not given:
         raise InputError(
-            "it is not set", where=ASSIGNMENT, hint="give the path of a JSON file, or the JSON itself"
+            "it is not set",
+            where=ASSIGNMENT_VARIABLE,
+            hint="give the path of a JSON file, or the JSON itself",
         )
     try:
         text = given if given.lstrip().startswith("{") else Path(given).read_text()
         data = json.loads(text)
     except OSError as error:
-        raise InputError(f"it can't be read: {error.strerror}", where=f"{ASSIGNMENT}, {given}") from error
+        raise InputError(
+            f"it can't be read: {error.strerror}", where=f"{ASSIGNMENT_VARIABLE}, {given}"
+        ) from error
     except ValueError as error:
-        raise InputError(f"it is not JSON: {error}", where=ASSIGNMENT) from error
+        raise InputError(f"it is not JSON: {error}", where=ASSIGNMENT_VARIABLE) from error
     if not isinstance(data, dict):
-        raise InputError("it is not an object", where=ASSIGNMENT)
+        raise InputError("it is not an object", where=ASSIGNMENT_VARIABLE)
     return data

@@ -11,13 +11,7 @@ from typing import NoReturn
 from wotemu_runtime.bus.anchor import keep_anchor
 from wotemu_runtime.bus.server import find_server
 from wotemu_runtime.container.assignment_file import bus_password
-from wotemu_runtime.container.health import BUS_PORT
-
-DIRECTORY = "WOTEMU_BUS_DIR"
-"""The variable with the directory that the stream is kept in; without it, it is in memory alone.
-
-Its parent is this stack's alone: what else is there is an earlier deployment's, and goes.
-"""
+from wotemu_runtime.roles.container_environment import BUS_DIRECTORY_VARIABLE, BUS_PORT
 
 
 def configuration(password: str, directory: str | None) -> str:
@@ -62,10 +56,10 @@ def become(environ: Mapping[str, str]) -> NoReturn:
             keep_anchor(BUS_PORT, bus_password(environ), lambda: os.getppid() == me)
         finally:
             os._exit(1)
-    if directory := environ.get(DIRECTORY):
+    if directory := environ.get(BUS_DIRECTORY_VARIABLE):
         prepare(Path(directory))
     read, write = os.pipe()
-    os.write(write, configuration(bus_password(environ), environ.get(DIRECTORY)).encode())
+    os.write(write, configuration(bus_password(environ), environ.get(BUS_DIRECTORY_VARIABLE)).encode())
     os.close(write)
     os.dup2(read, 0)
     os.execv(server, [server, "-"])  # noqa: S606  # a program of ours, no shell

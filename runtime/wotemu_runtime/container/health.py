@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 SOCKET = "\0wotemu-health"
-BUS_PORT = 6379
+BUS_PORT = 6379  # as roles.container_environment has it: this file runs without the package
 DEADLINE_S = 2.0
 _BUS_NAMES = ("redis-server", "valkey-server")
 

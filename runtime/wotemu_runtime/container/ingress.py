@@ -11,8 +11,8 @@ import asyncio
 from wotemu.errors import HostError
 from wotemu_gateways.netlink.dnat import open_door
 from wotemu_runtime.agent.prober import Prober
+from wotemu_runtime.container.node_network import NodeNetwork
 from wotemu_runtime.container.subnets import addresses_of, subnet_with
-from wotemu_runtime.engines.swarm.node_network import NodeNetwork
 from wotemu_runtime.planning.probe_schedule import Rounds
 from wotemu_runtime.roles.addresses import attached
 from wotemu_runtime.roles.assignment import Assignment

@@ -95,7 +95,7 @@ def _run_agent(assignment: Assignment, launcher: Channel) -> int:
 
 async def _agent(assignment: Assignment, launcher: Channel) -> None:
     from wotemu_runtime.agent.agent import Agent
-    from wotemu_runtime.engines.swarm.node_network import NodeNetwork
+    from wotemu_runtime.container.node_network import NodeNetwork
     from wotemu_runtime.roles.role import on_bus
 
     async with answering(assignment.name):

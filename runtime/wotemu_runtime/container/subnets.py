@@ -16,14 +16,10 @@ import psutil
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.container_environment import gateway_alias
 
 DEADLINE_S = 300.0
 _RETRY_S = 0.25
-
-
-def gateway_alias(network: str) -> str:
-    """What a network's gateway is called on it."""
-    return f"gateway-of-{network}"
 
 
 async def with_subnets(assignment: Assignment) -> Assignment:

@@ -15,15 +15,13 @@ from redis.exceptions import LockError, RedisError
 
 from wotemu.records import Event, Host
 from wotemu_runtime.bus import BusClock, WallClock
+from wotemu_runtime.roles.container_environment import HOST_VARIABLE
 
 SAMPLE_EVERY_S = 1.0
 ASK_EVERY_S = 3.0
 CLAIM_S = 5
 TOLD_STEP_S = 0.001
 """Smaller steps of a wall clock are not told."""
-
-HOST_VARIABLE = "WOTEMU_HOST"
-"""The machine's name, for roles in containers, whose own host name is another."""
 
 
 def host_name() -> str:
@@ -100,4 +98,4 @@ def _sample(name: str, clock: BusClock) -> Host:
     )
 
 
-__all__ = ["HOST_VARIABLE", "HostClaim", "host_name", "is_told_its_host", "report_host"]
+__all__ = ["HostClaim", "host_name", "is_told_its_host", "report_host"]

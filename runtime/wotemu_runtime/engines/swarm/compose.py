@@ -12,8 +12,6 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from wotemu_runtime.container.assignment_file import DEFAULT_PASSWORD_FILE
-from wotemu_runtime.container.subnets import gateway_alias
 from wotemu_runtime.engines.swarm import specs
 from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS
 from wotemu_runtime.engines.swarm.services import services as all_services
@@ -21,7 +19,14 @@ from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.planner import Plan
-from wotemu_runtime.roles.host_report import HOST_VARIABLE
+from wotemu_runtime.roles.container_environment import (
+    ASSIGNMENT_VARIABLE,
+    BUS_PORT,
+    DEFAULT_PASSWORD_FILE,
+    HOST_VARIABLE,
+    STACK_VARIABLE,
+    gateway_alias,
+)
 
 SECRET = "bus-password"  # noqa: S105  # its name
 COORDINATOR = "coordinator"
@@ -119,7 +124,7 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
     """What a role of WoTemu's has, and a plain service has not."""
     container = service.spec["TaskTemplate"]["ContainerSpec"]
     composed: Json = {
-        "environment": _environment([*container["Env"], f"WOTEMU_STACK={_STACK}"]),
+        "environment": _environment([*container["Env"], f"{STACK_VARIABLE}={_STACK}"]),
         "configs": [_mounted(_short(plan, config.name), target) for target, config in service.files.items()],
         "secrets": [_secret(as_root=bool(container["User"]))],
     }
@@ -130,7 +135,7 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
     if "Sysctls" in container:
         composed["sysctls"] = container["Sysctls"]
     if service.role == "bus":
-        composed["ports"] = [{"target": specs.BUS_PORT, "protocol": "tcp", "mode": "host"}]
+        composed["ports"] = [{"target": BUS_PORT, "protocol": "tcp", "mode": "host"}]
         composed["healthcheck"] = {"interval": "1s"}
         composed["volumes"] = [{"type": "volume", "source": specs.BUS_VOLUME, "target": specs.BUS_DIRECTORY}]
     return composed
@@ -213,7 +218,7 @@ def _proxy() -> Json:
         "cap_drop": ["ALL"],
         "command": ["proxy"],
         "deploy": {**_on_manager("proxy"), "restart_policy": {"condition": "any", "delay": "1s"}},
-        "environment": {"WOTEMU_STACK": _STACK},
+        "environment": {STACK_VARIABLE: _STACK},
         "healthcheck": {"interval": "2s"},
         "image": _default_image(),
         "networks": {specs.CONTROL: {"aliases": [PROXY_ALIAS]}},
@@ -234,7 +239,7 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
     assignment: Json = {
         "name": COORDINATOR,
         "stack": plan.stack,
-        "bus": {"host": specs.BUS_ALIAS, "port": specs.BUS_PORT},
+        "bus": {"host": specs.BUS_ALIAS, "port": BUS_PORT},
         "data": {
             "bundle": {"path": specs.CODE_FILE, "digest": code_bundle.digest(code.data)},
             "source": source,
@@ -255,8 +260,8 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
         "deploy": _on_manager(COORDINATOR),
         "environment": _environment(
             [
-                f"WOTEMU_ASSIGNMENT={specs.ASSIGNMENT_FILE}",
-                f"WOTEMU_STACK={_STACK}",
+                f"{ASSIGNMENT_VARIABLE}={specs.ASSIGNMENT_FILE}",
+                f"{STACK_VARIABLE}={_STACK}",
                 f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}",
             ]
         ),

@@ -15,7 +15,6 @@ import attrs
 
 from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.container.assignment_file import DEFAULT_PASSWORD_FILE
 from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
 from wotemu_runtime.engines.swarm import object_names, specs
 from wotemu_runtime.engines.swarm.api_version import check_daemon, negotiated
@@ -26,6 +25,7 @@ from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
 from wotemu_runtime.gateway.shaper_choice import beyond_netem
 from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0
 BUS_DEADLINE_S = 180.0

@@ -17,14 +17,19 @@ import attrs
 from wotemu.errors import InputError
 from wotemu.topology._name_rules import service_network
 from wotemu.topology.builtin_apps import BuiltinApps
-from wotemu_runtime.container.bus import DIRECTORY as BUS_DIRECTORY_VARIABLE
 from wotemu_runtime.engines.swarm import object_names
 from wotemu_runtime.engines.swarm.requirements import placement, resources
 from wotemu_runtime.gateway.shaper_choice import narrowed
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.planner import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
-from wotemu_runtime.roles.host_report import HOST_VARIABLE
+from wotemu_runtime.roles.container_environment import (
+    ASSIGNMENT_VARIABLE,
+    BUS_DIRECTORY_VARIABLE,
+    BUS_PORT,
+    HOST_VARIABLE,
+    SLOT_VARIABLE,
+)
 
 Json = dict[str, Any]
 
@@ -38,7 +43,6 @@ IMAGE_VARIABLE = "WOTEMU_IMAGE"
 
 CONTROL = "control"
 BUS_ALIAS = "wotemu-bus"
-BUS_PORT = 6379
 BUS_VOLUME = "bus"
 BUS_DIRECTORY = "/data"
 BUS_RUN_DIRECTORY = f"{BUS_DIRECTORY}/{{{{.Service.ID}}}}"
@@ -250,7 +254,7 @@ def agent_service(
     slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
     template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
-    template["ContainerSpec"]["Env"] += ["WOTEMU_SLOT={{.Task.Slot}}"]
+    template["ContainerSpec"]["Env"] += [f"{SLOT_VARIABLE}={{{{.Task.Slot}}}}"]
     template["Resources"] = resources(replica.resources)
     template["Placement"] = placement(replica.placement)
     data = {
@@ -308,7 +312,10 @@ def service_spec(
             "ContainerSpec": {
                 "Image": image,
                 "Args": args,
-                "Env": [f"WOTEMU_ASSIGNMENT={ASSIGNMENT_FILE}", f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}"],
+                "Env": [
+                    f"{ASSIGNMENT_VARIABLE}={ASSIGNMENT_FILE}",
+                    f"{HOST_VARIABLE}={{{{.Node.Hostname}}}}",
+                ],
                 "Labels": labels(plan, role),
                 "User": "0" if capabilities else "",
                 "CapabilityDrop": ["ALL"],

@@ -11,9 +11,9 @@ import aiodocker
 
 from wotemu.errors import EmulationError, InputError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.container.assignment_file import DEFAULT_PASSWORD_FILE
 from wotemu_runtime.engines.swarm.docker_errors import asking_docker
 from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL
+from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 LOG_LINES = 200
 """Of each task's output, so many of the last lines are kept."""
