@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -116,6 +117,23 @@ async def test_a_role_without_a_last_word_is_told_of() -> None:
     reception, lost = received(bus)
     reception.finish({"agent:a", "agent:never-ready"})
     assert lost == {("agent:a", ""): 1}
+
+
+@pytest.mark.parametrize("has_account", [False, True])
+async def test_a_replaced_task_without_a_last_word_is_reported(has_account: bool) -> None:
+    """It was killed with its machine cut off, so nobody knows how many records it still had."""
+    bus = FakeBus()
+    for life in (1.0, 2.0):
+        sending = Publisher(cast(Redis, bus), STREAMS, "agent:a", partial(float, life))
+        sending.put(Event(life, "role.ready", "agent:a", ""))
+        if has_account or life == 2.0:
+            sending.close(account)
+            await sending.run()
+        else:
+            await sending.flush()
+    reception, lost = received(bus)
+    reception.finish({"agent:a"})
+    assert lost == ({} if has_account else {("agent:a", ""): 1})
 
 
 async def test_entries_that_are_left_on_the_bus_are_counted() -> None:

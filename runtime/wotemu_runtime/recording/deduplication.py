@@ -7,6 +7,7 @@ goes on until it hears that another has its place: two tell of one name then, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,6 +43,8 @@ class Intake:
         """How many records of each table each life is known to have published."""
         self._accounts: set[tuple[str, float]] = set()
         """Lives that have said at their end how many that were."""
+        self._replaced: set[tuple[str, float]] = set()
+        """Lives whose place another task has taken."""
 
     def __repr__(self) -> str:
         return f"Intake({len(self._place)} sources)"
@@ -84,6 +87,14 @@ class Intake:
         life, _ = self._place.get(source, (None, 0.0))
         return life is None or (source, life) in self._accounts
 
+    def replaced_without_account(self) -> Counter[str]:
+        """By source, tasks that another replaced and that never said how many records they had published.
+
+        A task that is killed takes at least its last second's records along; one that its machine was cut
+        off with, all since then.
+        """
+        return Counter(source for source, _ in self._replaced - self._accounts)
+
     def is_current(self, origin: Origin) -> bool:
         """Whether the sender is who has its name now."""
         return origin.life >= self._place.get(origin.source, (origin.life, 0.0))[0]
@@ -91,6 +102,8 @@ class Intake:
     def supersede(self, source: str, life: float, t: float) -> bool:
         """`life` is the source from `t` on; False if a later one is."""
         current = self._place.get(source)
+        if current is not None and current[0] != life:
+            self._replaced.add((source, min(current[0], life)))
         if current is None or current[0] < life:
             self._place[source] = life, t
         return current is None or current[0] <= life

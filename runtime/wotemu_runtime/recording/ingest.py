@@ -109,6 +109,11 @@ class Reception:
         self._superseded.clear()
         for source, table, count in list(self._intake.missing()):
             self._lose(source, f"{table} records that never came", count, table)
+        for source, count in sorted(self._intake.replaced_without_account().items()):
+            what = (
+                "count of the records of a task that another had replaced, which it did not send at its end"
+            )
+            self._lose(source, what, count, "")
         for source in sorted(ended):
             if not self._intake.has_account(source):
                 self._lose(source, "count of its records, which it did not send at its end", 1, "")
