@@ -16,8 +16,8 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.thing import Thing
 
 from wotemu.app import Ports
-from wotemu_runtime.app_process.interaction_meter import Meter
-from wotemu_runtime.app_process.wotpy_hooks import install
+from wotemu_runtime.app_process.measuring.interaction_meter import Meter
+from wotemu_runtime.app_process.measuring.wotpy_hooks import install
 from wotemu_runtime.app_process.wotpy_patches import apply_fixes
 
 from .lamp import HOST, Expose, Recorder, expose_lamp

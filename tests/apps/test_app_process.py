@@ -14,18 +14,10 @@ import attrs
 import pytest
 
 from wotemu.app import Conf, Ports
-from wotemu_runtime.app_process.agent_channel import (
-    AgentChannel,
-    AppError,
-    Failed,
-    Message,
-    Ready,
-    Rows,
-    Up,
-    channel_pair,
-)
+from wotemu_runtime.agent.supervision.app_connection import AppConnection
+from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.main import EXIT_FAILED, EXIT_UNUSABLE
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.messages import AppError, Failed, Message, Ready, Rows, Up, socket_pair
 
 from .lamp import HOST
 
@@ -37,7 +29,7 @@ class Running:
     """An app's process, and the agent's end of its channel."""
 
     process: asyncio.subprocess.Process
-    channel: AgentChannel
+    channel: AppConnection
 
     async def next(self) -> Message:
         async with asyncio.timeout(DEADLINE_S):
@@ -79,7 +71,7 @@ async def start(tmp_path: Path, ports: Ports) -> AsyncIterator[Start]:
         (tmp_path / "thing.py").write_text(text)
         conf = Conf(node="thing", replica="thing-1", hostname=HOST, ports=ports)
         spec = AppSpec(target="thing.py", root=str(tmp_path), conf=conf, **kwargs)
-        agent, app = channel_pair()
+        agent, app = socket_pair()
         with app:
             process = await asyncio.create_subprocess_exec(
                 *(
@@ -93,7 +85,7 @@ async def start(tmp_path: Path, ports: Ports) -> AsyncIterator[Start]:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-        started.append(Running(process, AgentChannel(agent)))
+        started.append(Running(process, AppConnection(agent)))
         return started[-1]
 
     yield start
@@ -218,7 +210,7 @@ async def test_metrics_and_interactions_travel_as_rows(start: Start, ports: Port
     text = """
 import threading
 from wotemu.app import consume_from_catalogue, wait_node, write_metric
-from wotemu_runtime.apps.exposing import produce
+from wotemu_runtime.apps._producer import produce
 
 async def app(wot, conf, loop):
     thing = produce(wot, "urn:t", "t", properties={"p": {"type": "number"}})

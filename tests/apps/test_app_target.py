@@ -11,9 +11,9 @@ import pytest
 
 from wotemu.app import Conf, Ports
 from wotemu.topology.builtin_apps import BuiltinApps
-from wotemu_runtime.app_process.agent_channel import Failure
-from wotemu_runtime.app_process.loader import failure_of, load_app
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.loading.loader import failure_of, load_app
+from wotemu_runtime.app_process.loading.spec import AppSpec
+from wotemu_runtime.app_process.messages import Failure
 
 GOOD = "async def app(wot, conf, loop, rate=1.0, *, who='me'):\n    return who\n"
 

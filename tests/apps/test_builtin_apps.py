@@ -17,7 +17,7 @@ from wotpy.wot.wot import WoT
 from wotemu.app.helpers import Conf, Ports, connect_metrics, consume_from_catalogue
 from wotemu.errors import InputError
 from wotemu_runtime.apps import caller, clock, error, reader, sensor, subscriber, worker
-from wotemu_runtime.apps.consuming import gaps
+from wotemu_runtime.apps._consumer import gaps
 
 from .lamp import DEADLINE_S, HOST, LAMP, Expose, Recorder
 

@@ -11,9 +11,9 @@ import pytest
 import uvloop
 
 from wotemu.records import App, to_row
-from wotemu_runtime.app_process.agent_channel import (
-    AgentChannel,
-    AppChannel,
+from wotemu_runtime.agent.supervision.app_connection import AppConnection
+from wotemu_runtime.app_process.agent_connection import AgentConnection
+from wotemu_runtime.app_process.messages import (
     AppError,
     Failed,
     Failure,
@@ -23,9 +23,9 @@ from wotemu_runtime.app_process.agent_channel import (
     Ready,
     Rows,
     Up,
-    channel_pair,
     decode,
     encode,
+    socket_pair,
 )
 
 FAILURE = Failure("run", "ValueError", "wrong", "apps.py:3", "mend it", "Traceback ...")
@@ -33,7 +33,7 @@ FAILURE = Failure("run", "ValueError", "wrong", "apps.py:3", "mend it", "Traceba
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    agent, app = channel_pair()
+    agent, app = socket_pair()
     with agent, app:
         yield agent, app
 
@@ -42,7 +42,7 @@ def metric(number: float) -> App:
     return App(t=1.0, node="n", key="k", value=number)
 
 
-async def take(channel: AgentChannel, count: int) -> list[Message]:
+async def take(channel: AppConnection, count: int) -> list[Message]:
     async with asyncio.timeout(5):
         return [await anext(channel) for _ in range(count)]
 
@@ -67,12 +67,12 @@ async def test_messages_arrive_in_order_until_the_app_is_gone(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     agent, app = pair
-    channel = AppChannel(app)
+    channel = AgentConnection(app)
     channel.send(Ready())
     channel.record(metric(1))
     channel.send(Failed(FAILURE))
     app.close()
-    assert [message async for message in AgentChannel(agent)] == [
+    assert [message async for message in AppConnection(agent)] == [
         Ready(),
         Rows("app", [to_row(metric(1))]),
         Failed(FAILURE),
@@ -83,7 +83,7 @@ def test_the_agents_end_works_on_uvloop(pair: tuple[socket.socket, socket.socket
     agent, app = pair
 
     async def talk() -> list[Message]:
-        channel, taking = AppChannel(app), asyncio.ensure_future(take(AgentChannel(agent), 2))
+        channel, taking = AgentConnection(app), asyncio.ensure_future(take(AppConnection(agent), 2))
         await asyncio.sleep(0)
         channel.send(Ready())
         channel.send(Up(returned=False))
@@ -95,17 +95,17 @@ def test_the_agents_end_works_on_uvloop(pair: tuple[socket.socket, socket.socket
 
 async def test_the_app_waits_for_the_agents_word(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    waiting = asyncio.create_task(AppChannel(app).wait_go())
+    waiting = asyncio.create_task(AgentConnection(app).wait_go())
     await asyncio.sleep(0)
     assert not waiting.done()
-    AgentChannel(agent).go()
+    AppConnection(agent).go()
     assert await waiting
 
 
 async def test_the_app_learns_that_its_agent_hung_up(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    waiting = asyncio.create_task(AppChannel(app).wait_go())
-    AgentChannel(agent).close()
+    waiting = asyncio.create_task(AgentConnection(app).wait_go())
+    AppConnection(agent).close()
     assert not await waiting
 
 
@@ -113,7 +113,7 @@ async def test_a_full_socket_costs_rows_that_are_counted_but_no_time(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     agent, app = pair
-    channel = AppChannel(app, buffer_bytes=10_000)
+    channel = AgentConnection(app, buffer_bytes=10_000)
     channel.attach(asyncio.get_running_loop())
     sent = 20_000
     for number in range(sent):
@@ -123,7 +123,7 @@ async def test_a_full_socket_costs_rows_that_are_counted_but_no_time(
     got: list[float] = []
     lost = 0
     async with asyncio.timeout(5):
-        async for message in AgentChannel(agent):
+        async for message in AppConnection(agent):
             if isinstance(message, Rows):
                 got += [row[-1] for row in message.rows]
             elif isinstance(message, Lost):
@@ -138,12 +138,12 @@ async def test_a_full_socket_costs_rows_that_are_counted_but_no_time(
 
 async def test_losses_are_reported_even_if_nothing_follows(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    channel = AppChannel(app, buffer_bytes=0)
+    channel = AgentConnection(app, buffer_bytes=0)
     channel.attach(asyncio.get_running_loop())
     while not channel.lost:
         channel.record(metric(1))
     channel.send(Ready())
-    messages = AgentChannel(agent)
+    messages = AppConnection(agent)
     async with asyncio.timeout(5):
         while not isinstance(await anext(messages), Lost):
             pass
@@ -152,25 +152,25 @@ async def test_losses_are_reported_even_if_nothing_follows(pair: tuple[socket.so
 
 async def test_a_row_that_cannot_travel_is_counted(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    channel = AppChannel(app)
+    channel = AgentConnection(app)
     channel.record(App(t=1.0, node="n", key="k" * 100_000, value=1.0))
     channel.record(App(t=1.0, node="n", key=object(), value=1.0))  # type: ignore[arg-type]
     channel.record(App(t=1.0, node="\udc80", key="k", value=2**70))
     channel.send(Ready())
-    assert await take(AgentChannel(agent), 2) == [Lost(3), Ready()]
+    assert await take(AppConnection(agent), 2) == [Lost(3), Ready()]
 
 
 async def test_what_a_lone_surrogate_is_in_still_travels(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    AppChannel(app).record(App(t=1.0, node="\udc80", key="k", value=1.0))
-    assert await take(AgentChannel(agent), 1) == [Rows("app", [[1.0, "?", "k", 1.0]])]
+    AgentConnection(app).record(App(t=1.0, node="\udc80", key="k", value=1.0))
+    assert await take(AppConnection(agent), 1) == [Rows("app", [[1.0, "?", "k", 1.0]])]
 
 
 def test_without_an_agent_nothing_is_kept_and_nothing_raised(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     agent, app = pair
-    channel = AppChannel(app)
+    channel = AgentConnection(app)
     agent.close()
     for number in range(100):
         channel.record(metric(number))
@@ -180,7 +180,7 @@ def test_without_an_agent_nothing_is_kept_and_nothing_raised(
 
 def test_a_flush_waits_for_the_agent_but_not_forever(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    channel = AppChannel(app)
+    channel = AgentConnection(app)
     for number in range(5_000):
         channel.record(metric(number))
     assert not channel.flush(0.05)
@@ -192,16 +192,16 @@ def test_a_flush_waits_for_the_agent_but_not_forever(pair: tuple[socket.socket, 
 
 async def test_long_texts_are_cut_where_they_matter_least(pair: tuple[socket.socket, socket.socket]) -> None:
     agent, app = pair
-    AppChannel(app).send(Failed(Failure("run", "E", "m" * 50_000, traceback="é" * 50_000 + "the end")))
-    (message,) = await take(AgentChannel(agent), 1)
+    AgentConnection(app).send(Failed(Failure("run", "E", "m" * 50_000, traceback="é" * 50_000 + "the end")))
+    (message,) = await take(AppConnection(agent), 1)
     assert isinstance(message, Failed)
     assert message.failure.message == "m" * 1000
     assert message.failure.traceback.endswith("the end")
 
 
 async def test_what_an_app_says_last_arrives_though_it_never_read_what_it_was_told() -> None:
-    agent_end, app_end = channel_pair()
-    agent, app = AgentChannel(agent_end), AppChannel(app_end)
+    agent_end, app_end = socket_pair()
+    agent, app = AppConnection(agent_end), AgentConnection(app_end)
     agent.go()
     app.send(Up(returned=True))
     app_end.close()

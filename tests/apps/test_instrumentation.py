@@ -12,8 +12,14 @@ from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 from wotpy.wot.td import ThingDescription
 
-from wotemu_runtime.app_process.interaction_meter import MAX_ERROR, Meter, item_size, json_size, outcome
-from wotemu_runtime.app_process.wotpy_hooks import install
+from wotemu_runtime.app_process.measuring.interaction_meter import (
+    MAX_ERROR,
+    Meter,
+    item_size,
+    json_size,
+    outcome,
+)
+from wotemu_runtime.app_process.measuring.wotpy_hooks import install
 
 from .lamp import DESCRIPTION, LAMP, Recorder
 

@@ -17,7 +17,8 @@ from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agent.agent import Agent
 from wotemu_runtime.agent.metric_socket import Measured, NotSent, Report
-from wotemu_runtime.app_process.agent_channel import AppChannel, Ready, channel_pair
+from wotemu_runtime.app_process.agent_connection import AgentConnection
+from wotemu_runtime.app_process.messages import Ready, socket_pair
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
@@ -51,7 +52,7 @@ class LoopLauncher:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._channel.fileno(), self._receive)
         self._prepares_s = prepares_s
-        self._life: tuple[int, int, AppChannel] | None = None
+        self._life: tuple[int, int, AgentConnection] | None = None
         self.asked: list[tuple[float, str | int]] = []
         self.last_words = b""
 
@@ -67,12 +68,12 @@ class LoopLauncher:
     def _start(self) -> None:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
-        ours, theirs = channel_pair()
+        ours, theirs = socket_pair()
         self._channel.send({"op": "started", "pid": 7}, [out_read, err_read, ours.fileno()])
         os.close(out_read)
         os.close(err_read)
         ours.close()
-        app = AppChannel(theirs)
+        app = AgentConnection(theirs)
         self._life = out_write, err_write, app
         if self._prepares_s is not None:
             self._loop.call_later(self._prepares_s, app.send, Ready())
@@ -282,7 +283,7 @@ async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest
         up.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("wotemu_runtime.agent.agent.watcher.watch", watch)
+    monkeypatch.setattr("wotemu_runtime.agent.agent.monitor", watch)
     async with work(kind="broker") as node:
         await asyncio.sleep(5)
         assert await node.events("role.ready") == []

@@ -9,7 +9,7 @@ import pytest
 
 from wotemu.app import Conf
 from wotemu.errors import InputError
-from wotemu_runtime.apps.consuming import seeded
+from wotemu_runtime.apps._consumer import seeded
 from wotemu_runtime.apps.parameters import checked
 
 NEEDED = {"servient_host": "sensor", "thing_id": "urn:t"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from wotemu_runtime.agent.app_supervisor import NodeApp, Start
-from wotemu_runtime.app_process.agent_channel import AgentChannel, Rows
+from wotemu_runtime.agent.supervision.app_connection import AppConnection
+from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor, Start
+from wotemu_runtime.app_process.messages import Rows
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
 
@@ -49,8 +50,8 @@ class FakeChannel:
 async def test_a_correction_of_the_clock_holds_for_the_rows_after_it() -> None:
     role = FakeRole()
     launcher, other = Channel.pair()
-    app = NodeApp(cast(Role, role), launcher, is_wot=True)
-    await app._read_messages(Start(1, cast(AgentChannel, FakeChannel(role))))
+    app = AppSupervisor(cast(Role, role), launcher, is_wot=True)
+    await app._read_messages(Start(1, cast(AppConnection, FakeChannel(role))))
     assert [row[0] for row in role.rows] == [1001.0, 1002.25, 1003.25]
     launcher.close()
     other.close()

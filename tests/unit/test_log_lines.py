@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_runtime.agent import log_lines
-from wotemu_runtime.agent.log_lines import MAX_LINE, LeftOut, LineSplitter, LogBounds, LogReader
+from wotemu_runtime.agent.supervision import log_lines
+from wotemu_runtime.agent.supervision.log_lines import MAX_LINE, LeftOut, LineSplitter, LogBounds, LogReader
 
 LINE = b"x" * 99 + b"\n"
 

@@ -15,7 +15,7 @@ import pytest
 from wotemu.app.agent_socket import VARIABLE, AgentSocket, connect
 from wotemu.records import Interaction, to_row
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, parse
-from wotemu_runtime.app_process.agent_channel import Lost, Ready, Rows, encode
+from wotemu_runtime.app_process.messages import Lost, Ready, Rows, encode
 
 DEADLINE_S = 20.0
 ROW = to_row(

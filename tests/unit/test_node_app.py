@@ -13,17 +13,10 @@ from typing import Any
 import attrs
 import pytest
 
-from wotemu_runtime.agent import app_supervisor
-from wotemu_runtime.agent.app_supervisor import ON_PURPOSE, NodeApp
-from wotemu_runtime.app_process.agent_channel import (
-    AppChannel,
-    Failed,
-    Failure,
-    Ready,
-    Up,
-    Waits,
-    channel_pair,
-)
+from wotemu_runtime.agent.supervision import app_supervisor
+from wotemu_runtime.agent.supervision.app_supervisor import ON_PURPOSE, AppSupervisor
+from wotemu_runtime.app_process.agent_connection import AgentConnection
+from wotemu_runtime.app_process.messages import Failed, Failure, Ready, Up, Waits, socket_pair
 from wotemu_runtime.apps.error import DeliberateError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.processes.channel import Channel
@@ -80,7 +73,7 @@ class Life:
 
     out: int
     err: int
-    records: AppChannel
+    records: AgentConnection
 
     def close(self) -> None:
         for fd in (self.out, self.err):
@@ -108,12 +101,12 @@ class FakeLauncher:
         assert (await self.request())["op"] == "start"
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
-        ours, theirs = channel_pair()
+        ours, theirs = socket_pair()
         self.channel.send({"op": "started", "pid": 7}, [out_read, err_read, ours.fileno()])
         ours.close()
         os.close(out_read)
         os.close(err_read)
-        self.lives.append(Life(out_write, err_write, AppChannel(theirs)))
+        self.lives.append(Life(out_write, err_write, AgentConnection(theirs)))
         return self.lives[-1]
 
     def exited(self, status: int, *, killed: int = 0, left: int = 0, close: bool = True) -> None:
@@ -127,7 +120,7 @@ class FakeLauncher:
 class Supervised:
     """A supervisor at work, and those that it works with."""
 
-    app: NodeApp
+    app: AppSupervisor
     role: FakeRole
     launcher: FakeLauncher
 
@@ -145,7 +138,7 @@ async def supervise(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Supervise]
         async def supervise(*, is_wot: bool = False) -> Supervised:
             ours, theirs = Channel.pair()
             role, launcher = FakeRole(), FakeLauncher(theirs)
-            app = NodeApp(role, ours, is_wot=is_wot)  # type: ignore[arg-type]
+            app = AppSupervisor(role, ours, is_wot=is_wot)  # type: ignore[arg-type]
             running = asyncio.create_task(app.run())
 
             async def end() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from wotemu.records import Interaction
-from wotemu_runtime.app_process.deadlines import watch_deadlines
-from wotemu_runtime.app_process.interaction_meter import READ, Meter, Selection
+from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
+from wotemu_runtime.app_process.measuring.interaction_meter import READ, Meter, Selection
 
 SOON_S = 0.01
 LONG_S = 30.0

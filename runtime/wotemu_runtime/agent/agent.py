@@ -12,11 +12,11 @@ from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
-from wotemu_runtime.agent.app_supervisor import NodeApp
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
 from wotemu_runtime.agent.prober import Prober
-from wotemu_runtime.app_process.agent_channel import Rows
-from wotemu_runtime.broker import watcher
+from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
+from wotemu_runtime.app_process.messages import Rows
+from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_schedule import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
@@ -44,7 +44,7 @@ class Agent:
         self._prober = Prober(role, self._replica, [Rounds.from_dict(each) for each in probes])
         self._tasks: list[asyncio.Task[None]] = []
         """What goes on until the role is told to stop."""
-        self._app = NodeApp(role, launcher, is_wot=self._is_wot)
+        self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role is told to stop."""
@@ -70,7 +70,7 @@ class Agent:
         self._tell_losses()
 
     def _measured(self, message: Report) -> None:
-        """What a program of the node reported without being a NodeApp's main process."""
+        """What a program of the node reported without being the main process of its app."""
         match message:
             case Measured(key, value, t):
                 now = self._role.now() if t is None else self._role.clock.at(t)
@@ -88,7 +88,7 @@ class Agent:
             prepared = self._app.prepared
             if self._kind == "broker":
                 prepared = asyncio.Event()
-                watching = watcher.watch(self._role, self._port, prepared)
+                watching = monitor(self._role, self._port, prepared)
                 self._tasks.append(group.create_task(watching, name="broker"))
             if early and self._app.wanted == "running":
                 await prepared.wait()

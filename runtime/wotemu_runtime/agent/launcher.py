@@ -21,9 +21,10 @@ import attrs
 from wotemu.app.agent_socket import VARIABLE
 from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.metric_socket import ADDRESS
-from wotemu_runtime.app_process.agent_channel import AppChannel, Failed, Failure, channel_pair
+from wotemu_runtime.app_process.agent_connection import AgentConnection
+from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.main import run_app
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.messages import Failed, Failure, socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
@@ -91,7 +92,7 @@ class Launcher:
     def _start(self) -> None:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
-        ours, theirs = channel_pair()
+        ours, theirs = socket_pair()
         self._starts += 1
         self._app_pid = fork(
             lambda: self._become_app(out_write, err_write, theirs),
@@ -169,7 +170,7 @@ def _run_command(command: tuple[str, ...], records: socket.socket) -> int:
     except OSError as error:
         message = f"can't run {command[0]!r}: {error.strerror}"
         print(f"wotemu: {message}", file=sys.stderr)
-        channel = AppChannel(records)
+        channel = AgentConnection(records)
         hint = "is it installed, executable, and on this node's PATH?"
         channel.send(Failed(Failure("prepare", "", message, "field 'command'", hint)))
         return EXIT_NOT_RUN

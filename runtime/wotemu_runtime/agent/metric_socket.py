@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from wotemu.records import Interaction
-from wotemu_runtime.app_process.agent_channel import Lost, Rows, decode
+from wotemu_runtime.app_process.messages import Lost, Rows, decode
 
 ADDRESS = "\0wotemu-agent"
 """Abstract: it belongs to the node's network namespace."""

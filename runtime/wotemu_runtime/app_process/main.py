@@ -22,11 +22,12 @@ from typing import Any
 
 from wotemu.app import helpers as user_side
 from wotemu.records import App
-from wotemu_runtime.app_process.agent_channel import MAX_MESSAGE, AppChannel, Failed, Ready, Up, Waits
-from wotemu_runtime.app_process.app_logging import log_by_default
-from wotemu_runtime.app_process.loader import AppFunction, failure_of, load_app, split_target
+from wotemu_runtime.app_process.agent_connection import AgentConnection
+from wotemu_runtime.app_process.default_logging import log_by_default
+from wotemu_runtime.app_process.loading.loader import AppFunction, failure_of, load_app, split_target
+from wotemu_runtime.app_process.loading.spec import AppSpec
+from wotemu_runtime.app_process.messages import MAX_MESSAGE, Failed, Ready, Up, Waits
 from wotemu_runtime.app_process.servient import build_servient
-from wotemu_runtime.app_process.spec import AppSpec
 
 UP_AFTER_S = 1.0
 """An app that went on for so long without raising is up."""
@@ -48,7 +49,7 @@ def run_app(spec: AppSpec, records: socket.socket) -> int:
 
     Sends `Ready` when everything is loaded, waits for `Go`, then starts the servers and the app.
     """
-    channel = AppChannel(records)
+    channel = AgentConnection(records)
     _set_streams_up()
     try:
         function = prepare(spec, channel)
@@ -66,11 +67,11 @@ def run_app(spec: AppSpec, records: socket.socket) -> int:
         channel.flush(SHUTDOWN_S)
 
 
-def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
+def prepare(spec: AppSpec, channel: AgentConnection) -> AppFunction:
     """Import and check the app, apply its fixes of WoTPy, and hang the measuring in. Nothing is opened."""
-    from wotemu_runtime.app_process.child_processes import measure_children
-    from wotemu_runtime.app_process.interaction_meter import Meter
-    from wotemu_runtime.app_process.wotpy_hooks import install
+    from wotemu_runtime.app_process.measuring.child_processes import measure_children
+    from wotemu_runtime.app_process.measuring.interaction_meter import Meter
+    from wotemu_runtime.app_process.measuring.wotpy_hooks import install
     from wotemu_runtime.app_process.wotpy_patches import apply_fixes
 
     sys.argv = [split_target(spec.target)[1]]  # as if it were started by its name, and not what we were
@@ -88,7 +89,7 @@ def prepare(spec: AppSpec, channel: AppChannel) -> AppFunction:
 class _AppProcess:
     """One run of one app on this process's loop."""
 
-    def __init__(self, spec: AppSpec, function: AppFunction, channel: AppChannel) -> None:
+    def __init__(self, spec: AppSpec, function: AppFunction, channel: AgentConnection) -> None:
         self._spec = spec
         self._function = function
         self._channel = channel
@@ -156,7 +157,7 @@ class _AppProcess:
         return task.done()
 
     async def _end_at_hang_up(self) -> None:
-        await self._channel.wait_hang_up()
+        await self._channel.wait_closed()
         self._end()
 
     def _end(self) -> None:
@@ -232,7 +233,7 @@ def _exit_later(code: int) -> None:
     timer.start()
 
 
-def _left(leaving: SystemExit, channel: AppChannel, root: str) -> int:
+def _left(leaving: SystemExit, channel: AgentConnection, root: str) -> int:
     """The exit code of an app that left by `sys.exit`; only another one than 0 is a failure."""
     if leaving.code is None or leaving.code == EXIT_OK:
         return EXIT_OK
@@ -240,7 +241,7 @@ def _left(leaving: SystemExit, channel: AppChannel, root: str) -> int:
     return leaving.code if isinstance(leaving.code, int) else EXIT_FAILED
 
 
-def _fail(channel: AppChannel, error: BaseException, stage: str, root: str) -> None:
+def _fail(channel: AgentConnection, error: BaseException, stage: str, root: str) -> None:
     failure = failure_of(error, stage, root)
     sys.stderr.write(failure.traceback)
     sys.stderr.flush()

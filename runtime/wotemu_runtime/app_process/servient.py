@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.loading.spec import AppSpec
 
 
 def build_servient(spec: AppSpec) -> Any:

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from wotemu.app import Conf
-from wotemu_runtime.apps.consuming import gaps, rounds
-from wotemu_runtime.apps.exposing import produce
+from wotemu_runtime.apps._consumer import gaps, rounds
+from wotemu_runtime.apps._producer import produce
 
 THING_ID = "urn:wotemu:clock"
 

@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from wotemu.app import Conf
-from wotemu_runtime.apps.consuming import seeded
+from wotemu_runtime.apps._consumer import seeded
 
 _logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from wotemu.errors import InputError
 
 PACES = ("interval", "rate", "lambd")
-"""Parameters of which one at most may be given: see `consuming.gaps`."""
+"""Parameters of which one at most may be given: see `_consumer.gaps`."""
 
 
 def checked(app: str, params: Mapping[str, Any], node: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from wotemu.app import Conf
-from wotemu_runtime.apps.consuming import Failures, attempt, chosen_names, find_thing, gaps, rounds
+from wotemu_runtime.apps._consumer import Failures, attempt, chosen_names, find_thing, gaps, rounds
 
 
 async def app(

@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from wotemu.app import Conf
-from wotemu_runtime.apps.consuming import Failures, chosen_names, find_thing
+from wotemu_runtime.apps._consumer import Failures, chosen_names, find_thing
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 5.0

@@ -11,7 +11,7 @@ from typing import Any
 from wotemu.app import Conf
 from wotemu.errors import InputError
 from wotemu.units import Bytes
-from wotemu_runtime.apps.exposing import produce
+from wotemu_runtime.apps._producer import produce
 
 THING_ID = "urn:wotemu:worker"
 PERIOD_S = 0.1

@@ -15,7 +15,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.container.assignment_file import load_assignment
 from wotemu_runtime.container.drop_privileges import APP_USER, confine
 from wotemu_runtime.container.health import answering

@@ -27,8 +27,8 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
-from wotemu_runtime.app_process.spec import AppSpec
-from wotemu_runtime.app_process.static_check import check_target
+from wotemu_runtime.app_process.loading.spec import AppSpec
+from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.apps.parameters import checked
 from wotemu_runtime.planning.probe_schedule import EVERY_S, interval_s
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wotemu_runtime.agent.agent import run_agent
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import machine_limits
 from wotemu_runtime.engines.local import node_namespace as places
 from wotemu_runtime.processes import syscalls

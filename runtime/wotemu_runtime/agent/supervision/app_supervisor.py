@@ -15,10 +15,10 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.records import CANCELLED, UNFINISHED, Interaction, Log, fields
-from wotemu_runtime.agent.log_lines import CHUNK, LogBounds, LogReader
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S
-from wotemu_runtime.app_process.agent_channel import (
-    AgentChannel,
+from wotemu_runtime.agent.supervision.app_connection import AppConnection
+from wotemu_runtime.agent.supervision.log_lines import CHUNK, LogBounds, LogReader
+from wotemu_runtime.app_process.messages import (
     AppError,
     Failed,
     Failure,
@@ -53,7 +53,7 @@ class Start:
     """One start of the app, until its process is gone."""
 
     pid: int
-    channel: AgentChannel
+    channel: AppConnection
     prepared: asyncio.Event = attrs.field(factory=asyncio.Event)
     failure: Failure | None = None
     last_line: str = ""
@@ -81,7 +81,7 @@ class End:
         return f"{text}, {self.left} still there" if self.left else text
 
 
-class NodeApp:
+class AppSupervisor:
     """The app of one replica. `wanted` is what the timeline says: running, crashed or stopped."""
 
     def __init__(self, role: Role, launcher: Channel, *, is_wot: bool) -> None:
@@ -194,7 +194,7 @@ class NodeApp:
             if message["op"] == "started":
                 break
         out, err, records = fds
-        start = Start(message["pid"], AgentChannel(socket.socket(fileno=records)))
+        start = Start(message["pid"], AppConnection(socket.socket(fileno=records)))
         for stream, fd in (("stdout", out), ("stderr", err)):
             start.readers.append(self._tasks.create_task(self._read_lines(start, stream, fd)))
         start.readers.append(self._tasks.create_task(self._read_messages(start)))

@@ -13,7 +13,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from wotemu.errors import LoadError
-from wotemu_runtime.app_process.loader import check_builtin, check_file, no_module, place, split_target
+from wotemu_runtime.app_process.loading.loader import (
+    check_builtin,
+    check_file,
+    no_module,
+    place,
+    split_target,
+)
 
 
 def check_target(target: str, root: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from wotemu.errors import InputError, LoadError
 from wotemu.topology.builtin_apps import BuiltinApps
-from wotemu_runtime.app_process.agent_channel import Failure
-from wotemu_runtime.app_process.spec import AppSpec
+from wotemu_runtime.app_process.loading.spec import AppSpec
+from wotemu_runtime.app_process.messages import Failure
 
 AppFunction = Callable[..., Coroutine[Any, Any, Any]]
 

@@ -19,7 +19,7 @@ from reactivex import Observable
 from reactivex.disposable import Disposable
 
 from wotemu.records import CANCELLED, FAILED, OK, Interaction
-from wotemu_runtime.app_process import deadlines
+from wotemu_runtime.app_process.measuring import deadlines
 
 MAX_ERROR = 300
 """Characters of an error's type and message that a record keeps."""
@@ -90,7 +90,7 @@ class Side(Protocol):
         """The id of the Thing whose method was called."""
 
 
-class Consumer:
+class ConsumerSide:
     """Operations of a ConsumedThing; each one's binding is the servient's choice while it runs."""
 
     role = "consumer"
@@ -110,7 +110,7 @@ class Consumer:
         return _thing_id(owner.td.to_thing_fragment())
 
 
-class Producer:
+class ProducerSide:
     """Operations that one server passes to an ExposedThing."""
 
     role = "producer"
@@ -136,7 +136,7 @@ class Producer:
         return _thing_id(owner.thing._thing_fragment)
 
 
-class _Refused:
+class _RefusedSide:
     """A request that a server refuses: the Thing is what its URL names, which there may not be."""
 
     role = "producer"
@@ -232,7 +232,7 @@ class Meter:
         async def handled(handler: Any, thing_name: str, name: str) -> Any:
             served = Arrival()
             arrival.set(served)
-            refused = _Note(self, _Refused(binding, thing_name), handler, operation, name)
+            refused = _Note(self, _RefusedSide(binding, thing_name), handler, operation, name)
             try:
                 result = await original(handler, thing_name, name)
             except BaseException as error:

@@ -91,9 +91,9 @@ class _Installing(importlib.abc.Loader):
 
 
 def _install(replica: str) -> None:
-    from wotemu_runtime.app_process.agent_channel import AppChannel
-    from wotemu_runtime.app_process.interaction_meter import Meter
-    from wotemu_runtime.app_process.wotpy_hooks import install
+    from wotemu_runtime.app_process.agent_connection import AgentConnection
+    from wotemu_runtime.app_process.measuring.interaction_meter import Meter
+    from wotemu_runtime.app_process.measuring.wotpy_hooks import install
 
     try:
         found = connect(os.environ)
@@ -102,6 +102,6 @@ def _install(replica: str) -> None:
     if found is None:
         print(f"wotemu: {replica}'s agent can't be reached: interactions are not measured", file=sys.stderr)
         return
-    channel = AppChannel(found)
+    channel = AgentConnection(found)
     install(Meter(replica, channel.record))
     util.Finalize(None, channel.flush, (FLUSH_S,), exitpriority=_FLUSH_FIRST)

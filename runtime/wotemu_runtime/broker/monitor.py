@@ -12,7 +12,7 @@ from wotemu_runtime.roles.role import Role
 _RETRY_S = 0.1
 
 
-async def watch(role: Role, port: int, up: asyncio.Event) -> None:
+async def monitor(role: Role, port: int, up: asyncio.Event) -> None:
     """Say when the broker answers, then record its ``$SYS`` figures; connect again when it is back."""
     name = role.assignment.subject
     while True:

@@ -1,7 +1,7 @@
 """Hangs the measuring of interactions into WoTPy's classes, so that no app needs to take part.
 
-Consumer: the operations of ConsumedThing; the binding is the servient's own choice of a client, noted
-as it is made. Producer: each server gets a view of the ExposedThing that shares all state with it, so
+ConsumerSide: the operations of ConsumedThing; the binding is the servient's own choice of a client, noted
+as it is made. ProducerSide: each server gets a view of the ExposedThing that shares all state with it, so
 an app's local calls stay out and the server's binding is known.
 
 What WoTPy's HTTP server refuses before it reaches a Thing (an unknown Thing, a body that is no JSON) is
@@ -24,17 +24,17 @@ from wotpy.protocols.server import BaseProtocolServer
 from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 
-from wotemu_runtime.app_process.deadlines import watch_deadlines
-from wotemu_runtime.app_process.interaction_meter import (
+from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
+from wotemu_runtime.app_process.measuring.interaction_meter import (
     INVOKE,
     OBSERVE,
     READ,
     SUBSCRIBE,
     WRITE,
-    Consumer,
+    ConsumerSide,
     Meter,
     Method,
-    Producer,
+    ProducerSide,
     notifying,
     selection,
 )
@@ -63,7 +63,7 @@ def binding_name(protocol: Any) -> str:
 def install(meter: Meter) -> ExitStack:
     """Measure every operation from now on, until the returned stack is closed. One meter at a time."""
     stack = watch_deadlines()
-    side = Consumer()
+    side = ConsumerSide()
     for name, operation in CONSUMED_REQUESTS.items():
         original = _naming(stack, getattr(ConsumedThing, name))
         _replace(stack, ConsumedThing, name, meter.request(side, operation, original))
@@ -159,7 +159,7 @@ class _Views:
         return view
 
     def _kind(self, base: type, binding: str) -> type:
-        side = Producer(binding)
+        side = ProducerSide(binding)
         methods: dict[str, Any] = {
             name: self._meter.request(side, operation, getattr(base, name))
             for name, operation in SERVED_REQUESTS.items()

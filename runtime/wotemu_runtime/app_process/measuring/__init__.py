@@ -1,0 +1,1 @@
+"""Measures the interactions of an app on WoTPy without a change to the app."""
