@@ -35,9 +35,9 @@ from tests.gateways.lab import UNSHARE, Namespace
 from tests.gateways.network import Hops, members
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.userspace.pump import Pump
-from wotemu_gateways.userspace.scheduling import be_prompt
+from wotemu_gateways.userspace.scheduling import request_low_latency
 from wotemu_gateways.userspace.switch import Member, Switch
-from wotemu_gateways.userspace.timerfd import Timer
+from wotemu_gateways.userspace.timerfd import TimerFd
 
 DELAY_S = 0.005
 PACKET_BYTES = 1000
@@ -61,8 +61,8 @@ class Result:
 
 
 def bare_gateway(taps: Sequence[int]) -> None:
-    """The least that can delay packets: one queue, absolute deadlines, 64 frames a wake-up."""
-    timer, epoll = Timer(), select.epoll()
+    """The least that can delay packets: one queue, absolute timers, 64 frames a wake-up."""
+    timer, epoll = TimerFd(), select.epoll()
     epoll.register(timer.fd, select.EPOLLIN)
     for tap in taps:
         epoll.register(tap, select.EPOLLIN)
@@ -95,7 +95,7 @@ def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkCond
     hops: Hops = {(end.replica, "up"): up for end in ENDS} | {(end.replica, "down"): down for end in ENDS}
 
     async def serve() -> None:
-        be_prompt()
+        request_low_latency()
         switch = Switch("field", ENDS, hops=hops, ports={5201: "iperf3"})
         pump = Pump(switch, asyncio.get_running_loop())
         for end, tap in zip(ENDS, taps, strict=True):

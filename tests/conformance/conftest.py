@@ -29,7 +29,7 @@ def _lacks(shaper: str) -> str:
     """What this machine lacks for a shaper; "" if it has everything."""
     if lacks := lab.missing():
         return lacks
-    return kernel_support.missing() if shaper.startswith("netem") else ""
+    return kernel_support.missing_in_new_namespace() if shaper.startswith("netem") else ""
 
 
 def _field(shaper: str, require: Require) -> Iterator[Field]:

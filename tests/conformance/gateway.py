@@ -18,7 +18,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.netlink import bridge, routing
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
@@ -71,7 +71,7 @@ def _prepare(kind: str, nodes: Mapping[str, int]) -> dict[str, int]:
     if kind == "tun":
         return _held_taps(nodes)
     _bridged(nodes)
-    if not routing.allow_asymmetry():
+    if not routing.disable_strict_rp_filter():
         raise OSError("reverse path filtering can't be turned off")
     return routed.add_taps("eth0", members_of(nodes)) if kind == "routed" else {}
 

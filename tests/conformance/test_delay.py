@@ -7,9 +7,9 @@ import statistics
 import pytest
 
 from wotemu.topology.conditions import DistributionTable, NetworkConditions
+from wotemu_gateways.impairments.delay_queue import GRAIN_S
 from wotemu_gateways.impairments.distributions import table
 from wotemu_gateways.netem.options import unsupported
-from wotemu_gateways.userspace.delay_queue import GRAIN_S
 
 from .conftest import Findings, once_per_core
 from .field import LATE_S, Field

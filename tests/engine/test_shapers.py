@@ -25,7 +25,7 @@ IDLE = ["sleep", "100"]
 
 @pytest.fixture(scope="module")
 def has_netem() -> bool:
-    return not kernel_support.missing()
+    return not kernel_support.missing_in_new_namespace()
 
 
 def deployment(folder: Path, network: Network, scenario: Scenario) -> Deployment:

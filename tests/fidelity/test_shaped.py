@@ -95,7 +95,7 @@ def test_a_flooded_rate_is_served_in_full(rates: dict[int, float | None], shared
 
 def test_a_rate_that_is_not_imposed_on_what_waits_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As though a bucket left what is queued to the rate at which it came."""
-    monkeypatch.setattr("wotemu_gateways.impairments.rate_limiter.Bucket._serve_anew", lambda *_: None)
+    monkeypatch.setattr("wotemu_gateways.impairments.rate_limiter.RateLimiter._reschedule", lambda *_: None)
     found = evidence({0: 20e3, 5: 2e6}, queue="1MB")
     hop = found["a@field up"]
     assert hop.goodput is not None

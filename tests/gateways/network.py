@@ -11,7 +11,7 @@ from typing import Self
 from wotemu.records import Flow, Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import Direction
-from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES
+from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.monotonic import FakeClock
 from wotemu_gateways.userspace.switch import Member, Switch
@@ -101,7 +101,7 @@ class FakeNetwork:
         """Have a replica send a frame now, and the switch take it."""
         self._pairs[replica][0].send(frame)
         self.switch.read(self._ports[replica])
-        self.switch.deadlines.release(self.clock.now())
+        self.switch.timers.release(self.clock.now())
 
     def send(
         self, source: str, target: str, payload: bytes = b"", *, sport: int = 4000, dport: int = 5000
@@ -112,11 +112,11 @@ class FakeNetwork:
         return frame
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, waking the switch at each of its deadlines."""
+        """Let time pass, waking the switch at each of its timers."""
         until_s = self.clock.now() + seconds
-        while (next_s := self.switch.deadlines.next_s) is not None and next_s <= until_s:
+        while (next_s := self.switch.timers.next_s) is not None and next_s <= until_s:
             self.clock.advance(max(next_s - self.clock.now(), 0.0))
-            self.switch.deadlines.release(self.clock.now())
+            self.switch.timers.release(self.clock.now())
         self.clock.advance(max(until_s - self.clock.now(), 0.0))
 
     def received(self, replica: str) -> list[bytes]:

@@ -7,19 +7,19 @@ from random import Random
 from typing import Any, cast
 
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.impairments.delay_queue import Timers
 from wotemu_gateways.impairments.loss import NEVER
-from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES, Memory
-from wotemu_gateways.impairments.rate_limiter import Bucket
+from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES, MemoryBudget
+from wotemu_gateways.impairments.rate_limiter import RateLimiter
 from wotemu_gateways.packets.ethernet import FlowId
 from wotemu_gateways.packets.flow_table import FlowCounter
-from wotemu_gateways.userspace.delay_queue import Deadlines
-from wotemu_gateways.userspace.port import HopEnd, Packet, Path
+from wotemu_gateways.userspace.port import HopQueue, Packet, Path
 
 _NOWHERE = cast(Path, None)
 """What leaves the hop goes no further."""
 
 
-class SimulatedHop(HopEnd):
+class SimulatedHop(HopQueue):
     """A hop that notes when each packet left it: `left` has instants and the packets' numbers."""
 
     __slots__ = ("counter", "left", "numbers", "simulation")
@@ -27,7 +27,7 @@ class SimulatedHop(HopEnd):
     direction = "up"
 
     def __init__(self, simulation: Simulation, conditions: NetworkConditions, seed: int) -> None:
-        super().__init__(conditions, Random(seed), simulation.deadlines, simulation.memory)
+        super().__init__(conditions, Random(seed), simulation.timers, simulation.memory)
         self.simulation = simulation
         self.counter = FlowCounter(FlowId("udp", b"", b"", 0, 0), "a", "b")
         self.numbers = 0
@@ -57,7 +57,7 @@ class SimulatedHop(HopEnd):
 
     def set(self, **conditions: Any) -> None:
         """Impose other conditions now."""
-        self.simulation.deadlines.release(self.simulation.now_s)
+        self.simulation.timers.release(self.simulation.now_s)
         self.shaper.change(NetworkConditions(**conditions), self.simulation.now_s)
 
     def pass_on(
@@ -79,35 +79,35 @@ class Simulation:
 
     def __init__(self, *, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self.now_s = 0.0
-        self.deadlines = Deadlines()
-        self.memory = Memory(max_held_bytes)
+        self.timers = Timers()
+        self.memory = MemoryBudget(max_held_bytes)
 
     def hop(self, conditions: NetworkConditions | None = None, *, seed: int = 7) -> SimulatedHop:
         """A hop under conditions."""
         return SimulatedHop(self, conditions or NetworkConditions(), seed)
 
-    def shared(self, hops: Iterable[SimulatedHop], **conditions: Any) -> Bucket[Packet]:
+    def shared(self, hops: Iterable[SimulatedHop], **conditions: Any) -> RateLimiter[Packet]:
         """A bucket that hops share."""
-        bucket: Bucket[Packet] = Bucket(self.deadlines, self.memory, NetworkConditions(**conditions))
+        bucket: RateLimiter[Packet] = RateLimiter(self.timers, self.memory, NetworkConditions(**conditions))
         for hop in hops:
             hop.shaper.share(bucket)
         return bucket
 
-    def change(self, bucket: Bucket[Packet], **conditions: Any) -> None:
+    def change(self, bucket: RateLimiter[Packet], **conditions: Any) -> None:
         """Change a shared bucket now."""
-        self.deadlines.release(self.now_s)
+        self.timers.release(self.now_s)
         bucket.change(NetworkConditions(**conditions), self.now_s)
 
     def advance_to(self, until_s: float) -> None:
         """Let time pass, waking what is due."""
-        while (next_s := self.deadlines.next_s) is not None and next_s <= until_s:
+        while (next_s := self.timers.next_s) is not None and next_s <= until_s:
             self.now_s = max(self.now_s, next_s)
-            self.deadlines.release(self.now_s)
+            self.timers.release(self.now_s)
         self.now_s = max(self.now_s, until_s)
 
     def finish(self) -> None:
         """Let time pass until nothing is due any more."""
-        while (next_s := self.deadlines.next_s) is not None:
+        while (next_s := self.timers.next_s) is not None:
             self.advance_to(next_s)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.alteration import Alteration
-from wotemu_gateways.impairments.loss import losses_of
+from wotemu_gateways.impairments.loss import loss_processes
 from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, flip_bit, mark_congestion
 
 from .network import FakeNetwork, ipv4, members
@@ -23,7 +23,7 @@ PACKETS = 20_000
 def alteration(**conditions: object) -> Alteration:
     given = NetworkConditions.of(**conditions)
     assert Alteration.is_needed(given)
-    return Alteration(given, losses_of(given, Random(1)), Random(2))
+    return Alteration(given, loss_processes(given, Random(1)), Random(2))
 
 
 def interval(share: float) -> float:
@@ -40,14 +40,14 @@ def checksummed(frame: bytes, tos: int) -> bytes:
 
 
 def test_a_share_of_packets_comes_twice() -> None:
-    treated = alteration(duplicate="5%").treat([FRAME] * PACKETS)
+    treated = alteration(duplicate="5%").alter([FRAME] * PACKETS)
     doubled = sum(copies == [FRAME, FRAME] for copies in treated)
     assert doubled / PACKETS == pytest.approx(0.05, abs=interval(0.05))
     assert doubled + sum(copies == [FRAME] for copies in treated) == PACKETS
 
 
 def test_a_share_of_packets_has_one_bit_wrong_behind_the_ethernet_header() -> None:
-    treated = alteration(corrupt="5%").treat([FRAME] * PACKETS)
+    treated = alteration(corrupt="5%").alter([FRAME] * PACKETS)
     wrong = [copy for (copy,) in treated if copy != FRAME]
     assert len(wrong) / PACKETS == pytest.approx(0.05, abs=interval(0.05))
     for copy in wrong:
@@ -58,7 +58,7 @@ def test_a_share_of_packets_has_one_bit_wrong_behind_the_ethernet_header() -> No
 
 def test_each_copy_is_lost_by_itself() -> None:
     crossed = alteration(duplicate="100%", loss="50%")
-    treated = crossed.treat([FRAME] * PACKETS)
+    treated = crossed.alter([FRAME] * PACKETS)
     shares = [sum(len(copies) == n for copies in treated) / PACKETS for n in range(3)]
     assert shares == [pytest.approx(share, abs=interval(share)) for share in (0.25, 0.5, 0.25)]
     assert crossed.lost == 2 * PACKETS - sum(map(len, treated))
@@ -67,13 +67,13 @@ def test_each_copy_is_lost_by_itself() -> None:
 @pytest.mark.parametrize("tos", [0x01, 0x02, 0xB9])
 def test_a_packet_that_can_be_marked_is_marked_and_not_lost(tos: int) -> None:
     sent = checksummed(FRAME, tos)
-    ((arrived,),) = alteration(loss="100%", ecn=True).treat([sent])
+    ((arrived,),) = alteration(loss="100%", ecn=True).alter([sent])
     assert arrived == checksummed(FRAME, tos | 0x03)
 
 
 def test_a_packet_that_cannot_be_marked_is_lost() -> None:
     crossed = alteration(loss="100%", ecn=True)
-    assert crossed.treat([checksummed(FRAME, 0x00)]) == [[]]
+    assert crossed.alter([checksummed(FRAME, 0x00)]) == [[]]
     assert crossed.lost == 1
 
 
@@ -98,7 +98,7 @@ def test_duplicates_are_delivered_counted_and_leave_nothing_under_way() -> None:
         net.send("a", "b", b"twice")
         net.advance(0.02)
         assert net.payloads("b") == [b"twice", b"twice"]
-        assert net.switch.packets_under_way == 0
+        assert net.switch.packets_in_flight == 0
         flows, counters = net.drain()
         assert [(flow.direction, flow.packets) for flow in flows] == [("up", 1), ("down", 2)]
         assert counters["b", "down"].sent == 2
@@ -112,4 +112,4 @@ def test_losses_of_copies_are_reported_and_every_value_goes_back_to_zero() -> No
         net.send("a", "b", b"through")
         assert net.payloads("b") == [b"through"]
         assert net.drain()[1]["a", "up"].dropped_loss == 0
-        assert net.switch.packets_under_way == 0
+        assert net.switch.packets_in_flight == 0

@@ -79,7 +79,7 @@ def test_every_packet_is_accounted_for(steps: list[tuple[Any, Any]]) -> None:
             delivered += sum(len(frame) == 238 for frame in net.received("b"))
             drain(net)
         up, down = totals.get(("a", "up")), totals.get(("b", "down"))
-        assert net.switch.packets_under_way == (up["backlog"] + down["backlog"] if up and down else 0)
+        assert net.switch.packets_in_flight == (up["backlog"] + down["backlog"] if up and down else 0)
         net.switch.set_shared_bucket(None)
         for node, direction in (("a", "up"), ("b", "down")):
             net.switch.set_hop(node, direction, NetworkConditions())  # type: ignore[arg-type]
@@ -87,7 +87,7 @@ def test_every_packet_is_accounted_for(steps: list[tuple[Any, Any]]) -> None:
         delivered += sum(len(frame) == 238 for frame in net.received("b"))
         drain(net)
         up, down = totals["a", "up"], totals["b", "down"]
-        assert up["backlog"] == down["backlog"] == net.switch.packets_under_way == 0
+        assert up["backlog"] == down["backlog"] == net.switch.packets_in_flight == 0
         assert net.switch.memory.held_bytes == 0
         assert down["sent"] == delivered
         copies = sum(up[name] + down[name] for name in NAMES[1:]) + delivered - offered

@@ -69,6 +69,6 @@ async def test_a_raised_rate_sets_the_timer_anew() -> None:
             net.send("a", "b")
             assert pump._armed_s is None
             net.switch.set_hop("a", "up", NetworkConditions(rate=Rate(8e3)))
-            assert pump._armed_s == net.switch.deadlines.next_s is not None
+            assert pump._armed_s == net.switch.timers.next_s is not None
         finally:
             pump.close()

@@ -270,7 +270,7 @@ def test_a_late_departure_is_reported_as_late() -> None:
     with FakeNetwork("a", "b", hops={("a", "up"): MS_10}) as net:
         net.send("a", "b")
         net.clock.advance(0.013)
-        net.switch.deadlines.release(net.clock.now())
+        net.switch.timers.release(net.clock.now())
         _, counters = net.drain()
         assert counters["a", "up"].late_max == pytest.approx(0.003)
         hop = counters["a", "up"]
@@ -285,7 +285,7 @@ def test_each_packet_of_a_late_batch_is_as_late_as_itself() -> None:
         net.clock.advance(0.004)
         net.send("a", "b")
         net.clock.advance(0.016)
-        net.switch.deadlines.release(net.clock.now())
+        net.switch.timers.release(net.clock.now())
         hop = net.drain()[1]["a", "up"]
         assert sum(hop.late_counts) == 10
         assert percentile(hop.late_bins, hop.late_counts, 0.1) == pytest.approx(0.006, rel=RELATIVE_ERROR)

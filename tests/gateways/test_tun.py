@@ -20,7 +20,7 @@ from .network import Hops
 pytestmark = pytest.mark.namespaces
 
 LATE_S = 0.002
-"""Median lateness allowed on a busy test machine: deadlines are exact to about 50 us, and the sender, the
+"""Median lateness allowed on a busy test machine: timers are exact to about 50 us, and the sender, the
 gateway and the receiver then have to get a processor each."""
 
 MS_20 = NetworkConditions(latency=Seconds(0.02))

@@ -39,7 +39,9 @@ def test_a_qdisc_is_made_once_and_then_changed_in_place() -> None:
 
 def test_a_classifier_matches_one_address_and_acts_in_order() -> None:
     hook = Hook(5, tc.EGRESS, 10, chain=1)
-    request = tc.match(hook, 7, tc.to_address("10.64.0.2"), tc.go_to(4), tc.choose_class(2), tc.redirect(9))
+    request = tc.match(
+        hook, 7, tc.to_address("10.64.0.2"), tc.goto_chain(4), tc.choose_class(2), tc.redirect(9)
+    )
     assert request.header == struct.pack("=BBHiIII", 0, 0, 0, 5, 7, tc.EGRESS, 10 << 16 | 0x0008)
     attributes = decode(encode(request.attributes))
     assert attributes[1] == b"flower\0"
@@ -84,7 +86,7 @@ def test_a_fifos_limit_is_at_most_what_its_field_holds() -> None:
 
 def test_an_action_is_kept_where_no_packet_comes() -> None:
     hook = Hook(5, tc.EGRESS, 10, chain=3000)
-    kept = [tc.keep(hook, tc.drop(4), 4), tc.keep(hook, tc.redirect(9, 4), 4)]
+    kept = [tc.hold_action(hook, tc.drop(4), 4), tc.hold_action(hook, tc.redirect(9, 4), 4)]
     assert {request.flags for request in kept} == {CREATE | EXCL}
     assert kept[0].header != kept[1].header, "each kind has numbers of its own"
 

@@ -9,9 +9,9 @@ import pytest
 
 from wotemu.scenario import Trace
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.impairments.memory_bound import Memory
-from wotemu_gateways.impairments.rate_limiter import Bucket
-from wotemu_gateways.userspace.delay_queue import Deadlines
+from wotemu_gateways.impairments.delay_queue import Timers
+from wotemu_gateways.impairments.memory_budget import MemoryBudget
+from wotemu_gateways.impairments.rate_limiter import RateLimiter
 
 TRACES = Path(__file__).parents[2] / "examples" / "traces"
 SIZE = 1504
@@ -23,7 +23,7 @@ Packet = tuple[bytes, int]
 class Sender:
     """Fills a queue and counts what leaves it."""
 
-    def __init__(self, bucket: Bucket[Packet]) -> None:
+    def __init__(self, bucket: RateLimiter[Packet]) -> None:
         self.queued = self.sent = 0
         self._bucket = bucket
         self._has_room = True
@@ -35,7 +35,7 @@ class Sender:
             self._bucket.take(self, [now_s], [(b"", SIZE)], now_s)
 
     def leave_queue(
-        self, bucket: Bucket[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+        self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
     ) -> None:
         """Count what has been sent."""
         self.sent += len(packets)
@@ -53,7 +53,7 @@ class Sender:
 def test_all_delivery_opportunities_are_used(name: str) -> None:
     trace = Trace.read(TRACES / name)
     conditions = NetworkConditions(latency="50ms")
-    bucket: Bucket[Packet] = Bucket(Deadlines(), Memory(), conditions.replaced(trace.rows[0][1]))
+    bucket: RateLimiter[Packet] = RateLimiter(Timers(), MemoryBudget(), conditions.replaced(trace.rows[0][1]))
     sender, rows = Sender(bucket), list(trace.rows[1:])
     for number in range(int(trace.length_s / STEP_S) + 1):
         now_s = number * STEP_S

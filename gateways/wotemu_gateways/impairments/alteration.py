@@ -36,7 +36,7 @@ class Alteration:
         """Whether conditions do anything to packets but delay and lose them."""
         return bool(conditions.duplicate or conditions.corrupt or (conditions.ecn and conditions.mean_loss))
 
-    def treat(self, frames: Sequence[bytes]) -> list[list[bytes]]:
+    def alter(self, frames: Sequence[bytes]) -> list[list[bytes]]:
         """The copies of each frame that go on."""
         return [self._copies(frame) for frame in frames]
 
@@ -46,7 +46,7 @@ class Alteration:
 
     def _copy(self, frame: bytes) -> bytes | None:
         # Every process steps for every copy, lost already or not: their states don't depend on each other.
-        if NEVER in [loss.strike((0.0,))[0] for loss in self._losses]:
+        if NEVER in [loss.drop((0.0,))[0] for loss in self._losses]:
             marked = mark_congestion(frame, self._offset) if self._ecn else None
             if marked is None:
                 self.lost += 1

@@ -19,7 +19,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-class Propagation:
+class DelayStage:
     """Delays packets; a delay is never negative, so jitter beyond the latency ends at zero.
 
     `apply` turns the instants at which packets set out into those at which they arrive. `delays` says

@@ -12,11 +12,11 @@ from typing import Generic
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.alteration import Alteration
-from wotemu_gateways.impairments.delay import Propagation
-from wotemu_gateways.impairments.loss import Loss, losses_of
-from wotemu_gateways.impairments.memory_bound import Memory
-from wotemu_gateways.impairments.rate_limiter import Bucket, Packet
-from wotemu_gateways.userspace.delay_queue import Deadlines
+from wotemu_gateways.impairments.delay import DelayStage
+from wotemu_gateways.impairments.delay_queue import Timers
+from wotemu_gateways.impairments.loss import Loss, loss_processes
+from wotemu_gateways.impairments.memory_budget import MemoryBudget
+from wotemu_gateways.impairments.rate_limiter import Packet, RateLimiter
 
 _RANDOM = (
     "loss", "loss_correlation", "loss_model", "ecn",
@@ -47,15 +47,15 @@ class HopShaper(Generic[Packet]):
     )  # fmt: skip
 
     def __init__(
-        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+        self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
     ) -> None:
         self._rng = rng
-        self.bucket: Bucket[Packet] = Bucket(deadlines, memory)
-        self.shared: Bucket[Packet] | None = None
+        self.bucket: RateLimiter[Packet] = RateLimiter(timers, memory)
+        self.shared: RateLimiter[Packet] | None = None
         self.losses: tuple[Loss, ...] = ()
         self.alteration: Alteration | None = None
         self.conditions = NetworkConditions()
-        self.propagation = Propagation(self.conditions, rng)
+        self.propagation = DelayStage(self.conditions, rng)
         self.clear = True
         self.change(conditions, 0.0)
 
@@ -69,7 +69,7 @@ class HopShaper(Generic[Packet]):
         """
         before, self.conditions = self.conditions, conditions
         if _randomness(conditions) != _randomness(before):
-            losses = losses_of(conditions, self._rng)
+            losses = loss_processes(conditions, self._rng)
             needed = Alteration.is_needed(conditions)
             self.losses = () if needed else losses
             self.alteration = Alteration(conditions, losses, self._rng) if needed else None
@@ -80,7 +80,7 @@ class HopShaper(Generic[Packet]):
         harmless = not (self.propagation.delays or self.losses or self.alteration)
         self.clear = harmless and not self.bucket.limits and self.shared is None
 
-    def share(self, bucket: Bucket[Packet]) -> None:
+    def share(self, bucket: RateLimiter[Packet]) -> None:
         """Send through a bucket that other hops use as well, after the hop's own."""
         self.shared = bucket
         self.clear = False

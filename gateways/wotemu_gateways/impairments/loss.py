@@ -19,7 +19,7 @@ _ENDLESS = 1 << 60
 class Loss(Protocol):
     """One process."""
 
-    def strike(self, instants: Sequence[float]) -> Sequence[float]:
+    def drop(self, instants: Sequence[float]) -> Sequence[float]:
         """The instants, with `NEVER` for those whose packet is lost."""
         ...
 
@@ -69,7 +69,7 @@ class IndependentLoss:
         passing = math.log(1 - self._random()) / self._per_loss if self._per_loss else math.inf
         return int(min(passing, _ENDLESS))
 
-    def strike(self, instants: Sequence[float]) -> Sequence[float]:
+    def drop(self, instants: Sequence[float]) -> Sequence[float]:
         """See `Loss`."""
         at, count = self._passing, len(instants)
         if at >= count:
@@ -91,7 +91,7 @@ class ChainLoss:
     def __init__(self, next_is_lost: Callable[[], bool]) -> None:
         self._next_is_lost = next_is_lost
 
-    def strike(self, instants: Sequence[float]) -> list[float]:
+    def drop(self, instants: Sequence[float]) -> list[float]:
         """See `Loss`."""
         next_is_lost = self._next_is_lost
         return [NEVER if next_is_lost() else instant for instant in instants]
@@ -134,7 +134,7 @@ def markov(model: MarkovLoss, rng: Random) -> Callable[[], bool]:
     return next_is_lost
 
 
-def losses_of(conditions: NetworkConditions, rng: Random) -> tuple[Loss, ...]:
+def loss_processes(conditions: NetworkConditions, rng: Random) -> tuple[Loss, ...]:
     """The processes that conditions ask for; they act independently."""
     losses: list[Loss] = []
     if conditions.loss and conditions.loss_correlation:

@@ -15,9 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets
+from wotemu_gateways.impairments.delay_queue import GRAIN_S, Timers
 from wotemu_gateways.impairments.loss import NEVER
-from wotemu_gateways.impairments.memory_bound import Memory, held_bytes
-from wotemu_gateways.userspace.delay_queue import GRAIN_S, Deadlines
+from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
 
 AHEAD_S = 1e-3
 """What will have been sent so soon may go on at once, with the instant at which it has: a change within this
@@ -30,13 +30,13 @@ _STANDSTILL_S = 1e18
 Packet = TypeVar("Packet", bound=tuple[Any, ...])
 
 
-class QueueUser(Protocol[Packet]):
+class QueuedHop(Protocol[Packet]):
     """A hop whose packets wait in a bucket. `queued` counts those that do."""
 
     queued: int
 
     def leave_queue(
-        self, bucket: Bucket[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+        self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
     ) -> None:
         """Take packets that have been sent at the rate, at those instants."""
         ...
@@ -50,7 +50,7 @@ class QueueUser(Protocol[Packet]):
         ...
 
 
-class Bucket(Generic[Packet]):
+class RateLimiter(Generic[Packet]):
     """Sends one packet after another at a rate; what comes meanwhile waits. Hops may share one.
 
     The second field of a packet is its size in bytes. The queue is bounded by what waits, the packet that is
@@ -64,22 +64,39 @@ class Bucket(Generic[Packet]):
     """
 
     __slots__ = (
-        "_burst_bytes", "_busy_s", "_busy_since_s", "_cell_overhead", "_cell_size", "_deadlines", "_dues_s",
-        "_left_bytes", "_limit_bytes", "_limit_packets", "_memory", "_overhead", "_packets",
-        "_seconds_per_byte", "_served_bytes", "_sizes", "_users", "_waiting", "busy_until_s", "limits",
+        "_burst_bytes",
+        "_busy_s",
+        "_busy_since_s",
+        "_cell_overhead",
+        "_cell_size",
+        "_dues_s",
+        "_left_bytes",
+        "_limit_bytes",
+        "_limit_packets",
+        "_memory",
+        "_overhead",
+        "_packets",
+        "_seconds_per_byte",
+        "_served_bytes",
+        "_sizes",
+        "_timers",
+        "_users",
+        "_waiting",
+        "busy_until_s",
+        "limits",
         "next_s",
     )  # fmt: skip
 
     def __init__(
-        self, deadlines: Deadlines, memory: Memory, conditions: NetworkConditions | None = None
+        self, timers: Timers, memory: MemoryBudget, conditions: NetworkConditions | None = None
     ) -> None:
-        self._deadlines = deadlines
+        self._timers = timers
         self._memory = memory
         # What waits, in the order of service: parallel lists, as slices of them cost no call a packet.
         self._dues_s: list[float] = []
         self._packets: list[Packet] = []
         self._sizes: list[int] = []
-        self._users: list[QueueUser[Packet]] = []
+        self._users: list[QueuedHop[Packet]] = []
         self._waiting: deque[float] = deque()
         self._left_bytes = 0.0
         self._busy_s = self._busy_since_s = 0.0
@@ -96,7 +113,7 @@ class Bucket(Generic[Packet]):
         return len(self._dues_s)
 
     def __repr__(self) -> str:
-        return f"<Bucket {self._seconds_per_byte * 1e6:g} us/byte, {len(self)} wait>"
+        return f"<RateLimiter {self._seconds_per_byte * 1e6:g} us/byte, {len(self)} wait>"
 
     # Changes
 
@@ -117,7 +134,7 @@ class Bucket(Generic[Packet]):
         self._limit_bytes = math.inf if self._limit_packets is not None else conditions.queue_bytes
         after = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
         if after != before:
-            self._serve_anew(left_bytes, min(unspent_bytes, self._burst_bytes), now_s)
+            self._reschedule(left_bytes, min(unspent_bytes, self._burst_bytes), now_s)
         self._waiting = deque(self._dues_s)
 
     def _left(self, now_s: float) -> float:
@@ -143,7 +160,7 @@ class Bucket(Generic[Packet]):
     def _stands_still(self) -> bool:
         return self._seconds_per_byte == math.inf
 
-    def _serve_anew(self, left_bytes: float, unspent_bytes: float, now_s: float) -> None:
+    def _reschedule(self, left_bytes: float, unspent_bytes: float, now_s: float) -> None:
         """Compute the departures of what waits under the rate that holds now.
 
         Args:
@@ -180,7 +197,7 @@ class Bucket(Generic[Packet]):
 
     def take(
         self,
-        user: QueueUser[Packet],
+        user: QueuedHop[Packet],
         arrivals_s: Sequence[float],
         packets: Sequence[Packet],
         now_s: float,
@@ -211,7 +228,7 @@ class Bucket(Generic[Packet]):
 
     def _hold(
         self,
-        user: QueueUser[Packet],
+        user: QueuedHop[Packet],
         sent_s: Sequence[float],
         packets: Sequence[Packet],
         sizes: Sequence[int],
@@ -233,7 +250,7 @@ class Bucket(Generic[Packet]):
         self.next_s = math.inf
         if self._dues_s and self._dues_s[0] != _STANDSTILL_S:
             self.next_s = self._dues_s[0]
-            self._deadlines.enter(self.next_s, self)
+            self._timers.enter(self.next_s, self)
 
     def release(self, now_s: float) -> None:
         """Let those go that have been sent."""
@@ -356,7 +373,7 @@ class Bucket(Generic[Packet]):
         return taken
 
 
-def _runs(users: Sequence[QueueUser[Packet]]) -> Iterator[tuple[QueueUser[Packet], int, int]]:
+def _runs(users: Sequence[QueuedHop[Packet]]) -> Iterator[tuple[QueuedHop[Packet], int, int]]:
     """Who comes in a row: the hop, and the places of its first packet and behind its last."""
     if not users:
         return

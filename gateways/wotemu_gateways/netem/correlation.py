@@ -15,7 +15,7 @@ _MAX_ROUNDS = 400
 _CLOSE = 1e-7
 
 
-def mixed_share(share: float, correlation: float) -> float:
+def threshold_for(share: float, correlation: float) -> float:
     """The threshold below which NetEm's tied numbers are with a chance of `share`."""
     if not 0 < share < 1 or not 0 < correlation < 1:
         return share

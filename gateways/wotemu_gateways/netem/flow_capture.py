@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, mac_of
-from wotemu_gateways.packets.flow_table import Channel, FlowCounter, FlowTable
+from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
 
 _SOL_PACKET = 263
 _RX_RING, _STATISTICS, _VERSION = 5, 6, 10
@@ -61,7 +61,7 @@ _MAC_PREFIX = mac_of("0.0.0.0")[:2]  # noqa: S104  # no address to bind
 """How the MACs of members begin that hold their addresses."""
 
 
-class Counting:
+class FlowClassifier:
     """The flows of a network by what their packets' first bytes say, whichever way they go.
 
     There is one channel for each pair of nodes; what is no node's address is one more. Pairs of addresses, of
@@ -71,8 +71,8 @@ class Counting:
     def __init__(self, table: FlowTable, names: Mapping[bytes, str]) -> None:
         self._table = table
         self._names = names
-        self._channels: dict[tuple[str, str], Channel] = {}
-        self._by_addresses: dict[bytes, Channel] = {}
+        self._channels: dict[tuple[str, str], PairFlows] = {}
+        self._by_addresses: dict[bytes, PairFlows] = {}
 
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame's flow."""
@@ -82,7 +82,7 @@ class Counting:
         except KeyError:
             return channel.counter(frame)
 
-    def _find(self, frame: bytes) -> Channel:
+    def _find(self, frame: bytes) -> PairFlows:
         sender, receiver = (self._names.get(frame[at : at + 4], "") for at in (26, 30))
         is_pair = bool(receiver)
         if not is_pair and frame[:2] == _MAC_PREFIX:  # a copy of what is for a group, or for all
@@ -97,10 +97,10 @@ class Counting:
         return channel
 
 
-class Tap:
+class PacketRing:
     """Sees what comes in at, or goes out of, an interface. Read it when `fileno` is readable."""
 
-    def __init__(self, interface: str, way: Way, counting: Counting) -> None:
+    def __init__(self, interface: str, way: Way, counting: FlowClassifier) -> None:
         self._counting = counting
         self._up = way == "in"
         self._block = 0
@@ -118,7 +118,7 @@ class Tap:
         self._socket.bind((interface, _ALL_PROTOCOLS))
 
     def __repr__(self) -> str:
-        return f"<Tap {'in' if self._up else 'out'}, {self.missed} missed>"
+        return f"<PacketRing {'in' if self._up else 'out'}, {self.missed} missed>"
 
     def fileno(self) -> int:
         """The descriptor to wait for."""

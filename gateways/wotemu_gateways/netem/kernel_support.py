@@ -17,7 +17,7 @@ import attrs
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Fraction, Packets, Rate
-from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.netlink import bridge, link
 from wotemu_gateways.netlink.request_socket import Netlink
 from wotemu_gateways.packets.ethernet import mac_of
@@ -45,7 +45,7 @@ _ALL = NetworkConditions(
 _OUTAGE = attrs.evolve(_ALL, rate=Rate(0), queue=Packets(10))
 
 
-def missing() -> str:
+def missing_in_new_namespace() -> str:
     """What the kernel lacks, in a phrase; "" if nothing. Takes a fraction of a second."""
     words = [sys.executable, "-m", "wotemu_gateways.netem.kernel_support"]
     try:
@@ -86,7 +86,7 @@ def _try(interface: str) -> None:
     shaper.close()
 
 
-def refused(interface: str = "check0") -> str:
+def missing_features(interface: str = "check0") -> str:
     """What the kernel lacks, tried in this very network namespace; "" if nothing.
 
     It must have no `interface`, and no shaper yet; both are gone afterwards.
@@ -115,7 +115,7 @@ def main() -> None:
     except OSError as error:
         print(error.strerror or error)
     else:
-        print(refused())
+        print(missing_features())
 
 
 if __name__ == "__main__":

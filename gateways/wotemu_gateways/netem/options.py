@@ -35,7 +35,7 @@ from wotemu.topology.distributions import Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss
 from wotemu.units import Fraction, Packets
 from wotemu_gateways.impairments import distributions
-from wotemu_gateways.netem.correlation import mixed_share
+from wotemu_gateways.netem.correlation import threshold_for
 from wotemu_gateways.netlink.request_socket import encode, s64, u32, u64
 from wotemu_gateways.netlink.tc import TICK_NS, htb_rate
 
@@ -290,11 +290,11 @@ def propagating(conditions: NetworkConditions, *, limit: int, seed: int = 0) -> 
         loss=loss,
         loss_model=model,
         ecn=conditions.ecn,
-        duplicate=mixed_share(conditions.duplicate, conditions.duplicate_correlation),
+        duplicate=threshold_for(conditions.duplicate, conditions.duplicate_correlation),
         duplicate_correlation=conditions.duplicate_correlation,
-        corrupt=mixed_share(conditions.corrupt, conditions.corrupt_correlation),
+        corrupt=threshold_for(conditions.corrupt, conditions.corrupt_correlation),
         corrupt_correlation=conditions.corrupt_correlation,
-        reorder=mixed_share(conditions.reorder, conditions.reorder_correlation),
+        reorder=threshold_for(conditions.reorder, conditions.reorder_correlation),
         reorder_correlation=conditions.reorder_correlation,
         gap=conditions.reorder_gap if conditions.reorder else 0,
         seed=seed,

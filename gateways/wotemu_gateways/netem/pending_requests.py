@@ -40,7 +40,7 @@ class _Change:
     confirm: Callable[[], None]
 
 
-class Changes:
+class PendingRequests:
     """Changes of one network's conditions, cuts, partitions and addresses, each in place.
 
     What the kernel refuses is asked for again before the next change and at each `retry`, unless another
@@ -54,7 +54,7 @@ class Changes:
         self._refused: dict[str, _Change] = {}
 
     def __repr__(self) -> str:
-        return f"<Changes, refused: {', '.join(self._refused) or 'none'}>"
+        return f"<PendingRequests, refused: {', '.join(self._refused) or 'none'}>"
 
     @property
     def refused(self) -> list[str]:

@@ -13,7 +13,7 @@ import attrs
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem import options
 from wotemu_gateways.netem.options import NetemOptions, Waiting
-from wotemu_gateways.netem.service_counters import Service
+from wotemu_gateways.netem.service_counters import ServiceCounters
 from wotemu_gateways.netlink import tc
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
 from wotemu_gateways.netlink.tc import Stats
@@ -79,7 +79,7 @@ class RateStage:
         self._asked: _Parts | None = None
         self._held: _Parts | None = None
         self.opens = False
-        self.service = Service()
+        self.service = ServiceCounters()
 
     def __repr__(self) -> str:
         return f"<RateStage {self.place.minor}{'' if self._asked and self._asked.is_open else ' closed'}>"

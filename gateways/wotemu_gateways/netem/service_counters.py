@@ -16,7 +16,7 @@ LOOK_SHARE = 0.02
 """Looks take at most so much of the time."""
 
 
-class Service:
+class ServiceCounters:
     """Of one stage: for how long packets waited for sure, and what was served on the wire."""
 
     __slots__ = ("_before", "_busy_s", "_served_bytes", "_t")

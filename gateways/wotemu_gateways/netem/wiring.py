@@ -34,16 +34,16 @@ from wotemu_gateways.netem.hop import HopPlace, NetemHop
 from wotemu_gateways.netem.rate_stage import RateStage, StagePlace
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Request
-from wotemu_gateways.netlink.tc import Action, Hook
+from wotemu_gateways.netlink.tc import Hook, TcAction
 from wotemu_gateways.userspace.switch import Member
 
 _ICMP_REDIRECT = 5
 
-_TO_SERIAL, _TO_BUCKET, STRANGER = 1 << 17, 1 << 18, 1 << 20
-NOT_IPV4 = STRANGER + 1
+_TO_SERIAL, _TO_BUCKET, UNKNOWN_ADDRESS = 1 << 17, 1 << 18, 1 << 20
+NOT_IPV4 = UNKNOWN_ADDRESS + 1
 """Indices of actions. Those of replica n's hops are 2n (up) and 2n + 1 (down): the counting drops of a cut,
 and the redirects to the air; from _TO_SERIAL on the redirects to the own time on the line; _TO_BUCKET + n is
-the redirect to a shared network's bucket. STRANGER and NOT_IPV4 are counting drops."""
+the redirect to a shared network's bucket. UNKNOWN_ADDRESS and NOT_IPV4 are counting drops."""
 
 _DELIVER, _AIR, _KEPT = 1, 2, 3000
 _GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
@@ -60,7 +60,7 @@ Pair = tuple[int, int]
 
 
 @attrs.frozen
-class Stage:
+class StageInterfaces:
     """The pairs of a rate stage, see `RateStage`."""
 
     rate: Pair
@@ -72,7 +72,7 @@ class Stage:
 
 
 @attrs.frozen
-class Interfaces:
+class GatewayInterfaces:
     """The gateway's interfaces by their numbers; `lines` are those of each member's `up` and `down` air.
 
     `last_name` is the name of the end at which packets come out of `down`.
@@ -80,14 +80,14 @@ class Interfaces:
 
     eth: int
     segment: Pair
-    up: Stage
-    down: Stage
-    bucket: Stage | None
+    up: StageInterfaces
+    down: StageInterfaces
+    bucket: StageInterfaces | None
     lines: Sequence[tuple[int, int]]
     last_name: str
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[StageInterfaces, ...]:
         """All rate stages."""
         return (self.up, self.down, *([self.bucket] if self.bucket is not None else []))
 
@@ -108,7 +108,7 @@ class Node:
         self.cut = False
         self.chain: int | None = None
 
-    def _place(self, at: Interfaces, direction: Direction) -> HopPlace:
+    def _place(self, at: GatewayInterfaces, direction: Direction) -> HopPlace:
         stage, line = (at.up, 0) if direction == "up" else (at.down, 1)
         index = self.index(direction)
         return HopPlace(
@@ -136,7 +136,7 @@ class Wiring:
     """
 
     def __init__(
-        self, interfaces: Interfaces, members: Sequence[Member], seed: str, *, by_mac: bool = False
+        self, interfaces: GatewayInterfaces, members: Sequence[Member], seed: str, *, by_mac: bool = False
     ) -> None:
         self.interfaces = interfaces
         self._by_mac = by_mac
@@ -189,13 +189,16 @@ class Wiring:
             yield from self.way(node)
 
     @staticmethod
-    def _into(interface: int, *actions: Action) -> Request:
+    def _into(interface: int, *actions: TcAction) -> Request:
         """What comes out at an interface, whoever sent it, goes on like this."""
-        return tc.every(Hook(interface, tc.INGRESS, _MATCH), *actions)
+        return tc.match_all(Hook(interface, tc.INGRESS, _MATCH), *actions)
 
     def _kept_actions(self) -> Iterator[Request]:
         at = self.interfaces
-        kept: list[tuple[Action, int]] = [(tc.drop(STRANGER), STRANGER), (tc.drop(NOT_IPV4), NOT_IPV4)]
+        kept: list[tuple[TcAction, int]] = [
+            (tc.drop(UNKNOWN_ADDRESS), UNKNOWN_ADDRESS),
+            (tc.drop(NOT_IPV4), NOT_IPV4),
+        ]
         for node in self.nodes.values():
             for hop, stage in ((node.up, at.up), (node.down, at.down)):
                 place = hop.place
@@ -206,20 +209,20 @@ class Wiring:
                 if place.bucket is not None and at.bucket is not None:
                     kept.append((tc.redirect(at.bucket.rate[0], place.bucket), place.bucket))
         for action, index in kept:
-            yield tc.keep(Hook(at.eth, tc.EGRESS, _MATCH, _KEPT), action, index)
+            yield tc.hold_action(Hook(at.eth, tc.EGRESS, _MATCH, _KEPT), action, index)
 
     def _closed_ends(self) -> Iterator[Request]:
         """What becomes of packets that no member sent, or that are for none."""
         at, eth = self.interfaces, self.interfaces.eth
-        yield tc.every(Hook(eth, tc.INGRESS, _ELSE), tc.drop(STRANGER))
-        yield tc.every(Hook(eth, tc.INGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(NOT_IPV4))
-        yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _AIR), tc.drop(STRANGER))
-        yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.coming_from(at.last_name), tc.go_to(_AIR))
-        yield tc.every(Hook(eth, tc.EGRESS, _ELSE, _DELIVER), tc.drop(STRANGER))
+        yield tc.match_all(Hook(eth, tc.INGRESS, _ELSE), tc.drop(UNKNOWN_ADDRESS))
+        yield tc.match_all(Hook(eth, tc.INGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(NOT_IPV4))
+        yield tc.match_all(Hook(eth, tc.EGRESS, _ELSE, _AIR), tc.drop(UNKNOWN_ADDRESS))
+        yield tc.match(Hook(eth, tc.EGRESS, _FIRST), 1, tc.from_interface(at.last_name), tc.goto_chain(_AIR))
+        yield tc.match_all(Hook(eth, tc.EGRESS, _ELSE, _DELIVER), tc.drop(UNKNOWN_ADDRESS))
         redirects = tc.icmp_of_type(_ICMP_REDIRECT)
-        yield tc.match(Hook(eth, tc.EGRESS, _SECOND), 1, redirects, tc.drop(STRANGER))
-        yield tc.every(Hook(eth, tc.EGRESS, _ELSE), tc.go_to(_DELIVER))
-        yield tc.every(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
+        yield tc.match(Hook(eth, tc.EGRESS, _SECOND), 1, redirects, tc.drop(UNKNOWN_ADDRESS))
+        yield tc.match_all(Hook(eth, tc.EGRESS, _ELSE), tc.goto_chain(_DELIVER))
+        yield tc.match_all(Hook(eth, tc.EGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop())
 
     def hop(self, replica: str, direction: Direction) -> NetemHop:
         """One hop; `KeyError`: no such replica here."""
@@ -259,11 +262,11 @@ class Wiring:
         yield self._into_gateway(node)
 
     @staticmethod
-    def _sent(node: Node, hook: Hook, *actions: Action) -> Request:
+    def _sent(node: Node, hook: Hook, *actions: TcAction) -> Request:
         """What a node sent is treated so."""
         return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *actions)
 
-    def _received(self, node: Node, hook: Hook, *actions: Action) -> Request:
+    def _received(self, node: Node, hook: Hook, *actions: TcAction) -> Request:
         """What is for a node is treated so."""
         member = node.member
         keys = tc.to_mac(member.mac) if self._by_mac else tc.to_address(member.ipv4)
@@ -280,7 +283,7 @@ class Wiring:
     def _from_sender(self, node: Node) -> Request:
         """What a node sent goes on by the group in which it is."""
         chain = _DELIVER if node.chain is None else node.chain
-        return self._sent(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.go_to(chain))
+        return self._sent(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.goto_chain(chain))
 
     def _into_gateway(self, node: Node) -> Request:
         """What a node sends is let in, unless it is cut."""
@@ -322,14 +325,14 @@ class Wiring:
     def abandoned_chains(self) -> list[Request]:
         """Take away chains that no sender uses once the kernel has taken what `partition` asked for."""
         abandoned, self._abandoned = self._abandoned, []
-        return [tc.no_chain(self._chain(chain)) for chain in abandoned]
+        return [tc.delete_chain(self._chain(chain)) for chain in abandoned]
 
     def _chain(self, number: int) -> Hook:
         return Hook(self.interfaces.eth, tc.EGRESS, _MATCH, number)
 
     def _group(self, chain: int) -> Iterator[Request]:
         """The chain of what one group of a partition sends."""
-        yield tc.every(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.go_to(_DELIVER))
+        yield tc.match_all(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.goto_chain(_DELIVER))
         for node in self.nodes.values():
             if node.chain not in (None, chain):
                 yield self._received(node, self._chain(chain), tc.drop(node.index("down")))

@@ -58,7 +58,7 @@ def build(gateway: str, nodes: Sequence[Attachment]) -> None:
             index = link.index_of(port)
             netlink.send(*link.isolated_port(index, bridge), link.up(index))
     for node in nodes:
-        routing.know(node.ipv4, mac_text(mac_of(node.ipv4)), INTERFACE)
+        routing.add_permanent_neighbour(node.ipv4, mac_text(mac_of(node.ipv4)), INTERFACE)
         with entered(node.netns_fd):
             _connect(node, gateway)
 
@@ -72,7 +72,7 @@ def _connect(node: Attachment, gateway: str) -> None:
             link.address(index, node.ipv4, node.prefix),
             link.ipv4_settings(index, accept_redirects=0),
         )
-    routing.lead_through(gateway, routing.subnet_of(node.ipv4, node.prefix), node.interface)
-    routing.know(gateway, mac_text(mac_of(gateway)), node.interface)
+    routing.route_via(gateway, routing.subnet_of(node.ipv4, node.prefix), node.interface)
+    routing.add_permanent_neighbour(gateway, mac_text(mac_of(gateway)), node.interface)
     if node.is_first:
-        routing.lead_to_all(node.interface)
+        routing.route_multicast(node.interface)

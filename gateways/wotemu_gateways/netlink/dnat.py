@@ -41,7 +41,7 @@ _UDP = socket.IPPROTO_UDP
 Expression = tuple[str, Attributes]
 
 
-def open_door(inner: str, outer: Mapping[str, str], server: str) -> None:
+def redirect_to(inner: str, outer: Mapping[str, str], server: str) -> None:
     """Lead what comes for this machine to `server` over `inner`, in place of any server before.
 
     `outer` has the interfaces that clients come over, each with this machine's address on it. WoTemu's own
@@ -164,4 +164,4 @@ def _be32(value: int) -> bytes:
     return struct.pack("!i", value)
 
 
-__all__ = ["open_door"]
+__all__ = ["redirect_to"]

@@ -35,7 +35,7 @@ _PORT_ISOLATED = 33
 
 
 @attrs.frozen
-class Link:
+class LinkInfo:
     """What an interface is: `mac` is six bytes."""
 
     index: int
@@ -49,14 +49,14 @@ def index_of(name: str) -> int:
     return socket.if_nametoindex(name)
 
 
-def find(netlink: Netlink, name: str) -> Link:
+def find(netlink: Netlink, name: str) -> LinkInfo:
     """The interface with this name; `OSError` where there is none."""
     index = index_of(name)
     for body in netlink.dump(Request(_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
         _, _, _, number, _, _ = _MESSAGE.unpack_from(body)
         if number == index:
             fields = decode(body[_MESSAGE.size :])
-            return Link(index, name, fields[_ADDRESS], int.from_bytes(fields[_MTU], "little"))
+            return LinkInfo(index, name, fields[_ADDRESS], int.from_bytes(fields[_MTU], "little"))
     raise OSError(f"{name} has just gone")
 
 

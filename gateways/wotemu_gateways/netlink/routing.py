@@ -34,7 +34,7 @@ _LAST_RESORT = 9999
 _ANY = str(IPv4Address(0))
 
 
-def lead_through(gateway: str, subnet: str, interface: str) -> None:
+def route_via(gateway: str, subnet: str, interface: str) -> None:
     """Send what is for the subnet through the gateway, instead of any before; also where it has to drop."""
     with _netlink() as routes:
         index = _index(routes, interface)
@@ -48,7 +48,7 @@ def lead_through(gateway: str, subnet: str, interface: str) -> None:
                 routes.route("del", **_same(route))
 
 
-def lead_nowhere(interface: str) -> None:
+def blackhole(interface: str) -> None:
     """Drop what is for the subnet: its gateway is not known any more."""
     with _netlink() as routes:
         index = _index(routes, interface)
@@ -57,14 +57,14 @@ def lead_nowhere(interface: str) -> None:
                 routes.route("del", **_same(route))
 
 
-def know(gateway: str, mac: str, interface: str) -> None:
+def add_permanent_neighbour(gateway: str, mac: str, interface: str) -> None:
     """Have the gateway's address resolved for good, so that no packet waits for it."""
     with _netlink() as routes:
         index = _index(routes, interface)
         routes.neigh("replace", dst=gateway, lladdr=mac, ifindex=index, state="permanent")
 
 
-def lead_to_all(interface: str) -> None:
+def route_multicast(interface: str) -> None:
     """Send multicast and limited broadcast packets out of an interface, where the sender chooses none.
 
     A machine with a default route needs no such routes, and neither does one that joins a group on any
@@ -76,7 +76,7 @@ def lead_to_all(interface: str) -> None:
             routes.route("replace", dst=dst, oif=index, scope=_LINK_SCOPE)
 
 
-def divert(interface: str, devices: Mapping[str, str]) -> None:
+def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
     """In a gateway: send what an address sends to be forwarded into that address's device; drop all other.
 
     `devices` has interfaces by address. A device takes its route with it: then what it was for drops. Rules
@@ -96,7 +96,7 @@ def divert(interface: str, devices: Mapping[str, str]) -> None:
                     routes.rule("del", priority=RULES, table=table, iifname=interface, src=source)
 
 
-def allow_asymmetry() -> bool:
+def disable_strict_rp_filter() -> bool:
     """Have no packet dropped for coming in where none would go out; whether that is so.
 
     Strict reverse path filtering of the namespace as a whole beats an interface's own setting.

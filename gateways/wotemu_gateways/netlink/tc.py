@@ -96,7 +96,7 @@ def clsact(index: int) -> Request:
     return Request(_NEWQDISC, header, ((_KIND, text("clsact")),), CREATE | EXCL, "qdisc clsact")
 
 
-def no_qdisc(index: int, parent: int) -> Request:
+def delete_qdisc(index: int, parent: int) -> Request:
     """Take away the qdisc at `parent` (`ROOT`, or `INGRESS` for the hooks)."""
     parent = _CLSACT if parent == INGRESS else parent
     return Request(_DELQDISC, _MESSAGE.pack(0, 0, 0, index, 0, parent, 0), (), 0, "delete qdisc")
@@ -141,7 +141,7 @@ _CELL_LOG = 6
 
 
 @attrs.frozen
-class Action:
+class TcAction:
     """What happens to a packet that a classifier picked. `index` is its number in the kernel, 0 for any."""
 
     kind: str
@@ -152,33 +152,33 @@ class Action:
         return ((1, text(self.kind)), (2, self.options))
 
 
-def drop(index: int = 0) -> Action:
+def drop(index: int = 0) -> TcAction:
     """Drop it; several classifiers may share one counter by its index."""
     return _gact(index, _SHOT)
 
 
-def go_to(chain: int) -> Action:
+def goto_chain(chain: int) -> TcAction:
     """Go on with another chain of classifiers."""
     return _gact(0, _GOTO_CHAIN | chain)
 
 
-def _gact(index: int, verdict: int) -> Action:
-    return Action("gact", ((2, struct.pack("=IIiii", index, 0, verdict, 0, 0)),))
+def _gact(index: int, verdict: int) -> TcAction:
+    return TcAction("gact", ((2, struct.pack("=IIiii", index, 0, verdict, 0, 0)),))
 
 
-def redirect(interface: int, index: int = 0) -> Action:
+def redirect(interface: int, index: int = 0) -> TcAction:
     """Send it out of another interface of this namespace."""
     parms = struct.pack("=IIiiiiI", index, 0, _STOLEN, 0, 0, 1, interface)
-    return Action("mirred", ((2, parms),))
+    return TcAction("mirred", ((2, parms),))
 
 
-def choose_class(minor: int) -> Action:
+def choose_class(minor: int) -> TcAction:
     """Have an HTB that it meets next put it into class 1:`minor`."""
     parms = struct.pack("=IIiii", 0, 0, _PIPE, 0, 0)
-    return Action("skbedit", ((2, parms), (3, u32(0x10000 | minor))))
+    return TcAction("skbedit", ((2, parms), (3, u32(0x10000 | minor))))
 
 
-def _list(*actions: Action) -> Attributes:
+def _list(*actions: TcAction) -> Attributes:
     return tuple((number, each.nested()) for number, each in enumerate(actions, 1))
 
 
@@ -202,20 +202,20 @@ class Hook:
         return Request(kind, header, (*attributes, (_CHAIN, u32(self.chain))), flags, what)
 
 
-def every(hook: Hook, *actions: Action) -> Request:
+def match_all(hook: Hook, *actions: TcAction) -> Request:
     """Treat every packet so."""
     attributes: Attributes = ((_KIND, text("matchall")), (_OPTIONS, ((2, _list(*actions)),)))
     return hook.request(_NEWFILTER, 1, attributes, CREATE, "filter matchall")
 
 
-def match(hook: Hook, handle: int, keys: Attributes, *actions: Action) -> Request:
+def match(hook: Hook, handle: int, keys: Attributes, *actions: TcAction) -> Request:
     """Treat packets with these keys so, now and without a gap if the same handle did otherwise before."""
     options = ((8, hook.protocol.to_bytes(2, "big")), *keys, (3, _list(*actions)))
     attributes: Attributes = ((_KIND, text("flower")), (_OPTIONS, options))
     return hook.request(_NEWFILTER, handle, attributes, CREATE, f"filter flower {handle}")
 
 
-def keep(hook: Hook, chosen: Action, index: int) -> Request:
+def hold_action(hook: Hook, chosen: TcAction, index: int) -> Request:
     """Make an action in a classifier that no packet meets: it lives and counts on as others change.
 
     To make an action by itself (RTM_NEWACTION), one has to be privileged on the whole machine; for a
@@ -234,7 +234,7 @@ def keep(hook: Hook, chosen: Action, index: int) -> Request:
 _KEEPERS = {"gact": 1, "mirred": 2}
 
 
-def no_chain(hook: Hook) -> Request:
+def delete_chain(hook: Hook) -> Request:
     """Take away all classifiers of a chain."""
     header = _MESSAGE.pack(0, 0, 0, hook.index, 0, hook.parent, 0)
     return Request(_DELFILTER, header, ((_CHAIN, u32(hook.chain)),), 0, "delete chain")
@@ -245,7 +245,7 @@ def from_address(address: str) -> Attributes:
     return ((10, IPv4Address(address).packed), (11, b"\xff" * 4))
 
 
-def coming_from(interface: str) -> Attributes:
+def from_interface(interface: str) -> Attributes:
     """Packets that another classifier redirected from an interface."""
     return ((2, text(interface)),)
 

@@ -49,7 +49,7 @@ class FlowCounter:
         return f"<FlowCounter {self.sender}->{self.receiver} up {self.packets_up} down {self.packets_down}>"
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Packets of it that a hop still holds."""
         return self.packets_up - self.packets_down - self.lost
 
@@ -61,12 +61,12 @@ class FlowCounter:
         return (totals[0] - before[0], totals[1] - before[1], totals[2] - before[2], totals[3] - before[3])
 
 
-Kinds = dict[bytes, dict[bytes, FlowCounter]]
+CountersByHeader = dict[bytes, dict[bytes, FlowCounter]]
 """Counters of one pair of nodes by two slices of an IPv4 header of 20 bytes and the ports behind it:
 first the fragment field, TTL and transport, then both addresses and both ports."""
 
 
-class Channel:
+class PairFlows:
     """The flows from one node to another (or, where `receiver` is "", to all)."""
 
     __slots__ = ("_by_flow", "_by_transport", "_table", "kinds", "receiver", "sender")
@@ -75,14 +75,14 @@ class Channel:
         self._table = table
         self._by_flow: dict[FlowId, FlowCounter] = {}
         self._by_transport: dict[str, dict[bytes, FlowCounter]] = {}
-        self.kinds: Kinds = {}
+        self.kinds: CountersByHeader = {}
         self.sender = sender
         self.receiver = receiver
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Packets of all its flows that a hop still holds."""
-        return sum(counter.under_way for counter in self._by_flow.values())
+        return sum(counter.in_flight for counter in self._by_flow.values())
 
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame that `kinds` doesn't lead to; makes one where the flow is new."""
@@ -116,7 +116,7 @@ class Channel:
             came = counter.take()
             if counter.idle == 0:
                 yield counter, came
-            elif counter.idle >= IDLE_DRAINS and not counter.under_way:
+            elif counter.idle >= IDLE_DRAINS and not counter.in_flight:
                 idle.append(flow)
         for flow in idle:
             self._forget(self._by_flow.pop(flow))
@@ -147,16 +147,16 @@ class FlowTable:
         self._ports = ports
         self._max_flows = max_flows
         self._flows = 0
-        self._channels: list[Channel] = []
+        self._channels: list[PairFlows] = []
         self.offset = offset
         self.probes: dict[tuple[str, str], tuple[int, int]] = {}
         """Probes and their bytes at the last drain by node and direction, where they are counted at all: a
         switch has ways of their own for them."""
         self.merged = 0
 
-    def channel(self, sender: str, receiver: str) -> Channel:
+    def channel(self, sender: str, receiver: str) -> PairFlows:
         """A new channel between two nodes."""
-        channel = Channel(self, sender, receiver)
+        channel = PairFlows(self, sender, receiver)
         self._channels.append(channel)
         return channel
 
@@ -173,9 +173,9 @@ class FlowTable:
         self._flows -= 1
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Packets of all flows that a hop still holds."""
-        return sum(channel.under_way for channel in self._channels)
+        return sum(channel.in_flight for channel in self._channels)
 
     def drain(self, t: float) -> Iterator[Flow]:
         """A row for each flow and hop with packets since the last drain, stamped `t`; none for probes.

@@ -12,12 +12,12 @@ from wotemu.percentiles import BOUNDS_S, Histogram
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.alteration import Alteration
+from wotemu_gateways.impairments.delay_queue import GRAIN_S, DelayQueue, Timers
 from wotemu_gateways.impairments.hop_shaper import HopShaper
 from wotemu_gateways.impairments.loss import NEVER
-from wotemu_gateways.impairments.memory_bound import Memory, held_bytes
-from wotemu_gateways.impairments.rate_limiter import AHEAD_S, Bucket
-from wotemu_gateways.packets.flow_table import Channel, FlowCounter
-from wotemu_gateways.userspace.delay_queue import GRAIN_S, Deadlines, Lane
+from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
+from wotemu_gateways.impairments.rate_limiter import AHEAD_S, RateLimiter
+from wotemu_gateways.packets.flow_table import FlowCounter, PairFlows
 
 _write = os.write
 
@@ -31,7 +31,7 @@ def _altered(
     """What is left of packets that may be lost, multiplied and changed."""
     left_s: list[float] = []
     left: list[Packet] = []
-    treated = alteration.treat([packet[0] for packet in packets])
+    treated = alteration.alter([packet[0] for packet in packets])
     for instant_s, (_, size, way, counter), copies in zip(instants_s, packets, treated, strict=True):
         counter.lost += 1 - len(copies)
         left_s += [instant_s] * len(copies)
@@ -70,25 +70,35 @@ def _count_delivered(packets: Sequence[Packet]) -> int:
     return size
 
 
-class HopEnd:
+class HopQueue:
     """What both hops of a port have: stages, packets in them, counters since the last drain.
 
-    Packets pass the hop's queue, the shared one where there is one, the air and the lane in which they are
+    Packets pass the hop's queue, the shared one where there is one, the air and the queue in which they are
     delayed. `queued` counts those in a queue.
     """
 
     __slots__ = (
-        "_memory", "dropped_cut", "dropped_loss", "dropped_memory", "dropped_queue", "lane", "late",
-        "late_max_s", "queued", "sent", "sent_bytes", "shaper",
+        "_memory",
+        "delay_queue",
+        "dropped_cut",
+        "dropped_loss",
+        "dropped_memory",
+        "dropped_queue",
+        "late",
+        "late_max_s",
+        "queued",
+        "sent",
+        "sent_bytes",
+        "shaper",
     )  # fmt: skip
 
     direction: str
 
     def __init__(
-        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+        self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
     ) -> None:
-        self.shaper: HopShaper[Packet] = HopShaper(conditions, rng, deadlines, memory)
-        self.lane: Lane[Packet] = Lane(deadlines, self)
+        self.shaper: HopShaper[Packet] = HopShaper(conditions, rng, timers, memory)
+        self.delay_queue: DelayQueue[Packet] = DelayQueue(timers, self)
         self._memory = memory
         self.queued = 0
         self.late = Histogram()
@@ -103,7 +113,7 @@ class HopEnd:
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Take packets that came, or were due to come, at those instants."""
         shaper = self.shaper
-        if shaper.clear and not self.lane:
+        if shaper.clear and not self.delay_queue:
             self.pass_on(arrivals_s, packets, now_s)
         elif shaper.bucket.limits:
             # A shared queue is for what has come by now, not for what will.
@@ -113,7 +123,7 @@ class HopEnd:
             self.leave_queue(shaper.bucket, arrivals_s, packets, now_s)
 
     def leave_queue(
-        self, bucket: Bucket[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+        self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
     ) -> None:
         """See `QueueUser`: on to the shared queue, or into the air."""
         shaper = self.shaper
@@ -138,7 +148,7 @@ class HopEnd:
             return sent_s, packets
         struck_s = sent_s
         for loss in self.shaper.losses:
-            struck_s = loss.strike(struck_s)
+            struck_s = loss.drop(struck_s)
         if struck_s is sent_s:  # the usual batch, in which none is lost
             return sent_s, packets
         left = [i for i, instant_s in enumerate(struck_s) if instant_s != NEVER]
@@ -147,21 +157,21 @@ class HopEnd:
         return [sent_s[i] for i in left], [packets[i] for i in left]
 
     def _delay(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        lane, memory, in_order = self.lane, self._memory, self.shaper.propagation.keeps_order
-        if in_order and dues_s[-1] <= now_s + GRAIN_S and not lane:
+        delay_queue, memory, in_order = self.delay_queue, self._memory, self.shaper.propagation.keeps_order
+        if in_order and dues_s[-1] <= now_s + GRAIN_S and not delay_queue:
             self.leave(dues_s, packets, now_s)
         elif memory.held_bytes >= memory.max_bytes:
             self.forget(packets)
         else:
             memory.held_bytes += held_bytes(packets)
-            last_s = lane.last_s
+            last_s = delay_queue.last_s
             if in_order and dues_s[0] < last_s <= dues_s[0] + AHEAD_S:
                 # A rate was raised after the last one went on ahead of its time: keep their order.
                 dues_s = [max(due_s, last_s) for due_s in dues_s]
             if in_order and dues_s[0] >= last_s:
-                lane.hold(dues_s, packets)
+                delay_queue.hold(dues_s, packets)
             else:  # jitter; or a delay that was longer until now, whose packets are overtaken
-                lane.insert(dues_s, packets)
+                delay_queue.insert(dues_s, packets)
 
     def refuse(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
@@ -213,7 +223,7 @@ class HopEnd:
             dropped_queue=self.dropped_queue,
             dropped_cut=self.dropped_cut,
             dropped_memory=self.dropped_memory,
-            backlog=self.queued + len(self.lane),
+            backlog=self.queued + len(self.delay_queue),
             late_max=self.late_max_s,
             late_bins=self.late.bins,
             late_counts=self.late.counts,
@@ -224,7 +234,7 @@ class HopEnd:
         return row
 
 
-class UpHop(HopEnd):
+class UpHop(HopQueue):
     """From the replica to the switch: what leaves goes on to the receivers' `down` hops."""
 
     __slots__ = ()
@@ -237,14 +247,14 @@ class UpHop(HopEnd):
         self.sent_bytes += sum([packet[1] for packet in packets])
         ways = [packet[2] for packet in packets]
         if ways.count(ways[0]) == len(ways):
-            ways[0].cross(dues_s, packets, now_s)
+            ways[0].forward(dues_s, packets, now_s)
             return
         for way in dict.fromkeys(ways):
             chosen = [i for i, each in enumerate(ways) if each is way]
-            way.cross([dues_s[i] for i in chosen], [packets[i] for i in chosen], now_s)
+            way.forward([dues_s[i] for i in chosen], [packets[i] for i in chosen], now_s)
 
 
-class DownHop(HopEnd):
+class DownHop(HopQueue):
     """From the switch to the replica: what leaves is written to its descriptor."""
 
     __slots__ = ("fd",)
@@ -252,9 +262,9 @@ class DownHop(HopEnd):
     direction = "down"
 
     def __init__(
-        self, conditions: NetworkConditions, rng: Random, deadlines: Deadlines, memory: Memory
+        self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
     ) -> None:
-        super().__init__(conditions, rng, deadlines, memory)
+        super().__init__(conditions, rng, timers, memory)
         self.fd = -1
 
     def pass_on(
@@ -316,7 +326,7 @@ class Path:
 
     __slots__ = ("channel", "kinds", "open", "source", "target")
 
-    def __init__(self, source: Port, target: Port, channel: Channel) -> None:
+    def __init__(self, source: Port, target: Port, channel: PairFlows) -> None:
         self.source = source
         self.target = target
         self.channel = channel
@@ -327,7 +337,7 @@ class Path:
         """Open or close it as the target's cut and the partition say."""
         self.open = self.source.reaches(self.target) and not self.target.cut
 
-    def cross(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+    def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass packets from the source's `up` hop to the target's `down` hop."""
         down = self.target.down
         if self.open:
@@ -342,11 +352,11 @@ class Flood(Path):
 
     __slots__ = ("paths",)
 
-    def __init__(self, source: Port, paths: tuple[Path, ...], channel: Channel) -> None:
+    def __init__(self, source: Port, paths: tuple[Path, ...], channel: PairFlows) -> None:
         self.paths = paths
         super().__init__(source, source, channel)
 
-    def cross(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+    def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass a copy of each to each other port's `down` hop."""
         for _, _, _, counter in packets:
             counter.lost += 1
@@ -354,4 +364,4 @@ class Flood(Path):
             copies = [(frame, size, path, path.channel.counter(frame)) for frame, size, _, _ in packets]
             for _, _, _, counter in copies:
                 counter.lost -= 1
-            path.cross(dues_s, copies, now_s)
+            path.forward(dues_s, copies, now_s)

@@ -10,19 +10,19 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from wotemu_gateways.conditions.compose import CLEAR
-from wotemu_gateways.impairments.memory_bound import Memory
+from wotemu_gateways.impairments.delay_queue import Timers
+from wotemu_gateways.impairments.memory_budget import MemoryBudget
 from wotemu_gateways.packets.ethernet import flow_of
-from wotemu_gateways.packets.flow_table import Channel, FlowCounter, FlowTable
-from wotemu_gateways.userspace.delay_queue import Deadlines
-from wotemu_gateways.userspace.port import DownHop, HopEnd, Packet, Path, Port, UpHop
+from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
+from wotemu_gateways.userspace.port import DownHop, HopQueue, Packet, Path, Port, UpHop
 
 
-class _Beside(HopEnd):
-    """A hop for probes beside a replica's own: the same shaper, another lane."""
+class _Beside(HopQueue):
+    """A hop for probes beside a replica's own: the same shaper, another delay_queue."""
 
     __slots__ = ()
 
-    beside: HopEnd
+    beside: HopQueue
 
     def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """As for all packets: how late a probe leaves is how late the hop's packets leave."""
@@ -52,26 +52,26 @@ class ProbePath(Path):
 
     __slots__ = ("_down",)
 
-    def __init__(self, source: Port, target: Port, channel: Channel, down: ProbeDown) -> None:
+    def __init__(self, source: Port, target: Port, channel: PairFlows, down: ProbeDown) -> None:
         super().__init__(source, target, channel)
         self._down = down
 
-    def cross(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+    def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass probes on, unless a cut or a partition is between."""
         self.update()
         if self.open:
             self._down.enter(dues_s, packets, now_s)
 
 
-class ProbeWays:
+class ProbePaths:
     """The ways of probes through one switch."""
 
     def __init__(
-        self, ports: Mapping[bytes, Port], flows: FlowTable, deadlines: Deadlines, memory: Memory
+        self, ports: Mapping[bytes, Port], flows: FlowTable, timers: Timers, memory: MemoryBudget
     ) -> None:
         self._ports = ports
         self._flows = flows
-        self._deadlines = deadlines
+        self._timers = timers
         self._memory = memory
         self._ups: dict[str, ProbeUp] = {}
         self._downs: dict[str, ProbeDown] = {}
@@ -88,19 +88,19 @@ class ProbeWays:
 
     def _open(self, port: Port, target: Port) -> ProbePath:
         # A channel that the table does not know: nobody counts what goes there.
-        channel = Channel(self._flows, port.replica, target.replica)
+        channel = PairFlows(self._flows, port.replica, target.replica)
         path = ProbePath(port, target, channel, self._down(target))
         self._paths[port.replica, target.replica] = path
         return path
 
     def _up(self, port: Port) -> ProbeUp:
         if port.replica not in self._ups:
-            hop = self._ups[port.replica] = ProbeUp(CLEAR, Random(0), self._deadlines, self._memory)  # noqa: S311  # unused
+            hop = self._ups[port.replica] = ProbeUp(CLEAR, Random(0), self._timers, self._memory)  # noqa: S311  # unused
             hop.beside, hop.shaper = port.up, port.up.shaper
         return self._ups[port.replica]
 
     def _down(self, port: Port) -> ProbeDown:
         if port.replica not in self._downs:
-            hop = self._downs[port.replica] = ProbeDown(CLEAR, Random(0), self._deadlines, self._memory)  # noqa: S311  # unused
+            hop = self._downs[port.replica] = ProbeDown(CLEAR, Random(0), self._timers, self._memory)  # noqa: S311  # unused
             hop.beside, hop.shaper = port.down, port.down.shaper
         return self._downs[port.replica]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from wotemu_gateways.userspace.port import Port
 from wotemu_gateways.userspace.switch import Switch
-from wotemu_gateways.userspace.timerfd import Timer
+from wotemu_gateways.userspace.timerfd import TimerFd
 
 _TURN_S = 0.002
 
@@ -27,7 +27,7 @@ class Pump:
     def __init__(self, switch: Switch, loop: asyncio.AbstractEventLoop) -> None:
         self._switch = switch
         self._loop = loop
-        self._timer = Timer()
+        self._timer = TimerFd()
         self._armed_s: float | None = None
         self._ports: dict[int, Port] = {}
         self._epoll = select.epoll()
@@ -75,10 +75,10 @@ class Pump:
                 self._armed_s = None
             else:
                 switch.read(ports[fd])
-            switch.deadlines.release(switch.now())
+            switch.timers.release(switch.now())
 
     def _arm(self) -> None:
-        next_s = self._switch.deadlines.next_s
+        next_s = self._switch.timers.next_s
         if next_s != self._armed_s:
             self._armed_s = next_s
             if next_s is not None:

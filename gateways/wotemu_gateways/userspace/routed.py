@@ -54,7 +54,7 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
                     link.ipv4_settings(index, forwarding=1, rp_filter=0, send_redirects=0),
                 )
         devices = {member.ipv4: f"{PREFIX}{number}" for number, member in enumerate(members, 1)}
-        routing.divert(interface, devices)
+        routing.steer_into_taps(interface, devices)
         with Netlink() as netlink:  # last, so that nothing is forwarded that is not diverted
             netlink.send(link.ipv4_settings(eth.index, forwarding=1, rp_filter=0, send_redirects=0))
     except BaseException:
@@ -128,9 +128,9 @@ class TunShaper:
         return self._switch.losses
 
     @property
-    def packets_under_way(self) -> int:
+    def packets_in_flight(self) -> int:
         """Packets that came and have neither been delivered nor lost yet."""
-        return self._switch.packets_under_way
+        return self._switch.packets_in_flight
 
     def close(self) -> None:
         """See `Shaper`."""

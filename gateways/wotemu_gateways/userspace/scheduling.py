@@ -19,7 +19,7 @@ _SCHED_OTHER = 0
 _ALLOCATIONS = 100_000
 
 
-def be_prompt() -> bool:
+def request_low_latency() -> bool:
     """Ask the scheduler for early turns, and the garbage collector for rare ones.
 
     Packets are held in tuples, which make the collector look for cycles though the data path makes none.

@@ -22,8 +22,9 @@ import attrs
 from wotemu.records import Hop, Record
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import CLEAR, Direction
-from wotemu_gateways.impairments.memory_bound import MAX_HELD_BYTES, Memory
-from wotemu_gateways.impairments.rate_limiter import Bucket
+from wotemu_gateways.impairments.delay_queue import Timers
+from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES, MemoryBudget
+from wotemu_gateways.impairments.rate_limiter import RateLimiter
 from wotemu_gateways.packets.ethernet import (
     ETHERNET_BYTES,
     IPV4_NO_OPTIONS,
@@ -34,10 +35,9 @@ from wotemu_gateways.packets.ethernet import (
 )
 from wotemu_gateways.packets.flow_table import FlowTable
 from wotemu_gateways.packets.probe import is_probe
-from wotemu_gateways.userspace.delay_queue import Deadlines
 from wotemu_gateways.userspace.monotonic import Clock, MonotonicClock
 from wotemu_gateways.userspace.port import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
-from wotemu_gateways.userspace.probe_paths import ProbeWays
+from wotemu_gateways.userspace.probe_paths import ProbePaths
 
 BATCH = 64
 """Frames read from one port before the others, and what is due, get their turn."""
@@ -83,27 +83,27 @@ class Switch:
         self.network = network
         self._by_address = by_address
         self.now: Callable[[], float] = (clock or MonotonicClock()).now
-        self.deadlines = Deadlines()
-        self.memory = Memory(max_held_bytes)
+        self.timers = Timers()
+        self.memory = MemoryBudget(max_held_bytes)
         self.wake: Callable[[], None] = lambda: None
         self.ignored: Counter[str] = Counter()
         self._seed = seed
-        self._shared: Bucket[Packet] | None = None
+        self._shared: RateLimiter[Packet] | None = None
         self._ports = {member.replica: self._port(member, hops or {}) for member in members}
         self._by_mac = {port.mac: port for port in self._ports.values()}
         self._macs = {IPv4Address(member.ipv4).packed: member.mac for member in members}
         names = {address: self._by_mac[mac].replica for address, mac in self._macs.items()}
         names.update({mac: port.replica for mac, port in self._by_mac.items()})
         self._flows = FlowTable(network, names, ports or {})
-        self._probes = ProbeWays(self._by_mac, self._flows, self.deadlines, self.memory)
+        self._probes = ProbePaths(self._by_mac, self._flows, self.timers, self.memory)
 
     def __repr__(self) -> str:
         return f"<Switch {self.network} {len(self._ports)} ports>"
 
     def _port(self, member: Member, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Port:
         name = member.replica
-        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.deadlines, self.memory)
-        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.deadlines, self.memory)
+        up = UpHop(hops.get((name, "up"), CLEAR), self._rng(name, "up"), self.timers, self.memory)
+        down = DownHop(hops.get((name, "down"), CLEAR), self._rng(name, "down"), self.timers, self.memory)
         return Port(name, member.mac, up, down)
 
     def _rng(self, replica: str, direction: Direction) -> Random:
@@ -131,14 +131,14 @@ class Switch:
             self._shared.change(conditions if conditions is not None else CLEAR, now_s)
             self.wake()
         elif conditions is not None:
-            self._shared = Bucket(self.deadlines, self.memory, conditions)
+            self._shared = RateLimiter(self.timers, self.memory, conditions)
             for port in self._ports.values():
                 port.up.shaper.share(self._shared)
 
     def _up_to_now(self) -> float:
         """Let go what is due, under the conditions that held until now; the time."""
         now_s = self.now()
-        self.deadlines.release(now_s)
+        self.timers.release(now_s)
         return now_s
 
     def cut(self, replica: str, is_cut: bool) -> None:
@@ -281,6 +281,6 @@ class Switch:
         return {**self.ignored, **({"merged flows": self._flows.merged} if self._flows.merged else {})}
 
     @property
-    def packets_under_way(self) -> int:
+    def packets_in_flight(self) -> int:
         """Packets that came and have neither been delivered nor lost yet."""
-        return self._flows.under_way
+        return self._flows.in_flight

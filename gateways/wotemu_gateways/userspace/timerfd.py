@@ -18,7 +18,7 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("it_interval", _Timespec), ("it_value", _Timespec))
 
 
-class Timer:
+class TimerFd:
     """A timerfd: `fd` is readable once the instant that was set has passed."""
 
     __slots__ = ("_settime", "_spec", "_spec_ref", "_value", "fd")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from wotemu.errors import HostError
-from wotemu_gateways.netlink.dnat import open_door
+from wotemu_gateways.netlink.dnat import redirect_to
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.container.node_network import NodeNetwork
 from wotemu_runtime.container.subnets import addresses_of, subnet_with
@@ -70,7 +70,7 @@ class Door:
         own = await attached({"": subnet, **self._subnets})
         inner, _ = own.pop("")
         outer = {device: str(interface.ip) for device, interface in own.values()}
-        await asyncio.to_thread(open_door, inner, outer, str(address))
+        await asyncio.to_thread(redirect_to, inner, outer, str(address))
         self._led_to = str(address)
         return True
 

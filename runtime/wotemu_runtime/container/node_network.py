@@ -84,10 +84,10 @@ class NodeNetwork:
             for network, device in self._devices.items():
                 gateway = self._members.address(f"gateway:{network}", network)
                 if gateway is None and network in led:
-                    await asyncio.to_thread(routing.lead_nowhere, device)
+                    await asyncio.to_thread(routing.blackhole, device)
                     del led[network]
                 elif gateway is not None and led.get(network) != gateway:
-                    await asyncio.to_thread(routing.lead_through, gateway, self._subnets[network], device)
+                    await asyncio.to_thread(routing.route_via, gateway, self._subnets[network], device)
                     led[network] = gateway
             if len(led) == len(self._devices):
                 self._whole.set()

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.netlink import bridge, routing
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import TunShaper
@@ -49,7 +49,7 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
         for member in [members[name]]
     ]
     bridge.build(data["gateway"], nodes)
-    if not routing.allow_asymmetry():
+    if not routing.disable_strict_rp_filter():
         raise OSError("strict reverse path filtering can't be turned off")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wotemu.errors import HostError
 from wotemu_gateways.netem import kernel_support
-from wotemu_gateways.netem.shaper import NetemShaper
+from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import RoutedSwitch, TunShaper, add_taps
@@ -140,7 +140,7 @@ class OverlayGateway:
                     shaper.move(replica, address)
                 self._shaped |= moved
             elif isinstance(shaper, TunShaper):
-                lost = shaper.packets_under_way
+                lost = shaper.packets_in_flight
                 gateway.retire()
                 gateway.use(await self._shaper())
             where = ", ".join(f"{replica} is now {address}" for replica, address in moved.items())
@@ -151,7 +151,7 @@ async def _choose(asked: str, host: str) -> str:
     """The shaper to use; HostError where only NetEm will do and the kernel lacks it."""
     if asked == "tun":
         return asked
-    missing = await asyncio.to_thread(kernel_support.refused)
+    missing = await asyncio.to_thread(kernel_support.missing_features)
     if missing and asked == NetemShaper.name:
         raise no_netem(missing, host)
     return "tun" if missing else NetemShaper.name

@@ -13,7 +13,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.hop_conditions import hop_conditions
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import PREFIX as TAP_PREFIX
-from wotemu_gateways.userspace.scheduling import be_prompt
+from wotemu_gateways.userspace.scheduling import request_low_latency
 from wotemu_runtime.roles.interface_drops import tell_drops
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.stall_detector import watch_stalls
@@ -153,7 +153,7 @@ async def serve_network(
     A gateway that takes another's place first imposes what holds by then, and is announced only afterwards:
     no packet meets no conditions, or older ones.
     """
-    be_prompt()
+    request_low_latency()
     try:
         missed = role.missed()
         for change in missed:

@@ -149,7 +149,7 @@ def _configure_all(place: Place) -> None:
             _configure(netlink, interface)
     for interface in place.interfaces if place.has_taps else ():
         if interface.is_first:
-            routing.lead_to_all(interface.name)
+            routing.route_multicast(interface.name)
 
 
 def _configure(netlink: IPRoute, interface: Interface) -> None:

@@ -340,13 +340,13 @@ def _failing_at(where: str) -> Iterator[None]:
 
 def _check_netem() -> str:
     """What this kernel lacks for the `netem` shaper, in a phrase; "" if nothing."""
-    from wotemu_gateways.netem.kernel_support import refused
+    from wotemu_gateways.netem.kernel_support import missing_features
 
     ours, theirs = Channel.pair()
 
     def check() -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        theirs.send({"missing": refused()})
+        theirs.send({"missing": missing_features()})
 
     fork(check, keep_fds=[theirs.fileno()])
     theirs.close()

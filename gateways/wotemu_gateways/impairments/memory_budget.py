@@ -16,7 +16,7 @@ PACKET_BYTES = 250
 """What CPython takes for a packet beside the frame: its tuple, departure, places in lists, and headers."""
 
 
-class Memory:
+class MemoryBudget:
     """What waits in one gateway: who finds `held_bytes` at `max_bytes` drops what it would hold."""
 
     __slots__ = ("held_bytes", "max_bytes")
@@ -26,7 +26,7 @@ class Memory:
         self.held_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Memory {self.held_bytes} of {self.max_bytes} bytes>"
+        return f"<MemoryBudget {self.held_bytes} of {self.max_bytes} bytes>"
 
 
 def held_bytes(packets: Sequence[Any]) -> int:

@@ -169,7 +169,7 @@ def test_nothing_is_under_way_once_all_packets_have_met_their_fate(loss: float) 
         net.switch.cut("b", True)
         net.send("a", "b")
         net.send("b", "a")
-        assert net.switch.packets_under_way == 0
+        assert net.switch.packets_in_flight == 0
 
 
 def test_rows_may_be_asked_for_while_packets_go_on() -> None:

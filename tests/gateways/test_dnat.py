@@ -54,7 +54,7 @@ def door_pid(namespace: Namespace) -> int:
 
 def lead(door: Namespace, server: str) -> None:
     with door.entered():
-        dnat.open_door("in0", {"out0": DOOR}, server)
+        dnat.redirect_to("in0", {"out0": DOOR}, server)
 
 
 def listening(place: Namespace, kind: socket.SocketKind, address: str, port: int) -> socket.socket:

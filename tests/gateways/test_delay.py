@@ -9,7 +9,7 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.distributions import Distribution, DistributionTable
-from wotemu_gateways.impairments.delay import Propagation
+from wotemu_gateways.impairments.delay import DelayStage
 from wotemu_gateways.impairments.distributions import mean, table
 
 PACKETS = 20_000
@@ -21,7 +21,7 @@ SHAPES: list[Distribution] = ["normal", "uniform", "pareto", "paretonormal", TAB
 
 
 def delays(seed: int = 1, **conditions: object) -> list[float]:
-    propagation = Propagation(NetworkConditions.of(**conditions), Random(seed))
+    propagation = DelayStage(NetworkConditions.of(**conditions), Random(seed))
     return propagation.apply([0.0] * PACKETS)
 
 
@@ -96,6 +96,6 @@ def test_a_gap_lets_only_every_nth_packet_overtake() -> None:
 
 
 def test_nothing_overtakes_where_there_is_no_delay() -> None:
-    propagation = Propagation(NetworkConditions(reorder="50%"), Random(1))
+    propagation = DelayStage(NetworkConditions(reorder="50%"), Random(1))
     assert propagation.keeps_order
     assert not propagation.delays

@@ -32,11 +32,11 @@ def rules(namespace: Namespace) -> list[str]:
 
 def test_diverting_anew_leaves_no_rule_behind(namespace: Namespace) -> None:
     with namespace.entered():
-        routing.divert("eth0", {"10.0.0.2": "tap1", "10.0.0.3": "tap2"})
+        routing.steer_into_taps("eth0", {"10.0.0.2": "tap1", "10.0.0.3": "tap2"})
     assert rules(namespace) == ["10.0.0.2", "10.0.0.3"]
     with namespace.entered():
         for _ in range(3):
-            routing.divert("eth0", {"10.0.0.2": "tap3", "10.0.0.9": "tap4"})
+            routing.steer_into_taps("eth0", {"10.0.0.2": "tap3", "10.0.0.9": "tap4"})
     assert rules(namespace) == ["10.0.0.2", "10.0.0.9"]
     assert "dev tap3" in namespace.run("ip route get 8.8.8.8 from 10.0.0.2 iif eth0")
     assert "blackhole" in namespace.run("ip rule list priority 601")

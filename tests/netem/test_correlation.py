@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from wotemu_gateways.netem.correlation import mixed_share
+from wotemu_gateways.netem.correlation import threshold_for
 
 
 def netem_share(threshold: float, correlation: float, count: int = 200_000) -> float:
@@ -21,7 +21,7 @@ def netem_share(threshold: float, correlation: float, count: int = 200_000) -> f
 
 @pytest.mark.parametrize(("share", "correlation"), [(0.05, 0.25), (0.2, 0.5), (0.1, 0.9), (0.7, 0.6)])
 def test_the_threshold_has_the_share(share: float, correlation: float) -> None:
-    assert netem_share(mixed_share(share, correlation), correlation) == pytest.approx(share, rel=0.08)
+    assert netem_share(threshold_for(share, correlation), correlation) == pytest.approx(share, rel=0.08)
 
 
 def test_without_it_rare_events_would_be_much_rarer() -> None:
@@ -30,8 +30,8 @@ def test_without_it_rare_events_would_be_much_rarer() -> None:
 
 @pytest.mark.parametrize(("share", "correlation"), [(0.0, 0.5), (1.0, 0.5), (0.3, 0.0), (0.3, 1.0)])
 def test_what_needs_no_correction_gets_none(share: float, correlation: float) -> None:
-    assert mixed_share(share, correlation) == share
+    assert threshold_for(share, correlation) == share
 
 
 def test_half_stays_half() -> None:
-    assert mixed_share(0.5, 0.7) == pytest.approx(0.5, abs=1e-6)
+    assert threshold_for(0.5, 0.7) == pytest.approx(0.5, abs=1e-6)

@@ -11,12 +11,12 @@ import pytest
 
 PROGRAM = """
 import ctypes, gc, os
-from wotemu_gateways import promptness
+from wotemu_gateways.userspace import scheduling
 os.nice(3)
-taken = promptness.be_prompt()
-attributes = ctypes.create_string_buffer(promptness._ATTRIBUTES.size)
+taken = scheduling.request_low_latency()
+attributes = ctypes.create_string_buffer(scheduling._ATTRIBUTES.size)
 ctypes.CDLL(None).syscall({number}, 0, attributes, len(attributes), 0)
-fields = promptness._ATTRIBUTES.unpack(attributes.raw)
+fields = scheduling._ATTRIBUTES.unpack(attributes.raw)
 print(taken, fields[1], fields[3], fields[5], gc.get_threshold()[0])
 """
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}

@@ -18,13 +18,13 @@ import attrs
 from wotemu.records import Hop, Record
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import Direction
-from wotemu_gateways.netem.flow_capture import Counting, Tap
+from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
 from wotemu_gateways.netem.hop import Counters
 from wotemu_gateways.netem.multicast import Fanout
-from wotemu_gateways.netem.pending_requests import Changes
+from wotemu_gateways.netem.pending_requests import PendingRequests
 from wotemu_gateways.netem.rate_stage import QdiscStats
 from wotemu_gateways.netem.service_counters import next_look_s
-from wotemu_gateways.netem.wiring import NOT_IPV4, STRANGER, Interfaces, Stage, Wiring
+from wotemu_gateways.netem.wiring import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInterfaces, StageInterfaces, Wiring
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.flow_table import FlowTable
@@ -65,7 +65,7 @@ class NetemShaper:
         self.network = network
         self._interface = interface
         self._loop = loop
-        self._taps: list[Tap] = []
+        self._taps: list[PacketRing] = []
         self._fanout: Fanout | None = None
         self._probes: dict[tuple[str, str], tuple[int, int]] = {}
         self._next_look: asyncio.TimerHandle | None = None
@@ -77,7 +77,7 @@ class NetemShaper:
             self._wiring = Wiring(interfaces, members, f"{seed}/{network}", by_mac=floods)
             self._netlink.send(*self._wiring.all(hops or {}))
             self._wiring.confirm_all()
-            self._changes = Changes(self, self._wiring)
+            self._changes = PendingRequests(self, self._wiring)
             self._tap(ports or {})
             if subnet is not None and loop is not None:
                 routed_from = socket.if_indextoname(interfaces.routed_from)
@@ -91,7 +91,7 @@ class NetemShaper:
 
     # Making and removing it
 
-    def _add_interfaces(self, members: Sequence[Member], shared: bool) -> Interfaces:
+    def _add_interfaces(self, members: Sequence[Member], shared: bool) -> GatewayInterfaces:
         eth = link.find(self._netlink, self._interface)
         stages = ["u", "d", *(["b"] if shared else [])]
         pairs = ["seg", *(f"{stage}{part}" for stage in stages for part in ("rate", "serial"))]
@@ -106,8 +106,8 @@ class NetemShaper:
         indices = {name: index for index, name in socket.if_nameindex()}
         ends = {name: (indices[f"{PREFIX}{name}0"], indices[f"{PREFIX}{name}1"]) for name in pairs}
         self._netlink.send(*(link.up(index) for pair in ends.values() for index in pair))
-        made = [Stage(ends[f"{stage}rate"], ends[f"{stage}serial"]) for stage in stages]
-        return Interfaces(
+        made = [StageInterfaces(ends[f"{stage}rate"], ends[f"{stage}serial"]) for stage in stages]
+        return GatewayInterfaces(
             eth=eth.index,
             segment=ends["seg"],
             up=made[0],
@@ -121,9 +121,9 @@ class NetemShaper:
         nodes = self._wiring.nodes
         self._names = {IPv4Address(node.member.ipv4).packed: name for name, node in nodes.items()}
         self._flows = FlowTable(self.network, self._names, ports)
-        counting = Counting(self._flows, self._names)
-        self._taps.append(Tap(f"{PREFIX}seg1", "in", counting))
-        self._taps.append(Tap(self._interface, "out", counting))
+        counting = FlowClassifier(self._flows, self._names)
+        self._taps.append(PacketRing(f"{PREFIX}seg1", "in", counting))
+        self._taps.append(PacketRing(self._interface, "out", counting))
         if self._loop is not None:
             for tap in self._taps:
                 self._loop.add_reader(tap.fileno(), tap.read)
@@ -150,7 +150,7 @@ class NetemShaper:
         """Interfaces made here go with all that is on them; the emulated network's keeps only itself."""
         for index, name in socket.if_nameindex():
             if name == self._interface:
-                yield tc.no_qdisc(index, tc.INGRESS)
+                yield tc.delete_qdisc(index, tc.INGRESS)
             elif name.startswith(PREFIX):
                 yield link.delete(index)
 
@@ -253,7 +253,7 @@ class NetemShaper:
         """What was not forwarded or not counted by itself, by reason, since the start."""
         counted = self._actions("gact")
         counts = {
-            "unknown address": counted[STRANGER].drops,
+            "unknown address": counted[UNKNOWN_ADDRESS].drops,
             "not IPv4": counted[NOT_IPV4].drops,
             "the kernel's backlog was full": link.tx_drops(self._netlink, PREFIX),
             "merged flows": self._flows.merged,

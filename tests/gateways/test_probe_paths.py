@@ -53,7 +53,7 @@ def test_a_probe_takes_both_hops_and_is_in_no_figure() -> None:
         net.advance(0.0002)
         assert net.received("b") == [frame]
         assert counted(net) == net.received("c") == []
-        assert net.switch.packets_under_way == 0
+        assert net.switch.packets_in_flight == 0
 
 
 def test_a_probe_waits_behind_an_apps_packets_and_they_behind_it() -> None:
@@ -130,7 +130,7 @@ def test_how_late_a_probe_leaves_is_how_late_its_hop_is() -> None:
     with FakeNetwork("a", "b", hops={("a", "up"): MS_10}) as net:
         probe(net)
         net.clock.advance(0.013)
-        net.switch.deadlines.release(net.clock.now())
+        net.switch.timers.release(net.clock.now())
         _, counters = net.drain()
         late_max = counters["a", "up"].late_max
         assert late_max is not None

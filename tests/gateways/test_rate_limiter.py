@@ -157,7 +157,7 @@ def test_at_rate_zero_what_has_room_waits_and_leaves_when_the_rate_rises(queue: 
     still.send([1.0] * 20, [1000] * 20)
     still.simulation.advance_to(1000.0)
     assert not still.left
-    assert still.simulation.deadlines.next_s is None or still.simulation.deadlines.next_s > 1000
+    assert still.simulation.timers.next_s is None or still.simulation.timers.next_s > 1000
     assert still.queued == 10
     still.set(rate="80kbit", queue=queue)
     fates = still.fates()

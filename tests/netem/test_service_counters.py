@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_gateways.netem.service_counters import LOOK_EVERY_S, Service, next_look_s
+from wotemu_gateways.netem.service_counters import LOOK_EVERY_S, ServiceCounters, next_look_s
 from wotemu_gateways.netlink.tc import Stats
 
 GAPS_S = st.floats(0.001, 0.5)
@@ -46,7 +46,7 @@ class Queue:
 def test_it_is_never_longer_than_packets_waited(
     arrivals: Sequence[float], looks: Sequence[float], spent_s: float
 ) -> None:
-    queue, service = Queue(spent_s), Service()
+    queue, service = Queue(spent_s), ServiceCounters()
     events = [
         *((t, "arrive") for t in accumulate(arrivals)),
         *((t, "look") for t in accumulate(looks)),
@@ -63,7 +63,7 @@ def test_it_is_never_longer_than_packets_waited(
 
 
 def test_a_queue_that_is_never_empty_is_busy_all_the_time() -> None:
-    queue, service = Queue(0.01), Service()
+    queue, service = Queue(0.01), ServiceCounters()
     for number in range(1000):
         queue.arrive(number / 1000)
     for number in range(51):
@@ -76,14 +76,14 @@ def test_a_queue_that_is_never_empty_is_busy_all_the_time() -> None:
 
 
 def test_overhead_counts_for_each_packet() -> None:
-    service = Service()
+    service = ServiceCounters()
     service.look(0.0, Stats(), overhead=20)
     service.look(1.0, Stats(packets=10, size_bytes=1000), overhead=20)
     assert service.take() == (0.0, 1200)
 
 
 def test_what_a_change_took_from_the_queue_proves_nothing() -> None:
-    service = Service()
+    service = ServiceCounters()
     service.look(0.0, Stats(backlog_packets=50), overhead=0)
     service.replaced()
     service.look(1.0, Stats(packets=1, size_bytes=100), overhead=0)

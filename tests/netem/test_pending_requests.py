@@ -7,8 +7,8 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
-from wotemu_gateways.netem.pending_requests import Changes
-from wotemu_gateways.netem.wiring import Interfaces, Stage, Wiring
+from wotemu_gateways.netem.pending_requests import PendingRequests
+from wotemu_gateways.netem.wiring import GatewayInterfaces, StageInterfaces, Wiring
 from wotemu_gateways.netlink.request_socket import Request
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.switch import Member
@@ -46,18 +46,20 @@ def kernel() -> FakeKernel:
 
 
 @pytest.fixture
-def changes(kernel: FakeKernel) -> Changes:
+def changes(kernel: FakeKernel) -> PendingRequests:
     members = [Member(name, f"10.64.0.{i}", mac_of(f"10.64.0.{i}")) for i, name in enumerate("abc", 2)]
-    up, down, bucket = (Stage((first, first + 1), (first + 2, first + 3)) for first in (20, 30, 40))
+    up, down, bucket = (StageInterfaces((first, first + 1), (first + 2, first + 3)) for first in (20, 30, 40))
     lines = [(50, 51), (52, 53), (54, 55)]
-    interfaces = Interfaces(1, (2, 3), up, down, bucket, lines, "wo-dserial1")
+    interfaces = GatewayInterfaces(1, (2, 3), up, down, bucket, lines, "wo-dserial1")
     wiring = Wiring(interfaces, members, "1/field")
     list(wiring.all({}))
     wiring.confirm_all()
-    return Changes(kernel, wiring)
+    return PendingRequests(kernel, wiring)
 
 
-def test_a_refused_change_of_a_hop_is_sent_whole_the_next_time(kernel: FakeKernel, changes: Changes) -> None:
+def test_a_refused_change_of_a_hop_is_sent_whole_the_next_time(
+    kernel: FakeKernel, changes: PendingRequests
+) -> None:
     changes.set_hop("a", "up", SLOW)
     sent = kernel.took()
     kernel.refusals = 1
@@ -72,7 +74,7 @@ def test_a_refused_change_of_a_hop_is_sent_whole_the_next_time(kernel: FakeKerne
 
 
 def test_what_was_refused_is_sent_again_with_the_next_change_of_something_else(
-    kernel: FakeKernel, changes: Changes
+    kernel: FakeKernel, changes: PendingRequests
 ) -> None:
     kernel.refusals = 1
     with pytest.raises(OSError, match="Cannot allocate memory"):
@@ -85,7 +87,7 @@ def test_what_was_refused_is_sent_again_with_the_next_change_of_something_else(
 
 
 def test_a_later_change_of_the_same_thing_replaces_the_refused_one(
-    kernel: FakeKernel, changes: Changes
+    kernel: FakeKernel, changes: PendingRequests
 ) -> None:
     kernel.refusals = 1
     with pytest.raises(OSError, match="Cannot allocate memory"):
@@ -97,7 +99,7 @@ def test_a_later_change_of_the_same_thing_replaces_the_refused_one(
 
 
 def test_a_refused_partition_leaves_the_one_before_until_it_is_sent_again(
-    kernel: FakeKernel, changes: Changes
+    kernel: FakeKernel, changes: PendingRequests
 ) -> None:
     changes.partition([["a"], ["b"]])
     kernel.took()
@@ -109,7 +111,7 @@ def test_a_refused_partition_leaves_the_one_before_until_it_is_sent_again(
     assert kernel.took().count("delete chain") == 4
 
 
-def test_a_refused_bucket_is_sent_again(kernel: FakeKernel, changes: Changes) -> None:
+def test_a_refused_bucket_is_sent_again(kernel: FakeKernel, changes: PendingRequests) -> None:
     kernel.refusals = 1
     with pytest.raises(OSError, match="Cannot allocate memory"):
         changes.set_shared_bucket(SLOW)
@@ -120,7 +122,7 @@ def test_a_refused_bucket_is_sent_again(kernel: FakeKernel, changes: Changes) ->
     assert not changes.refused
 
 
-def test_a_gate_that_opens_is_followed_by_a_kick(kernel: FakeKernel, changes: Changes) -> None:
+def test_a_gate_that_opens_is_followed_by_a_kick(kernel: FakeKernel, changes: PendingRequests) -> None:
     still = attrs.evolve(SLOW, rate=Rate(0))
     changes.set_hop("a", "up", SLOW)
     changes.set_hop("a", "up", still)
@@ -134,7 +136,7 @@ def test_a_gate_that_opens_is_followed_by_a_kick(kernel: FakeKernel, changes: Ch
 
 
 def test_a_gate_whose_opening_was_refused_is_kicked_when_it_opens(
-    kernel: FakeKernel, changes: Changes
+    kernel: FakeKernel, changes: PendingRequests
 ) -> None:
     changes.set_hop("b", "down", attrs.evolve(SLOW, rate=Rate(0)))
     kernel.refusals = 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
-from wotemu_gateways.impairments.delay import Propagation
+from wotemu_gateways.impairments.delay import DelayStage
 from wotemu_gateways.impairments.loss import NEVER
 
 from .simulated import Simulation, hop
@@ -277,14 +277,14 @@ def test_changes_of_other_conditions_do_not_untie_jitter() -> None:
 
 
 def test_a_changed_latency_does_not_untie_jitter_nor_begin_a_reorder_gap_again() -> None:
-    tied = Propagation(NetworkConditions(latency="1s", jitter="10ms", jitter_correlation="90%"), Random(1))
+    tied = DelayStage(NetworkConditions(latency="1s", jitter="10ms", jitter_correlation="90%"), Random(1))
     delays_s = []
     for i in range(20_000):
         latency = Seconds(1 + i % 2)
         tied.change(NetworkConditions(latency=latency, jitter="10ms", jitter_correlation="90%"))
         delays_s.append(tied.apply([0.0])[0] - latency)
     assert statistics.correlation(delays_s[:-1], delays_s[1:]) == pytest.approx(0.9, abs=0.02)
-    gapped = Propagation(NetworkConditions(latency="50ms", reorder="100%", reorder_gap=5), Random(1))
+    gapped = DelayStage(NetworkConditions(latency="50ms", reorder="100%", reorder_gap=5), Random(1))
     at_once = []
     for i in range(100):
         gapped.change(NetworkConditions(latency=Seconds(0.05 + i / 1e4), reorder="100%", reorder_gap=5))

@@ -1,7 +1,7 @@
-"""Packets that wait for their departure, in the order of their deadlines.
+"""Packets that wait for their departure, in the order of their timers.
 
-Each hop keeps its packets sorted in a lane: most leave in the order in which they came and go to its end,
-those that overtake others into their place. The heap of deadlines holds only the lanes and queues, by their
+Each hop keeps its packets sorted in a queue: most leave in the order in which they came and go to its
+end, those that overtake others into their place. The heap of timers holds only the queues, by their
 first packet's departure, so its cost is a wake-up's, not a packet's.
 """
 
@@ -22,7 +22,7 @@ Taker = TypeVar("Taker", contravariant=True)
 
 
 class Outlet(Protocol[Taker]):
-    """Where the packets of a lane go."""
+    """Where the packets of a delay_queue go."""
 
     def release(self, dues_s: Sequence[float], items: Sequence[Taker], now_s: float) -> None:
         """Pass on packets whose departures are due, in order; there is at least one."""
@@ -39,13 +39,13 @@ class Waiting(Protocol):
         ...
 
 
-class Lane(Generic[Item]):
+class DelayQueue(Generic[Item]):
     """One hop's waiting packets, in the order of their departures; of equals the first comer leaves first."""
 
-    __slots__ = ("_deadlines", "_dues_s", "_items", "next_s", "outlet")
+    __slots__ = ("_dues_s", "_items", "_timers", "next_s", "outlet")
 
-    def __init__(self, deadlines: Deadlines, outlet: Outlet[Item]) -> None:
-        self._deadlines = deadlines
+    def __init__(self, timers: Timers, outlet: Outlet[Item]) -> None:
+        self._timers = timers
         self._dues_s: list[float] = []
         self._items: list[Item] = []
         self.outlet = outlet
@@ -78,7 +78,7 @@ class Lane(Generic[Item]):
         return self._dues_s[-1] if self._dues_s else -math.inf
 
     def release(self, now_s: float) -> None:
-        """Let those go that are due; the lane was entered for its first packet's departure."""
+        """Let those go that are due; the delay_queue was entered for its first packet's departure."""
         dues_s, items = self._dues_s, self._items
         due = bisect_right(dues_s, now_s + GRAIN_S)
         leaving_s, leaving = dues_s[:due], items[:due]
@@ -91,10 +91,10 @@ class Lane(Generic[Item]):
 
     def _head(self, due_s: float) -> None:
         self.next_s = due_s
-        self._deadlines.enter(due_s, self)
+        self._timers.enter(due_s, self)
 
 
-class Deadlines:
+class Timers:
     """Lanes and queues by their next departure."""
 
     __slots__ = ("_heap", "_serial")
@@ -108,14 +108,14 @@ class Deadlines:
         """When something is due next; None if nothing waits. It may be too early, never too late."""
         return self._heap[0][0] if self._heap else None
 
-    def enter(self, due_s: float, lane: Waiting) -> None:
-        """Wake a lane at its next departure; its `next_s` says which of its entries holds."""
-        heappush(self._heap, (due_s, next(self._serial), lane))
+    def enter(self, due_s: float, delay_queue: Waiting) -> None:
+        """Wake a delay_queue at its next departure; its `next_s` says which of its entries holds."""
+        heappush(self._heap, (due_s, next(self._serial), delay_queue))
 
     def release(self, now_s: float) -> None:
         """Let every packet go that is due."""
         heap = self._heap
         while heap and heap[0][0] <= now_s:
-            due_s, _, lane = heappop(heap)
-            if due_s == lane.next_s:
-                lane.release(now_s)
+            due_s, _, delay_queue = heappop(heap)
+            if due_s == delay_queue.next_s:
+                delay_queue.release(now_s)

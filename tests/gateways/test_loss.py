@@ -12,7 +12,7 @@ import pytest
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu_gateways.impairments.loss import NEVER, Chance, gilbert_elliott, losses_of, markov
+from wotemu_gateways.impairments.loss import NEVER, Chance, gilbert_elliott, loss_processes, markov
 
 PACKETS = 100_000
 Z_99 = 2.576
@@ -88,12 +88,12 @@ def test_isolated_losses_of_the_markov_chain_are_isolated() -> None:
 def test_independent_loss_and_a_model_act_together() -> None:
     conditions = NetworkConditions(loss="10%", loss_model=GilbertElliott.of_bursts("20%", 3))
     kept: Sequence[float] = [0.0] * PACKETS
-    for loss in losses_of(conditions, Random(7)):
-        kept = loss.strike(kept)
+    for loss in loss_processes(conditions, Random(7)):
+        kept = loss.drop(kept)
     assert sum(instant == NEVER for instant in kept) / PACKETS == pytest.approx(
         conditions.mean_loss, rel=0.03
     )
 
 
 def test_no_loss_is_no_process() -> None:
-    assert losses_of(NetworkConditions(latency="1s"), Random(1)) == ()
+    assert loss_processes(NetworkConditions(latency="1s"), Random(1)) == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from wotemu_gateways.netem.flow_capture import Counting
+from wotemu_gateways.netem.flow_capture import FlowClassifier
 from wotemu_gateways.packets.flow_table import FlowTable
 
 NAMES = {IPv4Address("10.64.0.2").packed: "a", IPv4Address("10.64.0.3").packed: "b"}
@@ -19,7 +19,7 @@ def frame(target: IPv4Address, sport: int = 4000) -> bytes:
 
 def test_a_node_that_scans_a_network_makes_no_channel_for_each_address() -> None:
     table = FlowTable("field", NAMES, {}, max_flows=100)
-    counting = Counting(table, NAMES)
+    counting = FlowClassifier(table, NAMES)
     for number in range(1 << 16):
         counting.counter(frame(IPv4Address(0x0A410000 + number))).packets_up += 1
     counting.counter(frame(IPv4Address("10.64.0.3"))).packets_up += 1
@@ -32,7 +32,7 @@ def test_a_node_that_scans_a_network_makes_no_channel_for_each_address() -> None
 
 def test_a_flow_has_one_counter_however_often_addresses_are_forgotten() -> None:
     table = FlowTable("field", NAMES, {})
-    counting = Counting(table, NAMES)
+    counting = FlowClassifier(table, NAMES)
     first = counting.counter(frame(IPv4Address("10.64.0.3")))
     for number in range(5000):
         counting.counter(frame(IPv4Address(0x0A410000 + number)))
