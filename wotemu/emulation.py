@@ -36,8 +36,8 @@ from wotemu_runtime.fidelity import Certificate, Thresholds
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
-from wotemu_runtime.recording.run_directory import Recorder, losses, new_run_dir, own_run_dir, tabulate
-from wotemu_runtime.recording.totals import Counters
+from wotemu_runtime.recording.run_directory import RunDirectory, losses, new_run_dir, own_run_dir, tabulate
+from wotemu_runtime.recording.totals import Totals
 
 Listener = Callable[[Event], None]
 
@@ -180,9 +180,9 @@ class Emulation:
             self._coordinator.stop(at_once=at_once)
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> Totals:
         """Totals of what has been recorded so far."""
-        return self._coordinator.counters if self._coordinator is not None else Counters()
+        return self._coordinator.counters if self._coordinator is not None else Totals()
 
     async def run(self, listener: Listener = lambda _: None) -> Result:
         """Run it to its end and write the report. `listener` gets every event as it happens.
@@ -198,7 +198,7 @@ class Emulation:
             )
         self._started = self._started or steady_time()
         run_dir = self.run_dir = self._make_run_dir()
-        recorder = Recorder(run_dir)
+        recorder = RunDirectory(run_dir)
         if not recorder.is_resumed:
             recorder.write_json("topology.json", self._loaded.topology.to_dict())
             recorder.write_json("timeline.json", self.timeline.to_dict())
@@ -241,7 +241,7 @@ class Emulation:
         listener(Event(steady_time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
 
-    async def _emulate(self, run_dir: Path, recorder: Recorder, listener: Listener) -> Outcome:
+    async def _emulate(self, run_dir: Path, recorder: RunDirectory, listener: Listener) -> Outcome:
         """From the first process to the last; the manifest always says how far it came."""
         engine = self._make_engine(run_dir)
 
@@ -262,7 +262,7 @@ class Emulation:
             self._thresholds,
             card=self._card(run_dir),
             code=await asyncio.to_thread(self._code),
-            anew=self._anew,
+            resume=not self._anew,
             keep=self._keep,
             kept=self._kept,
         )
@@ -330,7 +330,7 @@ class Emulation:
             with contextlib.suppress(OSError):
                 run_dir.parent.rmdir()
 
-    def _manifest(self, outcome: Outcome, recorder: Recorder) -> dict[str, Any]:
+    def _manifest(self, outcome: Outcome, recorder: RunDirectory) -> dict[str, Any]:
         deployed = outcome.deployed
         return {
             "schema": SCHEMA_VERSION,

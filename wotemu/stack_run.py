@@ -22,8 +22,8 @@ from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS, completed_t
 from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.planning.code_bundle import unpack
-from wotemu_runtime.planning.planner import Plan
-from wotemu_runtime.recording.bus_mirror import MANIFEST, Mirror, fetch, is_mirrored, mirrored
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.recording.bus_mirror import MANIFEST, BusMirror, fetch, is_mirrored, mirrored
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.run_directory import own_run_dir
 from wotemu_runtime.roles.assignment import Assignment
@@ -83,7 +83,7 @@ class StackEmulation(Emulation):
     """An emulation whose stack is there, and whose report is written elsewhere."""
 
     attached: Attached
-    mirror: Mirror
+    mirror: BusMirror
 
     def go_on(self) -> None:
         """Its coordinator died, and what that one recorded is in the run directory again."""

@@ -13,10 +13,11 @@ from redis.exceptions import RedisError
 from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError
 from wotemu.records import App, Event
-from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch, trim
+from wotemu_runtime.bus import BusAddress, Consumer, Publisher, Streams, connect, decode_batch
 from wotemu_runtime.bus import publisher as publishing
 from wotemu_runtime.bus.codec import encode_batch
 from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.retention import trim
 
 STREAMS = Streams("test")
 

@@ -20,7 +20,8 @@ from wotemu.topology.models import (
 )
 from wotemu_runtime.engines.local import addresses, cgroups
 from wotemu_runtime.engines.local.engine import refusal
-from wotemu_runtime.planning.planner import Plan, make_plan, unplaced
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.planner import make_plan, unplaced
 
 FIELD, CORE = Network("field"), Network("core")
 

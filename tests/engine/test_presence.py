@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wotemu_runtime.recording.liveness import SILENT_AFTER_S, Presence
+from wotemu_runtime.recording.liveness import SILENT_AFTER_S, Liveness
 
 
-def present(*roles: str) -> Presence:
-    presence = Presence()
+def present(*roles: str) -> Liveness:
+    presence = Liveness()
     for role in roles:
         assert presence.came(role, 0.0, "one") == []
     return presence

@@ -16,14 +16,14 @@ from wotemu.stack import bus_of_url
 from wotemu_runtime.bus import connect
 from wotemu_runtime.recording import bus_mirror
 from wotemu_runtime.recording.bus_mirror import (
-    Mirror,
+    BusMirror,
     fetch,
     is_mirrored,
     mirrored,
     mirrored_stacks,
     put_file,
 )
-from wotemu_runtime.recording.run_directory import Recorder
+from wotemu_runtime.recording.run_directory import RunDirectory
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 async def test_what_is_recorded_is_fetched(client: Redis, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     async with mirrored(client, "tuesday", recorder.run_dir):
         recorder.write_json("manifest.json", {"status": "failed"})
         recorder.event(Event(1.0, "run.t0", "coordinator", "T0"))
@@ -54,9 +54,9 @@ async def test_what_is_recorded_is_fetched(client: Redis, tmp_path: Path) -> Non
 
 
 async def test_only_what_is_new_is_sent(client: Redis, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
-    mirror = Mirror(client, "tuesday", recorder.run_dir)
+    mirror = BusMirror(client, "tuesday", recorder.run_dir)
     for number in range(3):
         recorder.event(Event(float(number), "run.phase", "coordinator", "é"))
         recorder.keep({})
@@ -71,7 +71,7 @@ async def test_only_what_is_new_is_sent(client: Redis, tmp_path: Path) -> None:
 
 
 async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusServer, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     async with mirrored(client, "tuesday", recorder.run_dir):
         recorder.event(Event(1.0, "run.t0", "coordinator", "T0"))
@@ -86,9 +86,9 @@ async def test_a_bus_that_was_away_gets_it_all(client: Redis, bus_server: BusSer
 async def test_files_lie_in_chunks(client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file grows over the bounds of chunks, by less than one and by several at once."""
     monkeypatch.setattr(bus_mirror, "CHUNK_BYTES", 1000)
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
-    mirror = Mirror(client, "tuesday", recorder.run_dir)
+    mirror = BusMirror(client, "tuesday", recorder.run_dir)
     for number, length in enumerate((10, 5000, 700, 1, 3000)):
         recorder.event(Event(float(number), "run.phase", "coordinator", "x" * length))
         recorder.keep({})
@@ -103,7 +103,7 @@ async def test_files_lie_in_chunks(client: Redis, tmp_path: Path, monkeypatch: p
 
 
 async def test_a_file_larger_than_a_chunk_is_kept_and_fetched(client: Redis, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     async with mirrored(client, "tuesday", recorder.run_dir):
         for number in range(20):
@@ -119,7 +119,7 @@ async def test_a_bus_that_refuses_the_run_ends_it(
     """Its memory is full: without an error the run would be lost at its end."""
     monkeypatch.setattr(bus_mirror, "EVERY_S", 0.05)
     monkeypatch.setattr(bus_mirror, "FAILING_S", 0.2)
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     await client.config_set("maxmemory", "1kb")
     with pytest.raises(EmulationError, match="can't hold the run's records"):
@@ -130,7 +130,7 @@ async def test_a_bus_that_refuses_the_run_ends_it(
 
 
 async def test_what_fails_of_a_recorded_run_is_its_own_error(client: Redis, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     with pytest.raises(EmulationError, match="no such node"):
         async with mirrored(client, "tuesday", recorder.run_dir):
             recorder.write_json("manifest.json", {"status": "failed"})
@@ -143,11 +143,11 @@ async def test_a_chunk_that_is_missing_is_no_short_file(
     client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_mirror, "CHUNK_BYTES", 100)
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     recorder.event(Event(1.0, "run.phase", "coordinator", "x" * 1000))
     recorder.close()
-    await Mirror(client, "tuesday", recorder.run_dir).update()
+    await BusMirror(client, "tuesday", recorder.run_dir).update()
     await client.delete("wotemu:tuesday:chunk:events.jsonl:3")
     with pytest.raises(EmulationError, match=r"a part of events\.jsonl is missing"):
         await fetch(client, "tuesday", tmp_path / "here")

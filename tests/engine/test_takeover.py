@@ -18,18 +18,19 @@ from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError, InputError
 from wotemu.records import App, Event, Log, ProbeSent, Record, to_row
 from wotemu.scenario.timeline import Timeline
-from wotemu_runtime.bus import Publisher, Streams, connect, forgotten
+from wotemu_runtime.bus import Publisher, Streams, connect
 from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.coordination import coordinator_lease as leasing
-from wotemu_runtime.coordination.command_log import Told, summed_up, told_so_far
+from wotemu_runtime.coordination.command_log import CommandLog, read_command_log, replay
 from wotemu_runtime.coordination.coordinator_lease import Lease
 from wotemu_runtime.fidelity import Witness
-from wotemu_runtime.recording.bus_mirror import Mirror, fetch
+from wotemu_runtime.recording.bus_mirror import BusMirror, fetch
 from wotemu_runtime.recording.checkpoint import FILE, Checkpoint
-from wotemu_runtime.recording.ingest import Reception
-from wotemu_runtime.recording.recorder import Kept, Recording
-from wotemu_runtime.recording.run_directory import Recorder, make_tables, tabulate
+from wotemu_runtime.recording.ingest import Ingest
+from wotemu_runtime.recording.recorder import Kept, Recorder
+from wotemu_runtime.recording.retention import forgotten
+from wotemu_runtime.recording.run_directory import RunDirectory, make_tables, tabulate
 from wotemu_runtime.roles.host_report import HostClaim
 
 STREAMS = Streams("tuesday")
@@ -53,23 +54,23 @@ def line(number: int) -> Log:
     return Log(float(number), "node", "stdout", str(number))
 
 
-def reception(recorder: Recorder) -> Reception:
-    return Reception(recorder.event, lambda *_: None, lambda: 100.0, resumed=recorder.is_resumed)
+def reception(recorder: RunDirectory) -> Ingest:
+    return Ingest(recorder.event, lambda *_: None, lambda: 100.0, resumed=recorder.is_resumed)
 
 
-def recording(recorder: Recorder, seen: list[Any] | None = None, kept: Kept = lambda: None) -> Recording:
+def recording(recorder: RunDirectory, seen: list[Any] | None = None, kept: Kept = lambda: None) -> Recorder:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
 
     def observe(table: str, rows: list[list[Any]]) -> None:
         if seen is not None:
             seen.extend((table, *row) for row in rows)
 
-    return Recording(
+    return Recorder(
         recorder, Witness((), lambda: timeline), observe, lambda: 100.0, kept, reception=reception(recorder)
     )
 
 
-async def record_all(client: Redis, recorder: Recorder) -> None:
+async def record_all(client: Redis, recorder: RunDirectory) -> None:
     """Record what is on the bus, to its end."""
     taking = recording(recorder)
     taking.draining = True
@@ -79,7 +80,7 @@ async def record_all(client: Redis, recorder: Recorder) -> None:
 
 async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, tmp_path: Path) -> None:
     """What was written after it, and cut in the middle as by a SIGKILL, comes again from the bus."""
-    dead = Recorder(tmp_path)
+    dead = RunDirectory(tmp_path)
     await publish(client, *map(line, range(3)), App(1.0, "node", "key", 1.0))
     await record_all(client, dead)
     await publish(client, *map(line, range(3, 6)), App(2.0, "node", "key", 2.0))
@@ -92,7 +93,7 @@ async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, t
             file.write(torn)
     _die(dead)
 
-    heir = Recorder(tmp_path)
+    heir = RunDirectory(tmp_path)
     assert heir.is_resumed
     assert heir.damaged == []
     assert (tmp_path / "logs/node.log").read_text() == "0\n1\n2\n"
@@ -109,7 +110,7 @@ async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, t
 
 
 async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: Redis, tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path)
+    recorder = RunDirectory(tmp_path)
     await publish(client, *map(line, range(5)))
     await record_all(client, recorder)
     await publish(client, line(5))
@@ -119,11 +120,11 @@ async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: Redis, 
 
 
 async def test_what_only_a_lost_directory_had_is_counted_once(client: Redis, tmp_path: Path) -> None:
-    lost = Recorder(tmp_path / "lost")
+    lost = RunDirectory(tmp_path / "lost")
     await publish(client, *map(line, range(5)))
     await record_all(client, lost)
     await publish(client, line(5))
-    heir = Recorder(tmp_path / "new")
+    heir = RunDirectory(tmp_path / "new")
     taking = recording(heir)
     assert await taking.missing(client, STREAMS) == {"logs": 5}
     await record_all(client, heir)
@@ -136,25 +137,25 @@ async def test_what_only_a_lost_directory_had_is_counted_once(client: Redis, tmp
 
 async def test_a_directory_that_lost_its_last_writes_is_found_out(client: Redis, tmp_path: Path) -> None:
     """A machine that loses power may keep the checkpoint, and not what it speaks of."""
-    dead = Recorder(tmp_path)
+    dead = RunDirectory(tmp_path)
     await publish(client, *map(line, range(3)))
     await record_all(client, dead)
     _die(dead)
     (tmp_path / "logs/node.log").write_text("0\n")
-    heir = Recorder(tmp_path)
+    heir = RunDirectory(tmp_path)
     assert heir.damaged == ["logs/node.log"]
     heir.close()
 
 
 async def test_all_that_was_recorded_is_seen_again(client: Redis, tmp_path: Path) -> None:
-    dead = Recorder(tmp_path)
+    dead = RunDirectory(tmp_path)
     event = Event(1.0, "app.ready", "agent:node", "up", {"x": 1})
     probe = ProbeSent(1.0, "field", "node", "peer", 7, 0.001)
     await publish(client, event, App(1.0, "node", "key", 1.0), probe)
     await record_all(client, dead)
     _die(dead)
     seen: list[Any] = []
-    heir = Recorder(tmp_path)
+    heir = RunDirectory(tmp_path)
     recording(heir, seen).replay()
     assert sorted(seen, key=str) == sorted(
         [("events", *to_row(event)), ("app", 1.0, "node", "key", 1.0), ("probes_sent", *to_row(probe))],
@@ -164,16 +165,16 @@ async def test_all_that_was_recorded_is_seen_again(client: Redis, tmp_path: Path
 
 
 def test_two_can_not_record_in_one_directory(tmp_path: Path) -> None:
-    one = Recorder(tmp_path)
+    one = RunDirectory(tmp_path)
     with pytest.raises(InputError, match="records there"):
-        Recorder(tmp_path)
+        RunDirectory(tmp_path)
     one.close()
-    Recorder(tmp_path).close()
+    RunDirectory(tmp_path).close()
 
 
 def test_a_report_of_a_run_that_goes_on_takes_nothing_from_it(tmp_path: Path) -> None:
     """The spool stays while somebody records, or may take over; not when the run is over."""
-    recorder = Recorder(tmp_path)
+    recorder = RunDirectory(tmp_path)
     recorder.write_json("manifest.json", {"engine": "swarm", "ended": None})
     recorder.store(App.TABLE, [to_row(App(1.0, "node", "key", 1.0))])
     recorder.keep({})
@@ -197,7 +198,7 @@ def test_tables_are_made_in_parts_that_do_not_grow_with_the_run(
     monkeypatch.setattr("wotemu_runtime.recording.run_directory.ROWS_AT_ONCE", 1000)
     peaks = []
     for count in (500, 5_000, 40_000):  # the first one imports what the others need
-        recorder = Recorder(tmp_path / str(count))
+        recorder = RunDirectory(tmp_path / str(count))
         for first in range(0, count, 250):
             rows = [[float(number), "node", "key", 1.0] for number in range(first, first + 250)]
             recorder.store(App.TABLE, rows)
@@ -213,9 +214,9 @@ def test_tables_are_made_in_parts_that_do_not_grow_with_the_run(
 
 async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_path: Path) -> None:
     """What the container of a dead coordinator took with it is still on the bus."""
-    recorder = Recorder(tmp_path / "there")
+    recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
-    mirror = Mirror(client, "tuesday", tmp_path / "there")
+    mirror = BusMirror(client, "tuesday", tmp_path / "there")
     taking = recording(recorder, kept=lambda: mirror.kept)
     taking.draining = True
     await publish(client, line(0))
@@ -226,7 +227,7 @@ async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_
     assert (tmp_path / "there/logs/node.log").read_text() == "0\n1\n"
     assert await client.xlen(STREAMS.metrics("logs")) == 1
     await fetch(client, "tuesday", tmp_path / "here")
-    heir = Recorder(tmp_path / "here")
+    heir = RunDirectory(tmp_path / "here")
     await record_all(client, heir)
     heir.close()
     recorder.close()
@@ -298,18 +299,18 @@ async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis)
 
 async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
-    assert await told_so_far(client, STREAMS) == Told()
+    assert await read_command_log(client, STREAMS) == CommandLog()
     for command in (
         {"command": "timeline", "timeline": timeline.to_dict()},
         {"command": "t0", "t0": 5.0},
         {"command": "changes", "guard": 1, "at_s": 2.5, "t": 7.5, "changes": [], "drop": []},
     ):
         await client.xadd(STREAMS.commands, pack(command))  # type: ignore[arg-type]
-    assert await told_so_far(client, STREAMS) == Told(timeline.hash, 5.0, {1: 2.5}, over=False)
-    assert summed_up([{"command": "stop"}]).over
+    assert await read_command_log(client, STREAMS) == CommandLog(timeline.hash, 5.0, {1: 2.5}, over=False)
+    assert replay([{"command": "stop"}]).over
 
 
-def _die(recorder: Recorder) -> None:
+def _die(recorder: RunDirectory) -> None:
     """As SIGKILL after the last checkpoint: the kernel lets go of its files, and nothing more is written."""
     for file in recorder._files.values():
         file.close()
@@ -326,7 +327,7 @@ def test_a_checkpoint_is_read_back(tmp_path: Path) -> None:
         Checkpoint.load(tmp_path)
 
 
-class SlowRecorder(Recorder):
+class SlowRecorder(RunDirectory):
     """Needs so long for each batch."""
 
     takes_s = 0.05
@@ -353,9 +354,9 @@ async def test_a_recorder_that_lags_stores_everything(
 async def test_what_a_stuck_recorder_leaves_is_counted(client: Redis, tmp_path: Path) -> None:
     """The bus answers no more while it drains, and then is asked how much there is."""
     lost: list[tuple[str, str, int, str]] = []
-    recorder = Recorder(tmp_path)
-    reception = Reception(lambda _: None, lambda *loss: lost.append(loss), lambda: 1.0, resumed=False)
-    taking = Recording(
+    recorder = RunDirectory(tmp_path)
+    reception = Ingest(lambda _: None, lambda *loss: lost.append(loss), lambda: 1.0, resumed=False)
+    taking = Recorder(
         recorder,
         Witness((), lambda: Timeline(seed=1, duration_s=60.0, phases=(), changes=())),
         lambda *_: None,

@@ -30,7 +30,8 @@ from wotemu_runtime.engines.swarm.capacity import check_capacity
 from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
-from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.planner import make_plan
 
 FIELD = Network("field")
 SUBNETS = {"field": "10.0.7.0/24"}

@@ -11,7 +11,8 @@ from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.container.bus import prepare
 from wotemu_runtime.engines.swarm import specs
-from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.roles.addresses import Member, Members, hosts_of
 
 

@@ -16,7 +16,8 @@ from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.local import machine_limits
 from wotemu_runtime.engines.local.sandbox import Zygote
-from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.processes.channel import Channel
 
 

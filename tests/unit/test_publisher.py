@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from wotemu.records import App, Event, Log
 from wotemu_runtime.bus import Origin, Publisher, Streams, decode_batch, decode_origin, publisher
 from wotemu_runtime.bus.publisher import size_of
-from wotemu_runtime.recording.deduplication import Intake
-from wotemu_runtime.recording.ingest import Reception
+from wotemu_runtime.recording.deduplication import Deduplicator
+from wotemu_runtime.recording.ingest import Ingest
 
 STREAMS = Streams("test")
 
@@ -53,16 +53,16 @@ def metrics(count: int) -> list[App]:
     return [App(float(number), "a", "key", 0.0) for number in range(count)]
 
 
-def received(bus: FakeBus) -> tuple[Reception, dict[tuple[str, str], int]]:
+def received(bus: FakeBus) -> tuple[Ingest, dict[tuple[str, str], int]]:
     """What a coordinator learns of what came."""
     lost: dict[tuple[str, str], int] = {}
 
     def lose(source: str, what: str, count: int, table: str) -> None:
         lost[source, table] = count
 
-    reception = Reception(lambda _: None, lose, lambda: 3.0, resumed=False)
+    reception = Ingest(lambda _: None, lose, lambda: 3.0, resumed=False)
     for entry in bus.entries:
-        reception.admit(entry)
+        reception.accept(entry)
     return reception, lost
 
 
@@ -183,17 +183,17 @@ def test_a_row_is_counted_with_at_least_the_bytes_of_its_message(row: list[Any])
 
 
 def test_what_another_coordinator_may_have_taken_is_not_missing() -> None:
-    intake, origin = Intake(resumed=True), Origin("agent:a", 1.0, 500)
-    intake.admit("app", [[1.0, "a", "key", 1.0]], origin)
+    intake, origin = Deduplicator(resumed=True), Origin("agent:a", 1.0, 500)
+    intake.accept("app", [[1.0, "a", "key", 1.0]], origin)
     intake.account(origin, {"app": 503, "system": 40})
     assert list(intake.missing()) == [("agent:a", "app", 2)]
     assert list(intake.missing()) == []
 
 
 def test_each_life_of_a_role_has_its_own_count() -> None:
-    intake = Intake()
+    intake = Deduplicator()
     first, second = Origin("agent:a", 1.0, 0), Origin("agent:a", 2.0, 0)
-    intake.admit("app", [[1.0, "a", "key", 1.0]] * 3, first)
+    intake.accept("app", [[1.0, "a", "key", 1.0]] * 3, first)
     intake.supersede("agent:a", 2.0, 5.0)
     intake.account(second, {"app": 4})
     assert list(intake.missing()) == [("agent:a", "app", 4)]

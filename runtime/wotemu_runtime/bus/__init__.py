@@ -4,10 +4,8 @@ from wotemu_runtime.bus.clock import BusClock
 from wotemu_runtime.bus.codec import (
     Origin,
     decode_batch,
-    decode_event,
     decode_origin,
     encode_batch,
-    encode_event,
     encode_origin,
 )
 from wotemu_runtime.bus.connection import BusAddress, connect, redirect
@@ -15,7 +13,6 @@ from wotemu_runtime.bus.consumer import Consumer
 from wotemu_runtime.bus.publisher import Publisher
 from wotemu_runtime.bus.streams import Streams
 from wotemu_runtime.bus.wall_clock import WallClock, epoch_s, steady_time
-from wotemu_runtime.recording.retention import forgotten, trim
 
 __all__ = [
     "BusAddress",
@@ -27,14 +24,10 @@ __all__ = [
     "WallClock",
     "connect",
     "decode_batch",
-    "decode_event",
     "decode_origin",
     "encode_batch",
-    "encode_event",
     "encode_origin",
     "epoch_s",
-    "forgotten",
     "redirect",
     "steady_time",
-    "trim",
 ]

@@ -9,7 +9,7 @@ import attrs
 import msgpack
 
 from wotemu.errors import EmulationError
-from wotemu.records import SCHEMA_VERSION, TABLES, Event, Record, to_row
+from wotemu.records import SCHEMA_VERSION, TABLES
 
 FIELD = b"m"
 """The field of a stream's entry that holds the message."""
@@ -65,14 +65,3 @@ def encode_origin(origin: Origin) -> dict[bytes, bytes]:
 def decode_origin(entry: dict[bytes, bytes]) -> Origin | None:
     """The origin of an entry, where it has one."""
     return Origin(*msgpack.unpackb(entry[ORIGIN])) if ORIGIN in entry else None
-
-
-def encode_event(event: Record) -> dict[bytes, bytes]:
-    """An event as a stream entry."""
-    return encode_batch(Event.TABLE, [to_row(event)])
-
-
-def decode_event(entry: dict[bytes, bytes]) -> Event:
-    """The event of a stream entry."""
-    _, rows = decode_batch(entry)
-    return Event(*rows[0])

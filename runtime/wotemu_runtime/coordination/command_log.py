@@ -12,7 +12,7 @@ from wotemu_runtime.bus.codec import unpack
 
 
 @attrs.frozen
-class Told:
+class CommandLog:
     """Empty where nobody has coordinated before. `fired` has guards' seconds after T0."""
 
     timeline_hash: str | None = None
@@ -22,11 +22,11 @@ class Told:
     """Whether the run's end was told: the roles stop, or go on unrecorded."""
 
 
-def summed_up(commands: list[dict[str, Any]]) -> Told:
+def replay(commands: list[dict[str, Any]]) -> CommandLog:
     """What commands come to."""
     timelines = [each["timeline"]["hash"] for each in commands if each["command"] == "timeline"]
     t0s = [each["t0"] for each in commands if each["command"] == "t0"]
-    return Told(
+    return CommandLog(
         timeline_hash=timelines[0] if timelines else None,
         t0=t0s[0] if t0s else None,
         fired={each["guard"]: each["at_s"] for each in commands if each["command"] == "changes"},
@@ -34,7 +34,7 @@ def summed_up(commands: list[dict[str, Any]]) -> Told:
     )
 
 
-async def told_so_far(client: Redis, streams: Streams) -> Told:
+async def read_command_log(client: Redis, streams: Streams) -> CommandLog:
     """Read it off the bus."""
     entries: Any = await client.xrange(streams.commands)
-    return summed_up([unpack(fields) for _, fields in entries])
+    return replay([unpack(fields) for _, fields in entries])

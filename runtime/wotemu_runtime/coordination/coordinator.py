@@ -28,20 +28,20 @@ from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import BusAddress, BusClock, Streams, connect, redirect
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.coordination.command_log import Told, told_so_far
+from wotemu_runtime.coordination.command_log import CommandLog, read_command_log
 from wotemu_runtime.coordination.coordinator_lease import Lease
 from wotemu_runtime.coordination.guards import Guards
-from wotemu_runtime.coordination.run_control import Waiting
-from wotemu_runtime.coordination.run_state import Seen
+from wotemu_runtime.coordination.run_control import RunControl
+from wotemu_runtime.coordination.run_state import RunState
 from wotemu_runtime.engines.engine import BusAt, Deployed, Engine, RoleEnded, RoleLost, Unplaced
 from wotemu_runtime.fidelity import Certificate, Thresholds, Witness, judge
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.probe_schedule import places_of
-from wotemu_runtime.recording.ingest import Reception
+from wotemu_runtime.recording.ingest import Ingest
 from wotemu_runtime.recording.liveness import SOURCE as SOURCE
-from wotemu_runtime.recording.recorder import Kept, Recording
-from wotemu_runtime.recording.run_directory import Recorder
-from wotemu_runtime.recording.totals import Counters
+from wotemu_runtime.recording.recorder import Kept, Recorder
+from wotemu_runtime.recording.run_directory import RunDirectory
+from wotemu_runtime.recording.totals import Totals
 from wotemu_runtime.roles.addresses import addresses_of, known_members
 from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
 
@@ -87,24 +87,24 @@ class Outcome:
 class Coordinator:
     """Runs one plan on one engine. `listener` gets every event as it is recorded.
 
-    `card` is what another coordinator has to know to take over, `code` the deployment's bundle. `anew` says
-    that this one does not take over itself. With `keep`, the roles go on unrecorded when the run is over. The
-    bus forgets what `kept` says is safe; None means what the recorder has. `connect_to` gives a client of the
-    bus, `clock` is its time.
+    `card` is what another coordinator has to know to take over, `code` the deployment's bundle. `resume`:
+    continue the run of a coordinator that died. With `keep`, the roles go on unrecorded when the run is over.
+    The bus forgets what `kept` says is safe; None means what the recorder has. `connect_to` gives a client of
+    the bus, `clock` is its time.
     """
 
     def __init__(
         self,
         plan: Plan,
         engine: Engine,
-        recorder: Recorder,
+        recorder: RunDirectory,
         listener: Listener,
         resolver: Resolver | None = None,
         thresholds: Thresholds | None = None,
         *,
         card: Mapping[str, Any] | None = None,
         code: bytes = b"",
-        anew: bool = True,
+        resume: bool = False,
         keep: bool = False,
         kept: Kept = lambda: None,
         connect_to: Connect = connect,
@@ -117,27 +117,27 @@ class Coordinator:
         self._streams = Streams(plan.stack)
         self._card = dict(card or {})
         self._code = code
-        self._anew = anew
+        self._resume = resume
         self._keep = keep
         self._ended: set[str] = set()
         self._connect = connect_to
         self._clock = clock or BusClock()
-        self._waiting = Waiting(self._clock.now)
+        self._waiting = RunControl(self._clock.now)
         self._replaying = False
-        self._told = Told()
-        self._seen = Seen(plan)
+        self._told = CommandLog()
+        self._seen = RunState(plan)
         self.outcome = Outcome(losses=self._seen.losses)
         self._thresholds = thresholds
         self._witness = Witness(places_of(plan), lambda: self.timeline)
         self._guards = None if resolver is None else Guards(resolver, self._event, self._now)
         self._t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._reception = Reception(self._tell, self._lost_on_the_way, self._now, resumed=not anew)
-        self._recording = Recording(
+        self._reception = Ingest(self._tell, self._lost_on_the_way, self._now, resumed=resume)
+        self._recording = Recorder(
             recorder, self._witness, self._take, self._now, kept, reception=self._reception
         )
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> Totals:
         """Totals of what has been recorded so far."""
         return self._recording.counters
 
@@ -184,7 +184,7 @@ class Coordinator:
             self.outcome.error = self.outcome.error or error
 
     async def _run(self) -> None:
-        if self._anew:
+        if not self._resume:
             nodes, networks = len(self._plan.replicas), len(self._plan.networks)
             size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
             self._event("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
@@ -222,7 +222,7 @@ class Coordinator:
             lease = Lease(client, self._streams)
             await lease.acquire()
         except BaseException:
-            if not self._anew:
+            if self._resume:
                 self._engine.leave()
             if client is not None:
                 await client.aclose()
@@ -236,8 +236,8 @@ class Coordinator:
     async def _begin(self, client: Redis, deployed: Deployed) -> None:
         """Tell who may take over what to know, or go on from what others told and recorded before."""
         await self._clock.measure(client, deployed.bus.anchor_s)
-        self._told = await told_so_far(client, self._streams)
-        if self._anew:
+        self._told = await read_command_log(client, self._streams)
+        if not self._resume:
             for what in deployed.unenforced:
                 self._event("limit.unenforced", f"not enforced: {what}")
         else:
@@ -349,7 +349,7 @@ class Coordinator:
             task.cancel()
         await asyncio.wait([recording])
         await self._learn_places(client)
-        if self._reception.bus_is_away or self._waiting.nobody_waits:
+        if self._reception.bus_is_away or self._waiting.abort_requested:
             self._reception.finish()
         else:
             if not is_stored:
@@ -359,7 +359,7 @@ class Coordinator:
         await self._certify()
         with contextlib.suppress(OSError, RedisError):
             await client.set(self._streams.card, json.dumps({**self._card, "status": self.outcome.status}))
-        if self._reception.bus_is_away and not self._waiting.nobody_waits:
+        if self._reception.bus_is_away and not self._waiting.abort_requested:
             message = "it was away at the end: what the roles recorded since it went is lost"
             self._fail(EmulationError(message, where="event bus"))
 
@@ -389,7 +389,7 @@ class Coordinator:
     async def _drained(self, recording: asyncio.Task[None]) -> bool:
         """Have the recorder store all that came, unless nobody waits for it; whether it did."""
         draining = asyncio.create_task(self._recording.drain(recording, STOP_DEADLINE_S))
-        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
+        at_once = asyncio.create_task(self._waiting.until_abort())
         await asyncio.wait([draining, at_once], return_when=asyncio.FIRST_COMPLETED)
         draining.cancel()
         at_once.cancel()
@@ -400,10 +400,10 @@ class Coordinator:
 
         In a thread, so that meanwhile interrupts are heard: long runs of many nodes take a second or two.
         """
-        if self.outcome.t0 is None or self._waiting.nobody_waits:
+        if self.outcome.t0 is None or self._waiting.abort_requested:
             return
         judging = asyncio.ensure_future(asyncio.to_thread(self._judged))
-        at_once = asyncio.create_task(self._waiting.until_nobody_waits())
+        at_once = asyncio.create_task(self._waiting.until_abort())
         await asyncio.wait((judging, at_once), return_when=asyncio.FIRST_COMPLETED)
         at_once.cancel()
         if not judging.done():

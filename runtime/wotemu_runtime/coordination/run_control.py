@@ -12,7 +12,7 @@ from wotemu.errors import WotemuError
 Result = TypeVar("Result")
 
 
-class Waiting:
+class RunControl:
     """Wakes one coordinator. Make it inside of an event loop; `now` is the bus's clock."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -23,7 +23,7 @@ class Waiting:
         self._failure: WotemuError | None = None
 
     def __repr__(self) -> str:
-        return f"Waiting(stop={self.stop_is_asked}, failure={self._failure!r})"
+        return f"RunControl(stop={self.stop_requested}, failure={self._failure!r})"
 
     def news(self) -> None:
         """Something has changed: who waits looks again."""
@@ -47,16 +47,16 @@ class Waiting:
         return self._failure is not None
 
     @property
-    def stop_is_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether the run is to end."""
         return self._stop.is_set()
 
     @property
-    def nobody_waits(self) -> bool:
+    def abort_requested(self) -> bool:
         """Whether the run is to end at once."""
         return self._at_once.is_set()
 
-    async def until_nobody_waits(self) -> None:
+    async def until_abort(self) -> None:
         """Until the run is to end at once."""
         await self._at_once.wait()
 
@@ -77,7 +77,7 @@ class Waiting:
         """Until that holds, by the news; False if the run is stopped before. Raises what failed."""
         while not holds():
             await self._news_or_failure()
-            if self.stop_is_asked:
+            if self.stop_requested:
                 return False
         return True
 
@@ -87,19 +87,19 @@ class Waiting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     await self._news_or_failure()
-            if self.stop_is_asked:
+            if self.stop_requested:
                 return False
         return True
 
     async def until_over(self, holds: Callable[[], bool]) -> None:
         """Until that holds, whatever has failed, unless nobody waits for it."""
-        while not holds() and not self.nobody_waits:
+        while not holds() and not self.abort_requested:
             self._news.clear()
             await self._news.wait()
 
     async def _news_or_failure(self) -> None:
         self._news.clear()
-        if self._failure is None and not self.stop_is_asked:
+        if self._failure is None and not self.stop_requested:
             await self._news.wait()
         if self._failure is not None:
             raise self._failure

@@ -6,10 +6,10 @@ from collections import Counter
 
 from wotemu.errors import AppStartError, HostError, WotemuError
 from wotemu.records import Event
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 
-class Seen:
+class RunState:
     """Takes every event of a run, in order."""
 
     def __init__(self, plan: Plan) -> None:
@@ -25,7 +25,7 @@ class Seen:
         """Records that never came: by who lost them, and what."""
 
     def __repr__(self) -> str:
-        return f"Seen({len(self.ready)} roles ready, {self.losses.total()} records lost)"
+        return f"RunState({len(self.ready)} roles ready, {self.losses.total()} records lost)"
 
     def take(self, event: Event) -> WotemuError | None:
         """Take one; the error where it says that the run can't go on."""

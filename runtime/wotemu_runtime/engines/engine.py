@@ -9,7 +9,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from wotemu.errors import HostError
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem.options import unsupported
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 NETEM_MODULES = (
     "sch_netem sch_htb sch_tbf sch_ingress cls_flower cls_matchall act_mirred act_skbedit ifb veth"

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -18,94 +17,17 @@ from wotemu.topology._name_rules import service_network
 from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.models import (
-    ANYWHERE,
     Broker,
     Network,
     Node,
-    NodeResources,
-    Placement,
     Service,
     Topology,
 )
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.apps.parameters import checked
-from wotemu_runtime.planning.probe_schedule import EVERY_S, interval_s
-
-
-@attrs.frozen(kw_only=True)
-class Replica:
-    """One replica of a node, a broker or a service, and what it runs."""
-
-    name: str
-    node: str
-    kind: str
-    networks: tuple[str, ...]
-    app: AppSpec | None = None
-    command: tuple[str, ...] = ()
-    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    resources: NodeResources | None = None
-    image: str | None = None
-    """The image that it needs, where it needs another than WoTemu's own."""
-    placement: Placement = ANYWHERE
-
-    @property
-    def runs(self) -> str:
-        """What it runs, for people."""
-        if self.kind == "broker":
-            return "MQTT broker"
-        return self.app.target if self.app else " ".join(self.command) or str(self.image)
-
-
-@attrs.frozen(kw_only=True)
-class PlannedNetwork:
-    """One network, whose gateway imposes `hops` on its members."""
-
-    name: str
-    shared: bool
-    members: tuple[str, ...]
-    hops: tuple[dict[str, Any], ...]
-    has_gateway: bool = True
-    """Whether its packets pass a gateway; on a cluster, those between a service on no network and its nodes
-    don't."""
-    placement: Placement = ANYWHERE
-    """Where its gateway may run."""
-    probe_every_s: float = EVERY_S
-    """How often each member probes another one."""
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """Everything that an engine has to place."""
-
-    stack: str
-    root: Path
-    topology: Topology
-    timeline: Timeline
-    replicas: tuple[Replica, ...]
-    networks: tuple[PlannedNetwork, ...]
-    seed: int
-
-    @property
-    def emulated(self) -> tuple[PlannedNetwork, ...]:
-        """The networks whose packets pass a gateway."""
-        return tuple(network for network in self.networks if network.has_gateway)
-
-    @property
-    def agents(self) -> tuple[Replica, ...]:
-        """What a role of WoTemu's runs or stands for: all but plain services that no gateway leads to."""
-        gated = {network.name for network in self.emulated}
-        return tuple(each for each in self.replicas if each.kind != "service" or gated & {*each.networks})
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The roles that say when they are ready."""
-        agents = [f"agent:{replica.name}" for replica in self.agents]
-        return frozenset([*agents, *(f"gateway:{network.name}" for network in self.emulated)])
-
-    def replica(self, name: str) -> Replica:
-        """The replica with this name."""
-        return next(replica for replica in self.replicas if replica.name == name)
+from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.probe_schedule import interval_s
 
 
 def make_plan(

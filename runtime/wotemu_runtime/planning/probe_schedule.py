@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from random import Random
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import attrs
 
 from wotemu.scenario.timeline import Change
 from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.fidelity import Place
-
-if TYPE_CHECKING:
-    from wotemu_runtime.planning.planner import Plan, PlannedNetwork
-
-EVERY_S = 1.0
-"""How often a replica probes one peer on each of its networks."""
+from wotemu_runtime.planning.models import PROBE_EVERY_S, Plan, PlannedNetwork
 
 SHARE = 0.01
 """Of a hop's rate, probes take at most this: on slow links they are fewer."""
@@ -84,7 +79,7 @@ def interval_s(network: PlannedNetwork, changes: Iterable[Change]) -> float:
     changed = (c.after for c in changes if c.network == network.name and c.action == "conditions")
     always_s = bits_per_round / _lowest_rate(hop["conditions"] for hop in network.hops)
     at_times_s = bits_per_round / _lowest_rate(changed)
-    return max(EVERY_S, always_s, min(at_times_s, PATIENCE_S))
+    return max(PROBE_EVERY_S, always_s, min(at_times_s, PATIENCE_S))
 
 
 def _lowest_rate(conditions: Iterable[dict[str, Any]]) -> float:

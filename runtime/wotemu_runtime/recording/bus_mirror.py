@@ -42,7 +42,7 @@ def _chunks(stack: str) -> str:
     return f"wotemu:{stack}:chunk:"
 
 
-class Mirror:
+class BusMirror:
     """Keeps the bus's copy of `run_dir` up to date."""
 
     def __init__(self, client: Redis, stack: str, run_dir: Path) -> None:
@@ -55,7 +55,7 @@ class Mirror:
         """Of what is recorded, this much is on the bus."""
 
     def __repr__(self) -> str:
-        return f"Mirror({str(self._run_dir)!r}, {sum(self._sent.values())} bytes)"
+        return f"BusMirror({str(self._run_dir)!r}, {sum(self._sent.values())} bytes)"
 
     async def update(self) -> None:
         """Send what is new; the checkpoint goes last, so that all it speaks of is there."""
@@ -132,12 +132,12 @@ def _unkept(why: object) -> EmulationError:
 
 
 @asynccontextmanager
-async def mirrored(client: Redis, stack: str, run_dir: Path) -> AsyncIterator[Mirror]:
+async def mirrored(client: Redis, stack: str, run_dir: Path) -> AsyncIterator[BusMirror]:
     """While the block runs, what is written to `run_dir` is on the bus; after it, all of it is.
 
     Raises `EmulationError`, and cancels the block, where the bus refuses it.
     """
-    mirror = Mirror(client, stack, run_dir)
+    mirror = BusMirror(client, stack, run_dir)
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(mirror.run(), name="mirror")

@@ -21,7 +21,7 @@ LOSSES = "records.lost"
 
 
 @attrs.frozen
-class Admitted:
+class Accepted:
     """What is new of a batch, and what is wrong with it."""
 
     rows: list[list[Any]]
@@ -31,7 +31,7 @@ class Admitted:
     """Records of a time when another task had the sender's place."""
 
 
-class Intake:
+class Deduplicator:
     """Of one run. `resumed`: others have read the streams' beginnings, so those are not missing."""
 
     def __init__(self, *, resumed: bool = False) -> None:
@@ -47,18 +47,18 @@ class Intake:
         """Lives whose place another task has taken."""
 
     def __repr__(self) -> str:
-        return f"Intake({len(self._place)} sources)"
+        return f"Deduplicator({len(self._place)} sources)"
 
-    def admit(self, table: str, rows: list[list[Any]], origin: Origin | None) -> Admitted:
+    def accept(self, table: str, rows: list[list[Any]], origin: Origin | None) -> Accepted:
         """Take one batch; the rows that count."""
         if origin is None:
-            return Admitted(rows)
+            return Accepted(rows)
         name = origin.source, origin.life, table
         expected = self._next.get(name, origin.first if self._resumed else 0)
         self._next[name] = max(expected, origin.first + len(rows))
         new = rows[max(0, expected - origin.first) :]
         mine = list(self._of_its_time(table, new, origin))
-        return Admitted(mine, max(0, origin.first - expected), len(new) - len(mine))
+        return Accepted(mine, max(0, origin.first - expected), len(new) - len(mine))
 
     def account(self, origin: Origin, totals: Mapping[str, int]) -> None:
         """A life has ended and said how many records of each table it published."""

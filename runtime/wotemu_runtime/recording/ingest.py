@@ -9,8 +9,8 @@ from typing import Any
 
 from wotemu.records import Change, Event
 from wotemu_runtime.bus import Origin, decode_batch, decode_origin
-from wotemu_runtime.recording.deduplication import Intake
-from wotemu_runtime.recording.liveness import SOURCE, Presence
+from wotemu_runtime.recording.deduplication import Deduplicator
+from wotemu_runtime.recording.liveness import SOURCE, Liveness
 
 BUS = "bus"
 ACCOUNTS = frozenset({"role.done", "role.muted"})
@@ -20,7 +20,7 @@ Tell = Callable[[Event], object]
 Lose = Callable[[str, str, int, str], object]
 
 
-class Reception:
+class Ingest:
     """Of one run. `tell` takes events; `lose` takes who lost records, what, how many, and their table.
 
     `resumed`: another coordinator has read the streams' beginnings.
@@ -30,8 +30,8 @@ class Reception:
         self._tell = tell
         self._lose = lose
         self._now = now
-        self._intake = Intake(resumed=resumed)
-        self._presence = Presence()
+        self._intake = Deduplicator(resumed=resumed)
+        self._presence = Liveness()
         self._presence.came(BUS, now())
         self._superseded: Counter[tuple[str, str]] = Counter()
         self.answered: set[int] = set()
@@ -41,7 +41,7 @@ class Reception:
         self.bus_is_away = False
 
     def __repr__(self) -> str:
-        return f"Reception({self._presence!r}, bus_is_away={self.bus_is_away})"
+        return f"Ingest({self._presence!r}, bus_is_away={self.bus_is_away})"
 
     @property
     def ready(self) -> set[str]:
@@ -53,7 +53,7 @@ class Reception:
         """Roles that were lost and are not back."""
         return self._presence.lost
 
-    def admit(self, entry: dict[bytes, bytes]) -> tuple[str, int, list[list[Any]]]:
+    def accept(self, entry: dict[bytes, bytes]) -> tuple[str, int, list[list[Any]]]:
         """The table of a stream's entry, how many records it has, and those of them that count."""
         (table, rows), origin = decode_batch(entry), decode_origin(entry)
         admitted = rows
@@ -61,7 +61,7 @@ class Reception:
             self.heard.add(origin.source)
             if table == Event.TABLE:
                 self._learn(origin, Event(*rows[0]))
-            found = self._intake.admit(table, rows, origin)
+            found = self._intake.accept(table, rows, origin)
             admitted = found.rows
             if found.lost:
                 self._lose(origin.source, f"{table} records that the bus had and lost", found.lost, table)

@@ -28,14 +28,14 @@ class _Role:
     """When the last was heard of what is lost now."""
 
 
-class Presence:
+class Liveness:
     """Of the roles of one run. Each method returns the events that it comes to, at `now`."""
 
     def __init__(self) -> None:
         self._roles: dict[str, _Role] = {}
 
     def __repr__(self) -> str:
-        return f"Presence(ready={sorted(self.ready)}, lost={sorted(self.lost)})"
+        return f"Liveness(ready={sorted(self.ready)}, lost={sorted(self.lost)})"
 
     @property
     def ready(self) -> set[str]:

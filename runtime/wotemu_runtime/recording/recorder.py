@@ -12,12 +12,13 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
 from wotemu.records import Event, Host, Probe, to_row
-from wotemu_runtime.bus import Consumer, Streams, forgotten, trim
+from wotemu_runtime.bus import Consumer, Streams
 from wotemu_runtime.fidelity import Witness
 from wotemu_runtime.recording.checkpoint import Checkpoint
-from wotemu_runtime.recording.ingest import Reception
-from wotemu_runtime.recording.run_directory import Recorder
-from wotemu_runtime.recording.totals import Counters
+from wotemu_runtime.recording.ingest import Ingest
+from wotemu_runtime.recording.retention import forgotten, trim
+from wotemu_runtime.recording.run_directory import RunDirectory
+from wotemu_runtime.recording.totals import Totals
 
 BLOCK_MS = 200
 COUNT_S = 5.0
@@ -27,7 +28,7 @@ Observe = Callable[[str, list[list[Any]]], None]
 Kept = Callable[[], Checkpoint | None]
 
 
-class Recording:
+class Recorder:
     """One run's records. `observe` sees all rows, also those that a coordinator before this one stored.
 
     The bus forgets what `kept` says is safe; None means what the recorder has.
@@ -35,13 +36,13 @@ class Recording:
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: RunDirectory,
         witness: Witness,
         observe: Observe,
         now: Callable[[], float],
         kept: Kept = lambda: None,
         *,
-        reception: Reception,
+        reception: Ingest,
     ) -> None:
         self._recorder = recorder
         self._witness = witness
@@ -49,7 +50,7 @@ class Recording:
         self._now = now
         self._kept = kept
         self._trimmed: Checkpoint | None = None
-        self.counters = Counters()
+        self.counters = Totals()
         self._reception = reception
         self.draining = False
         """Whether `run` is to return once nothing more comes."""
@@ -58,7 +59,7 @@ class Recording:
         self._consumer: Consumer | None = None
 
     def __repr__(self) -> str:
-        return f"Recording({self._recorder!r})"
+        return f"Recorder({self._recorder!r})"
 
     def replay(self) -> None:
         """Take into account what is stored already."""
@@ -83,7 +84,7 @@ class Recording:
             if self._reception.bus(is_away=consumer.is_away):
                 await self._check(client, streams)
             for _, _, fields in entries:
-                table, count, rows = self._reception.admit(fields)
+                table, count, rows = self._reception.accept(fields)
                 self._recorder.taken[table] += count
                 self._write(self._recorder.store, table, rows)
                 self._take(table, rows)

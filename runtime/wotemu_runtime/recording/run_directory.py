@@ -33,7 +33,7 @@ DERIVED = frozenset({Probe.TABLE})
 """Tables that are worked out of others, and are again by who takes over."""
 
 
-class Recorder:
+class RunDirectory:
     """Writes one run's directory; goes on from its last checkpoint where it has one.
 
     Raises `InputError` where another process records there.
@@ -57,7 +57,7 @@ class Recorder:
             self._drop_derived()
 
     def __repr__(self) -> str:
-        return f"Recorder({str(self.run_dir)!r}, {dict(self.counts)})"
+        return f"RunDirectory({str(self.run_dir)!r}, {dict(self.counts)})"
 
     def _drop_derived(self) -> None:
         for table in DERIVED:

@@ -20,7 +20,7 @@ _Asked = tuple[str, str, str, str]
 
 
 @attrs.define
-class Counters:
+class Totals:
     """What consumers asked for and got, what the hops did with packets, and when changes took hold."""
 
     requests: int = 0

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from wotemu_runtime.bus import BusAddress, BusClock
 from wotemu_runtime.engines.engine import Deployed, News, RoleEnded
-from wotemu_runtime.planning.planner import Plan, PlannedNetwork
+from wotemu_runtime.planning.models import Plan, PlannedNetwork
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import Role, taking_part
 from wotemu_runtime.testing.memory_bus import MemoryBus

@@ -18,9 +18,10 @@ from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
 from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
 from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
-from wotemu_runtime.planning.planner import Plan, make_plan
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
-from wotemu_runtime.recording.run_directory import Recorder
+from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import FakeEngine, FakeShaper, MemoryBus, Play, loop_clock
 
@@ -84,12 +85,12 @@ class Run:
     shaper: FakeShaper = attrs.field(factory=FakeShaper)
     told: list[Event] = attrs.field(factory=list)
     on_event: Callable[[Event], None] = lambda _: None
-    anew: bool = True
+    resume: bool = False
     keep: bool = False
     trims: bool = True
     """Whether the bus forgets what is recorded."""
     engine: FakeEngine = attrs.field(default=None)
-    recorder: Recorder = attrs.field(init=False)
+    recorder: RunDirectory = attrs.field(init=False)
     coordinator: Coordinator = attrs.field(init=False)
     plan: Plan = attrs.field(init=False)
 
@@ -99,14 +100,14 @@ class Run:
         )
         self.plan = make_plan(TOPOLOGY, resolver.timeline, stack="test", root=Path("/"))
         self.engine = self.engine or FakeEngine(self.bus, self.play)
-        self.recorder = Recorder(self.run_dir)
+        self.recorder = RunDirectory(self.run_dir)
         self.coordinator = Coordinator(
             self.plan,
             self.engine,
             self.recorder,
             self.listen,
             resolver,
-            anew=self.anew,
+            resume=self.resume,
             keep=self.keep,
             kept=lambda: None if self.trims else Checkpoint(run="elsewhere"),
             connect_to=self.engine.connect,

@@ -22,7 +22,7 @@ async def begun(bus: MemoryBus, timeline: dict[str, Any], t0: float) -> None:
 
 @on_jumping_clock
 async def test_a_resumed_coordinator_takes_over_t0_and_ends_when_the_first_would_have(tmp_path: Path) -> None:
-    run = Run(tmp_path, anew=False)
+    run = Run(tmp_path, resume=True)
     await begun(run.bus, run.plan.timeline.to_dict(), EPOCH_S + 1)
     await asyncio.sleep(20)
     outcome = await run.outcome()
@@ -48,7 +48,7 @@ async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was
     coordinating.cancel()
     await asyncio.wait([coordinating])
     await asyncio.sleep(5)
-    second = Run(tmp_path, events, phases, bus=first.bus, engine=first.engine, anew=False, trims=trims)
+    second = Run(tmp_path, events, phases, bus=first.bus, engine=first.engine, resume=True, trims=trims)
     outcome = await second.outcome()
     assert (outcome.status, outcome.t0, outcome.losses) == ("done", first.t0, {})
     assert [event.data["phase"] for event in first.of("run.phase")] == ["start", "slow"]
@@ -60,7 +60,7 @@ async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was
 
 @on_jumping_clock
 async def test_who_takes_over_a_run_that_was_being_stopped_ends_it(tmp_path: Path) -> None:
-    run = Run(tmp_path, anew=False)
+    run = Run(tmp_path, resume=True)
     await begun(run.bus, run.plan.timeline.to_dict(), EPOCH_S)
     await run.bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "stop"}))
     await asyncio.sleep(20)
@@ -71,7 +71,7 @@ async def test_who_takes_over_a_run_that_was_being_stopped_ends_it(tmp_path: Pat
 
 @on_jumping_clock
 async def test_a_coordinator_with_another_timeline_leaves_the_roles_alone(tmp_path: Path) -> None:
-    run = Run(tmp_path, anew=False)
+    run = Run(tmp_path, resume=True)
     await begun(run.bus, Run(tmp_path / "other", duration="5s").plan.timeline.to_dict(), EPOCH_S)
     outcome = await run.outcome()
     assert "the roles follow another timeline" in str(outcome.error)
@@ -84,7 +84,7 @@ async def test_only_one_coordinates_at_a_time(tmp_path: Path) -> None:
     first = Run(tmp_path / "first")
     coordinating = asyncio.create_task(first.outcome())
     await asyncio.sleep(20)
-    second = Run(tmp_path / "second", bus=first.bus, anew=False)
+    second = Run(tmp_path / "second", bus=first.bus, resume=True)
     outcome = await second.outcome()
     assert "it is coordinated by process" in str(outcome.error)
     assert "leave" in second.engine.calls
@@ -93,7 +93,7 @@ async def test_only_one_coordinates_at_a_time(tmp_path: Path) -> None:
 
 @on_jumping_clock
 async def test_who_takes_over_waits_until_the_lease_of_the_one_before_has_expired(tmp_path: Path) -> None:
-    run = Run(tmp_path, anew=False)
+    run = Run(tmp_path, resume=True)
     await begun(run.bus, run.plan.timeline.to_dict(), EPOCH_S)
     await run.bus.set(STREAMS.lease, "the one before", px=4000)
     outcome = await run.outcome()

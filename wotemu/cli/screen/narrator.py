@@ -10,7 +10,7 @@ from wotemu.records import Event
 from wotemu.records.event_kinds import Severity, severity_of
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
 """How much an event matters, and so how it looks."""

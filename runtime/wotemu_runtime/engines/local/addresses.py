@@ -8,7 +8,7 @@ from itertools import groupby
 from wotemu.errors import InputError
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_runtime.engines.local.node_namespace import Interface, Place
-from wotemu_runtime.planning.planner import Plan, PlannedNetwork
+from wotemu_runtime.planning.models import Plan, PlannedNetwork
 from wotemu_runtime.roles.hosts_file import hosts_text
 
 FIRST_SUBNET = 64

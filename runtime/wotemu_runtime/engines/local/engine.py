@@ -26,7 +26,8 @@ from wotemu_runtime.engines.local.node_namespace import TUN_DEVICE, Place
 from wotemu_runtime.engines.local.own_group import OwnGroup
 from wotemu_runtime.engines.local.sandbox import APP_UID, RUN_DIR
 from wotemu_runtime.gateway.shaper_choice import beyond_netem, no_netem
-from wotemu_runtime.planning.planner import Plan, PlannedNetwork, Replica, unplaced
+from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.planner import unplaced
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.processes.channel import AsyncChannel
 from wotemu_runtime.roles.assignment import Assignment

@@ -7,7 +7,7 @@ import resource
 import psutil
 
 from wotemu.errors import HostError
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 BUS_CONNECTIONS = 3
 """Connections to the bus a role, at most: for commands, for members, and for all else."""

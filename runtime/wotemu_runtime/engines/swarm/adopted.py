@@ -5,7 +5,7 @@ from __future__ import annotations
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.engines.swarm.engine import SwarmEngine
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 
 class TakenOver(SwarmEngine):

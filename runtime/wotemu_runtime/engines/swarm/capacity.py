@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wotemu.errors import HostError
 from wotemu_runtime.engines.swarm.specs import CONTROL
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 DEFAULT_PREFIX = 24
 _RESERVED = 3

@@ -18,7 +18,7 @@ from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.planning import code_bundle
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,
     BUS_PORT,

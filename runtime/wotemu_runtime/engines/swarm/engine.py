@@ -24,7 +24,7 @@ from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
 from wotemu_runtime.gateway.shaper_choice import beyond_netem
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 WATCH_EVERY_S = 1.0

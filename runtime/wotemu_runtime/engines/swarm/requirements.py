@@ -6,7 +6,7 @@ from typing import Any
 
 from wotemu.topology.placement import Placement
 from wotemu.topology.resources import NodeResources
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 Json = dict[str, Any]
 

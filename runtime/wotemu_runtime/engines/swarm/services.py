@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from wotemu_runtime.engines.swarm import object_names, plain_services, specs
 from wotemu_runtime.engines.swarm.specs import SwarmService
-from wotemu_runtime.planning.planner import Plan
+from wotemu_runtime.planning.models import Plan
 
 
 def services(

@@ -21,7 +21,7 @@ from wotemu_runtime.engines.swarm import object_names
 from wotemu_runtime.engines.swarm.requirements import placement, resources
 from wotemu_runtime.gateway.shaper_choice import narrowed
 from wotemu_runtime.planning import code_bundle
-from wotemu_runtime.planning.planner import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,

@@ -12,7 +12,7 @@ from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.scenario.resolve import resolve
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_runtime.coordination.run_state import Seen
+from wotemu_runtime.coordination.run_state import RunState
 from wotemu_runtime.planning.planner import make_plan
 
 FIELD = Network("field", NetworkConditions())
@@ -24,12 +24,12 @@ def event(kind: str, source: str, message: str = "", **data: Any) -> Event:
 
 
 @pytest.fixture
-def seen() -> Seen:
+def seen() -> RunState:
     timeline, _ = resolve(TOPOLOGY, Scenario())
-    return Seen(make_plan(TOPOLOGY, timeline, stack="test", root=Path("/")))
+    return RunState(make_plan(TOPOLOGY, timeline, stack="test", root=Path("/")))
 
 
-def test_roles_that_are_ready_or_muted_are_known_with_what_they_shape_with(seen: Seen) -> None:
+def test_roles_that_are_ready_or_muted_are_known_with_what_they_shape_with(seen: RunState) -> None:
     assert seen.take(event("role.ready", "gateway:field", shaper="netem")) is None
     assert seen.take(event("role.ready", "agent:cam-1")) is None
     assert seen.take(event("role.muted", "agent:cam-1")) is None
@@ -37,14 +37,14 @@ def test_roles_that_are_ready_or_muted_are_known_with_what_they_shape_with(seen:
     assert seen.shapers == {"netem"}
 
 
-def test_phases_and_guards_that_a_coordinator_before_told_are_not_told_again(seen: Seen) -> None:
+def test_phases_and_guards_that_a_coordinator_before_told_are_not_told_again(seen: RunState) -> None:
     seen.take(event("run.phase", "coordinator", phase="calm"))
     seen.take(event("guard.fired", "coordinator", id=1))
     seen.take(event("guard.skipped", "coordinator", id=4))
     assert (seen.phases, seen.guards) == ({"calm"}, {1, 4})
 
 
-def test_losses_add_up_by_who_lost_what(seen: Seen) -> None:
+def test_losses_add_up_by_who_lost_what(seen: RunState) -> None:
     seen.take(event("records.lost", "agent:cam-1", what="logs", count=3))
     seen.take(event("records.lost", "agent:cam-1", what="logs", count=4))
     seen.take(event("interface.dropped", "gateway:field", count=5))
@@ -57,7 +57,7 @@ def test_losses_add_up_by_who_lost_what(seen: Seen) -> None:
     }
 
 
-def test_a_machine_that_is_unable_ends_the_run_with_its_own_words(seen: Seen) -> None:
+def test_a_machine_that_is_unable_ends_the_run_with_its_own_words(seen: RunState) -> None:
     error = seen.take(event("role.unable", "gateway:field", "no sch_netem", where="edge-1", hint="modprobe"))
     assert isinstance(error, HostError)
     assert (error.message, error.where, error.hint) == ("no sch_netem", "edge-1", "modprobe")
@@ -76,7 +76,7 @@ def test_a_machine_that_is_unable_ends_the_run_with_its_own_words(seen: Seen) ->
     ],
 )
 def test_an_app_that_never_started_ends_the_run_and_names_its_node(
-    seen: Seen, data: dict[str, str], message: str, where: str, hint: str | None
+    seen: RunState, data: dict[str, str], message: str, where: str, hint: str | None
 ) -> None:
     error = seen.take(event("app.never_started", "agent:cam-2", **data))
     assert isinstance(error, AppStartError)
@@ -84,7 +84,7 @@ def test_an_app_that_never_started_ends_the_run_and_names_its_node(
     assert error.hint == hint if hint else "output is in the logs" in str(error.hint)
 
 
-def test_what_means_nothing_for_the_run_changes_nothing(seen: Seen) -> None:
+def test_what_means_nothing_for_the_run_changes_nothing(seen: RunState) -> None:
     before = repr(seen)
     assert seen.take(event("app.crashed", "agent:cam-1", exit="exit code 1")) is None
     assert repr(seen) == before

@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.coordination.run_control import Waiting
+from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.testing import on_jumping_clock
 
 
-def waiting() -> Waiting:
-    return Waiting(asyncio.get_running_loop().time)
+def waiting() -> RunControl:
+    return RunControl(asyncio.get_running_loop().time)
 
 
 @on_jumping_clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from wotemu.records import Event, Interaction, to_row
-from wotemu_runtime.recording.totals import Counters
+from wotemu_runtime.recording.totals import Totals
 
 
 def request(
@@ -24,7 +24,7 @@ def interaction(
 
 
 def test_a_cancelled_request_counts_apart_from_those_that_succeeded_or_failed() -> None:
-    counters = Counters()
+    counters = Totals()
     rows = [request(status) for status in ("ok", "ok", "failed", "cancelled")]
     counters.take(Interaction.TABLE, [*rows, request("cancelled", "producer")])
     assert (counters.requests, counters.failed_requests, counters.cancelled_requests) == (3, 1, 1)
@@ -32,14 +32,14 @@ def test_a_cancelled_request_counts_apart_from_those_that_succeeded_or_failed() 
 
 
 def test_what_begins_after_the_scenario_s_end_counts_nowhere() -> None:
-    counters = Counters()
+    counters = Totals()
     counters.ends = 20.0
     counters.take(Interaction.TABLE, [request(t=19.9), request("failed", t=20.35), request("failed", t=20.4)])
     assert (counters.requests, counters.failed_requests, counters.unmeasured_requests) == (1, 0, 0)
 
 
 def test_what_things_serve_beyond_what_consumers_ask_is_of_clients_that_are_not_measured() -> None:
-    counters = Counters()
+    counters = Totals()
     served = [request(role="producer", node="thing") for _ in range(10)]
     counters.take(Interaction.TABLE, [*served, request(), request(), request("cancelled")])
     assert (counters.requests, counters.unmeasured_requests) == (2, 7), (
@@ -50,7 +50,7 @@ def test_what_things_serve_beyond_what_consumers_ask_is_of_clients_that_are_not_
 
 
 def test_reads_that_stand_for_coap_notifications_are_no_requests() -> None:
-    counters = Counters()
+    counters = Totals()
     served = [request(role="producer", node="thing", binding="coap") for _ in range(10)]
     counters.take(Interaction.TABLE, served)
     assert counters.unmeasured_requests == 10
@@ -60,7 +60,7 @@ def test_reads_that_stand_for_coap_notifications_are_no_requests() -> None:
 
 
 def test_who_asked_or_subscribed_and_got_nothing_waited_in_vain() -> None:
-    counters = Counters()
+    counters = Totals()
     rows = [
         request("failed", node="c"),
         request("failed", node="b"),
