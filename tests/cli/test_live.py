@@ -32,6 +32,12 @@ def read_until(terminal: int, text: str, within_s: float = 40) -> str:
     return seen.decode()
 
 
+def as_a_shell_does() -> None:
+    """Have the signals that a shell's foreground job has, also where the tests run under nohup."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def started(namespaces: None, write: Write) -> tuple[subprocess.Popen[bytes], int]:
     """A run that is followed on a terminal of 80 columns, and the terminal."""
@@ -40,7 +46,7 @@ def started(namespaces: None, write: Write) -> tuple[subprocess.Popen[bytes], in
         command_line("run", write(TWO_NODES), "--follow"),
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        preexec_fn=as_a_shell_does,
     )  # fmt: skip
     os.close(theirs)
     return process, terminal
