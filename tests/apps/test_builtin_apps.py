@@ -14,7 +14,8 @@ from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
-from wotemu.app.helpers import Conf, Ports, connect_metrics, consume_from_catalogue
+from wotemu.app import Conf, Ports, consume_from_catalogue
+from wotemu.app.metrics import connect_metrics
 from wotemu.errors import InputError
 from wotemu_runtime.apps import caller, clock, error, reader, sensor, subscriber, worker
 from wotemu_runtime.apps._consumer import gaps

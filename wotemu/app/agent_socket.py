@@ -1,4 +1,4 @@
-"""The way from any program of a node to its agent, for what it measures: one JSON text a packet.
+"""The socket by which any program of a node reports metrics to the node's agent: one JSON text a packet.
 
 The agent listens on an abstract Unix socket (SOCK_SEQPACKET), whose name is in the variable `VARIABLE`, after
 an ``@``. Such a socket belongs to the node's network namespace: it needs no file, and no other node has it.
@@ -17,17 +17,17 @@ from collections.abc import Mapping
 
 VARIABLE = "WOTEMU_SOCKET"
 WAIT_S = 0.05
-"""How long a full socket is waited for: a burst passes, and an agent that hangs holds nobody up."""
+"""Seconds to wait for a full socket: long enough for a burst, short enough where the agent hangs."""
 
 
 def address_of(environ: Mapping[str, str]) -> str | None:
-    """The address of the agent's socket; None outside of WoTemu."""
+    """The socket's address by the environment; None outside of WoTemu."""
     name = environ.get(VARIABLE)
     return None if not name else "\0" + name[1:] if name.startswith("@") else name
 
 
 class AgentSocket:
-    """Sends metrics to the agent; what it does not take within `WAIT_S` is dropped and counted."""
+    """Sends metrics to the agent. Drops and counts those that can't be sent within `WAIT_S`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class AgentSocket:
         return f"AgentSocket(lost={self._lost})"
 
     def metric(self, key: str, value: float) -> None:
-        """Send one number, or count it as lost."""
+        """Send one metric, or count it as lost."""
         with self._lock:
             if self._lost and self._send({"lost": self._lost}):
                 self._lost = 0
@@ -47,19 +47,23 @@ class AgentSocket:
                 self._lost += 1
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
     def _send(self, message: dict[str, object]) -> bool:
         try:
             self._socket.send(json.dumps(message).encode())
-        except OSError:  # a timeout is one, too
+        except OSError:  # TimeoutError included
             return False
         return True
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
-    """A connection to this node's agent; None outside of WoTemu. Raises OSError where the agent is gone."""
+    """A connection to this node's agent; None outside of WoTemu.
+
+    Raises:
+        OSError: the agent has ended.
+    """
     address = address_of(environ)
     if address is None:
         return None

@@ -1,29 +1,35 @@
-"""Reads WoTPy's catalogue of Things over HTTP: its list, and the descriptions that are needed of it."""
+"""Client of WoTPy's catalogue of Things: reads its list, and as few Thing Descriptions as possible."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import aiohttp
 
-FEW = 2
-"""So many descriptions are read one by one to find an id, before the catalogue is asked for all of them."""
+MAX_SINGLE_READS = 2
+"""Descriptions that are read one by one to find an id, before the catalogue is asked for all of them."""
 
 _ids: dict[tuple[str, int, str], str] = {}
-"""Ids of Things that this process has seen, by host, port and title: a list has only titles."""
+"""Ids of Things that this process has seen, by host, port and title: the catalogue's list has only titles."""
+
+
+def quoted(names: Iterable[str]) -> str:
+    """The names in quotes and in order, for messages; ``none`` where there are none."""
+    return ", ".join(map(repr, sorted(names))) or "none"
 
 
 def session(timeout_s: float) -> aiohttp.ClientSession:
-    """A client for a few requests; `timeout_s` is of each."""
+    """A client for a few requests, each of which may take `timeout_s`."""
     import aiohttp  # heavy, and only apps that look for others need it
 
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s))
 
 
 class Catalogue:
-    """The catalogue of one host; `paths` has the path of each Thing's description by its title."""
+    """The catalogue of one host. `paths` maps each Thing's title to the path of its description."""
 
     def __init__(self, client: aiohttp.ClientSession, host: str, port: int) -> None:
         self._client = client
@@ -36,25 +42,30 @@ class Catalogue:
         return f"Catalogue({self._host}:{self._port}, {self.names()})"
 
     def names(self) -> list[str]:
-        """The titles of its Things, and the ids that are known."""
+        """The titles of its Things, and their ids where this process knows them."""
         ids = (_ids.get((self._host, self._port, title)) for title in self.paths)
         return sorted({*self.paths, *filter(None, ids)})
 
     async def load(self) -> None:
-        """Read the list. Raises OSError, TimeoutError or ValueError."""
+        """Read the list.
+
+        Raises:
+            OSError: the catalogue can't be reached or answers with an error status; or TimeoutError.
+            ValueError: the answer is no catalogue.
+        """
         for title, found in (await self._get("/")).items():
-            if isinstance(found, dict):  # a catalogue of another make may give descriptions at once
+            if isinstance(found, dict):  # other implementations list whole descriptions
                 self._learn(title, found)
             self.paths[title] = found if isinstance(found, str) else "/"
 
     async def title_of(self, name: str) -> str | None:
-        """The title of the Thing with this title or id; None where there is none. Raises as `load` does."""
+        """The title of the Thing with this title or id, None where there is none; raises as `load` does."""
         if name in self.paths:
             return name
         return self._known(name) or await self._search(name)
 
     async def description(self, title: str) -> dict[str, Any]:
-        """The description of the Thing with this title. Raises as `load` does."""
+        """The description of the Thing with this title; raises as `load` does."""
         if title not in self._descriptions:
             self._learn(title, await self._get(self.paths[title]))
         return self._descriptions[title]
@@ -63,14 +74,15 @@ class Catalogue:
         return next((title for title in self.paths if _ids.get(self._key(title)) == wanted), None)
 
     async def _search(self, wanted: str) -> str | None:
-        """Read descriptions until one has the id: first those whose title occurs in it."""
+        """Read descriptions until one has the id."""
         unknown = [title for title in self.paths if self._key(title) not in _ids]
         names = {title: self.paths[title].strip("/") for title in unknown}
+        # Ids often contain the title (urn:dev:lamp7): those first, the longest title first.
         unknown.sort(key=lambda title: (names[title] not in wanted.lower(), -len(names[title])))
-        for title in unknown[:FEW]:
+        for title in unknown[:MAX_SINGLE_READS]:
             if (await self.description(title)).get("id") == wanted:
                 return title
-        if len(unknown) > FEW:
+        if len(unknown) > MAX_SINGLE_READS:
             for title, found in (await self._get("/", expanded="true")).items():
                 self._learn(title, found)
         return self._known(wanted)

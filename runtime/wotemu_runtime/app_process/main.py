@@ -20,7 +20,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wotemu.app import helpers as user_side
+from wotemu.app.metrics import connect_metrics
+from wotemu.app.waiting import report_long_waits
 from wotemu.records import App
 from wotemu_runtime.app_process.agent_connection import AgentConnection
 from wotemu_runtime.app_process.default_logging import log_by_default
@@ -76,8 +77,8 @@ def prepare(spec: AppSpec, channel: AgentConnection) -> AppFunction:
 
     sys.argv = [split_target(spec.target)[1]]  # as if it were started by its name, and not what we were
     replica = spec.conf.replica
-    user_side.connect_metrics(lambda key, value: channel.record(App(time.monotonic(), replica, key, value)))
-    user_side.connect_waits(
+    connect_metrics(lambda key, value: channel.record(App(time.monotonic(), replica, key, value)))
+    report_long_waits(
         lambda what, seconds, missing: channel.send(Waits(what, seconds, (missing or "")[:MAX_MESSAGE]))
     )
     apply_fixes(spec.wotpy_fixes)

@@ -17,19 +17,20 @@ from wotpy.protocols.http.server import HTTPServer
 from wotpy.wot.servient import Servient
 from wotpy.wot.wot import WoT
 
-from wotemu.app import catalogue, helpers
-from wotemu.app.catalogue import FEW
-from wotemu.app.helpers import (
+from wotemu.app import (
     Conf,
     NodeNotReadyError,
     Ports,
     ThingNotFoundError,
-    connect_metrics,
-    connect_waits,
+    catalogue,
     consume_from_catalogue,
     wait_node,
+    waiting,
     write_metric,
 )
+from wotemu.app.catalogue import MAX_SINGLE_READS
+from wotemu.app.metrics import connect_metrics
+from wotemu.app.waiting import report_long_waits
 
 from .lamp import HOST, LAMP, Expose
 
@@ -164,7 +165,9 @@ async def test_ids_that_say_nothing_of_titles_are_looked_for_once(
         lamp = await consume_from_catalogue(wot, ports.catalogue, HOST, f"urn:dev:{number}")
         assert lamp.td.title == f"lamp{number}"
     assert listed.asked.count("/?expanded=true") == 1
-    assert len(listed.asked) <= 10 + 10 + FEW + 1, "a list and a description each, and the search"
+    assert len(listed.asked) <= 10 + 10 + MAX_SINGLE_READS + 1, (
+        "a list and a description each, and the search"
+    )
 
 
 async def test_waiting_for_things_reads_no_description_twice(listed: Listed, ports: Ports) -> None:
@@ -173,24 +176,24 @@ async def test_waiting_for_things_reads_no_description_twice(listed: Listed, por
     with pytest.raises(NodeNotReadyError):
         await wait_node(surroundings, "lamp", ["urn:dev:none"], timeout=1)
     assert listed.asked.count("/?expanded=true") == 1
-    assert len({path for path in listed.asked if path.startswith("/lamp")}) <= FEW
+    assert len({path for path in listed.asked if path.startswith("/lamp")}) <= MAX_SINGLE_READS
 
 
 async def test_a_long_wait_is_told_once_and_so_is_its_end(
     ports: Ports, expose: Expose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, str | None]] = []
-    monkeypatch.setattr(helpers, "LONG_WAIT_S", 0.3)
-    connect_waits(lambda what, seconds, missing: told.append((what, missing)))
+    monkeypatch.setattr(waiting, "LONG_WAIT_S", 0.3)
+    report_long_waits(lambda what, seconds, missing: told.append((what, missing)))
     try:
-        waiting = asyncio.create_task(wait_node(conf(ports, lamp=(HOST,)), "lamp", [LAMP], timeout=10))
+        waits = asyncio.create_task(wait_node(conf(ports, lamp=(HOST,)), "lamp", [LAMP], timeout=10))
         while not told:  # noqa: ASYNC110  # the helper tells a function, not a task
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.5)
         await expose(HTTPServer(port=ports.http))
-        await waiting
+        await waits
     finally:
-        connect_waits(None)
+        report_long_waits(None)
     (what, missing), found = told
     assert what == f"{HOST}:{ports.catalogue} with {LAMP!r}"
     assert "Cannot connect" in (missing or "")
@@ -199,12 +202,12 @@ async def test_a_long_wait_is_told_once_and_so_is_its_end(
 
 async def test_a_short_wait_is_nobodys_business(ports: Ports, expose: Expose) -> None:
     told: list[str] = []
-    connect_waits(lambda what, seconds, missing: told.append(what))
+    report_long_waits(lambda what, seconds, missing: told.append(what))
     try:
         await expose(HTTPServer(port=ports.http))
         await wait_node(conf(ports), HOST, timeout=10)
     finally:
-        connect_waits(None)
+        report_long_waits(None)
     assert told == []
 
 
