@@ -28,6 +28,7 @@ from wotemu_runtime.bus.wall_clock import epoch_s
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.host_report import HostClaim, report_host
 from wotemu_runtime.roles.role import Role
+from wotemu_runtime.roles.session import BusSession
 
 STREAMS = Streams("skewed")
 
@@ -40,11 +41,11 @@ async def test_changes_hold_at_one_moment_on_machines_whose_clocks_are_wrong(bus
     async with asyncio.TaskGroup() as group:
         for number, (name, skew_s) in enumerate(skews_s.items()):
             clock = await _skewed_clock(client, skew_s)
-            role = Role(_assignment(name, bus_server), client, clock)
+            role = Role(_assignment(name, bus_server), BusSession(client, STREAMS.stack, clock))
             publishing = group.create_task(role.publisher.run())
             change = Change(number, 0.3, "cut", name.partition(":")[2], "x", None, False, True)
-            role._command({"command": "changes", "changes": [attrs.asdict(change)], "drop": []})
-            role._command({"command": "t0", "t0": t0})
+            await role.handle({"command": "changes", "changes": [attrs.asdict(change)], "drop": []})
+            await role.handle({"command": "t0", "t0": t0})
             group.create_task(_applied(role, applied, publishing))
     assert set(applied) == set(skews_s)
     records = await _records(client, ChangeRecord.TABLE)
@@ -73,10 +74,10 @@ async def test_one_role_speaks_for_a_machine_and_another_takes_over(bus_server: 
     assert abs(sample.clock_offset + 5.0) <= sample.clock_error + 1e-6
     for task in (reporting, waiting):
         task.cancel()
-    assert not await second.held()
+    assert not await second.renew()
     await client.delete(STREAMS.host("edge-1"))  # as when it runs out
-    assert await second.held()
-    assert not await first.held()
+    assert await second.renew()
+    assert not await first.renew()
     await client.aclose()
 
 
@@ -104,7 +105,7 @@ async def _applied(role: Role, applied: dict[str, float], publishing: asyncio.Ta
         applied[role.assignment.name] = time.time()
         done.set()
 
-    following = asyncio.create_task(role.follow_timeline(apply))
+    following = asyncio.create_task(role.changes.follow(apply))
     await done.wait()
     await asyncio.sleep(0)
     following.cancel()

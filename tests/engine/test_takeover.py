@@ -280,20 +280,20 @@ async def test_a_lease_that_expired_is_left_to_the_one_who_has_it(client: Redis,
 
 async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis) -> None:
     one, other = (HostClaim(client, STREAMS.host("edge"), name) for name in ("agent:a", "agent:b"))
-    assert await one.held()
-    assert await one.held()
+    assert await one.renew()
+    assert await one.renew()
     send = client.execute_command
 
     async def late(*args: Any, **options: Any) -> Any:
         if "EVAL" in args[0] or args[0] == "EXPIRE":
             client.execute_command = send  # type: ignore[method-assign]
             await client.delete(STREAMS.host("edge"))
-            assert await other.held()
+            assert await other.renew()
             await client.pexpire(STREAMS.host("edge"), 60_000)
         return await send(*args, **options)  # type: ignore[no-untyped-call]
 
     client.execute_command = late  # type: ignore[method-assign]
-    assert not await one.held()
+    assert not await one.renew()
     assert await client.pttl(STREAMS.host("edge")) > 50_000
 
 

@@ -1,4 +1,4 @@
-"""A task in another's place: who has an address, what a bus finds of the one before, what a port may be."""
+"""A task in another's place: what a bus finds of the one before, what a port may be."""
 
 from __future__ import annotations
 
@@ -13,31 +13,6 @@ from wotemu_runtime.container.bus import prepare
 from wotemu_runtime.engines.swarm import specs
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
-from wotemu_runtime.roles.addresses import Member, Members, hosts_of
-
-
-def test_an_address_is_whose_who_told_of_it_last() -> None:
-    """A lost gateway's address may be a node's soon: nobody sends to it as the gateway's any more."""
-    members = Members()
-    members.take(Member("gateway:field", "field", "10.0.1.5", "one"))
-    members.take(Member("agent:a", "field", "10.0.1.6", "one"))
-    assert members.address("gateway:field", "field") == "10.0.1.5"
-    members.take(Member("agent:b", "field", "10.0.1.5", "two"))
-    assert members.address("gateway:field", "field") is None
-    assert members.address("agent:b", "field") == "10.0.1.5"
-    members.take(Member("agent:c", "other", "10.0.1.5", "two"))
-    assert members.address("agent:b", "field") == "10.0.1.5", "another network's address is another"
-    members.take(Member("gateway:field", "field", "10.0.1.9", "one"))
-    assert members.address("gateway:field", "field") == "10.0.1.9"
-
-
-def test_a_node_that_moved_has_its_new_address_alone() -> None:
-    members = Members()
-    for address in ("10.0.1.6", "10.0.1.8"):
-        members.take(Member("agent:a", "field", address, "one"))
-    assert [line for line in hosts_of(members, {}, "b").splitlines() if " a " in line] == [
-        "10.0.1.8 a a.field"
-    ]
 
 
 def test_a_bus_finds_what_its_own_deployment_kept_and_nothing_of_others(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
 from wotemu_runtime.processes.channel import Channel
-from wotemu_runtime.roles.role import Role, taking_part
+from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
 
 STREAMS = Streams("test")
@@ -143,7 +143,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         return sockets[-1]
 
     monkeypatch.setattr("wotemu_runtime.agent.agent.MetricSocket", listen)
-    monkeypatch.setattr("wotemu_runtime.agent.agent.tell_drops", lambda _: None)
+    monkeypatch.setattr("wotemu_runtime.agent.agent.report_interface_drops", lambda _: None)
     monkeypatch.setattr(
         "wotemu_runtime.agent.resource_usage.Sampler.sample",
         lambda _, t: System(t, "cam", 1.0, None, 2, None, 3),
@@ -159,8 +159,8 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         if before is not None:
             await node.begin(*before)
         try:
-            async with taking_part(role) as group:
-                await role.informed()
+            async with running(role) as group:
+                await role.session.commands.caught_up.wait()
                 agent = group.create_task(Agent(role, launcher.agents_end).run(group))
                 yield node
                 await node.command("stop")

@@ -21,7 +21,7 @@ from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
 from wotemu_runtime.planning.planner import make_plan
-from wotemu_runtime.roles.role import Role, taking_part
+from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, FakeShaper, MemoryBus, gateway_data, make_role, on_jumping_clock
 
 FIELD = Network("field", NetworkConditions(latency="10ms"))
@@ -63,10 +63,10 @@ class Field:
             self.announced.append(len(self.shaper.calls))
 
         role = make_role(self.bus, self.name, self.data)
-        async with taking_part(role) as group:
+        async with running(role) as group:
             if begun:
                 await self.begin()
-                await role.informed()
+                await role.session.commands.caught_up.wait()
             gateway = Gateway(role, self.shaper, NetworkState(self.data))
             serving = group.create_task(serve_network(role, group, gateway, announce))
             yield role
@@ -97,7 +97,7 @@ class Field:
 @pytest.fixture(autouse=True)
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the test's own scheduling and the machine's interfaces alone."""
-    monkeypatch.setattr("wotemu_runtime.gateway.role.tell_drops", lambda *_, **__: None)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.report_interface_drops", lambda *_, **__: None)
     monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: True)
 
 

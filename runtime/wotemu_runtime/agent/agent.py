@@ -20,8 +20,8 @@ from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_schedule import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
-from wotemu_runtime.roles.interface_drops import tell_drops
 from wotemu_runtime.roles.role import Role, on_bus
+from wotemu_runtime.roles.self_monitoring import report_interface_drops
 
 SAMPLE_EVERY_S = 1.0
 
@@ -48,14 +48,14 @@ class Agent:
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role is told to stop."""
-        missed = self._role.missed()
+        missed = self._role.changes.pop_overdue()
         for change in missed:
             self._app.wanted = self._state(change)
-        self._role.took_over(missed)
+        self._role.changes.report_overdue(missed)
         self._prober.open()
         metrics = MetricSocket(self._measured)
         self._tasks = [
-            group.create_task(self._role.follow_timeline(self.apply), name="timeline"),
+            group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
             group.create_task(self._prober.run(), name="probes"),
         ]
@@ -94,7 +94,7 @@ class Agent:
                 await prepared.wait()
             self._role.ready()
             t0 = await self._role.t0
-            await self._role.until(t0)
+            await self._role.session.sleep_until(t0)
             self._app.released.set()
             await (running or self._app.run())
         finally:
@@ -125,7 +125,7 @@ class Agent:
                 self._role.publisher.put(sample)
 
     def _tell_losses(self) -> None:
-        tell_drops(self._role)
+        report_interface_drops(self._role)
         if kills := resource_usage.out_of_memory_kills(self._cgroups):
             self._role.event(
                 "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"

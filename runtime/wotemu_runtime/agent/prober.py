@@ -74,7 +74,7 @@ class Prober:
             due = t0 + rounds.phase_s + number * rounds.every_s
             if self._role.now() > due + rounds.every_s:
                 continue
-            await self._role.until(due)
+            await self._role.session.sleep_until(due)
             self._send(rounds, number)
 
     def _send(self, rounds: Rounds, number: int) -> None:

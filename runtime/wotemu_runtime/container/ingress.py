@@ -14,8 +14,8 @@ from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.container.node_network import NodeNetwork
 from wotemu_runtime.container.subnets import addresses_of, subnet_with
 from wotemu_runtime.planning.probe_schedule import Rounds
-from wotemu_runtime.roles.addresses import attached
 from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role, on_bus
 
 LOOK_EVERY_S = 1.0
@@ -67,7 +67,7 @@ class Door:
         address = next(iter(await addresses_of(self._server)), None)
         if address is None or str(address) == self._led_to:
             return False
-        own = await attached({"": subnet, **self._subnets})
+        own = await wait_until_attached({"": subnet, **self._subnets})
         inner, _ = own.pop("")
         outer = {device: str(interface.ip) for device, interface in own.values()}
         await asyncio.to_thread(redirect_to, inner, outer, str(address))

@@ -104,5 +104,5 @@ async def _agent(assignment: Assignment, launcher: Channel) -> None:
         async with on_bus(assignment) as (role, group):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
             await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)
-            await role.informed()
+            await role.session.commands.caught_up.wait()
             await Agent(role, launcher).run(group)

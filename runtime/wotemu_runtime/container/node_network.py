@@ -18,7 +18,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from wotemu_gateways.netlink import routing
 from wotemu_runtime.container.subnets import subnet_with
-from wotemu_runtime.roles.addresses import Member, Members, attached, hosts_of
+from wotemu_runtime.roles.address_stream import AddressDirectory, RoleAddress
+from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
+from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role
 
 HOSTS = Path("/etc/hosts")
@@ -44,21 +46,21 @@ class NodeNetwork:
         """The plain services that are reached directly, by their overlays."""
         self._nodes: dict[str, str] = data["nodes"]
         self._devices: dict[str, str] = {}
-        self._members = Members()
+        self._members = AddressDirectory()
         self._news = asyncio.Event()
         self._whole = asyncio.Event()
 
     async def settle(self, group: asyncio.TaskGroup) -> None:
         """Return once every network leads through its gateway; names and routes are kept from then on."""
-        own = await attached(self._subnets)
+        own = await wait_until_attached(self._subnets)
         self._devices = {network: device for network, (device, _) in own.items()}
         direct = [await subnet_with(name, f"Service {name!r}") for name in self._services.values()]
         await asyncio.to_thread(self._close, direct)
         if not own:
             self._whole.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
-            await self._role.announce(network, str(address.ip))
-        following = group.create_task(self._role.follow_members(self._hear), name="members")
+            await self._role.announce_address(network, str(address.ip))
+        following = group.create_task(self._role.session.addresses.follow(self._hear), name="members")
         keeping = group.create_task(self._keep(), name="routes")
         group.create_task(self._leave_with_role(following, keeping), name="end of routes")
         await self._whole.wait()
@@ -69,9 +71,9 @@ class NodeNetwork:
         for task in tasks:
             task.cancel()
 
-    def _hear(self, member: Member) -> None:
+    def _hear(self, member: RoleAddress) -> None:
         if member.network in self._subnets:
-            self._members.take(member)
+            self._members.update(member)
             self._news.set()
 
     async def _keep(self) -> None:
@@ -79,8 +81,7 @@ class NodeNetwork:
         while True:
             await self._news.wait()
             self._news.clear()
-            text = hosts_of(self._members, self._nodes, self._role.assignment.subject)
-            await asyncio.to_thread(HOSTS.write_text, text)
+            await asyncio.to_thread(HOSTS.write_text, self._hosts())
             for network, device in self._devices.items():
                 gateway = self._members.address(f"gateway:{network}", network)
                 if gateway is None and network in led:
@@ -91,6 +92,14 @@ class NodeNetwork:
                     led[network] = gateway
             if len(led) == len(self._devices):
                 self._whole.set()
+
+    def _hosts(self) -> str:
+        entries = [
+            HostsEntry(each.replica, each.network, each.address)
+            for each in self._members
+            if each.replica is not None
+        ]
+        return hosts_text(entries, self._nodes, self._role.assignment.subject)
 
     def _close(self, direct: Sequence[str]) -> None:
         """Drop everything until the gateways are known, and keep the app on its networks.

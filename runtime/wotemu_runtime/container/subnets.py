@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 import attrs
-import psutil
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.container_environment import gateway_alias
+from wotemu_runtime.roles.interfaces import ipv4_interfaces
 
 DEADLINE_S = 300.0
 _RETRY_S = 0.25
@@ -69,10 +69,5 @@ def subnet_of(addresses: Iterable[IPv4Address], networks: Iterable[IPv4Network])
 
 def own_networks() -> list[IPv4Network]:
     """The networks of this container's interfaces; an address of its own alone (/32) is none."""
-    entries = [entry for each in psutil.net_if_addrs().values() for entry in each]
-    interfaces = [
-        IPv4Interface(f"{entry.address}/{entry.netmask}")
-        for entry in entries
-        if entry.family == socket.AF_INET and entry.netmask
-    ]
-    return [i.network for i in interfaces if i.network.prefixlen < i.max_prefixlen]
+    networks = [interface.network for _, interface in ipv4_interfaces()]
+    return [network for network in networks if network.prefixlen < network.max_prefixlen]

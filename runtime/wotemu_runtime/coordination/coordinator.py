@@ -42,7 +42,7 @@ from wotemu_runtime.recording.liveness import SOURCE as SOURCE
 from wotemu_runtime.recording.recorder import Kept, Recorder
 from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.recording.totals import Totals
-from wotemu_runtime.roles.addresses import addresses_of, known_members
+from wotemu_runtime.roles.address_stream import AddressStream, addresses_by_replica
 from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
 
 T0_LEAD_S = 0.25
@@ -320,7 +320,7 @@ class Coordinator:
         if deployed is None:
             return
         with contextlib.suppress(OSError, RedisError):
-            addresses = addresses_of(await known_members(client, self._streams))
+            addresses = addresses_by_replica(await AddressStream(client, self._streams).read())
             self.outcome.deployed = attrs.evolve(
                 deployed,
                 addresses={**deployed.addresses, **addresses},

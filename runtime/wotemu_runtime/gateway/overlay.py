@@ -12,12 +12,13 @@ from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import RoutedSwitch, TunShaper, add_taps
-from wotemu_gateways.userspace.switch import Member as Address
+from wotemu_gateways.userspace.switch import Member
 from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
 from wotemu_runtime.gateway.shaper_choice import no_netem
 from wotemu_runtime.gateway.tun_device import make_tun_device
-from wotemu_runtime.roles.addresses import Member, attached
+from wotemu_runtime.roles.address_stream import RoleAddress
 from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role, on_bus
 
 NOWHERE = IPv4Address("240.0.0.1")
@@ -47,28 +48,28 @@ class OverlayGateway:
         """Until the role stops."""
         make_tun_device()
         network, data = self._state.network, self._role.assignment.data
-        self._device, address = (await attached({network: data["subnet"]}))[network]
+        self._device, address = (await wait_until_attached({network: data["subnet"]}))[network]
         try:
-            self._kind = await _choose(data["shaper"], self._role.host)
+            self._kind = await _choose(data["shaper"], self._role.session.host)
         except HostError as error:
             self._role.unable(error)
             await self._role.stopping.wait()  # to end now would have Swarm start it again, to no avail
             return
-        tasks = [group.create_task(self._role.follow_members(self._hear), name="members")]
+        tasks = [group.create_task(self._role.session.addresses.follow(self._hear), name="members")]
         if not await self._all_known():
             _cancel(tasks)
             return
-        await self._role.informed()
+        await self._role.session.commands.caught_up.wait()
         gateway = Gateway(self._role, await self._shaper(), self._state)
         tasks.append(group.create_task(self._follow_moves(gateway), name="moves"))
         try:
             await serve_network(
-                self._role, group, gateway, lambda: self._role.announce(network, str(address.ip))
+                self._role, group, gateway, lambda: self._role.announce_address(network, str(address.ip))
             )
         finally:
             _cancel(tasks)
 
-    def _hear(self, member: Member) -> None:
+    def _hear(self, member: RoleAddress) -> None:
         kind, _, replica = member.role.partition(":")
         ours = kind == "agent" and member.network == self._state.network and replica in self._state.nodes
         if not ours or self._addresses.get(replica) == member.address:
@@ -101,7 +102,7 @@ class OverlayGateway:
     async def _shaper(self) -> Shaper:
         """A shaper for the members where they are now."""
         data = self._role.assignment.data
-        members = [Address(name, address, mac_of(address)) for name, address in self._addresses.items()]
+        members = [Member(name, address, mac_of(address)) for name, address in self._addresses.items()]
         ports = {port: name for name, port in data["ports"].items()}
         network, seed, loop = self._state.network, data["seed"], asyncio.get_running_loop()
         self._shaped = dict(self._addresses)

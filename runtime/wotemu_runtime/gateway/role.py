@@ -14,9 +14,8 @@ from wotemu_gateways.conditions.hop_conditions import hop_conditions
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import PREFIX as TAP_PREFIX
 from wotemu_gateways.userspace.scheduling import request_low_latency
-from wotemu_runtime.roles.interface_drops import tell_drops
 from wotemu_runtime.roles.role import Role
-from wotemu_runtime.roles.stall_detector import watch_stalls
+from wotemu_runtime.roles.self_monitoring import record_stalls, report_interface_drops
 
 DRAIN_EVERY_S = 1.0
 ROWS_AT_ONCE = 64
@@ -135,7 +134,7 @@ class Gateway:
         self.shaper.close()
 
     def _tell_losses(self) -> None:
-        tell_drops(self._role, prefix=TAP_PREFIX)
+        report_interface_drops(self._role, prefix=TAP_PREFIX)
         for what, count in self.shaper.losses.items():
             if what == "arp":  # answered, not ignored
                 continue
@@ -155,16 +154,16 @@ async def serve_network(
     """
     request_low_latency()
     try:
-        missed = role.missed()
+        missed = role.changes.pop_overdue()
         for change in missed:
             gateway.remember(change)
         gateway.impose_all()
         if announce is not None:
             await announce()
-        role.took_over(missed)
+        role.changes.report_overdue(missed)
         tasks = [
-            group.create_task(role.follow_timeline(gateway.apply), name="timeline"),
-            group.create_task(watch_stalls(role), name="stalls"),
+            group.create_task(role.changes.follow(gateway.apply), name="timeline"),
+            group.create_task(record_stalls(role), name="stalls"),
         ]
         role.ready(shaper=gateway.shaper.name)
         await gateway.report()

@@ -1,4 +1,4 @@
-"""The machines that roles run on: their names, their load and their clocks, told by one role on each."""
+"""The load and the clock of the machines that roles run on; one role reports for each machine."""
 
 from __future__ import annotations
 
@@ -18,36 +18,41 @@ from wotemu_runtime.bus import BusClock, WallClock
 from wotemu_runtime.roles.container_environment import HOST_VARIABLE
 
 SAMPLE_EVERY_S = 1.0
-ASK_EVERY_S = 3.0
-CLAIM_S = 5
-TOLD_STEP_S = 0.001
-"""Smaller steps of a wall clock are not told."""
+CLAIM_RETRY_S = 3.0
+CLAIM_EXPIRY_S = 5
+"""A claim that is not renewed for so long is free: its holder has gone, or has lost the bus."""
+MIN_CLOCK_STEP_S = 0.001
+"""Smaller steps of a wall clock are not reported: NTP makes them all the time."""
 
 
 def host_name() -> str:
-    """What this machine is called."""
+    """This machine's name."""
     return os.environ.get(HOST_VARIABLE) or platform.node()
 
 
-def is_told_its_host() -> bool:
-    """Whether this role may be alone on its machine; else all are on the coordinator's."""
-    return bool(os.environ.get(HOST_VARIABLE))
+def shares_coordinators_host() -> bool:
+    """Whether this role runs on the coordinator's machine, which the coordinator reports itself.
+
+    Engines of several machines name the machine of each container in its environment.
+    """
+    return not os.environ.get(HOST_VARIABLE)
 
 
 class HostClaim:
-    """The right to speak for a machine: a key on the bus that one role holds for a while, and renews."""
+    """The right to report a machine: a lock on the bus that expires unless its holder renews it."""
 
     def __init__(self, client: Redis, key: str, holder: str) -> None:
         self._key = key
         self._holder = holder
-        self._lock = Lock(client, key, timeout=CLAIM_S, thread_local=False)
+        self._lock = Lock(client, key, timeout=CLAIM_EXPIRY_S, thread_local=False)
+        # The token is the holder's name: a role that was restarted renews the claim that it had before.
         self._lock.local.token = holder.encode()
 
     def __repr__(self) -> str:
         return f"HostClaim({self._key!r}, {self._holder!r})"
 
-    async def held(self) -> bool:
-        """Whether it is ours: renewed where it was ours, taken now where it is free."""
+    async def renew(self) -> bool:
+        """Renew the claim, or acquire it where it is free; False where another role holds it."""
         with suppress(OSError, RedisError):
             try:
                 return bool(await self._lock.reacquire())
@@ -57,30 +62,35 @@ class HostClaim:
 
 
 async def report_host(
-    name: str, source: str, claim: HostClaim, clock: BusClock, take: Callable[[Host | Event], None]
+    name: str, source: str, claim: HostClaim, clock: BusClock, publish: Callable[[Host | Event], None]
 ) -> None:
-    """Give a sample a second to `take`, each of the time since the one before, until cancelled.
+    """Publish a sample of the machine's load each second, and steps of its wall clock, until cancelled.
 
-    And an event of `source` for each step of the machine's wall clock, which changes nothing of the run.
+    Nothing is published while another role holds the claim.
 
-    While another role holds the machine's claim it does so, and none is taken here.
+    Args:
+        name: The machine's name.
+        source: Source of the events.
+        claim: The claim to report this machine.
+        clock: The bus's clock on this machine.
+        publish: Takes each record.
     """
     wall = WallClock()
     while True:
-        while not await claim.held():  # noqa: ASYNC110
-            await asyncio.sleep(ASK_EVERY_S)  # a claim that runs out tells nobody
-        psutil.cpu_times_percent()
+        while not await claim.renew():  # noqa: ASYNC110  # Redis sends no message when a key expires
+            await asyncio.sleep(CLAIM_RETRY_S)
+        psutil.cpu_times_percent()  # the first call starts the interval that the next one measures
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
-            take(_sample(name, clock))
-            if abs(step_s := wall.look()) > TOLD_STEP_S:
-                take(_stepped(name, source, clock, step_s))
-            if not await claim.held():
+            publish(_sample(name, clock))
+            if abs(step_s := wall.look()) > MIN_CLOCK_STEP_S:
+                publish(_clock_step(name, source, clock, step_s))
+            if not await claim.renew():
                 break
 
 
-def _stepped(name: str, source: str, clock: BusClock, step_s: float) -> Event:
-    text = f"the wall clock of {name} was set by {step_s:+.3f} s; nothing of the run follows it"
+def _clock_step(name: str, source: str, clock: BusClock, step_s: float) -> Event:
+    text = f"the wall clock of {name} was set by {step_s:+.3f} s; the run does not depend on it"
     return Event(clock.now(), "clock.stepped", source, text, {"host": name, "step_s": step_s})
 
 
@@ -98,4 +108,4 @@ def _sample(name: str, clock: BusClock) -> Host:
     )
 
 
-__all__ = ["HostClaim", "host_name", "is_told_its_host", "report_host"]
+__all__ = ["HostClaim", "host_name", "report_host", "shares_coordinators_host"]

@@ -12,7 +12,8 @@ from wotemu_runtime.bus import BusAddress, BusClock
 from wotemu_runtime.engines.engine import Deployed, News, RoleEnded
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
 from wotemu_runtime.roles.assignment import Assignment
-from wotemu_runtime.roles.role import Role, taking_part
+from wotemu_runtime.roles.role import Role, running
+from wotemu_runtime.roles.session import BusSession
 from wotemu_runtime.testing.memory_bus import MemoryBus
 
 EPOCH_S = 1_000_000.0
@@ -31,7 +32,8 @@ def loop_clock() -> BusClock:
 
 def make_role(bus: MemoryBus, name: str, data: dict[str, Any] | None = None) -> Role:
     """A role on a bus in memory."""
-    return Role(Assignment(name=name, stack="test", bus=ADDRESS, data=data or {}), bus.client, loop_clock())
+    assignment = Assignment(name=name, stack="test", bus=ADDRESS, data=data or {})
+    return Role(assignment, BusSession(bus.client, "test", loop_clock()))
 
 
 ADDRESS = BusAddress("", path="/nowhere", anchor_s=EPOCH_S)
@@ -78,7 +80,7 @@ class FakeEngine:
         role = make_role(self._bus, name, data)
         status = "exit code 0"
         try:
-            async with taking_part(role) as group:
+            async with running(role) as group:
                 await self._play(name)(role, group)
         except Exception:
             status = "exit code 1"

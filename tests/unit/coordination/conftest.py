@@ -15,6 +15,6 @@ def no_real_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr("wotemu_runtime.coordination.coordinator.report_host", nothing)
-    monkeypatch.setattr("wotemu_runtime.gateway.role.watch_stalls", nothing)
-    monkeypatch.setattr("wotemu_runtime.gateway.role.tell_drops", lambda *_, **__: None)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.record_stalls", nothing)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.report_interface_drops", lambda *_, **__: None)
     monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: True)

@@ -9,7 +9,7 @@ from wotemu.errors import InputError
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_runtime.engines.local.node_namespace import Interface, Place
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
-from wotemu_runtime.roles.hosts_file import hosts_text
+from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
 
 FIRST_SUBNET = 64
 """The first network is 10.64.0.0/16, the next 10.65.0.0/16, ..."""
@@ -84,13 +84,10 @@ def hosts_file(plan: Plan, interfaces: dict[str, list[Interface]], replica: str)
     See `hosts_text`.
     """
     own = {interface.network for interface in interfaces[replica]}
-    return hosts_text(
-        [
-            (other.name, other.node, interface.network, interface.address)
-            for other in plan.replicas
-            for interface in interfaces[other.name]
-            if interface.network in own
-        ],
-        replica,
-        [each.name for each in plan.replicas].index(replica),
-    )
+    entries = [
+        HostsEntry(other, interface.network, interface.address)
+        for other, attached in interfaces.items()
+        for interface in attached
+        if interface.network in own
+    ]
+    return hosts_text(entries, {each.name: each.node for each in plan.replicas}, replica)

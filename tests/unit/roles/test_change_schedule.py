@@ -1,20 +1,18 @@
-"""What a role does with its changes."""
+"""When changes are applied, and what is reported of each."""
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Any, cast
+from typing import cast
 
 import pytest
-from redis.asyncio import Redis
 
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Record
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.bus import BusClock
-from wotemu_runtime.roles.assignment import Assignment
-from wotemu_runtime.roles.role import Role
+from wotemu_runtime.roles.change_schedule import ChangeSchedule
 
 
 class _Clock:
@@ -37,10 +35,11 @@ def change(number: int) -> Change:
 async def test_a_change_that_cannot_be_imposed_is_answered_with_its_reason_and_the_role_goes_on(
     failure: Exception,
 ) -> None:
-    assignment = Assignment(name="gateway:field", stack="test", bus=cast(Any, None), data={})
-    role = Role(assignment, cast(Redis, None), cast(BusClock, _Clock()))
     records: list[Record] = []
-    role.publisher.put = lambda *rows: records.extend(rows)  # type: ignore[method-assign]
+    t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    schedule = ChangeSchedule(
+        "gateway:field", cast(BusClock, _Clock()), t0, records.append, lambda *_, **__: None
+    )
     applied = asyncio.Event()
 
     def apply(due: Change) -> None:
@@ -48,9 +47,9 @@ async def test_a_change_that_cannot_be_imposed_is_answered_with_its_reason_and_t
             raise failure
         applied.set()
 
-    role._agenda.put([change(1), change(2)])
-    role.t0.set_result(999.0)
-    following = asyncio.create_task(role.follow_timeline(apply))
+    schedule.update([change(1), change(2)])
+    t0.set_result(999.0)
+    following = asyncio.create_task(schedule.follow(apply))
     waiting = asyncio.create_task(applied.wait())
     await asyncio.wait({following, waiting}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
     assert applied.is_set(), following

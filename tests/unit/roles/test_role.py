@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 import pytest
 
-from wotemu.records import App, Event
+from wotemu.records import App, Event, Host
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.roles.pending_changes import Agenda
-from wotemu_runtime.roles.role import Role, taking_part
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.container_environment import HOST_VARIABLE
+from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
+from wotemu_runtime.testing.fake_engine import ADDRESS
 
 STREAMS = Streams("test")
 
@@ -48,8 +50,8 @@ class Following:
 async def following(bus: MemoryBus) -> AsyncIterator[Following]:
     role = make_role(bus, "agent:cam")
     this = Following(role, bus)
-    async with taking_part(role) as group:
-        task = group.create_task(role.follow_timeline(this.apply))
+    async with running(role) as group:
+        task = group.create_task(role.changes.follow(this.apply))
         yield this
         await this.command("stop")
         task.cancel()
@@ -123,7 +125,7 @@ async def test_a_role_ends_when_it_is_told_to_and_says_how_many_records_it_sent(
 async def test_gateways_go_on_when_only_the_others_are_to_stop() -> None:
     bus = MemoryBus()
     gateway, agent = make_role(bus, "gateway:field"), make_role(bus, "agent:cam")
-    async with taking_part(gateway), taking_part(agent):
+    async with running(gateway), running(agent):
         await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "1", "but": "gateway:"}))
         await asyncio.sleep(5)
         assert (gateway.stopping.is_set(), agent.stopping.is_set()) == (False, True)
@@ -160,44 +162,46 @@ async def test_what_was_due_before_a_role_came_is_taken_at_once_and_only_the_res
     await bus.xadd(STREAMS.commands, pack({"command": "t0", "id": "2", "t0": EPOCH_S}))
     await asyncio.sleep(50)
     role = make_role(bus, "agent:cam")
-    async with taking_part(role):
-        await role.informed()
-        missed = role.missed()
+    async with running(role):
+        await role.session.commands.caught_up.wait()
+        missed = role.changes.pop_overdue()
         assert [each.id for each in missed] == [1, 2]
-        assert role.missed() == []
-        role.took_over(missed)
+        assert role.changes.pop_overdue() == []
+        role.changes.report_overdue(missed)
         await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "3"}))
     (took_over,) = [event for event in await events(bus) if event.kind == "role.took_over"]
     assert took_over.data["changes"] == 2
 
 
-# The agenda
-
-
-def ids(agenda: Agenda) -> list[int]:
-    found = []
-    while (due := agenda.pop()) is not None:
-        found.append(due.id)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("put", "drop", "order"),
-    [
-        ([change(1, 3), change(2, 1), change(3, 2)], [], [2, 3, 1]),
-        ([change(5, 1), change(4, 1), change(3, 1)], [], [5, 4, 3]),
-        ([change(1, 1), change(2, 2), change(1, 3)], [], [2, 1]),
-        ([change(1, 3), change(2, 2), change(1, 1)], [], [1, 2]),
-        ([change(1, 1), change(2, 2)], [1, 7], [2]),
-        ([], [1], []),
-    ],
-)
-def test_an_agenda_hands_out_by_time_then_by_arrival_each_id_once(
-    put: Iterable[Change], drop: list[int], order: list[int]
+@on_jumping_clock
+async def test_roles_of_one_process_share_a_session_and_each_follows_its_own_changes(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    agenda = Agenda()
-    for each in put:
-        agenda.put([each])
-    agenda.drop(drop)
-    assert ids(agenda) == order
-    assert agenda.next is None
+    monkeypatch.setenv(HOST_VARIABLE, "edge-1")
+    bus = MemoryBus()
+    session = make_role(bus, "agent:cam").session
+    cam, hub = (
+        Role(Assignment(name=name, stack="test", bus=ADDRESS, data={}), session)
+        for name in ("agent:cam", "agent:hub")
+    )
+    applied: list[tuple[str, int]] = []
+    async with running(cam, hub) as group:
+        following = [
+            group.create_task(cam.changes.follow(lambda due: applied.append(("cam", due.id)))),
+            group.create_task(hub.changes.follow(lambda due: applied.append(("hub", due.id)))),
+        ]
+        commands: list[dict[str, Any]] = [
+            {"command": "timeline", "timeline": timeline(change(1, 5), change(2, 6, node="hub"))},
+            {"command": "t0", "t0": EPOCH_S},
+        ]
+        for command in commands:
+            await bus.xadd(STREAMS.commands, pack({"id": command["command"], **command}))
+        await asyncio.sleep(10.5)
+        await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "stop"}))
+        for task in following:
+            task.cancel()
+    assert applied == [("cam", 1), ("hub", 2)]
+    done = [event.source for event in await events(bus) if event.kind == "role.done"]
+    assert sorted(done) == ["agent:cam", "agent:hub"]
+    samples = [decode_batch(fields)[1] for _, fields in await bus.xrange(STREAMS.metrics(Host.TABLE))]
+    assert sum(map(len, samples)) == 10, "one host report for both"

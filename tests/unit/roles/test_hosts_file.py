@@ -13,7 +13,7 @@ from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.node_namespace import Place
 from wotemu_runtime.planning.planner import make_plan
-from wotemu_runtime.roles.addresses import Member, Members, hosts_of
+from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
 
 FIELD, CORE = Network("field"), Network("core")
 
@@ -78,9 +78,8 @@ def test_interfaces_come_in_the_order_in_which_the_node_names_its_networks() -> 
 
 
 def test_under_an_engine_that_hands_out_addresses_the_order_is_that_of_the_plan() -> None:
-    members = Members()
-    for name, address in (("web-2", "10.0.1.9"), ("web-1", "10.0.1.4"), ("c", "10.0.1.7"), ("d", "10.0.1.8")):
-        members.take(Member(f"agent:{name}", "field", address, "one"))
+    arrived = [("web-2", "10.0.1.9"), ("web-1", "10.0.1.4"), ("c", "10.0.1.7"), ("d", "10.0.1.8")]
+    entries = [HostsEntry(name, "field", address) for name, address in arrived]
     nodes = {"c": "c", "d": "d", "web-1": "web", "web-2": "web"}
-    assert found(hosts_of(members, nodes, "c"), "web") == ["10.0.1.4", "10.0.1.9"]
-    assert found(hosts_of(members, nodes, "d"), "web") == ["10.0.1.9", "10.0.1.4"]
+    assert found(hosts_text(entries, nodes, "c"), "web") == ["10.0.1.4", "10.0.1.9"]
+    assert found(hosts_text(entries, nodes, "d"), "web") == ["10.0.1.9", "10.0.1.4"]

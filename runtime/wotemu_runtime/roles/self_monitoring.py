@@ -1,0 +1,47 @@
+"""What a role reports of its own process and interfaces: stalls, and frames that the kernel dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import psutil
+
+from wotemu.records import Stall
+from wotemu_runtime.roles.role import Role
+
+CHECK_EVERY_S = 0.05
+"""Period of the timer that detects stalls. A stall that is shorter may pass unnoticed."""
+
+MIN_STALL_S = 0.02
+"""Shorter stalls are not recorded: a timer may be late by as much on a busy machine."""
+
+
+async def record_stalls(role: Role) -> None:
+    """Record when this process did not run although its timer was due, until cancelled.
+
+    It was stopped or starved, or its event loop was busy with one callback.
+    """
+    while True:
+        due_s = time.monotonic() + CHECK_EVERY_S
+        await asyncio.sleep(CHECK_EVERY_S)
+        late_s = time.monotonic() - due_s
+        if late_s > MIN_STALL_S:
+            role.publisher.put(Stall(role.now(), role.assignment.name, late_s))
+
+
+def report_interface_drops(role: Role, *, prefix: str = "") -> None:
+    """Report how many frames the kernel dropped because their reader's queue was full.
+
+    Args:
+        role: The role that reports them.
+        prefix: Only interfaces whose names begin so; never ``lo``.
+    """
+    # `dropout` is TX_DROPPED: what the kernel transmits at a TAP is what a gateway reads, or drops.
+    for name, counters in psutil.net_io_counters(pernic=True).items():
+        if name != "lo" and name.startswith(prefix) and counters.dropout:
+            text = f"{counters.dropout} frames were dropped at {name} before a gateway took them"
+            role.event("interface.dropped", text, count=counters.dropout, interface=name)
+
+
+__all__ = ["record_stalls", "report_interface_drops"]
