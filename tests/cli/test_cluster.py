@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
-from wotemu.cli.commands.ps import age_text, objects_text, tasks_text
+from wotemu.cli.commands.ps import age_text, tasks_text
 from wotemu.cluster import Emulated
 from wotemu_runtime.engines.swarm.inventory import Inventory, ServiceState
 
@@ -79,7 +79,6 @@ def test_tasks_in_words() -> None:
     assert tasks_text(emulated(service("a", 3, 1), service("b", 1, 1))) == "2/4 running, a 1/3"
     assert tasks_text(emulated(service("a", 3, 0, 3), service("b", 1, 1))) == "1/4 running, 3 complete"
     assert tasks_text(emulated(networks=2, secrets=1)) == "left over: 2 networks, 1 secret"
-    assert objects_text({}) == "nothing"
 
 
 def test_ages_in_words() -> None:

@@ -69,7 +69,7 @@ def test_events_scroll_above_a_panel_and_a_summary_stays(
     ):
         assert text in shown
     assert re.search(r"[12] s of 3 s, [12] s left", shown)
-    assert re.search(r"changes +1/2  p95 [0-9.]+ ms late", shown)
+    assert re.search(r"changes +1/2  p95 [0-9.]+ (ms|µs) late", shown)
     assert shown.rstrip().endswith("runs/deployment/report/index.html")
     os.close(terminal)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from wotemu.cli.screen.narrator import describe, lateness, milliseconds
 from wotemu.cli.screen.terminal import harmless
+from wotemu.scenario.change_text import describe_change, differences, groups_text
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.wording import counted, counted_each, duration, lateness
 
 
 def change(action: Any, before: Any, after: Any, *, node: str | None = None) -> Change:
@@ -31,7 +32,7 @@ def conditions(before: dict[str, Any], after: dict[str, Any]) -> Change:
             "field up: rate 1mbit → unlimited, queue none → 64KiB",
         ),
         (conditions({"loss": 0.1}, {"loss": 0.1}), "field up: as before"),
-        (change("partition", [], [["a", "b"], ["c"]]), "field: cut a b | c"),
+        (change("partition", [], [["a", "b"], ["c"]]), "field: cut a, b | c"),
         (change("partition", [], [["a"]]), "field: cut a | all others"),
         (change("partition", [["a"]], []), "field: healed"),
         (change("cut", False, True, node="a-1"), "a-1 cut off from field"),
@@ -41,12 +42,30 @@ def conditions(before: dict[str, Any], after: dict[str, Any]) -> Change:
     ],
 )
 def test_a_change_is_described_as_a_person_would_write_it(planned: Change, words: str) -> None:
-    assert describe(planned) == words
+    assert describe_change(planned) == words
 
 
-def test_short_times_have_the_digits_that_matter() -> None:
-    assert [milliseconds(s) for s in (0.0004, 0.0123, 1.5)] == ["0.4 ms", "12 ms", "1,500 ms"]
-    assert lateness(-0.001) == "1.0 ms early"
+def test_a_plan_s_table_has_a_row_for_each_thing_that_changes() -> None:
+    assert differences(conditions({}, {"loss": "5%", "rate": "1mbit"})) == [
+        ("loss", "0%", "5%"),
+        ("rate", "unlimited", "1mbit"),
+    ]
+    assert differences(change("partition", [], [["a"]])) == [("partition", "none", "a | all others")]
+    assert differences(change("cut", False, True, node="a")) == [("network", "on", "cut off")]
+    assert groups_text([["a", "b"], ["c"]]) == "a, b | c"
+
+
+def test_durations_have_three_digits_in_the_unit_that_suits_them() -> None:
+    shown = {0.0: "0 ms", 0.0004: "400 µs", 0.01234: "12.3 ms", 0.9996: "1 s", 1.5: "1.5 s", 150: "2.5 min"}
+    assert {seconds: duration(seconds) for seconds in shown} == shown
+    assert lateness(-0.001) == "1 ms early"
+
+
+def test_counts_take_the_plural() -> None:
+    assert [counted(n, "node") for n in (0, 1, 2000)] == ["0 nodes", "1 node", "2,000 nodes"]
+    assert counted(3, "process", "processes") == "3 processes"
+    assert counted_each({"networks": 2, "secrets": 1, "configs": 0}) == "2 networks, 1 secret"
+    assert counted_each({}) == "nothing"
 
 
 @pytest.mark.parametrize(

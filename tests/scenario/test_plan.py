@@ -56,7 +56,7 @@ def test_each_change_is_a_line_with_what_was_and_what_will_be(plan: Plan) -> Non
     printed = lines(result)
     assert "10 storm reader@field loss 0% 5%" in printed
     assert "loss_model none Gilbert-Elliott p 1% r 20%" in printed
-    assert "20 field partition none sensor-1 | others" in printed
+    assert "20 field partition none sensor-1 | all others" in printed
     assert "30 reader@field network on cut off" in printed
     assert "30.05 reader app running crashed" in printed
 

@@ -9,6 +9,7 @@ import attrs
 
 from wotemu.fidelity.evidence import ChangeEvidence, HopEvidence, HostEvidence, LossEvidence
 from wotemu.fidelity.thresholds import Thresholds
+from wotemu.wording import counted
 
 Verdict = Literal["VALID", "SUSPECT", "INVALID"]
 
@@ -74,7 +75,9 @@ class Certificate:
 
     def __str__(self) -> str:
         if not self.reasons:
-            return f"{self.verdict}: {_count(self.probes, 'probe')} and {_count(len(self.hops), 'hop')} agree"
+            return (
+                f"{self.verdict}: {counted(self.probes, 'probe')} and {counted(len(self.hops), 'hop')} agree"
+            )
         more = len(self.reasons) - 1
         return f"{self.verdict}: {self.reasons[0].text}" + (f", and {more} more" if more else "")
 
@@ -91,7 +94,3 @@ class Certificate:
             "hops": [{**attrs.asdict(hop), "verdict": self.hop_verdict(hop)} for hop in self.hops],
             "thresholds": self.thresholds.to_dict(),
         }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from wotemu.cli.failures import reporting_errors
+from wotemu.wording import counted_each
 
 if TYPE_CHECKING:
     from wotemu.cluster import Emulated
@@ -61,7 +61,7 @@ def tasks_text(each: Emulated) -> str:
     """``6/6 running``; with the services that lack some, or what is left where there are none."""
     inventory = each.inventory
     if not inventory.services:
-        return f"left over: {objects_text(inventory.held)}"
+        return f"left over: {counted_each(inventory.held)}"
     complete = sum(service.complete for service in inventory.services)
     text = f"{inventory.running}/{inventory.desired} running"
     text += f", {complete} complete" if complete else ""
@@ -76,12 +76,6 @@ def age_text(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit} {whole % size // part}{smaller}"
     return f"{whole}s"
-
-
-def objects_text(counts: Mapping[str, int]) -> str:
-    """``2 services, 1 network``."""
-    parts = [f"{n} {kind.removesuffix('s') if n == 1 else kind}" for kind, n in counts.items() if n]
-    return ", ".join(parts) or "nothing"
 
 
 @click.command(short_help="Remove emulations from a swarm.")
@@ -104,6 +98,6 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
 
         removed = asyncio.run(remove(list(names), everything=everything, force=force))
         for name, counts in removed.items():
-            print(f"{name}: removed {objects_text(counts)}")
+            print(f"{name}: removed {counted_each(counts)}")
         if not removed:
             print("no emulations are on this swarm", file=sys.stderr)

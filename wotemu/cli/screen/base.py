@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Self
 from rich.text import Text
 
 from wotemu.cli.screen.clock import Clock
-from wotemu.cli.screen.narrator import Narrator, Words, count, milliseconds
+from wotemu.cli.screen.narrator import Narrator, Words
 from wotemu.cli.screen.terminal import console, harmless, mute, path_link
 from wotemu.emulation import Emulation, Result
 from wotemu.records import Event
 from wotemu.units import Seconds
+from wotemu.wording import counted, duration
 from wotemu_runtime.bus import steady_time
 
 SOURCE = "command line"
@@ -110,7 +111,7 @@ class View:
 def start_text(emulation: Emulation) -> str:
     """``quickstart: 5 nodes on 2 networks for 60s, seed 0``."""
     plan = emulation.plan
-    nodes, networks = count(len(plan.replicas), "node"), count(len(plan.networks), "network")
+    nodes, networks = counted(len(plan.replicas), "node"), counted(len(plan.networks), "network")
     return (
         f"{emulation.name}: {nodes} on {networks} for {Seconds(plan.timeline.duration_s)}, seed {plan.seed}"
     )
@@ -141,14 +142,14 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
 def _interactions(emulation: Emulation) -> str:
     counters = emulation.counters
     others = counters.unmeasured_requests
-    served = f"{count(others, 'request')} of clients that are not measured" if others else ""
+    served = f"{counted(others, 'request')} of clients that are not measured" if others else ""
     if not counters.requests and not counters.items and not counters.cancelled_requests:
         return served or ("none" if any(replica.app for replica in emulation.plan.replicas) else "")
     failed = f", {counters.failed_requests:,} failed" if counters.requests else ""
     given_up = f", {counters.cancelled_requests:,} cancelled" if counters.cancelled_requests else ""
     parts = [
-        f"{count(counters.requests, 'request')}{failed}{given_up}",
-        count(counters.items, "notification"),
+        f"{counted(counters.requests, 'request')}{failed}{given_up}",
+        counted(counters.items, "notification"),
         served,
     ]
     return "; ".join(part for part in parts if part)
@@ -172,7 +173,7 @@ def _changes(emulation: Emulation) -> str:
         return ""
     failed = f", {counters.failed_changes} failed" if counters.failed_changes else ""
     p50, p95 = counters.late_s(0.5), counters.late_s(0.95)
-    late = "" if p50 is None or p95 is None else f"; late p50 {milliseconds(p50)}, p95 {milliseconds(p95)}"
+    late = "" if p50 is None or p95 is None else f"; late p50 {duration(p50)}, p95 {duration(p95)}"
     return f"{counters.changes} of {planned} took hold{failed}{late}"
 
 

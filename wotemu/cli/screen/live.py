@@ -19,10 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from wotemu.cli.screen.base import TOLD_AT_THE_END, View, drops_text, start_text
-from wotemu.cli.screen.narrator import Weight, Words, milliseconds
+from wotemu.cli.screen.narrator import Weight, Words
 from wotemu.cli.screen.terminal import harmless, without_echoed_control_keys
 from wotemu.emulation import Emulation
 from wotemu.records import Event
+from wotemu.wording import duration
 from wotemu_runtime.bus import steady_time
 
 RATE_WINDOW_S = 5.0
@@ -187,7 +188,7 @@ class LiveView(View):
         grid.add_row("packets", f"{counters.packets:,}", f"delivered, {drops_text(self.emulation)}")
         if planned:
             p95 = counters.late_s(0.95)
-            late = "" if p95 is None else f"p95 {milliseconds(p95)} late"
+            late = "" if p95 is None else f"p95 {duration(p95)} late"
             if counters.failed_changes:
                 late += f", {counters.failed_changes} failed"
             grid.add_row("changes", f"{counters.changes}/{planned}", late)

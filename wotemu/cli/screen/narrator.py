@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
 from wotemu.records import Event
 from wotemu.records.event_kinds import Severity, severity_of
-from wotemu.scenario.timeline import Change
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.scenario.change_text import describe_change
+from wotemu.wording import lateness
 from wotemu_runtime.planning.models import Plan
 
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
@@ -67,9 +67,9 @@ class Narrator:
             case "run.t0":
                 return Words(weight, "T0", event.message.removeprefix("T0: "))
             case "change.applied" if data.get("id") in self._changes:
-                return Words(weight, describe(self._changes[data["id"]]), lateness(data["late_s"]))
+                return Words(weight, describe_change(self._changes[data["id"]]), lateness(data["late_s"]))
             case "change.failed" if data.get("id") in self._changes:
-                return Words(weight, f"failed: {describe(self._changes[data['id']])}", event.message)
+                return Words(weight, f"failed: {describe_change(self._changes[data['id']])}", event.message)
             case "app.crashed":
                 where = f"at {data['where']}" if data.get("where") else ""
                 error = f": {data['error']}" if data.get("error") else ""
@@ -89,60 +89,3 @@ def _weight(event: Event) -> Weight:
 
 def _subject(event: Event) -> str:
     return event.source.partition(":")[2] or event.source
-
-
-def milliseconds(seconds: float) -> str:
-    """A short time: ``0.4 ms``, ``12 ms``."""
-    value = seconds * 1e3
-    return f"{value:.1f} ms" if abs(value) < 10 else f"{value:,.0f} ms"
-
-
-def lateness(seconds: float) -> str:
-    """``0.4 ms late``; a clock that was set back meanwhile can make it early."""
-    return f"{milliseconds(abs(seconds))} {'early' if seconds < 0 else 'late'}"
-
-
-def count(number: int, what: str, plural: str | None = None) -> str:
-    """``1 error``, ``2,000 errors``."""
-    return f"{number:,} {what if number == 1 else plural or what + 's'}"
-
-
-def describe(change: Change) -> str:
-    """What a change does, in a few words: ``field up: latency 20ms -> 100ms``."""
-    match change.action:
-        case "conditions":
-            return f"{change.target}: {_difference(change.before, change.after)}"
-        case "partition":
-            return _partition(change)
-        case "cut":
-            return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
-        case "app":
-            return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
-
-
-_APP_STATES = {"crashed": "killed", "running": "started again", "stopped": "stopped"}
-
-
-def _partition(change: Change) -> str:
-    groups = [" ".join(group) for group in change.after]
-    if not groups:
-        return f"{change.network}: healed"
-    cut = f"{groups[0]} | all others" if len(groups) == 1 else " | ".join(groups)
-    return f"{change.network}: cut {cut}"
-
-
-def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What two conditions, as JSON, differ in, as a person would have written it."""
-    old, new = NetworkConditions.from_dict(before), NetworkConditions.from_dict(after)
-    changed = [
-        f"{field.name} {_value(field.name, was)} → {_value(field.name, becomes)}"
-        for field in attrs.fields(NetworkConditions)
-        if (was := getattr(old, field.name)) != (becomes := getattr(new, field.name))
-    ]
-    return ", ".join(changed) or "as before"
-
-
-def _value(name: str, value: object) -> str:
-    if value is None:
-        return "unlimited" if name == "rate" else "none"
-    return str(value)

@@ -1,0 +1,58 @@
+"""Changes of a timeline in words, once for the plan, the run's view and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wotemu.scenario.timeline import Change
+from wotemu.topology.conditions import NetworkConditions
+
+Difference = tuple[str, str, str]
+"""What a change makes different, its value before, and its value after."""
+
+_APP_STATES = {"crashed": "killed", "running": "started again", "stopped": "stopped"}
+
+
+def describe_change(change: Change) -> str:
+    """What a change does, in a few words: ``field up: latency 20ms → 100ms``."""
+    match change.action:
+        case "conditions":
+            changed = [f"{name} {before} → {after}" for name, before, after in differences(change)]
+            return f"{change.target}: {', '.join(changed) or 'as before'}"
+        case "partition":
+            return f"{change.network}: {f'cut {groups_text(change.after)}' if change.after else 'healed'}"
+        case "cut":
+            return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
+        case "app":
+            return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
+
+
+def differences(change: Change) -> list[Difference]:
+    """What a change makes different; a change of conditions has a row for each field that differs."""
+    match change.action:
+        case "conditions":
+            return _condition_differences(change.before, change.after)
+        case "partition":
+            return [("partition", groups_text(change.before), groups_text(change.after))]
+        case "cut":
+            states = {False: "on", True: "cut off"}
+            return [("network", states[change.before], states[change.after])]
+        case "app":
+            return [("app", str(change.before), str(change.after))]
+
+
+def groups_text(groups: Sequence[Sequence[str]]) -> str:
+    """The groups of a partition: ``a, b | c``; ``a | all others`` for one group, ``none`` for none."""
+    sides = [", ".join(group) for group in groups]
+    return " | ".join([*sides, "all others"] if len(sides) == 1 else sides) or "none"
+
+
+def _condition_differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+    old, new = NetworkConditions.from_dict(before), NetworkConditions.from_dict(after)
+    return [(name, _limit(name, was), _limit(name, will)) for name, was, will in old.differences(new)]
+
+
+def _limit(name: str, text: str) -> str:
+    # A rate of "none" reads as if nothing could pass, which is a rate of 0.
+    return "unlimited" if name == "rate" and text == "none" else text
