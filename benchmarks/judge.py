@@ -16,12 +16,12 @@ from collections.abc import Iterator
 
 from wotemu.records import Change, Event, Hop, ProbeArrived, ProbeSent, Record, to_row
 from wotemu.scenario.timeline import Change as Planned
-from wotemu.scenario.timeline import Direction, Timeline
+from wotemu.scenario.timeline import Direction, HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate, Seconds
+from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
-from wotemu_runtime.fidelity import Certificate, Place, Witness, judge
-from wotemu_runtime.fidelity.history import HopKey
+from wotemu_runtime.fidelity import Certificate, Witness, judge
 
 T0 = 1_750_000_000.0
 NETWORK = "field"
@@ -50,14 +50,14 @@ def planned(changes: int, lasts_s: float) -> tuple[Planned, ...]:
     )
 
 
-def place(names: list[str]) -> Place:
+def place(names: list[str]) -> NetworkSetup:
     """The network at T0."""
     hops: dict[HopKey, NetworkConditions] = {
-        (None, "up"): conditions(0),
-        (None, "down"): NetworkConditions(rate=Rate(2e6)),
+        (NETWORK, None, "up"): conditions(0),
+        (NETWORK, None, "down"): NetworkConditions(rate=Rate(2e6)),
     }
-    hops |= {(name, way): NetworkConditions() for name in names for way in WAYS}
-    return Place(name=NETWORK, shared=False, nodes={name: name for name in names}, hops=hops)
+    hops |= {(NETWORK, name, way): NetworkConditions() for name in names for way in WAYS}
+    return NetworkSetup(name=NETWORK, shared=False, nodes={name: name for name in names}, hops=hops)
 
 
 def records(names: list[str], second: int, now: NetworkConditions) -> Iterator[Record]:

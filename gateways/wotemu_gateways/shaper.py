@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from wotemu.records import Record
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import Direction
 
 
 class Shaper(Protocol):

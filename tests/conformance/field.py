@@ -17,8 +17,9 @@ from typing import Any, Self
 import attrs
 
 from wotemu.records import Flow, Hop
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.conditions.compose import CLEAR
 from wotemu_gateways.netlink.namespaces import entered
 
 from .gateway import address_of

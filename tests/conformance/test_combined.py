@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wotemu.records import Hop
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets, Rate
-from wotemu_gateways.conditions.compose import Direction
 
 from .conftest import Findings, once_per_core
 from .field import Field, Stream

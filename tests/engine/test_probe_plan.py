@@ -80,7 +80,12 @@ def test_the_witness_knows_the_networks_as_they_begin() -> None:
     (place,) = places_of(plan(Network("field", NetworkConditions(latency="20ms"), shared=True), scale=2))
     assert (place.name, place.shared, place.nodes) == ("field", True, {"n-1": "n", "n-2": "n"})
     latencies = {key: float(conditions.latency) for key, conditions in place.hops.items()}
-    assert latencies == {(None, "up"): 0.02, (None, "down"): 0.0, ("n", "up"): 0.0, ("n", "down"): 0.0}
+    assert latencies == {
+        ("field", None, "up"): 0.02,
+        ("field", None, "down"): 0.0,
+        ("field", "n", "up"): 0.0,
+        ("field", "n", "down"): 0.0,
+    }
 
 
 def test_addresses_are_read_again_when_the_hosts_file_has_changed(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateways.network import FakeNetwork
-from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_runtime.fidelity import Place
-from wotemu_runtime.fidelity.history import History, groups, reaches
+from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_gateways.conditions.partition import partition_of, reaches
+from wotemu_runtime.fidelity.history import History
 
 REPLICAS = ("a", "b", "c", "d")
 MS_20, MS_50 = (NetworkConditions(latency=latency) for latency in ("20ms", "50ms"))
@@ -19,12 +20,14 @@ NONE = NetworkConditions()
 
 
 def history(*, shared: bool = False, network: NetworkConditions = MS_20) -> History:
-    hops: dict[tuple[str | None, Direction], NetworkConditions] = {
-        (None, "up"): network,
-        (None, "down"): NONE,
+    hops: dict[HopKey, NetworkConditions] = {
+        ("field", None, "up"): network,
+        ("field", None, "down"): NONE,
     }
-    hops |= {(node, way): NONE for node in REPLICAS for way in ("up", "down")}
-    return History(Place(name="field", shared=shared, nodes={each: each for each in REPLICAS}, hops=hops))
+    hops |= {("field", node, way): NONE for node in REPLICAS for way in ("up", "down")}
+    return History(
+        NetworkSetup(name="field", shared=shared, nodes={each: each for each in REPLICAS}, hops=hops)
+    )
 
 
 def change(action: Any, after: Any, node: str | None = None, direction: Direction | None = None) -> Change:
@@ -96,7 +99,7 @@ def test_partitions_part_as_the_switch_does(parts: list[list[str]]) -> None:
 
 
 def test_replicas_in_no_group_reach_all() -> None:
-    parted = groups(REPLICAS, [["a"], ["b"]])
+    parted = partition_of(REPLICAS, [["a"], ["b"]])
     assert not reaches(parted, "a", "b")
     assert reaches(parted, "a", "c")
     assert reaches(parted, "d", "b")

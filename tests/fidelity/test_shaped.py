@@ -10,11 +10,11 @@ import pytest
 from tests.gateways.network import FakeNetwork
 from wotemu.records import Change, Hop, to_row
 from wotemu.scenario.timeline import Change as Planned
-from wotemu.scenario.timeline import Timeline
+from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
-from wotemu_runtime.fidelity import HopEvidence, Place, Witness
-from wotemu_runtime.fidelity.history import HopKey
+from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_runtime.fidelity import HopEvidence, Witness
 
 SECONDS = 20
 TICK_S = 0.02
@@ -35,9 +35,9 @@ def evidence(
         for number, second in enumerate(sorted(rates))
     )
     names = ("a", "b", "c")
-    hops: dict[HopKey, NetworkConditions] = {(None, way): CLEAR for way in ("up", "down")}
-    hops |= {(name, way): CLEAR for name in names for way in ("up", "down")}
-    place = Place(name="field", shared=shared, nodes={name: name for name in names}, hops=hops)
+    hops: dict[HopKey, NetworkConditions] = {("field", None, way): CLEAR for way in ("up", "down")}
+    hops |= {("field", name, way): CLEAR for name in names for way in ("up", "down")}
+    place = NetworkSetup(name="field", shared=shared, nodes={name: name for name in names}, hops=hops)
     witness = Witness([place], lambda: Timeline(0, SECONDS, (), changes))
     with FakeNetwork(*names) as net:
         t0 = net.clock.now()

@@ -24,13 +24,13 @@ from wotemu.records import (
     to_row,
 )
 from wotemu.scenario.timeline import Change as Planned
-from wotemu.scenario.timeline import Direction, Timeline
+from wotemu.scenario.timeline import Direction, HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.hop_conditions import hop_conditions
+from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
-from wotemu_runtime.fidelity import Evidence, HopEvidence, Losses, Place, Witness, judge
+from wotemu_runtime.fidelity import Evidence, HopEvidence, Losses, Witness, judge
 from wotemu_runtime.fidelity.expectation import serialisation_s
-from wotemu_runtime.fidelity.history import HopKey
 
 T0 = 1_750_000_000.0
 END_S = 60.0
@@ -48,11 +48,11 @@ class Run:
 
     def __init__(self, *changes: Planned, network: NetworkConditions = MS_20, shared: bool = False) -> None:
         hops: dict[HopKey, NetworkConditions] = {
-            (None, "up"): network,
-            (None, "down"): NetworkConditions(rate=network.rate),
+            ("field", None, "up"): network,
+            ("field", None, "down"): NetworkConditions(rate=network.rate),
         }
-        hops |= {(node, way): CLEAR for node in REPLICAS for way in ("up", "down")}
-        place = Place(name="field", shared=shared, nodes={name: name for name in REPLICAS}, hops=hops)
+        hops |= {("field", node, way): CLEAR for node in REPLICAS for way in ("up", "down")}
+        place = NetworkSetup(name="field", shared=shared, nodes={name: name for name in REPLICAS}, hops=hops)
         self._changes = {change.id: change for change in changes}
         self._ids = iter(range(1_000_000))
         timeline = Timeline(0, END_S, (), changes)

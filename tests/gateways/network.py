@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 from typing import Self
 
 from wotemu.records import Flow, Hop
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import Direction
 from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.monotonic import FakeClock

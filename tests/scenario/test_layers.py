@@ -17,7 +17,7 @@ from wotemu.scenario import Scenario, at, during, resolve
 from wotemu.scenario.partitions import Groups, NotOnePartitionError, combined
 from wotemu.scenario.vocabulary.actions import Event
 from wotemu.topology.models import NetworkConditions, Node, Topology
-from wotemu_runtime.fidelity.history import groups, reaches
+from wotemu_gateways.conditions.partition import partition_of, reaches
 
 FIELD_UP = "field up"
 
@@ -317,6 +317,4 @@ def _disjoint(sets: list[set[str]]) -> Groups:
 
 
 def _reach(partitions: Sequence[Groups], one: str, other: str) -> bool:
-    return all(
-        reaches([set(group) for group in groups("abcdef", each)], one, other) for each in partitions if each
-    )
+    return all(reaches(partition_of("abcdef", each), one, other) for each in partitions if each)

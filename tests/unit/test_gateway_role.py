@@ -19,7 +19,7 @@ from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, FakeShaper, MemoryBus, gateway_data, make_role, on_jumping_clock
@@ -67,7 +67,7 @@ class Field:
             if begun:
                 await self.begin()
                 await role.session.commands.caught_up.wait()
-            gateway = Gateway(role, self.shaper, NetworkState(self.data))
+            gateway = Gateway(role, self.shaper, network_state(self.data))
             serving = group.create_task(serve_network(role, group, gateway, announce))
             yield role
             await self.command("stop")
@@ -207,7 +207,7 @@ async def test_a_gateway_in_anothers_place_imposes_what_holds_by_then_before_it_
     assert field.hops("cam-1", "up") == [(49.0, 1.0), (100.0, 0.01)]
     before = [(method, args) for _, method, args in field.shaper.calls[: field.announced[0]]]
     assert ("cut", ("hub", True)) in before
-    assert ("partition", ([["cam-1", "cam-2"]],)) in before
+    assert ("partition", ([["cam-1", "cam-2"], ["hub"]],)) in before
     (took_over,) = await field.events("role.took_over")
     answers = await field.answers()
     assert took_over.data["changes"] == len(answers) - 1

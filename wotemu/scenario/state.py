@@ -13,12 +13,9 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.layers import Layer
 from wotemu.scenario.lint.observations import Observed
 from wotemu.scenario.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
-from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction
+from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction, HopKey
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.topology.models import Broker, Node, Service, Topology
-
-HopKey = tuple[str, str | None, Direction]
-"""Network, node (None: the network's own conditions) and direction."""
 
 
 def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:

@@ -14,6 +14,9 @@ Direction = Literal["up", "down"]
 
 DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
 
+HopKey = tuple[str, str | None, Direction]
+"""Network, node (None: the network's own conditions) and direction."""
+
 
 @attrs.frozen
 class Change:

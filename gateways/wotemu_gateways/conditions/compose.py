@@ -7,13 +7,10 @@ node's `up` and each node's `down` separately, or one bucket for all where the n
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import LossModel
 from wotemu.units import Fraction, Seconds
-
-Direction = Literal["up", "down"]
 
 _ALMOST_CERTAIN = 1 - 1e-12
 
@@ -41,7 +38,7 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
                 (first.jitter**2, first.jitter_correlation), (second.jitter**2, second.jitter_correlation)
             ),
             "distribution": max(first, second, key=lambda each: each.jitter).distribution,
-            "loss": _either(_either(first.loss, second.loss), spread),
+            "loss": either(either(first.loss, second.loss), spread),
             "loss_model": model,
             "loss_correlation": _correlation(
                 (first.loss, first.loss_correlation),
@@ -50,16 +47,16 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
             ),
             "ecn": first.ecn or second.ecn,
             "reorder_gap": min((each.reorder_gap for each in (first, second) if each.reorder), default=1),
-            "duplicate": _either(first.duplicate, second.duplicate),
+            "duplicate": either(first.duplicate, second.duplicate),
             "duplicate_correlation": _correlation(
                 (first.duplicate, first.duplicate_correlation),
                 (second.duplicate, second.duplicate_correlation),
             ),
-            "corrupt": _either(first.corrupt, second.corrupt),
+            "corrupt": either(first.corrupt, second.corrupt),
             "corrupt_correlation": _correlation(
                 (first.corrupt, first.corrupt_correlation), (second.corrupt, second.corrupt_correlation)
             ),
-            "reorder": _either(first.reorder, second.reorder),
+            "reorder": either(first.reorder, second.reorder),
             "reorder_correlation": _correlation(
                 (first.reorder, first.reorder_correlation), (second.reorder, second.reorder_correlation)
             ),
@@ -67,7 +64,7 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
     )
 
 
-def _either(one: float, other: float) -> Fraction:
+def either(one: float, other: float) -> Fraction:
     """The chance of at least one of two independent events."""
     return Fraction(1 - (1 - one) * (1 - other))
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from wotemu.scenario.state import HopKey
-from wotemu.scenario.timeline import Direction
+from wotemu.scenario.timeline import Direction, HopKey
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
 from wotemu.units import Seconds
 from wotemu_gateways.conditions.compose import CLEAR, compose

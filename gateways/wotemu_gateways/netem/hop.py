@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import attrs
 
 from wotemu.records import Hop
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.conditions.compose import CLEAR
 from wotemu_gateways.netem import options
 from wotemu_gateways.netem.options import NetemOptions
 from wotemu_gateways.netem.rate_stage import QdiscStats, RateStage, StagePlace

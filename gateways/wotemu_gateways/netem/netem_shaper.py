@@ -16,8 +16,8 @@ from itertools import chain
 import attrs
 
 from wotemu.records import Hop, Record
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import Direction
 from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
 from wotemu_gateways.netem.hop import Counters
 from wotemu_gateways.netem.multicast import Fanout

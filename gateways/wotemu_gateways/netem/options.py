@@ -34,6 +34,7 @@ from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
 from wotemu.topology.distributions import Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss
 from wotemu.units import Fraction, Packets
+from wotemu_gateways.conditions.compose import either
 from wotemu_gateways.impairments import distributions
 from wotemu_gateways.netem.correlation import threshold_for
 from wotemu_gateways.netlink.request_socket import encode, s64, u32, u64
@@ -336,7 +337,7 @@ def _losses(conditions: NetworkConditions) -> tuple[Losses, Losses]:
         share = 0.0
     if isinstance(model, GilbertElliott) and share:
         model = attrs.evolve(
-            model, bad_loss=_either(model.bad_loss, share), good_loss=_either(model.good_loss, share)
+            model, bad_loss=either(model.bad_loss, share), good_loss=either(model.good_loss, share)
         )
         share = 0.0
     if tied is not None and model is not None:
@@ -344,10 +345,6 @@ def _losses(conditions: NetworkConditions) -> tuple[Losses, Losses]:
     if model is not None and share:
         return (share, None), (0.0, model)
     return (0.0, None), (share, tied or model)
-
-
-def _either(first: float, second: float) -> Fraction:
-    return Fraction(1 - (1 - first) * (1 - second))
 
 
 MAX_JITTER_NS = 0x7FFFFFFF

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import attrs
 
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.conditions.compose import CLEAR
 from wotemu_gateways.netem.rate_stage import RateStage
 from wotemu_gateways.netem.wiring import Wiring
 from wotemu_gateways.netlink.request_socket import Request

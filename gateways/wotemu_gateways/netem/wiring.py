@@ -27,8 +27,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.conditions.compose import CLEAR
+from wotemu_gateways.conditions.partition import group_of, partition_of
 from wotemu_gateways.netem import options
 from wotemu_gateways.netem.hop import HopPlace, NetemHop
 from wotemu_gateways.netem.rate_stage import RateStage, StagePlace
@@ -309,15 +311,13 @@ class Wiring:
 
         Each call builds chains of its own, since after a failed one some senders still use those before.
         """
-        sets = [set(group) for group in groups]
-        if len(sets) == 1:
-            sets.append(set(self.nodes) - sets[0])
+        partition = partition_of(self.nodes, groups)
         self._abandoned += self._chains
         first = self._next_chain
-        self._next_chain = _GROUPS + (first + len(sets) - _GROUPS) % _MAX_GROUPS
-        self._chains = range(first, first + len(sets))
+        self._next_chain = _GROUPS + (first + len(partition) - _GROUPS) % _MAX_GROUPS
+        self._chains = range(first, first + len(partition))
         for name, node in self.nodes.items():
-            group = next((i for i, names in enumerate(sets) if name in names), None)
+            group = group_of(partition, name)
             node.chain = None if group is None else first + group
         requests = [request for chain in self._chains for request in self._group(chain)]
         return requests + [self._from_sender(node) for node in self.nodes.values()]

@@ -11,6 +11,7 @@ from random import Random
 from wotemu.percentiles import BOUNDS_S, Histogram
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.partition import is_separated
 from wotemu_gateways.impairments.alteration import Alteration
 from wotemu_gateways.impairments.delay_queue import GRAIN_S, DelayQueue, Timers
 from wotemu_gateways.impairments.hop_shaper import HopShaper
@@ -318,7 +319,7 @@ class Port:
 
     def reaches(self, other: Port) -> bool:
         """Whether the partition lets a packet pass from here to there."""
-        return self.group == other.group or None in (self.group, other.group)
+        return not is_separated(self.group, other.group)
 
 
 class Path:

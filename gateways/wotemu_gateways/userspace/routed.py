@@ -18,8 +18,8 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wotemu.records import Record
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import Direction
 from wotemu_gateways.netlink import link, routing
 from wotemu_gateways.netlink.request_socket import Netlink
 from wotemu_gateways.packets.ethernet import mac_of

@@ -20,8 +20,10 @@ from typing import ClassVar
 import attrs
 
 from wotemu.records import Hop, Record
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.compose import CLEAR, Direction
+from wotemu_gateways.conditions.compose import CLEAR
+from wotemu_gateways.conditions.partition import group_of, partition_of
 from wotemu_gateways.impairments.delay_queue import Timers
 from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES, MemoryBudget
 from wotemu_gateways.impairments.rate_limiter import RateLimiter
@@ -153,11 +155,9 @@ class Switch:
 
         Replicas that no set names reach, and are reached by, all; no set heals the network.
         """
-        sets = [set(group) for group in groups]
-        if len(sets) == 1:
-            sets.append(set(self._ports) - sets[0])
+        partition = partition_of(self._ports, groups)
         for port in self._ports.values():
-            port.group = next((i for i, names in enumerate(sets) if port.replica in names), None)
+            port.group = group_of(partition, port.replica)
         self._update_paths()
 
     def _update_paths(self) -> None:

@@ -13,7 +13,6 @@ from wotemu.fidelity.evidence import (
     StallEvidence,
 )
 from wotemu_runtime.fidelity.goodput import Goodput
-from wotemu_runtime.fidelity.history import Place
 from wotemu_runtime.fidelity.judge import judge
 from wotemu_runtime.fidelity.witness import Witness
 
@@ -28,7 +27,6 @@ __all__ = [
     "HostEvidence",
     "LossEvidence",
     "Losses",
-    "Place",
     "Reason",
     "RoleChanges",
     "StallEvidence",

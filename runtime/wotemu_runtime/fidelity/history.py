@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
-
-import attrs
 
 from wotemu.scenario.timeline import Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.hop_conditions import hop_conditions
+from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_gateways.conditions.partition import Partition, partition_of, reaches
 from wotemu_runtime.fidelity.rates import RateCourse
 
 Value = TypeVar("Value")
-
-HopKey = tuple[str | None, Direction]
-"""A node (None: the network's own conditions) and a direction."""
-
-
-@attrs.frozen(kw_only=True)
-class Place:
-    """A network at T0: `nodes` names each replica's node, `hops` has the conditions by node and direction."""
-
-    name: str
-    shared: bool
-    nodes: Mapping[str, str]
-    hops: Mapping[HopKey, NetworkConditions]
-
-    @classmethod
-    def of(
-        cls, name: str, *, shared: bool, nodes: Mapping[str, str], hops: Iterable[dict[str, Any]]
-    ) -> Place:
-        """From hops as an assignment holds them."""
-        return cls(
-            name=name,
-            shared=shared,
-            nodes=nodes,
-            hops={
-                (hop["node"], hop["direction"]): NetworkConditions.from_dict(hop["conditions"])
-                for hop in hops
-            },
-        )
 
 
 class Track(Generic[Value]):
@@ -72,24 +44,23 @@ class Track(Generic[Value]):
 class History:
     """Conditions, partitions and cuts of one network from T0 on, as its gateway says that they changed."""
 
-    def __init__(self, place: Place) -> None:
-        self._shared = place.shared
-        self._nodes = dict(place.nodes)
+    def __init__(self, setup: NetworkSetup) -> None:
+        self._setup = setup
         self._known: dict[NetworkConditions, NetworkConditions] = {}
         self._composed: dict[tuple[int, int, int, Direction], NetworkConditions] = {}
         self._courses: dict[tuple[Direction, int], RateCourse] = {}
-        self._hops = {key: Track(self._one(conditions)) for key, conditions in place.hops.items()}
-        self._groups: Track[tuple[frozenset[str], ...]] = Track(())
-        self._cuts = {replica: Track(False) for replica in place.nodes}
+        self._hops = {key: Track(self._one(conditions)) for key, conditions in setup.hops.items()}
+        self._groups: Track[Partition] = Track(())
+        self._cuts = {replica: Track(False) for replica in setup.nodes}
 
     def apply(self, t: float, change: Change) -> None:
         """A change took hold at `t`. What is no change of this network's packets is passed over."""
         self._courses.clear()
         match change.action:
-            case "conditions" if (key := (change.node, change.direction or "up")) in self._hops:
+            case "conditions" if (key := self._setup.key_of(change)) in self._hops:
                 self._hops[key].set(t, self._one(NetworkConditions.from_dict(change.after)))
             case "partition":
-                self._groups.set(t, groups(self._nodes, change.after))
+                self._groups.set(t, partition_of(self._setup.nodes, change.after))
             case "cut" if change.node in self._cuts:
                 self._cuts[change.node].set(t, bool(change.after))
 
@@ -114,7 +85,7 @@ class History:
 
     def shared_course(self) -> RateCourse:
         """A shared network's own rate over the run."""
-        track = self._hops[None, "up"]
+        track = self._hops[self._setup.rate_key]
         return RateCourse(list(zip(track.since, track.values, strict=True)))
 
     def _spans(
@@ -131,11 +102,7 @@ class History:
 
     def _tracks(self, replica: str, direction: Direction) -> tuple[Track[NetworkConditions], ...]:
         """What a hop's conditions are composed of."""
-        return (
-            self._hops[None, "up"],
-            self._hops[None, direction],
-            self._hops[self._nodes[replica], direction],
-        )
+        return tuple(self._hops[key] for key in self._setup.sources(replica, direction))
 
     def _compose(
         self,
@@ -152,7 +119,7 @@ class History:
         key = id(network_up), id(network), id(link), direction
         found = self._composed.get(key)
         if found is None:
-            found = hop_conditions(network_up, network, link, direction, shared=self._shared)
+            found = hop_conditions(network_up, network, link, direction, shared=self._setup.shared)
             self._composed[key] = found = self._one(found)
         return found
 
@@ -162,8 +129,8 @@ class History:
 
     def buckets(self, start: float, end: float) -> list[NetworkConditions | None]:
         """All that a shared network's nodes sent through within a time; one None where it is not shared."""
-        track = self._hops[None, "up"]
-        return [track.at(t) for t in _instants([track], start, end)] if self._shared else [None]
+        track = self._hops[self._setup.rate_key]
+        return [track.at(t) for t in _instants([track], start, end)] if self._setup.shared else [None]
 
     def ways(self, sender: str, receiver: str, start: float, end: float) -> set[bool]:
         """Whether packets could pass within a time: always, never, or (both) now and then."""
@@ -173,21 +140,6 @@ class History:
     def _is_open(self, sender: str, receiver: str, t: float) -> bool:
         cut = self._cuts[sender].at(t) or self._cuts[receiver].at(t)
         return not cut and reaches(self._groups.at(t), sender, receiver)
-
-
-def groups(replicas: Collection[str], named: Iterable[Iterable[str]]) -> tuple[frozenset[str], ...]:
-    """A partition's sets of the replicas that are here; a single one is kept from all others."""
-    present = frozenset(replicas)
-    sets = tuple(present.intersection(group) for group in named)
-    return (*sets, present - sets[0]) if len(sets) == 1 else sets
-
-
-def reaches(sets: Iterable[Collection[str]], sender: str, receiver: str) -> bool:
-    """Whether a partition lets packets from one replica to the other; replicas in no set reach all."""
-    inside = [
-        next((i for i, names in enumerate(sets) if replica in names), None) for replica in (sender, receiver)
-    ]
-    return None in inside or inside[0] == inside[1]
 
 
 def _instants(tracks: Iterable[Track[Any]], start: float, end: float) -> Iterator[float]:

@@ -35,7 +35,8 @@ from wotemu.records import (
 )
 from wotemu.scenario.timeline import Change as PlannedChange
 from wotemu.scenario.timeline import Timeline
-from wotemu_runtime.fidelity.history import History, Place
+from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_runtime.fidelity.history import History
 from wotemu_runtime.fidelity.hops import HopLog
 from wotemu_runtime.fidelity.probing import Fates, HopName, ProbeLog
 from wotemu_runtime.fidelity.rates import RateCourse
@@ -60,7 +61,7 @@ class Witness:
     nothing of the run.
     """
 
-    def __init__(self, places: Sequence[Place], timeline: Callable[[], Timeline]) -> None:
+    def __init__(self, places: Sequence[NetworkSetup], timeline: Callable[[], Timeline]) -> None:
         self._places = places
         self._timeline = timeline
         self._planned: dict[int, PlannedChange] = {}

@@ -15,7 +15,7 @@ from wotemu_gateways.netlink import bridge, routing
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import TunShaper
 from wotemu_gateways.userspace.switch import Member, Switch
-from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import on_bus
@@ -54,7 +54,7 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
 
 
 async def _gateway(assignment: Assignment, fds: Mapping[str, int]) -> None:
-    state = NetworkState(assignment.data)
+    state = network_state(assignment.data)
     async with on_bus(assignment) as (role, group):
         await serve_network(role, group, Gateway(role, _shaper(assignment.data, fds), state))
 

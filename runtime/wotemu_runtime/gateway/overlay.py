@@ -13,7 +13,7 @@ from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import RoutedSwitch, TunShaper, add_taps
 from wotemu_gateways.userspace.switch import Member
-from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.gateway.shaper_choice import no_netem
 from wotemu_runtime.gateway.tun_device import make_tun_device
 from wotemu_runtime.roles.address_stream import RoleAddress
@@ -36,7 +36,7 @@ class OverlayGateway:
 
     def __init__(self, role: Role) -> None:
         self._role = role
-        self._state = NetworkState(role.assignment.data)
+        self._state = network_state(role.assignment.data)
         self._addresses: dict[str, str] = {}
         self._news = asyncio.Event()
         self._shaped: dict[str, str] = {}
@@ -47,7 +47,7 @@ class OverlayGateway:
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Until the role stops."""
         make_tun_device()
-        network, data = self._state.network, self._role.assignment.data
+        network, data = self._state.setup.name, self._role.assignment.data
         self._device, address = (await wait_until_attached({network: data["subnet"]}))[network]
         try:
             self._kind = await _choose(data["shaper"], self._role.session.host)
@@ -71,7 +71,11 @@ class OverlayGateway:
 
     def _hear(self, member: RoleAddress) -> None:
         kind, _, replica = member.role.partition(":")
-        ours = kind == "agent" and member.network == self._state.network and replica in self._state.nodes
+        ours = (
+            kind == "agent"
+            and member.network == self._state.setup.name
+            and replica in self._state.setup.nodes
+        )
         if not ours or self._addresses.get(replica) == member.address:
             return
         for other, address in self._addresses.items():
@@ -82,13 +86,13 @@ class OverlayGateway:
 
     def _nowhere(self, replica: str) -> str:
         """An address that no packet has (RFC 1112, section 4), for a replica until it has one again."""
-        return str(NOWHERE + list(self._state.nodes).index(replica))
+        return str(NOWHERE + list(self._state.setup.nodes).index(replica))
 
     async def _all_known(self) -> bool:
         """Wait until every member has said where it is; False if the role stops before."""
         stopping = asyncio.ensure_future(self._role.stopping.wait())
         try:
-            while not set(self._state.nodes) <= set(self._addresses):
+            while not set(self._state.setup.nodes) <= set(self._addresses):
                 news = asyncio.ensure_future(self._news.wait())
                 await asyncio.wait([news, stopping], return_when=asyncio.FIRST_COMPLETED)
                 news.cancel()
@@ -104,7 +108,7 @@ class OverlayGateway:
         data = self._role.assignment.data
         members = [Member(name, address, mac_of(address)) for name, address in self._addresses.items()]
         ports = {port: name for name, port in data["ports"].items()}
-        network, seed, loop = self._state.network, data["seed"], asyncio.get_running_loop()
+        network, seed, loop = self._state.setup.name, data["seed"], asyncio.get_running_loop()
         self._shaped = dict(self._addresses)
         if self._kind == NetemShaper.name:
             return NetemShaper(
@@ -113,7 +117,7 @@ class OverlayGateway:
                 interface=self._device,
                 ports=ports,
                 seed=seed,
-                shared=self._state.shared,
+                shared=self._state.setup.shared,
                 loop=loop,
             )
         taps = await asyncio.to_thread(add_taps, self._device, members)
@@ -145,7 +149,7 @@ class OverlayGateway:
                 gateway.retire()
                 gateway.use(await self._shaper())
             where = ", ".join(f"{replica} is now {address}" for replica, address in moved.items())
-            self._role.event("gateway.moved", f"{self._state.network}: {where}", moved=moved, lost=lost)
+            self._role.event("gateway.moved", f"{self._state.setup.name}: {where}", moved=moved, lost=lost)
 
 
 async def _choose(asked: str, host: str) -> str:

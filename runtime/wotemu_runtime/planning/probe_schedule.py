@@ -10,8 +10,8 @@ from typing import Any, Self
 import attrs
 
 from wotemu.scenario.timeline import Change
+from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
-from wotemu_runtime.fidelity import Place
 from wotemu_runtime.planning.models import PROBE_EVERY_S, Plan, PlannedNetwork
 
 SHARE = 0.01
@@ -87,10 +87,10 @@ def _lowest_rate(conditions: Iterable[dict[str, Any]]) -> float:
     return min((each["rate_bps"] for each in conditions if each["rate_bps"]), default=math.inf)
 
 
-def places_of(plan: Plan) -> list[Place]:
+def places_of(plan: Plan) -> list[NetworkSetup]:
     """The networks of a plan at T0."""
     return [
-        Place.of(
+        NetworkSetup.of(
             network.name,
             shared=network.shared,
             nodes={member: plan.replica(member).node for member in network.members},

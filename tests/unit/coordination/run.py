@@ -17,7 +17,7 @@ from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
 from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
-from wotemu_runtime.gateway.role import Gateway, NetworkState, serve_network
+from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
@@ -118,7 +118,7 @@ class Run:
         return self.plays.get(role) or (self.gateway if role.startswith("gateway:") else node())
 
     async def gateway(self, role: Role, group: asyncio.TaskGroup) -> None:
-        await serve_network(role, group, Gateway(role, self.shaper, NetworkState(role.assignment.data)))
+        await serve_network(role, group, Gateway(role, self.shaper, network_state(role.assignment.data)))
 
     def listen(self, event: Event) -> None:
         self.told.append(event)
