@@ -34,9 +34,10 @@ import uvloop
 from tests.gateways.lab import UNSHARE, Namespace
 from tests.gateways.network import Hops, members
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.shaper import Member
 from wotemu_gateways.userspace.pump import Pump
 from wotemu_gateways.userspace.scheduling import request_low_latency
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.userspace.switch import Switch
 from wotemu_gateways.userspace.timerfd import TimerFd
 
 DELAY_S = 0.005

@@ -1,13 +1,24 @@
-"""What every shaper offers to the one who runs it: conditions in, records out."""
+"""The protocol of shapers: conditions in, records out. Both kinds of gateway are run through it alone."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
+import attrs
+
 from wotemu.records import Record
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
+
+
+@attrs.frozen
+class Member:
+    """A replica on the network: its name, dotted IPv4 address and MAC (six bytes)."""
+
+    replica: str
+    ipv4: str
+    mac: bytes
 
 
 class Shaper(Protocol):
@@ -51,4 +62,4 @@ class Shaper(Protocol):
         ...
 
 
-__all__ = ["Shaper"]
+__all__ = ["Member", "Shaper"]

@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import pickle
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -22,15 +19,15 @@ from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.netlink import bridge, routing
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
-from wotemu_gateways.shaper import Shaper
+from wotemu_gateways.shaper import Member, Shaper
 from wotemu_gateways.userspace import routed
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.userspace.tap_device import open_tap
+from wotemu_gateways.userspace.tun_shaper import TunShaper
 
 SEED = 7
 GATEWAY = "10.64.0.1"
 PREFIX = 16
 PORTS = {8080: "http"}
-_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 
 
 def address_of(number: int) -> str:
@@ -48,8 +45,7 @@ def _held_taps(nodes: Mapping[str, int]) -> dict[str, int]:
     taps = {}
     for member, netns in zip(members_of(nodes), nodes.values(), strict=True):
         with entered(netns):
-            fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-            fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
+            fd = open_tap("eth0")
             for words in (
                 f"link set eth0 address {mac_text(member.mac)} mtu 1500 txqueuelen 4000 up",
                 f"addr add {member.ipv4}/{PREFIX} broadcast + dev eth0",
@@ -84,8 +80,8 @@ def _make(
         shared = kind == "netem-shared"
         subnet = IPv4Network((GATEWAY, PREFIX), strict=False)
         return NetemShaper("field", members, ports=PORTS, seed=SEED, shared=shared, loop=loop, subnet=subnet)
-    make = Switch if kind == "tun" else routed.RoutedSwitch
-    return routed.TunShaper(make("field", members, ports=PORTS, seed=SEED), taps, loop)
+    make = TunShaper if kind == "tun" else routed.RoutedTunShaper
+    return make("field", members, taps, loop, ports=PORTS, seed=SEED)
 
 
 def _call(shaper: Shaper, request: tuple[str, tuple[Any, ...]]) -> tuple[bool, Any]:

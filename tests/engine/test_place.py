@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("namespaces")]
 
 BARE = """
 import os, pathlib, sys
+from wotemu_gateways.netlink import namespaces
 from wotemu_runtime.engines.local import node_namespace
 from wotemu_runtime.processes import syscalls
 syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
@@ -24,7 +25,7 @@ for entry in os.listdir("/run/all"):
 exec(sys.argv[1])
 before = sorted(os.listdir("/etc"))
 if os.fork() == 0:
-    syscalls.unshare(syscalls.CLONE_NEWNS)
+    namespaces.unshare(namespaces.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     hosts = "127.0.0.1 localhost\\n10.64.0.9 peer\\n"
     node_namespace.resolve_names(node_namespace.Place("a", (), hosts), pathlib.Path("/run/scratch"))

@@ -7,31 +7,28 @@ in a child process inside a user namespace (see `conftest`).
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import fcntl
 import os
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
 from wotemu.records import Flow, Hop
+from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets.ethernet import mac_text
+from wotemu_gateways.shaper import Member
 from wotemu_gateways.userspace.pump import Pump
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.userspace.switch import Switch
+from wotemu_gateways.userspace.tap_device import TUN_DEVICE, open_tap
 
 from .network import Hops, members
 
-TUN_DEVICE = Path("/dev/net/tun")
 PORT = 5000
 
-_TUNSETIFF = 0x400454CA
-_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
-_CLONE_NEWNET = 0x40000000
 _HEADER = struct.Struct("!Id")
 
 
@@ -65,22 +62,14 @@ class Namespace:
         """Run a command inside; its output."""
         return subprocess.run(self.command(*line.split()), capture_output=True, text=True, check=True).stdout
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> AbstractContextManager[None]:
         """Have this thread inside for a while."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        try:
-            _setns(self.fd)
-            yield
-        finally:
-            _setns(home)
-            os.close(home)
+        return entered(self.fd)
 
     def make_tap(self, member: Member, mtu: int = 1500) -> int:
         """Give it the interface of a replica, up and with its address; the gateway's end."""
         with self.entered():
-            fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK)
-            fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
+            fd = open_tap("eth0")
             Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
         self.run("ip link set lo up")
         self.run(f"ip link set eth0 address {mac_text(member.mac)} mtu {mtu} txqueuelen 4096 up")
@@ -91,12 +80,6 @@ class Namespace:
         """Let it go."""
         os.close(self.fd)
         self._keeper.communicate()
-
-
-def _setns(fd: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 class Lab(AbstractContextManager["Lab"]):

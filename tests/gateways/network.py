@@ -13,8 +13,9 @@ from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES
 from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.shaper import Member
 from wotemu_gateways.userspace.monotonic import FakeClock
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.userspace.switch import Switch
 
 BROADCAST_MAC = b"\xff" * 6
 Hops = Mapping[tuple[str, Direction], NetworkConditions]

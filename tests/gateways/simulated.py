@@ -13,7 +13,8 @@ from wotemu_gateways.impairments.memory_budget import MAX_HELD_BYTES, MemoryBudg
 from wotemu_gateways.impairments.rate_limiter import RateLimiter
 from wotemu_gateways.packets.ethernet import FlowId
 from wotemu_gateways.packets.flow_table import FlowCounter
-from wotemu_gateways.userspace.port import HopQueue, Packet, Path
+from wotemu_gateways.userspace.hop_queue import HopQueue, Packet
+from wotemu_gateways.userspace.port import Path
 
 _NOWHERE = cast(Path, None)
 """What leaves the hop goes no further."""

@@ -21,8 +21,8 @@ SHAPES: list[Distribution] = ["normal", "uniform", "pareto", "paretonormal", TAB
 
 
 def delays(seed: int = 1, **conditions: object) -> list[float]:
-    propagation = DelayStage(NetworkConditions.of(**conditions), Random(seed))
-    return propagation.apply([0.0] * PACKETS)
+    stage = DelayStage(NetworkConditions.of(**conditions), Random(seed))
+    return stage.arrivals([0.0] * PACKETS)
 
 
 def distance(sample: list[float], quantiles: tuple[float, ...]) -> float:
@@ -96,6 +96,6 @@ def test_a_gap_lets_only_every_nth_packet_overtake() -> None:
 
 
 def test_nothing_overtakes_where_there_is_no_delay() -> None:
-    propagation = DelayStage(NetworkConditions(reorder="50%"), Random(1))
-    assert propagation.keeps_order
-    assert not propagation.delays
+    stage = DelayStage(NetworkConditions(reorder="50%"), Random(1))
+    assert stage.keeps_order
+    assert not stage.delays

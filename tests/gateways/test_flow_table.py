@@ -118,7 +118,7 @@ def _frame(sport: int) -> bytes:
 
 def test_flows_beyond_the_bound_share_a_row_and_are_counted() -> None:
     table = _table(max_flows=3)
-    channel = table.channel("a", "b")
+    channel = table.add_pair("a", "b")
     for sport in range(1, 11):
         channel.counter(_frame(sport)).packets_up += 1
     rows = {(row.sport, row.transport): row.packets for row in table.drain(1.0)}
@@ -128,7 +128,7 @@ def test_flows_beyond_the_bound_share_a_row_and_are_counted() -> None:
 
 def test_idle_flows_make_room_for_new_ones() -> None:
     table = _table(max_flows=1)
-    channel = table.channel("a", "b")
+    channel = table.add_pair("a", "b")
     counter = channel.counter(_frame(1))
     counter.packets_up = counter.packets_down = 1
     for _ in range(IDLE_DRAINS + 1):
@@ -140,7 +140,7 @@ def test_idle_flows_make_room_for_new_ones() -> None:
 def test_a_thousand_new_flows_a_second_for_good_have_counters_of_their_own() -> None:
     """As two hundred and fifty readers make that open a connection for each of two requests a second."""
     table = _table(MAX_FLOWS)
-    channel = table.channel("a", "b")
+    channel = table.add_pair("a", "b")
     for second in range(100):
         for number in range(1000):
             counter = channel.counter(_frame(1 + (second * 1000 + number) % 60_000))

@@ -84,7 +84,7 @@ def test_the_share_of_lost_packets_is_as_asked_for() -> None:
     lossy, packets, loss = hop(loss="3%"), 100_000, 0.03
     lost = lossy.admit([1.0] * packets, [100] * packets).count(NEVER)
     assert abs(lost - packets * loss) < Z * (packets * loss * (1 - loss)) ** 0.5
-    assert lossy.dropped_loss == lossy.counter.lost == lost
+    assert lossy.dropped_loss == lossy.counter.settled == lost
 
 
 def test_the_same_seed_gives_the_same_fates() -> None:
@@ -118,7 +118,7 @@ def test_a_full_queue_drops_the_newcomer_and_keeps_the_rest() -> None:
     fates = full.fates()
     assert fates[:5] == pytest.approx([0.01, 0.02, 0.03, 0.04, 0.05])
     assert fates[5:] == [NEVER, NEVER, pytest.approx(0.06)]
-    assert full.dropped_queue == full.counter.lost == 2
+    assert full.dropped_queue == full.counter.settled == 2
 
 
 def test_a_packet_passes_an_idle_hop_however_short_its_queue() -> None:
@@ -234,7 +234,7 @@ def test_what_a_delay_holds_is_bounded_and_the_drops_are_counted() -> None:
         long.send([i / 1000], [1000])
     assert simulation.memory.held_bytes <= (1 << 20) + 1250
     fates = long.fates()
-    assert long.dropped_memory == long.counter.lost == fates.count(NEVER) > 0
+    assert long.dropped_memory == long.counter.settled == fates.count(NEVER) > 0
     assert NEVER not in fates[: (1 << 20) // 1250]
     assert long.sent + long.dropped_memory == 2000
     assert (long.dropped_queue, long.dropped_loss) == (0, 0)
@@ -246,7 +246,7 @@ def test_what_waits_for_a_rate_is_bounded_too() -> None:
     slow = simulation.hop(NetworkConditions(rate="1mbit", queue="1000s"))
     for _ in range(2000):
         slow.send([0.0], [1000])
-    assert slow.dropped_memory == slow.counter.lost > 0
+    assert slow.dropped_memory == slow.counter.settled > 0
     slow.simulation.finish()
     assert slow.sent + slow.dropped_memory == 2000
     assert simulation.memory.held_bytes == 0
@@ -282,11 +282,11 @@ def test_a_changed_latency_does_not_untie_jitter_nor_begin_a_reorder_gap_again()
     for i in range(20_000):
         latency = Seconds(1 + i % 2)
         tied.change(NetworkConditions(latency=latency, jitter="10ms", jitter_correlation="90%"))
-        delays_s.append(tied.apply([0.0])[0] - latency)
+        delays_s.append(tied.arrivals([0.0])[0] - latency)
     assert statistics.correlation(delays_s[:-1], delays_s[1:]) == pytest.approx(0.9, abs=0.02)
     gapped = DelayStage(NetworkConditions(latency="50ms", reorder="100%", reorder_gap=5), Random(1))
     at_once = []
     for i in range(100):
         gapped.change(NetworkConditions(latency=Seconds(0.05 + i / 1e4), reorder="100%", reorder_gap=5))
-        at_once.append(gapped.apply([0.0]) == [0.0])
+        at_once.append(gapped.arrivals([0.0]) == [0.0])
     assert at_once == [False, False, False, False, True] * 20

@@ -140,7 +140,7 @@ def test_how_late_a_probe_leaves_is_how_late_its_hop_is() -> None:
 
 def test_a_gateway_that_counts_probes_by_flow_tells_them_apart() -> None:
     table = FlowTable("field", {}, {})
-    channel = table.channel("a", "b")
+    channel = table.add_pair("a", "b")
     with FakeNetwork("a", "b") as net:
         members = net.members["a"], net.members["b"]
     for port in (probes.PORT, probes.PORT, 5000):

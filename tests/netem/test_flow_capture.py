@@ -23,7 +23,7 @@ def test_a_node_that_scans_a_network_makes_no_channel_for_each_address() -> None
     for number in range(1 << 16):
         counting.counter(frame(IPv4Address(0x0A410000 + number))).packets_up += 1
     counting.counter(frame(IPv4Address("10.64.0.3"))).packets_up += 1
-    assert len(table._channels) == 2
+    assert len(table._pairs) == 2
     assert len(counting._by_addresses) <= 4096
     rows = list(table.drain(1.0))
     assert sum(row.packets for row in rows) == (1 << 16) + 1

@@ -11,7 +11,7 @@ from wotemu_gateways.netem.pending_requests import PendingRequests
 from wotemu_gateways.netem.wiring import GatewayInterfaces, StageInterfaces, Wiring
 from wotemu_gateways.netlink.request_socket import Request
 from wotemu_gateways.packets.ethernet import mac_of
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member
 
 SLOW = NetworkConditions(latency="50ms", rate="1mbit")
 

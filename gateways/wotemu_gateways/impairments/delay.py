@@ -1,4 +1,4 @@
-"""The way through a hop's medium: latency, jitter of any distribution, packets that overtake. Pure."""
+"""Propagation delay: latency, jitter of any distribution, and reordering. Pure."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _FIELDS = (
 class DelayStage:
     """Delays packets; a delay is never negative, so jitter beyond the latency ends at zero.
 
-    `apply` turns the instants at which packets set out into those at which they arrive. `delays` says
-    whether it does anything, `keeps_order` whether no packet overtakes another under constant conditions.
     What ties a packet to the one before (correlated jitter, the packets since the last one that overtook)
-    outlives changes.
+    survives changes.
+
+    Attributes:
+        delays: Whether it delays anything at all.
+        keeps_order: Whether no packet overtakes another under constant conditions.
     """
 
     __slots__ = (
         "_conditions", "_delays_s", "_drawn", "_gap", "_jitter_s", "_latency_s", "_level", "_overtakes",
-        "_quantile", "_rng", "_since_gap", "_values", "apply", "delays", "keeps_order",
+        "_quantile", "_reorders", "_rng", "_since_gap", "_values", "delays", "keeps_order",
     )  # fmt: skip
-
-    apply: Callable[[Sequence[float]], list[float]]
 
     def __init__(self, conditions: NetworkConditions, rng: Random) -> None:
         self._rng = rng
@@ -46,7 +46,7 @@ class DelayStage:
     def change(self, conditions: NetworkConditions) -> None:
         """Delay as `conditions` say from now on."""
         wanted = tuple(getattr(conditions, name) for name in _FIELDS)
-        if wanted == self._conditions:
+        if wanted == self._conditions:  # a change of the rate alone draws the same jitter as without it
             return
         self._conditions = wanted
         self._latency_s = float(conditions.latency)
@@ -54,47 +54,49 @@ class DelayStage:
         self._values = values = table(conditions.distribution)
         self._drawn = 0
         self._delays_s: tuple[float, ...] = ()
-        self._quantile = self._draws(float(conditions.jitter_correlation))
+        self._quantile: Callable[[], float] | None = None
+        if len(values) != SHARES or conditions.jitter_correlation:
+            self._quantile = self._draws(float(conditions.jitter_correlation))
         self._gap = conditions.reorder_gap
         if not self._overtakes.is_like(conditions.reorder, conditions.reorder_correlation):
             self._overtakes = Chance(conditions.reorder, conditions.reorder_correlation, self._rng)
         self.delays = bool(self._latency_s or self._jitter_s)
-        reorders = bool(conditions.reorder) and self.delays
-        self.keeps_order = not (self._jitter_s or reorders)
-        plain = len(values) == SHARES and not conditions.jitter_correlation
-        jittered = self._jittered if plain else self._jittered_any
-        self.apply = jittered if self._jitter_s else self._constant if self._latency_s else list
-        if reorders:
-            self.apply = partial(self._reordered, self.apply)
+        self._reorders = bool(conditions.reorder) and self.delays
+        self.keeps_order = not (self._jitter_s or self._reorders)
 
-    def _constant(self, instants: Sequence[float]) -> list[float]:
-        latency_s = self._latency_s
-        return [instant + latency_s for instant in instants]
+    def arrivals(self, departures_s: Sequence[float]) -> list[float]:
+        """When packets arrive that set out at these instants, in the same order."""
+        if self._reorders:
+            return self._reordered(departures_s)
+        return self._delayed(departures_s)
+
+    def _delayed(self, instants: Sequence[float]) -> list[float]:
+        if not self._jitter_s:
+            latency_s = self._latency_s
+            return [instant + latency_s for instant in instants] if latency_s else list(instants)
+        if self._quantile is None:
+            return self._jittered(instants)
+        latency_s, jitter_s, quantile = self._latency_s, self._jitter_s, self._quantile
+        return [instant + max(latency_s + jitter_s * quantile(), 0.0) for instant in instants]
 
     def _jittered(self, instants: Sequence[float]) -> list[float]:
-        """The usual jitter, without a call of our own for each packet."""
+        """Uncorrelated jitter of a table whose size is a power of two: no Python call for each packet."""
         bits, delays_s = self._rng.getrandbits, self._delays_s
         if delays_s:
             return [instant + delays_s[bits(SHARES_BITS)] for instant in instants]
         latency_s, jitter_s, values = self._latency_s, self._jitter_s, self._values
         self._drawn += len(instants)
-        if self._drawn > SHARES:  # a table of delays, costlier than a change may be, has paid for itself
+        if self._drawn > SHARES:  # only now has a table of delays paid for the milliseconds that it takes
             self._delays_s = tuple(max(latency_s + jitter_s * value, 0.0) for value in values)
         return [instant + max(latency_s + jitter_s * values[bits(SHARES_BITS)], 0.0) for instant in instants]
 
-    def _jittered_any(self, instants: Sequence[float]) -> list[float]:
-        latency_s, jitter_s, quantile = self._latency_s, self._jitter_s, self._quantile
-        return [instant + max(latency_s + jitter_s * quantile(), 0.0) for instant in instants]
-
-    def _reordered(
-        self, apply: Callable[[Sequence[float]], list[float]], instants: Sequence[float]
-    ) -> list[float]:
+    def _reordered(self, instants: Sequence[float]) -> list[float]:
         """Some packets take no time: each with its chance, once enough others have been delayed."""
+        # Drawn before the delays, so that the same seed gives the same packets however long they take.
         overtakes = [self._next_overtakes() for _ in instants]
-        arrivals = apply(instants)
         return [
             instant if first else arrival
-            for instant, arrival, first in zip(instants, arrivals, overtakes, strict=True)
+            for instant, arrival, first in zip(instants, self._delayed(instants), overtakes, strict=True)
         ]
 
     def _next_overtakes(self) -> bool:

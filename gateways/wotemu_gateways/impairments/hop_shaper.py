@@ -38,12 +38,19 @@ class HopShaper(Generic[Packet]):
         losses: What loses packets on the air.
         alteration: What doubles, spoils, marks and loses packets there in the stead of `losses`, where
             the conditions ask for more than loss.
-        propagation: Delay, jitter and reordering.
+        delay: Delay, jitter and reordering.
         clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
     """
 
     __slots__ = (
-        "_rng", "alteration", "bucket", "clear", "conditions", "losses", "propagation", "shared",
+        "_rng",
+        "alteration",
+        "bucket",
+        "clear",
+        "conditions",
+        "delay",
+        "losses",
+        "shared",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +62,7 @@ class HopShaper(Generic[Packet]):
         self.losses: tuple[Loss, ...] = ()
         self.alteration: Alteration | None = None
         self.conditions = NetworkConditions()
-        self.propagation = DelayStage(self.conditions, rng)
+        self.delay = DelayStage(self.conditions, rng)
         self.clear = True
         self.change(conditions, 0.0)
 
@@ -73,11 +80,11 @@ class HopShaper(Generic[Packet]):
             needed = Alteration.is_needed(conditions)
             self.losses = () if needed else losses
             self.alteration = Alteration(conditions, losses, self._rng) if needed else None
-        self.propagation.change(conditions)
+        self.delay.change(conditions)
         self.bucket.change(
             conditions, now_s
         )  # last: a rate that is lifted lets go what waits, under all this
-        harmless = not (self.propagation.delays or self.losses or self.alteration)
+        harmless = not (self.delay.delays or self.losses or self.alteration)
         self.clear = harmless and not self.bucket.limits and self.shared is None
 
     def share(self, bucket: RateLimiter[Packet]) -> None:

@@ -64,37 +64,37 @@ _MAC_PREFIX = mac_of("0.0.0.0")[:2]  # noqa: S104  # no address to bind
 class FlowClassifier:
     """The flows of a network by what their packets' first bytes say, whichever way they go.
 
-    There is one channel for each pair of nodes; what is no node's address is one more. Pairs of addresses, of
+    There is one pair for each pair of nodes; what is no node's address is one more. Pairs of addresses, of
     which a node that scans a network makes any number, only lead to them.
     """
 
     def __init__(self, table: FlowTable, names: Mapping[bytes, str]) -> None:
         self._table = table
         self._names = names
-        self._channels: dict[tuple[str, str], PairFlows] = {}
+        self._pairs: dict[tuple[str, str], PairFlows] = {}
         self._by_addresses: dict[bytes, PairFlows] = {}
 
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame's flow."""
-        channel = self._by_addresses.get(frame[26:34]) or self._find(frame)
+        pair = self._by_addresses.get(frame[26:34]) or self._find(frame)
         try:
-            return channel.kinds[frame[20:24]][frame[26:38]]
+            return pair.kinds[frame[20:24]][frame[26:38]]
         except KeyError:
-            return channel.counter(frame)
+            return pair.counter(frame)
 
     def _find(self, frame: bytes) -> PairFlows:
         sender, receiver = (self._names.get(frame[at : at + 4], "") for at in (26, 30))
         is_pair = bool(receiver)
         if not is_pair and frame[:2] == _MAC_PREFIX:  # a copy of what is for a group, or for all
             receiver = self._names.get(frame[2:6], "")
-        channel = self._channels.get((sender, receiver))
-        if channel is None:
-            channel = self._channels[sender, receiver] = self._table.channel(sender, receiver)
+        pair = self._pairs.get((sender, receiver))
+        if pair is None:
+            pair = self._pairs[sender, receiver] = self._table.add_pair(sender, receiver)
         if len(self._by_addresses) >= _MAX_ADDRESS_PAIRS:
             self._by_addresses.clear()
         if is_pair:
-            self._by_addresses[frame[26:34]] = channel
-        return channel
+            self._by_addresses[frame[26:34]] = pair
+        return pair
 
 
 class PacketRing:
@@ -151,9 +151,9 @@ class PacketRing:
             if up:
                 counter.packets_up += 1
                 counter.bytes_up += size
-                counter.lost += 1
+                counter.settled += 1
             else:
                 counter.packets_down += 1
                 counter.bytes_down += size
-                counter.lost -= 1
+                counter.settled -= 1
             at += step

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import suppress
 
 import attrs
 
@@ -18,12 +17,11 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Fraction, Packets, Rate
 from wotemu_gateways.netem.netem_shaper import NetemShaper
-from wotemu_gateways.netlink import bridge, link
+from wotemu_gateways.netlink import bridge, link, namespaces
 from wotemu_gateways.netlink.request_socket import Netlink
 from wotemu_gateways.packets.ethernet import mac_of
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _DEADLINE_S = 60.0
 
 _ALL = NetworkConditions(
@@ -57,15 +55,15 @@ def missing_in_new_namespace() -> str:
 
 def _leave() -> None:
     """Into a network namespace of this process's own, by way of a user namespace where it isn't root."""
-    libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.geteuid(), os.getegid()
-    if libc.unshare(_CLONE_NEWNET) == 0:
+    with suppress(OSError):
+        namespaces.unshare(namespaces.CLONE_NEWNET)
         return
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "network namespaces are not permitted")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    try:
+        namespaces.unshare(namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNET)
+    except OSError as error:
+        raise OSError(error.errno, "network namespaces are not permitted") from error
+    namespaces.map_single_user(0, 0, uid, gid)
 
 
 def _try(interface: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
 from wotemu_gateways.packets.ethernet import ETHERNET_BYTES
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member
 
 _SOL_PACKET, _PACKET_STATISTICS, _PACKET_VNET_HDR, _SO_ATTACH_FILTER = 263, 6, 15, 26
 _ETH_P_IP = 0x0800

@@ -28,7 +28,7 @@ from wotemu_gateways.netem.wiring import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInter
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.flow_table import FlowTable
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member
 
 PREFIX = "wo-"
 """Names of interfaces made here begin so."""

@@ -37,7 +37,7 @@ from wotemu_gateways.netem.rate_stage import RateStage, StagePlace
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Request
 from wotemu_gateways.netlink.tc import Hook, TcAction
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member
 
 _ICMP_REDIRECT = 5
 

@@ -1,4 +1,4 @@
-"""Entering network namespaces, which Python has itself from 3.12 on."""
+"""Making and entering namespaces: unshare(2) and setns(2), which Python has itself only from 3.12 on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,39 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-_CLONE_NEWNET = 0x40000000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def unshare(flags: int) -> None:
+    """Leave the given namespaces for new ones.
+
+    Raises:
+        OSError: The kernel does not permit it.
+    """
+    if _libc.unshare(ctypes.c_int(flags)):
+        raise _error("unshare")
+
+
+def map_single_user(inside_uid: int, inside_gid: int, outside_uid: int, outside_gid: int) -> None:
+    """Map this new user namespace's only user: it is `inside_uid` here and `outside_uid` in the parent."""
+    # Without privileges in the parent, the kernel takes a gid_map only once setgroups(2) is denied.
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{inside_uid} {outside_uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{inside_gid} {outside_gid} 1")
 
 
 @contextmanager
 def entered(netns_fd: int) -> Iterator[None]:
-    """Have this thread in another network namespace for a while; sockets made there stay there."""
+    """Move this thread to another network namespace for a while; sockets made there stay there."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _setns(netns_fd)
@@ -26,6 +51,10 @@ def entered(netns_fd: int) -> Iterator[None]:
 
 
 def _setns(fd: int) -> None:
-    if _libc.setns(fd, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, f"setns: {os.strerror(number)}")
+    if _libc.setns(fd, CLONE_NEWNET):
+        raise _error("setns")
+
+
+def _error(call: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{call}: {os.strerror(number)}")

@@ -33,15 +33,15 @@ class FlowCounter:
     """One flow between two nodes: totals of what was sent, delivered and lost, and what was reported."""
 
     __slots__ = (
-        "bytes_down", "bytes_up", "flow", "idle", "lost", "packets_down", "packets_up",
-        "receiver", "reported", "sender",
+        "bytes_down", "bytes_up", "flow", "idle", "packets_down", "packets_up",
+        "receiver", "reported", "sender", "settled",
     )  # fmt: skip
 
     def __init__(self, flow: FlowId, sender: str, receiver: str) -> None:
         self.flow = flow
         self.sender = sender
         self.receiver = receiver
-        self.packets_up = self.bytes_up = self.packets_down = self.bytes_down = self.lost = 0
+        self.packets_up = self.bytes_up = self.packets_down = self.bytes_down = self.settled = 0
         self.reported = (0, 0, 0, 0)
         self.idle = 0
 
@@ -51,7 +51,7 @@ class FlowCounter:
     @property
     def in_flight(self) -> int:
         """Packets of it that a hop still holds."""
-        return self.packets_up - self.packets_down - self.lost
+        return self.packets_up - self.packets_down - self.settled
 
     def take(self) -> tuple[int, int, int, int]:
         """What came since the last call: packets and bytes up, packets and bytes down."""
@@ -147,18 +147,18 @@ class FlowTable:
         self._ports = ports
         self._max_flows = max_flows
         self._flows = 0
-        self._channels: list[PairFlows] = []
+        self._pairs: list[PairFlows] = []
         self.offset = offset
         self.probes: dict[tuple[str, str], tuple[int, int]] = {}
         """Probes and their bytes at the last drain by node and direction, where they are counted at all: a
         switch has ways of their own for them."""
         self.merged = 0
 
-    def channel(self, sender: str, receiver: str) -> PairFlows:
-        """A new channel between two nodes."""
-        channel = PairFlows(self, sender, receiver)
-        self._channels.append(channel)
-        return channel
+    def add_pair(self, sender: str, receiver: str) -> PairFlows:
+        """A new pair between two nodes."""
+        pair = PairFlows(self, sender, receiver)
+        self._pairs.append(pair)
+        return pair
 
     def admits_one_more(self) -> bool:
         """Whether a new flow gets a counter of its own; if not, its packet is counted in `merged`."""
@@ -175,7 +175,7 @@ class FlowTable:
     @property
     def in_flight(self) -> int:
         """Packets of all flows that a hop still holds."""
-        return sum(channel.in_flight for channel in self._channels)
+        return sum(pair.in_flight for pair in self._pairs)
 
     def drain(self, t: float) -> Iterator[Flow]:
         """A row for each flow and hop with packets since the last drain, stamped `t`; none for probes.
@@ -184,8 +184,8 @@ class FlowTable:
         """
         taken = []
         self.probes.clear()
-        for channel in self._channels:
-            for counter, came in channel.drain():
+        for pair in self._pairs:
+            for counter, came in pair.drain():
                 if is_probe_flow(counter.flow):
                     packets_up, bytes_up, packets_down, bytes_down = came
                     self._probed(counter.sender, "up", packets_up, bytes_up)

@@ -1,298 +1,12 @@
-"""A replica's port on the switch: its two hops, and the ways from it to others."""
+"""A replica's port on the switch, and the paths of packets from it to others."""
 
 from __future__ import annotations
 
-import os
-from bisect import bisect_left
 from collections.abc import Sequence
-from contextlib import suppress
-from random import Random
 
-from wotemu.percentiles import BOUNDS_S, Histogram
-from wotemu.records import Hop
-from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.partition import is_separated
-from wotemu_gateways.impairments.alteration import Alteration
-from wotemu_gateways.impairments.delay_queue import GRAIN_S, DelayQueue, Timers
-from wotemu_gateways.impairments.hop_shaper import HopShaper
-from wotemu_gateways.impairments.loss import NEVER
-from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
-from wotemu_gateways.impairments.rate_limiter import AHEAD_S, RateLimiter
-from wotemu_gateways.packets.flow_table import FlowCounter, PairFlows
-
-_write = os.write
-
-Packet = tuple[bytes, int, "Path", FlowCounter]
-"""A frame, its size, its way through the switch and its flow."""
-
-
-def _altered(
-    alteration: Alteration, instants_s: Sequence[float], packets: Sequence[Packet]
-) -> tuple[list[float], list[Packet]]:
-    """What is left of packets that may be lost, multiplied and changed."""
-    left_s: list[float] = []
-    left: list[Packet] = []
-    treated = alteration.alter([packet[0] for packet in packets])
-    for instant_s, (_, size, way, counter), copies in zip(instants_s, packets, treated, strict=True):
-        counter.lost += 1 - len(copies)
-        left_s += [instant_s] * len(copies)
-        left += [(copy, size, way, counter) for copy in copies]
-    return left_s, left
-
-
-def _count_lost(packets: Sequence[Packet]) -> None:
-    for packet in packets:
-        packet[3].lost += 1
-
-
-def count_sent(packets: Sequence[Packet]) -> None:
-    """Count packets of the flows that nodes send; most batches are of one flow."""
-    first = packets[0][3]
-    if [packet[3] for packet in packets].count(first) == len(packets):
-        first.packets_up += len(packets)
-        first.bytes_up += sum([packet[1] for packet in packets])
-        return
-    for _, size, _, counter in packets:
-        counter.packets_up += 1
-        counter.bytes_up += size
-
-
-def _count_delivered(packets: Sequence[Packet]) -> int:
-    """Count packets of the flows that reach nodes; their bytes."""
-    size = sum([packet[1] for packet in packets])
-    first = packets[0][3] if packets else None
-    if first is not None and [packet[3] for packet in packets].count(first) == len(packets):
-        first.packets_down += len(packets)
-        first.bytes_down += size
-        return size
-    for _, each, _, counter in packets:
-        counter.packets_down += 1
-        counter.bytes_down += each
-    return size
-
-
-class HopQueue:
-    """What both hops of a port have: stages, packets in them, counters since the last drain.
-
-    Packets pass the hop's queue, the shared one where there is one, the air and the queue in which they are
-    delayed. `queued` counts those in a queue.
-    """
-
-    __slots__ = (
-        "_memory",
-        "delay_queue",
-        "dropped_cut",
-        "dropped_loss",
-        "dropped_memory",
-        "dropped_queue",
-        "late",
-        "late_max_s",
-        "queued",
-        "sent",
-        "sent_bytes",
-        "shaper",
-    )  # fmt: skip
-
-    direction: str
-
-    def __init__(
-        self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
-    ) -> None:
-        self.shaper: HopShaper[Packet] = HopShaper(conditions, rng, timers, memory)
-        self.delay_queue: DelayQueue[Packet] = DelayQueue(timers, self)
-        self._memory = memory
-        self.queued = 0
-        self.late = Histogram()
-        self._reset()
-
-    def _reset(self) -> None:
-        self.late.clear()
-        self.late_max_s: float | None = None
-        self.sent = self.sent_bytes = 0
-        self.dropped_loss = self.dropped_queue = self.dropped_cut = self.dropped_memory = 0
-
-    def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Take packets that came, or were due to come, at those instants."""
-        shaper = self.shaper
-        if shaper.clear and not self.delay_queue:
-            self.pass_on(arrivals_s, packets, now_s)
-        elif shaper.bucket.limits:
-            # A shared queue is for what has come by now, not for what will.
-            ahead_s = AHEAD_S if shaper.shared is None else GRAIN_S
-            shaper.bucket.take(self, arrivals_s, packets, now_s, ahead_s)
-        else:
-            self.leave_queue(shaper.bucket, arrivals_s, packets, now_s)
-
-    def leave_queue(
-        self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
-    ) -> None:
-        """See `QueueUser`: on to the shared queue, or into the air."""
-        shaper = self.shaper
-        if shaper.shared is not None and bucket is not shaper.shared and shaper.shared.limits:
-            shaper.shared.take(self, sent_s, packets, now_s)
-            return
-        if shaper.losses or shaper.alteration is not None:
-            sent_s, packets = self._survivors(sent_s, packets)
-            if not packets:
-                return
-        self._delay(shaper.propagation.apply(sent_s), packets, now_s)
-
-    def _survivors(
-        self, sent_s: Sequence[float], packets: Sequence[Packet]
-    ) -> tuple[Sequence[float], Sequence[Packet]]:
-        """What is not lost on the air, doubled and spoiled as the conditions say."""
-        alteration = self.shaper.alteration
-        if alteration is not None:
-            lost = alteration.lost
-            sent_s, packets = _altered(alteration, sent_s, packets)
-            self.dropped_loss += alteration.lost - lost
-            return sent_s, packets
-        struck_s = sent_s
-        for loss in self.shaper.losses:
-            struck_s = loss.drop(struck_s)
-        if struck_s is sent_s:  # the usual batch, in which none is lost
-            return sent_s, packets
-        left = [i for i, instant_s in enumerate(struck_s) if instant_s != NEVER]
-        self.dropped_loss += len(packets) - len(left)
-        _count_lost([packets[i] for i, instant_s in enumerate(struck_s) if instant_s == NEVER])
-        return [sent_s[i] for i in left], [packets[i] for i in left]
-
-    def _delay(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        delay_queue, memory, in_order = self.delay_queue, self._memory, self.shaper.propagation.keeps_order
-        if in_order and dues_s[-1] <= now_s + GRAIN_S and not delay_queue:
-            self.leave(dues_s, packets, now_s)
-        elif memory.held_bytes >= memory.max_bytes:
-            self.forget(packets)
-        else:
-            memory.held_bytes += held_bytes(packets)
-            last_s = delay_queue.last_s
-            if in_order and dues_s[0] < last_s <= dues_s[0] + AHEAD_S:
-                # A rate was raised after the last one went on ahead of its time: keep their order.
-                dues_s = [max(due_s, last_s) for due_s in dues_s]
-            if in_order and dues_s[0] >= last_s:
-                delay_queue.hold(dues_s, packets)
-            else:  # jitter; or a delay that was longer until now, whose packets are overtaken
-                delay_queue.insert(dues_s, packets)
-
-    def refuse(self, packets: Sequence[Packet]) -> None:
-        """See `QueueUser`."""
-        self.dropped_queue += len(packets)
-        _count_lost(packets)
-
-    def forget(self, packets: Sequence[Packet]) -> None:
-        """See `QueueUser`."""
-        self.dropped_memory += len(packets)
-        _count_lost(packets)
-
-    def release(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """See `Outlet`."""
-        self._memory.held_bytes -= held_bytes(packets)
-        self.leave(dues_s, packets, now_s)
-
-    def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Let packets go whose time has come."""
-        self.count_late(dues_s, now_s)
-        self.pass_on(dues_s, packets, now_s)
-
-    def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Give packets to whatever comes after the hop."""
-        raise NotImplementedError
-
-    def count_late(self, dues_s: Sequence[float], now_s: float) -> None:
-        """Count how late packets leave that were due at `dues_s`, in order."""
-        most_s = max(0.0, now_s - dues_s[0])
-        if self.late_max_s is None or most_s > self.late_max_s:
-            self.late_max_s = most_s
-        first, last = bisect_left(BOUNDS_S, most_s), bisect_left(BOUNDS_S, now_s - dues_s[-1])
-        if first == last:  # one step for the whole batch: it is what most are
-            self.late.merge((first,), (len(dues_s),))
-        else:
-            self.late.add([now_s - due_s for due_s in dues_s])
-
-    def drain(self, t: float, network: str, node: str, now_s: float) -> Hop:
-        """The counters since the last call, stamped `t`; they begin again at zero."""
-        busy_s, served_bytes = self.shaper.bucket.take_service(now_s)
-        row = Hop(
-            t=t,
-            network=network,
-            node=node,
-            direction=self.direction,
-            shaper="tun",
-            sent=self.sent,
-            sent_bytes=self.sent_bytes,
-            dropped_loss=self.dropped_loss,
-            dropped_queue=self.dropped_queue,
-            dropped_cut=self.dropped_cut,
-            dropped_memory=self.dropped_memory,
-            backlog=self.queued + len(self.delay_queue),
-            late_max=self.late_max_s,
-            late_bins=self.late.bins,
-            late_counts=self.late.counts,
-            busy=busy_s,
-            served_bytes=served_bytes,
-        )
-        self._reset()
-        return row
-
-
-class UpHop(HopQueue):
-    """From the replica to the switch: what leaves goes on to the receivers' `down` hops."""
-
-    __slots__ = ()
-
-    direction = "up"
-
-    def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Send each packet on its way."""
-        self.sent += len(packets)
-        self.sent_bytes += sum([packet[1] for packet in packets])
-        ways = [packet[2] for packet in packets]
-        if ways.count(ways[0]) == len(ways):
-            ways[0].forward(dues_s, packets, now_s)
-            return
-        for way in dict.fromkeys(ways):
-            chosen = [i for i, each in enumerate(ways) if each is way]
-            way.forward([dues_s[i] for i in chosen], [packets[i] for i in chosen], now_s)
-
-
-class DownHop(HopQueue):
-    """From the switch to the replica: what leaves is written to its descriptor."""
-
-    __slots__ = ("fd",)
-
-    direction = "down"
-
-    def __init__(
-        self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
-    ) -> None:
-        super().__init__(conditions, rng, timers, memory)
-        self.fd = -1
-
-    def pass_on(
-        self,
-        dues_s: Sequence[float],  # noqa: ARG002
-        packets: Sequence[Packet],
-        now_s: float,  # noqa: ARG002
-    ) -> None:
-        """Hand frames to the replica; what its side has no room for is lost."""
-        fd, write = self.fd, _write
-        lost: list[Packet] = []
-        for packet in packets:
-            try:
-                write(fd, packet[0])
-            except OSError:
-                lost.append(packet)
-        if lost:
-            self.refuse(lost)
-            failed = {id(packet) for packet in lost}
-            packets = [packet for packet in packets if id(packet) not in failed]
-        self.sent += len(packets)
-        self.sent_bytes += _count_delivered(packets)
-
-    def reply(self, frame: bytes) -> None:
-        """Hand over a frame of the switch's own, unshaped and uncounted."""
-        with suppress(OSError):
-            _write(self.fd, frame)
+from wotemu_gateways.packets.flow_table import PairFlows
+from wotemu_gateways.userspace.hop_queue import DownHop, Packet, UpHop, count_lost
 
 
 class Port:
@@ -325,27 +39,27 @@ class Port:
 class Path:
     """The way of packets from one port to another; closed by a cut of the target or a partition."""
 
-    __slots__ = ("channel", "kinds", "open", "source", "target")
+    __slots__ = ("flows", "is_open", "kinds", "source", "target")
 
-    def __init__(self, source: Port, target: Port, channel: PairFlows) -> None:
+    def __init__(self, source: Port, target: Port, flows: PairFlows) -> None:
         self.source = source
         self.target = target
-        self.channel = channel
-        self.kinds = channel.kinds
+        self.flows = flows
+        self.kinds = flows.kinds
         self.update()
 
     def update(self) -> None:
         """Open or close it as the target's cut and the partition say."""
-        self.open = self.source.reaches(self.target) and not self.target.cut
+        self.is_open = self.source.reaches(self.target) and not self.target.cut
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass packets from the source's `up` hop to the target's `down` hop."""
         down = self.target.down
-        if self.open:
+        if self.is_open:
             down.enter(dues_s, packets, now_s)
             return
         down.dropped_cut += len(packets)
-        _count_lost(packets)
+        count_lost(packets)
 
 
 class Flood(Path):
@@ -353,16 +67,16 @@ class Flood(Path):
 
     __slots__ = ("paths",)
 
-    def __init__(self, source: Port, paths: tuple[Path, ...], channel: PairFlows) -> None:
+    def __init__(self, source: Port, paths: tuple[Path, ...], flows: PairFlows) -> None:
         self.paths = paths
-        super().__init__(source, source, channel)
+        super().__init__(source, source, flows)
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass a copy of each to each other port's `down` hop."""
         for _, _, _, counter in packets:
-            counter.lost += 1
+            counter.settled += 1
         for path in self.paths:
-            copies = [(frame, size, path, path.channel.counter(frame)) for frame, size, _, _ in packets]
+            copies = [(frame, size, path, path.flows.counter(frame)) for frame, size, _, _ in packets]
             for _, _, _, counter in copies:
-                counter.lost -= 1
+                counter.settled -= 1
             path.forward(dues_s, copies, now_s)

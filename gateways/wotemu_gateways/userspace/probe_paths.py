@@ -14,7 +14,8 @@ from wotemu_gateways.impairments.delay_queue import Timers
 from wotemu_gateways.impairments.memory_budget import MemoryBudget
 from wotemu_gateways.packets.ethernet import flow_of
 from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
-from wotemu_gateways.userspace.port import DownHop, HopQueue, Packet, Path, Port, UpHop
+from wotemu_gateways.userspace.hop_queue import DownHop, HopQueue, Packet, UpHop
+from wotemu_gateways.userspace.port import Path, Port
 
 
 class _Beside(HopQueue):
@@ -52,14 +53,14 @@ class ProbePath(Path):
 
     __slots__ = ("_down",)
 
-    def __init__(self, source: Port, target: Port, channel: PairFlows, down: ProbeDown) -> None:
-        super().__init__(source, target, channel)
+    def __init__(self, source: Port, target: Port, flows: PairFlows, down: ProbeDown) -> None:
+        super().__init__(source, target, flows)
         self._down = down
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass probes on, unless a cut or a partition is between."""
         self.update()
-        if self.open:
+        if self.is_open:
             self._down.enter(dues_s, packets, now_s)
 
 
@@ -87,9 +88,9 @@ class ProbePaths:
         self._up(port).enter([now_s], [(frame, len(frame), path, counter)], now_s)
 
     def _open(self, port: Port, target: Port) -> ProbePath:
-        # A channel that the table does not know: nobody counts what goes there.
-        channel = PairFlows(self._flows, port.replica, target.replica)
-        path = ProbePath(port, target, channel, self._down(target))
+        # A flows that the table does not know: nobody counts what goes there.
+        flows = PairFlows(self._flows, port.replica, target.replica)
+        path = ProbePath(port, target, flows, self._down(target))
         self._paths[port.replica, target.replica] = path
         return path
 

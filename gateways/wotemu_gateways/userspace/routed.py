@@ -11,27 +11,18 @@ the gateway's process ends, the TAPs go, and what is to be forwarded is dropped.
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import os
-import struct
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from wotemu.records import Record
-from wotemu.scenario.timeline import Direction
-from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netlink import link, routing
 from wotemu_gateways.netlink.request_socket import Netlink
 from wotemu_gateways.packets.ethernet import mac_of
-from wotemu_gateways.userspace.pump import Pump
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.shaper import Member
+from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
+from wotemu_gateways.userspace.tun_shaper import TunShaper
 
 PREFIX = "wo-t"
-_TUN = "/dev/net/tun"
-_TUNSETIFF = 0x400454CA
-_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
-_TX_QUEUE = 4000
-"""Frames that the kernel keeps for a gateway that is busy."""
+"""Names of the gateway's TAPs begin so."""
 
 _TO_NOBODY = bytes(6)
 
@@ -46,10 +37,10 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
         with Netlink() as netlink:
             eth = link.find(netlink, interface)
             for number, member in enumerate(members, 1):
-                taps[member.replica] = _open_tap(f"{PREFIX}{number}")
+                taps[member.replica] = open_tap(f"{PREFIX}{number}")
                 index = link.index_of(f"{PREFIX}{number}")
                 netlink.send(
-                    link.device(index, mac=mac_of(member.ipv4), mtu=eth.mtu, tx_queue=_TX_QUEUE),
+                    link.device(index, mac=mac_of(member.ipv4), mtu=eth.mtu, tx_queue=TX_QUEUE_FRAMES),
                     link.up(index),
                     link.ipv4_settings(index, forwarding=1, rp_filter=0, send_redirects=0),
                 )
@@ -64,20 +55,11 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
     return taps
 
 
-def _open_tap(name: str) -> int:
-    fd = os.open(_TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+class RoutedTunShaper(TunShaper):
+    """A `tun` shaper behind a router: it finds a frame's receiver by the IPv4 address alone.
 
-
-class RoutedSwitch(Switch):
-    """A switch behind a router: every frame is for its TAP itself, and the IPv4 address says for whom.
-
-    A member's MAC is `mac_of` its address, as its TAP's is, whatever its own interface has.
+    The router sends every frame to the TAP's own MAC. A member's MAC here is `mac_of` its address, as its
+    TAP's is, whatever the interface in its node has.
     """
 
     MTU = 65_517  # whatever the interface has
@@ -86,52 +68,3 @@ class RoutedSwitch(Switch):
         """See `Switch.frames`."""
         macs = self._macs
         return [macs.get(frame[30:34], _TO_NOBODY) + frame[6:] for frame in super().frames(fd)]
-
-
-class TunShaper:
-    """A switch and what moves its frames, as one shaper. Make it inside of the event loop that moves them."""
-
-    name = "tun"
-
-    def __init__(self, switch: Switch, taps: dict[str, int], loop: asyncio.AbstractEventLoop) -> None:
-        self._switch = switch
-        self._pump = Pump(switch, loop)
-        for replica, fd in taps.items():
-            self._pump.attach(replica, fd)
-
-    def __repr__(self) -> str:
-        return f"<TunShaper {self._switch!r}>"
-
-    def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
-        """See `Shaper`."""
-        self._switch.set_hop(replica, direction, conditions)
-
-    def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
-        """See `Shaper`."""
-        self._switch.set_shared_bucket(conditions)
-
-    def cut(self, replica: str, is_cut: bool) -> None:
-        """See `Shaper`."""
-        self._switch.cut(replica, is_cut)
-
-    def partition(self, groups: Iterable[Collection[str]]) -> None:
-        """See `Shaper`."""
-        self._switch.partition(groups)
-
-    def drain(self, t: float) -> Iterator[Record]:
-        """See `Shaper`."""
-        return self._switch.drain(t)
-
-    @property
-    def losses(self) -> dict[str, int]:
-        """See `Shaper`."""
-        return self._switch.losses
-
-    @property
-    def packets_in_flight(self) -> int:
-        """Packets that came and have neither been delivered nor lost yet."""
-        return self._switch.packets_in_flight
-
-    def close(self) -> None:
-        """See `Shaper`."""
-        self._pump.close()

@@ -17,8 +17,6 @@ from itertools import chain
 from random import Random
 from typing import ClassVar
 
-import attrs
-
 from wotemu.records import Hop, Record
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
@@ -37,8 +35,10 @@ from wotemu_gateways.packets.ethernet import (
 )
 from wotemu_gateways.packets.flow_table import FlowTable
 from wotemu_gateways.packets.probe import is_probe
+from wotemu_gateways.shaper import Member
+from wotemu_gateways.userspace.hop_queue import DownHop, Packet, UpHop, count_sent
 from wotemu_gateways.userspace.monotonic import Clock, MonotonicClock
-from wotemu_gateways.userspace.port import DownHop, Flood, Packet, Path, Port, UpHop, count_sent
+from wotemu_gateways.userspace.port import Flood, Path, Port
 from wotemu_gateways.userspace.probe_paths import ProbePaths
 
 BATCH = 64
@@ -46,15 +46,6 @@ BATCH = 64
 
 _MULTICAST_BIT = 0x01
 _read = os.read
-
-
-@attrs.frozen
-class Member:
-    """A replica on the network: its name, IPv4 address and MAC (six bytes)."""
-
-    replica: str
-    ipv4: str
-    mac: bytes
 
 
 class Switch:
@@ -66,6 +57,8 @@ class Switch:
     `max_held_bytes` of memory; beyond that packets are dropped and counted. `wake` is called when a change
     may have made something due earlier.
     """
+
+    name = "tun"
 
     MTU: ClassVar[int] = 1500
     """What the members' interfaces have at most; longer frames would be cut off."""
@@ -212,11 +205,11 @@ class Switch:
         path = self._route(port, frame)
         if path is None:
             return []
-        packet = (frame, len(frame), path, path.channel.counter(frame))
+        packet = (frame, len(frame), path, path.flows.counter(frame))
         if port.cut:
             count_sent([packet])
             port.up.dropped_cut += 1
-            packet[3].lost += 1
+            packet[3].settled += 1
             return []
         if frame[12:15] == IPV4_NO_OPTIONS and frame[6:12] == port.mac:
             port.paths[frame[:15]] = path
@@ -240,7 +233,7 @@ class Switch:
         others = [other for other in self._ports.values() if other is not port]
         if destination[0] & _MULTICAST_BIT:
             ways = tuple(self._unicast(port, other) for other in others)
-            path: Path = Flood(port, ways, self._flows.channel(port.replica, ""))
+            path: Path = Flood(port, ways, self._flows.add_pair(port.replica, ""))
         elif destination in self._by_mac and destination != port.mac:
             return self._unicast(port, self._by_mac[destination])
         else:
@@ -252,7 +245,7 @@ class Switch:
         path = port.routes.get(other.mac)
         if path is None:
             path = port.routes[other.mac] = Path(
-                port, other, self._flows.channel(port.replica, other.replica)
+                port, other, self._flows.add_pair(port.replica, other.replica)
             )
         return path
 

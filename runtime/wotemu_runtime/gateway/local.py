@@ -12,9 +12,8 @@ import uvloop
 
 from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.netlink import bridge, routing
-from wotemu_gateways.shaper import Shaper
-from wotemu_gateways.userspace.routed import TunShaper
-from wotemu_gateways.userspace.switch import Member, Switch
+from wotemu_gateways.shaper import Member, Shaper
+from wotemu_gateways.userspace.tun_shaper import TunShaper
 from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
@@ -71,8 +70,7 @@ def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
         return NetemShaper(
             network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop, subnet=subnet
         )
-    switch = Switch(network, members, ports=ports, seed=seed, by_address=True)
-    return TunShaper(switch, dict(fds), loop)
+    return TunShaper(network, members, fds, loop, ports=ports, seed=seed, by_address=True)
 
 
 __all__ = ["run_local_gateway"]

@@ -10,9 +10,8 @@ from wotemu.errors import HostError
 from wotemu_gateways.netem import kernel_support
 from wotemu_gateways.netem.netem_shaper import NetemShaper
 from wotemu_gateways.packets.ethernet import mac_of
-from wotemu_gateways.shaper import Shaper
-from wotemu_gateways.userspace.routed import RoutedSwitch, TunShaper, add_taps
-from wotemu_gateways.userspace.switch import Member
+from wotemu_gateways.shaper import Member, Shaper
+from wotemu_gateways.userspace.routed import RoutedTunShaper, add_taps
 from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.gateway.shaper_choice import no_netem
 from wotemu_runtime.gateway.tun_device import make_tun_device
@@ -121,7 +120,7 @@ class OverlayGateway:
                 loop=loop,
             )
         taps = await asyncio.to_thread(add_taps, self._device, members)
-        return TunShaper(RoutedSwitch(network, members, ports=ports, seed=seed), taps, loop)
+        return RoutedTunShaper(network, members, taps, loop, ports=ports, seed=seed)
 
     async def _follow_moves(self, gateway: Gateway) -> None:
         """A member that was placed again has another address: shape for it there.
@@ -144,7 +143,7 @@ class OverlayGateway:
                 for replica, address in moved.items():
                     shaper.move(replica, address)
                 self._shaped |= moved
-            elif isinstance(shaper, TunShaper):
+            elif isinstance(shaper, RoutedTunShaper):
                 lost = shaper.packets_in_flight
                 gateway.retire()
                 gateway.use(await self._shaper())

@@ -7,14 +7,6 @@ import fcntl
 import os
 import socket
 import struct
-from pathlib import Path
-
-CLONE_NEWNS = 0x00020000
-CLONE_NEWUTS = 0x04000000
-CLONE_NEWIPC = 0x08000000
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWPID = 0x20000000
-CLONE_NEWNET = 0x40000000
 
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -31,11 +23,6 @@ def _check(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def unshare(flags: int) -> None:
-    """Leave the given namespaces for new ones: unshare(2)."""
-    _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
@@ -66,13 +53,6 @@ def sethostname(name: str) -> None:
     """sethostname(2), in this UTS namespace."""
     encoded = name.encode()
     _check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
-
-
-def map_single_user(inside_uid: int, inside_gid: int, outside_uid: int, outside_gid: int) -> None:
-    """Map this new user namespace's only user: it is `inside_uid` here and `outside_uid` in the parent."""
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{inside_uid} {outside_uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{inside_gid} {outside_gid} 1")
 
 
 def drop_all_capabilities() -> None:

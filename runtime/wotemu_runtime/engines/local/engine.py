@@ -16,13 +16,14 @@ from typing import Any
 import attrs
 
 from wotemu.errors import EmulationError, HostError
+from wotemu_gateways.userspace import tap_device
+from wotemu_gateways.userspace.tap_device import TUN_DEVICE
 from wotemu_runtime.app_process.preload import WOT_IMPORTS
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own_group
-from wotemu_runtime.engines.local import node_namespace as places
-from wotemu_runtime.engines.local.node_namespace import TUN_DEVICE, Place
+from wotemu_runtime.engines.local.node_namespace import Place
 from wotemu_runtime.engines.local.own_group import OwnGroup
 from wotemu_runtime.engines.local.sandbox import APP_UID, RUN_DIR
 from wotemu_runtime.gateway.shaper_choice import beyond_netem, no_netem
@@ -406,7 +407,7 @@ def check_host() -> None:
     if not sys.platform.startswith("linux"):
         raise HostError("the local engine needs Linux", where=sys.platform, hint="run it in a Linux machine")
     try:
-        is_tun = places.is_tun(TUN_DEVICE)
+        is_tun = tap_device.is_tun(TUN_DEVICE)
     except FileNotFoundError:
         raise HostError(
             "it is not there", where=TUN_DEVICE, hint="load the module: sudo modprobe tun"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wotemu_gateways.netlink import namespaces
 from wotemu_runtime.agent.agent import run_agent
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
@@ -84,13 +85,13 @@ def isolate(program: Program) -> None:
         except OSError as error:  # an app without its limits is better than none
             print(f"wotemu: a limit is not enforced: {directory}: {error.strerror}", file=sys.stderr)
     # What the roles share among themselves is none of the app's business.
-    syscalls.unshare(syscalls.CLONE_NEWNS)
+    namespaces.unshare(namespaces.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount(
         "tmpfs", "/run/wotemu", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k"
     )
     if program.uid is not None:
         uid, gid = os.geteuid(), os.getegid()
-        syscalls.unshare(syscalls.CLONE_NEWUSER)
-        syscalls.map_single_user(program.uid, program.uid, uid, gid)
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        namespaces.map_single_user(program.uid, program.uid, uid, gid)
     syscalls.drop_all_capabilities()

@@ -7,34 +7,29 @@ too. Under `netem`, gateways make the interfaces (see `wotemu_gateways.netlink.b
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
-import struct
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
+from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
 from wotemu_runtime.processes import syscalls
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
 
-TUN_DEVICE = "/dev/net/tun"
 ETC = Path("/etc")
 OTHER_ETC = Path("/run/etc")
 """Where the machine's /etc is, for nodes that need one of their own."""
 MTU = 1500
-_TX_QUEUE = 4000
-"""Frames that a node's kernel keeps for a gateway that is busy."""
 
 _NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
 _OWN_IPV6 = "fd00::1"
-_TUNSETIFF, _TUNGETFEATURES = 0x400454CA, 0x800454CF
-_IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _NO_PREFIX_ROUTE = 0x200
 """IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
 _ONLINK = 4
@@ -85,12 +80,12 @@ def enter(place: Place, scratch: Path) -> list[int]:
     The PID namespace begins with this process's next child, which has to call `mount_proc`. `scratch` is a
     directory on a file system of the enclosing namespace's own.
     """
-    syscalls.unshare(
-        syscalls.CLONE_NEWNET
-        | syscalls.CLONE_NEWNS
-        | syscalls.CLONE_NEWPID
-        | syscalls.CLONE_NEWUTS
-        | syscalls.CLONE_NEWIPC
+    namespaces.unshare(
+        namespaces.CLONE_NEWNET
+        | namespaces.CLONE_NEWNS
+        | namespaces.CLONE_NEWPID
+        | namespaces.CLONE_NEWUTS
+        | namespaces.CLONE_NEWIPC
     )
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.sethostname(place.replica)
@@ -115,29 +110,6 @@ def mount_proc() -> None:
     syscalls.mount("proc", "/proc", "proc", flags)
 
 
-def is_tun(path: str) -> bool:
-    """Whether a device makes TAPs; `OSError` where it can't be opened."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.ioctl(fd, _TUNGETFEATURES, bytes(4))
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def open_tap(name: str) -> int:
-    """Create a TAP in this network namespace; it lives as long as the descriptor.
-
-    No offload is asked for, so every frame is at most the MTU: one super-frame of 64 KiB would be delayed,
-    lost and paced as one packet.
-    """
-    fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
-    return fd
-
-
 def _configure_all(place: Place) -> None:
     from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
 
@@ -155,7 +127,7 @@ def _configure_all(place: Place) -> None:
 def _configure(netlink: IPRoute, interface: Interface) -> None:
     index = netlink.link_lookup(ifname=interface.name)[0]
     subnet = IPv4Network((interface.address, interface.prefix), strict=False)
-    netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=_TX_QUEUE)
+    netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=TX_QUEUE_FRAMES)
     netlink.addr(
         "add",
         index=index,

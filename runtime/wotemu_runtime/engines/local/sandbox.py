@@ -26,6 +26,7 @@ from typing import Any, NoReturn, cast
 
 import attrs
 
+from wotemu_gateways.netlink import namespaces
 from wotemu_runtime.engines.local import own_group
 from wotemu_runtime.processes import reaper, syscalls
 from wotemu_runtime.processes.channel import Channel
@@ -155,14 +156,14 @@ def _border(keeper: int, control: Channel) -> int:
 def _unshare_all() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
-        syscalls.unshare(syscalls.CLONE_NEWUSER)
-        syscalls.map_single_user(0, 0, uid, gid)
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+        namespaces.map_single_user(0, 0, uid, gid)
     except OSError as error:
         if uid != 0:
             raise Refusal("user namespace", error) from error
-    flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNET
+    flags = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNET
     try:
-        syscalls.unshare(flags | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWIPC)
+        namespaces.unshare(flags | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC)
     except OSError as error:
         raise Refusal("network, mount and PID namespaces", error) from error
 
@@ -301,7 +302,7 @@ class Zygote:
         ours, theirs = Channel.pair()
 
         def gateway() -> int:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
+            namespaces.unshare(namespaces.CLONE_NEWNET)
             return run_local_gateway(network["assignment"], fds, theirs)
 
         self._roles[fork(gateway, keep_fds=[*fds.values(), theirs.fileno()])] = f"gateway:{network['name']}"
@@ -345,7 +346,7 @@ def _check_netem() -> str:
     ours, theirs = Channel.pair()
 
     def check() -> None:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
+        namespaces.unshare(namespaces.CLONE_NEWNET)
         theirs.send({"missing": missing_features()})
 
     fork(check, keep_fds=[theirs.fileno()])
