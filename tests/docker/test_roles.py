@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from wotemu.errors import EmulationError, InputError
+from wotemu_runtime.bus.server import configuration
 from wotemu_runtime.container import __main__ as roles
 from wotemu_runtime.container import health
 from wotemu_runtime.container.assignment_file import for_slot, load_assignment
-from wotemu_runtime.container.bus import configuration
-from wotemu_runtime.container.health import answering, ask
+from wotemu_runtime.container.bus import LISTEN
+from wotemu_runtime.container.health import query_role, serve_health
 from wotemu_runtime.planning.code_bundle import MAX_BUNDLE, digest, pack, unpack
 from wotemu_runtime.roles.container_environment import BUS_PORT
 
@@ -120,30 +121,30 @@ def test_what_is_wrong_with_an_assignment_is_told(environ: dict[str, str], messa
 def test_an_unknown_role_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback, the roles that there are, and the exit code of wrong input."""
     assert roles.main(["nobody"]) == 2
-    known = "agent, broker, bus, coordinator, door, gateway, proxy"
+    known = "agent, broker, bus, coordinator, gateway, ingress, proxy"
     assert capsys.readouterr().err == f"wotemu nobody: there is no role 'nobody' (known are {known})\n"
 
 
-@pytest.mark.parametrize("role", roles.BECOME)
+@pytest.mark.parametrize("role", [*roles.RUN, *roles.SERVED])
 def test_roles_can_be_imported(role: str) -> None:
     """Every role's module is there."""
-    assert callable(roles._find(roles.BECOME[role]))
+    assert callable({**roles.RUN, **roles.SERVED}[role]())
 
 
 def test_the_bus_quotes_its_password() -> None:
     """A password of any characters is one directive."""
-    lines = configuration('a"b\\c d', "/data").splitlines()
+    lines = configuration('a"b\\c d', LISTEN, "/data").splitlines()
     assert r'requirepass "a\"b\\c d"' in lines
     assert "appendonly yes" in lines
-    assert "appendonly no" in configuration("x", None).splitlines()
+    assert "appendonly no" in configuration("x", LISTEN).splitlines()
 
 
 async def test_a_role_whose_loop_runs_is_alive() -> None:
     """Whoever asks is answered while the role serves, and not after."""
-    async with answering("agent:sensor"):
-        assert await asyncio.to_thread(ask) == "agent:sensor lives"
+    async with serve_health("agent:sensor"):
+        assert await asyncio.to_thread(query_role) == "agent:sensor lives"
     with pytest.raises(OSError, match="refused"):
-        await asyncio.to_thread(ask)
+        await asyncio.to_thread(query_role)
 
 
 async def test_a_role_whose_loop_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +154,11 @@ async def test_a_role_whose_loop_hangs_is_not(monkeypatch: pytest.MonkeyPatch) -
 
     def ask_it() -> None:
         try:
-            ask()
+            query_role()
         except OSError as error:
             failed.append(error)
 
-    async with answering("agent:sensor"):
+    async with serve_health("agent:sensor"):
         asking = threading.Thread(target=ask_it)
         asking.start()
         asking.join()  # the loop hangs meanwhile

@@ -20,7 +20,7 @@ from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.bus.server import configuration, find_server
+from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.engines.local.engine import check_host
 
 PASSWORD = "open-sesame"
@@ -88,7 +88,7 @@ class BusServer:
         return BusAddress(PASSWORD, path=str(self.folder / "bus.sock"))
 
     def start(self) -> None:
-        (self.folder / "bus.conf").write_text(configuration("bus.sock", PASSWORD))
+        (self.folder / "bus.conf").write_text(configuration(PASSWORD, unix_socket("bus.sock")))
         self.process = subprocess.Popen(
             [find_server(), "bus.conf"], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 
 from wotemu.errors import HostError
 
@@ -25,18 +26,25 @@ def find_server() -> str:
         ) from error
 
 
-def configuration(socket_path: str, password: str) -> str:
-    """The server's configuration: one Unix socket, a password, nothing on disk."""
-    return "\n".join(
-        (
-            "port 0",
-            f"unixsocket {socket_path}",
-            "unixsocketperm 700",
-            f"requirepass {password}",
-            'save ""',
-            "appendonly no",
-            "daemonize no",
-            "loglevel warning",
-            "",
-        )
-    )
+def configuration(password: str, listen: Iterable[str], directory: str | None = None) -> str:
+    """The server's configuration.
+
+    Args:
+        password: What clients have to give.
+        listen: The directives that say where it listens; see `unix_socket`.
+        directory: Where it keeps its append-only file; without it, it keeps everything in memory.
+    """
+    storage = ["appendonly no"]
+    if directory:
+        storage = [f"dir {_quoted(directory)}", "appendonly yes", "appendfsync everysec"]
+    lines = [*listen, f"requirepass {_quoted(password)}", 'save ""', *storage]
+    return "\n".join([*lines, "daemonize no", "loglevel warning", ""])
+
+
+def unix_socket(path: str) -> tuple[str, ...]:
+    """The directives to listen on a Unix socket alone, for this user."""
+    return "port 0", f"unixsocket {path}", "unixsocketperm 700"
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

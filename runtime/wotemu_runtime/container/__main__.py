@@ -1,11 +1,11 @@
-"""The image's entry point: becomes the role that it is told, ``python -m wotemu_runtime.container ROLE``.
+"""The image's entry point: runs one role, ``python -m wotemu_runtime.container ROLE``.
 
 agent, broker   a node with its app, or an MQTT broker, with the agent that starts and measures it
-gateway         one network's shaping
-door            what stands for a plain service on emulated networks
+gateway         the shaping of one network
+ingress         forwards connections from emulated networks to a plain service
 coordinator     runs the scenario and records
 bus             the event bus
-proxy           what roles may read of Docker's API
+proxy           read-only proxy of Docker's API, restricted to one stack
 """
 
 from __future__ import annotations
@@ -16,35 +16,73 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from wotemu.errors import InputError, WotemuError
 from wotemu_runtime.container.assignment_file import load_assignment
-from wotemu_runtime.container.health import answering
-from wotemu_runtime.container.subnets import with_subnets
-from wotemu_runtime.container.wait_for_bus import reach
+from wotemu_runtime.container.health import serve_health
+from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
 from wotemu_runtime.roles.assignment import Assignment
 
 Serve = Callable[[Assignment], Awaitable[None]]
+"""Serves until the role is over; cancelled by SIGTERM."""
+Run = Callable[[Mapping[str, str]], None]
+"""Runs until the role is over, given the environment; it has the whole process to itself."""
 
-SERVED: Mapping[str, str] = {
-    "gateway": "wotemu_runtime.gateway.overlay:serve",
-    "coordinator": "wotemu.stack_run:serve",
-    "door": "wotemu_runtime.container.ingress:serve",
-}
-"""Roles that are one coroutine on a loop. Imported by name: each pulls in what the others do without."""
+# Each role's module is imported when it is run: a bus or a gateway does without what an agent needs.
 
-BECOME: Mapping[str, str] = {
-    "agent": "wotemu_runtime.container.node:become",
-    "broker": "wotemu_runtime.container.node:become",
-    "bus": "wotemu_runtime.container.bus:become",
-    "proxy": "wotemu_runtime.container.proxy:become",
+
+def _gateway() -> Serve:
+    from wotemu_runtime.gateway.overlay import serve
+
+    return serve
+
+
+def _ingress() -> Serve:
+    from wotemu_runtime.container.ingress import serve
+
+    return serve
+
+
+def _coordinator() -> Serve:
+    serve: Serve = importlib.import_module("wotemu.stack_run").serve
+    return serve
+
+
+def _agent() -> Run:
+    from wotemu_runtime.container.node import run
+
+    return run
+
+
+def _bus() -> Run:
+    from wotemu_runtime.container.bus import run
+
+    return run
+
+
+def _proxy() -> Run:
+    from wotemu_runtime.container.proxy import run
+
+    return run
+
+
+SERVED: Mapping[str, Callable[[], Serve]] = {
+    "coordinator": _coordinator,
+    "gateway": _gateway,
+    "ingress": _ingress,
 }
-"""Roles that take the whole process."""
+"""Roles that are one coroutine on an event loop, with an assignment."""
+
+RUN: Mapping[str, Callable[[], Run]] = {"agent": _agent, "broker": _agent, "bus": _bus, "proxy": _proxy}
+"""Roles that need the whole process: they fork or exec, or have no assignment."""
 
 
 def main(argv: list[str]) -> int:
-    """Entry point; an error is told in one line, with what to do about it."""
+    """Run the role that the first argument names; an error becomes one line with its hint.
+
+    Returns:
+        The exit code.
+    """
     role = argv[0] if argv else "--help"
     if role in ("-h", "--help"):
         print(__doc__)
@@ -58,38 +96,35 @@ def main(argv: list[str]) -> int:
 
 
 def run(role: str, environ: Mapping[str, str]) -> None:
-    """Be this role until it ends."""
-    if role in BECOME:
-        _find(BECOME[role])(environ)
+    """Run a role until it ends.
+
+    Raises:
+        InputError: There is no such role.
+    """
+    if role in RUN:
+        RUN[role]()(environ)
     elif role in SERVED:
         import uvloop
 
-        serve: Serve = _find(SERVED[role])
-        uvloop.run(_served(serve, load_assignment(environ)))
+        uvloop.run(_serve(SERVED[role](), load_assignment(environ)))
     else:
-        known = ", ".join(sorted({**BECOME, **SERVED}))
+        known = ", ".join(sorted({**RUN, **SERVED}))
         raise InputError(f"there is no role {role!r}", hint=f"known are {known}")
 
 
-async def _served(serve: Serve, assignment: Assignment) -> None:
-    """Serve until done, or until SIGTERM cancels it."""
-    serving = asyncio.ensure_future(_reached(serve, assignment))
+async def _serve(serve: Serve, assignment: Assignment) -> None:
+    """Serve until done, or until SIGTERM cancels it; the health check is answered from the start."""
+    serving = asyncio.ensure_future(_start(serve, assignment))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
-    async with answering(assignment.name):
+    async with serve_health(assignment.name):
         await asyncio.wait([serving])
     if not serving.cancelled():
         serving.result()
 
 
-async def _reached(serve: Serve, assignment: Assignment) -> None:
-    """Serve once the bus and the networks are there."""
-    await reach(assignment.bus)
-    await serve(await with_subnets(assignment))
-
-
-def _find(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+async def _start(serve: Serve, assignment: Assignment) -> None:
+    await wait_for_bus(assignment.bus)
+    await serve(await complete_assignment(assignment))
 
 
 if __name__ == "__main__":

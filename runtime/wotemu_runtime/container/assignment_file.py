@@ -1,4 +1,4 @@
-"""Reads a container's assignment: from a file or the environment, with the bus's password from a secret."""
+"""Reads a container's assignment from a file or the environment, and the bus's password from a secret."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ from wotemu_runtime.roles.container_environment import (
 
 
 def load_assignment(environ: Mapping[str, str]) -> Assignment:
-    """This container's assignment; InputError says what is missing."""
+    """This container's assignment, with the stack, the replica and the password that are set beside it.
+
+    Raises:
+        InputError: It is missing or malformed, or the password is missing.
+    """
     data = _document(environ)
     try:
+        # The password comes from its secret; the document, which anybody may read, has none.
         bus = {"password": "", **data["bus"]}
         assignment = Assignment.from_dict({**data, "bus": bus})
     except (KeyError, TypeError) as error:
@@ -40,7 +45,11 @@ def load_assignment(environ: Mapping[str, str]) -> Assignment:
 
 
 def bus_password(environ: Mapping[str, str]) -> str:
-    """The content of the secret's file."""
+    """The bus's password, from the secret's file.
+
+    Raises:
+        InputError: The file can't be read or is empty.
+    """
     path = Path(environ.get(PASSWORD_FILE_VARIABLE, DEFAULT_PASSWORD_FILE))
     try:
         password = path.read_text().strip()
@@ -53,19 +62,27 @@ def bus_password(environ: Mapping[str, str]) -> str:
 
 
 def for_slot(assignment: Assignment, slot: str) -> Assignment:
-    """The assignment of one replica of a service, whose `data` names them all in ``replicas``."""
+    """The assignment of one replica of a service.
+
+    Args:
+        assignment: The service's; its data names all replicas in ``replicas``.
+        slot: The task's number among them, from 1, as Docker writes it.
+
+    Raises:
+        InputError: There is no such replica.
+    """
     replicas: list[str] = assignment.data.get("replicas", [])
     if not slot.isdigit() or not 0 < int(slot) <= len(replicas):
         raise InputError(f"{slot!r} is none of this service's {len(replicas)} replicas", where=SLOT_VARIABLE)
     replica = replicas[int(slot) - 1]
     data: dict[str, Any] = {**assignment.data, "replica": replica}
     if program := data.get("program"):
-        data["program"] = _program_of(program, replica)
+        data["program"] = _for_replica(program, replica)
     kind = assignment.name.partition(":")[0]
     return attrs.evolve(assignment, name=f"{kind}:{replica}", data=data)
 
 
-def _program_of(program: dict[str, Any], replica: str) -> dict[str, Any]:
+def _for_replica(program: dict[str, Any], replica: str) -> dict[str, Any]:
     changed = {**program, "env": {**program["env"], "WOTEMU_REPLICA": replica}}
     if app := program["app"]:
         changed["app"] = {**app, "conf": {**app["conf"], "replica": replica, "hostname": replica}}

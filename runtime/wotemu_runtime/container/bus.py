@@ -9,61 +9,49 @@ from pathlib import Path
 from typing import NoReturn
 
 from wotemu_runtime.bus.anchor import keep_anchor
-from wotemu_runtime.bus.server import find_server
+from wotemu_runtime.bus.server import configuration, find_server
 from wotemu_runtime.container.assignment_file import bus_password
 from wotemu_runtime.roles.container_environment import BUS_DIRECTORY_VARIABLE, BUS_PORT
 
+LISTEN = (
+    f"port {BUS_PORT}",
+    "bind * -::*",
+    # Coordinators and agents may be idle for long; but a peer whose machine is gone must not stay connected.
+    "timeout 0",
+    "tcp-keepalive 30",
+)
 
-def configuration(password: str, directory: str | None) -> str:
-    """The server's configuration."""
-    kept = ["appendonly no"]
-    if directory is not None:
-        kept = [f"dir {_quoted(directory)}", "appendonly yes", "appendfsync everysec"]
-    return "\n".join(
-        (
-            f"port {BUS_PORT}",
-            "bind * -::*",
-            f"requirepass {_quoted(password)}",
-            'save ""',
-            *kept,
-            "daemonize no",
-            "loglevel warning",
-            # An idle coordinator or agent is no reason to hang up; a host that is gone is noticed.
-            "timeout 0",
-            "tcp-keepalive 30",
-            "",
-        )
-    )
+
+def run(environ: Mapping[str, str]) -> NoReturn:
+    """Replace this process by the server, and leave a child that publishes the bus's clock.
+
+    The child sets the anchor by which roles on other machines know the bus's time; it ends with the server.
+    """
+    server, password = find_server(), bus_password(environ)
+    server_pid = os.getpid()
+    if not os.fork():
+        try:
+            # When the server ends, its child has another parent.
+            keep_anchor(BUS_PORT, password, lambda: os.getppid() == server_pid)
+        finally:
+            os._exit(1)
+    directory = environ.get(BUS_DIRECTORY_VARIABLE)
+    if directory:
+        prepare(Path(directory))
+    # The configuration is read from a pipe at descriptor 0, so that no file and no argument has the password.
+    read, write = os.pipe()
+    os.write(write, configuration(password, LISTEN, directory).encode())
+    os.close(write)
+    os.dup2(read, 0)
+    os.execv(server, [server, "-"])  # noqa: S606  # a program of ours, no shell
 
 
 def prepare(directory: Path) -> None:
-    """Make the directory where it is not there, and remove those beside it."""
+    """Create the directory, and remove its siblings, which are data of earlier deployments."""
     for other in directory.parent.iterdir():
         if other.is_dir() and other != directory:
             shutil.rmtree(other)
     directory.mkdir(exist_ok=True)
 
 
-def become(environ: Mapping[str, str]) -> NoReturn:
-    """Become the server. It reads its configuration from a pipe: no file or argument has the password.
-
-    A process beside it tells roles on other machines of the bus's time.
-    """
-    server = find_server()
-    me = os.getpid()
-    if not os.fork():
-        try:
-            keep_anchor(BUS_PORT, bus_password(environ), lambda: os.getppid() == me)
-        finally:
-            os._exit(1)
-    if directory := environ.get(BUS_DIRECTORY_VARIABLE):
-        prepare(Path(directory))
-    read, write = os.pipe()
-    os.write(write, configuration(bus_password(environ), environ.get(BUS_DIRECTORY_VARIABLE)).encode())
-    os.close(write)
-    os.dup2(read, 0)
-    os.execv(server, [server, "-"])  # noqa: S606  # a program of ours, no shell
-
-
-def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+__all__ = ["prepare", "run"]

@@ -1,10 +1,11 @@
-"""Is this container's role alive? A role's event loop answers on a socket; a container's health check asks.
+"""Health of a container's role: its event loop answers on a socket, and the container's health check asks.
 
-The socket is abstract and so belongs to the network namespace: it needs no writable file system, and goes
-with the role. Only a role whose loop hangs, or that is gone, is unhealthy: one that has lost its bus keeps
-its records until the bus is back, and starting it again would lose them.
+The socket's name is abstract and so belongs to the network namespace: it needs no writable file system, and
+is gone with the role. Only a role whose event loop hangs, or that has ended, is unhealthy. One that has lost
+its bus is healthy: it stores its records until the bus is back, and a restart would lose them.
 
-This module is started every few seconds in every container, so it imports next to nothing.
+The check starts every few seconds in every container, without the package, so this module imports very
+little.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 SOCKET = "\0wotemu-health"
-BUS_PORT = 6379  # as roles.container_environment has it: this file runs without the package
+BUS_PORT = 6379  # a copy of the one in roles.container_environment, which can't be imported here
 DEADLINE_S = 2.0
 _BUS_NAMES = ("redis-server", "valkey-server")
 
 
-def answering(role: str) -> AbstractAsyncContextManager[None]:
-    """While the block runs, this loop answers whoever asks, with the role's name."""
+def serve_health(role: str) -> AbstractAsyncContextManager[None]:
+    """Answer health checks on the running event loop, with the role's name, until the block is left."""
     from contextlib import asynccontextmanager
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,16 +47,25 @@ def answering(role: str) -> AbstractAsyncContextManager[None]:
     return serve()
 
 
-def ask(address: str = SOCKET) -> str:
-    """The role's answer; `OSError` where there is none in time."""
+def query_role(address: str = SOCKET) -> str:
+    """The role's answer to a health check.
+
+    Raises:
+        OSError: There is none within `DEADLINE_S`.
+    """
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(DEADLINE_S)
         client.connect(address)
         return client.recv(1024).decode().strip()
 
 
-def ask_bus(host: str = "127.0.0.1", port: int = BUS_PORT) -> str:
-    """The bus server's answer to a ping. It speaks, so it lives: that it wants a password is as good."""
+def query_bus(host: str = "127.0.0.1", port: int = BUS_PORT) -> str:
+    """The bus server's answer to a PING.
+
+    Raises:
+        OSError: There is none within `DEADLINE_S`.
+    """
+    # Without the password the answer is -NOAUTH, which shows as well as +PONG that the server is alive.
     with socket.create_connection((host, port), DEADLINE_S) as client:
         client.settimeout(DEADLINE_S)
         client.sendall(b"PING\r\n")
@@ -63,11 +73,11 @@ def ask_bus(host: str = "127.0.0.1", port: int = BUS_PORT) -> str:
 
 
 def main() -> int:
-    """Entry point of the image's health check: 0 where the role lives, else 1."""
+    """Entry point of the image's health check: 0 where the role is healthy, else 1."""
     with open("/proc/1/comm", encoding="utf-8") as first:  # noqa: PTH123  # pathlib costs as much as the rest
         is_bus = first.read().strip() in _BUS_NAMES
     try:
-        answer = ask_bus() if is_bus else ask()
+        answer = query_bus() if is_bus else query_role()
     except OSError as error:
         print(f"the role does not answer: {error}")
         return 1

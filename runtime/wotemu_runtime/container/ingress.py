@@ -1,7 +1,7 @@
-"""The door of a plain service: stands for it on the emulated networks, and leads what comes for it on.
+"""The ingress of a plain service: stands for it on the emulated networks and forwards connections to it.
 
-The service's own container has no route to those networks and knows none of their nodes. So what reaches it
-came through the gateways, and what it answers goes back through them.
+The service's own container has no route to the emulated networks and can't resolve their nodes. So all
+traffic that reaches it has passed the gateways, and so have its answers.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import asyncio
 from wotemu.errors import HostError
 from wotemu_gateways.netlink.dnat import redirect_to
 from wotemu_runtime.agent.prober import Prober
+from wotemu_runtime.container.name_lookup import resolve, wait_for_subnet
 from wotemu_runtime.container.node_network import NodeNetwork
-from wotemu_runtime.container.subnets import addresses_of, subnet_with
 from wotemu_runtime.planning.probe_schedule import Rounds
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role, on_bus
 
-LOOK_EVERY_S = 1.0
-"""How often the service's address is asked for: Docker tells nobody when it is placed again."""
+LOOK_UP_EVERY_S = 1.0
+"""Period of looking the service's address up: Docker sends no signal when it moves the service."""
 
 
 async def serve(assignment: Assignment) -> None:
-    """Until the coordinator says stop."""
+    """Run an ingress until the coordinator commands it to stop."""
     async with on_bus(assignment) as (role, group):
-        await Door(role).run(group)
+        await Ingress(role).run(group)
 
 
-class Door:
-    """Opens once the service is there, and follows it when it moves."""
+class Ingress:
+    """Forwards to one service, also after that has moved to another address."""
 
     def __init__(self, role: Role) -> None:
         data = role.assignment.data
@@ -39,16 +39,17 @@ class Door:
         self._subnets: dict[str, str] = data["subnets"]
         rounds = data["probes"][self._replica]
         self._prober = Prober(role, self._replica, [Rounds.from_dict(each) for each in rounds])
-        self._led_to = ""
+        self._target = ""
+        """The service's address that connections are forwarded to; empty before the first."""
 
     async def run(self, group: asyncio.TaskGroup) -> None:
-        """Until the role stops."""
-        subnet = await subnet_with(self._server, f"Service {self._replica!r}")
+        """Forward, probe and follow the service until the role is stopping."""
+        subnet = await wait_for_subnet(self._server, f"Service {self._replica!r}")
         try:
-            await self._lead(subnet)
+            await self._retarget(subnet)
         except HostError as error:
             self._role.unable(error)
-            await self._role.stopping.wait()  # to end now would have Swarm start it again, to no avail
+            await self._role.stopping.wait()  # Swarm would restart a task that ends, to no avail
             return
         await NodeNetwork(self._role, app_uid=None).settle(group)
         self._prober.open()
@@ -62,20 +63,33 @@ class Door:
             task.cancel()
         self._prober.close()
 
-    async def _lead(self, subnet: str) -> bool:
-        """Lead to where the service is now; whether that is somewhere else than before."""
-        address = next(iter(await addresses_of(self._server)), None)
-        if address is None or str(address) == self._led_to:
+    async def _retarget(self, subnet: str) -> bool:
+        """Forward to the service's present address.
+
+        Args:
+            subnet: Subnet of the service's own network, which only it and its ingress are on.
+
+        Returns:
+            Whether that is another address than before.
+
+        Raises:
+            HostError: The kernel lacks what forwarding needs.
+        """
+        address = next(iter(await resolve(self._server)), None)
+        if address is None or str(address) == self._target:
             return False
         own = await wait_until_attached({"": subnet, **self._subnets})
         inner, _ = own.pop("")
         outer = {device: str(interface.ip) for device, interface in own.values()}
         await asyncio.to_thread(redirect_to, inner, outer, str(address))
-        self._led_to = str(address)
+        self._target = str(address)
         return True
 
     async def _follow(self, subnet: str) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if await self._lead(subnet):
-                self._role.event("service.moved", f"{self._replica} is at another place", to=self._led_to)
+            await asyncio.sleep(LOOK_UP_EVERY_S)
+            if await self._retarget(subnet):
+                self._role.event("service.moved", f"{self._replica} is at another place", to=self._target)
+
+
+__all__ = ["Ingress", "serve"]

@@ -1,4 +1,4 @@
-"""The agent role in a container: the first process forks the agent, and the app whenever that asks for it."""
+"""The agent role in a container: the first process forks the agent, which has it fork the app."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from wotemu.errors import EmulationError
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.container.assignment_file import load_assignment
-from wotemu_runtime.container.drop_privileges import APP_USER, confine
-from wotemu_runtime.container.health import answering
-from wotemu_runtime.container.subnets import with_subnets
-from wotemu_runtime.container.wait_for_bus import reach
+from wotemu_runtime.container.health import serve_health
+from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
 from wotemu_runtime.planning.code_bundle import unpack
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
+from wotemu_runtime.processes.syscalls import drop_all_capabilities
 from wotemu_runtime.roles.assignment import Assignment
 
+APP_USER = "wotemu"
+"""The image's ordinary user, which apps run as."""
 CODE_DIR = "/home/wotemu/code"
 
 
-def become(environ: Mapping[str, str]) -> NoReturn:
-    """Be the first process of a node until its agent ends."""
+def run(environ: Mapping[str, str]) -> NoReturn:
+    """Run as the first process of a node's container until its agent ends."""
     assignment = load_assignment(environ)
     program = program_of(assignment.data)
     if bundle := assignment.data.get("bundle"):
@@ -41,12 +42,12 @@ def become(environ: Mapping[str, str]) -> NoReturn:
         from wotemu_runtime.app_process.preload import preload
 
         preload()
-    freeze()
-    Launcher(program, lambda _: _become_ordinary()).serve(lambda channel: _run_agent(assignment, channel))
+    freeze()  # so that the agent and the app share the memory of what is imported
+    Launcher(program, lambda _: _become_app()).serve(lambda channel: _run_agent(assignment, channel))
 
 
 def program_of(data: dict[str, Any]) -> Program:
-    """What the node runs. A container is all the limits that it has; a broker is the image's own."""
+    """The program of a node's assignment, which its container alone limits; a broker is the image's own."""
     program = data["program"]
     command = tuple(program["command"])
     if data["kind"] == "broker":
@@ -60,10 +61,15 @@ def program_of(data: dict[str, Any]) -> Program:
 
 
 def _with_code(program: Program, path: Path, digest: str) -> Program:
-    """The program with the user's code, unpacked as the user that runs it."""
+    """Unpack the user's code, and return the program with its paths there.
 
+    Raises:
+        EmulationError: The code can't be unpacked.
+    """
+
+    # The bundle is input of the user: a child unpacks it, with an ordinary user's rights.
     def unpack_it() -> int:
-        confine()
+        drop_privileges()
         unpack(path.read_bytes(), Path(CODE_DIR), digest)
         return 0
 
@@ -75,15 +81,28 @@ def _with_code(program: Program, path: Path, digest: str) -> Program:
 
 
 def _of_image(program: Program) -> Program:
-    """The program as the image brings it: what it names is looked for where the image's containers start."""
+    """The program of a user's image: its paths are relative to the image's working directory."""
     app = None if program.app is None else attrs.evolve(program.app, root=str(Path.cwd()))
     return attrs.evolve(program, app=app, cwd=str(Path.cwd()))
 
 
-def _become_ordinary() -> None:
+def _become_app() -> None:
+    # The variables say where the bus and its password are, which is not for apps.
     for name in [name for name in os.environ if name.startswith("WOTEMU_")]:
-        del os.environ[name]  # where the bus is, is not the app's business
-    confine()
+        del os.environ[name]
+    drop_privileges()
+
+
+def drop_privileges() -> None:
+    """Make this process the image's ordinary user, without capabilities or a way to regain any."""
+    # A container that was started as that user has no other to become.
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(APP_USER)
+        os.setgroups([])
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        os.environ.update(HOME=user.pw_dir, USER=APP_USER)
+    drop_all_capabilities()
 
 
 def _run_agent(assignment: Assignment, launcher: Channel) -> int:
@@ -98,9 +117,9 @@ async def _agent(assignment: Assignment, launcher: Channel) -> None:
     from wotemu_runtime.container.node_network import NodeNetwork
     from wotemu_runtime.roles.role import on_bus
 
-    async with answering(assignment.name):
-        await reach(assignment.bus)
-        assignment = await with_subnets(assignment)
+    async with serve_health(assignment.name):
+        await wait_for_bus(assignment.bus)
+        assignment = await complete_assignment(assignment)
         async with on_bus(assignment) as (role, group):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
             await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)

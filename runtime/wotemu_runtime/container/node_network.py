@@ -1,7 +1,7 @@
-"""A node's place on the emulated networks of a swarm: routes through the gateways, and everybody's names.
+"""A node's routes and host names on a swarm: to each emulated network through its gateway.
 
-Until a network's gateway is known, and whenever it is gone, what is for that network is dropped: nothing goes
-its direct way. An app reaches the emulated networks alone, neither the control network nor the outside.
+While a network's gateway is not known, packets for that network are dropped: none takes the direct way, past
+the shaping. An app reaches the emulated networks alone, neither the control network nor the outside.
 """
 
 from __future__ import annotations
@@ -17,24 +17,31 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from wotemu_gateways.netlink import routing
-from wotemu_runtime.container.subnets import subnet_with
+from wotemu_runtime.container.name_lookup import wait_for_subnet
 from wotemu_runtime.roles.address_stream import AddressDirectory, RoleAddress
 from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
 from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role
 
 HOSTS = Path("/etc/hosts")
-APP_RULE = 700  # after `routing.RULES`
-"""Priority of the rule that keeps apps on the emulated networks: after the rules that lead there."""
+
+# Rules are tried in the order of their priorities; those to the emulated networks have `routing.RULES`, 600.
 DIRECT_RULE = 650
 """Priority of the rules that let apps reach plain services which are on no emulated network."""
+APP_RULE = 700
+"""Priority of the rule that makes everything else unreachable for apps."""
 _MAIN_TABLE = 254
+"""RT_TABLE_MAIN."""
+_LAST_ROUTE = 9999
+"""Metric of the routes that drop: any other route to the network comes first."""
 
 
 class NodeNetwork:
-    """Keeps one replica's routes and names as the members of its networks come and go.
+    """Updates one replica's routes and /etc/hosts as gateways and replicas are announced.
 
-    `app_uid` is the user whose programs may reach nothing but these networks, if there is an app.
+    Args:
+        role: The replica's role; its data has the networks' subnets and the nodes of all replicas.
+        app_uid: The user whose programs may reach the emulated networks alone; None where there is no app.
     """
 
     def __init__(self, role: Role, *, app_uid: int | None) -> None:
@@ -43,79 +50,88 @@ class NodeNetwork:
         self._app_uid = app_uid
         self._subnets: dict[str, str] = data["subnets"]
         self._services: dict[str, str] = data.get("services", {})
-        """The plain services that are reached directly, by their overlays."""
+        """Alias of each plain service that is reached directly, by its overlay."""
         self._nodes: dict[str, str] = data["nodes"]
         self._devices: dict[str, str] = {}
-        self._members = AddressDirectory()
-        self._news = asyncio.Event()
-        self._whole = asyncio.Event()
+        """The interface on each network."""
+        self._directory = AddressDirectory()
+        self._addresses_changed = asyncio.Event()
+        self._is_routed = asyncio.Event()
+        """Set once every network has a route through its gateway."""
 
     async def settle(self, group: asyncio.TaskGroup) -> None:
-        """Return once every network leads through its gateway; names and routes are kept from then on."""
+        """Announce the replica and wait until every network is routed through its gateway.
+
+        Args:
+            group: Gets the task that updates routes and names until the role is stopping.
+        """
         own = await wait_until_attached(self._subnets)
         self._devices = {network: device for network, (device, _) in own.items()}
-        direct = [await subnet_with(name, f"Service {name!r}") for name in self._services.values()]
-        await asyncio.to_thread(self._close, direct)
+        direct = [await wait_for_subnet(name, f"Service {name!r}") for name in self._services.values()]
+        await asyncio.to_thread(self._isolate, direct)
         if not own:
-            self._whole.set()  # a node on no network has nothing to wait for
+            self._is_routed.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
             await self._role.announce_address(network, str(address.ip))
-        following = group.create_task(self._role.session.addresses.follow(self._hear), name="members")
-        keeping = group.create_task(self._keep(), name="routes")
-        group.create_task(self._leave_with_role(following, keeping), name="end of routes")
-        await self._whole.wait()
+        following = group.create_task(self._role.session.addresses.follow(self._on_address), name="addresses")
+        updating = group.create_task(self._update(), name="routes")
+        group.create_task(self._end_with_role(following, updating), name="end of routes")
+        await self._is_routed.wait()
 
-    async def _leave_with_role(self, *tasks: asyncio.Task[None]) -> None:
+    async def _end_with_role(self, *tasks: asyncio.Task[None]) -> None:
         await self._role.stopping.wait()
-        self._whole.set()
+        self._is_routed.set()
         for task in tasks:
             task.cancel()
 
-    def _hear(self, member: RoleAddress) -> None:
-        if member.network in self._subnets:
-            self._members.update(member)
-            self._news.set()
+    def _on_address(self, address: RoleAddress) -> None:
+        if address.network in self._subnets:
+            self._directory.update(address)
+            self._addresses_changed.set()
 
-    async def _keep(self) -> None:
-        led: dict[str, str] = {}
+    async def _update(self) -> None:
+        """Write /etc/hosts and change routes after each change of addresses."""
+        routed: dict[str, str] = {}
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._addresses_changed.wait()
+            self._addresses_changed.clear()
             await asyncio.to_thread(HOSTS.write_text, self._hosts())
             for network, device in self._devices.items():
-                gateway = self._members.address(f"gateway:{network}", network)
-                if gateway is None and network in led:
+                gateway = self._directory.address(f"gateway:{network}", network)
+                if gateway is None and network in routed:
                     await asyncio.to_thread(routing.blackhole, device)
-                    del led[network]
-                elif gateway is not None and led.get(network) != gateway:
+                    del routed[network]
+                elif gateway is not None and routed.get(network) != gateway:
                     await asyncio.to_thread(routing.route_via, gateway, self._subnets[network], device)
-                    led[network] = gateway
-            if len(led) == len(self._devices):
-                self._whole.set()
+                    routed[network] = gateway
+            if len(routed) == len(self._devices):
+                self._is_routed.set()
 
     def _hosts(self) -> str:
         entries = [
             HostsEntry(each.replica, each.network, each.address)
-            for each in self._members
+            for each in self._directory
             if each.replica is not None
         ]
         return hosts_text(entries, self._nodes, self._role.assignment.subject)
 
-    def _close(self, direct: Sequence[str]) -> None:
-        """Drop everything until the gateways are known, and keep the app on its networks.
+    def _isolate(self, direct: Sequence[str]) -> None:
+        """Drop packets for the emulated networks, and keep the app from reaching anything else.
 
-        `direct` are those of services that no gateway leads to.
+        Args:
+            direct: Subnets of plain services that are reached without a gateway.
         """
         with IPRoute() as netlink:
             for network, device in self._devices.items():
                 index = netlink.link_lookup(ifname=device)[0]
                 table, subnet = routing.TABLES + index, self._subnets[network]
-                netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=9999)
+                netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=_LAST_ROUTE)
                 _add_rule(netlink.rule, priority=routing.RULES, table=table, dst=subnet)
             for subnet in direct:
                 _add_rule(netlink.rule, priority=DIRECT_RULE, table=_MAIN_TABLE, dst=subnet)
             if self._app_uid is None:
                 return
+            # Unreachable rather than dropped: an app gets an error at once instead of a timeout.
             _add_rule(
                 netlink.rule,
                 priority=APP_RULE,
@@ -125,9 +141,13 @@ class NodeNetwork:
             )
 
 
-def _add_rule(rule: Callable[..., Any], **wanted: Any) -> None:
+def _add_rule(rule: Callable[..., Any], **attributes: Any) -> None:
+    """Add a policy rule unless the kernel has it: a container that is restarted keeps its rules."""
     try:
-        rule("add", **wanted)
+        rule("add", **attributes)
     except NetlinkError as error:
         if error.code != errno.EEXIST:
             raise
+
+
+__all__ = ["NodeNetwork"]

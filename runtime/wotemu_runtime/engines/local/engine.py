@@ -20,7 +20,7 @@ from wotemu_gateways.userspace import tap_device
 from wotemu_gateways.userspace.tap_device import TUN_DEVICE
 from wotemu_runtime.app_process.preload import WOT_IMPORTS
 from wotemu_runtime.bus import BusAddress, epoch_s
-from wotemu_runtime.bus.server import configuration, find_server
+from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own_group
 from wotemu_runtime.engines.local.node_namespace import Place
@@ -85,7 +85,7 @@ class LocalEngine:
             groups, unenforced = await self._start(plan)
             pid = await self._ready()
             password = secrets.token_urlsafe(24)
-            config = configuration(BUS_SOCKET, password)
+            config = configuration(password, unix_socket(BUS_SOCKET))
             await self._send(
                 {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
             )

@@ -73,7 +73,7 @@ def _door(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> SwarmServ
         object_names.door_service(replica.node),
         role,
         specs.image_of(None),
-        ["door"],
+        ["ingress"],
         networks=[
             (CONTROL, []),
             (service_network(replica.node), []),
