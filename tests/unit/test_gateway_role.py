@@ -98,7 +98,7 @@ class Field:
 def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the test's own scheduling and the machine's interfaces alone."""
     monkeypatch.setattr("wotemu_runtime.gateway.role.report_interface_drops", lambda *_, **__: None)
-    monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: True)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: "ordinary")
 
 
 @on_jumping_clock

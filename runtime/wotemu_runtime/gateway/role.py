@@ -106,7 +106,7 @@ async def serve_network(
     A gateway that takes another's place first imposes what holds by then, and is announced only afterwards:
     no packet meets no conditions, or older ones.
     """
-    request_low_latency()
+    scheduling = request_low_latency()
     try:
         missed = role.changes.pop_overdue()
         for change in missed:
@@ -119,7 +119,7 @@ async def serve_network(
             group.create_task(role.changes.follow(gateway.apply), name="timeline"),
             group.create_task(record_stalls(role), name="stalls"),
         ]
-        role.ready(shaper=gateway.shaper.name)
+        role.ready(shaper=gateway.shaper.name, scheduling=scheduling)
         await gateway.report()
         for task in tasks:
             task.cancel()

@@ -17,4 +17,4 @@ def no_real_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wotemu_runtime.coordination.coordinator.report_host", nothing)
     monkeypatch.setattr("wotemu_runtime.gateway.role.record_stalls", nothing)
     monkeypatch.setattr("wotemu_runtime.gateway.role.report_interface_drops", lambda *_, **__: None)
-    monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: True)
+    monkeypatch.setattr("wotemu_runtime.gateway.role.request_low_latency", lambda: "ordinary")

@@ -27,6 +27,7 @@ from typing import Any, NoReturn, cast
 import attrs
 
 from wotemu_gateways.netlink import namespaces
+from wotemu_gateways.userspace.scheduling import enter_real_time_class, leave_real_time_class
 from wotemu_runtime.engines.local import own_group
 from wotemu_runtime.processes import reaper, syscalls
 from wotemu_runtime.processes.channel import Channel
@@ -139,6 +140,7 @@ def _remove(directories: list[str]) -> None:
 
 def _border(keeper: int, control: Channel) -> int:
     """Cross into the new namespaces; the PID namespace starts with the child."""
+    enter_real_time_class(children_too=True)  # for the gateways: inside, not even root may
     try:
         _unshare_all()
     except Refusal as refusal:
@@ -225,6 +227,7 @@ class Zygote:
             path.write_text(text)
 
         def program() -> int:
+            leave_real_time_class()
             os.setsid()  # where Linux shares processors among sessions, this one's share is its own
             os.chdir(RUN_DIR)
             os.execv(argv[0], argv)  # noqa: S606  # a program of ours, no shell
@@ -289,8 +292,12 @@ class Zygote:
     def _fork_node(self, replica: dict[str, Any], channel: Channel, file_limit: int) -> None:
         from wotemu_runtime.engines.local.node import run_node
 
+        def node() -> int:
+            leave_real_time_class()  # neither agents nor apps may go before everything else
+            return run_node(replica, channel, file_limit)
+
         try:
-            pid = fork(lambda: run_node(replica, channel, file_limit), keep_fds=[channel.fileno()])
+            pid = fork(node, keep_fds=[channel.fileno()])
         finally:
             channel.close()
         self._roles[pid] = f"agent:{replica['place']['replica']}"

@@ -56,11 +56,12 @@ STOP_GRACE_NS = 10 * 10**9
 AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 """The agent sets routes, and starts the app as an ordinary user without any of these."""
 GATEWAY_CAPABILITIES = {
-    "tun": ("CAP_NET_ADMIN", "CAP_MKNOD"),
-    "netem": ("CAP_NET_ADMIN", "CAP_NET_RAW"),
-    "auto": ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD"),
+    "tun": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_MKNOD"),
+    "netem": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_NET_RAW"),
+    "auto": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_NET_RAW", "CAP_MKNOD"),
 }
-"""By shaper: all shape, netem reads headers from a packet socket, tun makes its own /dev/net/tun."""
+"""By shaper: all shape, in the real-time class; netem reads headers from a packet socket, tun makes its own
+/dev/net/tun."""
 GATEWAY_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
