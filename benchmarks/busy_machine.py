@@ -3,7 +3,7 @@
     python -m benchmarks.busy_machine [--apps 12] [--seconds 20] [--check] [--json FILE]
 
 A node pings another one over 25 ms each way while `apps` nodes compute without a pause. Beside it, in the
-same run, a bare loop wakes up 200 times a second: in the real-time class where this user may, as gateways are then.
+same run, a bare loop wakes 200 times a second: in the real-time class where this user may, as gateways are.
 `--check` exits with 1 where a goal is missed: p95 of round trips 50.8 ms, p95 of lateness 0.3 ms in the
 real-time class and 2 ms without it.
 """
