@@ -196,8 +196,8 @@ def test_a_change_labels_no_drop_of_the_past_anew() -> None:
 def test_a_hop_tells_what_its_rate_served_and_for_how_long_packets_waited() -> None:
     hop = made()
     imposed(hop, rate="1mbit", overhead=10)
-    hop.stage.look(0.0, {QUEUE: Stats(backlog_packets=9)})
-    hop.stage.look(1.0, {QUEUE: Stats(packets=5, size_bytes=500, backlog_packets=9)})
+    hop.stage.observe(0.0, {QUEUE: Stats(backlog_packets=9)})
+    hop.stage.observe(1.0, {QUEUE: Stats(packets=5, size_bytes=500, backlog_packets=9)})
     assert hop.stage.take_service() == (1.0, 550)
     imposed(hop, rate="1mbit", cell_size=48, cell_overhead=5)
     assert hop.stage.take_service() == (None, None), "nobody counts cells"
@@ -206,7 +206,7 @@ def test_a_hop_tells_what_its_rate_served_and_for_how_long_packets_waited() -> N
 def test_a_queue_of_another_kind_begins_anew() -> None:
     hop = made()
     imposed(hop, rate="1mbit", queue="64K")
-    hop.stage.look(0.0, {QUEUE: Stats(backlog_packets=9)})
+    hop.stage.observe(0.0, {QUEUE: Stats(backlog_packets=9)})
     imposed(hop, rate="1mbit", queue="20p")
-    hop.stage.look(1.0, {QUEUE: Stats()})
+    hop.stage.observe(1.0, {QUEUE: Stats()})
     assert hop.stage.take_service() == (0.0, 0)

@@ -9,7 +9,7 @@ import pytest
 from wotemu.topology.conditions import DistributionTable, GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.units import Fraction
 from wotemu_gateways.netem import options
-from wotemu_gateways.netem.options import MAX_JITTER_NS, NO_RATE, NetemOptions, Waiting
+from wotemu_gateways.netem.options import MAX_JITTER_NS, NO_RATE, Fifo, NetemOptions
 from wotemu_gateways.netlink.request_socket import decode, encode
 
 ALL = 0xFFFFFFFF
@@ -30,8 +30,8 @@ def serialising(**conditions: object) -> NetemOptions:
     return options.serialising(NetworkConditions.of(**conditions), limit=HELD)
 
 
-def waiting(**conditions: object) -> Waiting:
-    return options.waiting(NetworkConditions.of(**conditions))
+def waiting(**conditions: object) -> Fifo:
+    return options.fifo(NetworkConditions.of(**conditions))
 
 
 def htb_class(**conditions: object) -> tuple[int, float, int, int]:
@@ -155,20 +155,20 @@ def test_a_fast_rate_is_told_in_64_bits() -> None:
 
 def test_a_queue_is_bounded_in_what_it_is_given_in() -> None:
     # 4 ms of 1 Mbit/s are less than half a packet; one is on the line.
-    assert waiting(rate="1mbit", queue="50p") == Waiting("pfifo", 49)
-    assert waiting(rate="1mbit", queue="100K") == Waiting("bfifo", 102_400 - int(125_000 * AHEAD))
-    assert waiting(rate="1mbit", queue="2s") == Waiting("bfifo", 250_000 - int(125_000 * AHEAD))
-    assert waiting(rate="10mbit") == Waiting("bfifo", 125_000 - int(1_250_000 * 0.025))
+    assert waiting(rate="1mbit", queue="50p") == Fifo("pfifo", 49)
+    assert waiting(rate="1mbit", queue="100K") == Fifo("bfifo", 102_400 - int(125_000 * AHEAD))
+    assert waiting(rate="1mbit", queue="2s") == Fifo("bfifo", 250_000 - int(125_000 * AHEAD))
+    assert waiting(rate="10mbit") == Fifo("bfifo", 125_000 - int(1_250_000 * 0.025))
 
 
 def test_a_queue_has_room_for_a_packet_at_least() -> None:
-    assert waiting(rate="1mbit", queue="1ms") == Waiting("bfifo", 1514)
-    assert waiting(rate="1gbit", queue="1p") == Waiting("pfifo", 1)
+    assert waiting(rate="1mbit", queue="1ms") == Fifo("bfifo", 1514)
+    assert waiting(rate="1gbit", queue="1p") == Fifo("pfifo", 1)
 
 
 def test_at_rate_zero_the_whole_bound_waits() -> None:
-    assert waiting(rate=0, queue="50p") == Waiting("pfifo", 50)
-    assert waiting(rate=0, queue="64K") == Waiting("bfifo", 65_536)
+    assert waiting(rate=0, queue="50p") == Fifo("pfifo", 50)
+    assert waiting(rate=0, queue="64K") == Fifo("bfifo", 65_536)
 
 
 def test_without_a_rate_nothing_waits_but_for_a_moment_after_one() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_gateways.netem.service_counters import LOOK_EVERY_S, ServiceCounters, next_look_s
+from wotemu_gateways.netem.service_counters import OBSERVE_EVERY_S, ServiceCounters, next_observation_s
 from wotemu_gateways.netlink.tc import Stats
 
 GAPS_S = st.floats(0.001, 0.5)
@@ -56,7 +56,7 @@ def test_it_is_never_longer_than_packets_waited(
             queue.arrive(t)
         else:
             queue.advance(t)
-            service.look(t, queue.stats, overhead=0)
+            service.observe(t, queue.stats, overhead=0)
     busy_s, served_bytes = service.take()
     assert busy_s <= queue.busy_s + 1e-9
     assert served_bytes <= 100 * queue.left
@@ -68,7 +68,7 @@ def test_a_queue_that_is_never_empty_is_busy_all_the_time() -> None:
         queue.arrive(number / 1000)
     for number in range(51):
         queue.advance(1 + number * 0.04)
-        service.look(1 + number * 0.04, queue.stats, overhead=0)
+        service.observe(1 + number * 0.04, queue.stats, overhead=0)
     busy_s, served_bytes = service.take()
     assert busy_s == pytest.approx(2.0)
     assert served_bytes == pytest.approx(20_000, abs=100)
@@ -77,20 +77,20 @@ def test_a_queue_that_is_never_empty_is_busy_all_the_time() -> None:
 
 def test_overhead_counts_for_each_packet() -> None:
     service = ServiceCounters()
-    service.look(0.0, Stats(), overhead=20)
-    service.look(1.0, Stats(packets=10, size_bytes=1000), overhead=20)
+    service.observe(0.0, Stats(), overhead=20)
+    service.observe(1.0, Stats(packets=10, size_bytes=1000), overhead=20)
     assert service.take() == (0.0, 1200)
 
 
 def test_what_a_change_took_from_the_queue_proves_nothing() -> None:
     service = ServiceCounters()
-    service.look(0.0, Stats(backlog_packets=50), overhead=0)
-    service.replaced()
-    service.look(1.0, Stats(packets=1, size_bytes=100), overhead=0)
+    service.observe(0.0, Stats(backlog_packets=50), overhead=0)
+    service.queue_replaced()
+    service.observe(1.0, Stats(packets=1, size_bytes=100), overhead=0)
     busy_s, _ = service.take()
     assert busy_s == 0.0
 
 
 def test_looks_that_take_long_come_less_often() -> None:
-    assert next_look_s(0.0) == LOOK_EVERY_S
-    assert next_look_s(0.01) == pytest.approx(0.5)
+    assert next_observation_s(0.0) == OBSERVE_EVERY_S
+    assert next_observation_s(0.01) == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""Counts flows from copies of packets' first bytes, which the kernel puts into a ring shared with us.
+"""Counts flows from copies of packets' first bytes, which the kernel puts into a ring in shared memory.
 
 The ring (TPACKET_V3, packet(7)) is read a block at a time, so a packet costs no system call. What a full
 ring could not take is counted. A packet is seen up to 20 ms late, when its block is full or that old.
@@ -6,54 +6,61 @@ ring could not take is counted. A packet is seen up to 20 ms late, when its bloc
 
 from __future__ import annotations
 
-import ctypes
 import mmap
-import socket
 import struct
 from collections.abc import Mapping
 from typing import Literal
 
+from wotemu_gateways.netem.packet_socket import (
+    ETH_P_ALL,
+    ETH_P_IP,
+    JUMP_IF_EQUAL,
+    LOAD_HALF,
+    LOAD_WORD,
+    PACKET_OUTGOING,
+    PACKET_RX_RING,
+    PACKET_TYPE_AT,
+    PACKET_VERSION,
+    RETURN,
+    SOL_PACKET,
+    Instruction,
+    packet_socket,
+    take_drops,
+)
 from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, mac_of
 from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
 
-_SOL_PACKET = 263
-_RX_RING, _STATISTICS, _VERSION = 5, 6, 10
 _TPACKET_V3 = 2
-_SO_ATTACH_FILTER = 26
-
 _BLOCK_BYTES = 1 << 17
 _BLOCKS = 32
 _FRAME_BYTES = 2048
 _RETIRE_MS = 20
-_STATUS_AT = 8
-_USER = 1
 
+_STATUS_AT = 8
+_TP_STATUS_USER = 1
 _BLOCK = struct.Struct("=III")
+"""Of struct tpacket_block_desc, from `_STATUS_AT` on: status, number of packets, offset of the first."""
 _PACKET = struct.Struct("=I8xII4xH")
+"""Of struct tpacket3_hdr: offset of the next one, captured bytes, packet's length, offset of the frame."""
+_STATS_V3_BYTES = 12
+
 _HEADER_BYTES = ETHERNET_BYTES + 60 + 4
 """Enough for the ports behind the longest IPv4 header."""
-
-_OUTGOING = 4
-_INSTRUCTION = struct.Struct("=HBBI")
-_LOAD_HALF, _LOAD_WORD, _JUMP_IF_EQUAL, _RETURN = 0x28, 0x20, 0x15, 0x06
-_PACKET_TYPE = 0xFFFFF004
-_ALL_PROTOCOLS = 0x0003
 
 Way = Literal["in", "out"]
 
 
-def _filter(way: Way) -> bytes:
+def _program(way: Way) -> list[Instruction]:
     """Take the first bytes of IPv4 packets that go one way."""
     reject = 3
-    program = (
-        (_LOAD_WORD, 0, 0, _PACKET_TYPE),
-        (_JUMP_IF_EQUAL, reject if way == "in" else 0, reject if way == "out" else 0, _OUTGOING),
-        (_LOAD_HALF, 0, 0, 12),
-        (_JUMP_IF_EQUAL, 0, 1, 0x0800),
-        (_RETURN, 0, 0, _HEADER_BYTES),
-        (_RETURN, 0, 0, 0),
-    )
-    return b"".join(_INSTRUCTION.pack(*each) for each in program)
+    return [
+        (LOAD_WORD, 0, 0, PACKET_TYPE_AT),
+        (JUMP_IF_EQUAL, reject if way == "in" else 0, reject if way == "out" else 0, PACKET_OUTGOING),
+        (LOAD_HALF, 0, 0, 12),
+        (JUMP_IF_EQUAL, 0, 1, ETH_P_IP),
+        (RETURN, 0, 0, _HEADER_BYTES),
+        (RETURN, 0, 0, 0),
+    ]
 
 
 _MAX_ADDRESS_PAIRS = 4096
@@ -62,7 +69,7 @@ _MAC_PREFIX = mac_of("0.0.0.0")[:2]  # noqa: S104  # no address to bind
 
 
 class FlowClassifier:
-    """The flows of a network by what their packets' first bytes say, whichever way they go.
+    """Finds the flow of a packet by its first bytes, whichever way it goes.
 
     There is one pair for each pair of nodes; what is no node's address is one more. Pairs of addresses, of
     which a node that scans a network makes any number, only lead to them.
@@ -98,24 +105,21 @@ class FlowClassifier:
 
 
 class PacketRing:
-    """Sees what comes in at, or goes out of, an interface. Read it when `fileno` is readable."""
+    """A ring of what comes in at, or goes out of, an interface. Read it when `fileno` is readable."""
 
-    def __init__(self, interface: str, way: Way, counting: FlowClassifier) -> None:
-        self._counting = counting
+    def __init__(self, interface: str, way: Way, classifier: FlowClassifier) -> None:
+        self._classifier = classifier
         self._up = way == "in"
         self._block = 0
         self.missed = 0
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-        program = ctypes.create_string_buffer(_filter(way))
-        instructions = (len(program) - 1) // _INSTRUCTION.size
-        described = struct.pack("HL", instructions, ctypes.addressof(program))
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
-        self._socket.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
+        self._socket = packet_socket(_program(way))
+        self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, _TPACKET_V3)
         frames = _BLOCK_BYTES // _FRAME_BYTES * _BLOCKS
+        # struct tpacket_req3; without private bytes and features.
         ring = struct.pack("=7I", _BLOCK_BYTES, _BLOCKS, _FRAME_BYTES, frames, _RETIRE_MS, 0, 0)
-        self._socket.setsockopt(_SOL_PACKET, _RX_RING, ring)
+        self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
         self._ring = mmap.mmap(self._socket.fileno(), _BLOCK_BYTES * _BLOCKS)
-        self._socket.bind((interface, _ALL_PROTOCOLS))
+        self._socket.bind((interface, ETH_P_ALL))
 
     def __repr__(self) -> str:
         return f"<PacketRing {'in' if self._up else 'out'}, {self.missed} missed>"
@@ -125,7 +129,7 @@ class PacketRing:
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Give the ring back."""
+        """Free the ring."""
         self._ring.close()
         self._socket.close()
 
@@ -135,19 +139,20 @@ class PacketRing:
         while True:
             start = self._block * _BLOCK_BYTES
             status, packets, first = _BLOCK.unpack_from(ring, start + _STATUS_AT)
-            if not status & _USER:
+            if not status & _TP_STATUS_USER:
                 break
             self._count(start + first, packets)
-            struct.pack_into("=I", ring, start + _STATUS_AT, 0)
+            struct.pack_into("=I", ring, start + _STATUS_AT, 0)  # TP_STATUS_KERNEL: it may be filled again
             self._block = (self._block + 1) % _BLOCKS
-        self.missed += struct.unpack_from("=II", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12))[1]
+        self.missed += take_drops(self._socket, _STATS_V3_BYTES)
 
     def _count(self, at: int, packets: int) -> None:
-        ring, up, unpack, find = self._ring, self._up, _PACKET.unpack_from, self._counting.counter
+        ring, up, unpack, find = self._ring, self._up, _PACKET.unpack_from, self._classifier.counter
         for _ in range(packets):
             step, kept, size, offset = unpack(ring, at)
             counter = find(ring[at + offset : at + offset + kept])
-            # `lost` makes up for the difference: what is under way can't be known here.
+            # What is dropped in between is not seen here, so packets in flight can't be known. `settled` goes
+            # up and down with each end that is seen, which keeps their number at zero.
             if up:
                 counter.packets_up += 1
                 counter.bytes_up += size

@@ -1,6 +1,6 @@
 """The shaper in the kernel: NetEm qdiscs around a routed gateway with one interface on the emulated network.
 
-See `netem_wiring` for the way that packets take, `netem_options` for what conditions become.
+See `wiring` for the way that packets take, `options` for the qdiscs that conditions become.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
 from wotemu_gateways.netem.hop import Counters
 from wotemu_gateways.netem.multicast import Fanout
+from wotemu_gateways.netem.packet_socket import packet_socket
 from wotemu_gateways.netem.pending_requests import PendingRequests
 from wotemu_gateways.netem.rate_stage import QdiscStats
-from wotemu_gateways.netem.service_counters import next_look_s
+from wotemu_gateways.netem.service_counters import next_observation_s
 from wotemu_gateways.netem.wiring import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInterfaces, StageInterfaces, Wiring
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import Netlink, Request
@@ -65,11 +66,11 @@ class NetemShaper:
         self.network = network
         self._interface = interface
         self._loop = loop
-        self._taps: list[PacketRing] = []
+        self._rings: list[PacketRing] = []
         self._fanout: Fanout | None = None
         self._probes: dict[tuple[str, str], tuple[int, int]] = {}
-        self._next_look: asyncio.TimerHandle | None = None
-        self._look_took_s = 0.0
+        self._next_observation: asyncio.TimerHandle | None = None
+        self._observing_took_s = 0.0
         self._netlink = Netlink()
         try:
             interfaces = self._add_interfaces(members, shared)
@@ -78,7 +79,7 @@ class NetemShaper:
             self._netlink.send(*self._wiring.all(hops or {}))
             self._wiring.confirm_all()
             self._changes = PendingRequests(self, self._wiring)
-            self._tap(ports or {})
+            self._capture(ports or {})
             if subnet is not None and loop is not None:
                 routed_from = socket.if_indextoname(interfaces.routed_from)
                 self._fanout = Fanout(routed_from, interface, subnet, members, loop)
@@ -117,30 +118,30 @@ class NetemShaper:
             last_name=f"{PREFIX}dserial1",
         )
 
-    def _tap(self, ports: Mapping[int, str]) -> None:
+    def _capture(self, ports: Mapping[int, str]) -> None:
         nodes = self._wiring.nodes
         self._names = {IPv4Address(node.member.ipv4).packed: name for name, node in nodes.items()}
         self._flows = FlowTable(self.network, self._names, ports)
-        counting = FlowClassifier(self._flows, self._names)
-        self._taps.append(PacketRing(f"{PREFIX}seg1", "in", counting))
-        self._taps.append(PacketRing(self._interface, "out", counting))
+        classifier = FlowClassifier(self._flows, self._names)
+        self._rings.append(PacketRing(f"{PREFIX}seg1", "in", classifier))
+        self._rings.append(PacketRing(self._interface, "out", classifier))
         if self._loop is not None:
-            for tap in self._taps:
-                self._loop.add_reader(tap.fileno(), tap.read)
+            for ring in self._rings:
+                self._loop.add_reader(ring.fileno(), ring.read)
 
     def close(self) -> None:
         """Take everything away that was made here; what is under way is lost. May be called twice."""
-        for tap in self._taps:
+        for ring in self._rings:
             if self._loop is not None:
-                self._loop.remove_reader(tap.fileno())
-            tap.close()
-        self._taps.clear()
+                self._loop.remove_reader(ring.fileno())
+            ring.close()
+        self._rings.clear()
         if self._fanout is not None:
             self._fanout.close()
             self._fanout = None
-        if self._next_look is not None:
-            self._next_look.cancel()
-            self._next_look = None
+        if self._next_observation is not None:
+            self._next_observation.cancel()
+            self._next_observation = None
         for request in self._removal():
             with suppress(OSError):
                 self._netlink.send(request)
@@ -160,7 +161,7 @@ class NetemShaper:
 
     def kick(self, interface: int) -> None:
         """See `Kernel`: an interface's queue is looked at with each packet, so this is one for nobody."""
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sender:
+        with packet_socket() as sender:
             sender.bind((socket.if_indextoname(interface), 0))
             sender.send(_FOR_NOBODY)
 
@@ -198,11 +199,11 @@ class NetemShaper:
     def drain(self, t: float) -> Iterator[Record]:
         """See `Shaper.drain`."""
         self._changes.retry()
-        for tap in self._taps:
-            tap.read()
+        for ring in self._rings:
+            ring.read()
         flows = self._flows.drain(t)
         counters = self._counters()
-        self._look(counters.qdiscs)
+        self._observe_queues(counters.qdiscs)
         rows: list[Record] = []
         for node in self._wiring.nodes.values():
             for hop in (node.up, node.down):
@@ -212,21 +213,23 @@ class NetemShaper:
             rows.append(Hop.of_shared_rate(t, self.network, self.name, *self._wiring.bucket.take_service()))
         return chain(rows, flows)
 
-    def _look(self, qdiscs: QdiscStats) -> None:
+    def _observe_queues(self, qdiscs: QdiscStats) -> None:
         """See what waits, and again soon where something does."""
         now_s = time.monotonic()
         for stage in self._wiring.rate_stages():
-            stage.look(now_s, qdiscs)
+            stage.observe(now_s, qdiscs)
         waits = any(stage.service.waits for stage in self._wiring.rate_stages())
-        if waits and self._loop is not None and self._next_look is None:
-            self._next_look = self._loop.call_later(next_look_s(self._look_took_s), self._look_again)
+        if waits and self._loop is not None and self._next_observation is None:
+            self._next_observation = self._loop.call_later(
+                next_observation_s(self._observing_took_s), self._read_queues_again
+            )
 
-    def _look_again(self) -> None:
-        self._next_look = None
+    def _read_queues_again(self) -> None:
+        self._next_observation = None
         begun_s = time.monotonic()
         qdiscs = tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs()))
-        self._look_took_s = time.monotonic() - begun_s
-        self._look(qdiscs)
+        self._observing_took_s = time.monotonic() - begun_s
+        self._observe_queues(qdiscs)
 
     def _counters(self) -> Counters:
         return Counters(
@@ -241,7 +244,7 @@ class NetemShaper:
         key = (row.node, row.direction)
         came, before = self._flows.probes.get(key, (0, 0)), self._probes.get(key, (0, 0))
         packets, size = min(came[0] + before[0], row.sent), min(came[1] + before[1], row.sent_bytes)
-        # Taps see a packet a little later than qdiscs: some belong to the next row.
+        # The rings see a packet a little later than qdiscs: some belong to the next row.
         self._probes[key] = (came[0] + before[0] - packets, came[1] + before[1] - size)
         return attrs.evolve(row, sent=row.sent - packets, sent_bytes=row.sent_bytes - size)
 
@@ -258,6 +261,6 @@ class NetemShaper:
             "the kernel's backlog was full": link.tx_drops(self._netlink, PREFIX),
             "merged flows": self._flows.merged,
             "copies of multicasts": self._fanout.lost if self._fanout is not None else 0,
-            "uncounted packets": sum(tap.missed for tap in self._taps),
+            "uncounted packets": sum(ring.missed for ring in self._rings),
         }
         return {what: count for what, count in counts.items() if count}

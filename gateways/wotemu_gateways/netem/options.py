@@ -2,7 +2,7 @@
 
 A hop is a queue and two NetEm qdiscs in a row:
 
-1. A fifo (`waiting`) under an HTB class (`class_rate`) that has the rate: what waits is served at the rate
+1. A fifo (`fifo`) under an HTB class (`class_rate`) that has the rate: what waits is served at the rate
    that holds then. Between them is a gate, a TBF that is closed at rate 0. HTB lets a packet go when its time
    on the line begins, and the next one when that time is over.
 2. `serialising`, a NetEm that adds the packet's own time on the line.
@@ -12,7 +12,7 @@ A hop is a queue and two NetEm qdiscs in a row:
 
 Where this differs from the `tun` shaper:
 
-- A packet whose time on the line has begun, and what the class lets go early (`AHEAD_S`), leave at the rate
+- A packet whose time on the line has begun, and what the class lets go early (`LEAD_S`), leave at the rate
   that held then, even if it becomes 0. So a changed rate holds from the next packet on: at 8 kbit/s a full
   packet takes 1.5 s.
 - A queue bounded in bytes or time has room for them besides the packet on the line.
@@ -58,16 +58,17 @@ _SKB_BYTES = 2304
 
 _U32 = 0xFFFFFFFF
 _QOPT = struct.Struct("=IIIIII")
+"""struct tc_netem_qopt: latency, limit, loss, gap, duplicate, jitter."""
 _LONG_S = 1000.0
 
-AHEAD_S = 0.025
+LEAD_S = 0.025
 """How early the class may let packets go, as its timers are late at times; `serialising` makes up for it, so
 that the rate is exact. A change of the rate holds so much later."""
 
-_AHEAD_SLOWLY_S, _SLOW_BPS = 0.010, 2e6
+_SLOW_LEAD_S, _SLOW_BPS = 0.010, 2e6
 """The same at rates below that: there, what is ahead would take long at a rate that is lower still."""
 
-_AHEAD_COUNTED_S = 0.004
+_COUNTED_LEAD_S = 0.004
 """The same where the queue is bounded in packets: what is ahead can't be taken off a bound exactly there."""
 
 _UNLIMITED = 1 << 40
@@ -125,25 +126,27 @@ class NetemOptions:
             "=IiIi", min(self.rate_bytes, _U32), self.overhead, self.cell_size, self.cell_overhead
         )
         attributes = [
-            (_CORR, _shares(*correlations)),
-            (_DELAY_DIST, struct.pack(f"={len(self.table)}h", *self.table)),
-            (_REORDER, _shares(self.reorder, self.reorder_correlation)),
-            (_CORRUPT, _shares(self.corrupt, self.corrupt_correlation)),
-            (_RATE, rate),
-            (_ECN, u32(self.ecn)),
-            (_RATE64, u64(self.rate_bytes)),
-            (_LATENCY64, s64(self.latency_ns)),
-            (_JITTER64, s64(self.jitter_ns)),
-            (_PRNG_SEED, u64(self.seed)),
+            (TCA_NETEM_CORR, _shares(*correlations)),
+            (TCA_NETEM_DELAY_DIST, struct.pack(f"={len(self.table)}h", *self.table)),
+            (TCA_NETEM_REORDER, _shares(self.reorder, self.reorder_correlation)),
+            (TCA_NETEM_CORRUPT, _shares(self.corrupt, self.corrupt_correlation)),
+            (TCA_NETEM_RATE, rate),
+            (TCA_NETEM_ECN, u32(self.ecn)),
+            (TCA_NETEM_RATE64, u64(self.rate_bytes)),
+            (TCA_NETEM_LATENCY64, s64(self.latency_ns)),
+            (TCA_NETEM_JITTER64, s64(self.jitter_ns)),
+            (TCA_NETEM_PRNG_SEED, u64(self.seed)),
         ]
         if self.loss_model is not None:
-            attributes.append((_LOSS, encode((_model(self.loss_model),))))
+            attributes.append((TCA_NETEM_LOSS, encode((_model(self.loss_model),))))
         return qopt + encode(attributes)
 
 
-(_CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE, _ECN, _RATE64) = range(1, 9)
-(_LATENCY64, _JITTER64, _PRNG_SEED) = (10, 11, 14)
-_MARKOV, _GILBERT_ELLIOTT = 1, 2
+# linux/pkt_sched.h
+TCA_NETEM_CORR, TCA_NETEM_DELAY_DIST, TCA_NETEM_REORDER, TCA_NETEM_CORRUPT = 1, 2, 3, 4
+TCA_NETEM_LOSS, TCA_NETEM_RATE, TCA_NETEM_ECN, TCA_NETEM_RATE64 = 5, 6, 7, 8
+TCA_NETEM_LATENCY64, TCA_NETEM_JITTER64, TCA_NETEM_PRNG_SEED = 10, 11, 14
+NETEM_LOSS_GI, NETEM_LOSS_GE = 1, 2
 
 
 def _share(value: float) -> int:
@@ -157,37 +160,37 @@ def _shares(*values: float) -> bytes:
 def _model(model: LossModel) -> tuple[int, bytes]:
     """struct tc_netem_gimodel or tc_netem_gemodel; the latter has h, not 1-h."""
     if isinstance(model, MarkovLoss):
-        return _MARKOV, _shares(model.p13, model.p31, model.p32, model.p14, model.p23)
-    return _GILBERT_ELLIOTT, _shares(model.p, model.r, 1 - model.bad_loss, model.good_loss)
+        return NETEM_LOSS_GI, _shares(model.p13, model.p31, model.p32, model.p14, model.p23)
+    return NETEM_LOSS_GE, _shares(model.p, model.r, 1 - model.bad_loss, model.good_loss)
 
 
 # The queue
 
 
 @attrs.frozen
-class Waiting:
+class Fifo:
     """The fifo in which packets wait, bounded in packets (``pfifo``) or in bytes (``bfifo``)."""
 
     kind: Literal["pfifo", "bfifo"]
     limit: int
 
 
-def waiting(conditions: NetworkConditions) -> Waiting:
+def fifo(conditions: NetworkConditions) -> Fifo:
     """The queue before the rate. A bound of less than a packet leaves room for one.
 
     A bfifo counts packets without what the line adds: full packets are held to the bound exactly, small ones
-    to within what `overhead` and cells make of them. What the class lets go early (see `AHEAD_S`) waits, too,
+    to within what `overhead` and cells make of them. What the class lets go early (see `LEAD_S`) waits, too,
     and is taken off; of a bound in packets, so is the one on the line.
     """
     kind: Literal["pfifo", "bfifo"] = "pfifo" if isinstance(conditions.queue, Packets) else "bfifo"
     if conditions.rate is None:
-        return Waiting(kind, _NO_LIMIT)
-    ahead_bytes = _ahead_s(conditions) * conditions.rate / 8 / _stretch(conditions)
+        return Fifo(kind, _NO_LIMIT)
+    ahead_bytes = _lead_s(conditions) * conditions.rate / 8 / _stretch(conditions)
     if isinstance(conditions.queue, Packets):
         beyond = 1 + round(ahead_bytes / FULL_PACKET_BYTES) if conditions.rate else 0
-        return Waiting(kind, max(int(conditions.queue) - beyond, 1))
+        return Fifo(kind, max(int(conditions.queue) - beyond, 1))
     room = conditions.queue_bytes / _stretch(conditions) - ahead_bytes
-    return Waiting(kind, min(int(max(room, FULL_PACKET_BYTES)), _NO_LIMIT))
+    return Fifo(kind, min(int(max(room, FULL_PACKET_BYTES)), _NO_LIMIT))
 
 
 _NO_LIMIT = 0x7FFFFFFF
@@ -215,7 +218,7 @@ def class_rate(conditions: NetworkConditions) -> bytes:
     if not conditions.rate:
         return htb_rate(_UNLIMITED, _LONG_S)
     rate = conditions.rate / 8
-    burst_s = _ahead_s(conditions)
+    burst_s = _lead_s(conditions)
     if is_bursty(conditions):
         burst_s = ((conditions.burst or 0) - _full_bytes(conditions)) / rate
     if _known_to_htb(conditions):
@@ -224,13 +227,13 @@ def class_rate(conditions: NetworkConditions) -> bytes:
     return htb_rate(rate / _stretch(conditions), burst_s)
 
 
-def _ahead_s(conditions: NetworkConditions) -> float:
+def _lead_s(conditions: NetworkConditions) -> float:
     """How early the class may let packets go: by a quarter of the queue at most, and not with bursts."""
     if not conditions.rate or is_bursty(conditions):
         return 0.0
-    most_s = AHEAD_S if conditions.rate >= _SLOW_BPS else _AHEAD_SLOWLY_S
+    most_s = LEAD_S if conditions.rate >= _SLOW_BPS else _SLOW_LEAD_S
     if isinstance(conditions.queue, Packets):
-        most_s = _AHEAD_COUNTED_S
+        most_s = _COUNTED_LEAD_S
     return min(most_s, conditions.queue_bytes * 8 / conditions.rate / 4)
 
 
@@ -316,11 +319,11 @@ def delay_table(distribution: Distribution) -> tuple[int, ...]:
     return tuple(max(-32768, min(32767, round(each * scale))) for each in distributions.table(distribution))
 
 
-Losses = tuple[float, LossModel | None]
+LossShare = tuple[float, LossModel | None]
 """An independent share and a model, of which NetEm applies the model if there is one."""
 
 
-def _losses(conditions: NetworkConditions) -> tuple[Losses, Losses]:
+def _losses(conditions: NetworkConditions) -> tuple[LossShare, LossShare]:
     """What each of the two qdiscs loses: usually the second all of it.
 
     NetEm ties losses by mixing random numbers, which makes them rarer. A loss that repeats the one before

@@ -1,7 +1,7 @@
 """A queue and a rate under NetEm: of one hop, or of all nodes of a shared network. Pure.
 
 On the interface `rate`, an HTB class > a gate (TBF) > a fifo; on the interface `serial`, an HTB class without
-a rate > a NetEm. See `netem_options` for what each does.
+a rate > a NetEm. See `options` for what each does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import attrs
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem import options
-from wotemu_gateways.netem.options import NetemOptions, Waiting
+from wotemu_gateways.netem.options import Fifo, NetemOptions
 from wotemu_gateways.netem.service_counters import ServiceCounters
 from wotemu_gateways.netlink import tc
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
@@ -57,7 +57,7 @@ class _Parts:
     """What the qdiscs of a stage do. `rate_bytes` is what `serialising` has, to tell a raised rate."""
 
     in_class: bytes
-    waiting: Waiting
+    fifo: Fifo
     is_open: bool
     serialising: NetemOptions
 
@@ -96,7 +96,7 @@ class RateStage:
         rate = self._rate if self._rate is not None else attrs.evolve(conditions, rate=None)
         after = _Parts(
             options.class_rate(rate),
-            options.waiting(conditions),
+            options.fifo(conditions),
             not outage,
             options.serialising(self._serialised(conditions, rate), limit=self._held_packets),
         )
@@ -127,17 +127,17 @@ class RateStage:
         return [
             tc.htb_class(place.rate, place.minor, parts.in_class, new=True),
             self._gate(parts, new),
-            self._fifo(parts.waiting, CREATE | REPLACE),
+            self._fifo(parts.fifo, CREATE | REPLACE),
             tc.htb_class(place.serial, place.minor, options.class_rate(NetworkConditions()), new=True),
             self._serialiser(parts, new),
         ]
 
     def _changed(self, before: _Parts | None, after: _Parts) -> list[Request]:
         requests = []
-        if before is None or before.waiting.kind != after.waiting.kind:
-            self.service.replaced()
-        if before is None or before.waiting != after.waiting:
-            requests.append(self._fifo(after.waiting, CREATE | REPLACE))
+        if before is None or before.fifo.kind != after.fifo.kind:
+            self.service.queue_replaced()
+        if before is None or before.fifo != after.fifo:
+            requests.append(self._fifo(after.fifo, CREATE | REPLACE))
         paced = []
         if before is None or before.in_class != after.in_class:
             paced.append(tc.htb_class(self.place.rate, self.place.minor, after.in_class))
@@ -153,15 +153,15 @@ class RateStage:
 
     def _gate(self, parts: _Parts, flags: int) -> Request:
         place = self.place
-        gate = tc.gate(parts.waiting.limit, is_open=parts.is_open)
+        gate = tc.gate(parts.fifo.limit, is_open=parts.is_open)
         parent = _CLASSES | place.minor
         return tc.qdisc(place.rate, "tbf", gate, parent=parent, handle=place.gate, flags=flags)
 
-    def _fifo(self, waiting: Waiting, flags: int) -> Request:
+    def _fifo(self, fifo: Fifo, flags: int) -> Request:
         place = self.place
-        parent, handle = place.gate | 1, (_FIFOS[waiting.kind] + place.minor) << 16
-        limit = tc.fifo(waiting.limit)
-        return tc.qdisc(place.rate, waiting.kind, limit, parent=parent, handle=handle, flags=flags)
+        parent, handle = place.gate | 1, (_FIFOS[fifo.kind] + place.minor) << 16
+        limit = tc.fifo(fifo.limit)
+        return tc.qdisc(place.rate, fifo.kind, limit, parent=parent, handle=handle, flags=flags)
 
     def _serialiser(self, parts: _Parts, flags: int) -> Request:
         place = self.place
@@ -169,10 +169,10 @@ class RateStage:
         parent, handle = _CLASSES | place.minor, place.serialiser
         return tc.qdisc(place.serial, "netem", seeded.encode(), parent=parent, handle=handle, flags=flags)
 
-    def look(self, t: float, qdiscs: QdiscStats) -> None:
+    def observe(self, t: float, qdiscs: QdiscStats) -> None:
         """Take the counters at `t`, in seconds."""
         overhead = self._rate.overhead if self._rate is not None else 0
-        self.service.look(t, self.queue(qdiscs), overhead=overhead)
+        self.service.observe(t, self.queue(qdiscs), overhead=overhead)
 
     def take_service(self) -> tuple[float, int] | tuple[None, None]:
         """For how long packets waited for sure since the last call, and bytes served on the wire.

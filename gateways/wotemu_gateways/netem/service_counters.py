@@ -1,23 +1,23 @@
-"""What a rate stage under NetEm did, from counters that are read now and then. Pure.
+"""How long a rate stage under NetEm was busy, from counters that are read now and then. Pure.
 
 The kernel counts what left a queue and what waits in it, but not for how long something waited. Of a queue
-that lets out what came first, counters tell it nevertheless: if less has left since the last look than waited
-then, some of that waits still, so the queue was never empty in between.
+that lets out what came first, counters tell it nevertheless: if less has left since the last observation than
+waited then, some of that waits still, so the queue was never empty in between.
 """
 
 from __future__ import annotations
 
 from wotemu_gateways.netlink.tc import Stats
 
-LOOK_EVERY_S = 0.04
-"""Queues hold 100 ms of packets by default; nothing is known of one that empties between two looks."""
+OBSERVE_EVERY_S = 0.04
+"""Queues hold 100 ms of packets by default; nothing is known of one that empties between two of them."""
 
-LOOK_SHARE = 0.02
-"""Looks take at most so much of the time."""
+OBSERVE_SHARE = 0.02
+"""Observations take at most this share of the time."""
 
 
 class ServiceCounters:
-    """Of one stage: for how long packets waited for sure, and what was served on the wire."""
+    """Of one stage: for how long packets certainly waited, and the bytes served on the wire."""
 
     __slots__ = ("_before", "_busy_s", "_served_bytes", "_t")
 
@@ -31,10 +31,10 @@ class ServiceCounters:
 
     @property
     def waits(self) -> bool:
-        """Whether something waited at the last look."""
+        """Whether something waited at the last observation."""
         return self._before is not None and self._before.backlog_packets > 0
 
-    def look(self, t: float, queue: Stats, *, overhead: int) -> None:
+    def observe(self, t: float, queue: Stats, *, overhead: int) -> None:
         """Take the queue's counters at `t`, in seconds; each packet takes `overhead` beside its bytes."""
         before = self._before
         if before is not None:
@@ -44,7 +44,7 @@ class ServiceCounters:
                 self._busy_s += t - self._t
         self._t, self._before = t, queue
 
-    def replaced(self) -> None:
+    def queue_replaced(self) -> None:
         """The queue was emptied by a change: what waited before proves nothing."""
         if self._before is not None:
             self._before = Stats(self._before.packets, self._before.size_bytes)
@@ -56,6 +56,6 @@ class ServiceCounters:
         return taken
 
 
-def next_look_s(cost_s: float) -> float:
-    """How long to wait until the next look, if one takes so long."""
-    return max(LOOK_EVERY_S, cost_s / LOOK_SHARE)
+def next_observation_s(cost_s: float) -> float:
+    """How long to wait until the next observation, where one takes `cost_s`."""
+    return max(OBSERVE_EVERY_S, cost_s / OBSERVE_SHARE)

@@ -1,4 +1,4 @@
-"""Messages that make and change interfaces: veth pairs, ifbs, bridges, and what IPv4 does on each."""
+"""Netlink messages that make and change interfaces: veth pairs, ifbs, bridges, addresses, IPv4 sysctls."""
 
 from __future__ import annotations
 
@@ -22,21 +22,31 @@ from wotemu_gateways.netlink.request_socket import (
     u32,
 )
 
-_NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR = 16, 17, 18, 19, 20
-_OF_PEER, _LOCAL, _BROADCAST = 1, 2, 4
+# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h and linux/if.h
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR = 16, 17, 18, 19, 20
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
 _MESSAGE = struct.Struct("=BBHiII")
-_UP, _NOARP = 0x1, 0x80
-_ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _AF_SPEC = 1, 3, 4, 10, 12, 18, 26
-_STATS64 = 23
-_TXQLEN, _NETNS_FD, _TX_QUEUES, _RX_QUEUES, _GSO_MAX_SEGS = 13, 28, 31, 32, 40
-_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_BRIDGE_FORWARD_DELAY, _BRIDGE_SNOOPING = 1, 23
-_PORT_ISOLATED = 33
+"""struct ifinfomsg: family, padding, type, index, flags, and which of the flags to change."""
+IFF_UP, IFF_NOARP = 0x1, 0x80
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_AF_SPEC = (
+    1,
+    3,
+    4,
+    10,
+    12,
+    18,
+    26,
+)
+IFLA_STATS64 = 23
+IFLA_TXQLEN, IFLA_NET_NS_FD, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES, IFLA_GSO_MAX_SEGS = 13, 28, 31, 32, 40
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFLA_BR_FORWARD_DELAY, IFLA_BR_MCAST_SNOOPING = 1, 23
+IFLA_BRPORT_ISOLATED = 33
 
 
 @attrs.frozen
 class LinkInfo:
-    """What an interface is: `mac` is six bytes."""
+    """An interface's number, name, MAC (six bytes) and MTU."""
 
     index: int
     name: str
@@ -52,21 +62,23 @@ def index_of(name: str) -> int:
 def find(netlink: Netlink, name: str) -> LinkInfo:
     """The interface with this name; `OSError` where there is none."""
     index = index_of(name)
-    for body in netlink.dump(Request(_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
+    for body in netlink.dump(Request(RTM_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
         _, _, _, number, _, _ = _MESSAGE.unpack_from(body)
         if number == index:
             fields = decode(body[_MESSAGE.size :])
-            return LinkInfo(index, name, fields[_ADDRESS], int.from_bytes(fields[_MTU], "little"))
-    raise OSError(f"{name} has just gone")
+            return LinkInfo(index, name, fields[IFLA_ADDRESS], int.from_bytes(fields[IFLA_MTU], "little"))
+    raise OSError(f"interface {name} was deleted meanwhile")
 
 
 def tx_drops(netlink: Netlink, prefix: str) -> int:
-    """Packets that the interfaces whose names begin so could not pass on since they were made."""
+    """Packets that interfaces with this prefix of a name dropped on sending, since they were made."""
     drops = 0
-    for body in netlink.dump(Request(_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
+    for body in netlink.dump(Request(RTM_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
         fields = decode(body[_MESSAGE.size :])
-        if fields.get(_NAME, b"").startswith(prefix.encode()) and _STATS64 in fields:
-            drops += struct.unpack_from("=8Q", fields[_STATS64])[7]  # struct rtnl_link_stats64, tx_dropped
+        if fields.get(IFLA_IFNAME, b"").startswith(prefix.encode()) and IFLA_STATS64 in fields:
+            drops += struct.unpack_from("=8Q", fields[IFLA_STATS64])[
+                7
+            ]  # struct rtnl_link_stats64, tx_dropped
     return drops
 
 
@@ -79,84 +91,93 @@ def veth(
     peer_mac: bytes | None = None,
     peer_netns: int | None = None,
 ) -> Request:
-    """A pair of interfaces, both down, of which the second may be in another namespace.
+    """Make a pair of interfaces, both down, of which the second may be in another namespace.
 
-    What goes in at either end is cut to the MTU first, whatever offloads its sender counted on: one
-    super-packet would be delayed, lost and paced as one packet.
+    IFLA_GSO_MAX_SEGS is 1: the kernel segments what goes in at either end to the MTU first, whatever
+    offloads its sender counted on. One super-packet would be delayed, lost and paced as one packet.
+
+    Args:
+        mac: Of the first interface, six bytes; the kernel chooses one where it is None.
+        peer_mac: The same of the second.
+        peer_netns: A descriptor of the second's network namespace; this one where it is None.
     """
     other = [*_common(peer, mtu, peer_mac)]
     if peer_netns is not None:
-        other.append((_NETNS_FD, u32(peer_netns)))
+        other.append((IFLA_NET_NS_FD, u32(peer_netns)))
     peer_message = _MESSAGE.pack(0, 0, 0, 0, 0, 0) + encode(other)
-    kind: Attributes = ((_INFO_KIND, text("veth")), (_INFO_DATA, ((_VETH_PEER, peer_message),)))
-    return _new(name, (*_common(name, mtu, mac), (_LINKINFO, kind)), up=False)
+    kind: Attributes = ((IFLA_INFO_KIND, text("veth")), (IFLA_INFO_DATA, ((VETH_INFO_PEER, peer_message),)))
+    return _new(name, (*_common(name, mtu, mac), (IFLA_LINKINFO, kind)), up=False)
 
 
 def ifb(name: str, *, mtu: int) -> Request:
-    """An interface that gives each packet back to where it was redirected from, once its qdisc lets it go."""
+    """Make an ifb: it returns each packet to where it was redirected from, once its qdisc lets it go."""
     return _new(
         name,
-        ((_NAME, text(name)), (_MTU, u32(mtu)), (_TX_QUEUES, u32(1)), (_RX_QUEUES, u32(1)), _kind("ifb")),
+        (
+            (IFLA_IFNAME, text(name)),
+            (IFLA_MTU, u32(mtu)),
+            (IFLA_NUM_TX_QUEUES, u32(1)),
+            (IFLA_NUM_RX_QUEUES, u32(1)),
+            _kind("ifb"),
+        ),
         up=True,
     )
 
 
 def bridge(name: str, *, mtu: int, mac: bytes) -> Request:
-    """A bridge whose ports forward at once."""
-    data = ((_BRIDGE_FORWARD_DELAY, u32(0)), (_BRIDGE_SNOOPING, u8(0)))
-    kind = (_LINKINFO, ((_INFO_KIND, text("bridge")), (_INFO_DATA, data)))
-    return _new(name, ((_NAME, text(name)), (_MTU, u32(mtu)), (_ADDRESS, mac), kind), up=True)
+    """Make a bridge whose ports forward at once, and multicasts to all of them."""
+    data = ((IFLA_BR_FORWARD_DELAY, u32(0)), (IFLA_BR_MCAST_SNOOPING, u8(0)))
+    kind = (IFLA_LINKINFO, ((IFLA_INFO_KIND, text("bridge")), (IFLA_INFO_DATA, data)))
+    return _new(name, ((IFLA_IFNAME, text(name)), (IFLA_MTU, u32(mtu)), (IFLA_ADDRESS, mac), kind), up=True)
 
 
 def _common(name: str, mtu: int, mac: bytes | None) -> list[Attribute]:
     attributes: list[Attribute] = [
-        (_NAME, text(name)),
-        (_MTU, u32(mtu)),
-        (_TX_QUEUES, u32(1)),
-        (_RX_QUEUES, u32(1)),
-        (_GSO_MAX_SEGS, u32(1)),
+        (IFLA_IFNAME, text(name)),
+        (IFLA_MTU, u32(mtu)),
+        (IFLA_NUM_TX_QUEUES, u32(1)),
+        (IFLA_NUM_RX_QUEUES, u32(1)),
+        (IFLA_GSO_MAX_SEGS, u32(1)),
     ]
-    return [*attributes, (_ADDRESS, mac)] if mac is not None else attributes
+    return [*attributes, (IFLA_ADDRESS, mac)] if mac is not None else attributes
 
 
 def _kind(kind: str) -> Attribute:
-    return (_LINKINFO, ((_INFO_KIND, text(kind)),))
+    return (IFLA_LINKINFO, ((IFLA_INFO_KIND, text(kind)),))
 
 
 def _new(name: str, attributes: Attributes, *, up: bool) -> Request:
-    flags = _UP if up else 0
+    flags = IFF_UP if up else 0
     return Request(
-        _NEWLINK, _MESSAGE.pack(0, 0, 0, 0, flags, flags), attributes, CREATE | EXCL, f"interface {name}"
+        RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, 0, flags, flags), attributes, CREATE | EXCL, f"interface {name}"
     )
 
 
-def device(index: int, *, mac: bytes, mtu: int, tx_queue: int) -> Request:
-    """Set a TAP's MAC, MTU and room, and have it ask nobody for MACs: each frame is for its own."""
-    attributes = ((_ADDRESS, mac), (_MTU, u32(mtu)), (_TXQLEN, u32(tx_queue)))
-    return Request(_NEWLINK, _MESSAGE.pack(0, 0, 0, index, _NOARP, _NOARP), attributes, 0, "device")
+def tap_settings(index: int, *, mac: bytes, mtu: int, tx_queue: int) -> Request:
+    """Set a TAP's MAC (six bytes), MTU and transmit queue in frames.
 
-
-def unsegmented(index: int) -> Request:
-    """Have an interface take no packet that is larger than its MTU; see `veth`."""
-    return _change(index, ((_GSO_MAX_SEGS, u32(1)),), "segments")
+    IFF_NOARP: the kernel resolves no addresses on it, as every frame is for the TAP's own MAC.
+    """
+    attributes = ((IFLA_ADDRESS, mac), (IFLA_MTU, u32(mtu)), (IFLA_TXQLEN, u32(tx_queue)))
+    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, IFF_NOARP, IFF_NOARP), attributes, 0, "device")
 
 
 def up(index: int) -> Request:
     """Set an interface up."""
-    return Request(_NEWLINK, _MESSAGE.pack(0, 0, 0, index, _UP, _UP), (), 0, "interface up")
+    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, IFF_UP, IFF_UP), (), 0, "interface up")
 
 
 def delete(index: int) -> Request:
-    """Take an interface away, and its pair."""
-    return Request(_DELLINK, _MESSAGE.pack(0, 0, 0, index, 0, 0), (), 0, "delete interface")
+    """Delete an interface; of a veth pair, both ends go."""
+    return Request(RTM_DELLINK, _MESSAGE.pack(0, 0, 0, index, 0, 0), (), 0, "delete interface")
 
 
 def isolated_port(index: int, bridge_index: int) -> tuple[Request, Request]:
-    """Put an interface on a bridge, as a port that reaches the bridge itself and no other such port."""
-    joined = _change(index, ((_MASTER, u32(bridge_index)),), "bridge port")
-    flags = ((_PORT_ISOLATED, u8(1)),)
+    """Put an interface on a bridge, as a port that reaches the bridge itself and no other isolated port."""
+    joined = _change(index, ((IFLA_MASTER, u32(bridge_index)),), "bridge port")
+    flags = ((IFLA_BRPORT_ISOLATED, u8(1)),)
     header = _MESSAGE.pack(socket.AF_BRIDGE, 0, 0, index, 0, 0)
-    return joined, Request(_SETLINK, header, ((_PROTINFO, flags),), 0, "isolated port")
+    return joined, Request(RTM_SETLINK, header, ((IFLA_PROTINFO, flags),), 0, "isolated port")
 
 
 def address(index: int, ipv4: str, prefix: int) -> Request:
@@ -164,22 +185,28 @@ def address(index: int, ipv4: str, prefix: int) -> Request:
     packed = IPv4Address(ipv4)
     broadcast = IPv4Network((packed, prefix), strict=False).broadcast_address
     header = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
-    attributes = ((_LOCAL, packed.packed), (_OF_PEER, packed.packed), (_BROADCAST, broadcast.packed))
-    return Request(_NEWADDR, header, attributes, CREATE | EXCL, f"address {ipv4}")
+    attributes = ((IFA_LOCAL, packed.packed), (IFA_ADDRESS, packed.packed), (IFA_BROADCAST, broadcast.packed))
+    return Request(RTM_NEWADDR, header, attributes, CREATE | EXCL, f"address {ipv4}")
 
 
 def ipv4_settings(index: int, **settings: int) -> Request:
-    """Set what IPv4 does on an interface, also where /proc/sys is read-only, as in an ordinary container.
+    """Set an interface's IPv4 sysctls over netlink: in a container /proc/sys is read-only.
 
-    By name as there: `forwarding`, `accept_redirects`, `send_redirects`, `rp_filter`.
+    Args:
+        index: The interface.
+        settings: `forwarding`, `accept_redirects`, `send_redirects` and `rp_filter`, as in
+            /proc/sys/net/ipv4/conf.
     """
     values = tuple((_SETTINGS[name], u32(value)) for name, value in settings.items())
-    return _change(index, ((_AF_SPEC, ((socket.AF_INET, ((_INET_CONF, values),)),)),), "IPv4 settings")
+    return _change(
+        index, ((IFLA_AF_SPEC, ((socket.AF_INET, ((IFLA_INET_CONF, values),)),)),), "IPv4 settings"
+    )
 
 
-_INET_CONF = 1
+IFLA_INET_CONF = 1
 _SETTINGS = {"forwarding": 1, "accept_redirects": 4, "send_redirects": 6, "rp_filter": 8}
+"""IPV4_DEVCONF_* of linux/ip.h by the names in /proc/sys/net/ipv4/conf."""
 
 
 def _change(index: int, attributes: Attributes, what: str) -> Request:
-    return Request(_NEWLINK, _MESSAGE.pack(0, 0, 0, index, 0, 0), attributes, 0, what)
+    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, 0, 0), attributes, 0, what)

@@ -1,8 +1,9 @@
-"""Netlink as a gateway needs it: requests as values, many in one call, each answered before the call returns.
+"""A netlink socket: requests are values, many go in one call, each is answered before the call returns.
 
-pyroute2's socket runs an event loop of its own, so it can't be used inside of one, and pyroute2 has no
-messages for most of what NetEm and the flower classifier take. What it has is used where time doesn't
-matter (see `routes`).
+A change of conditions is a batch of requests in one system call, and has taken hold when the call returns:
+the instant that is reported is the true one. pyroute2 has no messages for most of what NetEm and the flower
+classifier take (64-bit rates and delays, seeds, distribution tables, chains), and its synchronous socket runs
+an event loop of its own. It is used where time doesn't matter, see `routing`.
 """
 
 from __future__ import annotations
@@ -23,25 +24,26 @@ Attributes = Sequence[Attribute]
 
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
-_NESTED = 0x8000
-_TYPE_MASK = 0x3FFF
+NLA_F_NESTED = 0x8000
+NLA_TYPE_MASK = 0x3FFF
 
-_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 0x10, 0x11
 """What encloses the requests of a transaction of netfilter's."""
 
-_REQUEST, _ACK, _DUMP = 0x001, 0x004, 0x300
-_DUMP_INTERRUPTED = 0x010
-_CAPPED, _ACK_TLVS = 0x100, 0x200
-_ERROR, _DONE = 2, 3
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
-_EXT_ACK_MESSAGE = 1
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x001, 0x004, 0x300
+NLM_F_DUMP_INTR = 0x010
+NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 10, 11
+NLMSGERR_ATTR_MSG = 1
 
 REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
 """NLM_F_*: change what is there; fail if it is there; make it if it isn't."""
 
 _BATCH_BYTES = 64 * 1024
 _BATCH_REQUESTS = 64
-"""So much fits into a socket's default send buffer, and its answers into the receive buffer."""
+"""So much fits into a socket's default send buffer, and the answers into its receive buffer. More would block
+the sender, which is who reads the answers."""
 
 _RECEIVE_BYTES = 1 << 18
 _MAX_TRIES = 10
@@ -77,7 +79,7 @@ def encode(attributes: Attributes) -> bytes:
     parts = []
     for kind, payload in attributes:
         if not isinstance(payload, bytes):
-            kind |= _NESTED
+            kind |= NLA_F_NESTED
             payload = encode(payload)
         parts.append(_ATTRIBUTE.pack(_ATTRIBUTE.size + len(payload), kind))
         parts.append(payload + bytes(-len(payload) % 4))
@@ -92,7 +94,7 @@ def decode(data: bytes) -> dict[int, bytes]:
         size, kind = _ATTRIBUTE.unpack_from(data, at)
         if size < _ATTRIBUTE.size or at + size > len(data):
             break
-        found[kind & _TYPE_MASK] = data[at + _ATTRIBUTE.size : at + size]
+        found[kind & NLA_TYPE_MASK] = data[at + _ATTRIBUTE.size : at + size]
         at += size + (-size % 4)
     return found
 
@@ -112,19 +114,21 @@ class Request:
         body = self.header + encode(self.attributes)
         size = _HEADER.size + len(body)
         return (
-            _HEADER.pack(size, self.kind, _REQUEST | self.flags | flags, serial, 0) + body + bytes(-size % 4)
+            _HEADER.pack(size, self.kind, NLM_F_REQUEST | self.flags | flags, serial, 0)
+            + body
+            + bytes(-size % 4)
         )
 
 
 class Netlink(AbstractContextManager["Netlink"]):
-    """A netlink socket of the network namespace in which it was made, to routing unless told otherwise."""
+    """A netlink socket of the network namespace in which it was made; of rtnetlink by default."""
 
     def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
         self._serial = 0
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self._socket.bind((0, 0))
-        for option in (_CAP_ACK, _EXT_ACK):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
 
     def __repr__(self) -> str:
         return f"<Netlink {self._serial} requests>"
@@ -137,27 +141,35 @@ class Netlink(AbstractContextManager["Netlink"]):
         self._socket.close()
 
     def send(self, *requests: Request) -> None:
-        """Have the kernel do them in order; each is tried, and `OSError` tells the first that failed."""
+        """Have the kernel carry out requests in order.
+
+        Raises:
+            OSError: The first failure; the requests after it were tried all the same.
+        """
         failures: list[OSError] = []
         for batch in _batches(requests):
             first = self._serial + 1
             self._serial += len(batch)
-            data = b"".join(request.encode(_ACK, first + i) for i, request in enumerate(batch))
+            data = b"".join(request.encode(NLM_F_ACK, first + i) for i, request in enumerate(batch))
             self._socket.send(data)
             failures += self._answers(batch, first)
         if failures:
             raise failures[0]
 
     def transact(self, subsystem: int, *requests: Request) -> None:
-        """Have a subsystem of netfilter do all of them or none; `OSError` tells the first that it refused."""
+        """Have a subsystem of netfilter carry out all requests or none.
+
+        Raises:
+            OSError: The first request that it refused.
+        """
         frame = struct.pack("!BBH", socket.AF_UNSPEC, 0, subsystem)
         first = self._serial + 2
         self._serial += 1 + len(requests)
-        begin = Request(_BATCH_BEGIN, frame, what="a transaction")
+        begin = Request(NFNL_MSG_BATCH_BEGIN, frame, what="a transaction")
         parts = [
             begin.encode(0, first - 1),
-            *(request.encode(_ACK, first + i) for i, request in enumerate(requests)),
-            Request(_BATCH_END, frame).encode(0, self._serial),
+            *(request.encode(NLM_F_ACK, first + i) for i, request in enumerate(requests)),
+            Request(NFNL_MSG_BATCH_END, frame).encode(0, self._serial),
         ]
         self._socket.send(b"".join(parts))
         failures = self._answers([begin, *requests], first - 1, answered=len(requests))
@@ -165,12 +177,12 @@ class Netlink(AbstractContextManager["Netlink"]):
             raise failures[0]
 
     def _answers(self, batch: Sequence[Request], first: int, *, answered: int | None = None) -> list[OSError]:
-        """What failed, once the last `answered` have all been answered, or one before them has failed."""
+        """The failures, once the last `answered` requests are answered or one before them has failed."""
         failures = []
         missing = len(batch) if answered is None else answered
         while missing:
             for kind, flags, serial, body in _messages(self._socket.recv(_RECEIVE_BYTES)):
-                if kind != _ERROR or serial < first:
+                if kind != NLMSG_ERROR or serial < first:  # an answer to a request that was given up
                     continue
                 missing -= 1
                 error = _error(body, flags, batch[serial - first].what)
@@ -181,26 +193,26 @@ class Netlink(AbstractContextManager["Netlink"]):
         return failures
 
     def dump(self, request: Request) -> list[bytes]:
-        """All that the kernel has of a kind: each message's body, fixed part first."""
-        for _ in range(_MAX_TRIES):
+        """All objects that the kernel has of a kind: each message's body, fixed part first."""
+        for _ in range(_MAX_TRIES):  # what changes during a dump may be missing from it
             bodies, whole = self._dump(request)
             if whole:
                 return bodies
-        raise OSError(errno.EINTR, f"{request.what}: it changes faster than it can be read")
+        raise OSError(errno.EINTR, f"{request.what}: changed during each of {_MAX_TRIES} dumps")
 
     def _dump(self, request: Request) -> tuple[list[bytes], bool]:
         self._serial += 1
-        self._socket.send(request.encode(_DUMP, self._serial))
+        self._socket.send(request.encode(NLM_F_DUMP, self._serial))
         bodies: list[bytes] = []
         whole = True
         while True:
             for kind, flags, serial, body in _messages(self._socket.recv(_RECEIVE_BYTES)):
                 if serial != self._serial:
                     continue
-                whole = whole and not flags & _DUMP_INTERRUPTED
-                if kind == _DONE:
+                whole = whole and not flags & NLM_F_DUMP_INTR
+                if kind == NLMSG_DONE:
                     return bodies, whole
-                if kind == _ERROR:
+                if kind == NLMSG_ERROR:
                     raise _error(body, flags, request.what) or OSError(errno.EPROTO, request.what)
                 bodies.append(body)
 
@@ -228,15 +240,15 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _error(body: bytes, flags: int, what: str) -> OSError | None:
-    """What an answer says; None if all is well. The kernel's own words are added where it has some."""
+    """The error in an answer, in the kernel's own words where it has some; None if there is none."""
     number = -struct.unpack_from("=i", body)[0]
     if not number:
         return None
     message = os.strerror(number)
-    if flags & _ACK_TLVS:
+    if flags & NLM_F_ACK_TLVS:
         (echoed,) = struct.unpack_from("=I", body, 4)
-        start = 4 + (_HEADER.size if flags & _CAPPED else echoed)
-        said = decode(body[start:]).get(_EXT_ACK_MESSAGE, b"").rstrip(b"\0").decode(errors="replace")
+        start = 4 + (_HEADER.size if flags & NLM_F_CAPPED else echoed)
+        said = decode(body[start:]).get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace")
         message = said or message
     return OSError(number, f"{what}: {message}" if what else message)
 

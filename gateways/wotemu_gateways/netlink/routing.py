@@ -1,4 +1,4 @@
-"""Routes that lead a node's packets through its network's gateway, and a gateway's through itself.
+"""Policy routes that send a node's packets through its network's gateway, and a gateway's into its TAPs.
 
 A node keeps the interface and the address that its engine gave it. A rule sends what is for the network's
 subnet to a table of its own, whose last resort is to drop: when the gateway is gone, or the interface has
@@ -28,44 +28,53 @@ RULES = 600
 
 MULTICAST, LIMITED_BROADCAST = "224.0.0.0/4", "255.255.255.255/32"
 
-_LINK_SCOPE = 253
-_ONLINK = 4
-_LAST_RESORT = 9999
+RT_SCOPE_LINK = 253
+RTNH_F_ONLINK = 4
+_BLACKHOLE_METRIC = 9999
+"""Larger than any other route's: the blackhole holds only once no other route does."""
 _ANY = str(IPv4Address(0))
 
 
 def route_via(gateway: str, subnet: str, interface: str) -> None:
-    """Send what is for the subnet through the gateway, instead of any before; also where it has to drop."""
+    """Send what is for the subnet through the gateway, in place of any gateway before.
+
+    The order matters: from the first request on, packets that have no other route are dropped.
+
+    Args:
+        gateway: Dotted IPv4 address.
+        subnet: As ``10.64.0.0/16``.
+        interface: Name of the interface on that subnet.
+    """
     with _netlink() as routes:
         index = _index(routes, interface)
         table = TABLES + index
-        routes.route("replace", dst=subnet, type="blackhole", table=table, priority=_LAST_RESORT)
+        routes.route("replace", dst=subnet, type="blackhole", table=table, priority=_BLACKHOLE_METRIC)
         _rule(routes, priority=RULES, table=table, dst=subnet)
-        routes.route("replace", dst=f"{gateway}/32", oif=index, scope=_LINK_SCOPE, table=table)
-        routes.route("replace", dst=subnet, gateway=gateway, oif=index, flags=_ONLINK, table=table)
+        routes.route("replace", dst=f"{gateway}/32", oif=index, scope=RT_SCOPE_LINK, table=table)
+        routes.route("replace", dst=subnet, gateway=gateway, oif=index, flags=RTNH_F_ONLINK, table=table)
         for route in _routes(routes, table):
             if route["dst_len"] == 32 and route.get_attr("RTA_DST") != gateway:
                 routes.route("del", **_same(route))
 
 
 def blackhole(interface: str) -> None:
-    """Drop what is for the subnet: its gateway is not known any more."""
+    """Drop what is for the interface's subnet, as its gateway is gone: only the last route stays."""
     with _netlink() as routes:
         index = _index(routes, interface)
         for route in _routes(routes, TABLES + index):
-            if route.get_attr("RTA_PRIORITY") != _LAST_RESORT:
+            if route.get_attr("RTA_PRIORITY") != _BLACKHOLE_METRIC:
                 routes.route("del", **_same(route))
 
 
 def add_permanent_neighbour(gateway: str, mac: str, interface: str) -> None:
-    """Have the gateway's address resolved for good, so that no packet waits for it."""
+    """Resolve an address for good, so that no packet waits for ARP."""
     with _netlink() as routes:
         index = _index(routes, interface)
         routes.neigh("replace", dst=gateway, lladdr=mac, ifindex=index, state="permanent")
 
 
 def route_multicast(interface: str) -> None:
-    """Send multicast and limited broadcast packets out of an interface, where the sender chooses none.
+    """Send multicast and limited broadcast packets out of an interface, unless the sender chooses another.
 
     A machine with a default route needs no such routes, and neither does one that joins a group on any
     address: the kernel takes the interface to which the group's route leads.
@@ -73,22 +82,26 @@ def route_multicast(interface: str) -> None:
     with _netlink() as routes:
         index = _index(routes, interface)
         for dst in (MULTICAST, LIMITED_BROADCAST):
-            routes.route("replace", dst=dst, oif=index, scope=_LINK_SCOPE)
+            routes.route("replace", dst=dst, oif=index, scope=RT_SCOPE_LINK)
 
 
 def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
-    """In a gateway: send what an address sends to be forwarded into that address's device; drop all other.
+    """In a gateway: send what is to be forwarded from an address into that address's device; drop the rest.
 
-    `devices` has interfaces by address. A device takes its route with it: then what it was for drops. Rules
-    of an earlier call that are not wanted any more go, as every packet would pass them.
+    A device that goes takes its route with it, and what came from its address is dropped from then on.
+
+    Args:
+        interface: Where the packets come in.
+        devices: Names of the TAPs by the IPv4 address that packets come from.
     """
     with _netlink() as routes:
         _rule(routes, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
         wanted = {f"{address}/32": TABLES + _index(routes, device) for address, device in devices.items()}
         for source, table in wanted.items():
             index = table - TABLES
-            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=_LINK_SCOPE, table=table)
+            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=RT_SCOPE_LINK, table=table)
             _rule(routes, priority=RULES, table=table, iifname=interface, src=source)
+        # Rules of an earlier call that hold no longer: each packet would be checked against them.
         for rule in routes.get_rules(family=socket.AF_INET):
             if rule.get_attr("FRA_IIFNAME") == interface and rule.get_attr("FRA_PRIORITY") == RULES:
                 source, table = f"{rule.get_attr('FRA_SRC')}/32", rule.get_attr("FRA_TABLE")
@@ -97,9 +110,10 @@ def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
 
 
 def disable_strict_rp_filter() -> bool:
-    """Have no packet dropped for coming in where none would go out; whether that is so.
+    """Turn strict reverse path filtering off for the whole namespace; whether it is off.
 
-    Strict reverse path filtering of the namespace as a whole beats an interface's own setting.
+    A packet comes in on another interface than one to its sender goes out on, and the kernel applies the
+    stricter of an interface's setting and the namespace's.
     """
     setting = Path("/proc/sys/net/ipv4/conf/all/rp_filter")
     with suppress(OSError):

@@ -40,7 +40,7 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
                 taps[member.replica] = open_tap(f"{PREFIX}{number}")
                 index = link.index_of(f"{PREFIX}{number}")
                 netlink.send(
-                    link.device(index, mac=mac_of(member.ipv4), mtu=eth.mtu, tx_queue=TX_QUEUE_FRAMES),
+                    link.tap_settings(index, mac=mac_of(member.ipv4), mtu=eth.mtu, tx_queue=TX_QUEUE_FRAMES),
                     link.up(index),
                     link.ipv4_settings(index, forwarding=1, rp_filter=0, send_redirects=0),
                 )
