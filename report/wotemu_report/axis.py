@@ -1,4 +1,4 @@
-"""The run's time axis: seconds since T0, and the phase that each instant belongs to."""
+"""The time axis that all figures of a report share: seconds since T0, phases, and bins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 import polars as pl
 
-from wotemu_report.recorded.manifest import Phase, Timeline
+from wotemu.scenario.timeline import Phase
 
 BEFORE_T0 = "before T0"
 WHOLE_RUN = "whole run"
@@ -16,8 +16,8 @@ _BINS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400,
 
 
 @attrs.frozen
-class Span:
-    """One phase with both its ends, in seconds since T0."""
+class PhaseSpan:
+    """One phase with its start and its end, in seconds since T0."""
 
     name: str
     start_s: float
@@ -26,34 +26,41 @@ class Span:
 
 @attrs.frozen
 class Axis:
-    """The time axis that every figure of one report shares.
+    """The time axis of one report.
 
-    `origin` is the epoch time of its zero: T0, or the run's start where the run failed before T0.
-    `end_s` is where it ends; `bin_s` is the width in seconds that figures aggregate over. `marks` are the
-    instants of the timeline's changes, `crashes` those of apps' crashes with what crashed.
+    Attributes:
+        origin: Zero of the axis, in epoch seconds: T0, or the start of a run that failed before T0.
+        end_s: Where the axis ends, in seconds.
+        bin_s: Width of one bin, in seconds.
+        phases: The phases, in order; together they cover the axis.
+        marks: When the timeline changes something, in seconds.
+        crashes: When an app crashed, in seconds, and its replica.
     """
 
     origin: float
     end_s: float
     bin_s: int
-    phases: tuple[Span, ...]
+    phases: tuple[PhaseSpan, ...]
     marks: tuple[float, ...] = ()
     crashes: tuple[tuple[float, str], ...] = ()
 
     def coarser(self, count: float) -> Axis:
-        """The axis with the finest bins, none finer than these, of which at most `count` cover the run."""
+        """The axis with wider bins (never narrower ones), so that at most `count` cover the run."""
         return attrs.evolve(self, bin_s=max(self.bin_s, bin_width(self.end_s, max(count, 1.0))))
 
     @property
     def bins(self) -> list[float]:
-        """The start of every bin, in seconds."""
-        return [
-            float(start)
-            for start in range(0, max(1, -int(-self.end_s // self.bin_s)) * self.bin_s, self.bin_s)
-        ]
+        """The start of every bin, in seconds; there is at least one."""
+        bin_count = max(1, -int(-self.end_s // self.bin_s))
+        return [float(number * self.bin_s) for number in range(bin_count)]
 
     def place(self, frame: pl.DataFrame, time: str = "t") -> pl.DataFrame:
-        """Add `s` (seconds since T0), `phase_no` (-1 before T0) and `phase` by the column `time`."""
+        """Add `s` (seconds since T0), `phase_no` (-1 before T0) and `phase`.
+
+        Args:
+            frame: Rows with a time.
+            time: The column with that time, in epoch seconds.
+        """
         placed = frame.with_columns(s=(pl.col(time) - self.origin).cast(pl.Float64))
         starts = pl.Series([span.start_s for span in self.phases], dtype=pl.Float64)
         numbers = starts.search_sorted(placed["s"], side="right").cast(pl.Int64) - 1
@@ -72,30 +79,41 @@ class Axis:
 
 
 def bin_width(end_s: float, count: float = _MAX_BINS) -> int:
-    """The least round number of seconds of which at most `count` cover `end_s`."""
+    """The smallest round number of seconds of which at most `count` cover `end_s`."""
     return next((width for width in _BINS_S if end_s / width <= count), _BINS_S[-1])
 
 
-def axis_of(
-    timeline: Timeline, *, origin: float, end_s: float, crashes: Iterable[tuple[float, str]] = ()
+def make_axis(
+    phases: Iterable[Phase],
+    *,
+    origin: float,
+    end_s: float,
+    marks: Iterable[float] = (),
+    crashes: Iterable[tuple[float, str]] = (),
 ) -> Axis:
-    """The axis of a run that lasted until `end_s` seconds after `origin`.
+    """The axis of a run, or of a plan.
 
-    `crashes` are epoch times and names.
+    Args:
+        phases: The timeline's phases, in order.
+        origin: Zero of the axis, in epoch seconds.
+        end_s: When the run ended, in seconds since `origin`.
+        marks: When the timeline changes something, in seconds since `origin`.
+        crashes: When apps crashed, in epoch seconds, and their replicas.
     """
+    # A run that ended at once still needs an axis of some length: scales and bins divide by it.
     end = max(end_s, 1.0)
-    marks = sorted({change.at_s for change in timeline.changes if change.at_s <= end})
-    placed = [(time - origin, name) for time, name in crashes]
-    shown = sorted((at, name) for at, name in placed if 0 <= at <= end)
-    return Axis(origin, end, bin_width(end), _spans(timeline.phases, end), tuple(marks), tuple(shown))
+    instants = sorted({at_s for at_s in marks if at_s <= end})
+    placed = [(time - origin, replica) for time, replica in crashes]
+    crashed = sorted((at_s, replica) for at_s, replica in placed if 0 <= at_s <= end)
+    return Axis(origin, end, bin_width(end), _spans(phases, end), tuple(instants), tuple(crashed))
 
 
-def _spans(phases: tuple[Phase, ...], end: float) -> tuple[Span, ...]:
+def _spans(phases: Iterable[Phase], end: float) -> tuple[PhaseSpan, ...]:
     """The phases that began before the end; the time before the first one gets a name of its own."""
     begun = [phase for phase in phases if phase.start_s < end]
     if not begun:
-        return (Span(WHOLE_RUN, 0.0, end),)
+        return (PhaseSpan(WHOLE_RUN, 0.0, end),)
     if begun[0].start_s > 0:
         begun.insert(0, Phase(f"before {begun[0].name}", 0.0))
     ends = [*(phase.start_s for phase in begun[1:]), end]
-    return tuple(Span(phase.name, phase.start_s, stop) for phase, stop in zip(begun, ends, strict=True))
+    return tuple(PhaseSpan(phase.name, phase.start_s, stop) for phase, stop in zip(begun, ends, strict=True))

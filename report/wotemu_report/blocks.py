@@ -1,4 +1,4 @@
-"""What a section of the report is made of. Plain values: figures make them, the page writes them."""
+"""The blocks of a section: plain values that sections make, and that the page and the JSON export write."""
 
 from __future__ import annotations
 
@@ -7,30 +7,45 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
+from wotemu_report.axis import Axis
+from wotemu_report.charts.layers import HEIGHT, Layer
+
 Format = Literal["text", "code", "int", "number", "ms", "answer", "instant", "bytes", "percent", "status"]
+"""How a table writes the cells of a column; `instant` is seconds since T0, `answer` a duration in ms that may
+be infinite (no answer)."""
 
 
 @attrs.frozen
 class Block:
-    """One piece of a section; `KIND` names the template's macro that writes it."""
+    """One piece of a section; `KIND` names the template that writes it."""
 
     KIND: ClassVar[str]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Figure(Block):
-    """A Vega-Lite chart. `caption` says the units and what it shows; two halves stand beside each other."""
+    """A chart.
+
+    Attributes:
+        caption: What it shows, with the units.
+        layers: Marks with the rows that they are drawn from: the page draws them, the export lists the rows.
+        axis: The time axis that phases and crashes are drawn on; None where x is no time.
+        height: Of the plot, in pixels.
+        half: Whether it is half as wide as the page.
+    """
 
     KIND: ClassVar[str] = "figure"
     title: str
     caption: str
-    spec: dict[str, Any]
+    layers: Sequence[Layer]
+    axis: Axis | None
+    height: int = HEIGHT
     half: bool = False
 
 
 @attrs.frozen
 class Column:
-    """A table's column: its label, how its cells are written, and what it means."""
+    """A column of a table: its label, how its cells are written, and what it means."""
 
     label: str
     format: Format = "text"
@@ -39,7 +54,7 @@ class Column:
 
 @attrs.frozen
 class Table(Block):
-    """Rows to read and sort; `total` says how many there are where only some are given."""
+    """Rows to read and sort; `total` is how many there are where only the first are listed."""
 
     KIND: ClassVar[str] = "table"
     title: str
@@ -52,7 +67,7 @@ class Table(Block):
 
 @attrs.frozen
 class Empty(Block):
-    """Why there is nothing to show."""
+    """Says why there is nothing to show."""
 
     KIND: ClassVar[str] = "empty"
     title: str
@@ -78,8 +93,8 @@ class Tiles(Block):
 
 
 @attrs.frozen
-class Cell:
-    """One cell of a matrix: its text, its tooltip and how strong its colour is, 0 to 1."""
+class MatrixCell:
+    """One cell of a matrix: its text, its tooltip, and how strong its colour is (0 to 1)."""
 
     text: str
     tip: str
@@ -95,12 +110,12 @@ class Matrix(Block):
     caption: str
     corner: str
     columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+    rows: Sequence[tuple[str, Sequence[MatrixCell | None]]]
 
 
 @attrs.frozen
-class Lane:
-    """A network of the diagram: a vertical line at `x`."""
+class NetworkLane:
+    """A network in the diagram: a vertical line at `x` pixels."""
 
     name: str
     detail: str
@@ -109,8 +124,8 @@ class Lane:
 
 
 @attrs.frozen
-class Stop:
-    """Where a node meets a network."""
+class LinkDot:
+    """A link in the diagram: the dot where a node's line crosses a network's lane, at `x` pixels."""
 
     x: float
     color: str
@@ -120,15 +135,15 @@ class Stop:
 
 
 @attrs.frozen
-class Line:
-    """A node of the diagram: a horizontal line at `y` with a stop at each of its networks."""
+class NodeLine:
+    """A node in the diagram: a horizontal line at `y` pixels from its box to its last link."""
 
     name: str
     detail: str
     kind: str
     y: float
     end_x: float
-    stops: Sequence[Stop]
+    links: Sequence[LinkDot]
 
 
 @attrs.frozen
@@ -145,13 +160,13 @@ class Diagram(Block):
     height: float
     lane_width: float
     node_width: float
-    lanes: Sequence[Lane]
-    lines: Sequence[Line]
+    lanes: Sequence[NetworkLane]
+    lines: Sequence[NodeLine]
 
 
 @attrs.frozen
 class LogText:
-    """The end of one replica's log."""
+    """The last lines of one replica's log; `opened` ones are shown unfolded."""
 
     name: str
     note: str
@@ -161,7 +176,7 @@ class LogText:
 
 @attrs.frozen
 class Logs(Block):
-    """The ends of the logs, folded."""
+    """The last lines of several logs, folded."""
 
     KIND: ClassVar[str] = "logs"
     logs: Sequence[LogText]

@@ -1,4 +1,4 @@
-"""How the page writes values: three significant digits, a unit, and a thin dash where there is none."""
+"""Values as the page writes them: three significant digits, a unit, and a dash where there is no value."""
 
 from __future__ import annotations
 
@@ -6,60 +6,57 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from wotemu.wording import duration, three_digits, with_unit
+
 NONE = "–"
-UNANSWERED = "no answer"
-"""A duration that was never reached: more than that share of the requests failed."""
+NO_ANSWER = "no answer"
+"""A quantile that was never reached: more than the rest of the requests failed."""
+VERDICT_TONES = {"VALID": "good", "SUSPECT": "warn", "INVALID": "bad"}
+"""How a certificate's verdicts are coloured."""
 
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
-_DURATIONS_MS = ((60_000.0, "min"), (1000.0, "s"), (1.0, "ms"), (0.001, "µs"))
-_MINUTES_FROM_MS = 120_000.0
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, never as a power of ten where they are whole: ``1,234``, ``12.3``."""
-    rounded = float(f"{value:.3g}")
-    return f"{value:,.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}"
-
-
-def _with_unit(value: float, units: Sequence[tuple[float, str]]) -> str:
-    """The value in the largest unit of which it is at least one *after rounding*, so 999.6 ms is 1 s."""
-    rounded = abs(float(f"{value:.3g}"))
-    size, name = next((unit for unit in units if rounded >= unit[0]), units[-1])
-    return f"{_digits(value / size)} {name}"
+_HALF = 0.5
 
 
 def number(value: float | None) -> str:
     """Such as ``1,234``, ``12.3`` or ``0.00123``."""
-    return NONE if value is None else _digits(value)
+    return NONE if value is None else three_digits(value)
 
 
 def count(value: float | None) -> str:
-    """A whole number with thousands apart."""
+    """A whole number with commas between thousands."""
     return NONE if value is None else f"{int(value):,}"
 
 
-def counted(number: int, what: str) -> str:
-    """Such as ``1 request`` or ``2,000 requests``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def in_ms(seconds: float | None) -> float | None:
+    """Seconds in milliseconds."""
+    return None if seconds is None else seconds * 1000
+
+
+def availability_tone(share: float) -> str:
+    """How an availability is coloured."""
+    return "good" if share == 1 else "warn" if share > _HALF else "bad"
+
+
+def first_few(names: Sequence[str], limit: int) -> str:
+    """The first names, and how many more there are: ``a, b and 3 more``."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def milliseconds(value: float | None) -> str:
     """A duration given in milliseconds, in the unit that suits it."""
-    if value is None:
-        return NONE
-    if not value:
-        return "0 ms"
-    return _with_unit(value, _DURATIONS_MS[abs(value) < _MINUTES_FROM_MS :])
+    return NONE if value is None else duration(value / 1000)
 
 
 def answer(value: float | None) -> str:
-    """A quantile of durations in milliseconds over all requests, of which failed ones count as endless."""
-    return UNANSWERED if value == math.inf else milliseconds(value)
+    """A quantile of durations in milliseconds, of requests of which failed ones count as infinite."""
+    return NO_ANSWER if value == math.inf else milliseconds(value)
 
 
 def seconds(value: float | None) -> str:
     """A duration given in seconds, in the unit that suits it."""
-    return milliseconds(None if value is None else value * 1000)
+    return NONE if value is None else duration(value)
 
 
 def instant(value: float | None, long: bool = False) -> str:
@@ -74,18 +71,18 @@ def instant(value: float | None, long: bool = False) -> str:
 
 def size(value: float | None) -> str:
     """Bytes in kB, MB or GB (powers of 1000)."""
-    return NONE if value is None else _with_unit(value, _SIZES)
+    return NONE if value is None else with_unit(value, _SIZES)
 
 
 def percent(share: float | None) -> str:
-    """A share as percent: what is not nothing never reads as 0 %, what is not all never as 100 %."""
+    """A share as percent; a small one never reads as 0 %, and one just below 1 never as 100 %."""
     if share is None:
         return NONE
     if 0 < share < 0.0001:
         return "<0.01 %"
     if 0.9995 <= share < 1:
         return ">99.9 %"
-    return f"{_digits(share * 100)} %"
+    return f"{three_digits(share * 100)} %"
 
 
 def moment(epoch: float | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wotemu_report import write_report
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.run_data import RunData
 
 from .synthetic import write_run
 

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from wotemu.cli import main
 from wotemu_report import report_json
-from wotemu_report.recorded.dataset import RunData
-from wotemu_report.sections import SECTIONS
+from wotemu_report.blocks import Figure
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections import SECTIONS, sections
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,15 @@ def test_figures_have_their_rows_and_nothing_of_the_axis(data: Any, run: RunData
     assert len(figures) > 5
     for figure in figures:
         assert figure["data"], figure["title"]
-        assert not any(set(rows[0]) == {"number", "phase", "label", "s", "end"} for rows in figure["data"])
+
+
+def test_figures_have_the_rows_of_their_layers_in_full_precision(data: Any, run: RunData) -> None:
+    drawn = [block for part in sections(run) for block in part.blocks if isinstance(block, Figure)]
+    listed = [b for section in data["sections"] for b in section["blocks"] if b["kind"] == "figure"]
+    for figure, shown in zip(drawn, listed, strict=True):
+        assert shown["title"] == figure.title
+        for layer, rows in zip(figure.layers, shown["data"], strict=True):
+            assert rows == layer.rows.with_columns(pl.selectors.float().fill_nan(None)).to_dicts()
 
 
 def test_the_command_prints_it_or_writes_it(data: Any, run_dir: Path, tmp_path: Path) -> None:

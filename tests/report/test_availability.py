@@ -1,4 +1,4 @@
-"""How it went by node and phase, from requests few enough to count. Phases begin at 0, 15, 30 and 40 s."""
+"""Availability by node and phase, from requests few enough to count. Phases begin at 0, 15, 30 and 40 s."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pytest
 
 from wotemu.records import CANCELLED, OK, UNFINISHED, Event, Interaction, Record
 from wotemu_report.page.head import head
-from wotemu_report.queries import availability
-from wotemu_report.queries.requests import unmeasured
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.page.run_summary import phase_sentences
+from wotemu_report.queries.availability import by_node_and_phase, lowest_availability
+from wotemu_report.queries.phase_totals import phase_totals
+from wotemu_report.queries.requests import unmeasured_requests
+from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import overview
 
 from .synthetic import T0, request, write_table
@@ -48,7 +50,7 @@ def run_of(run_dir: Path, rows: Sequence[Record]) -> RunData:
 
 
 def row(run: RunData, phase: str, owner: str = "reader-3g") -> dict[str, float]:
-    rows = availability.by_node_and_phase(run)
+    rows = by_node_and_phase(run)
     return rows.filter(pl.col("phase") == phase, pl.col("owner") == owner).row(0, named=True)
 
 
@@ -65,12 +67,12 @@ def test_clients_that_are_cut_off_are_the_worst_and_not_the_best(run_dir: Path) 
     assert (cut["count"], cut["failed"]) == (3, 3)
     assert (cut["availability"], cut["p50"], cut["p95"]) == (0.0, math.inf, math.inf)
     assert row(run, "cut", "reader-wifi")["availability"] == 1.0
-    assert availability.sentences(run)[2] == (
+    assert phase_sentences(run)[2] == (
         "cut: reader-3g 0 % available (3 of 3 requests failed); reader-wifi was always answered, p95 20 ms"
     )
-    phases = overview.phases(run).filter(pl.col("phase") == "cut").row(0, named=True)
+    phases = phase_totals(run).filter(pl.col("phase") == "cut").row(0, named=True)
     assert (phases["worst"], phases["whose"]) == (0.0, "reader-3g")
-    assert availability.worst(run) == 0.0
+    assert lowest_availability(run)["availability"].item() == 0.0
 
 
 def test_quantiles_count_failed_requests_as_endless(run_dir: Path) -> None:
@@ -114,7 +116,7 @@ def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
 def test_a_request_that_hangs_to_the_end_counts_against_availability(run_dir: Path) -> None:
     run = run_of(run_dir, [*steady(0, 30), request(30, 30.0, status=UNFINISHED)])
     assert (row(run, "healed")["waiting"], row(run, "healed")["availability"]) == (1, 0.0)
-    assert "1 waited from before" in availability.sentences(run)[3]
+    assert "1 waited from before" in phase_sentences(run)[3]
 
 
 def test_a_request_that_the_end_cut_short_counts_for_nothing(run_dir: Path) -> None:
@@ -125,14 +127,14 @@ def test_a_request_that_the_end_cut_short_counts_for_nothing(run_dir: Path) -> N
 
 def test_what_begins_after_the_end_counts_nowhere(run_dir: Path) -> None:
     run = run_of(run_dir, [*steady(0, 60), request(60.35, 0.1, "ConnectionRefusedError"), request(60.4, 0.1)])
-    assert availability.by_node_and_phase(run)["count"].sum() == 60
-    assert overview.phases(run)["errors"].sum() == 0
+    assert by_node_and_phase(run)["count"].sum() == 60
+    assert phase_totals(run)["errors"].sum() == 0
 
 
 def test_requests_of_other_programs_are_counted_as_unmeasured(run_dir: Path) -> None:
     served = [request(at, 0.001, node="thing", role="producer") for at in range(17)]
     run = run_of(run_dir, [*steady(0, 7), *served])
-    assert unmeasured(run).select("node", "count").rows() == [("thing", 10)]
+    assert unmeasured_requests(run).select("node", "count").rows() == [("thing", 10)]
     assert "Requests of clients that are not measured" in [
         getattr(block, "title", "") for block in overview.section(run).blocks
     ]
@@ -141,7 +143,7 @@ def test_requests_of_other_programs_are_counted_as_unmeasured(run_dir: Path) -> 
 def test_requests_that_never_arrived_are_no_clients(run_dir: Path) -> None:
     served = [request(at, 0.001, node="thing", role="producer") for at in range(4)]
     run = run_of(run_dir, [*steady(0, 4), *steady(30, 33, 5.0, ERROR), *served])
-    assert unmeasured(run).height == 0
+    assert unmeasured_requests(run).height == 0
 
 
 def test_where_nobody_asking_was_measured_no_figure_says_consumers(run_dir: Path) -> None:
@@ -149,16 +151,16 @@ def test_where_nobody_asking_was_measured_no_figure_says_consumers(run_dir: Path
     (tile, *_) = overview.tiles(run).tiles
     assert (tile.label, tile.value) == ("Requests served", "17")
     assert "unmeasured clients" in tile.detail
-    assert availability.by_node_and_phase(run).height == 0
+    assert by_node_and_phase(run).height == 0
 
 
 def test_reads_for_coap_notifications_are_no_clients(run_dir: Path) -> None:
     served = [request(at, 0.001, node="thing", role="producer", binding="coap") for at in range(17)]
     run = run_of(run_dir, [subscribed(0, binding="coap"), *served])
-    assert unmeasured(run).height == 0
+    assert unmeasured_requests(run).height == 0
 
 
-def test_who_asked_in_vain_is_named_first(run_dir: Path) -> None:
+def test_replicas_that_were_never_answered_come_first(run_dir: Path) -> None:
     rows = [
         *steady(0, 60, node="reader-wifi-1"),
         *steady(0, 5, 1.0, ERROR),
@@ -171,9 +173,9 @@ def test_who_asked_in_vain_is_named_first(run_dir: Path) -> None:
         )
     run = run_of(run_dir, rows)
     first = head(run).notices[0]
-    assert (first.title, first.tone) == ("Waited in vain", "bad")
+    assert (first.title, first.tone) == ("Never answered", "bad")
     assert first.lines == (
-        f"reader-3g-1: 5 requests, and nothing ever came; last error: {ERROR}",
-        "reader-3g-2: 1 subscription, and nothing ever came",
+        f"reader-3g-1: 5 requests, never answered; last error: {ERROR}",
+        "reader-3g-2: 1 subscription, never answered",
         "reader-3g-3: reader-3g-3 waits for thing, to the end",
     )

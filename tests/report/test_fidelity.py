@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wotemu.fidelity import Certificate
 from wotemu.records import Probe
 from wotemu_report import write_report
 from wotemu_report.blocks import Empty, Figure, Table, Tiles
-from wotemu_report.recorded.certificate import Certificate
-from wotemu_report.recorded.dataset import RunData
-from wotemu_report.sections import fidelity
+from wotemu_report.queries.probe_errors import compared_probes, unexplained_errors
+from wotemu_report.recorded.from_json import from_json
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections import fidelity_evidence
 from wotemu_runtime.fidelity import (
     ChangeEvidence,
     Delays,
@@ -26,8 +29,8 @@ from wotemu_runtime.fidelity import (
 )
 
 from .synthetic import T0, write_table
-from .test_dataset import edit
 from .test_page import HOSTILE, Page
+from .test_run_data import edit
 
 
 def hop(node: str, **facts: Any) -> HopEvidence:
@@ -66,7 +69,7 @@ def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
         hosts=(HostEvidence("localhost", 0.5, 0.01),),
         changes=ChangeEvidence(planned=3, late_p95_s=0.001),
     )
-    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    blocks = fidelity_evidence.section(RunData.load(run_dir)).blocks
     table = next(block for block in blocks if isinstance(block, Table) and block.title == "Hops")
     first, second = table.rows
     assert first[:6] == ("b@field up", "INVALID", 9, 0, 0, None)
@@ -79,7 +82,7 @@ def test_each_hop_has_a_row_and_the_worst_come_first(run_dir: Path) -> None:
 def test_each_machine_has_a_row_with_its_load_and_its_clock(run_dir: Path) -> None:
     hosts = (HostEvidence("edge-1", 0.5, 0.01, 31.5, 0.0002), HostEvidence("edge-2", 0.9, 0.0))
     certify(run_dir, hop("a", probes=60, delays=PUNCTUAL), hosts=hosts)
-    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    blocks = fidelity_evidence.section(RunData.load(run_dir)).blocks
     table = next(block for block in blocks if isinstance(block, Table) and block.title == "Machines")
     assert table.rows == [("edge-1", 0.5, 0.01, 31500.0, 0.2), ("edge-2", 0.9, 0.0, None, None)]
 
@@ -93,8 +96,8 @@ def test_probes_that_met_only_the_conditions_are_drawn(run_dir: Path) -> None:
     ]
     write_table(run_dir, "probes", rows)
     run = RunData.load(run_dir)
-    assert fidelity.compared(run)["error"].to_list() == [pytest.approx(2.0)]
-    assert any(isinstance(block, Figure) for block in fidelity.section(run).blocks)
+    assert compared_probes(run)["error"].to_list() == [pytest.approx(2.0)]
+    assert any(isinstance(block, Figure) for block in fidelity_evidence.section(run).blocks)
 
 
 def test_what_jitter_explains_is_no_error(run_dir: Path) -> None:
@@ -106,7 +109,7 @@ def test_what_jitter_explains_is_no_error(run_dir: Path) -> None:
     rows.append(Probe(T0 + 1, "wired", "a", "b", 0.002, 0.007, False, "", 0.0))
     write_table(run_dir, "probes", rows)
     run = RunData.load(run_dir)
-    found = fidelity.unexplained(run, fidelity.compared(run))
+    found = unexplained_errors(run, compared_probes(run))
     assert found.select("series", "off", "error").rows() == [
         ("field", pytest.approx(20.0), 0.0),
         ("wired", pytest.approx(5.0), pytest.approx(5.0)),
@@ -120,7 +123,7 @@ def test_probes_with_little_jitter_are_not_hidden_by_those_with_much(run_dir: Pa
     ]
     write_table(run_dir, "probes", rows)
     run = RunData.load(run_dir)
-    found = fidelity.unexplained(run, fidelity.compared(run))
+    found = unexplained_errors(run, compared_probes(run))
     assert found.select("probes", "error").rows() == [(3, pytest.approx(12.0))]
 
 
@@ -136,20 +139,20 @@ def test_lost_log_lines_and_probes_that_were_not_judged_are_shown(run_dir: Path)
 def test_the_tile_says_what_was_expected_and_measured(run_dir: Path) -> None:
     off = Delays(probes=12, expected_s=0.193, measured_s=0.19155, error_s=-0.00145)
     certify(run_dir, hop("a", probes=60, delays=off))
-    (tiles, *_) = fidelity.section(RunData.load(run_dir)).blocks
+    (tiles, *_) = fidelity_evidence.section(RunData.load(run_dir)).blocks
     assert isinstance(tiles, Tiles)
-    tile = next(tile for tile in tiles.tiles if tile.label == "Delay off by")
-    assert (tile.value, tile.detail) == ("-1.45 ms", "192 ms where 193 ms are expected: a@field up")
+    tile = next(tile for tile in tiles.tiles if tile.label == "Delay error")
+    assert (tile.value, tile.detail) == ("-1.45 ms", "192 ms measured, 193 ms expected: a@field up")
 
 
 def test_what_jitter_explains_is_not_shown_as_an_error(run_dir: Path) -> None:
     off = Delays(probes=9, expected_s=0.606, measured_s=0.743, error_s=0.137, scatter_s=0.49)
     certify(run_dir, hop("a", probes=20, delays=off))
-    (tiles, *_) = fidelity.section(RunData.load(run_dir)).blocks
+    (tiles, *_) = fidelity_evidence.section(RunData.load(run_dir)).blocks
     assert isinstance(tiles, Tiles)
-    tile = next(tile for tile in tiles.tiles if tile.label == "Delay off by")
+    tile = next(tile for tile in tiles.tiles if tile.label == "Delay error")
     assert tile.value == "0 ms"
-    assert tile.detail == "743 ms where 606 ms are expected ±490 ms by jitter: a@field up"
+    assert tile.detail == "743 ms measured, 606 ms expected (±490 ms by jitter): a@field up"
 
 
 def test_a_shared_rate_has_its_row(run_dir: Path) -> None:
@@ -157,14 +160,14 @@ def test_a_shared_rate_has_its_row(run_dir: Path) -> None:
         run_dir,
         HopEvidence(network="field", node="", direction="shared", goodput=Goodput(waited_s=9, short=0.4)),
     )
-    blocks = fidelity.section(RunData.load(run_dir)).blocks
+    blocks = fidelity_evidence.section(RunData.load(run_dir)).blocks
     table = next(block for block in blocks if isinstance(block, Table) and block.title == "Hops")
     assert table.rows[0][:2] == ("field's shared rate", "INVALID")
 
 
 def test_a_run_without_a_certificate_says_that(run_dir: Path) -> None:
     edit(run_dir / "manifest.json", certificate=None)
-    (block,) = fidelity.section(RunData.load(run_dir)).blocks
+    (block,) = fidelity_evidence.section(RunData.load(run_dir)).blocks
     assert isinstance(block, Empty)
     assert "Fidelity:" not in write_report(run_dir).read_text()
 
@@ -175,6 +178,15 @@ def test_names_in_a_certificate_stay_text(run_dir: Path) -> None:
     assert (page.count("img"), page.count("script")) == (0, 3)
 
 
+def test_a_certificate_is_read_as_it_was_written() -> None:
+    hops = (
+        hop("a", probes=60, delays=PUNCTUAL, losses=Losses(probes=50, lost=5, expected=0.1)),
+        hop("b", probes=9, leaked=1, unjudged={"loaded": 2}, goodput=Goodput(waited_s=9, short=0.4)),
+    )
+    written = judge(Evidence(hops=hops, hosts=(HostEvidence("localhost", 0.5, 0.01),)))
+    assert from_json(Certificate, json.loads(json.dumps(written.to_dict()))) == written
+
+
 def test_what_a_certificate_lacks_is_empty() -> None:
-    bare = Certificate.from_json({"verdict": "VALID", "hops": [{}], "reasons": [{}]})
-    assert (bare.probes, bare.cpu, bare.hops[0].expected, bare.reasons[0].text) == (0, None, None, "")
+    bare = from_json(Certificate, {"verdict": "VALID", "hops": [{}], "reasons": [{}], "later": 1})
+    assert (bare.probes, bare.hosts, bare.hops[0].delays, bare.reasons[0].text) == (0, (), None, "")

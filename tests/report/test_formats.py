@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu.topology.conditions import GilbertElliott, NetworkConditions
 from wotemu_report import formats
-from wotemu_report.wording import describe
 
 
 @pytest.mark.parametrize(
@@ -51,19 +49,3 @@ def test_no_duration_nor_size_is_a_power_of_ten(value: float) -> None:
     assert "e" not in formats.milliseconds(value)
     assert "e" not in formats.size(value)
     assert "e" not in formats.number(value)
-
-
-@pytest.mark.parametrize(
-    ("conditions", "text"),
-    [
-        (NetworkConditions(), "unshaped"),
-        (NetworkConditions(loss_model=GilbertElliott("5%", "50%")), "loss by Gilbert-Elliott p 5% r 50%"),
-        (NetworkConditions(duplicate="10%"), "duplicate 10%"),
-        (NetworkConditions(latency="12s"), "12 s"),
-        (NetworkConditions(rate="0bit"), "outage (0 bit/s)"),
-        (NetworkConditions(rate="1mbit", queue="100p"), "1 Mbit/s, queue 100p"),
-        (NetworkConditions(latency="20ms", jitter="5ms", distribution="pareto"), "20 ms ± 5 ms (pareto)"),
-    ],
-)
-def test_only_what_is_not_shaped_is_called_unshaped(conditions: NetworkConditions, text: str) -> None:
-    assert describe(conditions.to_dict()).replace("\u00a0", " ") == text

@@ -12,11 +12,11 @@ from wotemu.errors import InputError
 from wotemu.records import Interaction
 from wotemu_report import write_report
 from wotemu_report.formats import instant, milliseconds, percent, size
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
 from .synthetic import T0, Names, write_json, write_run, write_table
-from .test_dataset import edit
+from .test_run_data import edit
 
 HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)> & \" ' {{ 7*7 }}"
 

@@ -15,8 +15,10 @@ from wotemu.topology.models import GilbertElliott, Link, Network, NetworkConditi
 from wotemu_gateways.conditions.hop_conditions import described_hop
 from wotemu_report.blocks import Figure
 from wotemu_report.charts import palette
-from wotemu_report.planned.lines import MAX_POINTS, QUANTITIES, kinds_of, thinned
-from wotemu_report.planned.page import network_section, plan_axis, plan_page
+from wotemu_report.page.render import figure_spec
+from wotemu_report.planned.hop_figures import network_section
+from wotemu_report.planned.hop_lines import MAX_POINTS, QUANTITIES, hop_groups, thinned
+from wotemu_report.planned.plan_page import plan_axis, plan_page
 
 
 def topology(count: int, *, shared: bool = False, step_ms: int = 1) -> Topology:
@@ -69,7 +71,7 @@ def test_lines_are_network_and_link_composed(shared: bool) -> None:
         for quantity in QUANTITIES:
             lines = {
                 name: dict(line())
-                for line, names in kinds_of(quantity, of.networks[0], of, timeline)
+                for line, names in hop_groups(quantity, of.networks[0], of, timeline)
                 for name in names
             }
             for node in ("n0", "n1"):
@@ -97,7 +99,7 @@ def test_no_two_lines_have_one_colour_and_the_others_are_counted() -> None:
     of = topology(50)
     drawn = figures(of, timeline_of(of, at(1).set("field", latency="50ms")))[0]
     assert "hops, which differ from these, are not drawn" in drawn.caption
-    colours = next(each for each in ranges(drawn.spec) if str(each[0]).startswith("#"))
+    colours = next(each for each in ranges(figure_spec(drawn)) if str(each[0]).startswith("#"))
     assert len(set(colours)) == len(colours) == len(palette.SERIES)
 
 
@@ -117,4 +119,4 @@ def test_an_outage_is_drawn_at_the_bottom_of_the_rates() -> None:
     of = topology(1)
     rates = figures(of, timeline_of(of, at(1).set("field", rate=0), at(2).set("field", rate="1mbit")))[2]
     assert "an outage, a rate of 0, is drawn at the bottom" in rates.caption
-    assert "[100000.0, 100000000.0]" in str(rates.spec)
+    assert "[100000.0, 100000000.0]" in str(figure_spec(rates))

@@ -30,8 +30,8 @@ from tests.swarm.deployments import (
 from wotemu.errors import WotemuError
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeResources, Topology
-from wotemu_report.queries import faults
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.queries.role_absences import role_absences
+from wotemu_report.recorded.run_data import RunData
 
 pytestmark = pytest.mark.docker
 
@@ -178,10 +178,10 @@ async def test_machines_gateways_and_the_bus_fail_and_come_back(tmp_path: Path, 
         assert seen, "an agent outlives a bus that is away"
         assert max(b - a for a, b in itertools.pairwise(seen)) < 3, "it keeps what the bus can't take"
 
-    absences = faults.found(RunData.load(result.run_dir))
+    absences = role_absences(RunData.load(result.run_dir))
     assert {each.role for each in absences} == {"bus", "gateway:field", *crashed}
     assert all(each.back is not None for each in absences)
-    assert "What broke" in (result.report.read_text() if result.report else "")
+    assert "Role failures" in (result.report.read_text() if result.report else "")
 
 
 async def test_what_no_machine_can_run_is_refused_within_seconds_with_the_reason(

@@ -1,1 +1,1 @@
-"""How charts look: one time axis with its phases, one palette, one way of drawing series."""
+"""Charts: one theme and palette, one time axis with phases, marks for series; a layer holds its rows."""

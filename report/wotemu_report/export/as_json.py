@@ -4,7 +4,7 @@
   "schema": 1,
   "run": the run's manifest.json,
   "axis": {"t0": epoch seconds, "end_s": ..., "phases": [{"name": ..., "start_s": ..., "end_s": ...}]},
-  "damages": [what of the run directory could not be read],
+  "damages": [files of the run directory that could not be read],
   "sections": [{"id": "interactions", "title": ..., "lead": ..., "blocks": [...]}]
 }
 
@@ -19,16 +19,14 @@ logs     `logs` [{"name", "note", "text"}]
 empty    `text`: why there is nothing
 
 The unit of a column is "ms", "bytes", "s after T0", "share" (1 is all), or "" for counts, numbers and texts.
-What is unknown is null.
+Unknown values are null.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterator
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +40,13 @@ from wotemu_report.blocks import (
     Figure,
     Logs,
     Matrix,
+    MatrixCell,
     Section,
     Table,
     Tiles,
 )
-from wotemu_report.charts import series
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.charts.layers import Layer
+from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
 SCHEMA = 1
@@ -57,7 +56,7 @@ Json = dict[str, Any]
 
 
 def as_json(run: RunData) -> Json:
-    """The whole report of `run`."""
+    """The report of `run`, in the shape that this module describes."""
     axis = run.axis
     return {
         "schema": SCHEMA,
@@ -73,7 +72,7 @@ def as_json(run: RunData) -> Json:
 
 
 def text_of(run_dir: Path) -> str:
-    """`as_json` of the run in `run_dir` as a file holds it."""
+    """`as_json` of the run in `run_dir`, as a file holds it."""
     return json.dumps(as_json(RunData.load(run_dir)), indent=1, allow_nan=False)
 
 
@@ -82,58 +81,44 @@ def _section(section: Section) -> Json:
     return {"id": section.id, "title": section.title, "lead": section.lead, "blocks": blocks}
 
 
+@singledispatch
 def _block(block: Block) -> Json:
-    match block:
-        case Table():
-            return {
-                "title": block.title,
-                "caption": block.caption,
-                "columns": [_column(column) for column in block.columns],
-                "rows": [[_known(cell) for cell in row] for row in block.rows],
-                "total": block.total,
-            }
-        case Figure():
-            return {"title": block.title, "caption": block.caption, "data": list(_rows(block.spec))}
-        case Tiles():
-            return {"title": "", "tiles": [attrs.asdict(tile) for tile in block.tiles]}
-        case Matrix():
-            rows = [
-                {
-                    "name": name,
-                    "cells": [
-                        None if cell is None else {"text": cell.text, "tip": cell.tip} for cell in cells
-                    ],
-                }
-                for name, cells in block.rows
-            ]
-            return {
-                "title": block.title,
-                "caption": block.caption,
-                "columns": list(block.columns),
-                "rows": rows,
-            }
-        case Diagram():
-            return _diagram(block)
-        case Logs():
-            logs = [{"name": log.name, "note": log.note, "text": log.text} for log in block.logs]
-            return {"title": "", "logs": logs}
-        case Empty():
-            return {"title": block.title, "text": block.text}
-        case _:
-            raise TypeError(f"{type(block).__name__} has no shape in JSON")
+    raise TypeError(f"{type(block).__name__} has no shape in JSON")
 
 
-def _column(column: Column) -> Json:
-    return {"label": column.label, "unit": _UNITS.get(column.format, ""), "hint": column.hint}
+@_block.register
+def _(block: Table) -> Json:
+    return {
+        "title": block.title,
+        "caption": block.caption,
+        "columns": [_column(column) for column in block.columns],
+        "rows": [[_known(cell) for cell in row] for row in block.rows],
+        "total": block.total,
+    }
 
 
-def _known(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | None) else str(value)
+@_block.register
+def _(block: Figure) -> Json:
+    return {"title": block.title, "caption": block.caption, "data": [_rows(each) for each in block.layers]}
 
 
-def _diagram(block: Diagram) -> Json:
+@_block.register
+def _(block: Tiles) -> Json:
+    return {"title": "", "tiles": [attrs.asdict(tile) for tile in block.tiles]}
+
+
+@_block.register
+def _(block: Matrix) -> Json:
+    return {
+        "title": block.title,
+        "caption": block.caption,
+        "columns": list(block.columns),
+        "rows": [{"name": name, "cells": [_cell(cell) for cell in cells]} for name, cells in block.rows],
+    }
+
+
+@_block.register
+def _(block: Diagram) -> Json:
     return {
         "title": block.title,
         "caption": block.caption,
@@ -144,8 +129,8 @@ def _diagram(block: Diagram) -> Json:
                 "detail": line.detail,
                 "kind": line.kind,
                 "links": [
-                    {"network": stop.network, "address": stop.address, "conditions": stop.conditions}
-                    for stop in line.stops
+                    {"network": link.network, "address": link.address, "conditions": link.conditions}
+                    for link in line.links
                 ],
             }
             for line in block.lines
@@ -153,26 +138,31 @@ def _diagram(block: Diagram) -> Json:
     }
 
 
-def _rows(spec: Json) -> Iterator[list[Json]]:
-    """The rows of each of a chart's own datasets, once; what marks its axis is left out."""
-    seen: set[str] = set()
-    for data in _data_of(spec):
-        name, kinds = data["name"], data["format"]["parse"]
-        if name in seen or tuple(kinds) in series.MARKS_OF_AXIS:
-            continue
-        seen.add(name)
-        table = csv.DictReader(io.StringIO(spec["datasets"][name]))
-        yield [{key: _read(value, kinds[key]) for key, value in row.items()} for row in table]
+@_block.register
+def _(block: Logs) -> Json:
+    logs = [{"name": log.name, "note": log.note, "text": log.text} for log in block.logs]
+    return {"title": "", "logs": logs}
 
 
-def _data_of(spec: Json) -> Iterator[Json]:
-    if "name" in spec.get("data", {}):
-        yield spec["data"]
-    for layer in spec.get("layer", ()):
-        yield from _data_of(layer)
+@_block.register
+def _(block: Empty) -> Json:
+    return {"title": block.title, "text": block.text}
 
 
-def _read(value: str, kind: str) -> object:
-    if kind != "number":
-        return value
-    return float(value) if value else None
+def _column(column: Column) -> Json:
+    return {"label": column.label, "unit": _UNITS.get(column.format, ""), "hint": column.hint}
+
+
+def _cell(cell: MatrixCell | None) -> Json | None:
+    return None if cell is None else {"text": cell.text, "tip": cell.tip}
+
+
+def _rows(layer: Layer) -> list[Json]:
+    return [{name: _known(cell) for name, cell in row.items()} for row in layer.rows.iter_rows(named=True)]
+
+
+def _known(value: object) -> object:
+    """The value, or null where it is no finite number: JSON has no NaN and no infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)

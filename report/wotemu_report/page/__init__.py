@@ -1,4 +1,4 @@
-"""Sections to one HTML file that needs no network."""
+"""The page: sections to one HTML file that needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The top of the page: what ran, how it ended, and what its reader must know before the figures."""
+"""The top of the page: the run's name and facts, how it ended, and notices to read before the figures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import shlex
 
 import attrs
 
-from wotemu_report.formats import instant, moment, seconds, size
-from wotemu_report.queries import availability
-from wotemu_report.queries.availability import in_vain
-from wotemu_report.recorded.dataset import RunData
+from wotemu.fidelity import Certificate
+from wotemu_report.formats import VERDICT_TONES, availability_tone, instant, moment, seconds, size
+from wotemu_report.page.run_summary import phase_sentences, unanswered_sentences
+from wotemu_report.queries.availability import lowest_availability
 from wotemu_report.recorded.manifest import Manifest
+from wotemu_report.recorded.run_data import RunData
 
 _ENDINGS = {
     "done": ("good", "Done"),
@@ -21,7 +22,7 @@ _ENDINGS = {
 
 @attrs.frozen
 class Notice:
-    """Something to know first, at the top; `tone` is bad, warn or good."""
+    """Sentences to read first, at the top; `tone` is bad, warn or good."""
 
     tone: str
     title: str
@@ -46,14 +47,14 @@ def head(run: RunData) -> Head:
     return Head(
         name=run.manifest.name or run.run_dir.name,
         tone=tone,
-        verdict=f"{ending} {_how_long(run)}",
+        verdict=f"{ending} {_duration(run)}",
         facts=tuple((label, value) for label, value in _facts(run) if value),
         command=shlex.join(run.manifest.command),
         notices=tuple(notice for notice in _notices(run) if notice.lines),
     )
 
 
-def _how_long(run: RunData) -> str:
+def _duration(run: RunData) -> str:
     manifest = run.manifest
     if manifest.t0 is None:
         return "before T0"
@@ -96,25 +97,41 @@ def _fidelity(manifest: Manifest) -> list[Notice]:
     certificate = manifest.certificate
     if certificate is None:
         return []
-    return [Notice(certificate.tone, f"Fidelity: {certificate.verdict}", certificate.lines)]
+    tone = VERDICT_TONES.get(certificate.verdict, "plain")
+    return [Notice(tone, f"Fidelity: {certificate.verdict}", _reasons(certificate))]
 
 
-def _how_it_went(run: RunData) -> list[Notice]:
-    """Each phase in a sentence."""
-    worst = availability.worst(run)
-    tone = "good" if worst is None or worst == 1 else "warn" if worst > 0.5 else "bad"
-    return [Notice(tone, "How it went", tuple(availability.sentences(run)))]
+def _reasons(certificate: Certificate) -> tuple[str, ...]:
+    """The worst reason of each kind, or that there is none."""
+    if not certificate.reasons:
+        return ("Probes, changes and departures did what the scenario says, on time.",)
+    by_kind: dict[tuple[str, str], list[str]] = {}
+    for reason in certificate.reasons:
+        by_kind.setdefault((reason.verdict, reason.what), []).append(reason.text)
+    return tuple(texts[0] + _more_places(len(texts) - 1) for texts in by_kind.values())
+
+
+def _more_places(count: int) -> str:
+    places = {0: "", 1: "; likewise in one more place"}
+    return places.get(count, f"; likewise in {count} more places")
+
+
+def _availability(run: RunData) -> list[Notice]:
+    """Each phase in a sentence, coloured by the lowest availability."""
+    lowest = lowest_availability(run)
+    tone = availability_tone(lowest["availability"].item()) if lowest.height else "good"
+    return [Notice(tone, "Availability by phase", tuple(phase_sentences(run)))]
 
 
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
-    early = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
+    no_t0 = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
     return [
-        Notice("bad", "Waited in vain", tuple(in_vain(run))),
-        *_how_it_went(run),
+        Notice("bad", "Never answered", tuple(unanswered_sentences(run))),
+        *_availability(run),
         *_fidelity(manifest),
-        Notice("bad", "What failed", (manifest.error,) if manifest.error else ()),
-        Notice("warn", "No T0", early),
+        Notice("bad", "Error", (manifest.error,) if manifest.error else ()),
+        Notice("warn", "No T0", no_t0),
         Notice("warn", "Limits that this machine did not enforce", manifest.unenforced),
         Notice("warn", "Warnings", manifest.warnings),
         Notice("warn", "The run directory is incomplete", run.damages),

@@ -1,7 +1,4 @@
-"""Renders the page.
-
-Template, style, script, the drawing library and the charts' specifications, all inline.
-"""
+"""Renders the page: template, style, script, Vega and the charts' specifications, all inline in one file."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -19,23 +15,31 @@ from wotemu.errors import InputError
 from wotemu.records.event_kinds import severity_of
 from wotemu_report import formats
 from wotemu_report.blocks import Figure, Format, Section
-from wotemu_report.charts.series import CONFIG, LONG_S
+from wotemu_report.charts.layers import Spec, specification
+from wotemu_report.charts.theme import CONFIG
+from wotemu_report.charts.time_axis import LONG_S, over_time
 from wotemu_report.page import vega_bundle
 from wotemu_report.page.head import Head, head
-from wotemu_report.recorded.certificate import TONES
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
 _HERE = files("wotemu_report.page")
 
 
 def render(run: RunData) -> str:
-    """The whole report of `run` as HTML."""
+    """The report of `run` as HTML."""
     return page(head(run), sections(run), long=run.axis.end_s >= LONG_S, version=run.manifest.wotemu_version)
 
 
 def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> str:
-    """A page of these sections as HTML; `long` says that its time axis is."""
+    """A page as HTML.
+
+    Args:
+        top: Its header.
+        parts: Its sections.
+        long: Whether instants read as minutes and seconds.
+        version: WoTemu's, for the footer.
+    """
     return (
         _environment(long=long)
         .get_template("page.html.j2")
@@ -46,16 +50,17 @@ def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> st
             config=CONFIG,
             style=Markup(_text("style.css")),  # noqa: S704 - our own file
             script=Markup(_text("page.js")),  # noqa: S704 - our own file
-            bundle=Markup(vega_bundle.script()),  # noqa: S704 - the library's own code, made safe for a script element
+            bundle=Markup(vega_bundle.script()),  # noqa: S704 - the library's own code, without the end of a script element
             version=version,
         )
     )
 
 
 def save(html: str, folder: Path) -> Path:
-    """Write `folder`/index.html in one step, so that a reader never sees half a page.
+    """Write `folder`/index.html in one step, so that a reader never sees half a page; returns its path.
 
-    Raises `InputError` where that can't be written.
+    Raises:
+        InputError: It can't be written.
     """
     path = folder / "index.html"
     try:
@@ -72,10 +77,17 @@ def save(html: str, folder: Path) -> Path:
     return path
 
 
-def _specs(parts: Iterable[Section]) -> dict[str, dict[str, Any]]:
-    """Every chart's specification by the id of its place: its section and its number in it."""
+def figure_spec(figure: Figure) -> Spec:
+    """The Vega-Lite specification of a figure."""
+    if figure.axis is None:
+        return specification(figure.layers, height=figure.height, half=figure.half)
+    return over_time(figure.axis, figure.layers, height=figure.height, half=figure.half)
+
+
+def _specs(parts: Iterable[Section]) -> dict[str, Spec]:
+    """The specification of each chart by its element's id: its section, and its number in it."""
     return {
-        f"{part.id}-{number}": block.spec
+        f"{part.id}-{number}": figure_spec(block)
         for part in parts
         for number, block in enumerate(part.blocks, 1)
         if isinstance(block, Figure)
@@ -88,7 +100,7 @@ def _text(name: str) -> str:
 
 def _environment(*, long: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("wotemu_report.page", "."),
+        loader=jinja2.PackageLoader("wotemu_report.page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -100,9 +112,9 @@ def _environment(*, long: bool) -> jinja2.Environment:
 
 
 def cell(value: object, form: Format, *, long: bool = False) -> str:
-    """A table cell's text; `long` is how `instant` writes."""
+    """A table cell's text; `long`: instants as minutes and seconds."""
     if form == "answer" and value == math.inf:
-        return formats.UNANSWERED
+        return formats.NO_ANSWER
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return formats.NONE
     if isinstance(value, int | float) and form == "instant":
@@ -122,11 +134,11 @@ _NUMBERS = {
 }
 _TONES_OF_SEVERITY = {"error": "bad", "warning": "warn"}
 _TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"}
-"""What becomes of changes, and the one event that is good news."""
+"""The results of changes, and the one event that is good news."""
 
 
 def tone(text: object) -> str:
-    """How a state, a verdict or an event's kind is coloured: bad, warn, good or plain."""
+    """The colour of a state, a verdict or an event's kind: bad, warn, good or plain."""
     words = str(text)
-    known = TONES.get(words) or _TONES_OF_STATES.get(words)
+    known = formats.VERDICT_TONES.get(words) or _TONES_OF_STATES.get(words)
     return known or _TONES_OF_SEVERITY.get(severity_of(words), "plain")

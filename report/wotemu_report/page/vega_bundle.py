@@ -1,6 +1,6 @@
-"""The drawing library: Vega, Vega-Lite and vega-embed as one script.
+"""The drawing libraries: Vega, Vega-Lite and vega-embed as one script.
 
-It takes seconds to put together, so it is kept in the user's cache directory under its versions.
+Putting it together takes seconds, so it is cached in the user's cache directory under its versions.
 """
 
 from __future__ import annotations
@@ -10,41 +10,35 @@ import os
 import re
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import altair as alt
+from platformdirs import user_cache_path
 
 _GLOBAL = "window.vegaEmbed = vegaEmbed;"
 
 
 @cache
 def script() -> str:
-    """The library as text that no HTML parser takes for the end of a script element."""
+    """The libraries as text that no HTML parser takes for the end of a script element."""
     wanted = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    try:
-        kept = _cache_dir() / f"vega-{version('vl-convert-python')}-{wanted}.js"
-    except RuntimeError:  # a user without a home
-        return _made(wanted)
+    folder = user_cache_path("wotemu")
+    if not folder.is_absolute():  # a user without a home, or a relative XDG_CACHE_HOME, which is invalid
+        return _bundle(wanted)
+    cached = folder / f"vega-{version('vl-convert-python')}-{wanted}.js"
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if kept.stat().st_uid == os.geteuid():  # what another user has put there might be anything
-            return kept.read_text(encoding="utf-8")
-    code = _made(wanted)
-    with contextlib.suppress(OSError):  # then it is made again the next time
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}")
+        if cached.stat().st_uid == os.geteuid():  # a file of another user might run anything in the page
+            return cached.read_text(encoding="utf-8")
+    code = _bundle(wanted)
+    with contextlib.suppress(OSError):  # a directory that can't be written: it is bundled again the next time
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        part = cached.with_suffix(f".{os.getpid()}")
         part.write_text(code, encoding="utf-8")
-        part.replace(kept)
+        part.replace(cached)
     return code
 
 
-def _cache_dir() -> Path:
-    """Where the user keeps what can be made again, after the XDG base directory specification."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
-    return cache / "wotemu"
-
-
-def _made(wanted: str) -> str:
+def _bundle(wanted: str) -> str:
+    # Imported here: it loads V8, which is not needed where the bundle is cached.
     import vl_convert
 
     known = vl_convert.get_vegalite_versions()

@@ -1,1 +1,1 @@
-"""The page that shows a timeline before it runs."""
+"""The page of a plan: a timeline that has not run yet."""

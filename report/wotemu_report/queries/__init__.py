@@ -1,1 +1,1 @@
-"""From the recorded tables to the small tables that sections show."""
+"""Queries: pure functions from a run's tables to the small tables that sections show."""

@@ -1,22 +1,24 @@
-"""Requests (reads, writes, invocations): which there were, their durations and their errors, as frames."""
+"""Requests (reads, writes, invocations): one row each, their durations and errors, and those not measured."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
-"""What one chart is about: an operation on an affordance of a thing."""
-KEY = ("thing", "name", "op", "role", "binding")
+"""The columns that name what a request is for: an operation on an affordance of a thing."""
+KEY = (*SUBJECT, "role", "binding")
 
 
 def requests(run: RunData) -> pl.DataFrame:
-    """One row a request, with `ms`, its duration in milliseconds.
+    """One row a request.
 
-    `owner` is the node that measured, replicas together; `series` is that and the binding. A request has
-    succeeded (`ok`), `failed`, was `cancelled` by its app, or `unfinished` when its node was stopped.
+    Returns:
+        The columns of `interactions` and: `ms`, its duration in milliseconds; `owner`, the node that measured
+        it (replicas together); `series`, that and the binding; and how it ended: `ok`, `failed`, `cancelled`
+        (by its app) or `unfinished` (when its node was stopped).
     """
     frame = run.tables["interactions"].filter(pl.col("stage") == "request")
     owned = frame.with_columns(
@@ -31,22 +33,25 @@ def requests(run: RunData) -> pl.DataFrame:
 
 
 def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
-    """The rows that `role` measured."""
+    """The rows that `role` (consumer or producer) measured."""
     return frame.filter(pl.col("role") == role)
 
 
-def usual_end(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """The rows that consumers measured, or producers' where no consumer was measured; and whose they are."""
+def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows that consumers measured, or producers' where no consumer was measured; and that role.
+
+    A consumer's duration includes the network, a producer's only its handler: they must not be mixed.
+    """
     asked = seen_by(frame, "consumer")
     return (asked, "consumer") if asked.height else (seen_by(frame, "producer"), "producer")
 
 
-def unmeasured(run: RunData) -> pl.DataFrame:
+def unmeasured_requests(run: RunData) -> pl.DataFrame:
     """Requests that things served to clients that were not measured: curl, a browser, another program.
 
-    Columns `node` (the producer), `thing`, `name`, `op`, `binding`, `count`: at least so many, by what
-    producers served beyond all that measured consumers asked for. Reads that stand for CoAP's notifications
-    are not counted: WoTPy's server reads a property for each that it sends to an observer.
+    Returns:
+        Columns `node` (the producer), `thing`, `name`, `op`, `binding` and `count`: at least so many, by what
+        producers served beyond all that measured consumers requested.
     """
     frame = requests(run)
     key = ["thing", "name", "op", "binding"]
@@ -57,6 +62,8 @@ def unmeasured(run: RunData) -> pl.DataFrame:
         .agg(served=pl.len())
     )
     asked = seen_by(frame, "consumer").group_by(key).agg(asked=pl.len())
+    # WoTPy's CoAP server reads the property for each notification that it sends to an observer: such a read
+    # is nobody's request.
     observed = (
         run.tables["interactions"]
         .filter(
@@ -68,15 +75,18 @@ def unmeasured(run: RunData) -> pl.DataFrame:
     beyond = (
         served.join(observed, on=key, how="anti")
         .join(asked, on=key, how="left")
+        # Counts are unsigned: a difference below zero would wrap around.
         .with_columns(count=pl.col("served").cast(pl.Int64) - pl.col("asked").fill_null(0).cast(pl.Int64))
     )
     return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 
 
-def figures_of() -> dict[str, pl.Expr]:
-    """Aggregates of requests: how many succeeded or failed, how many failed, how many their apps cancelled.
+def request_figures() -> dict[str, pl.Expr]:
+    """Aggregates of requests.
 
-    And quantiles of those that succeeded, in ms.
+    Returns:
+        `count`, those that succeeded or failed; `errors`, failed ones; `cancelled`, those that their apps
+        gave up; `p50`, `p95` and `p99`, quantiles in ms of the durations of those that succeeded.
     """
     done = pl.col("ms").filter(pl.col("ok"))
     return {
@@ -90,22 +100,22 @@ def figures_of() -> dict[str, pl.Expr]:
 
 
 def error_share() -> pl.Expr:
-    """Failed requests of all that `figures_of` counts; null where there are none."""
+    """The failed share of the requests that `request_figures` counts; null where there are none."""
     return pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
 
 
-def by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
-    """`figures_of` for each operation, role, binding and `more` in each phase.
+def requests_by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
+    """`request_figures` and `share` for each operation, role, binding and `more`, in each phase.
 
-    A request belongs to where it began.
+    A request belongs to the phase in which it began.
     """
     key = [*KEY, *more]
-    grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**figures_of())
+    grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**request_figures())
     return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 
-def error_kinds(frame: pl.DataFrame) -> pl.DataFrame:
-    """Each distinct error: how often, when first and last, on which nodes."""
+def distinct_errors(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row for each distinct error: `count`, `first` and `last` (seconds since T0), and its `nodes`."""
     failed = frame.filter("failed")
     return (
         failed.group_by("error", "op", "binding", "role")
@@ -119,7 +129,7 @@ def error_kinds(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def error_name() -> pl.Expr:
-    """The exception's type: what comes before the colon of `error`."""
+def error_type() -> pl.Expr:
+    """The exception's type: the text before the colon of `error`."""
     name = pl.col("error").str.split(":").list.first().str.strip_chars()
     return pl.when(name.str.len_chars() == 0).then(pl.lit("unknown error")).otherwise(name)

@@ -1,1 +1,1 @@
-"""Reads a run directory: its manifest, timeline, certificate, events and tables."""
+"""A run directory as values and tables: manifest, topology, timeline, events, tables and logs."""

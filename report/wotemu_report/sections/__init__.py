@@ -1,4 +1,4 @@
-"""The sections of the report: a module per subject, each from a run's data to blocks."""
+"""Sections of the report: a module per subject, each from small tables to blocks."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from collections.abc import Callable
 from altair.utils.schemapi import debug_mode
 
 from wotemu_report.blocks import Section
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import (
+    app_logs,
     app_metrics,
-    broker,
-    changes,
-    events,
-    fidelity,
-    interactions,
-    logs,
+    applied_changes,
+    broker_metrics,
+    cpu_and_memory,
+    event_list,
+    fidelity_evidence,
+    network_traffic,
     overview,
-    system,
-    topology,
-    traffic,
+    topology_diagram,
+    wot_interactions,
 )
 
 SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     overview.section,
-    fidelity.section,
-    topology.section,
-    interactions.section,
-    traffic.section,
-    system.section,
+    fidelity_evidence.section,
+    topology_diagram.section,
+    wot_interactions.section,
+    network_traffic.section,
+    cpu_and_memory.section,
     app_metrics.section,
-    broker.section,
-    changes.section,
-    events.section,
-    logs.section,
+    broker_metrics.section,
+    applied_changes.section,
+    event_list.section,
+    app_logs.section,
 )
+"""In the order in which they are read."""
 
 
 def sections(run: RunData) -> list[Section]:
-    """Every section of the report, in the order in which they are read."""
+    """Every section of the report."""
     # Altair validates every part of a chart as it is made, which takes far longer than making it.
     with debug_mode(False):
         return [section(run) for section in SECTIONS]

@@ -1,67 +1,59 @@
-"""Numbers that apps reported of themselves."""
+"""App metrics: numbers that apps reported of themselves."""
 
 from __future__ import annotations
 
 import polars as pl
 
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
-from wotemu_report.charts import palette, series
-from wotemu_report.queries.frames import biggest, broken_at_gaps, fold, in_order, per_bin, rounded
-from wotemu_report.recorded.dataset import RunData
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import tips
+from wotemu_report.charts.series import lines
+from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.ranking import biggest
+from wotemu_report.queries.reported_values import means_over_time, totals_by_key
+from wotemu_report.recorded.run_data import RunData
 
 _MAX_CHARTS = 8
 _MAX_ROWS = 200
-
-
-def section(run: RunData) -> Section:
-    """The apps' own metrics, a chart for each key."""
-    metrics = run.tables["app"]
-    if not metrics.height:
-        return Section("app-metrics", "App metrics", "", [Empty("", _NONE)])
-    keys = biggest(metrics, "key", pl.len(), _MAX_CHARTS)
-    blocks: list[Block] = [_figure(run, metrics.filter(pl.col("key") == key), key) for key in keys]
-    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals(metrics)])
-
-
 _NONE = "No app called wotemu.app.write_metric."
 _LEAD = "What apps reported with wotemu.app.write_metric, in their own units."
 
 
-def means(run: RunData, metrics: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """The mean value in each bin by node: `s`, `series`, `value`; and the nodes, in order."""
-    folded, names = fold(metrics.with_columns(series="node"), "series", pl.len())
-    return broken_at_gaps(
-        per_bin(folded, run.axis, ["series"], value=pl.col("value").mean()), ["series"]
-    ), names
+def section(run: RunData) -> Section:
+    """A chart for each key that was reported most, and a table of all."""
+    metrics = run.tables["app"]
+    if not metrics.height:
+        return Section("app-metrics", "App metrics", "", [Empty("", _NONE)])
+    blocks: list[Block] = []
+    for key in biggest(metrics, "key", pl.len(), _MAX_CHARTS):
+        rows, nodes = means_over_time(run, metrics.filter(pl.col("key") == key))
+        caption = f"Mean of “{key}” per {run.axis.bin_s} s on each node."
+        blocks.append(value_chart(run, key, caption, rows, nodes, subject="node", zero=False))
+    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals_table(metrics)])
 
 
-def _figure(run: RunData, metrics: pl.DataFrame, key: str) -> Figure:
-    frame, names = means(run, metrics)
-    tips = series.tips(series="node", s="from (s)|~r", value="value|,.4~r")
-    y = series.value_y("value", "value", zero=False)
-    layers = series.lines(rounded(frame), run.axis, y, palette.colors(names), tips)
-    return Figure(
-        key,
-        f"Mean of “{key}” per {run.axis.bin_s} s on each node.",
-        series.over_time(run.axis, layers, height=130, half=True),
-        half=True,
-    )
+def value_chart(
+    run: RunData, key: str, caption: str, rows: pl.DataFrame, names: list[str], *, subject: str, zero: bool
+) -> Figure:
+    """One key's values as a line for each node.
+
+    Args:
+        run: Whose axis this is.
+        key: The chart's title.
+        caption: Says what the values are.
+        rows: `s`, `series` and `value`.
+        names: The series.
+        subject: What a series is, in the tooltip.
+        zero: Whether the vertical axis begins at 0.
+    """
+    tooltip = tips(series=subject, s="from (s)|~r", value="value|,.4~r")
+    drawn = lines(rows, run.axis, value_y("value", "value", zero=zero), palette.colors(names), tooltip)
+    return Figure(key, caption, [drawn], run.axis, height=130, half=True)
 
 
-def totals(metrics: pl.DataFrame) -> Table:
-    """Every key of every node with its count, least, mean, greatest and last value."""
-    rows = (
-        metrics.sort("t")
-        .group_by("key", "node")
-        .agg(
-            count=pl.len(),
-            least=pl.col("value").min(),
-            mean=pl.col("value").mean(),
-            most=pl.col("value").max(),
-            last=pl.col("value").last(),
-        )
-        .pipe(in_order, "key", "node")
-    )
+def totals_table(values: pl.DataFrame) -> Table:
+    """Every key of every node with the count, minimum, mean, maximum and last of its values."""
+    rows = totals_by_key(values)
     return Table(
         "All keys",
         "Over the whole run.",
@@ -69,9 +61,9 @@ def totals(metrics: pl.DataFrame) -> Table:
             Column("Key"),
             Column("Node"),
             Column("Values", "int"),
-            Column("Least", "number"),
+            Column("Min", "number"),
             Column("Mean", "number"),
-            Column("Greatest", "number"),
+            Column("Max", "number"),
             Column("Last", "number"),
         ),
         rows.head(_MAX_ROWS).rows(),

@@ -1,24 +1,32 @@
-"""The run at a glance: its phases side by side, and what was lost."""
+"""Overview: the run's key figures, its nodes and phases in comparison, and the records that were lost."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from wotemu_report.blocks import Block, Column, Section, Table, Tile, Tiles
-from wotemu_report.formats import count, milliseconds, percent
-from wotemu_report.queries import availability
-from wotemu_report.queries.requests import error_share, figures_of, requests, seen_by, unmeasured, usual_end
-from wotemu_report.recorded.dataset import RunData
-from wotemu_report.sections.changes import changes, lateness
-from wotemu_report.sections.events import crashes
+from wotemu_report.blocks import Block, Column, Empty, Section, Table, Tile, Tiles
+from wotemu_report.formats import availability_tone, count, first_few, milliseconds, percent
+from wotemu_report.queries.availability import SLOW_FACTOR, by_node_and_phase, lowest_availability
+from wotemu_report.queries.change_lateness import change_results, lateness, missed_changes
+from wotemu_report.queries.event_rows import crashes
+from wotemu_report.queries.phase_totals import phase_totals
+from wotemu_report.queries.requests import (
+    consumers_or_producers,
+    error_share,
+    request_figures,
+    requests,
+    seen_by,
+    unmeasured_requests,
+)
+from wotemu_report.recorded.run_data import RunData
 
-_DROPS = ("dropped_loss", "dropped_queue", "dropped_cut", "dropped_memory")
+_MAX_ROWS = 400
 
 
 def section(run: RunData) -> Section:
-    """Key figures, how it went for whom, phases, losses."""
-    blocks: list[Block] = [tiles(run), availability.block(run), _phases(run)]
-    if (others := unmeasured(run)).height:
+    """Key figures, availability by node and phase, phases, losses."""
+    blocks: list[Block] = [tiles(run), node_table(run), _phases(run)]
+    if (others := unmeasured_requests(run)).height:
         blocks.append(_unmeasured(others))
     if run.manifest.losses:
         blocks.append(_losses(run))
@@ -31,19 +39,19 @@ def tiles(run: RunData) -> Tiles:
 
 
 def _interactions(run: RunData) -> list[Tile]:
-    asked, whose = usual_end(requests(run))
+    asked, role = consumers_or_producers(requests(run))
     items = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer").height
     if not asked.height and not items:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
-    if whose == "producer":
+    if role == "producer":
         return [_served(asked)]
-    total = asked.select(**figures_of()).with_columns(share=error_share()).row(0, named=True)
-    given_up = f", {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
+    total = asked.select(**request_figures()).with_columns(share=error_share()).row(0, named=True)
+    cancelled = f", {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
     return [
         Tile("Interactions", count(total["count"] + items),
              f"{count(total['count'])} requests, {count(items)} items"),
         Tile("Failed requests", percent(total["share"]),
-             f"{count(total['errors'])} of {count(total['count'])}{given_up}",
+             f"{count(total['errors'])} of {count(total['count'])}{cancelled}",
              "warn" if total["errors"] else "good"),
         _available(run),
         Tile("Duration p50", milliseconds(total["p50"]), "of successful requests"),
@@ -53,38 +61,38 @@ def _interactions(run: RunData) -> list[Tile]:
 
 
 def _served(served: pl.DataFrame) -> Tile:
-    """All that is known where no client was measured: what things served."""
-    took = milliseconds(served.select(figures_of()["p50"]).item())
+    """Where no client was measured, only the requests that things served are known."""
+    took = milliseconds(served.select(request_figures()["p50"]).item())
     return Tile("Requests served", count(served.height), f"to unmeasured clients; handlers took {took} (p50)")
 
 
 def _available(run: RunData) -> Tile:
-    worst = availability.by_node_and_phase(run).filter(pl.col("availability").is_not_null())
-    if not worst.height:
+    lowest = lowest_availability(run)
+    if not lowest.height:
         return Tile("Worst availability", percent(None), "no request ended")
-    row = worst.sort("availability").row(0, named=True)
-    share = row["availability"]
-    tone = "good" if share == 1 else "warn" if share > 0.5 else "bad"
-    return Tile("Worst availability", percent(share), f"{row['owner']} in {row['phase']}", tone)
+    row = lowest.row(0, named=True)
+    where = f"{row['owner']} in {row['phase']}"
+    return Tile(
+        "Worst availability", percent(row["availability"]), where, availability_tone(row["availability"])
+    )
 
 
 def _crashes(run: RunData) -> Tile:
     found = crashes(run)
     if not found.height:
         return Tile("App crashes", "0", "none crashed", "good")
-    nodes = [str(name) for name in found["replica"].unique().sort()]
-    named = ", ".join(nodes[:2]) + (f" and {len(nodes) - 2} more" if len(nodes) > 2 else "")
-    return Tile("App crashes", count(found.height), named, "bad")
+    replicas = [str(name) for name in found["replica"].unique().sort()]
+    return Tile("App crashes", count(found.height), first_few(replicas, 2), "bad")
 
 
 def _changes(run: RunData) -> Tile:
-    frame = changes(run)
-    if not frame.height:
+    results = change_results(run)
+    if not results.height:
         return Tile("Changes", "0", "the scenario changes nothing")
-    missed = frame.filter(pl.col("state") != "applied").height
-    if missed:
-        return Tile("Changes", count(frame.height), f"{missed} never took hold", "bad")
-    return Tile("Changes", count(frame.height), f"late p95 {milliseconds(lateness(frame)['p95'])}", "good")
+    if missed := missed_changes(results):
+        return Tile("Changes", count(results.height), f"{missed} not applied", "bad")
+    late = milliseconds(lateness(results)["p95"])
+    return Tile("Changes", count(results.height), f"late p95 {late}", "good")
 
 
 def _lost(run: RunData) -> Tile:
@@ -94,72 +102,51 @@ def _lost(run: RunData) -> Tile:
     return Tile("Records lost", count(lost), "see the table of losses", "bad")
 
 
-def phases(run: RunData) -> pl.DataFrame:
-    """A row for each phase.
-
-    When; consumers' requests, failed ones and their share; `worst`, the lowest availability of any node, and
-    `whose` it is; items/s, bytes/s sent, packets dropped.
-    """
-    spans = pl.DataFrame(
-        [
-            (number, span.name, span.start_s, span.end_s - span.start_s)
-            for number, span in enumerate(run.axis.phases)
-        ],
-        schema={"phase_no": pl.Int64, "phase": pl.String, "start": pl.Float64, "lasts": pl.Float64},
-        orient="row",
-    )
-    asked = (
-        seen_by(requests(run), "consumer")
-        .group_by("phase_no")
-        .agg(**figures_of())
-        .select("phase_no", "count", "errors", share=error_share())
-    )
-    worst = (
-        availability.by_node_and_phase(run)
-        .sort("availability", nulls_last=True)
-        .group_by("phase_no", maintain_order=True)
-        .agg(worst=pl.col("availability").first(), whose=pl.col("owner").first())
-        .with_columns(whose=pl.when(pl.col("worst") < 1).then("whose"))
-    )
-    delivered = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer")
-    items = delivered.group_by("phase_no").agg(items=pl.len())
-    sent = (
-        run.tables["flows"]
-        .filter(pl.col("direction") == "up")
-        .group_by("phase_no")
-        .agg(bytes=pl.col("bytes").sum())
-    )
-    dropped = run.tables["hops"].group_by("phase_no").agg(dropped=pl.sum_horizontal(_DROPS).sum())
-    joined = spans
-    for part in (asked, worst, items, sent, dropped):
-        joined = joined.join(part, on="phase_no", how="left")
-    lasts = pl.col("lasts")
-    return joined.with_columns(
-        pl.col("count", "errors", "dropped").fill_null(0),
-        items=pl.col("items").fill_null(0) / lasts,
-        bytes=pl.col("bytes").fill_null(0) / lasts,
-    ).sort("phase_no")
+def node_table(run: RunData) -> Block:
+    """Availability, requests and durations for each node in each phase."""
+    rows = by_node_and_phase(run)
+    if not rows.height:
+        return Empty("By node and phase", "No consumer's requests were measured.")
+    columns = [
+        *("phase", "owner", "availability", "count", "failed", "waiting", "cancelled"),
+        *("p50", "p95", "p99"),
+    ]
+    return Table(
+        "By node and phase",
+        "As the consumers measured it. Quantiles are of all requests that began in the phase: a failed one "
+        "counts as never answered.",
+        (
+            Column("Phase"),
+            Column("Node", hint="replicas together"),
+            Column(
+                "Available", "percent",
+                "share of the time: a failed request counts against it until the next one begins, a slow one "
+                f"(over {SLOW_FACTOR:g} times the usual) until just before its answer",
+            ),
+            Column("Requests", "int"),
+            Column("Failed", "int"),
+            Column("Waiting", "int", "still under way when the phase began"),
+            Column("Cancelled", "int", "by the app itself: neither failed nor succeeded"),
+            Column("p50", "answer"),
+            Column("p95", "answer"),
+            Column("p99", "answer"),
+        ),
+        rows.select(columns).head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )  # fmt: skip
 
 
 def _phases(run: RunData) -> Table:
-    frame = phases(run).with_columns(pl.col("lasts") * 1000, number=pl.col("phase_no") + 1)
+    rows = phase_totals(run).with_columns(pl.col("lasts") * 1000, number=pl.col("phase_no") + 1)
     columns = [
-        "number",
-        "phase",
-        "start",
-        "lasts",
-        "count",
-        "share",
-        "worst",
-        "whose",
-        "items",
-        "bytes",
+        *("number", "phase", "start", "lasts", "count", "share", "worst", "whose", "items", "bytes"),
         "dropped",
     ]
     return Table(
         "Phases",
-        "All measured consumers' requests, counted in the phase in which they began, and the node that was "
-        "worst off.",
+        "All measured consumers' requests, counted in the phase in which they began, and the node with the "
+        "worst availability.",
         (
             Column("#", "int"),
             Column("Phase"),
@@ -168,19 +155,19 @@ def _phases(run: RunData) -> Table:
             Column("Requests", "int"),
             Column("Error share", "percent"),
             Column("Worst availability", "percent"),
-            Column("Of"),
+            Column("Worst node"),
             Column("Notifications/s", "number"),
             Column("Bytes/s sent", "bytes"),
             Column("Packets dropped", "int"),
         ),
-        frame.select(columns).rows(),
+        rows.select(columns).rows(),
     )
 
 
 def _unmeasured(others: pl.DataFrame) -> Table:
     return Table(
         "Requests of clients that are not measured",
-        "What things served beyond what measured consumers asked for: other programs' requests. How long "
+        "Requests that things served beyond those of measured consumers: other programs' requests. How long "
         "these took for their clients, and which never arrived, is not known.",
         (
             Column("Served by"),
@@ -198,6 +185,6 @@ def _losses(run: RunData) -> Table:
     return Table(
         "Losses",
         "Records that roles had to drop before they reached the run directory: the figures lack them.",
-        (Column("Where"), Column("What"), Column("Count", "int")),
+        (Column("Source"), Column("Records"), Column("Count", "int")),
         [(loss.source, loss.what, loss.count) for loss in run.manifest.losses],
     )

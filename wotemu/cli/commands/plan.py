@@ -103,7 +103,7 @@ def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
 
 def _write_page(path: Path, deployment: Deployment, resolver: Resolver) -> None:
     from wotemu.errors import InputError
-    from wotemu_report.planned.page import plan_page
+    from wotemu_report.planned.plan_page import plan_page
 
     page = plan_page(
         deployment.path.stem, deployment.topology, resolver.timeline, resolver.warnings, version("wotemu")

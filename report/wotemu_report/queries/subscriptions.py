@@ -1,0 +1,59 @@
+"""Subscriptions to events and observed properties: the items that they delivered, and their silences."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from wotemu.records import FAILED
+from wotemu_report.queries.ranking import fold, in_order
+from wotemu_report.queries.time_bins import every_bin, per_bin
+from wotemu_report.recorded.run_data import RunData
+
+_KEY = ("node", "thing", "name", "op", "binding")
+
+
+def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Items delivered in each bin.
+
+    Args:
+        run: Whose axis and nodes these are.
+        frame: Rows of `interactions`, but for requests.
+
+    Returns:
+        `s`, `series` (affordance, node and binding), `count`, and `rate` in items a second; and the series,
+        in order.
+    """
+    items = frame.filter(pl.col("stage") == "next").with_columns(
+        series=pl.format("{} · {} · {}", "name", pl.col("node").replace(run.manifest.node_of()), "binding")
+    )
+    folded, names = fold(items, "series", pl.len())
+    binned = every_bin(per_bin(folded, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
+    return binned.with_columns(rate=pl.col("count") / run.axis.bin_s), names
+
+
+def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
+    """A row for each node, affordance and binding, those with the longest silence first.
+
+    Returns:
+        The key; `subscriptions`, `items`, `ended` and `errors`, counts; `first`, when the first item came, in
+        seconds since T0; and `silence`, the longest in seconds: between two items, from subscribing to the
+        first one, or from the last one to the run's end. A subscription that never delivered was silent all
+        the time.
+    """
+    heard = pl.col("s").filter(pl.col("stage").is_in(["subscribe", "next"])).sort()
+    times = pl.col("s").filter(pl.col("stage") == "next")
+    return (
+        frame.group_by(_KEY)
+        .agg(
+            subscriptions=(pl.col("stage") == "subscribe").sum(),
+            items=(pl.col("stage") == "next").sum(),
+            ended=(pl.col("stage") == "end").sum(),
+            errors=(pl.col("status") == FAILED).sum(),
+            first=times.min(),
+            last=heard.max(),
+            gap=heard.diff().max(),
+        )
+        .with_columns(silence=pl.max_horizontal("gap", run.axis.end_s - pl.col("last")))
+        .pipe(in_order, *_KEY)
+        .sort("silence", descending=True, nulls_last=False, maintain_order=True)
+    )

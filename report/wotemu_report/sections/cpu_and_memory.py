@@ -1,0 +1,111 @@
+"""System: CPU and memory of the apps, and the load of the machines that emulated them."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import Layer, layer, series_color, tips
+from wotemu_report.charts.series import lines
+from wotemu_report.charts.theme import SIZE
+from wotemu_report.charts.time_axis import time_x
+from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.cpu_and_memory_use import machine_load, node_totals, usage_over_time
+from wotemu_report.queries.ranking import MAX_SERIES
+from wotemu_report.recorded.run_data import RunData
+
+_MAX_ROWS = 200
+_LEAD = "Sampled by each node's agent from its app's processes; CPU is in percent of one core."
+
+
+def section(run: RunData) -> Section:
+    """CPU and memory of the apps and of the machines."""
+    samples = run.tables["system"]
+    blocks: list[Block] = []
+    if samples.height:
+        rows, nodes = usage_over_time(run, samples)
+        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(samples)]
+    else:
+        blocks.append(Empty("Nodes", "No agent reported a sample."))
+    return Section("system", "System", _LEAD, [*blocks, _machines(run)])
+
+
+def _charts(
+    run: RunData, samples: pl.DataFrame, rows: pl.DataFrame, colors: dict[str, str]
+) -> tuple[Figure, Figure]:
+    count = samples["node"].n_unique()
+    which = f" The {MAX_SERIES} busiest of {count} nodes." if count > MAX_SERIES else ""
+    caption = f"mean per {run.axis.bin_s} s; dashed: the node's limit.{which}"
+    cpu = tips(series="node", s="from (s)|~r", cpu="CPU (%)|,.3~r", cpu_limit="limit (%)|,.3~r")
+    mem = tips(series="node", s="from (s)|~r", mem="resident (bytes)|,.4~s", mem_limit="limit|,.4~s")
+    resident = value_y("mem", "resident", label=SIZE)
+    return (
+        Figure(
+            "CPU per node",
+            f"Percent of one core, {caption}",
+            [
+                lines(rows, run.axis, value_y("cpu", "% of one core"), colors, cpu),
+                *_limits(run, rows, "cpu_limit", colors),
+            ],
+            run.axis,
+            height=160,
+            half=True,
+        ),
+        Figure(
+            "Memory per node",
+            f"Resident memory, {caption}",
+            [lines(rows, run.axis, resident, colors, mem), *_limits(run, rows, "mem_limit", colors)],
+            run.axis,
+            height=160,
+            half=True,
+        ),
+    )
+
+
+def _limits(run: RunData, rows: pl.DataFrame, field: str, colors: dict[str, str]) -> list[Layer]:
+    limited = rows.filter(pl.col(field).is_not_null()).select("s", "series", field)
+    if not limited.height:
+        return []
+    rule = alt.Chart().mark_line(strokeDash=[5, 4], strokeWidth=1, opacity=0.7, clip=True)
+    y = alt.Y(field, type="quantitative")
+    return [layer(limited, rule.encode(x=time_x(run.axis), y=y, color=series_color(colors)))]
+
+
+def _table(samples: pl.DataFrame) -> Table:
+    rows = node_totals(samples)
+    return Table(
+        "Nodes",
+        "CPU in percent of one core; memory resident.",
+        (
+            Column("Node"),
+            Column("CPU mean %", "number"),
+            Column("CPU p95 %", "number"),
+            Column("CPU max %", "number"),
+            Column("CPU limit %", "number"),
+            Column("Memory mean", "bytes"),
+            Column("Memory max", "bytes"),
+            Column("Memory limit", "bytes"),
+            Column("Processes", "int"),
+        ),
+        rows.head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )
+
+
+def _machines(run: RunData) -> Block:
+    if not run.tables["host"].height:
+        return Empty("Machine", "The machine's own load was not recorded.")
+    rows, names = machine_load(run)
+    tooltip = tips(series="", s="from (s)|~r", percent="%|,.3~r")
+    y = value_y("percent", "% of the machine", top=100)
+    return Figure(
+        "Load of the machine",
+        "Of all its cores and memory. Where the CPU is near 100 %, or stolen by other guests, durations and "
+        "lateness say more about this machine than about the deployment.",
+        [lines(rows, run.axis, y, palette.colors(names), tooltip)],
+        run.axis,
+        height=130,
+    )

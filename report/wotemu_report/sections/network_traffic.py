@@ -1,0 +1,172 @@
+"""Traffic: what crossed the emulated networks, between which nodes, how fast, and what was dropped."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from wotemu_report.blocks import Block, Column, Empty, Figure, Matrix, MatrixCell, Section, Table
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import tips
+from wotemu_report.charts.series import lines, stacked
+from wotemu_report.charts.theme import SIZE
+from wotemu_report.charts.value_axis import value_y
+from wotemu_report.formats import size
+from wotemu_report.queries.flow_traffic import (
+    network_rates,
+    node_pairs,
+    protocol_rates,
+    protocol_totals,
+    with_few_ends,
+)
+from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
+from wotemu_report.recorded.run_data import RunData
+
+_MATRIX_NODES = 24
+_MAX_ROWS = 300
+_REASON_COLORS = {
+    "random loss": palette.SERIES[1],
+    "full queue": palette.SERIES[0],
+    "cut": palette.BAD,
+    "no memory": palette.SERIES[3],
+}
+_LEAD = (
+    "Counted by the gateways, which every packet crosses: sent is what nodes put on their links, delivered "
+    "is what came out at the other end. Sizes are of IP packets with their headers."
+)
+
+
+def section(run: RunData) -> Section:
+    """The traffic on the emulated networks."""
+    flows = run.tables["flows"]
+    blocks: list[Block] = []
+    if flows.height:
+        blocks += [_rates(run, flows), _protocols(run, flows), node_matrix(flows), _protocol_table(flows)]
+    else:
+        blocks.append(Empty("Flows", "No packet was counted on any emulated network."))
+    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run)])
+
+
+def _rates(run: RunData, flows: pl.DataFrame) -> Figure:
+    rows = network_rates(run, flows)
+    present = set(rows["series"])
+    colors = {name: color for name, color in palette.colors(run.network_names()).items() if name in present}
+    tooltip = tips(series="network", side="", s="from (s)|~r", rate="bytes/s|,.4~s")
+    y = value_y("rate", "bytes/s", label=SIZE)
+    sent, delivered = (rows.filter(pl.col("side") == side) for side in ("sent", "delivered"))
+    return Figure(
+        "Bytes per second by network",
+        "Solid: delivered to the network's nodes; dotted: sent by them. A message between two networks is "
+        "sent on one and delivered on the other.",
+        [
+            lines(sent, run.axis, y, colors, tooltip, dash=[2, 3]),
+            lines(delivered, run.axis, y, colors, tooltip, pick=False),
+        ],
+        run.axis,
+        height=160,
+        half=True,
+    )
+
+
+def _protocols(run: RunData, flows: pl.DataFrame) -> Figure:
+    rows, names = protocol_rates(run, flows)
+    tooltip = tips(series="protocol", s="from (s)|~r", rate="bytes/s|,.4~s")
+    y = value_y("rate", "bytes/s", label=SIZE)
+    return Figure(
+        "Bytes per second by protocol",
+        "What nodes sent, by the protocol of its source or destination port.",
+        [stacked(rows, run.axis, y, palette.colors(names), tooltip)],
+        run.axis,
+        height=160,
+        half=True,
+    )
+
+
+def node_matrix(flows: pl.DataFrame) -> Matrix:
+    """Bytes from node to node; beyond 24 nodes the quietest ones are added up."""
+    named, ends = with_few_ends(flows, _MATRIX_NODES)
+    found = {(row["src"], row["dst"]): row for row in node_pairs(named).to_dicts()}
+    top = max((row["delivered"] for row in found.values()), default=0) or 1
+    rows = [(src, [_cell(found.get((src, dst)), top) for dst in ends]) for src in ends]
+    return Matrix(
+        "From node to node",
+        "Bytes delivered over the whole run, from the row's node to the column's; point at a cell for what "
+        "was sent.",
+        "from \\ to",
+        ends,
+        rows,
+    )
+
+
+def _cell(row: dict[str, int] | None, top: int) -> MatrixCell | None:
+    if row is None:
+        return None
+    sent, delivered = size(row["sent"]), size(row["delivered"])
+    tip = f"{row['src']} → {row['dst']}: sent {sent} in {row['packets']} packets, delivered {delivered}"
+    # The square root: a few busy pairs would otherwise leave all others without a colour.
+    return MatrixCell(delivered, tip, (row["delivered"] / top) ** 0.5)
+
+
+def _protocol_table(flows: pl.DataFrame) -> Table:
+    rows = protocol_totals(flows)
+    return Table(
+        "Protocols",
+        "Totals of the whole run on each network.",
+        (
+            Column("Network"),
+            Column("Protocol"),
+            Column("Transport"),
+            Column("Sent", "bytes"),
+            Column("Delivered", "bytes"),
+            Column("Packets sent", "int"),
+        ),
+        rows.head(_MAX_ROWS).rows(),
+        total=rows.height,
+    )
+
+
+def _drops(run: RunData) -> list[Block]:
+    hops = run.tables["hops"]
+    if not hops.height:
+        return [Empty("Hops", "The gateways reported no counters.")]
+    counts = drops_over_time(run)
+    if not counts.height:
+        return [Empty("Drops", "No packet was dropped."), _hop_table(hops)]
+    present = set(counts["series"])
+    colors = {reason: color for reason, color in _REASON_COLORS.items() if reason in present}
+    tooltip = tips(series="reason", s="from (s)|~r", count="packets|,d")
+    y = value_y("count", "packets", whole=True)
+    figure = Figure(
+        "Packets dropped",
+        f"Packets per {run.axis.bin_s} s that gateways dropped, by reason: random loss, a full queue, a"
+        " cut (a partition or a crash), or a gateway without memory left to hold them.",
+        [stacked(counts, run.axis, y, colors, tooltip)],
+        run.axis,
+        height=130,
+    )
+    return [figure, _hop_table(hops)]
+
+
+def _hop_table(hops: pl.DataFrame) -> Table:
+    rows = hop_totals(hops)
+    return Table(
+        "Hops",
+        "Each node's hop to its network (up) and back (down). Late: how long after its due time a packet "
+        "left the gateway; p95 is of all packets of the hop, to within 2 %.",
+        (
+            Column("Network"),
+            Column("Node"),
+            Column("Hop"),
+            Column("Sent", "int", "packets that left the hop"),
+            Column("Bytes", "bytes"),
+            Column("Lost", "int", "dropped by random loss"),
+            Column("Queue full", "int", "dropped because the queue was full"),
+            Column("Cut", "int", "dropped by a partition or a crash"),
+            Column("No memory", "int", "dropped because the gateway held too much already"),
+            Column("Backlog", "int", "most packets held at once"),
+            Column("Late p95", "ms"),
+            Column("Late max", "ms"),
+        ),
+        rows.head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )

@@ -1,0 +1,70 @@
+"""Notifications: the items that subscriptions to events and observed properties delivered."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from wotemu_report.blocks import Block, Column, Empty, Figure, Table
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import tips
+from wotemu_report.charts.series import lines
+from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.requests import consumers_or_producers
+from wotemu_report.queries.subscriptions import items_over_time, subscribers
+from wotemu_report.recorded.run_data import RunData
+
+_MAX_ROWS = 200
+
+
+def notification_blocks(run: RunData) -> list[Block]:
+    """Notifications over time and a row for each subscriber."""
+    frame = run.tables["interactions"].filter(pl.col("stage") != "request")
+    if not frame.height:
+        return [Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
+    seen, _ = consumers_or_producers(frame)
+    return [_over_time(run, seen), _table(run, seen)]
+
+
+def _over_time(run: RunData, frame: pl.DataFrame) -> Block:
+    rates, names = items_over_time(run, frame)
+    if not rates.height:
+        return Empty("Notifications", "Apps subscribed, but nothing was delivered.")
+    tooltip = tips(series="series", s="from (s)|~r", count="items|,d", rate="items/s|,.3~r")
+    y = value_y("rate", "items/s")
+    return Figure(
+        "Notifications per second",
+        "Items that subscriptions delivered to consumers, by affordance, node (replicas together) and "
+        "binding.",
+        [lines(rates, run.axis, y, palette.colors(names), tooltip, step=True)],
+        run.axis,
+        height=150,
+    )
+
+
+def _table(run: RunData, frame: pl.DataFrame) -> Table:
+    rows = subscribers(run, frame).with_columns(pl.col("silence") * 1000)
+    columns = [
+        *("node", "thing", "name", "op", "binding", "subscriptions", "items", "errors", "ended"),
+        *("first", "silence"),
+    ]
+    return Table(
+        "Subscribers",
+        "Longest silence: the longest time from subscribing, or from an item, to the next item or the end of "
+        "the run. The longest comes first.",
+        (
+            Column("Node"),
+            Column("Thing"),
+            Column("Affordance"),
+            Column("Operation", "code"),
+            Column("Binding"),
+            Column("Subscriptions", "int", "how many times it subscribed"),
+            Column("Items", "int"),
+            Column("Errors", "int"),
+            Column("Ended", "int"),
+            Column("First item", "instant"),
+            Column("Longest silence", "ms"),
+        ),
+        rows.select(columns).head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )

@@ -1,0 +1,125 @@
+"""Durations of requests: over time for each operation, and by phase."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from wotemu_report.axis import Axis
+from wotemu_report.blocks import Block, Empty, Figure
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import Layer, layer, series_color, tips
+from wotemu_report.charts.series import dots, lines
+from wotemu_report.charts.time_axis import time_x
+from wotemu_report.charts.value_axis import duration_y
+from wotemu_report.queries.ranking import fold, sample
+from wotemu_report.queries.request_series import axis_for_medians, quantiles_by_phase, quantiles_over_time
+from wotemu_report.queries.requests import SUBJECT
+from wotemu_report.recorded.run_data import RunData
+
+_MAX_CHARTS = 8
+_MAX_POINTS = 700
+_MAX_CROSSES = 175
+_MAX_ERROR_TEXT = 160
+_LEAST_MS = 0.01
+"""A logarithmic axis has no zero."""
+_CROSS = "M-.7,-.7L.7,.7M.7,-.7L-.7,.7"
+_LABELS_PX = 900
+"""The room for all labels of phases, in pixels."""
+_QUANTILES = {
+    "count": "requests|,d", "errors": "failed|,d", "p50": "p50 (ms)|,.4~r", "p95": "p95 (ms)|,.4~r",
+}  # fmt: skip
+
+
+def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
+    """A chart for each of the operations with most requests, and all of them by phase.
+
+    Args:
+        run: Whose axis this is.
+        seen: The requests that one role measured.
+    """
+    subjects = (
+        seen.group_by(SUBJECT).agg(count=pl.len()).sort(["count", *SUBJECT], descending=[True, *[False] * 3])
+    )
+    shown = subjects.head(_MAX_CHARTS).sort(SUBJECT)
+    several = seen["thing"].n_unique() > 1
+    blocks: list[Block] = [
+        _over_time(run, _only(seen, row), row, several=several) for row in shown.select(SUBJECT).iter_rows()
+    ]
+    if subjects.height > _MAX_CHARTS:
+        rest = subjects.height - _MAX_CHARTS
+        blocks.append(Empty("", f"{rest} more operations with fewer requests are in the table below."))
+    return [*blocks, _by_phase(run, seen)]
+
+
+def _only(frame: pl.DataFrame, subject: tuple[str, str, str]) -> pl.DataFrame:
+    return frame.filter(*(pl.col(column) == value for column, value in zip(SUBJECT, subject, strict=True)))
+
+
+def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str], *, several: bool) -> Figure:
+    thing, name, op = subject
+    folded, series = fold(frame.with_columns(ms=pl.col("ms").clip(_LEAST_MS)), "series", pl.len())
+    colors, axis = palette.colors(series), axis_for_medians(run.axis, folded)
+    shown = folded.filter(axis.shown())["ms"]
+    return Figure(
+        f"{name} · {op}" + (f" · {thing}" if several else ""),
+        f"Duration of {op} on “{name}” of {thing}, logarithmic. Lines: median per {axis.bin_s} s of "
+        "successful requests, by node and binding. Dots: single requests (a sample where there are many); "
+        "crosses: failed ones.",
+        [*_samples(axis, folded, colors, shown), _medians(axis, folded, colors, shown)],
+        axis,
+    )
+
+
+def _samples(axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series) -> list[Layer]:
+    timed = frame.filter(axis.shown(), pl.col("ms").is_not_null())
+    columns = ["s", "ms", "series", "node", "error"]
+    done = sample(timed.filter("ok"), _MAX_POINTS).select(columns)
+    failed = sample(timed.filter("failed"), _MAX_CROSSES).select(columns)
+    y, tooltip = duration_y("ms", values), tips(s="began (s)|.3~r", ms="ms|,.4~r", node="node")
+    layers = [dots(done, axis, y, colors, tooltip, size=14, opacity=0.3)]
+    if failed.height:
+        failed = failed.with_columns(pl.col("error").str.slice(0, _MAX_ERROR_TEXT))
+        crosses = alt.Chart().mark_point(
+            shape=_CROSS, size=36, color=palette.BAD, strokeWidth=1.6, opacity=0.9, clip=True
+        )
+        encoded = crosses.encode(x=time_x(axis), y=y, tooltip=[*tooltip, *tips(error="error")])
+        layers.append(layer(failed, encoded))
+    return layers
+
+
+def _medians(axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series) -> Layer:
+    tooltip = tips(series="series", s="from (s)|~r", **_QUANTILES)
+    return lines(quantiles_over_time(axis, frame), axis, duration_y("p50", values), colors, tooltip)
+
+
+def _by_phase(run: RunData, seen: pl.DataFrame) -> Block:
+    rows, names = quantiles_by_phase(seen)
+    if not rows.height:
+        return Empty("Durations by phase", "No request succeeded within a phase.")
+    labels = [f"{number + 1}. {span.name}" for number, span in enumerate(run.axis.phases)]
+    labelled = rows.with_columns(label=pl.Series(labels).gather(rows["phase_no"]))
+    return Figure(
+        "Durations by phase",
+        "Of successful requests that began in each phase, logarithmic. Dot: p50; tick: p95; the line "
+        "ends at p99.",
+        [_ranges(labelled, labels, names)],
+        axis=None,
+    )
+
+
+def _ranges(rows: pl.DataFrame, labels: list[str], names: list[str]) -> Layer:
+    phase_axis = alt.Axis(
+        title=None, labelAngle=0, labelOverlap=False, labelLimit=max(20, _LABELS_PX // len(labels))
+    )
+    base = alt.Chart().encode(
+        x=alt.X("label", type="nominal", sort=labels, axis=phase_axis),
+        xOffset=alt.XOffset("series", type="nominal", sort=names),
+        color=series_color(palette.colors(names)),
+        tooltip=tips(series="series", phase="phase", **_QUANTILES, p99="p99 (ms)|,.4~r"),
+    )
+    values = pl.concat([rows["p50"], rows["p99"]])
+    span = base.mark_rule(strokeWidth=2, opacity=0.45).encode(y=duration_y("p50", values), y2="p99:Q")
+    ticks = base.mark_tick(thickness=2, width=9, opacity=1).encode(y=duration_y("p95", values))
+    medians = base.mark_circle(size=70, opacity=1).encode(y=duration_y("p50", values))
+    return layer(rows, span, ticks, medians)

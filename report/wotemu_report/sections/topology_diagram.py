@@ -1,0 +1,172 @@
+"""Topology: nodes across networks as a diagram, and as tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from wotemu_report.blocks import Block, Column, Diagram, Empty, LinkDot, NetworkLane, NodeLine, Section, Table
+from wotemu_report.charts import palette
+from wotemu_report.recorded.manifest import RecordedReplica
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.state_text import UNSHAPED, conditions_text
+
+_MAX_LINES = 24
+_MAX_ROWS = 300
+_LINE_PX, _TOP_PX, _LEFT_PX, _BOX_PX, _WIDTH_PX = 32.0, 70.0, 316.0, 254.0, 1180.0
+_LEAST_LANE_PX, _MOST_LANE_PX = 210.0, 430.0
+_LEAD = "Every link passes its network's gateway, which imposes the conditions; delays are one way."
+
+
+def section(run: RunData) -> Section:
+    """The nodes, brokers and services, and the networks between them."""
+    if not run.manifest.replicas and not run.topology.get("nodes"):
+        return Section("topology", "Topology", "", [Empty("", "The run failed before anything was placed.")])
+    blocks: list[Block] = [diagram(run)] if run.manifest.replicas else []
+    return Section("topology", "Topology", _LEAD, [*blocks, _networks(run), _replicas(run)])
+
+
+@attrs.frozen
+class _Group:
+    """Replicas that are drawn as one line."""
+
+    name: str
+    detail: str
+    kind: str
+    addresses: Mapping[str, str]
+    node: str
+
+
+def diagram(run: RunData) -> Diagram:
+    """Networks as lanes, replicas as lines; beyond 24 replicas those of one node are one line."""
+    colors = palette.colors(run.network_names())
+    networks = {str(entry.get("name")): entry for entry in run.topology.get("networks") or ()}
+    room = (_WIDTH_PX - _LEFT_PX) / max(1, len(colors))
+    apart = max(_LEAST_LANE_PX, min(_MOST_LANE_PX, room))
+    lanes = [
+        NetworkLane(name, _conditions(networks.get(name, {})), _LEFT_PX + apart * number, color)
+        for number, (name, color) in enumerate(colors.items())
+    ]
+    lane_of = {lane.name: lane for lane in lanes}
+    links = _links(run)
+    drawn = [
+        _line(group, _TOP_PX + _LINE_PX * (number + 0.5), lane_of, links)
+        for number, group in enumerate(_groups(run.manifest.replicas))
+    ]
+    return Diagram(
+        "Nodes and networks",
+        "A dot is a link: its address, and the conditions that it adds to its network's.",
+        width=_LEFT_PX + apart * max(1, len(lanes)),
+        height=_TOP_PX + _LINE_PX * len(drawn) + 10,
+        lane_width=apart - 16,
+        node_width=_BOX_PX,
+        lanes=lanes,
+        lines=drawn,
+    )
+
+
+def _line(
+    group: _Group, y: float, lane_of: Mapping[str, NetworkLane], links: Mapping[tuple[str, str], str]
+) -> NodeLine:
+    dots = [
+        LinkDot(
+            lane_of[network].x, lane_of[network].color, network, address, links.get((group.node, network), "")
+        )
+        for network, address in sorted(group.addresses.items(), key=lambda pair: lane_of[pair[0]].x)
+    ]
+    end = max((dot.x for dot in dots), default=_BOX_PX)
+    return NodeLine(group.name, group.detail, group.kind, y, end, dots)
+
+
+def _groups(replicas: tuple[RecordedReplica, ...]) -> list[_Group]:
+    if len(replicas) <= _MAX_LINES:
+        return [_Group(r.name, r.app, r.kind, r.addresses, r.node) for r in replicas]
+    nodes: dict[str, list[RecordedReplica]] = {}
+    for replica in replicas:
+        nodes.setdefault(replica.node, []).append(replica)
+    return [_one_line(node, copies) for node, copies in nodes.items()]
+
+
+def _one_line(node: str, copies: list[RecordedReplica]) -> _Group:
+    first, more = copies[0], len(copies) - 1
+    addresses = {name: f"{address} +{more}" if more else address for name, address in first.addresses.items()}
+    return _Group(f"{node} × {len(copies)}" if more else node, first.app, first.kind, addresses, node)
+
+
+def _conditions(network: Mapping[str, Any]) -> str:
+    return conditions_text(network.get("conditions")) + (", shared" if network.get("shared") else "")
+
+
+def _links(run: RunData) -> dict[tuple[str, str], str]:
+    """The conditions that a node's own link adds, by node and network; links that add none are left out."""
+    found = {}
+    for node in run.topology.get("nodes") or ():
+        for link in node.get("networks") or ():
+            added = _both_ways(conditions_text(link.get("up")), conditions_text(link.get("down")))
+            if added:
+                found[str(node.get("name")), str(link.get("network"))] = added
+    return found
+
+
+def _both_ways(up: str, down: str) -> str:
+    if up == down:
+        return "" if up == UNSHAPED else f"each way {up}"
+    return "; ".join(f"{way} {text}" for way, text in (("up", up), ("down", down)) if text != UNSHAPED)
+
+
+def _networks(run: RunData) -> Table:
+    members = Counter(network for replica in run.manifest.replicas for network in replica.addresses)
+    rows = [
+        (
+            name := str(entry.get("name")),
+            conditions_text(entry.get("conditions")),
+            "yes" if entry.get("shared") else "no",
+            members[name],
+        )
+        for entry in run.topology.get("networks") or ()
+    ]
+    return Table(
+        "Networks",
+        "Conditions at T0 of one crossing; the rate limits each node's up and down hop separately, a shared "
+        "rate all of them together.",
+        (Column("Network"), Column("Conditions"), Column("Shared rate"), Column("Nodes", "int")),
+        rows,
+    )
+
+
+def _replicas(run: RunData) -> Table:
+    links, fixes = _links(run), run.manifest.wotpy_fixes
+    rows = [
+        (
+            replica.name,
+            replica.kind,
+            replica.app,
+            ", ".join(f"{network} {address}" for network, address in replica.addresses.items()),
+            "; ".join(
+                links[replica.node, network]
+                for network in replica.addresses
+                if (replica.node, network) in links
+            ),
+            ", ".join(fixes.get(replica.node) or fixes.get(replica.name) or ()),
+        )
+        for replica in run.manifest.replicas
+    ]
+    return Table(
+        "Nodes, brokers and services",
+        "A row for each replica. WoTPy fixes: known defects of WoTPy that were patched for this node at its "
+        "request.",
+        (
+            Column("Name"),
+            Column("Kind"),
+            Column("App or command", "code"),
+            Column("Addresses"),
+            Column("Link conditions"),
+            Column("WoTPy fixes"),
+        ),
+        rows[:_MAX_ROWS],
+        total=len(rows),
+        filterable=len(rows) > 12,
+    )

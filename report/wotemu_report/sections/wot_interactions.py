@@ -1,0 +1,158 @@
+"""Interactions: requests to Things with their durations and errors, and the items of subscriptions."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import tips
+from wotemu_report.charts.series import stacked
+from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.request_series import errors_over_time, outcomes_over_time
+from wotemu_report.queries.requests import (
+    consumers_or_producers,
+    distinct_errors,
+    requests,
+    requests_by_phase,
+)
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.notifications import notification_blocks
+from wotemu_report.sections.request_durations import duration_blocks
+
+_MAX_ROWS = 400
+_MAX_ERRORS = 50
+_OUTCOME_COLORS = {
+    "failed": palette.BAD,
+    "cancelled": palette.OTHERS,
+    "unfinished": palette.OTHERS,
+    "succeeded": palette.GOOD,
+}
+_LEAD = (
+    "Measured inside the apps, at both ends. Durations are of requests that succeeded, from the call to its "
+    "answer; a request belongs to the phase in which it began, and is drawn there. Failed requests are "
+    "counted separately, and so are those that an app cancelled itself: these neither succeeded nor failed."
+)
+_PRODUCERS_ONLY = (
+    "The clients are programs that are not measured: all durations here are of handlers, without the "
+    "network, and requests that never arrived are not counted."
+)
+_WHAT = (Column("Thing"), Column("Affordance"), Column("Operation", "code"))
+_SEEN_BY = Column("Seen by", hint="the end that measured: the consumer's time includes the network")
+_FIGURES = (
+    Column("Binding"),
+    Column("Phase"),
+    Column("Requests", "int"),
+    Column("Errors", "int"),
+    Column("Error share", "percent"),
+    Column("Cancelled", "int"),
+    Column("p50", "ms"),
+    Column("p95", "ms"),
+    Column("p99", "ms"),
+)
+_FIGURE_NAMES = ("binding", "phase", "count", "errors", "share", "cancelled", "p50", "p95", "p99")
+
+
+def section(run: RunData) -> Section:
+    """The run's Web of Things interactions."""
+    return Section("interactions", "Interactions", _LEAD, [*_requests(run), *notification_blocks(run)])
+
+
+def _requests(run: RunData) -> list[Block]:
+    asked = requests(run)
+    if not asked.height:
+        return [
+            Empty("Requests", "No property was read or written and no action invoked by an app on WoTPy.")
+        ]
+    seen, role = consumers_or_producers(asked)
+    blocks: list[Block] = []
+    if role == "producer":
+        blocks.append(Empty("Only producers were measured", _PRODUCERS_ONLY))
+    blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(asked)]
+    # With one node at each end, the table by node would repeat the one by phase.
+    if asked.select(pl.struct("role", "owner").n_unique()).item() > asked["role"].n_unique():
+        blocks.append(_node_table(asked))
+    return [*blocks, *_errors(run, asked)]
+
+
+def _outcomes(run: RunData, frame: pl.DataFrame) -> Figure:
+    rows = outcomes_over_time(run, frame)
+    present = set(rows["series"])
+    colors = {name: color for name, color in _OUTCOME_COLORS.items() if name in present}
+    tooltip = tips(s="from (s)|~r", series="outcome", count="requests|,d", rate="requests/s|,.3~r")
+    return Figure(
+        "Requests per second",
+        "Requests by outcome at the second in which they began. A dip while a phase lasts means that callers "
+        "were waiting.",
+        [stacked(rows, run.axis, value_y("rate", "requests/s"), colors, tooltip)],
+        run.axis,
+        height=150,
+    )
+
+
+def _phase_table(asked: pl.DataFrame) -> Table:
+    rows = requests_by_phase(asked)
+    return Table(
+        "Requests by phase",
+        "Durations of successful requests that began in the phase; errors as a count and a share of all.",
+        (*_WHAT, _SEEN_BY, *_FIGURES),
+        rows.select("thing", "name", "op", "role", *_FIGURE_NAMES).head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )
+
+
+def _node_table(asked: pl.DataFrame) -> Table:
+    rows = requests_by_phase(asked, "owner")
+    ordered = rows.sort("role", "owner", maintain_order=True)
+    return Table(
+        "Requests by phase and node",
+        "The same for each node that measured, so that nodes on different networks can be compared; replicas "
+        "of a node are together.",
+        (Column("Node"), *_WHAT, _SEEN_BY, *_FIGURES),
+        ordered.select("owner", "thing", "name", "op", "role", *_FIGURE_NAMES).head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )
+
+
+def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
+    errors = distinct_errors(asked)
+    if not errors.height:
+        return [Empty("Errors", "No request failed.")]
+    counts, names = errors_over_time(run, consumers_or_producers(asked)[0])
+    if not counts.height:
+        return [_error_table(errors)]
+    colors = {names[0]: palette.BAD} if len(names) == 1 else palette.colors(names)
+    tooltip = tips(s="from (s)|~r", series="error", count="failed|,d")
+    y = value_y("count", "failed requests", whole=True)
+    figure = Figure(
+        "Errors over time",
+        f"Failed requests per {run.axis.bin_s} s by the type of the error that the caller got, at the time "
+        "when the request began.",
+        [stacked(counts, run.axis, y, colors, tooltip)],
+        run.axis,
+        height=130,
+    )
+    return [figure, _error_table(errors)]
+
+
+def _error_table(errors: pl.DataFrame) -> Table:
+    rows = errors.with_columns(nodes=pl.col("nodes").list.join(", "))
+    columns = ["error", "op", "binding", "role", "count", "first", "last", "nodes"]
+    return Table(
+        "Errors",
+        "Each distinct error, as the app got it; first and last are when its requests began.",
+        (
+            Column("Error", "code"),
+            Column("Operation", "code"),
+            Column("Binding"),
+            Column("Seen by"),
+            Column("Count", "int"),
+            Column("First", "instant"),
+            Column("Last", "instant"),
+            Column("Nodes"),
+        ),
+        rows.select(columns).head(_MAX_ERRORS).rows(),
+        total=rows.height,
+    )

@@ -1,0 +1,82 @@
+"""The sections' blocks: every chart is valid, drawn from its own rows, and says what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import altair as alt
+import pytest
+
+from wotemu.records import Flow
+from wotemu_report.blocks import Empty, Figure, Logs
+from wotemu_report.charts.layers import compact
+from wotemu_report.page.render import figure_spec
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections import sections
+from wotemu_report.sections.network_traffic import node_matrix
+
+from .synthetic import T0, write_table
+
+
+@pytest.fixture(scope="module")
+def figures(run: RunData) -> list[Figure]:
+    """Every chart of the synthetic quickstart."""
+    return [block for section in sections(run) for block in section.blocks if isinstance(block, Figure)]
+
+
+def test_every_chart_is_valid_and_says_what_it_shows(figures: list[Figure]) -> None:
+    assert len(figures) > 12
+    for figure in figures:
+        alt.LayerChart.from_dict(figure_spec(figure), validate=True)
+        assert figure.title
+        assert figure.caption.endswith((".", "node"))
+
+
+def test_every_time_axis_is_the_runs_and_names_its_phases(figures: list[Figure]) -> None:
+    timed = [figure for figure in figures if figure.axis is not None]
+    for figure in timed:
+        axes = [layer["encoding"]["x"] for layer in figure_spec(figure)["layer"]]
+        assert {tuple(axis["scale"]["domain"]) for axis in axes} == {(0, 60.0)}, figure.title
+        texts = [layer for layer in figure_spec(figure)["layer"] if layer["mark"]["type"] == "text"]
+        assert [layer["encoding"]["text"]["field"] for layer in texts] == ["label"], figure.title
+        assert "healed" in figure_spec(figure)["datasets"][texts[0]["data"]["name"]]
+
+
+def test_what_a_chart_draws_are_the_rows_of_its_layers(figures: list[Figure]) -> None:
+    for figure in figures:
+        spec = figure_spec(figure)
+        drawn = list(spec["datasets"].values())
+        for each in figure.layers:
+            assert compact(each.rows).write_csv() in drawn, figure.title
+
+
+def test_a_run_without_records_says_why_each_section_is_empty(run_dir: Path) -> None:
+    for table in (run_dir / "tables").iterdir():
+        table.unlink()
+    (run_dir / "events.jsonl").write_text("")
+    for log in (run_dir / "logs").iterdir():
+        log.unlink()
+    parts = {section.id: section for section in sections(RunData.load(run_dir))}
+    for name in ("interactions", "traffic", "system", "app-metrics", "broker", "events", "logs"):
+        empties = [block for block in parts[name].blocks if isinstance(block, Empty)]
+        assert len(empties) == len(parts[name].blocks) > 0, name
+        assert all(empty.text.endswith(".") for empty in empties)
+
+
+def test_a_crash_is_laid_to_the_replica_and_opens_its_log(run: RunData) -> None:
+    assert run.axis.crashes == ((34.0, "reader-3g-1"),)
+    (shown,) = next(section for section in sections(run) if section.id == "logs").blocks
+    assert isinstance(shown, Logs)
+    assert [log.name for log in shown.logs if log.opened] == ["reader-3g-1"]
+    assert "\x1b" not in next(log.text for log in shown.logs if log.opened)
+
+
+def test_the_matrix_adds_up_the_quietest_nodes(run_dir: Path) -> None:
+    rows = [
+        Flow(T0 + 1, f"n{number}", "wired", "down", "udp", "", "hub", f"n{number}", 1, 2, 1, 1000 - number)
+        for number in range(40)
+    ]
+    write_table(run_dir, "flows", rows)
+    shown = node_matrix(RunData.load(run_dir).tables["flows"])
+    assert len(shown.columns) == 25
+    assert shown.columns[-1] == "others"
