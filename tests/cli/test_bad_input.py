@@ -233,7 +233,7 @@ def test_a_defect_of_wotemu_s_own_is_told_of_without_its_traceback(
     def break_down(*_: object, **__: object) -> None:
         raise RuntimeError("the sky fell")
 
-    monkeypatch.setattr("wotemu.emulation.make_plan", break_down)
+    monkeypatch.setattr("wotemu_runtime.runs.run.make_plan", break_down)
     result = invoke("run", write(TWO_NODES))
     assert result.exit_code == 3
     assert result.stderr.splitlines() == [

@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
 from wotemu.cli.commands.ps import age_text, tasks_text
-from wotemu.cluster import Emulated
 from wotemu_runtime.engines.swarm.inventory import Inventory, ServiceState
+from wotemu_runtime.runs.emulations import ListedEmulation
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +70,8 @@ def service(name: str, desired: int, running: int, complete: int = 0) -> Service
     return ServiceState(name, f"agent:{name}", desired, running, complete, "")
 
 
-def emulated(*services: ServiceState, **held: int) -> Emulated:
-    return Emulated(Inventory("field", "run", 0.0, services, held, ()), "none")
+def emulated(*services: ServiceState, **held: int) -> ListedEmulation:
+    return ListedEmulation(Inventory("field", "run", 0.0, services, held, ()), "none")
 
 
 def test_tasks_in_words() -> None:

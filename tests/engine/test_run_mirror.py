@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError, InputError
 from wotemu.records import App, Event, to_row
-from wotemu.stack import bus_of_url
 from wotemu_runtime.bus import connect
 from wotemu_runtime.recording import bus_mirror
 from wotemu_runtime.recording.bus_mirror import (
@@ -24,6 +23,7 @@ from wotemu_runtime.recording.bus_mirror import (
     put_file,
 )
 from wotemu_runtime.recording.run_directory import RunDirectory
+from wotemu_runtime.runs.composed_runs import bus_address
 
 
 @pytest.fixture
@@ -167,9 +167,9 @@ async def test_a_file_outside_of_the_run_is_refused(client: Redis, tmp_path: Pat
 
 
 def test_the_url_of_a_bus() -> None:
-    address = bus_of_url("redis://:open%2Fsesame@10.0.0.1:7000")
+    address = bus_address("redis://:open%2Fsesame@10.0.0.1:7000")
     assert (address.host, address.port, address.password) == ("10.0.0.1", 7000, "open/sesame")
-    assert bus_of_url("redis://bus").port == 6379
+    assert bus_address("redis://bus").port == 6379
     for wrong in ("http://bus", "bus:6379", "redis://", "redis://bus:x"):
         with pytest.raises(InputError):
-            bus_of_url(wrong)
+            bus_address(wrong)

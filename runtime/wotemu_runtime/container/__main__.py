@@ -11,7 +11,6 @@ proxy           read-only proxy of Docker's API, restricted to one stack
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import signal
 import sys
@@ -44,7 +43,8 @@ def _ingress() -> Serve:
 
 
 def _coordinator() -> Serve:
-    serve: Serve = importlib.import_module("wotemu.stack_run").serve
+    from wotemu_runtime.container.coordinator import serve
+
     return serve
 
 

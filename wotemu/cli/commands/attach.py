@@ -13,7 +13,7 @@ import click
 from wotemu.cli.failures import reporting_errors
 
 if TYPE_CHECKING:
-    from wotemu.attach import Attached
+    from wotemu.emulation import Emulation
 
 
 @click.command(short_help="Take over an emulation on a swarm whose wotemu run died.")
@@ -38,7 +38,7 @@ def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: 
 
     Exit codes are those of `wotemu run`.
     """
-    made: list[Attached] = []
+    made: list[Emulation] = []
     with (
         tempfile.TemporaryDirectory(prefix="wotemu-") as code,
         reporting_errors(debug=debug, run_dir=lambda: made[0].run_dir if made else None),
@@ -53,13 +53,13 @@ def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _attached(name: str, code: Path, path: Path | None, out: Path | None, as_json: bool) -> Attached:
+def _attached(name: str, code: Path, path: Path | None, out: Path | None, as_json: bool) -> Emulation:
     import asyncio
 
-    from wotemu.attach import Attached, find
-    from wotemu.emulation import checked_name
+    from wotemu.emulation import Emulation, checked_name
+    from wotemu_runtime.runs.resumed_run import find_orphaned_run, resume
 
-    orphan = asyncio.run(find(checked_name(name, "NAME")))
+    orphan = asyncio.run(find_orphaned_run(checked_name(name, "NAME")))
     # What the deployment's file prints is not for who parses JSON lines.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        return Attached(orphan, code, path=path, out=out)
+        return Emulation.of_run(resume(orphan, code, path=path, out=out))

@@ -13,7 +13,7 @@ from wotemu.cli.failures import reporting_errors
 from wotemu.wording import counted_each
 
 if TYPE_CHECKING:
-    from wotemu.cluster import Emulated
+    from wotemu_runtime.runs.emulations import ListedEmulation
 
 
 @click.command(short_help="List the emulations on a swarm.")
@@ -28,16 +28,16 @@ def ps(as_json: bool, debug: bool) -> None:
     with reporting_errors(debug=debug):
         import asyncio
 
-        from wotemu.cluster import emulations
+        from wotemu_runtime.runs.emulations import list_emulations
 
-        found = asyncio.run(emulations())
+        found = asyncio.run(list_emulations())
         if as_json:
             print(json.dumps([each.to_dict() for each in found], indent=2))
         else:
             _print_table(found)
 
 
-def _print_table(found: list[Emulated]) -> None:
+def _print_table(found: list[ListedEmulation]) -> None:
     rows = [("NAME", "MADE BY", "TASKS", "AGE", "COORDINATOR", "MACHINES")]
     for each in found:
         inventory = each.inventory
@@ -57,7 +57,7 @@ def _print_table(found: list[Emulated]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def tasks_text(each: Emulated) -> str:
+def tasks_text(each: ListedEmulation) -> str:
     """``6/6 running``; with the services that lack some, or what is left where there are none."""
     inventory = each.inventory
     if not inventory.services:
@@ -94,9 +94,9 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
             raise click.UsageError("give either NAMEs, or --all")
         import asyncio
 
-        from wotemu.cluster import remove
+        from wotemu_runtime.runs.emulations import remove_emulations
 
-        removed = asyncio.run(remove(list(names), everything=everything, force=force))
+        removed = asyncio.run(remove_emulations(list(names), everything=everything, force=force))
         for name, counts in removed.items():
             print(f"{name}: removed {counted_each(counts)}")
         if not removed:

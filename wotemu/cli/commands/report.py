@@ -61,6 +61,6 @@ def _write_json(run_dir: Path, out: str | None) -> None:
 def _fetched(stack: str | None, redis_url: str | None) -> Path:
     import asyncio
 
-    from wotemu.stack import fetch_run
+    from wotemu_runtime.runs.composed_runs import fetch_run
 
     return asyncio.run(fetch_run(stack=stack, redis_url=redis_url))

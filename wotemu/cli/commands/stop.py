@@ -22,7 +22,7 @@ def stop(compose_file: str, stack: str, debug: bool) -> None:
         import asyncio
 
         from wotemu.cli.screen.terminal import console
-        from wotemu.stack import stop as stop_stack
+        from wotemu_runtime.runs.composed_runs import stop as stop_stack
 
         asyncio.run(stop_stack(stack, Path(compose_file)))
         out = console()

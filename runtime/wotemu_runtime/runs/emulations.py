@@ -1,4 +1,4 @@
-"""What the command line does about the emulations on a swarm: tell of them, and remove them."""
+"""List the emulations on a swarm, and remove them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ import attrs
 from redis.exceptions import RedisError
 
 from wotemu.errors import InputError, WotemuError
-from wotemu.stack import connected
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.coordination.coordinator_lease import holder
 from wotemu_runtime.engines.swarm import needing_docker_client
+from wotemu_runtime.runs.composed_runs import connected
 
 if TYPE_CHECKING:
     import aiodocker
 
     from wotemu_runtime.engines.swarm.inventory import Inventory
 
-NOBODY, UNKNOWN = "none", "unknown"
+NO_COORDINATOR, UNKNOWN = "none", "unknown"
 
 
 @attrs.frozen
-class Emulated:
-    """An emulation on a swarm, and who coordinates it: a process, ``in the stack``, ``none`` or ``unknown``.
+class ListedEmulation:
+    """An emulation on a swarm.
 
-    It is unknown where the bus does not run or is on another manager than this.
+    Attributes:
+        inventory: Its services, and the other objects that carry its labels.
+        coordinator: The process that drives it, or ``in the stack`` for a service, ``none``, or ``unknown``
+            where the bus does not run or is on another manager than this.
     """
 
     inventory: Inventory
@@ -41,14 +44,14 @@ class Emulated:
         return {**found, "coordinator": self.coordinator}
 
 
-async def emulations() -> list[Emulated]:
-    """All on the swarm of DOCKER_HOST, by name."""
+async def list_emulations() -> list[ListedEmulation]:
+    """The emulations on the swarm of DOCKER_HOST, by name; `HostError` without Docker."""
     async with _docker() as docker:
         from wotemu_runtime.engines.swarm.inventory import take_inventory
 
         found = await take_inventory(docker)
         coordinators = await asyncio.gather(*(_coordinator(docker, each) for each in found))
-    return [Emulated(each, who) for each, who in zip(found, coordinators, strict=True)]
+    return [ListedEmulation(*pair) for pair in zip(found, coordinators, strict=True)]
 
 
 async def _coordinator(docker: aiodocker.Docker, inventory: Inventory) -> str:
@@ -57,25 +60,33 @@ async def _coordinator(docker: aiodocker.Docker, inventory: Inventory) -> str:
     if inventory.has_own_coordinator:
         return "in the stack"
     if inventory.made_by == "stack" or not inventory.services:
-        return NOBODY
+        return NO_COORDINATOR
     try:
         async with connected(await Stack(docker, inventory.name).bus(), deadline_s=2.0) as client:
             found = await holder(client, Streams(inventory.name).lease)
     except (WotemuError, RedisError, OSError):
         return UNKNOWN
-    return NOBODY if found is None else str(found)
+    return NO_COORDINATOR if found is None else str(found)
 
 
-async def remove(names: list[str], *, everything: bool, force: bool) -> dict[str, Counter[str]]:
-    """Remove emulations, or all of them; how many objects of each kind went with each.
+async def remove_emulations(names: list[str], *, everything: bool, force: bool) -> dict[str, Counter[str]]:
+    """Remove emulations from the swarm of DOCKER_HOST.
 
-    Raises `InputError`, with nothing removed, where there is none of a name, or one is coordinated by a
-    process that lives and `force` is not given.
+    Args:
+        names: Those to remove.
+        everything: Remove all instead.
+        force: Remove also those that a living process coordinates.
+
+    Returns:
+        For each name, how many objects of each kind were removed.
+
+    Raises:
+        InputError: There is none of a name, or a living process coordinates one; nothing is removed.
     """
-    there = {each.inventory.name: each for each in await emulations()}
-    wanted = list(there) if everything else list(dict.fromkeys(names))
+    listed = {each.inventory.name: each for each in await list_emulations()}
+    wanted = list(listed) if everything else list(dict.fromkeys(names))
     for name in wanted:
-        _check(name, there, force=force)
+        _check_removable(name, listed, force=force)
     async with _docker() as docker:
         from wotemu_runtime.engines.swarm.removal import remove_stack
 
@@ -83,13 +94,13 @@ async def remove(names: list[str], *, everything: bool, force: bool) -> dict[str
     return dict(zip(wanted, removed, strict=True))
 
 
-def _check(name: str, there: dict[str, Emulated], *, force: bool) -> None:
-    if name not in there:
-        known = ", ".join(there) or "none"
+def _check_removable(name: str, listed: dict[str, ListedEmulation], *, force: bool) -> None:
+    if name not in listed:
+        known = ", ".join(listed) or "none"
         raise InputError(
             f"there is no emulation {name!r} on this swarm", where="NAME", hint=f"there is: {known}"
         )
-    coordinator = there[name].coordinator
+    coordinator = listed[name].coordinator
     if coordinator.startswith("process ") and not force:
         raise InputError(
             f"{coordinator} coordinates it",
