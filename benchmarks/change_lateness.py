@@ -1,4 +1,4 @@
-"""How late changes take hold: a thousand of them over twenty hops, while packets pass each hop.
+"""Lateness of changes: a thousand of them over twenty hops, while packets pass each hop.
 
     python -m benchmarks.change_lateness [--changes 1000] [--hops 20] [--seconds 20]
 
@@ -40,8 +40,8 @@ def make_deployment(hops: int, changes: int, seconds: float) -> tuple[Topology, 
     return Topology([*nodes, sink]), Scenario(duration=seconds + 2, events=events)
 
 
-async def bare(changes: int, seconds: float) -> list[float]:
-    """Lateness of a loop that does nothing but wake up at the changes' instants."""
+async def bare_loop(changes: int, seconds: float) -> list[float]:
+    """Lateness in seconds of a loop that does nothing but wake up at the changes' instants."""
     start = time.time()
     late = []
     for number in range(changes):
@@ -51,8 +51,8 @@ async def bare(changes: int, seconds: float) -> list[float]:
     return late
 
 
-async def measured(hops: int, changes: int, seconds: float, folder: Path) -> list[float]:
-    """Lateness of the changes of a whole emulation."""
+async def emulated(hops: int, changes: int, seconds: float, folder: Path) -> list[float]:
+    """Lateness in seconds of the changes of a whole emulation."""
     topology, scenario = make_deployment(hops, changes, seconds)
     deployment = Deployment(topology, scenario, folder / "deployment.py")
     result = await Emulation(deployment, out=folder / "run").run()
@@ -61,7 +61,7 @@ async def measured(hops: int, changes: int, seconds: float, folder: Path) -> lis
 
 
 def line(name: str, late_s: list[float]) -> str:
-    """One row of the table."""
+    """One row of the table, in milliseconds."""
     late_ms = pl.Series(late_s) * 1e3
     p50, p95 = (late_ms.quantile(share) or 0.0 for share in (0.5, 0.95))
     return f"{name:<12} {len(late_s):>6} {p50:>9.2f} {p95:>9.2f} {max(late_s) * 1e3:>9.2f}"
@@ -76,8 +76,8 @@ async def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         ours, loops = await asyncio.gather(
-            measured(given.hops, given.changes, given.seconds, Path(folder)),
-            bare(given.changes, given.seconds),
+            emulated(given.hops, given.changes, given.seconds, Path(folder)),
+            bare_loop(given.changes, given.seconds),
         )
     print(f"{'late (ms)':<12} {'count':>6} {'p50':>9} {'p95':>9} {'max':>9}")
     print(line("changes", ours))

@@ -1,10 +1,10 @@
-"""How long it takes to judge a long run of many nodes, from made-up records.
+"""CPU time of judging a long run of many nodes, from synthetic records.
 
     python -m benchmarks.judge [--nodes 100] [--hours 1] [--changes 600]
 
 The nodes are on one network with a rate, whose conditions change; each hop has a record and each node a probe
-a second. Half of the hops are busy all the time. Prints how long it takes to take the records, which happens
-while a run goes on, and to judge them, which its end waits for.
+a second. Half of the hops are busy all the time. Prints the CPU time of reading the records, which happens
+during a run, and of judging them, for which its end waits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WAYS: tuple[Direction, Direction] = ("up", "down")
 
 
 def conditions(number: int) -> NetworkConditions:
-    """Conditions that differ from those before."""
+    """Conditions number `number`, which differ from those before."""
     return NetworkConditions(latency=Seconds(0.02 + number % 10 / 1000), rate=Rate(1e6 + 1e4 * (number % 50)))
 
 
@@ -64,7 +64,7 @@ def records(names: list[str], second: int, now: NetworkConditions) -> Iterator[R
     """What the gateway and the agents report of one second in which `now` held."""
     t, rate = T0 + second, float(now.rate or 0)
     for number, name in enumerate(names):
-        busy = number % 2 == 0
+        busy = number % 2 == 0  # the goodput of hops that are always busy is judged, too
         for way in WAYS:
             size = int((rate if way == "up" else 2e6) / 8) if busy else 9_000
             yield Hop(
@@ -78,8 +78,8 @@ def records(names: list[str], second: int, now: NetworkConditions) -> Iterator[R
         yield ProbeArrived(arrived, NETWORK, peer, second << 32 | number)
 
 
-def taken(names: list[str], lasts_s: int, changes: tuple[Planned, ...]) -> Witness:
-    """A witness that has taken a whole run's records."""
+def witness_of(names: list[str], lasts_s: int, changes: tuple[Planned, ...]) -> Witness:
+    """A witness that has read the records of a whole run."""
     timeline = Timeline(0, lasts_s, (), changes)
     witness = Witness([place(names)], lambda: timeline)
     witness.begin(T0)
@@ -100,14 +100,14 @@ def taken(names: list[str], lasts_s: int, changes: tuple[Planned, ...]) -> Witne
     return witness
 
 
-def judged(witness: Witness) -> Certificate:
-    """What a run's end waits for."""
+def certify(witness: Witness) -> Certificate:
+    """The certificate, for which the end of a run waits."""
     witness.finish()
     return judge(witness.evidence())
 
 
 def main() -> None:
-    """Take, judge, print."""
+    """Read the records, judge them, and print the CPU time of both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--hours", type=float, default=1.0)
@@ -116,13 +116,13 @@ def main() -> None:
     lasts_s = int(3600 * given.hours)
     names = [f"n{number}" for number in range(given.nodes)]
     begun = time.process_time()
-    witness = taken(names, lasts_s, planned(given.changes, lasts_s))
+    witness = witness_of(names, lasts_s, planned(given.changes, lasts_s))
     took = time.process_time()
-    certificate = judged(witness)
+    certificate = certify(witness)
     ended = time.process_time()
     print(f"{given.nodes} nodes, {lasts_s} s, {given.changes} changes: {certificate}")
     print(
-        f"taking the records  {took - begun:8.2f} s of CPU, {(took - begun) / lasts_s * 1e3:.2f} ms a second"
+        f"reading the records {took - begun:8.2f} s of CPU, {(took - begun) / lasts_s * 1e3:.2f} ms a second"
     )
     print(f"judging             {ended - took:8.2f} s of CPU")
 

@@ -1,4 +1,4 @@
-"""What two nodes on two machines of a swarm get, against the conditions of their networks.
+"""Delay and goodput between two nodes on two machines of a swarm, against their networks' conditions.
 
     python -m benchmarks.swarm_paths [--shaper auto|tun|netem] [--latency 40ms] [--rate 8mbit] [--seconds 20]
 
@@ -57,14 +57,14 @@ begun, taken, marks = time.monotonic(), 0, []
 while data := line.recv(65536):
     taken += len(data)
     marks.append((time.monotonic() - begun, taken))
-settled = [mark for mark in marks if mark[0] > 3]
+settled = [mark for mark in marks if mark[0] > 3]  # after slow start
 (start, before), (end, after) = settled[0], settled[-1]
 print("GOODPUT", (after - before) * 8 / (end - start), flush=True)
 time.sleep(1000)
 """
 
 ETHERNET_BYTES, HEADERS_BYTES = 14, 52
-"""A rate counts frames; IPv4, TCP and its timestamps take the rest of what is no payload."""
+"""A rate limits whole frames: of each, so much is Ethernet's, and IPv4's, TCP's and its timestamps'."""
 
 
 async def machines() -> list[str]:
@@ -91,22 +91,22 @@ def make_deployment(latency: str, rate: str, seconds: float, hosts: list[str]) -
     return Topology(nodes), Scenario(duration=2 * seconds + 10)
 
 
-def told(run_dir: Path, node: str, what: str) -> str:
-    """What a node printed after a word."""
+def printed_after(run_dir: Path, node: str, what: str) -> str:
+    """The rest of the first line of a node's log that has the word `what`."""
     lines = (run_dir / "logs" / f"{node}.log").read_text().splitlines()
     return next(line.partition(f"{what} ")[2] for line in lines if f"{what} " in line)
 
 
 def table(run_dir: Path, latency: str, rate: str) -> str:
     """Expected and measured values as a table."""
-    rtts_ms = json.loads(told(run_dir, "left", "RTTS"))
-    mss = int(told(run_dir, "left", "MSS"))
+    rtts_ms = json.loads(printed_after(run_dir, "left", "RTTS"))
+    mss = int(printed_after(run_dir, "left", "MSS"))
     rtt_ms = 2e3 * float(Seconds.of(latency))
     bits = float(Rate.of(rate)) * mss / (mss + HEADERS_BYTES + ETHERNET_BYTES)
     rows = [
         ("RTT p50 (ms)", rtt_ms, statistics.median(rtts_ms)),
         ("RTT p95 (ms)", rtt_ms, statistics.quantiles(rtts_ms, n=20)[18]),
-        ("TCP goodput (Mbit/s)", bits / 1e6, float(told(run_dir, "right", "GOODPUT")) / 1e6),
+        ("TCP goodput (Mbit/s)", bits / 1e6, float(printed_after(run_dir, "right", "GOODPUT")) / 1e6),
     ]
     lines = [
         f"{name:<22} {expected:>9.3f} {measured:>9.3f} {measured / expected - 1:>8.2%}"
@@ -116,7 +116,7 @@ def table(run_dir: Path, latency: str, rate: str) -> str:
     return "\n".join([head, *lines])
 
 
-def places(events: list[Event]) -> str:
+def describe_places(events: list[Event]) -> str:
     """Which role ran where, and with which shaper."""
     ready = [event for event in events if event.kind == "role.ready"]
     return ", ".join(
@@ -143,7 +143,7 @@ async def main() -> None:
         result = await emulation.run(events.append)
         if result.error is not None:
             raise SystemExit(str(result.error))
-        print(places(events))
+        print(describe_places(events))
         print(table(run_dir, given.latency, given.rate))
         print(result.certificate)
 

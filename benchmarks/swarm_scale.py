@@ -1,4 +1,4 @@
-"""How a swarm bears many replicas: the time until all are ready, their memory, and the bus's rate.
+"""Many replicas on a swarm: the time until all are ready, their memory, and the rate of records.
 
     python -m benchmarks.swarm_scale [--replicas 100] [--seconds 30] [--app reader|ping]
 
@@ -30,13 +30,13 @@ THING = "urn:wotemu:sensor"
 
 
 def make_deployment(replicas: int, seconds: float, app: str) -> tuple[Topology, Scenario]:
-    """One sensor, and so many that ask it."""
+    """One sensor, and `replicas` nodes that read or ping it."""
     field = Network("field", NetworkConditions(latency="10ms"))
     reader = NodeApp("reader", params={"servient_host": "sensor", "thing_id": THING, "timeout": 20.0})
-    asking = {"app": reader} if app == "reader" else {"command": ["ping", "sensor"]}
+    program = {"app": reader} if app == "reader" else {"command": ["ping", "sensor"]}
     nodes = [
         Node("sensor", NodeApp("sensor", http=True), networks=[field]),
-        Node("asking", networks=[field], scale=replicas, **asking),
+        Node("client", networks=[field], scale=replicas, **program),
     ]
     return Topology(nodes), Scenario(duration=seconds)
 
@@ -46,13 +46,14 @@ class Watch:
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
+        # Of the whole machine: a container's share in the Docker daemon counts, too.
         self.before = psutil.virtual_memory().used
         self.ready_s: list[float] = []
         self.t0_s = 0.0
         self.used = 0
         self.hosts: dict[str, int] = {}
 
-    def hear(self, event: Event) -> None:
+    def listen(self, event: Event) -> None:
         """Take an event of the run."""
         match event.kind:
             case "role.ready":
@@ -66,7 +67,7 @@ class Watch:
 
 
 def summary(watch: Watch, run_dir: Path, replicas: int, seconds: float) -> str:
-    """The figures, a line each."""
+    """One line for each figure."""
     manifest = json.loads((run_dir / "manifest.json").read_text())
     records = sum(manifest["records"].values())
     busy = fmean(pl.read_parquet(run_dir / "tables" / "host.parquet")["cpu_percent"].to_list())
@@ -97,7 +98,7 @@ async def main() -> None:
         run_dir = Path(out, "run")
         deployment = Deployment(topology, scenario, Path(code, "deployment.py"))
         emulation = Emulation(deployment, name="scale", out=run_dir, engine="swarm")
-        result = await emulation.run(watch.hear)
+        result = await emulation.run(watch.listen)
         if result.error is not None:
             raise SystemExit(str(result.error))
         print(summary(watch, run_dir, given.replicas, given.seconds))

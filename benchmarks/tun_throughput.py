@@ -3,7 +3,7 @@
 Run it as ``python -m benchmarks.tun_throughput`` in the repository (as root, or it enters a user namespace of
 its own). It needs iperf3. Two replicas in namespaces exchange packets through one gateway process:
 
-- bare: read a frame, keep it for a constant delay, write it; no addresses, conditions or counters
+- bare: read a frame, hold it for a constant delay, write it; no addresses, conditions or counters
 - delay: the switch, with the same delay, counting flows and hops
 - all: the switch, with latency, jitter, loss, rate and queue on the sender's way up, rate and queue down
 
@@ -31,9 +31,10 @@ from typing import NoReturn
 import attrs
 import uvloop
 
-from tests.gateways.lab import UNSHARE, Namespace
-from tests.gateways.network import Hops, members
+from benchmarks.namespace import UNSHARE, Namespace
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Member
 from wotemu_gateways.userspace.pump import Pump
 from wotemu_gateways.userspace.scheduling import request_low_latency
@@ -43,9 +44,12 @@ from wotemu_gateways.userspace.timerfd import TimerFd
 DELAY_S = 0.005
 PACKET_BYTES = 1000
 SEGMENTS = 32
+"""Packets in one send: 32 * 1000 bytes fit into the largest UDP datagram."""
 OFFERED_PER_S = 150_000
+"""More packets than any of the gateways carries on one core."""
 UDP_SEGMENT = 103
-ENDS = members(["a", "b"])
+"""Socket option of linux/udp.h that Python has no name for: the kernel cuts sends into such packets."""
+ENDS = [Member(name, address, mac_of(address)) for name, address in (("a", "10.64.0.2"), ("b", "10.64.0.3"))]
 
 DELAY = NetworkConditions(latency="5ms")
 WIDE = NetworkConditions(rate="10gbit", queue="1s")
@@ -55,14 +59,14 @@ ALL_FOR_TCP = NetworkConditions(latency="5ms", rate="10gbit", queue="1s")
 
 @attrs.frozen
 class Result:
-    """What one variant carried in one round: packets or megabits, and the gateway's CPU time a packet."""
+    """What one variant carried in one round: packets or Mbit a second, and the gateway's CPU time a packet."""
 
     per_second: float
     cpu_us: float
 
 
 def bare_gateway(taps: Sequence[int]) -> None:
-    """The least that can delay packets: one queue, absolute timers, 64 frames a wake-up."""
+    """The least that can delay packets: one queue, absolute timers, 64 frames per wake-up."""
     timer, epoll = TimerFd(), select.epoll()
     epoll.register(timer.fd, select.EPOLLIN)
     for tap in taps:
@@ -93,7 +97,8 @@ def bare_gateway(taps: Sequence[int]) -> None:
 
 def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkConditions) -> None:
     """The shaper as a run uses it."""
-    hops: Hops = {(end.replica, "up"): up for end in ENDS} | {(end.replica, "down"): down for end in ENDS}
+    directions: dict[Direction, NetworkConditions] = {"up": up, "down": down}
+    hops = {(end.replica, way): conditions for end in ENDS for way, conditions in directions.items()}
 
     async def serve() -> None:
         request_low_latency()
@@ -145,16 +150,17 @@ class Testbed:
             os.close(tap)
 
     def close(self) -> None:
-        """Remove it."""
+        """End the gateway and remove the namespaces."""
         os.kill(self._gateway, 15)
         os.waitpid(self._gateway, 0)
         for namespace in self.namespaces.values():
             namespace.close()
 
     def cpu_s(self) -> float:
-        """Processor time of the gateway."""
+        """CPU time of the gateway so far, user and system."""
         with open(f"/proc/{self._gateway}/stat") as stat:  # noqa: PTH123
             fields = stat.read().rpartition(")")[2].split()
+        # utime and stime, fields 14 and 15 of proc(5), of which the first two stand before the ")".
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def delivered(self, member: Member) -> int:
@@ -165,7 +171,7 @@ class Testbed:
 
 
 def flood(bed: Testbed, seconds: float) -> Result:
-    """Packets that reach the receiver while more are sent than any gateway here can carry."""
+    """Packets per second that reach the receiver while more are sent than the gateway can carry."""
     sender, receiver = ENDS
     with bed.namespaces[receiver.replica].entered():
         sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -181,7 +187,7 @@ def flood(bed: Testbed, seconds: float) -> Result:
         finally:
             os._exit(1)
     try:
-        time.sleep(0.5)
+        time.sleep(0.5)  # until the queues are full
         return _watch(bed, seconds)
     finally:
         os.kill(flooder, 9)
@@ -191,7 +197,7 @@ def flood(bed: Testbed, seconds: float) -> Result:
 
 
 def _send_forever(source: socket.socket) -> NoReturn:
-    """Segmentation offload makes the kernel cut packets, so sending costs the machine little."""
+    """Send at `OFFERED_PER_S`; segmentation offload leaves most of the CPU to the gateway."""
     burst, begun_s, sent = bytes(PACKET_BYTES * SEGMENTS), time.monotonic(), 0
     while True:
         while sent < (time.monotonic() - begun_s) * OFFERED_PER_S:
@@ -215,10 +221,10 @@ def stream(bed: Testbed, seconds: float) -> Result:
     ) as server:
         assert server.stdout is not None
         server.stdout.readline()
-        server.stdout.readline()
+        server.stdout.readline()  # its second line says that it listens
         command = sender.command("iperf3", "-c", ENDS[1].ipv4, "-t", f"{seconds + 1:.0f}", "-O", "1", "-J")
         with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
-            time.sleep(0.7)
+            time.sleep(0.7)  # iperf3 leaves out the first second, too: -O 1
             watched = _watch(bed, seconds)
             report = json.loads(client.communicate()[0])
         server.communicate()
@@ -251,7 +257,7 @@ def compare(
 
 
 def main() -> None:
-    """Compare in one run."""
+    """Compare the variants of UDP, then those of TCP."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
