@@ -58,8 +58,8 @@ ALL_FOR_TCP = NetworkConditions(latency="5ms", rate="10gbit", queue="1s")
 
 
 @attrs.frozen
-class Result:
-    """What one variant carried in one round: packets or Mbit a second, and the gateway's CPU time a packet."""
+class Throughput:
+    """What one variant carried in one round: packets or Mbit a second, and the gateway's CPU time each."""
 
     per_second: float
     cpu_us: float
@@ -170,7 +170,7 @@ class Testbed:
         return int(line.partition(":")[2].split()[1])
 
 
-def flood(bed: Testbed, seconds: float) -> Result:
+def flood(bed: Testbed, seconds: float) -> Throughput:
     """Packets per second that reach the receiver while more are sent than the gateway can carry."""
     sender, receiver = ENDS
     with bed.namespaces[receiver.replica].entered():
@@ -206,14 +206,14 @@ def _send_forever(source: socket.socket) -> NoReturn:
         time.sleep(SEGMENTS / OFFERED_PER_S)
 
 
-def _watch(bed: Testbed, seconds: float) -> Result:
+def _watch(bed: Testbed, seconds: float) -> Throughput:
     begun_s, cpu_s, packets = time.monotonic(), bed.cpu_s(), bed.delivered(ENDS[1])
     time.sleep(seconds)
     took_s, cpu_s, packets = time.monotonic() - begun_s, bed.cpu_s() - cpu_s, bed.delivered(ENDS[1]) - packets
-    return Result(packets / took_s, cpu_s / max(packets, 1) * 1e6)
+    return Throughput(packets / took_s, cpu_s / max(packets, 1) * 1e6)
 
 
-def stream(bed: Testbed, seconds: float) -> Result:
+def stream(bed: Testbed, seconds: float) -> Throughput:
     """Goodput of one TCP stream in Mbit/s."""
     sender, receiver = (bed.namespaces[end.replica] for end in ENDS)
     with subprocess.Popen(
@@ -228,18 +228,18 @@ def stream(bed: Testbed, seconds: float) -> Result:
             watched = _watch(bed, seconds)
             report = json.loads(client.communicate()[0])
         server.communicate()
-    return Result(report["end"]["sum_received"]["bits_per_second"] / 1e6, watched.cpu_us)
+    return Throughput(report["end"]["sum_received"]["bits_per_second"] / 1e6, watched.cpu_us)
 
 
 def compare(
     title: str,
-    measure: Callable[[Testbed, float], Result],
+    measure: Callable[[Testbed, float], Throughput],
     variants: dict[str, Gateway],
     rounds: int,
     seconds: float,
 ) -> None:
     """Print what each variant carries, and how that compares with the bare loop."""
-    results: dict[str, list[Result]] = {name: [] for name in variants}
+    results: dict[str, list[Throughput]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, gateway in variants.items():
             bed = Testbed(gateway)

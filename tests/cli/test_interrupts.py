@@ -33,10 +33,10 @@ async def test_the_first_stops_the_second_hurries_and_a_third_just_leaves(
     monkeypatch.setattr(interrupts, "leave_at_once", done.append)
     came = asyncio.Event()
 
-    def tell(_: str) -> None:
+    def announce(_: str) -> None:
         came.set()
 
-    with Interrupts(lambda: done.append("stop"), lambda: done.append("at once"), tell) as counted:
+    with Interrupts(lambda: done.append("stop"), lambda: done.append("at once"), announce) as counted:
         for number in (signal.SIGINT, signal.SIGTERM):
             came.clear()
             os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""Turns what goes wrong into one clear message on stderr and an exit code."""
+"""Errors of a command: one clear message on stderr, and an exit code."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from wotemu.cli.screen.terminal import console, harmless, tolerate_any_text
 from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, WotemuError
 
 
-def no_run_dir() -> Path | None:
-    """For commands that make no run directory."""
-    return None
-
-
 @contextlib.contextmanager
-def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = no_run_dir) -> Iterator[None]:
-    """Tell of whatever is raised in the block, and exit with its code; `debug` shows the traceback, too."""
+def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = lambda: None) -> Iterator[None]:
+    """Print any error that the block raises, and exit with its code.
+
+    Args:
+        debug: Print the traceback, too.
+        run_dir: Gives the run directory, where the command has made one: logs in there may say more.
+    """
     tolerate_any_text(sys.stdout, sys.stderr)
     try:
         yield
     except (click.ClickException, click.exceptions.Exit):
-        raise
+        raise  # click prints these itself, with the command's usage
     except KeyboardInterrupt:
         print_message("interrupted", title="")
         sys.exit(EXIT_INTERRUPTED)
     except WotemuError as error:
-        _trace(debug)
+        _print_traceback(debug)
         print_error(error)
         sys.exit(error.exit_code)
-    except Exception as error:  # the last frame: nothing above could tell of it
-        _trace(debug)
+    except Exception as error:  # the outermost frame: nothing above would print it in one line
+        _print_traceback(debug)
         found = run_dir()
         where = None if found is None else f"run directory {found}"
         print_message(_unexpected(error), where=where, hint=None if debug else "--debug shows the traceback")
@@ -43,14 +43,14 @@ def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = no_run
 
 
 def print_error(error: WotemuError) -> None:
-    """Print an error's message, where it is, and what to do."""
+    """Print an error's message, where it is, and what to do about it."""
     print_message(error.message, where=error.where, hint=error.hint)
 
 
 def print_message(
     message: str, *, where: str | None = None, hint: str | None = None, title: str = "Error: "
 ) -> None:
-    """Print one message to stderr."""
+    """Print a message to stderr, with a line each for `where` and `hint`."""
     from rich.text import Text
 
     out = console(stderr=True)
@@ -61,12 +61,13 @@ def print_message(
 
 
 def _unexpected(error: Exception) -> str:
+    # A TaskGroup wraps what its tasks raise; the innermost error is the one that says something.
     innermost: BaseException = error
     while isinstance(innermost, BaseExceptionGroup):
         innermost = innermost.exceptions[0]
     return f"unexpected {type(innermost).__name__}: {innermost}"
 
 
-def _trace(debug: bool) -> None:
+def _print_traceback(debug: bool) -> None:
     if debug:
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: the first ends the run cleanly, the second at once, a third just leaves."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the run cleanly, the second at once, a third the process."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """While entered, signals are counted and answered on the running loop."""
+    """Handles the signals on the running loop, as a context manager."""
 
     def __init__(
-        self, stop: Callable[[], None], abandon: Callable[[], None], tell: Callable[[str], None]
+        self, stop: Callable[[], None], abort: Callable[[], None], announce: Callable[[str], None]
     ) -> None:
+        """Prepare; nothing is handled before it is entered.
+
+        Args:
+            stop: Ends the run, with its report.
+            abort: Ends the run at once, without a report.
+            announce: Shows a message to the user.
+        """
         self._stop = stop
-        self._abandon = abandon
-        self._tell = tell
+        self._abort = abort
+        self._announce = announce
         self._handled: list[int] = []
         self.count = 0
 
@@ -32,9 +39,8 @@ class Interrupts:
     def __enter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            if (
-                signal.getsignal(number) is not signal.SIG_IGN
-            ):  # as nohup has it, and shells for background jobs
+            # nohup ignores SIGHUP, and shells ignore SIGINT for background jobs: both stay ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self.hit)
                 self._handled.append(number)
         return self
@@ -46,13 +52,13 @@ class Interrupts:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def hit(self) -> None:
-        """One more signal came."""
+        """Handle one signal."""
         self.count += 1
         if self.count == 1:
-            self._tell("ending the run; once more ends it at once, without a report")
+            self._announce("ending the run; once more ends it at once, without a report")
             self._stop()
         elif self.count == 2:
-            self._tell("ending the run at once")
-            self._abandon()
+            self._announce("ending the run at once")
+            self._abort()
         else:
             leave_at_once(EXIT_INTERRUPTED)

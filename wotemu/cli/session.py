@@ -1,4 +1,4 @@
-"""One run on the event loop, with whom it is shown to and what the signals do."""
+"""A run on an event loop, with the view that shows it and the signals that end it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uvloop
 
 from wotemu.cli.failures import print_error, print_message
 from wotemu.cli.interrupts import Interrupts
-from wotemu.cli.screen.base import View
+from wotemu.cli.screen.base import RunView
 from wotemu.cli.screen.plain import JsonLines, Lines
 from wotemu.cli.screen.terminal import is_capable, leave_at_once
 from wotemu.emulation import Emulation, Result
@@ -17,16 +17,25 @@ from wotemu.errors import EXIT_INTERRUPTED
 
 
 def run_to_end(emulation: Emulation, *, follow: bool, as_json: bool) -> int:
-    """Run it and show it; the exit code."""
+    """Run an emulation and show it.
+
+    Args:
+        emulation: What to run.
+        follow: Show events as they happen.
+        as_json: Print events as JSON lines.
+
+    Returns:
+        The command's exit code.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_show(emulation, _view(emulation, follow=follow, as_json=as_json)))
 
 
-def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> View:
+def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> RunView:
     if as_json:
         return JsonLines(emulation)
     if not follow:
-        return View(emulation)
+        return RunView(emulation)
     if not is_capable(sys.stdout):
         return Lines(emulation)
     from wotemu.cli.screen.live import LiveView
@@ -34,19 +43,20 @@ def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> View:
     return LiveView(emulation)
 
 
-async def _show(emulation: Emulation, view: View) -> int:
+async def _show(emulation: Emulation, view: RunView) -> int:
     with view:
         view.begin()
         running = asyncio.create_task(emulation.run(view.event), name="run")
         interrupts = Interrupts(
             stop=emulation.stop,
-            abandon=lambda: emulation.stop(at_once=True),
-            tell=lambda text: view.say("run.interrupted", text),
+            abort=lambda: emulation.stop(at_once=True),
+            announce=lambda text: view.say("run.interrupted", text),
         )
         with interrupts:
             result = await _finish(running, view)
     if result.report is None and result.report_error is None:
-        leave_at_once(EXIT_INTERRUPTED)  # a thread may still be writing it
+        # Interrupted while the report was written: a thread still writes it, and would hold up the exit.
+        leave_at_once(EXIT_INTERRUPTED)
     view.end(result)
     if result.error is not None:
         print_error(result.error)
@@ -57,8 +67,8 @@ async def _show(emulation: Emulation, view: View) -> int:
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 
 
-async def _finish(running: asyncio.Task[Result], view: View) -> Result:
-    """Wait for the run's end, with the view kept up to date."""
+async def _finish(running: asyncio.Task[Result], view: RunView) -> Result:
+    """Wait for the run's end, and have the view redraw its counters meanwhile."""
     while not running.done():
         await asyncio.wait([running], timeout=view.tick_s)
         view.tick()

@@ -1,4 +1,4 @@
-"""``wotemu compose``: a deployment as a compose file, for ``docker stack deploy``."""
+"""``wotemu compose``: write a deployment as a compose file for ``docker stack deploy``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wotemu.cli.commands.run import Duration
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.loading import load_and_resolve
+from wotemu.cli.options import debug_option, duration_option, seed_option
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -21,31 +22,37 @@ if TYPE_CHECKING:
 
 DEFAULT_OUTPUT = "docker-compose.yml"
 _HASHED = re.compile(r".+-[0-9a-f]{12}")
+"""Names of files that `compose` writes: each ends in a hash of what it holds."""
 
 
 @click.command(short_help="Write a deployment as a compose file for docker stack deploy.")
 @click.option("--path", required=True, metavar="FILE", help="The Python file of the deployment.")
-@click.option("--output", default=DEFAULT_OUTPUT, show_default=True, metavar="F", help="What to write.")
-@click.option("--func", default="topology", show_default=True, help="The file's function to call.")
-@click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
-@click.option("--seed", type=int, metavar="N", help="Seed of the random number generators.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option(
+    "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="F", help="The compose file to write."
+)
+@click.option(
+    "--func", default="topology", show_default=True, help="The file's function that returns the topology."
+)
+@duration_option
+@seed_option
+@debug_option
 def compose(
     path: str, output: str, func: str, duration: Seconds | None, seed: int | None, debug: bool
 ) -> None:
-    """Write the deployment of a Python file as a compose file, which runs by itself once it is deployed:
+    """Write the deployment of a Python file as a compose file. Once deployed, the stack runs the scenario by
+    itself:
 
     docker stack deploy -c docker-compose.yml STACK
 
-    The same file, duration and seed give the same bytes. What the nodes are given lies in a hidden folder
-    beside it, with the event bus's password, which is made once and then kept. The linter's warnings go to
-    stderr.
+    The same file, duration and seed give the same bytes. The nodes' code and assignments are written to a
+    hidden folder beside it, with the password of the event bus, which is made once and reused. The linter's
+    warnings are printed on stderr.
     """
     with reporting_errors(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output)
-        deployment, resolver = _resolved(path, func, duration, seed)
+        deployment, resolver = load_and_resolve(path, duration, seed, func=func)
         composed = _composed(deployment, resolver, func, folder_of(target).name)
         write(composed, target)
         from wotemu.cli.screen.terminal import console
@@ -54,18 +61,6 @@ def compose(
         out = console()
         out.print(f"{target}: written", highlight=False)
         out.print(f"docker stack deploy -c {target} {Path(path).stem}", highlight=False, soft_wrap=True)
-
-
-def _resolved(
-    path: str, func: str, duration: Seconds | None, seed: int | None
-) -> tuple[Deployment, Resolver]:
-    from wotemu.deployment_file import load
-    from wotemu.scenario import Resolver
-
-    deployment = load(path, func)
-    return deployment, Resolver(
-        deployment.topology, deployment.scenario.overridden(duration=duration, seed=seed)
-    )
 
 
 def _show_warnings(warnings: Sequence[str]) -> None:
@@ -91,7 +86,7 @@ def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str
 
 
 def write(composed: Composed, target: Path) -> None:
-    """Write the file and its folder; what an earlier time left in there and is no longer named goes."""
+    """Write the compose file and its folder, and delete files there that an earlier version of it named."""
     from wotemu.errors import InputError
     from wotemu_runtime.engines.swarm.compose import SECRET, folder_of
 
@@ -100,12 +95,12 @@ def write(composed: Composed, target: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in composed.files.items():
             (target.parent / name).write_bytes(data)
-        kept = {Path(name).name for name in composed.files}
+        current = {Path(name).name for name in composed.files}
         for old in folder.iterdir():
-            if _HASHED.fullmatch(old.name) and old.name not in kept:
+            if _HASHED.fullmatch(old.name) and old.name not in current:
                 old.unlink()
         password = folder / SECRET
-        if not password.exists():
+        if not password.exists():  # a deployed stack goes on using it
             password.touch(mode=0o600)
             password.write_text(secrets.token_urlsafe(24))
         target.write_text(composed.text)

@@ -1,18 +1,17 @@
-"""``wotemu plan``: what a run would do, without running it."""
+"""``wotemu plan``: show the topology, its conditions and the timeline, and start nothing."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wotemu.cli.commands.run import Duration
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.loading import load_and_resolve
+from wotemu.cli.options import debug_option, duration_option, seed_option
 from wotemu.units import Seconds
 from wotemu.wording import counted
 
@@ -20,25 +19,22 @@ if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
 
-PIPE_WIDTH = 140
-"""Characters a line has on a pipe or in a file, where there is no terminal to ask."""
 
-
-@click.command(short_help="Show what a deployment's scenario comes to.")
+@click.command(short_help="Show a deployment's topology, conditions and timeline, without running it.")
 @click.argument("path")
-@click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
-@click.option("--seed", type=int, metavar="N", help="What every random choice follows from.")
+@duration_option
+@seed_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "swarm"]),
     default="local",
     show_default=True,
-    help="Check the apps and programs as a run with this engine does.",
+    help="Check that the apps and programs are there as a run with this engine would.",
 )
-@click.option("--html", metavar="FILE", help="Write it as a picture: each hop's conditions over time.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-@click.option("--all", "whole", is_flag=True, help="Print every change, however many.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option("--html", metavar="FILE", help="Write a page with a chart of each hop's conditions over time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the timeline, topology and warnings as JSON.")
+@click.option("--all", "whole", is_flag=True, help="Print every change; by default, at most 200.")
+@debug_option
 def plan(
     path: str,
     duration: Seconds | None,
@@ -51,11 +47,11 @@ def plan(
 ) -> None:
     """Show the topology of the Python file PATH, each hop's conditions at T0, and its scenario's timeline.
 
-    Nothing is started. What a run would refuse is refused here, too: apps and programs that are not there.
-    The same file, duration and seed always come to the same timeline, with the same hash.
+    Nothing is started. What a run would refuse is refused here, too, such as apps and programs that are not
+    there. The same file, duration and seed always give the same timeline, with the same hash.
     """
     with reporting_errors(debug=debug):
-        deployment, resolver = _resolved(path, duration, seed, as_json=as_json)
+        deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json)
         _check_programs(deployment, resolver, engine)
         if html is not None:
             _write_page(Path(html), deployment, resolver)
@@ -69,22 +65,8 @@ def plan(
             console().print(path_link(Path(html)))
 
 
-def _resolved(
-    path: str, duration: Seconds | None, seed: int | None, *, as_json: bool
-) -> tuple[Deployment, Resolver]:
-    from wotemu.deployment_file import load
-    from wotemu.scenario import Resolver
-
-    # What the user's file prints is not for who parses JSON.
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        deployment = load(path)
-    return deployment, Resolver(
-        deployment.topology, deployment.scenario.overridden(duration=duration, seed=seed)
-    )
-
-
 def _check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
-    """Refuse what a run would refuse before anything starts."""
+    """Refuse apps and programs that are not there, as a run would before anything starts."""
     from wotemu_runtime.planning.planner import make_plan
 
     make_plan(
@@ -117,13 +99,12 @@ def _write_page(path: Path, deployment: Deployment, resolver: Resolver) -> None:
 def _show(deployment: Deployment, resolver: Resolver, *, whole: bool) -> None:
     from rich.text import Text
 
-    from wotemu.cli.screen.terminal import console, harmless
+    from wotemu.cli.screen.tables import table_console
+    from wotemu.cli.screen.terminal import harmless
     from wotemu.cli.screen.timeline_tables import guard_line, guard_table, timeline_table
     from wotemu.cli.screen.topology_tables import hops_table, members_table
 
-    timeline, out = resolver.timeline, console()
-    if not out.is_terminal:
-        out.width = max(out.width, PIPE_WIDTH)
+    timeline, out = resolver.timeline, table_console()
     head = (
         f"{deployment.path.name}: {Seconds(timeline.duration_s)}, {counted(len(timeline.changes), 'change')}"
     )

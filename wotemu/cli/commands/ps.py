@@ -1,4 +1,4 @@
-"""``wotemu ps`` and ``wotemu rm``: what emulations are on a swarm, and their removal."""
+"""``wotemu ps`` and ``wotemu rm``: list the emulations on a swarm, and remove them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.options import debug_option
 from wotemu.wording import counted_each
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List the emulations on a swarm.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON array, with every service.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with every service.")
+@debug_option
 def ps(as_json: bool, debug: bool) -> None:
-    """List the emulations on the swarm of DOCKER_HOST, with what is left of those that crashed.
+    """List the emulations on the swarm of DOCKER_HOST, also what is left over from crashed ones.
 
-    MADE BY is run, for wotemu run, or stack, for docker stack deploy. COORDINATOR is who drives the run: none
-    where that process died, and then `wotemu attach` takes over, and `wotemu rm` removes it.
+    MADE BY is run for `wotemu run`, stack for `docker stack deploy`. COORDINATOR is the process that drives
+    the run; none if that died: then `wotemu attach` takes the run over, or `wotemu rm` removes it.
     """
     with reporting_errors(debug=debug):
         import asyncio
@@ -38,23 +39,19 @@ def ps(as_json: bool, debug: bool) -> None:
 
 
 def _print_table(found: list[ListedEmulation]) -> None:
-    rows = [("NAME", "MADE BY", "TASKS", "AGE", "COORDINATOR", "MACHINES")]
+    from wotemu.cli.screen.tables import add_row, columns, table_console
+
+    table = columns("NAME", "MADE BY", "TASKS", "AGE", "COORDINATOR", "MACHINES", ruled=False)
     for each in found:
         inventory = each.inventory
         age_s = max(0.0, time.time() - inventory.created)
-        rows.append(
-            (
-                inventory.name,
-                inventory.made_by,
-                tasks_text(each),
-                age_text(age_s),
-                each.coordinator,
-                ", ".join(inventory.nodes) or "-",
-            )
+        machines = ", ".join(inventory.nodes) or "-"
+        add_row(
+            table,
+            *(inventory.name, inventory.made_by, tasks_text(each)),
+            *(age_text(age_s), each.coordinator, machines),
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    table_console().print(table)
 
 
 def tasks_text(each: ListedEmulation) -> str:
@@ -80,14 +77,14 @@ def age_text(seconds: float) -> str:
 
 @click.command(short_help="Remove emulations from a swarm.")
 @click.argument("names", metavar="NAME...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All emulations that wotemu ps lists.")
-@click.option("--force", is_flag=True, help="Also those whose wotemu run still drives them.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option("--all", "everything", is_flag=True, help="Remove all emulations that wotemu ps lists.")
+@click.option("--force", is_flag=True, help="Remove also emulations that a wotemu run still drives.")
+@debug_option
 def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> None:
     """Remove emulations from the swarm of DOCKER_HOST: everything that carries their labels.
 
-    That is also what a crashed run left, and half-made stacks. What is recorded stays in run directories;
-    what waits on an event bus goes with it.
+    This includes what crashed runs and incomplete stacks left. Run directories stay; records that wait on an
+    event bus are lost with it.
     """
     with reporting_errors(debug=debug):
         if bool(names) == everything:

@@ -1,4 +1,4 @@
-"""``wotemu report``: writes the report of a run that was recorded earlier, here or on a swarm."""
+"""``wotemu report``: write the report of a run that was recorded earlier, here or on a swarm."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from pathlib import Path
 import click
 
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.options import debug_option
 from wotemu.errors import InputError
 
 
 @click.command()
-@click.option("--run", "run_dir", metavar="DIR", help="The run's directory, such as runs/quickstart.")
-@click.option("--stack", metavar="S", help="A stack on the swarm of DOCKER_HOST, whose run is fetched first.")
-@click.option("--redis-url", metavar="URL", help="The same, from its event bus: redis://:PASSWORD@HOST:PORT.")
-@click.option("--out", metavar="DIR", help="Where to write it; by default the run's report/.")
+@click.option("--run", "run_dir", metavar="DIR", help="The run directory, such as runs/quickstart.")
+@click.option("--stack", metavar="S", help="Fetch the run of this stack from the swarm of DOCKER_HOST first.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Its data as JSON instead, on stdout or as report.json in --out."
+    "--redis-url", metavar="URL", help="Fetch it from this event bus instead: redis://:PASSWORD@HOST:PORT."
 )
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option("--out", metavar="DIR", help="Where to write it.  [default: report/ in the run directory]")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Write the report's data as JSON instead, on stdout or as report.json in --out.",
+)
+@debug_option
 def report(
     run_dir: str | None, stack: str | None, redis_url: str | None, out: str | None, as_json: bool, debug: bool
 ) -> None:
-    """Write the report of a recorded run, also of one that was killed, or that goes on.
+    """Write the report of a recorded run, also of one that was killed or still runs.
 
     The JSON has the run's manifest, its phases, and every section of the report with its tables and the data
-    of its figures; python -m pydoc wotemu_report.export.as_json tells its shape.
+    of its figures; `python -m pydoc wotemu_report.export.as_json` describes it.
     """
     with reporting_errors(debug=debug):
         if (run_dir is None) == (stack is None and redis_url is None):

@@ -1,54 +1,30 @@
-"""``wotemu run``: what it takes. Nothing is imported for it before it is asked to run."""
+"""``wotemu run``: run a deployment and write its report."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.loading import clean_stdout
+from wotemu.cli.options import (
+    Threshold,
+    debug_option,
+    duration_option,
+    follow_option,
+    json_events_option,
+    seed_option,
+)
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
     from wotemu.emulation import Emulation, EngineName, ShaperName
 
 
-class Duration(click.ParamType[Seconds]):
-    """A duration that is not zero, as ``90s`` or ``2m``."""
-
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Seconds:
-        """Parse it, or fail as click does."""
-        try:
-            duration = Seconds.offset(value)
-        except (ValueError, TypeError) as error:
-            self.fail(str(error), param, ctx)
-        if not duration:
-            self.fail(f"{value!r} is no time at all: write 30s or 2m", param, ctx)
-        return duration
-
-
-class Threshold(click.ParamType[tuple[str, str]]):
-    """One of the fidelity certificate's thresholds: its name and value, which are checked later."""
-
-    name = "threshold"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Split it, or fail as click does."""
-        name, equals, limit = value.partition("=")
-        if not (name and equals and limit):
-            self.fail(f"{value!r} is no NAME=VALUE: write change_late_invalid=20ms", param, ctx)
-        return name.strip().replace("-", "_"), limit.strip()
-
-
 class Options(NamedTuple):
-    """What was asked for on the command line."""
+    """The command line, parsed."""
 
     path: str
     follow: bool
@@ -67,52 +43,55 @@ class Options(NamedTuple):
 
 @click.command(short_help="Run a deployment and write its report.")
 @click.argument("path")
-@click.option("--follow", is_flag=True, help="Show what happens as it happens; on a pipe, a line an event.")
-@click.option("--duration", type=Duration(), metavar="TIME", help="How long, such as 90s or 5m.")
-@click.option("--seed", type=int, metavar="N", help="What every random choice follows from.")
-@click.option("--name", help="The run's name.  [default: the file's]")
+@follow_option
+@duration_option
+@seed_option
+@click.option("--name", help="Name of the run.  [default: the file's]")
 @click.option("--out", metavar="DIR", help="The run directory.  [default: runs/NAME, numbered if taken]")
 @click.option(
     "--engine",
     type=click.Choice(["local", "swarm"]),
     default="local",
     show_default=True,
-    help="What places the nodes on machines.",
+    help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
 )
-@click.option("--keep", is_flag=True, help="Leave it on the swarm when the run is over.")
+@click.option("--keep", is_flag=True, help="Leave the nodes on the swarm when the run is over.")
 @click.option(
     "--shaper",
     type=click.Choice(["auto", "tun", "netem"]),
     default="auto",
     show_default=True,
-    help="What imposes the conditions on packets.",
+    help="Delay, drop and limit packets in user space (tun) or in the kernel (netem); auto takes netem"
+    " where the kernel has it and it is accurate enough.",
 )
 @click.option(
     "--threshold",
     type=Threshold(),
     multiple=True,
     metavar="NAME=VALUE",
-    help="Beyond what a run is suspect or invalid, such as change_late_invalid=20ms or cpu_suspect=none;"
-    " README lists the names. May be repeated.",
+    help="A limit beyond which the certificate says SUSPECT or INVALID, such as change_late_invalid=20ms or"
+    " cpu_suspect=none; README lists them. May be repeated.",
 )
-@click.option("--strict", is_flag=True, help="Exit 3 if the run's fidelity certificate says INVALID.")
-@click.option("--json", "as_json", is_flag=True, help="Follow it as one JSON object an event.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.option("--strict", is_flag=True, help="Exit with 3 if the fidelity certificate says INVALID.")
+@json_events_option
+@debug_option
 def run(**given: object) -> None:
     """Run the deployment that the Python file PATH describes, and write a report of it.
 
-    PATH has a function topology(), and may have a function scenario(), whose duration and seed --duration
-    and --seed override.
+    PATH defines a function topology(), and may define a function scenario().
 
     The first Ctrl-C ends the run and still writes its report, a second one ends it at once.
 
-    Each run is certified: VALID, SUSPECT or INVALID, as it did what the scenario says or did not.
+    Each run gets a fidelity certificate: VALID if the networks did what the scenario says; SUSPECT or
+    INVALID, with the reasons, if not.
 
-    Exit codes: 0 done, 2 bad input, or a machine that can't do it, 3 the emulation failed, 130 interrupted.
+    Exit codes: 0 done, 2 wrong input or a machine that lacks something, 3 the emulation failed,
+    130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
     made: list[Emulation] = []
     with reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
+        # Imported only now, as in all commands: --help and completion answer at once.
         from wotemu.cli.session import run_to_end
 
         made.append(_emulation(options))
@@ -120,18 +99,19 @@ def run(**given: object) -> None:
 
 
 def _emulation(options: Options) -> Emulation:
+    from pathlib import Path
+
     from wotemu.deployment_file import load
     from wotemu.emulation import Emulation
-    from wotemu_runtime.fidelity import Thresholds
+    from wotemu.fidelity import Thresholds
 
     thresholds = Thresholds.of(dict(options.threshold))
-    # What the user's file prints is not for who parses JSON lines.
-    with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
-        loaded = load(options.path)
+    with clean_stdout(as_json=options.as_json):
+        deployment = load(options.path)
     return Emulation(
-        loaded,
+        deployment,
         name=options.name,
-        out=None if options.out is None else Path(options.out),
+        out=options.out,
         duration=options.duration,
         seed=options.seed,
         engine=options.engine,

@@ -1,4 +1,4 @@
-"""``wotemu stop``: ends the run of a stack that was deployed from a compose file."""
+"""``wotemu stop``: end the run of a stack that was deployed from a compose file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 
 from wotemu.cli.failures import reporting_errors
+from wotemu.cli.options import debug_option
 
 
-@click.command(short_help="End the run of a stack, and keep what it recorded.")
-@click.option("--compose-file", required=True, metavar="F", help="What wotemu compose wrote.")
-@click.option("--stack", required=True, metavar="S", help="What it was deployed as.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+@click.command(short_help="End the run of a stack; its record stays for wotemu report.")
+@click.option("--compose-file", required=True, metavar="F", help="The file that wotemu compose wrote.")
+@click.option("--stack", required=True, metavar="S", help="The name that it was deployed under.")
+@debug_option
 def stop(compose_file: str, stack: str, debug: bool) -> None:
-    """End the run of a stack: its nodes are brought to zero, and its event bus stays for the report.
+    """End the run of a stack: scale its services to zero, but for the event bus, which has the run's record.
 
-    What became of each task, and what it printed last, is recorded first. `docker stack rm` removes the rest.
+    The state of each task and the tail of its log are recorded first. `docker stack rm` removes the rest.
     """
     with reporting_errors(debug=debug):
         import asyncio

@@ -1,4 +1,4 @@
-"""What every way of following a run has in common, and the quiet one."""
+"""The base of all views of a run, which is the quiet view: warnings, errors and the summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from rich.text import Text
 
-from wotemu.cli.screen.clock import Clock
+from wotemu.cli.screen.clock import RunClock
 from wotemu.cli.screen.narrator import Narrator, Words
 from wotemu.cli.screen.terminal import console, harmless, mute, path_link
 from wotemu.emulation import Emulation, Result
@@ -19,21 +19,21 @@ from wotemu.wording import counted, duration
 from wotemu_runtime.bus import steady_time
 
 SOURCE = "command line"
-TOLD_AT_THE_END = {"run.failed", "app.never_started", "run.certified"}
-"""The same is told on stderr, with a hint, or in the summary, when all is over."""
+SHOWN_AT_THE_END = {"run.failed", "app.never_started", "run.certified"}
+"""Events that are not shown as they happen: the final error message or the summary says the same."""
 
 
-class View:
-    """Shows a run to a person or program. This one is quiet: warnings, errors, and how it went."""
+class RunView:
+    """Shows a run. This one is quiet; subclasses override the `show` methods."""
 
     tick_s: ClassVar[float] = 5.0
-    """How often `tick` wants to be called."""
+    """Seconds between calls of `tick`."""
     is_plain: ClassVar[bool] = False
-    """Whether colours are never wanted."""
+    """Whether there are no colours and links, whatever the environment asks for."""
 
     def __init__(self, emulation: Emulation) -> None:
         self.emulation = emulation
-        self.clock = Clock(steady_time())
+        self.clock = RunClock(steady_time())
         self.narrator = Narrator(emulation.plan)
         self.console = console(plain=self.is_plain)
 
@@ -48,62 +48,58 @@ class View:
     ) -> None:
         return None
 
-    # What there is to show
-
     def event(self, event: Event) -> None:
-        """Something happened."""
+        """Take an event of the run."""
         self.clock.see(event)
         with self._may_be_unread():
             self.show(event, self.narrator.words(event))
 
     def tick(self) -> None:
-        """Some time passed."""
+        """Show the counters again; called every `tick_s`."""
         with self._may_be_unread():
             self.show_counters()
 
     def say(self, kind: str, message: str, **data: Any) -> None:
-        """Something that the command line has to tell; it is in no record."""
+        """Show an event of the command line itself, which is not recorded."""
         self.event(Event(steady_time(), kind, SOURCE, message, data))
 
     def begin(self) -> None:
-        """What is about to run, and what is doubtful about it."""
+        """Show what is about to run, and the linter's warnings."""
         with self._may_be_unread():
             self.show_start()
         for warning in self.emulation.warnings:
             self.say("run.warning", warning)
 
     def end(self, result: Result) -> None:
-        """How it went."""
+        """Show the result."""
         with self._may_be_unread():
             self.show_result(result)
 
     @contextlib.contextmanager
     def _may_be_unread(self) -> Any:
-        """A closed pipe or terminal stops the showing, not the run."""
+        """Ignore a closed pipe or terminal from now on: the run goes on."""
         try:
             yield
         except OSError:
             mute(sys.stdout)
 
-    # How it is shown
-
     def show(self, event: Event, words: Words) -> None:
-        """One event."""
-        if words.weight in ("warning", "error") and event.kind not in TOLD_AT_THE_END:
+        """Show one event."""
+        if words.weight in ("warning", "error") and event.kind not in SHOWN_AT_THE_END:
             title = "Warning" if words.weight == "warning" else "Error"
             style = "yellow" if words.weight == "warning" else "red"
             line = f" at {self.clock.stamp(event)} s: {words}" if self.clock.t0 else f": {words}"
             self.console.print(Text.assemble((title, style), harmless(line)))
 
     def show_counters(self) -> None:
-        """The counters, now."""
+        """Show the counters."""
 
     def show_start(self) -> None:
-        """The first line."""
+        """Show what is about to run."""
         self.console.print(f"Running {start_text(self.emulation)}.")
 
     def show_result(self, result: Result) -> None:
-        """The last lines."""
+        """Show the summary."""
         for line in summary(self.emulation, result):
             self.console.print(line)
 
@@ -121,9 +117,9 @@ _STATUS_STYLES = {"done": "bold green", "interrupted": "bold yellow", "failed": 
 
 
 def summary(emulation: Emulation, result: Result) -> list[Text]:
-    """What a run came to, a line each."""
+    """How a run went: a line for each kind of fact that there is."""
     facts = {
-        "waited in vain": ", ".join(emulation.counters.in_vain),
+        "unanswered": ", ".join(emulation.counters.in_vain),
         "interactions": _interactions(emulation),
         "packets": _packets(emulation),
         "changes": _changes(emulation),

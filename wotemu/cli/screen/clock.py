@@ -1,21 +1,21 @@
-"""Times as a person follows them: seconds since the command, and from T0 on seconds after T0."""
+"""Times of events for a person: seconds since the command started, and from T0 on seconds after T0."""
 
 from __future__ import annotations
 
 from wotemu.records import Event
 
 
-class Clock:
-    """Reads its times off the events that it is shown."""
+class RunClock:
+    """Learns T0 from the events of a run."""
 
     def __init__(self, started: float) -> None:
         self.started = started
         self.t0: float | None = None
         self.is_running = False
-        """Whether it is after T0, and the end has not come."""
+        """Whether the run is between T0 and its end."""
 
     def see(self, event: Event) -> None:
-        """Learn T0 when it comes."""
+        """Take an event: T0 and the end are events."""
         if event.kind in ("run.t0", "run.resumed") and event.data["t0"] is not None:
             self.t0 = event.data["t0"]
             self.is_running = True
@@ -31,4 +31,4 @@ class Clock:
         at_s = self.since_t0(event.t)
         if at_s is None:
             return f"{event.t - self.started:.3f}"
-        return f"{max(0.0, at_s):+.3f}"  # T0 is made known a moment before it comes
+        return f"{max(0.0, at_s):+.3f}"  # T0 is announced a moment before it comes

@@ -1,4 +1,4 @@
-"""Following a run on a terminal: events scroll by above a panel with its phase, its time and its counters."""
+"""The live view on a terminal: events scroll by above a panel with the phase, the time and the counters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from wotemu.cli.screen.base import TOLD_AT_THE_END, View, drops_text, start_text
+from wotemu.cli.screen.base import SHOWN_AT_THE_END, RunView, drops_text, start_text
 from wotemu.cli.screen.narrator import Weight, Words
 from wotemu.cli.screen.terminal import harmless, without_echoed_control_keys
 from wotemu.emulation import Emulation
@@ -27,7 +27,7 @@ from wotemu.wording import duration
 from wotemu_runtime.bus import steady_time
 
 RATE_WINDOW_S = 5.0
-"""A rate is told as the mean of so long."""
+"""Rates are means over so long."""
 WIDTH = 100
 """The panel is no wider, so that its figures stay together."""
 
@@ -45,11 +45,12 @@ _ENDINGS = {
     "run.done": "closing the record",
     "report.started": "writing the report",
 }
-_PANEL_ONLY = {*_ENDINGS, *TOLD_AT_THE_END, "report.written"}
+# Events that only change what the panel says.
+_PANEL_ONLY = {*_ENDINGS, *SHOWN_AT_THE_END, "report.written"}
 
 
-class LiveView(View):
-    """A terminal's view of a run."""
+class LiveView(RunView):
+    """Shows events above a panel that is redrawn."""
 
     tick_s: ClassVar[float] = 0.25
 
@@ -82,21 +83,19 @@ class LiveView(View):
         if self._restore is not None:
             self._restore()
 
-    # Above the panel
-
     def show_start(self) -> None:
-        """The first line."""
+        """Print what is about to run, above the panel."""
         self.console.print(Text.assemble(("wotemu ", "bold"), start_text(self.emulation)))
 
     def show(self, event: Event, words: Words) -> None:
-        """One line, or a change of the panel alone."""
+        """Print an event above the panel, or change the panel alone."""
         if event.kind == "run.phase":
             self._phase = event.data["phase"]
         self._ending = _ENDINGS.get(event.kind, self._ending)
         if words.weight == "noise" or event.kind in _PANEL_ONLY:
             self.show_counters()
         else:
-            self._live.update(self._panel())  # printing draws it anew
+            self._live.update(self._panel())  # printing above it redraws it
             self.console.print(self._line(event, words))
 
     def _line(self, event: Event, words: Words) -> RenderableType:
@@ -113,10 +112,8 @@ class LiveView(View):
         grid.add_row(self.clock.stamp(event), Text(mark, style=style), text)
         return grid
 
-    # The panel
-
     def show_counters(self) -> None:
-        """Draw the panel anew."""
+        """Redraw the panel."""
         self._live.update(self._panel(), refresh=True)
 
     def _panel(self) -> RenderableType:
@@ -195,7 +192,7 @@ class LiveView(View):
         return grid
 
     def _rate(self) -> float:
-        """Interactions a second over the last little while."""
+        """Interactions a second, over the last `RATE_WINDOW_S`."""
         counters, now = self.emulation.counters, time.monotonic()
         self._totals.append((now, counters.requests + counters.items))
         while now - self._totals[0][0] > RATE_WINDOW_S:

@@ -1,4 +1,4 @@
-"""Events in words: what a person who follows a run wants to read about each."""
+"""Events in words, for a person who follows a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wotemu.wording import lateness
 from wotemu_runtime.planning.models import Plan
 
 Weight = Literal["noise", "plain", "good", "change", "phase", "warning", "error"]
-"""How much an event matters, and so how it looks."""
+"""How much an event matters; views choose a colour and mark by it."""
 
 _BY_SEVERITY: dict[Severity, Weight] = {
     "routine": "noise",
@@ -32,7 +32,7 @@ _WEIGHTS: dict[str, Weight] = {
     "change.applied": "change",
     "run.done": "noise",
 }
-"""Kinds that look otherwise than their severity says."""
+"""Kinds whose weight is not that of their severity."""
 _VERDICTS: dict[str, Weight] = {"SUSPECT": "warning", "INVALID": "error"}
 
 
@@ -49,7 +49,7 @@ class Words:
 
 
 class Narrator:
-    """Finds words for the events of one run, and counts who is ready."""
+    """Finds words for the events of one run, and counts the roles that are ready."""
 
     def __init__(self, plan: Plan) -> None:
         self._changes = {change.id: change for change in plan.timeline.changes}
@@ -57,7 +57,7 @@ class Narrator:
         self.ready: set[str] = set()
 
     def words(self, event: Event) -> Words:
-        """The words for an event; kinds that are new here are told with their own message."""
+        """The words for an event; for most kinds these are its own message."""
         data = event.data
         weight = _weight(event)
         match event.kind:

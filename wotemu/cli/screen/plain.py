@@ -1,33 +1,33 @@
-"""Following a run on a pipe: one plain line, or one JSON object, an event."""
+"""Views of a run for pipes and files: one plain line, or one JSON object, for each event."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, ClassVar
 
-from wotemu.cli.screen.base import View, start_text
+from wotemu.cli.screen.base import RunView, start_text
 from wotemu.cli.screen.narrator import Words
 from wotemu.cli.screen.terminal import harmless
 from wotemu.emulation import Result
 from wotemu.records import Event
 
 
-class Lines(View):
-    """One plain line an event: seconds after T0, kind, source, what happened."""
+class Lines(RunView):
+    """One plain line for each event: seconds after T0, kind, source, message."""
 
     is_plain: ClassVar[bool] = True
 
     def show(self, event: Event, words: Words) -> None:
-        """One event."""
+        """Print one event."""
         line = f"{self.clock.stamp(event):>9} {event.kind:<16} {event.source:<20} {words}"
         print(harmless(line).rstrip(), flush=True)
 
     def show_start(self) -> None:
-        """The first line."""
+        """Print what is about to run, as an event."""
         self.say("run.started", start_text(self.emulation))
 
     def show_counters(self) -> None:
-        """The counters, now."""
+        """Print the counters, as an event."""
         if self.clock.is_running:
             self.say(
                 "run.counters",
@@ -37,10 +37,10 @@ class Lines(View):
 
 
 class JsonLines(Lines):
-    """One JSON object an event: its fields, and ``at``, the seconds after T0 (null before)."""
+    """One JSON object for each event: its fields, and ``at``, the seconds after T0 (null before)."""
 
     def show(self, event: Event, words: Words) -> None:
-        """One event."""
+        """Print one event."""
         at_s = self.clock.since_t0(event.t)
         content = {
             "t": event.t,
@@ -53,7 +53,7 @@ class JsonLines(Lines):
         print(json.dumps(content, default=str), flush=True)
 
     def show_result(self, result: Result) -> None:
-        """The last line."""
+        """Print the result, as an event."""
         self.say(
             "run.summary",
             f"the run is {result.status}",
@@ -68,7 +68,7 @@ class JsonLines(Lines):
 
 
 def counters_text(data: dict[str, Any]) -> str:
-    """The counters in one line."""
+    """Counters in one line of ``name=value``."""
     dropped = " ".join(f"{reason}={number}" for reason, number in data["dropped"].items())
     late = "-" if data["late_p95_s"] is None else f"{data['late_p95_s'] * 1e3:.1f}ms"
     return (
@@ -76,6 +76,3 @@ def counters_text(data: dict[str, Any]) -> str:
         f" cancelled={data['cancelled_requests']} items={data['items']}"
         f" packets={data['packets']} {dropped} changes={data['changes']} late_p95={late}"
     )
-
-
-__all__ = ["JsonLines", "Lines", "counters_text"]

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wotemu.cli.screen.terminal import harmless
+from wotemu.cli.screen.terminal import console, harmless
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-_NUMBERS = frozenset({"t", "after it"})
+PIPE_WIDTH = 140
+"""Characters in a line on a pipe or in a file, where there is no terminal whose width to ask."""
+
+_RIGHT_ALIGNED = frozenset({"t", "after it"})
 
 
-def columns(*names: str) -> Table:
-    """An empty table with these columns."""
+def columns(*names: str, ruled: bool = True) -> Table:
+    """An empty table with these columns; `ruled` draws a line below its head."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table = Table(box=SIMPLE_HEAD if ruled else None, pad_edge=False, header_style="dim")
     for name in names:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in _RIGHT_ALIGNED else "left", overflow="fold")
     return table
 
 
@@ -28,3 +32,11 @@ def add_row(table: Table, *cells: str, style: str = "") -> None:
     from rich.text import Text
 
     table.add_row(*(Text(harmless(cell)) for cell in cells), style=style)
+
+
+def table_console() -> Console:
+    """A console for tables, which don't fold on a pipe as they would on a terminal of 80 columns."""
+    out = console()
+    if not out.is_terminal:
+        out.width = max(out.width, PIPE_WIDTH)
+    return out

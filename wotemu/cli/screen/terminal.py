@@ -1,4 +1,4 @@
-"""What goes to a terminal: text that others wrote made harmless, paths that can be clicked, the consoles."""
+"""Text for a terminal: without control sequences, with links; and the terminal's own settings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _LOCAL_FLAGS = 3
-"""Where termios's attributes have the flags that ECHOCTL is one of."""
+"""Index of c_lflag, which has ECHOCTL, in what tcgetattr returns."""
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-"""Categories of Unicode that move the cursor, turn the writing direction or can't be seen."""
+"""Unicode categories of characters that move the cursor, turn the writing direction or can't be seen."""
 
 
 def harmless(text: str) -> str:
-    """One line without control sequences: line breaks become spaces, the like of them is spelled out."""
+    """Text as one line: line breaks become spaces, and control characters are spelled out as in Python.
+
+    Users' files and apps write much of what is shown; a terminal would obey escape sequences in it.
+    """
     flat = " ".join(text.split("\n")) if "\n" in text else text
     if flat.isascii() and flat.isprintable():
         return flat
@@ -35,7 +38,7 @@ def _spelled(char: str) -> str:
 
 
 def tolerate_any_text(*streams: TextIO) -> None:
-    """Have streams spell out what their encoding lacks, rather than fail."""
+    """Have streams spell out characters that their encoding lacks, rather than raise."""
     for stream in streams:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -43,7 +46,7 @@ def tolerate_any_text(*streams: TextIO) -> None:
 
 
 def console(*, stderr: bool = False, plain: bool = False) -> Console:
-    """A console that prints what it is given: no markup, no guessing at what to highlight.
+    """A console that prints text as it is given: no markup, no highlighting of what looks like a number.
 
     A `plain` one has no colours and links, whatever the environment asks for.
     """
@@ -63,11 +66,11 @@ def is_capable(stream: TextIO) -> bool:
 
 
 def without_echoed_control_keys(terminal: TextIO) -> Callable[[], None]:
-    """Keep a terminal from printing ``^C`` amid what is drawn; the function that puts it back as it was."""
+    """Keep a terminal from printing ``^C`` into what is drawn; returns the function that undoes that."""
     try:
         fd = terminal.fileno()
         if os.tcgetpgrp(fd) != os.getpgrp():
-            return _nothing  # who runs in the background is stopped for touching the terminal
+            return _nothing  # in the background: tcsetattr would stop us with SIGTTOU
         before = termios.tcgetattr(fd)
     except (OSError, termios.error):
         return _nothing
@@ -87,7 +90,7 @@ def _nothing() -> None:
 
 
 def path_link(path: Path) -> Text:
-    """A path, which terminals that can open it on a click."""
+    """A path that opens on a click, in terminals that can."""
     from rich.style import Style
     from rich.text import Text
 
@@ -95,7 +98,7 @@ def path_link(path: Path) -> Text:
 
 
 def mute(stream: TextIO) -> None:
-    """Nobody reads this stream any more: have what is still written to it vanish quietly."""
+    """Discard whatever is written to a stream from now on, as its reader is gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -34,7 +34,7 @@ def members_table(topology: Topology) -> Table:
 
 
 def hops_table(topology: Topology) -> Table:
-    """What packets meet at T0: a row for each network and set of nodes whose hops there are alike."""
+    """Conditions at T0: a row for each network and set of nodes whose hops have the same ones."""
     table = columns("network", "nodes", "up, at T0", "down, at T0")
     for network in topology.networks:
         first = network.name

@@ -1,0 +1,47 @@
+"""Load a deployment's file for a command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wotemu.units import Seconds
+
+if TYPE_CHECKING:
+    from wotemu.deployment_file import Deployment
+    from wotemu.scenario import Resolver
+
+
+@contextlib.contextmanager
+def clean_stdout(*, as_json: bool) -> Iterator[None]:
+    """Send what the deployment's file prints to stderr, where a program parses JSON from stdout."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
+
+
+def load_and_resolve(
+    path: str,
+    duration: Seconds | None,
+    seed: int | None,
+    *,
+    func: str = "topology",
+    as_json: bool = False,
+) -> tuple[Deployment, Resolver]:
+    """Load a file, and resolve its scenario to a timeline.
+
+    Args:
+        path: The Python file.
+        duration: In place of the scenario's.
+        seed: In place of the scenario's.
+        func: The file's function that gives the topology.
+        as_json: Whether stdout is for JSON alone.
+    """
+    from wotemu.deployment_file import load
+    from wotemu.scenario import Resolver
+
+    with clean_stdout(as_json=as_json):
+        deployment = load(path, func)
+    scenario = deployment.scenario.overridden(duration=duration, seed=seed)
+    return deployment, Resolver(deployment.topology, scenario)

@@ -1,0 +1,59 @@
+"""Options that several commands have, with one name, type and help text each."""
+
+from __future__ import annotations
+
+import click
+
+from wotemu.units import Seconds
+
+
+class Duration(click.ParamType[Seconds]):
+    """A duration that is not zero, such as ``90s`` or ``2m``."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Seconds:
+        """Parse it, or fail as click does."""
+        try:
+            duration = Seconds.offset(value)
+        except (ValueError, TypeError) as error:
+            self.fail(str(error), param, ctx)
+        if not duration:
+            self.fail(f"{value!r} is no time at all: write 30s or 2m", param, ctx)
+        return duration
+
+
+class Threshold(click.ParamType[tuple[str, str]]):
+    """One of the fidelity certificate's thresholds: its name and value, which `Thresholds.of` checks."""
+
+    name = "threshold"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split it, or fail as click does."""
+        name, equals, limit = value.partition("=")
+        if not (name and equals and limit):
+            self.fail(f"{value!r} is no NAME=VALUE: write change_late_invalid=20ms", param, ctx)
+        return name.strip().replace("-", "_"), limit.strip()
+
+
+duration_option = click.option(
+    "--duration",
+    type=Duration(),
+    metavar="TIME",
+    help="Length of the scenario, such as 90s or 5m.  [default: the scenario's own]",
+)
+seed_option = click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help="Seed of the random number generators.  [default: the scenario's own]",
+)
+follow_option = click.option(
+    "--follow", is_flag=True, help="Show events as they happen; on a pipe, one line for each."
+)
+json_events_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object for each event."
+)
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
