@@ -1,4 +1,4 @@
-"""Reads a topology, and a scenario where there is one, from the user's Python file."""
+"""Load a deployment, its topology and scenario, from the user's Python file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ from wotemu.topology.models import Topology
 
 @attrs.frozen
 class Deployment:
-    """What a file holds; `root` is its folder, which relative paths start from."""
+    """What a run needs of the user's file.
+
+    Attributes:
+        topology: Nodes, networks, brokers and services.
+        scenario: What changes and when.
+        path: The file. Its stem names the run, and relative paths start from its folder, which may be made
+            up for a deployment that is put together in Python.
+    """
 
     topology: Topology
     scenario: Scenario
@@ -31,15 +38,23 @@ class Deployment:
 
     @property
     def root(self) -> Path:
-        """The folder of the file."""
+        """The folder of the file, which relative paths start from."""
         return self.path.parent
 
 
 def load(path: str | Path, func: str = "topology") -> Deployment:
-    """Run the file and call its functions `func` and, if it has one, ``scenario``.
+    """Run a Python file, and call its functions `func` and, if it has one, ``scenario``.
 
-    Raises `LoadError` where the file can't be read or run, or has no such function; and what the topology
-    and scenario themselves raise, with the file's line in its `where`.
+    Args:
+        path: The file. Modules in its folder can be imported.
+        func: Name of the function that returns the `Topology`.
+
+    Returns:
+        The deployment; its scenario is `Scenario()`, in which nothing changes, if the file defines none.
+
+    Raises:
+        LoadError: The file can't be read or run, or has no function `func`.
+        InputError: The topology or scenario is wrong; `where` has the file's line.
     """
     file = Path(path)
     if not file.exists():
@@ -59,10 +74,10 @@ def load(path: str | Path, func: str = "topology") -> Deployment:
 
 
 def _run(file: Path) -> ModuleType:
-    """Import the file as ``wotemu_file``, with its folder first on the path as for a script.
+    """Import the file as ``wotemu_file``, with its folder first on the import path as for a script.
 
-    The folder stays there until another file is loaded, as functions of time import modules when they are
-    called.
+    The folder stays there until another file is loaded: waves and other functions of a scenario may import
+    modules when they are called.
     """
     name = "wotemu_file"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -77,14 +92,17 @@ def _run(file: Path) -> ModuleType:
 
 @attrs.frozen
 class _Folder:
-    """A folder on the import path. `known` are the packages and modules that were imported before."""
+    """A folder on the import path; `known` are the top-level names that were imported before it was added."""
 
     path: Path
     was_on_path: bool
     known: frozenset[str]
 
     def leave(self) -> None:
-        """Take it off the path, and forget the modules that were imported from it."""
+        """Take it off the path, and drop the modules that were imported from it.
+
+        Otherwise the next deployment would get the helper modules of this one, if they have the same names.
+        """
         if not self.was_on_path and str(self.path) in sys.path:
             sys.path.remove(str(self.path))
         for name, module in list(sys.modules.items()):
@@ -93,16 +111,17 @@ class _Folder:
 
     def _has(self, name: str, module: ModuleType) -> bool:
         origin, inside = getattr(module, "__file__", None), self.path.joinpath(*name.split("."))
-        if origin is None:  # a folder without __init__.py
+        if origin is None:  # a namespace package: a folder without __init__.py
             return str(inside) in getattr(module, "__path__", ())
         return Path(origin) in (inside.with_suffix(".py"), inside / "__init__.py")
 
 
 _folders: list[_Folder] = []
+"""The folder of the file that was loaded last, if any."""
 
 
 def _enter(path: Path) -> None:
-    """Put a folder first on the import path, in the place of the folder of the file loaded before."""
+    """Put a folder first on the import path, instead of that of the file that was loaded before."""
     while _folders:
         _folders.pop().leave()
     known = frozenset(name.partition(".")[0] for name in sys.modules)
@@ -129,7 +148,7 @@ def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:
 
 
 def _guard(file: Path, action: Callable[[], Any]) -> Any:
-    """Do it; whatever the user's code raises becomes an error with the file's line."""
+    """Call a function of the user's; whatever it raises becomes an `InputError` with the file's line."""
     try:
         with relative_to(file.parent):
             return action()
@@ -139,7 +158,7 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
             f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}"
         ) from error
     except InputError as error:
-        if not (error.where or "").startswith(f"{file.name}:"):  # else it says so itself
+        if not (error.where or "").startswith(f"{file.name}:"):  # unless it has the line already
             error.where = ": ".join(filter(None, (_line(file, error), error.where)))
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything
@@ -149,7 +168,7 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
 
 
 def _line(file: Path, error: BaseException) -> str:
-    """``file.py, line 12`` where the user's own code was last."""
+    """The innermost line of the user's file in a traceback: ``file.py, line 12 (source)``."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename) == file:
             source = linecache.getline(frame.filename, frame.lineno or 0).strip()

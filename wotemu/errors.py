@@ -1,4 +1,4 @@
-"""Every error that WoTemu raises on purpose, and what its user can do about each.
+"""The errors that WoTemu raises on purpose, and what the user can do about each.
 
 WotemuError
 ├── InputError            the user's file, arguments or app are wrong: correct them, exit code 2
@@ -43,32 +43,32 @@ class WotemuError(Exception):
 
 
 class InputError(WotemuError, ValueError):
-    """What the user gave is wrong; nothing was started."""
+    """The user's input is wrong; nothing was started. Also a `ValueError`, as for any wrong argument."""
 
     exit_code = EXIT_BAD_INPUT
 
 
 class TopologyError(InputError):
-    """An object of the topology can't be as it is written."""
+    """An object of the topology is wrong; `where` names it and the field."""
 
 
 class ScenarioError(InputError):
-    """The scenario names what does not exist, or asks for what can't be."""
+    """The scenario names something that does not exist, or asks for something impossible."""
 
 
 class LoadError(InputError):
-    """The Python file can't be read, run, or holds no topology."""
+    """The Python file can't be read or run, or defines no topology."""
 
 
 class AppStartError(InputError):
-    """An app raised, or a command failed, at each of its first starts."""
+    """An app raised, or a command failed, each time that it was started at first."""
 
 
 class HostError(WotemuError):
-    """This machine lacks what the engine needs."""
+    """This machine lacks something that the engine needs; `hint` says how to get it."""
 
     exit_code = EXIT_BAD_INPUT
 
 
 class EmulationError(WotemuError):
-    """The emulation itself failed."""
+    """The emulation failed, by a bug or a machine that broke; not by the deployment."""

@@ -1,4 +1,4 @@
-"""Percentiles: exact ones of values that are at hand, and of histograms that merge without loss."""
+"""Percentiles by nearest rank: exact ones of values, approximate ones of histograms that can be merged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 RELATIVE_ERROR = 0.02
-"""By how much a percentile of a `Histogram` may differ from the exact one."""
+"""Relative error of a percentile of a `Histogram`, at most."""
 
 FLOOR_S = 1e-6
-"""Durations up to this one share the first bin."""
+"""Upper bound of the first bin: shorter durations count as 0."""
 
 _CEILING_S = 1e4
+"""The last bin's bound, at least; longer durations share one bin more. No packet waits for hours."""
 _GROWTH = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 
 BOUNDS_S: tuple[float, ...] = tuple(
@@ -26,18 +27,18 @@ by at most e.
 
 
 def nearest_rank(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that a share of all values does not exceed; None where there is no value."""
+    """The smallest value that at least a `share` (0 to 1) of all values are at or below; None for no values."""
     ordered = sorted(values)
     return ordered[_rank(share, len(ordered)) - 1] if ordered else None
 
 
 def _rank(share: float, count: int) -> int:
-    """The number, from 1 on, of the value that a share of so many does not exceed."""
+    """Position, from 1 on, in sorted values of the percentile `share` of `count` values."""
     return max(1, math.ceil(share * count))
 
 
 class Histogram:
-    """Durations in bins of a bounded relative error. Merging histograms loses nothing.
+    """Durations in seconds, in bins of a bounded relative error. Merging histograms loses no precision.
 
     `percentile` is off the exact nearest-rank one by at most `RELATIVE_ERROR` of it, or `FLOOR_S`.
     """
@@ -52,11 +53,11 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many durations it holds."""
+        """Number of durations."""
         return sum(self._counts.values())
 
     def add(self, durations_s: Iterable[float]) -> None:
-        """Count durations; negative ones count as 0."""
+        """Count durations; negative ones, by a clock that was set back, count as 0."""
         counts = self._counts
         for duration_s in durations_s:
             number = bisect_left(BOUNDS_S, duration_s)
@@ -70,25 +71,29 @@ class Histogram:
 
     @property
     def bins(self) -> list[int]:
-        """The numbers of the bins that hold something, in order."""
+        """Numbers of the bins that are not empty, ascending."""
         return sorted(self._counts)
 
     @property
     def counts(self) -> list[int]:
-        """How many durations each of `bins` holds."""
+        """Durations in each of `bins`."""
         return [count for _, count in sorted(self._counts.items())]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Empty all bins."""
         self._counts.clear()
 
     def percentile(self, share: float) -> float | None:
-        """The duration that a share of all does not exceed; None where there is none."""
+        """The duration in seconds that a `share` (0 to 1) of all are at or below; None where it is empty."""
         return percentile(self.bins, self.counts, share)
 
 
 def percentile(bins: Sequence[int], counts: Sequence[int], share: float) -> float | None:
-    """A histogram's duration that a share of all does not exceed; `bins` are in order."""
+    """Percentile of a histogram, given as its ascending bins and the count of each.
+
+    Returns:
+        Seconds; None for an empty histogram.
+    """
     rank = _rank(share, sum(counts))
     for number, count in zip(bins, counts, strict=True):
         rank -= count
@@ -98,9 +103,10 @@ def percentile(bins: Sequence[int], counts: Sequence[int], share: float) -> floa
 
 
 def middle_s(number: int) -> float:
-    """The duration that stands for all in a bin: 0 in the first, the ceiling beyond the last."""
+    """Seconds that represent all durations in a bin: 0 in the first, the last bound beyond that."""
     if number == 0:
         return 0.0
     if number >= len(BOUNDS_S):
         return BOUNDS_S[-1]
+    # The point at the same relative distance from both bounds of the bin, not their arithmetic mean.
     return BOUNDS_S[number] * 2 / (1 + _GROWTH)

@@ -1,4 +1,4 @@
-"""What a misspelled name may have meant, for hints."""
+"""Hints for misspelled names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 MAX_LISTED = 24
-"""Of more known names than these the others are counted."""
+"""Names that a hint lists; of more, the others are only counted."""
 
 
 def did_you_mean(name: object, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:

@@ -1,4 +1,4 @@
-"""The command line of WoTemu: its commands are a module each."""
+"""The command line: a module for each command in `commands`, what is printed in `screen`."""
 
 from __future__ import annotations
 
