@@ -27,7 +27,7 @@ by at most e.
 
 
 def nearest_rank(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that at least a `share` (0 to 1) of all values are at or below; None for no values."""
+    """The smallest value that at least a `share` (0 to 1) of all are at or below; None for no values."""
     ordered = sorted(values)
     return ordered[_rank(share, len(ordered)) - 1] if ordered else None
 
