@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +11,16 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
 
 from wotemu.errors import InputError
-from wotemu_runtime.bus import BusAddress, connect
-from wotemu_runtime.engines.swarm import needing_docker_client
+from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.recording.bus_mirror import fetch, mirrored_stacks, put_file
 from wotemu_runtime.recording.run_directory import new_run_dir
 from wotemu_runtime.roles.container_environment import BUS_PORT
 from wotemu_runtime.runs.run import RUNS
+from wotemu_runtime.runs.swarm_access import COORDINATOR, bus_client, stack_on_swarm
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.swarm.stack import Stack
 
-COORDINATOR = "coordinator"
-"""Service of the coordinator in a composed stack."""
 STAYING = frozenset({"bus", "proxy"})
 """Services that `stop` leaves running: the bus has the run's record."""
 URL_HINT = "redis://:PASSWORD@HOST:PORT"
@@ -46,13 +42,13 @@ async def fetch_run(*, stack: str | None, redis_url: str | None) -> Path:
     """
     if redis_url is not None:
         address = bus_address(redis_url)
-        async with connected(address) as client:
+        async with bus_client(address) as client:
             return await _fetch_to_new_directory(client, stack)
     if stack is None:
         raise InputError(
             "there is nothing to report", where="report", hint="give --run, --stack or --redis-url"
         )
-    async with stack_on_swarm(stack) as deployed, connected(await deployed.bus()) as client:
+    async with stack_on_swarm(stack) as deployed, bus_client(await deployed.bus()) as client:
         return await _fetch_to_new_directory(client, stack)
 
 
@@ -82,7 +78,7 @@ async def stop(stack: str, compose_file: Path) -> None:
         compose_file: What `wotemu compose` wrote; the bus's password is beside it.
     """
     password = _password_beside(compose_file)
-    async with stack_on_swarm(stack) as deployed, connected(await deployed.bus(password)) as client:
+    async with stack_on_swarm(stack) as deployed, bus_client(await deployed.bus(password)) as client:
         services = set(await deployed.services())
         await _store_log_tails(deployed, client, await deployed.states())
         await deployed.scale_to_zero({COORDINATOR} & services)  # ends the run, and records the rest
@@ -121,23 +117,3 @@ def _password_beside(compose_file: Path) -> str | None:
         raise InputError("there is no such file", where=f"--compose-file {compose_file}", hint=hint)
     path = folder_of(compose_file) / SECRET
     return path.read_text().strip() if path.is_file() else None
-
-
-@asynccontextmanager
-async def connected(address: BusAddress, deadline_s: float = 10.0) -> AsyncIterator[Redis]:
-    """A client of a bus, closed after the block."""
-    client = await connect(address, deadline_s)
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
-@asynccontextmanager
-async def stack_on_swarm(name: str) -> AsyncIterator[Stack]:
-    """The stack `name` on the swarm of DOCKER_HOST, whether or not it exists; `HostError` without Docker."""
-    with needing_docker_client("Docker Swarm"):
-        from wotemu_runtime.engines.swarm.engine import connect_docker
-        from wotemu_runtime.engines.swarm.stack import Stack
-    async with connect_docker() as docker:
-        yield Stack(docker, name)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,8 +12,7 @@ from redis.exceptions import RedisError
 from wotemu.errors import InputError, WotemuError
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.coordination.coordinator_lease import holder
-from wotemu_runtime.engines.swarm import needing_docker_client
-from wotemu_runtime.runs.composed_runs import connected
+from wotemu_runtime.runs.swarm_access import bus_client, docker_client
 
 if TYPE_CHECKING:
     import aiodocker
@@ -46,7 +43,7 @@ class ListedEmulation:
 
 async def list_emulations() -> list[ListedEmulation]:
     """The emulations on the swarm of DOCKER_HOST, by name; `HostError` without Docker."""
-    async with _docker() as docker:
+    async with docker_client() as docker:
         from wotemu_runtime.engines.swarm.inventory import take_inventory
 
         found = await take_inventory(docker)
@@ -62,7 +59,7 @@ async def _coordinator(docker: aiodocker.Docker, inventory: Inventory) -> str:
     if inventory.made_by == "stack" or not inventory.services:
         return NO_COORDINATOR
     try:
-        async with connected(await Stack(docker, inventory.name).bus(), deadline_s=2.0) as client:
+        async with bus_client(await Stack(docker, inventory.name).bus(), deadline_s=2.0) as client:
             found = await holder(client, Streams(inventory.name).lease)
     except (WotemuError, RedisError, OSError):
         return UNKNOWN
@@ -87,7 +84,7 @@ async def remove_emulations(names: list[str], *, everything: bool, force: bool) 
     wanted = list(listed) if everything else list(dict.fromkeys(names))
     for name in wanted:
         _check_removable(name, listed, force=force)
-    async with _docker() as docker:
+    async with docker_client() as docker:
         from wotemu_runtime.engines.swarm.removal import remove_stack
 
         removed = await asyncio.gather(*(remove_stack(docker, name) for name in wanted))
@@ -107,11 +104,3 @@ def _check_removable(name: str, listed: dict[str, ListedEmulation], *, force: bo
             where=f"emulation {name!r}",
             hint="Ctrl-C ends that process and removes it, with a report; --force removes it as it is",
         )
-
-
-@asynccontextmanager
-async def _docker() -> AsyncIterator[aiodocker.Docker]:
-    with needing_docker_client("Docker Swarm"):
-        from wotemu_runtime.engines.swarm.engine import connect_docker
-    async with connect_docker() as docker:
-        yield docker

@@ -18,8 +18,8 @@ from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir
-from wotemu_runtime.runs.composed_runs import COORDINATOR, connected, stack_on_swarm
 from wotemu_runtime.runs.run import RUNS, Run, RunSettings
+from wotemu_runtime.runs.swarm_access import COORDINATOR, bus_client, stack_on_swarm
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.swarm.stack import Stack
@@ -57,7 +57,7 @@ async def find_orphaned_run(name: str) -> OrphanedRun:
                 hint=f"wotemu report --stack {name} reports on it so far",
             )
         bus = await stack.bus()
-        async with connected(bus) as client:
+        async with bus_client(bus) as client:
             text = await client.get(Streams(name).card)
             if text is None:
                 raise InputError(

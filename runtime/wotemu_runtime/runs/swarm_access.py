@@ -1,0 +1,48 @@
+"""Connections to the swarm of DOCKER_HOST, and to the event buses on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+
+from wotemu_runtime.bus import BusAddress, connect
+from wotemu_runtime.engines.swarm import needing_docker_client
+
+if TYPE_CHECKING:
+    import aiodocker
+
+    from wotemu_runtime.engines.swarm.stack import Stack
+
+COORDINATOR = "coordinator"
+"""Service of the coordinator in a composed stack."""
+
+
+@asynccontextmanager
+async def docker_client() -> AsyncIterator[aiodocker.Docker]:
+    """A client of the manager, closed after the block; `HostError` without its package or its answer."""
+    with needing_docker_client("Docker Swarm"):
+        from wotemu_runtime.engines.swarm.engine import connect_docker
+    async with connect_docker() as docker:
+        yield docker
+
+
+@asynccontextmanager
+async def stack_on_swarm(name: str) -> AsyncIterator[Stack]:
+    """The stack `name`, whether or not it exists."""
+    async with docker_client() as docker:
+        from wotemu_runtime.engines.swarm.stack import Stack
+
+        yield Stack(docker, name)
+
+
+@asynccontextmanager
+async def bus_client(address: BusAddress, deadline_s: float = 10.0) -> AsyncIterator[Redis]:
+    """A client of a bus, closed after the block."""
+    client = await connect(address, deadline_s)
+    try:
+        yield client
+    finally:
+        await client.aclose()
