@@ -46,6 +46,7 @@ async def bare_loop(changes: int, seconds: float) -> list[float]:
     late = []
     for number in range(changes):
         due = start + seconds * number / changes
+        # By the wall clock, as the changes' records are.
         await asyncio.sleep(max(0.0, due - time.time()))
         late.append(time.time() - due)
     return late

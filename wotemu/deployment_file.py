@@ -85,7 +85,7 @@ def _run(file: Path) -> ModuleType:
         raise LoadError("it is no Python file", where=str(file), hint="its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     _enter(file.parent)
-    sys.modules[name] = module
+    sys.modules[name] = module  # dataclasses and attrs look their modules up there
     _guard(file, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]  # checked above
     return module
 
@@ -128,7 +128,7 @@ def _enter(path: Path) -> None:
     _folders.append(_Folder(path, str(path) in sys.path, known))
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
-    importlib.invalidate_caches()
+    importlib.invalidate_caches()  # finders cache folders' listings; the user may just have added a file
 
 
 def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:

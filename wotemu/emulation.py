@@ -143,11 +143,12 @@ class Emulation:
             seed=seed,
         )
         if is_local:
-            check_host()
+            check_host()  # last: what is wrong with the input is said on any machine
 
     @classmethod
     def of_run(cls, run: Run) -> Self:
         """An emulation of a run that is planned, such as one that `wotemu attach` takes over."""
+        # The checks of __init__ are for what a user gives; a run's own input was checked when it began.
         emulation = cls.__new__(cls)
         emulation._run = run
         return emulation
@@ -229,6 +230,7 @@ class Emulation:
     async def _report(self, run_dir: Path, listener: Listener) -> Path | WotemuError | None:
         """Write the report: its path, why it can't be written, or None where the run is to end at once."""
         listener(Event(steady_time(), "report.started", SOURCE, "writing the report"))
+        # In a thread: it takes seconds, in which a second Ctrl-C has to work.
         writing = asyncio.create_task(asyncio.to_thread(write_report, run_dir))
         at_once = asyncio.create_task(self._run.abort_requested.wait())
         try:
@@ -257,6 +259,7 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     Returns:
         The report's page.
     """
+    # Imported here: a run needs neither Polars nor Altair before its report.
     from wotemu_report import write_report as write
 
     tabulate(run_dir)

@@ -27,5 +27,6 @@ def did_you_mean(name: object, known: Iterable[str], aliases: Mapping[str, str] 
     meant = (aliases or {}).get(name.lower()) or next(
         (each for each in names if each.lower() == name.lower()), None
     )
+    # An alias, or another case, says what is meant better than similarity: "delay" is not near "latency".
     close = [meant] if meant else get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}? {listed}" if close else listed

@@ -64,6 +64,7 @@ async def _show(emulation: Emulation, view: RunView) -> int:
         print_error(result.report_error)
     elif result.is_rejected:
         print_message("the emulation did not do what its scenario says", hint="the reasons head the report")
+    # A run that was interrupted before T0 or at its very end may have another status.
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 
 

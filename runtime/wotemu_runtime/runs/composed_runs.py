@@ -63,7 +63,7 @@ async def _fetch_to_new_directory(client: Redis, stack: str | None) -> Path:
     try:
         await fetch(client, stack, run_dir)
     except InputError:
-        shutil.rmtree(run_dir)
+        shutil.rmtree(run_dir)  # it holds nothing yet
         raise
     return run_dir
 
@@ -80,6 +80,7 @@ async def stop(stack: str, compose_file: Path) -> None:
     password = _password_beside(compose_file)
     async with stack_on_swarm(stack) as deployed, bus_client(await deployed.bus(password)) as client:
         services = set(await deployed.services())
+        # Swarm removes tasks of scaled-down services soon, and their logs with them: store those before.
         await _store_log_tails(deployed, client, await deployed.states())
         await deployed.scale_to_zero({COORDINATOR} & services)  # ends the run, and records the rest
         states = await deployed.states()

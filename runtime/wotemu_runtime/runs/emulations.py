@@ -56,9 +56,11 @@ async def _coordinator(docker: aiodocker.Docker, inventory: Inventory) -> str:
 
     if inventory.has_own_coordinator:
         return "in the stack"
+    # A stack whose coordinator's service is gone has nobody else; without services there is no bus to ask.
     if inventory.made_by == "stack" or not inventory.services:
         return NO_COORDINATOR
     try:
+        # A short deadline: a bus on another manager's machine may not be reachable from here.
         async with bus_client(await Stack(docker, inventory.name).bus(), deadline_s=2.0) as client:
             found = await holder(client, Streams(inventory.name).lease)
     except (WotemuError, RedisError, OSError):
@@ -82,7 +84,7 @@ async def remove_emulations(names: list[str], *, everything: bool, force: bool) 
     """
     listed = {each.inventory.name: each for each in await list_emulations()}
     wanted = list(listed) if everything else list(dict.fromkeys(names))
-    for name in wanted:
+    for name in wanted:  # all of them before anything is removed
         _check_removable(name, listed, force=force)
     async with docker_client() as docker:
         from wotemu_runtime.engines.swarm.removal import remove_stack

@@ -66,7 +66,7 @@ async def find_orphaned_run(name: str) -> OrphanedRun:
                     hint=f"wotemu rm {name} removes it",
                 )
             card = json.loads(text)
-            if "status" in card:
+            if "status" in card:  # written when a run is over: its nodes stay because of --keep
                 raise InputError(
                     f"its run is {card['status']}, and recorded in {card['run_dir']} on {card['host']}",
                     where=f"emulation {name!r}",
@@ -76,6 +76,7 @@ async def find_orphaned_run(name: str) -> OrphanedRun:
             lease = Lease(client, Streams(name))
             await lease.acquire()
             await lease.release()
+            # Read last: it may have some MB.
             code = await client.get(Streams(name).code)
         return OrphanedRun(name, bus, card, bytes(code or b""))  # type: ignore[arg-type]  # nothing is decoded
 
@@ -84,6 +85,7 @@ async def _services(stack: Stack) -> set[str]:
     try:
         return set(await stack.services())
     except WotemuError as error:
+        # Before what Docker says: users of the local engine may have no Docker at all.
         _refuse_local(RUNS / stack.name)
         if isinstance(error, InputError):
             raise InputError(

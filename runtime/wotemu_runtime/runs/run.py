@@ -183,12 +183,12 @@ class Run:
         self.started = self._context.started or steady_time()
         run_dir = self.run_dir = self._context.make_directory()
         directory = RunDirectory(run_dir)
-        if not directory.is_resumed:
+        if not directory.is_resumed:  # else they are there, the timeline with the guards that have fired
             directory.write_json("topology.json", self.deployment.topology.to_dict())
             directory.write_json("timeline.json", self.timeline.to_dict())
         outcome = await self._coordinate(directory, listener)
         if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):
-            if not directory.is_resumed:
+            if not directory.is_resumed:  # never remove what another coordinator recorded
                 _remove(run_dir)
             raise outcome.error
         return run_dir, outcome
@@ -223,12 +223,12 @@ class Run:
         )
         if not directory.is_resumed:
             save_manifest(Outcome(error=killed))
-        if self._stop_requested:
+        if self._stop_requested:  # before there was a coordinator, as Ctrl-C during the planning
             coordinator.stop()
         try:
             return await coordinator.run()
         finally:
-            await engine.remove()
+            await engine.remove()  # again: a cancelled coordinator may not have got so far
             if coordinator.timeline is not self.plan.timeline:
                 # Guards have fired. The hash stays the plan's: a coordinator that takes over compares it.
                 timeline = {**coordinator.timeline.to_dict(), "hash": self.plan.timeline.hash}

@@ -78,7 +78,7 @@ def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str
     from wotemu_runtime.engines.swarm.object_names import STACK_ROOM
     from wotemu_runtime.planning.planner import make_plan
 
-    stack = deployment.path.stem[:STACK_ROOM]
+    stack = deployment.path.stem[:STACK_ROOM]  # the names of its objects don't depend on up to so much
     plan = make_plan(
         deployment.topology, resolver.timeline, stack=stack, root=deployment.root, on_this_machine=False
     )

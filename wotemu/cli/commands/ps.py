@@ -44,7 +44,7 @@ def _print_table(found: list[ListedEmulation]) -> None:
     table = columns("NAME", "MADE BY", "TASKS", "AGE", "COORDINATOR", "MACHINES", ruled=False)
     for each in found:
         inventory = each.inventory
-        age_s = max(0.0, time.time() - inventory.created)
+        age_s = max(0.0, time.time() - inventory.created)  # by the manager's clock, which may be ahead
         machines = ", ".join(inventory.nodes) or "-"
         add_row(
             table,

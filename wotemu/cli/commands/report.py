@@ -51,7 +51,7 @@ def _write_json(run_dir: Path, out: str | None) -> None:
 
     text = report_json(run_dir)
     if out is None:
-        print(text)
+        print(text)  # not through rich, which would wrap it at the terminal's width
         return
     path = Path(out) / "report.json"
     try:

@@ -81,7 +81,7 @@ class RunView:
         try:
             yield
         except OSError:
-            mute(sys.stdout)
+            mute(sys.stdout)  # else each later print, and the interpreter's last flush, would raise again
 
     def show(self, event: Event, words: Words) -> None:
         """Show one event."""
@@ -126,6 +126,7 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
         "fidelity": str(result.certificate or ""),
         "losses": _losses(result),
     }
+    # Facts without a text are left out: a run of plain commands has no interactions to speak of.
     lines = [Text.assemble((result.status, _STATUS_STYLES[result.status]), f"  {start_text(emulation)}")]
     lines += [
         Text.assemble((f"  {label:<14}", "dim"), harmless(text)) for label, text in facts.items() if text

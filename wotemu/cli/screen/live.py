@@ -64,8 +64,9 @@ class LiveView(RunView):
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(
             console=self.console,
-            auto_refresh=False,
+            auto_refresh=False,  # events and ticks redraw it; a thread of rich's would draw in between
             transient=True,
+            # Nothing else prints: what apps print goes to files.
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -198,6 +199,7 @@ class LiveView(RunView):
         while now - self._totals[0][0] > RATE_WINDOW_S:
             self._totals.popleft()
         (then, before), (_, total) = self._totals[0], self._totals[-1]
+        # Records come in batches of up to a second: a rate over less jumps between 0 and peaks.
         return (total - before) / (now - then) if now - then > 1 else 0.0
 
 

@@ -62,11 +62,13 @@ class Narrator:
         weight = _weight(event)
         match event.kind:
             case "role.ready":
+                # A set: a role that another machine starts again is ready once more.
                 self.ready.add(event.source)
                 return Words(weight, f"ready {len(self.ready)}/{self.roles}", event.source)
             case "run.t0":
                 return Words(weight, "T0", event.message.removeprefix("T0: "))
             case "change.applied" if data.get("id") in self._changes:
+                # The record says only its id and target; the plan knows what it changes.
                 return Words(weight, describe_change(self._changes[data["id"]]), lateness(data["late_s"]))
             case "change.failed" if data.get("id") in self._changes:
                 return Words(weight, f"failed: {describe_change(self._changes[data['id']])}", event.message)
@@ -82,7 +84,7 @@ class Narrator:
 def _weight(event: Event) -> Weight:
     if event.kind == "run.certified":
         return _VERDICTS.get(str(event.data.get("verdict")), "good")
-    if event.kind == "app.exited":
+    if event.kind == "app.exited":  # at the end of a run every app does, as it is asked to
         return "plain" if event.data.get("asked") is False else "noise"
     return _WEIGHTS.get(event.kind) or _BY_SEVERITY[severity_of(event.kind)]
 
