@@ -35,9 +35,7 @@ class Threshold(click.ParamType[tuple[str, str]]):
         name, equals, limit = value.partition("=")
         if not (name and equals and limit):
             self.fail(f"{value!r} is no NAME=VALUE: write change_late_invalid=20ms", param, ctx)
-        return name.strip().replace(
-            "-", "_"
-        ), limit.strip()  # dashes, as in the names of options, are taken too
+        return name.strip().replace("-", "_"), limit.strip()  # as in change-late-invalid
 
 
 duration_option = click.option(
