@@ -21,6 +21,7 @@ class Namespace:
     """A network namespace, held by a process that ends with this one."""
 
     def __init__(self) -> None:
+        """Make it, and start the process that holds it."""
         # cat ends when its standard input is closed, which happens even if this process is killed.
         self._holder = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

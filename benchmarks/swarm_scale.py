@@ -45,6 +45,7 @@ class Watch:
     """Notes when roles became ready, and the machine's memory at T0 and at the end."""
 
     def __init__(self) -> None:
+        """Start the clock, and note the memory in use before."""
         self.begun = time.monotonic()
         # Of the whole machine: a container's share in the Docker daemon counts, too.
         self.before = psutil.virtual_memory().used

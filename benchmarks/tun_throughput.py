@@ -138,6 +138,7 @@ class Testbed:
     """Two replicas and a gateway process between them."""
 
     def __init__(self, gateway: Gateway) -> None:
+        """Make the namespaces, and fork the gateway with the other ends of their interfaces."""
         self.namespaces = {end.replica: Namespace() for end in ENDS}
         taps = [self.namespaces[end.replica].make_tap(end) for end in ENDS]
         self._gateway = os.fork()

@@ -33,6 +33,7 @@ class WotemuError(Exception):
     exit_code = EXIT_FAILED
 
     def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        """See the attributes of the class."""
         super().__init__(message)
         self.message = message
         self.where = where

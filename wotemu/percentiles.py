@@ -46,6 +46,7 @@ class Histogram:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
+        """Begin empty."""
         self._counts: dict[int, int] = {}
 
     def __repr__(self) -> str:

@@ -108,7 +108,7 @@ NOT_THERE = {
     [*BROKEN_FILES.values(), *IMPOSSIBLE.values(), *NOT_THERE.values()],
     ids=[*BROKEN_FILES, *IMPOSSIBLE, *NOT_THERE],
 )
-def test_a_file_that_can_not_be_run_is_told_of_once_and_leaves_nothing(
+def test_a_file_that_can_not_be_run_is_reported_once_and_leaves_nothing(
     invoke: Invoke, write: Write, folder: Path, text: str, first: str, second: str
 ) -> None:
     result = invoke("run", write(text))

@@ -1,4 +1,4 @@
-"""What the command line says of a run's fidelity, and how it is told to be strict."""
+"""What the command line says of a run's fidelity, and its options for that."""
 
 from __future__ import annotations
 

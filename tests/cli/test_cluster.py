@@ -32,7 +32,7 @@ def no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["attach", "field"], "no answer"),
     ],
 )
-def test_what_can_not_be_done_is_told(invoke: Invoke, arguments: list[str], message: str) -> None:
+def test_what_can_not_be_done_is_reported(invoke: Invoke, arguments: list[str], message: str) -> None:
     """With exit code 2, and no traceback."""
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output

@@ -65,7 +65,7 @@ def test_a_wrong_option_is_refused_when_it_is_given(
     assert hint in (refused.value.hint or "")
 
 
-def test_a_topology_is_no_loaded_file(deployment: Deployment) -> None:
+def test_a_topology_is_no_deployment(deployment: Deployment) -> None:
     with pytest.raises(InputError, match="is a Topology"):
         Emulation(deployment.topology)  # type: ignore[arg-type]
 

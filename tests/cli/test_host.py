@@ -62,7 +62,7 @@ def test_a_tun_device_that_is_none_has_a_remedy(monkeypatch: pytest.MonkeyPatch)
     assert "c 10 200" in str(raised.value.hint)
 
 
-def test_another_system_is_told_that_it_is_not_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_another_system_the_message_says_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(HostError, match="needs Linux"):
         engine.check_host()

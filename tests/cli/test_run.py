@@ -41,7 +41,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def identities(pids: set[int]) -> dict[int, str]:
-    """When each of the processes started, which with its number tells it from every other."""
+    """When each of the processes started, which with its number identifies it."""
     return {pid: started for pid in pids if (started := _started(pid))}
 
 
@@ -58,7 +58,7 @@ def still_there(known: dict[int, str], within_s: float) -> dict[int, str]:
     while (left := {pid: started for pid, started in known.items() if _started(pid) == started}) and (
         time.monotonic() < deadline
     ):
-        time.sleep(0.02)  # processes of others tell nobody when they end
+        time.sleep(0.02)  # there is no event for the end of others' processes
     return left
 
 

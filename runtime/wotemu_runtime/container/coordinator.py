@@ -42,6 +42,7 @@ class DeployedEngine:
     name = "swarm"
 
     def __init__(self, assignment: Assignment) -> None:
+        """Take the coordinator's assignment, which has the stack's name and bus."""
         self._assignment = assignment
         self._roles_by_service: dict[str, list[str]] = {}
 

@@ -32,6 +32,7 @@ class RunView:
     """Whether there are no colours and links, whatever the environment asks for."""
 
     def __init__(self, emulation: Emulation) -> None:
+        """Prepare to show this emulation; times count from now until T0 is known."""
         self.emulation = emulation
         self.clock = RunClock(steady_time())
         self.narrator = Narrator(emulation.plan)

@@ -9,6 +9,7 @@ class RunClock:
     """Learns T0 from the events of a run."""
 
     def __init__(self, started: float) -> None:
+        """Count from `started`, in seconds since the epoch, until T0 is known."""
         self.started = started
         self.t0: float | None = None
         self.is_running = False

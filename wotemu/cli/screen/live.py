@@ -55,6 +55,7 @@ class LiveView(RunView):
     tick_s: ClassVar[float] = 0.25
 
     def __init__(self, emulation: Emulation) -> None:
+        """Prepare the panel; it is drawn once the view is entered."""
         super().__init__(emulation)
         self.console.soft_wrap = False
         self._phase = ""

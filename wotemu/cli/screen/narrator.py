@@ -52,6 +52,7 @@ class Narrator:
     """Finds words for the events of one run, and counts the roles that are ready."""
 
     def __init__(self, plan: Plan) -> None:
+        """Take the plan, which says how many roles there are and what each change does."""
         self._changes = {change.id: change for change in plan.timeline.changes}
         self.roles = len(plan.roles)
         self.ready: set[str] = set()
