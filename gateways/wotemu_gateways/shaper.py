@@ -22,7 +22,10 @@ class Member:
 
 
 class Shaper(Protocol):
-    """Imposes conditions on one network. Every change is in place; what is under way keeps its fate."""
+    """Imposes conditions on one network. Every change is in place, and drops no packet.
+
+    A packet that has been delayed or lost keeps that fate when conditions change.
+    """
 
     @property
     def name(self) -> str:
@@ -30,35 +33,39 @@ class Shaper(Protocol):
         ...
 
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
-        """Impose other conditions on one hop. `KeyError`: no such replica here."""
+        """Impose conditions on one hop.
+
+        Raises:
+            KeyError: The network has no such replica.
+        """
         ...
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
-        """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
+        """Send all nodes' packets through one queue and rate, behind each node's own; None lifts the rate."""
         ...
 
     def cut(self, replica: str, is_cut: bool) -> None:
-        """Let nothing into or out of a replica, or let it again."""
+        """Cut a replica off the network, or end the cut."""
         ...
 
     def partition(self, groups: Iterable[Collection[str]]) -> None:
-        """Keep sets of replicas from reaching each other; a single one is kept from all others."""
+        """Keep sets of replicas from reaching each other, see `partition_of`; no set heals the network."""
         ...
 
     def drain(self, t: float) -> Iterator[Record]:
-        """Rows for each hop, and each flow with packets, since the last drain, stamped `t`.
+        """Rows of each hop, and of each flow with packets, since the last drain, stamped `t`.
 
-        The counts are taken at once, so rows may be asked for one by one, with other work between them.
+        The counts are taken at once; rows are made as they are iterated, with other work in between.
         """
         ...
 
     @property
     def losses(self) -> dict[str, int]:
-        """What was not forwarded or not counted by itself, by reason, since the start."""
+        """Frames that were not forwarded, or not counted by flow, since the start, by reason."""
         ...
 
     def close(self) -> None:
-        """Stop, and give everything back."""
+        """Stop, and free all descriptors and interfaces."""
         ...
 
 

@@ -150,7 +150,7 @@ def test_a_thousand_new_flows_a_second_for_good_have_counters_of_their_own() -> 
     assert table.merged == 0
 
 
-def test_a_flow_with_packets_under_way_is_remembered_however_long_they_take() -> None:
+def test_a_flow_with_packets_in_flight_is_remembered_however_long_they_take() -> None:
     with FakeNetwork("a", "b", hops={("a", "up"): NetworkConditions(latency=Seconds(100))}) as net:
         net.send("a", "b")
         for _ in range(IDLE_DRAINS * 2):

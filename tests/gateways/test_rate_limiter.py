@@ -89,7 +89,7 @@ def test_batches_fare_as_their_packets_one_by_one(
     for at_s, size in zip(arrivals_s, sizes, strict=True):
         each.send([at_s], [size])
     assert whole.admit(arrivals_s, sizes) == pytest.approx(each.fates())
-    assert whole.shaper.bucket.busy_until_s == pytest.approx(each.shaper.bucket.busy_until_s)
+    assert whole.shaper.rate_limiter.busy_until_s == pytest.approx(each.shaper.rate_limiter.busy_until_s)
 
 
 # Changes of the rate
@@ -111,7 +111,7 @@ def test_after_a_raise_what_waits_leaves_at_the_new_rate_and_the_next_pass(
     slow.simulation.advance_to(0.05)
     slow.set(rate=after, queue=queue)
     bits = 0.0 if after is None else 8 / NetworkConditions(rate=after).rate  # type: ignore[operator]
-    rest_s = slow.shaper.bucket.busy_until_s - 0.05 if after else 0.0
+    rest_s = slow.shaper.rate_limiter.busy_until_s - 0.05 if after else 0.0
     for i in range(100):
         slow.send([0.15 + i / 100], [200])
     fates = slow.fates()
@@ -230,7 +230,7 @@ def test_changes_lose_hold_and_reorder_nothing(
         if packets:
             changing.send([now_s] * packets, [1000] * packets)
         refused = changing.dropped_queue
-        assert changing.queued == len(changing.shaper.bucket)
+        assert changing.queued == len(changing.shaper.rate_limiter)
     changing.set(rate="1gbit")
     in_queue, now_s = changing.queued, changing.simulation.now_s
     fates = [instant for instant in changing.fates() if instant != NEVER]
@@ -246,9 +246,9 @@ def test_changes_lose_hold_and_reorder_nothing(
 def test_service_is_what_left_while_something_waited() -> None:
     full = filled(5, rate="80kbit", queue="10s", overhead=10)
     full.simulation.advance_to(0.25)
-    assert full.shaper.bucket.take_service(0.25) == (0.25, 2 * 1010)
+    assert full.shaper.rate_limiter.take_service(0.25) == (0.25, 2 * 1010)
     full.simulation.advance_to(3.0)
-    busy_s, served_bytes = full.shaper.bucket.take_service(3.0)
+    busy_s, served_bytes = full.shaper.rate_limiter.take_service(3.0)
     assert busy_s == pytest.approx(5 * 0.101 - 0.25)
     assert served_bytes == 3 * 1010
-    assert full.shaper.bucket.take_service(4.0) == (0.0, 0)
+    assert full.shaper.rate_limiter.take_service(4.0) == (0.0, 0)

@@ -32,7 +32,7 @@ class Sender:
         """Send until the queue refuses."""
         self._has_room = True
         while self._has_room:
-            self._bucket.take(self, [now_s], [(b"", SIZE)], now_s)
+            self._bucket.enqueue(self, [now_s], [(b"", SIZE)], now_s)
 
     def leave_queue(
         self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
@@ -40,11 +40,11 @@ class Sender:
         """Count what has been sent."""
         self.sent += len(packets)
 
-    def refuse(self, packets: Sequence[Packet]) -> None:
+    def drop_queue_full(self, packets: Sequence[Packet]) -> None:
         """Stop for now."""
         self._has_room = False
 
-    def forget(self, packets: Sequence[Packet]) -> None:
+    def drop_without_memory(self, packets: Sequence[Packet]) -> None:
         """The gateway's memory has room."""
         raise AssertionError
 

@@ -1,4 +1,4 @@
-"""What changes packets themselves: duplication, corruption, marks of congestion. Pure."""
+"""Duplication, corruption and ECN marks, which change packets themselves. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, flip_bit, mark_cong
 
 
 class Alteration:
-    """Gives each frame zero, one or two copies, each of which may be lost, marked or corrupted by itself."""
+    """Turns each frame into none, one or two, each lost, marked or corrupted independently of the other.
+
+    `offset` is where a frame's IPv4 header begins.
+    """
 
     __slots__ = ("_corrupted", "_duplicated", "_ecn", "_losses", "_offset", "_rng", "lost")
 
@@ -37,7 +40,7 @@ class Alteration:
         return bool(conditions.duplicate or conditions.corrupt or (conditions.ecn and conditions.mean_loss))
 
     def alter(self, frames: Sequence[bytes]) -> list[list[bytes]]:
-        """The copies of each frame that go on."""
+        """The copies of each frame that are left."""
         return [self._copies(frame) for frame in frames]
 
     def _copies(self, frame: bytes) -> list[bytes]:
@@ -45,7 +48,7 @@ class Alteration:
         return [copy for copy in copies if copy is not None]
 
     def _copy(self, frame: bytes) -> bytes | None:
-        # Every process steps for every copy, lost already or not: their states don't depend on each other.
+        # Every process steps for every copy, lost already or not: their states must not depend on each other.
         if NEVER in [loss.drop((0.0,))[0] for loss in self._losses]:
             marked = mark_congestion(frame, self._offset) if self._ecn else None
             if marked is None:

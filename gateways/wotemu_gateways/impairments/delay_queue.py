@@ -1,8 +1,8 @@
-"""Packets that wait for their departure, in the order of their timers.
+"""Queues of packets that wait for their departure, and the heap of timers that wakes them.
 
-Each hop keeps its packets sorted in a queue: most leave in the order in which they came and go to its
-end, those that overtake others into their place. The heap of timers holds only the queues, by their
-first packet's departure, so its cost is a wake-up's, not a packet's.
+Packets are kept sorted by departure: most leave in the order in which they came and are appended, those that
+overtake others are inserted. The heap has one entry for each queue, its first packet's departure, so it costs
+a step for each wake-up, not for each packet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 GRAIN_S = 20e-6
-"""What is due so soon leaves now: to wake up for it would take longer, and no clock of an app's can tell."""
+"""What is due within this time leaves now: a wake-up for it would take longer, and no app can tell."""
 
 Item = TypeVar("Item")
 Taker = TypeVar("Taker", contravariant=True)
@@ -29,13 +29,13 @@ class Outlet(Protocol[Taker]):
         ...
 
 
-class Waiting(Protocol):
-    """What has packets wait; `next_s` is when the first of them leaves, infinite where none does."""
+class TimedQueue(Protocol):
+    """A queue in the heap; `next_s` is when its first packet leaves, infinite where none waits."""
 
     next_s: float
 
     def release(self, now_s: float) -> None:
-        """Let those go that are due."""
+        """Pass on packets that are due."""
         ...
 
 
@@ -55,14 +55,14 @@ class DelayQueue(Generic[Item]):
         return len(self._items)
 
     def hold(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
-        """Keep packets that leave in the order given, and not before `last_s`: the usual case."""
+        """Append packets that leave in the order given, and not before `last_s`: the usual case."""
         self._dues_s.extend(dues_s)
         self._items.extend(items)
         if dues_s[0] < self.next_s:
-            self._head(dues_s[0])
+            self._set_next(dues_s[0])
 
     def insert(self, dues_s: Sequence[float], items: Sequence[Item]) -> None:
-        """Keep packets that leave at any times."""
+        """Insert packets that leave at any instants."""
         own_s = self._dues_s
         insert_due, insert_item = own_s.insert, self._items.insert
         for due_s, item in zip(dues_s, items, strict=True):
@@ -70,7 +70,7 @@ class DelayQueue(Generic[Item]):
             insert_due(at, due_s)
             insert_item(at, item)
         if own_s[0] < self.next_s:
-            self._head(own_s[0])
+            self._set_next(own_s[0])
 
     @property
     def last_s(self) -> float:
@@ -86,21 +86,21 @@ class DelayQueue(Generic[Item]):
         del items[:due]
         self.next_s = math.inf
         if dues_s:
-            self._head(dues_s[0])
+            self._set_next(dues_s[0])
         self.outlet.release(leaving_s, leaving, now_s)
 
-    def _head(self, due_s: float) -> None:
+    def _set_next(self, due_s: float) -> None:
         self.next_s = due_s
         self._timers.enter(due_s, self)
 
 
 class Timers:
-    """Lanes and queues by their next departure."""
+    """Delay queues and rate limiters by their next departure."""
 
     __slots__ = ("_heap", "_serial")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Waiting]] = []
+        self._heap: list[tuple[float, int, TimedQueue]] = []
         self._serial = count()
 
     @property
@@ -108,14 +108,16 @@ class Timers:
         """When something is due next; None if nothing waits. It may be too early, never too late."""
         return self._heap[0][0] if self._heap else None
 
-    def enter(self, due_s: float, delay_queue: Waiting) -> None:
+    def enter(self, due_s: float, queue: TimedQueue) -> None:
         """Wake a delay_queue at its next departure; its `next_s` says which of its entries holds."""
-        heappush(self._heap, (due_s, next(self._serial), delay_queue))
+        heappush(self._heap, (due_s, next(self._serial), queue))  # the serial: queues can't be compared
 
     def release(self, now_s: float) -> None:
-        """Let every packet go that is due."""
+        """Have each queue pass on its packets that are due."""
         heap = self._heap
         while heap and heap[0][0] <= now_s:
-            due_s, _, delay_queue = heappop(heap)
-            if due_s == delay_queue.next_s:
-                delay_queue.release(now_s)
+            due_s, _, queue = heappop(heap)
+            # A queue whose first departure has moved has another entry: those that hold no longer stay until
+            # their time, as taking them out of the heap would cost more.
+            if due_s == queue.next_s:
+                queue.release(now_s)

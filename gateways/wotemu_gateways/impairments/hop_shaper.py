@@ -1,8 +1,9 @@
-"""What a hop's conditions do to packets, as stages in the order of a link. Pure: no I/O, no clock.
+"""The stages of one hop, in the order of a link. Pure: no I/O, no clock.
 
 A packet waits in a bounded queue until it has been sent at the rate (and on a shared network in the shared
-queue after that); on the air it may be lost, doubled or spoiled, after it took its time; then it is delayed,
-and may overtake another. Batches, not packets, because in CPython a call costs more than a stage.
+queue after that). Then it may be lost, duplicated or corrupted: a frame that is lost on the air took its air
+time. Then it is delayed, and may overtake another. Stages take batches, because in CPython a call costs more
+than what it does to a packet.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _RANDOM = (
 
 
 def _randomness(conditions: NetworkConditions) -> tuple[object, ...]:
-    """What loses and changes packets: processes with a memory, which other changes leave alone."""
+    """The fields of random processes with a memory, which changes of other fields must not restart."""
     return tuple(getattr(conditions, name) for name in _RANDOM)
 
 
@@ -33,11 +34,11 @@ class HopShaper(Generic[Packet]):
     """The stages of one hop under the conditions that hold now.
 
     Attributes:
-        bucket: The hop's own queue and rate.
+        rate_limiter: The hop's own queue and rate.
         shared: The queue and rate that it shares with other hops, behind its own; None without.
         losses: What loses packets on the air.
-        alteration: What doubles, spoils, marks and loses packets there in the stead of `losses`, where
-            the conditions ask for more than loss.
+        alteration: Duplicates, corrupts, marks and loses packets in place of `losses`, where the conditions
+            ask for more than loss.
         delay: Delay, jitter and reordering.
         clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
     """
@@ -45,11 +46,11 @@ class HopShaper(Generic[Packet]):
     __slots__ = (
         "_rng",
         "alteration",
-        "bucket",
         "clear",
         "conditions",
         "delay",
         "losses",
+        "rate_limiter",
         "shared",
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ class HopShaper(Generic[Packet]):
         self, conditions: NetworkConditions, rng: Random, timers: Timers, memory: MemoryBudget
     ) -> None:
         self._rng = rng
-        self.bucket: RateLimiter[Packet] = RateLimiter(timers, memory)
+        self.rate_limiter: RateLimiter[Packet] = RateLimiter(timers, memory)
         self.shared: RateLimiter[Packet] | None = None
         self.losses: tuple[Loss, ...] = ()
         self.alteration: Alteration | None = None
@@ -72,7 +73,7 @@ class HopShaper(Generic[Packet]):
     def change(self, conditions: NetworkConditions, now_s: float) -> None:
         """Impose other conditions on what waits for the rate and on what comes.
 
-        What has been sent keeps its time. Whoever changes it has released what was due before.
+        What has been sent keeps its departure. The caller has released what was due before.
         """
         before, self.conditions = self.conditions, conditions
         if _randomness(conditions) != _randomness(before):
@@ -81,13 +82,13 @@ class HopShaper(Generic[Packet]):
             self.losses = () if needed else losses
             self.alteration = Alteration(conditions, losses, self._rng) if needed else None
         self.delay.change(conditions)
-        self.bucket.change(
+        self.rate_limiter.change(
             conditions, now_s
         )  # last: a rate that is lifted lets go what waits, under all this
         harmless = not (self.delay.delays or self.losses or self.alteration)
-        self.clear = harmless and not self.bucket.limits and self.shared is None
+        self.clear = harmless and not self.rate_limiter.limits and self.shared is None
 
-    def share(self, bucket: RateLimiter[Packet]) -> None:
-        """Send through a bucket that other hops use as well, after the hop's own."""
-        self.shared = bucket
+    def share(self, rate_limiter: RateLimiter[Packet]) -> None:
+        """Send through a rate limiter that other hops use as well, after the hop's own."""
+        self.shared = rate_limiter
         self.clear = False

@@ -1,4 +1,4 @@
-"""Random processes that say of each packet in a row whether it is lost. Pure but for their own state."""
+"""Random loss processes: independent, correlated, Gilbert-Elliott, four-state Markov. No I/O."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ NEVER = math.inf
 """The departure of a dropped packet."""
 
 _ENDLESS = 1 << 60
+"""Packets between two losses, where none is ever lost in practice."""
 
 
 class Loss(Protocol):
-    """One process."""
+    """A loss process."""
 
     def drop(self, instants: Sequence[float]) -> Sequence[float]:
         """The instants, with `NEVER` for those whose packet is lost."""
@@ -25,10 +26,10 @@ class Loss(Protocol):
 
 
 class Chance:
-    """Says yes with a share; each answer is the one before again with a chance of `correlation`.
+    """True with a probability of `share`; repeats its last answer with a probability of `correlation`.
 
     So the share holds however strong the correlation, which is the answers' correlation at lag 1. (NetEm
-    mixes random numbers instead, which makes rare events much rarer the stronger the correlation.)
+    mixes random numbers instead, which makes rare events rarer, see `netem.correlation`.)
     """
 
     __slots__ = ("_correlation", "_last", "_random", "_share")
@@ -84,7 +85,7 @@ class IndependentLoss:
 
 
 class ChainLoss:
-    """Loses a packet when a random process with memory says so."""
+    """Loses the packets for which a random process with memory is true."""
 
     __slots__ = ("_next_is_lost",)
 
@@ -98,7 +99,7 @@ class ChainLoss:
 
 
 def gilbert_elliott(model: GilbertElliott, rng: Random) -> Callable[[], bool]:
-    """Starts good; a packet meets the loss of the state that it finds, then the state may change."""
+    """Starts in the good state; a packet meets the loss of the current state, which then may change."""
     p, r, good_loss, bad_loss = (float(each) for each in (model.p, model.r, model.good_loss, model.bad_loss))
     random = rng.random
     bad = False
@@ -114,9 +115,9 @@ def gilbert_elliott(model: GilbertElliott, rng: Random) -> Callable[[], bool]:
 
 
 def markov(model: MarkovLoss, rng: Random) -> Callable[[], bool]:
-    """Starts in state 1; each packet makes one step, and is lost in states 3 and 4."""
+    """NetEm's four-state chain: starts in state 1, makes one step a packet, loses it in states 3 and 4."""
     random = rng.random
-    # By state: up to which random number it goes where; the last one is where it goes else.
+    # By state: the upper bound of the random number that leads to each next state.
     steps: dict[int, tuple[tuple[float, int], ...]] = {
         1: ((model.p14, 4), (model.p14 + model.p13, 3), (1.0, 1)),
         2: ((model.p23, 3), (1.0, 2)),

@@ -1,4 +1,4 @@
-"""The memory that waiting packets take in one gateway, and its bound. Pure."""
+"""The bound on the memory that waiting packets take in one gateway. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 MAX_HELD_BYTES = 256 << 20
-"""What the packets that wait in one network's gateway may take.
+"""Bytes that the packets waiting in one network's gateway may take.
 
 A gigabit a second, delayed by two seconds, or 10 Mbit/s by 200 s: more than any network that is worth
 emulating in user space holds, and little enough for a dozen networks on one machine.
 """
 
 PACKET_BYTES = 250
-"""What CPython takes for a packet beside the frame: its tuple, departure, places in lists, and headers."""
+"""CPython's memory for a packet beside the frame: its tuple, departure, places in lists, object headers."""
 
 
 class MemoryBudget:
-    """What waits in one gateway: who finds `held_bytes` at `max_bytes` drops what it would hold."""
+    """Bytes held by all queues of a gateway. A queue that finds `max_bytes` reached drops what comes."""
 
     __slots__ = ("held_bytes", "max_bytes")
 
@@ -30,7 +30,7 @@ class MemoryBudget:
 
 
 def held_bytes(packets: Sequence[Any]) -> int:
-    """What packets take, whose second field is their size."""
+    """The memory that packets take; their second field is their size."""
     if len(packets) == 1:
         return PACKET_BYTES + int(packets[0][1])
     sizes: list[int] = [packet[1] for packet in packets]

@@ -1,7 +1,7 @@
-"""A bounded queue that is served at a rate. Pure: no I/O, no clock.
+"""A virtual-clock rate limiter with a bounded queue. Pure: no I/O, no clock.
 
-The departures of what waits are known in advance, by a virtual clock, so that a batch costs hardly more than
-a packet. Changes are rare: they compute the departures of what waits anew.
+The departure of each packet is computed when it comes, so that a batch costs hardly more than a packet.
+Changes are rare: they recompute the departures of all that waits.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ from wotemu_gateways.impairments.loss import NEVER
 from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
 
 AHEAD_S = 1e-3
-"""What will have been sent so soon may go on at once, with the instant at which it has: a change within this
-time finds it gone. So a fast rate costs no wake-up of its own."""
+"""A packet that will have been sent within this time goes on at once, stamped with its departure.
+
+So a fast rate costs no wake-up of its own. The price: a change of the rate within this time comes too late
+for such packets.
+"""
 
 _ROUNDING_S = 1e-9
+"""Sums of floats are off by less; without it a queue that is exactly full would refuse its last packet."""
 _STANDSTILL_S = 1e18
 """When a packet leaves that waits at rate 0: later than anything else, but unlike a drop not `NEVER`."""
 
@@ -31,36 +35,42 @@ Packet = TypeVar("Packet", bound=tuple[Any, ...])
 
 
 class QueuedHop(Protocol[Packet]):
-    """A hop whose packets wait in a bucket. `queued` counts those that do."""
+    """A hop whose packets pass a rate limiter. `queued` counts those that wait in one."""
 
     queued: int
 
     def leave_queue(
         self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
     ) -> None:
-        """Take packets that have been sent at the rate, at those instants."""
+        """Take packets that have been sent at the rate, with their departures in ascending order."""
         ...
 
-    def refuse(self, packets: Sequence[Packet]) -> None:
-        """Count packets that the queue had no room for."""
+    def drop_queue_full(self, packets: Sequence[Packet]) -> None:
+        """Count packets that the queue had no room for as dropped."""
         ...
 
-    def forget(self, packets: Sequence[Packet]) -> None:
-        """Count packets that the gateway had no memory for."""
+    def drop_without_memory(self, packets: Sequence[Packet]) -> None:
+        """Count packets that the gateway had no memory for as dropped."""
         ...
 
 
 class RateLimiter(Generic[Packet]):
-    """Sends one packet after another at a rate; what comes meanwhile waits. Hops may share one.
+    """Sends one packet after another at a rate; what comes meanwhile waits. May be shared by hops.
 
-    The second field of a packet is its size in bytes. The queue is bounded by what waits, the packet that is
-    being sent included; one that finds nothing before it is always taken. A change holds for what waits, too:
-    it is served at the new rate from then on, the packet that is being sent for the rest of its bits. It
-    drops nothing, even if more waits than the new bound has room for.
+    The second field of a packet is its size in bytes. The queue's bound counts what waits and the packet that
+    is being sent; a packet that finds the queue empty is always taken. A change holds for what waits, too: it
+    is served at the new rate from then on, the packet that is being sent for the rest of its bits. No change
+    drops a packet, even if more waits than the new bound has room for.
+
+    Args:
+        timers: Where the next departure is entered.
+        memory: Bounds what all queues of the gateway hold.
+        conditions: Their rate, burst, overhead, cells and queue; no rate where it is None.
 
     Attributes:
         limits: Whether there is a rate. Without one nothing ever waits, so packets need not come here.
         busy_until_s: When everything that was taken so far has been sent.
+        next_s: When the first of the waiting packets has been sent; infinite where none waits.
     """
 
     __slots__ = (
@@ -92,7 +102,7 @@ class RateLimiter(Generic[Packet]):
     ) -> None:
         self._timers = timers
         self._memory = memory
-        # What waits, in the order of service: parallel lists, as slices of them cost no call a packet.
+        # What waits, in the order of service. Parallel lists: slicing them costs no Python call a packet.
         self._dues_s: list[float] = []
         self._packets: list[Packet] = []
         self._sizes: list[int] = []
@@ -120,7 +130,7 @@ class RateLimiter(Generic[Packet]):
     def change(self, conditions: NetworkConditions, now_s: float) -> None:
         """Serve what waits, and what comes, at the rate of `conditions`, with their queue, from now on.
 
-        Whoever changes it has released what was due before.
+        The caller has released what was due before.
         """
         rate, queue = conditions.rate, conditions.queue
         left_bytes, unspent_bytes = self._left(now_s), self._unspent_burst(now_s)
@@ -138,7 +148,7 @@ class RateLimiter(Generic[Packet]):
         self._waiting = deque(self._dues_s)
 
     def _left(self, now_s: float) -> float:
-        """Bytes of the packet that is being sent that have not been sent yet."""
+        """The bytes of the packet that is being sent that are still to be sent."""
         if not self._dues_s:
             return 0.0
         if self._stands_still:
@@ -146,7 +156,7 @@ class RateLimiter(Generic[Packet]):
         return min((self._dues_s[0] - now_s) / self._seconds_per_byte, self._sizes[0])
 
     def _unspent_burst(self, now_s: float) -> float:
-        """Bytes that may pass at once now."""
+        """The bytes of burst that may pass at once now."""
         if self._dues_s:
             return 0.0
         if self._stands_still:
@@ -161,11 +171,11 @@ class RateLimiter(Generic[Packet]):
         return self._seconds_per_byte == math.inf
 
     def _reschedule(self, left_bytes: float, unspent_bytes: float, now_s: float) -> None:
-        """Compute the departures of what waits under the rate that holds now.
+        """Recompute the departures of what waits under the rate that holds now.
 
         Args:
-            left_bytes: What is still to be sent of the first one.
-            unspent_bytes: What may pass at once where none waits.
+            left_bytes: What is still to be sent of the first packet.
+            unspent_bytes: The burst that may pass at once where no packet waits.
             now_s: When the rate begins to hold.
         """
         self._sizes[1:] = [self._wire_size(packet[1]) for packet in self._packets[1:]]
@@ -187,7 +197,7 @@ class RateLimiter(Generic[Packet]):
             self.busy_until_s = max(self.busy_until_s, free_s) if self.busy_until_s > now_s else free_s
 
     def _wire_size(self, size: int) -> int:
-        """What a packet takes with its overhead, in whole cells."""
+        """The bytes that a packet takes on the wire: with its overhead, in whole cells."""
         size += self._overhead
         if not self._cell_size:
             return max(size, 0)
@@ -195,7 +205,7 @@ class RateLimiter(Generic[Packet]):
 
     # Packets
 
-    def take(
+    def enqueue(
         self,
         user: QueuedHop[Packet],
         arrivals_s: Sequence[float],
@@ -203,19 +213,26 @@ class RateLimiter(Generic[Packet]):
         now_s: float,
         ahead_s: float = AHEAD_S,
     ) -> None:
-        """Queue packets of a hop, which came at those instants, in order, or refuse them.
+        """Queue a hop's packets, or refuse those that have no room.
 
-        What will have been sent within `ahead_s` does not wait here, if nothing else does.
+        Args:
+            user: The hop that is told of the packets' departures and refusals.
+            arrivals_s: When each packet came, ascending.
+            packets: In the order in which they came; at least one.
+            now_s: The time now.
+            ahead_s: What will have been sent within this time does not wait here, if nothing else does.
         """
         if self._memory.held_bytes >= self._memory.max_bytes:
-            user.forget(packets)
+            user.drop_without_memory(packets)
             return
         sizes = [packet[1] for packet in packets]
         if self._overhead or self._cell_size:
             sizes = [self._wire_size(size) for size in sizes]
         sent_s = self._departures(arrivals_s, sizes)
         if NEVER in sent_s:
-            user.refuse([packet for packet, at_s in zip(packets, sent_s, strict=True) if at_s == NEVER])
+            user.drop_queue_full(
+                [packet for packet, at_s in zip(packets, sent_s, strict=True) if at_s == NEVER]
+            )
             taken = [i for i, at_s in enumerate(sent_s) if at_s != NEVER]
             if not taken:
                 return
@@ -253,7 +270,7 @@ class RateLimiter(Generic[Packet]):
             self._timers.enter(self.next_s, self)
 
     def release(self, now_s: float) -> None:
-        """Let those go that have been sent."""
+        """Pass on packets that have been sent by now."""
         due = bisect_right(self._dues_s, now_s + GRAIN_S)
         dues_s, packets, users = self._dues_s[:due], self._packets[:due], self._users[:due]
         self._served_bytes += sum(self._sizes[:due])
@@ -266,7 +283,7 @@ class RateLimiter(Generic[Packet]):
             user.queued -= last - first
             user.leave_queue(self, dues_s[first:last], packets[first:last], now_s)
 
-    # When each packet has been sent, `NEVER` if the queue has no room for it
+    # Departures: when each packet has been sent, `NEVER` if the queue has no room for it
 
     def _departures(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
         if self._limit_packets is not None:
@@ -293,7 +310,7 @@ class RateLimiter(Generic[Packet]):
     def _without_burst(
         self, arrivals_s: Sequence[float], spent_s: Sequence[float], limit_s: float
     ) -> list[float]:
-        """As `_one_by_one` without a burst, at less cost."""
+        """As `_one_by_one` without a burst, at less cost: no attribute is written for each packet."""
         busy_until_s = self.busy_until_s
         sent = []
         for now_s, takes_s in zip(arrivals_s, spent_s, strict=True):
@@ -326,7 +343,7 @@ class RateLimiter(Generic[Packet]):
         return sent
 
     def _counted(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
-        """With room for a number of packets, the one that is being sent among them."""
+        """Departures where the queue's bound is a number of packets, the one that is being sent included."""
         waiting, room, still = self._waiting, self._limit_packets or 0, self._stands_still
         burst_s = self._burst_bytes * self._seconds_per_byte if self._burst_bytes else 0.0
         sent = []
@@ -346,7 +363,7 @@ class RateLimiter(Generic[Packet]):
         return sent
 
     def _at_a_standstill(self, sizes: Sequence[int]) -> list[float]:
-        """At rate 0: what has room waits."""
+        """Departures at rate 0: what has room waits for good, until a change of the rate."""
         waiting = self._left_bytes + sum(self._sizes[1:]) if self._dues_s else 0.0
         sent = []
         for size in sizes:
@@ -357,10 +374,10 @@ class RateLimiter(Generic[Packet]):
                 sent.append(_STANDSTILL_S)
         return sent
 
-    # What it reports
+    # Reports
 
     def take_service(self, now_s: float) -> tuple[float, int]:
-        """What it did since the last call.
+        """How busy it was since the last call.
 
         Returns:
             Seconds in which something waited or was being sent, and the bytes on the wire of what left then.
@@ -374,7 +391,7 @@ class RateLimiter(Generic[Packet]):
 
 
 def _runs(users: Sequence[QueuedHop[Packet]]) -> Iterator[tuple[QueuedHop[Packet], int, int]]:
-    """Who comes in a row: the hop, and the places of its first packet and behind its last."""
+    """Packets in a row of one hop: the hop, the place of its first packet, and that behind its last."""
     if not users:
         return
     if users.count(users[0]) == len(users):

@@ -38,7 +38,7 @@ Packet = tuple[bytes, int, NextHop, FlowCounter]
 def _altered(
     alteration: Alteration, instants_s: Sequence[float], packets: Sequence[Packet]
 ) -> tuple[list[float], list[Packet]]:
-    """What is left of packets that may be lost, multiplied and changed."""
+    """The packets that are left after an alteration, with their instants; flows' counters are settled."""
     left_s: list[float] = []
     left: list[Packet] = []
     treated = alteration.alter([packet[0] for packet in packets])
@@ -68,7 +68,11 @@ def count_sent(packets: Sequence[Packet]) -> None:
 
 
 def _count_delivered(packets: Sequence[Packet]) -> int:
-    """Count packets of the flows that reach nodes; their bytes."""
+    """Count packets of the flows that reach nodes.
+
+    Returns:
+        Their bytes.
+    """
     size = sum([packet[1] for packet in packets])
     first = packets[0][3] if packets else None
     if first is not None and [packet[3] for packet in packets].count(first) == len(packets):
@@ -82,10 +86,10 @@ def _count_delivered(packets: Sequence[Packet]) -> int:
 
 
 class HopQueue:
-    """What both hops of a port have: stages, packets in them, counters since the last drain.
+    """A hop of a port: its stages, the packets in them, and counters since the last drain.
 
-    Packets pass the hop's queue, the shared one where there is one, the air and the queue in which they are
-    delayed. `queued` counts those in a queue.
+    Packets pass the hop's rate limiter, the shared one where there is one, loss and alteration, and the delay
+    queue. `queued` counts those in a rate limiter.
     """
 
     __slots__ = (
@@ -122,16 +126,17 @@ class HopQueue:
         self.dropped_loss = self.dropped_queue = self.dropped_cut = self.dropped_memory = 0
 
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Take packets that came, or were due to come, at those instants."""
+        """Take packets that came, or were due to come, at these instants (ascending)."""
         shaper = self.shaper
         if shaper.clear and not self.delay_queue:
             self.pass_on(arrivals_s, packets, now_s)
-        elif shaper.bucket.limits:
-            # A shared queue is for what has come by now, not for what will.
+        elif shaper.rate_limiter.limits:
+            # Packets go to a shared queue only once they have come: one that is ahead of its time would be
+            # served before another hop's packet that comes earlier.
             ahead_s = AHEAD_S if shaper.shared is None else GRAIN_S
-            shaper.bucket.take(self, arrivals_s, packets, now_s, ahead_s)
+            shaper.rate_limiter.enqueue(self, arrivals_s, packets, now_s, ahead_s)
         else:
-            self.leave_queue(shaper.bucket, arrivals_s, packets, now_s)
+            self.leave_queue(shaper.rate_limiter, arrivals_s, packets, now_s)
 
     def leave_queue(
         self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
@@ -139,7 +144,7 @@ class HopQueue:
         """See `QueueUser`: on to the shared queue, or into the air."""
         shaper = self.shaper
         if shaper.shared is not None and bucket is not shaper.shared and shaper.shared.limits:
-            shaper.shared.take(self, sent_s, packets, now_s)
+            shaper.shared.enqueue(self, sent_s, packets, now_s)
             return
         if shaper.losses or shaper.alteration is not None:
             sent_s, packets = self._survivors(sent_s, packets)
@@ -150,7 +155,7 @@ class HopQueue:
     def _survivors(
         self, sent_s: Sequence[float], packets: Sequence[Packet]
     ) -> tuple[Sequence[float], Sequence[Packet]]:
-        """What is not lost on the air, doubled and spoiled as the conditions say."""
+        """The packets that are not lost, duplicated and corrupted as the conditions say."""
         alteration = self.shaper.alteration
         if alteration is not None:
             lost = alteration.lost
@@ -160,7 +165,7 @@ class HopQueue:
         struck_s = sent_s
         for loss in self.shaper.losses:
             struck_s = loss.drop(struck_s)
-        if struck_s is sent_s:  # the usual batch, in which none is lost
+        if struck_s is sent_s:  # the same object: the usual batch, in which none is lost
             return sent_s, packets
         left = [i for i, instant_s in enumerate(struck_s) if instant_s != NEVER]
         self.dropped_loss += len(packets) - len(left)
@@ -172,7 +177,7 @@ class HopQueue:
         if in_order and dues_s[-1] <= now_s + GRAIN_S and not delay_queue:
             self.leave(dues_s, packets, now_s)
         elif memory.held_bytes >= memory.max_bytes:
-            self.forget(packets)
+            self.drop_without_memory(packets)
         else:
             memory.held_bytes += held_bytes(packets)
             last_s = delay_queue.last_s
@@ -184,12 +189,12 @@ class HopQueue:
             else:  # jitter; or a delay that was longer until now, whose packets are overtaken
                 delay_queue.insert(dues_s, packets)
 
-    def refuse(self, packets: Sequence[Packet]) -> None:
+    def drop_queue_full(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
         self.dropped_queue += len(packets)
         count_lost(packets)
 
-    def forget(self, packets: Sequence[Packet]) -> None:
+    def drop_without_memory(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
         self.dropped_memory += len(packets)
         count_lost(packets)
@@ -200,7 +205,7 @@ class HopQueue:
         self.leave(dues_s, packets, now_s)
 
     def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Let packets go whose time has come."""
+        """Pass on packets whose departures are due."""
         self.count_late(dues_s, now_s)
         self.pass_on(dues_s, packets, now_s)
 
@@ -221,7 +226,7 @@ class HopQueue:
 
     def drain(self, t: float, network: str, node: str, now_s: float) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
-        busy_s, served_bytes = self.shaper.bucket.take_service(now_s)
+        busy_s, served_bytes = self.shaper.rate_limiter.take_service(now_s)
         row = Hop(
             t=t,
             network=network,
@@ -246,14 +251,14 @@ class HopQueue:
 
 
 class UpHop(HopQueue):
-    """From the replica to the switch: what leaves goes on to the receivers' `down` hops."""
+    """From the replica to the switch: packets go on to their receivers' `down` hops."""
 
     __slots__ = ()
 
     direction = "up"
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Send each packet on its way."""
+        """Forward each packet along its path."""
         self.sent += len(packets)
         self.sent_bytes += sum([packet[1] for packet in packets])
         ways = [packet[2] for packet in packets]
@@ -266,7 +271,7 @@ class UpHop(HopQueue):
 
 
 class DownHop(HopQueue):
-    """From the switch to the replica: what leaves is written to its descriptor."""
+    """From the switch to the replica: packets are written to its descriptor."""
 
     __slots__ = ("fd",)
 
@@ -284,7 +289,7 @@ class DownHop(HopQueue):
         packets: Sequence[Packet],
         now_s: float,  # noqa: ARG002
     ) -> None:
-        """Hand frames to the replica; what its side has no room for is lost."""
+        """Write frames to the replica's interface; what has no room in its queue is dropped."""
         fd, write = self.fd, _write
         lost: list[Packet] = []
         for packet in packets:
@@ -293,13 +298,13 @@ class DownHop(HopQueue):
             except OSError:
                 lost.append(packet)
         if lost:
-            self.refuse(lost)
+            self.drop_queue_full(lost)
             failed = {id(packet) for packet in lost}
             packets = [packet for packet in packets if id(packet) not in failed]
         self.sent += len(packets)
         self.sent_bytes += _count_delivered(packets)
 
     def reply(self, frame: bytes) -> None:
-        """Hand over a frame of the switch's own, unshaped and uncounted."""
+        """Write a frame of the switch's own, unshaped and uncounted."""
         with suppress(OSError):
             _write(self.fd, frame)

@@ -1,4 +1,4 @@
-"""The seam to time: what tells it, and what wakes the gateway at an instant."""
+"""The clock of a gateway in user space, and a fake one for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time; every deadline in a gateway is on one clock."""
+    """A source of time; all deadlines in a gateway are on one clock."""
 
     def now(self) -> float:
         """Seconds on a monotonic clock."""
@@ -21,7 +21,7 @@ class MonotonicClock:
 
 
 class FakeClock:
-    """A clock that stands still until it is told to move."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, now_s: float = 0.0) -> None:
         self._now_s = now_s
@@ -30,11 +30,11 @@ class FakeClock:
         return f"<FakeClock {self._now_s:.6f}>"
 
     def now(self) -> float:
-        """Where the hands point."""
+        """The current time in seconds."""
         return self._now_s
 
     def advance(self, seconds: float) -> float:
-        """Move on, never back; the new time."""
+        """Move on by some seconds, never back; the new time."""
         if seconds < 0:
             raise ValueError(f"time does not run backwards: {seconds}")
         self._now_s += seconds

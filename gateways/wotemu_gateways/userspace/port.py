@@ -37,7 +37,12 @@ class Port:
 
 
 class Path:
-    """The way of packets from one port to another; closed by a cut of the target or a partition."""
+    """The path of packets from one port to another; a cut of the target or a partition closes it.
+
+    Attributes:
+        kinds: The counters of its flows, see `PairFlows`.
+        is_open: Whether packets pass. Kept here, as looking at both ports for each batch would cost more.
+    """
 
     __slots__ = ("flows", "is_open", "kinds", "source", "target")
 
@@ -63,7 +68,7 @@ class Path:
 
 
 class Flood(Path):
-    """The ways of broadcast and multicast packets from one port to all others."""
+    """The paths of broadcast and multicast packets from one port to all others."""
 
     __slots__ = ("paths",)
 
@@ -73,6 +78,8 @@ class Flood(Path):
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass a copy of each to each other port's `down` hop."""
+        # The packet itself ends here. Each copy is in flight from here on, but of a flow that counts none as
+        # sent: its counter is settled by one less, so that a delivery brings it back to zero.
         for _, _, _, counter in packets:
             counter.settled += 1
         for path in self.paths:

@@ -1,7 +1,7 @@
-"""The ways of probes through a switch: they meet what the apps' packets meet, and count in no app's figures.
+"""The paths of probes through a switch: through the apps' shapers, but counted in no app's figures.
 
-A probe crosses the same shapers as everything else, so what it suffers is what the apps' packets suffer. It
-waits in lanes of its own, and its hops keep counters that nobody reports.
+A probe crosses the same shapers as everything else, so it is delayed and lost as the apps' packets are. It
+waits in delay queues of its own, and the counters of its hops are not reported.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from wotemu_gateways.userspace.hop_queue import DownHop, HopQueue, Packet, UpHop
 from wotemu_gateways.userspace.port import Path, Port
 
 
-class _Beside(HopQueue):
-    """A hop for probes beside a replica's own: the same shaper, another delay_queue."""
+class _ProbeHop(HopQueue):
+    """A hop for probes beside a replica's own: the same shaper, another delay queue."""
 
     __slots__ = ()
 
-    beside: HopQueue
+    replica_hop: HopQueue
 
     def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """As for all packets: how late a probe leaves is how late the hop's packets leave."""
-        self.beside.count_late(dues_s, now_s)
+        self.replica_hop.count_late(dues_s, now_s)
         self.pass_on(dues_s, packets, now_s)
 
 
-class ProbeUp(_Beside, UpHop):
-    """The way of probes from a replica."""
+class ProbeUp(_ProbeHop, UpHop):
+    """A replica's `up` hop for probes."""
 
-    __slots__ = ("beside",)
+    __slots__ = ("replica_hop",)
 
 
-class ProbeDown(_Beside, DownHop):
-    """The way of probes to a replica."""
+class ProbeDown(_ProbeHop, DownHop):
+    """A replica's `down` hop for probes."""
 
-    __slots__ = ("beside",)
+    __slots__ = ("replica_hop",)
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Hand them to the replica."""
-        self.fd = self.beside.fd  # type: ignore[attr-defined]  # it is a `DownHop`
+        """Write probes to the replica's interface."""
+        self.fd = self.replica_hop.fd  # type: ignore[attr-defined]  # it is a `DownHop`
         super().pass_on(dues_s, packets, now_s)
 
 
 class ProbePath(Path):
-    """The way of probes from one port to another, as open as the others' way."""
+    """The path of probes from one port to another, open when the apps' path is."""
 
     __slots__ = ("_down",)
 
@@ -65,7 +65,7 @@ class ProbePath(Path):
 
 
 class ProbePaths:
-    """The ways of probes through one switch."""
+    """The paths of probes through one switch."""
 
     def __init__(
         self, ports: Mapping[bytes, Port], flows: FlowTable, timers: Timers, memory: MemoryBudget
@@ -78,16 +78,16 @@ class ProbePaths:
         self._downs: dict[str, ProbeDown] = {}
         self._paths: dict[tuple[str, str], ProbePath] = {}
 
-    def take(self, port: Port, frame: bytes, now_s: float) -> None:
-        """Send a probe that came from a port on its way."""
+    def forward(self, port: Port, frame: bytes, now_s: float) -> None:
+        """Forward a probe that came from a port; a cut port's, and those to nowhere, are dropped."""
         target = self._ports.get(frame[:6])
         if target is None or target is port or port.cut:
             return
-        path = self._paths.get((port.replica, target.replica)) or self._open(port, target)
+        path = self._paths.get((port.replica, target.replica)) or self._add_path(port, target)
         counter = FlowCounter(flow_of(frame), port.replica, target.replica)
         self._up(port).enter([now_s], [(frame, len(frame), path, counter)], now_s)
 
-    def _open(self, port: Port, target: Port) -> ProbePath:
+    def _add_path(self, port: Port, target: Port) -> ProbePath:
         # A flows that the table does not know: nobody counts what goes there.
         flows = PairFlows(self._flows, port.replica, target.replica)
         path = ProbePath(port, target, flows, self._down(target))
@@ -97,11 +97,11 @@ class ProbePaths:
     def _up(self, port: Port) -> ProbeUp:
         if port.replica not in self._ups:
             hop = self._ups[port.replica] = ProbeUp(CLEAR, Random(0), self._timers, self._memory)  # noqa: S311  # unused
-            hop.beside, hop.shaper = port.up, port.up.shaper
+            hop.replica_hop, hop.shaper = port.up, port.up.shaper
         return self._ups[port.replica]
 
     def _down(self, port: Port) -> ProbeDown:
         if port.replica not in self._downs:
             hop = self._downs[port.replica] = ProbeDown(CLEAR, Random(0), self._timers, self._memory)  # noqa: S311  # unused
-            hop.beside, hop.shaper = port.down, port.down.shaper
+            hop.replica_hop, hop.shaper = port.down, port.down.shaper
         return self._downs[port.replica]

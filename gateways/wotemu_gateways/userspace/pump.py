@@ -1,4 +1,4 @@
-"""The shaper in user space: moves frames between the replicas' TAPs and the switch inside an event loop.
+"""Moves frames between the replicas' TAPs and the switch inside an event loop.
 
 A replica's interface is a TAP whose other end the gateway holds, so nothing can pass unshaped.
 """
@@ -15,6 +15,7 @@ from wotemu_gateways.userspace.switch import Switch
 from wotemu_gateways.userspace.timerfd import TimerFd
 
 _TURN_S = 0.002
+"""Then the loop's other callbacks (changes, records) have their turn."""
 
 
 class Pump:
@@ -36,7 +37,7 @@ class Pump:
         loop.add_reader(self._epoll.fileno(), self._serve)
 
     def attach(self, replica: str, fd: int) -> None:
-        """Take over a replica's descriptor, instead of any it had; it is closed with the pump."""
+        """Serve a replica's descriptor, in place of any before; the pump closes it."""
         self.detach(replica)
         self._ports[fd] = self._switch.attach(replica, fd)
         self._epoll.register(fd, select.EPOLLIN)
@@ -59,7 +60,7 @@ class Pump:
         self._timer.close()
 
     def _serve(self) -> None:
-        """Serve packets until none is there or the turn is over; only then set the timer, a costly call."""
+        """Serve packets until none is left or the turn is over; only then set the timer, which costs 2 us."""
         switch, poll = self._switch, self._epoll.poll
         turn_ends_s = switch.now() + _TURN_S
         while switch.now() < turn_ends_s and (events := poll(0)):

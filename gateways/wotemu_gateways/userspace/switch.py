@@ -1,10 +1,10 @@
 """The Ethernet switch of one emulated network: frames cross their sender's `up` and receivers' `down` hops.
 
 Each replica is attached by a descriptor that gives and takes one frame a call (a TAP, or a datagram socket in
-tests). The switch answers ARP itself at once: resolving addresses is no app's traffic, and a peer that
-can't be reached then behaves as it would behind a router. A switch `by_address` spares them the question:
-whatever MAC they send a packet to, its IPv4 address says for whom it is. Cuts and partitions work where a
-packet passes from `up` to `down`, and at the entrance of a cut node's `up`.
+tests). The switch answers ARP itself at once: address resolution is no app's traffic, and a peer that
+can't be reached then behaves as it would behind a router. With `by_address`, members need not resolve
+addresses: whatever MAC a frame is for, its IPv4 address says who receives it. Cuts and partitions act where a
+packet passes from `up` to `down`, and a cut also where it enters the cut node's `up`.
 """
 
 from __future__ import annotations
@@ -51,11 +51,17 @@ _read = os.read
 class Switch:
     """Forwards the frames of one network's members under the conditions of their hops.
 
-    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number;
-    `by_address` is for members that resolve no addresses, but send everything to a gateway's MAC.
-    The same `seed` gives the same losses and jitter for the same packets. What waits takes at most
-    `max_held_bytes` of memory; beyond that packets are dropped and counted. `wake` is called when a change
-    may have made something due earlier.
+    Args:
+        hops: Conditions by replica and direction; clear where there are none.
+        ports: Names of protocols by port number.
+        seed: Seed of the random number generators: the same one gives the same losses and jitter for the
+            same packets.
+        by_address: The members resolve no addresses, but send everything to a gateway's MAC.
+        max_held_bytes: Memory for packets that wait; beyond it packets are dropped and counted.
+
+    Attributes:
+        wake: Called when a change may have made something due earlier.
+        ignored: Frames that were not forwarded, by reason.
     """
 
     name = "tun"
@@ -120,7 +126,7 @@ class Switch:
         self.wake()
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
-        """Send what all nodes put on the network through one bucket with these conditions' rate and queue."""
+        """See `Shaper.set_shared_bucket`."""
         now_s = self._up_to_now()
         if self._shared is not None:
             self._shared.change(conditions if conditions is not None else CLEAR, now_s)
@@ -131,16 +137,16 @@ class Switch:
                 port.up.shaper.share(self._shared)
 
     def _up_to_now(self) -> float:
-        """Let go what is due, under the conditions that held until now; the time."""
+        """Pass on what is due under the conditions that held until now; the current time."""
         now_s = self.now()
         self.timers.release(now_s)
         return now_s
 
     def cut(self, replica: str, is_cut: bool) -> None:
-        """Let nothing into or out of a replica, or let it again."""
+        """Cut a replica off the network, or end the cut."""
         port = self._ports[replica]
         port.cut = is_cut
-        port.paths.clear()
+        port.paths.clear()  # so that each frame is classified, which is where a cut is looked at
         self._update_paths()
 
     def partition(self, groups: Iterable[Collection[str]]) -> None:
@@ -161,9 +167,9 @@ class Switch:
     # The data path
 
     def read(self, port: Port) -> int:
-        """Take up to a batch of frames from a port; how many there were.
+        """Take up to a batch of frames from a port; the number of frames.
 
-        They came at some time before they were read: taking it for the time after, none leaves too early.
+        They came at some time before they were read. Stamped with the time after, none leaves too early.
         """
         frames = self.frames(port.fd)
         now_s = self.now()
@@ -183,7 +189,7 @@ class Switch:
         return len(frames)
 
     def frames(self, fd: int) -> list[bytes]:
-        """Up to a batch of frames that wait in a descriptor, each for the MAC of its receiver."""
+        """Read up to a batch of frames from a descriptor, each with its receiver's MAC as destination."""
         read, max_bytes = _read, self.MTU + MAX_HEADER_BYTES
         frames: list[bytes] = []
         try:
@@ -194,13 +200,14 @@ class Switch:
         if not self._by_address:
             return frames
         find = self._macs.get
-        # A receiver takes only what is for its own MAC. (No address of a member is one of a group.)
+        # A receiver takes only frames for its own MAC. Groups' addresses are not in the table, so that frames
+        # for them stay as they are.
         return [mac + frame[6:] if (mac := find(frame[30:34])) else frame for frame in frames]
 
     def _classify(self, port: Port, frame: bytes, now_s: float) -> list[Packet]:
-        """A frame that isn't of a known flow, ready to go; empty if it goes nowhere, or its own way."""
+        """The packet of a frame that isn't of a known flow; none if it is not forwarded, or is a probe."""
         if is_probe(frame):
-            self._probes.take(port, frame, now_s)
+            self._probes.forward(port, frame, now_s)
             return []
         path = self._route(port, frame)
         if path is None:
@@ -216,7 +223,7 @@ class Switch:
         return [packet]
 
     def _route(self, port: Port, frame: bytes) -> Path | None:
-        """Where a frame goes; None if the switch keeps it, with the reason counted."""
+        """A frame's path; None if it is not forwarded, with the reason counted."""
         if len(frame) < ETHERNET_BYTES:
             self.ignored["truncated"] += 1
         elif is_arp(frame):
@@ -270,10 +277,10 @@ class Switch:
 
     @property
     def losses(self) -> dict[str, int]:
-        """What was not forwarded or not counted by itself, by reason, since the start."""
+        """See `Shaper.losses`."""
         return {**self.ignored, **({"merged flows": self._flows.merged} if self._flows.merged else {})}
 
     @property
     def packets_in_flight(self) -> int:
-        """Packets that came and have neither been delivered nor lost yet."""
+        """Packets that have been neither delivered nor dropped yet."""
         return self._flows.in_flight

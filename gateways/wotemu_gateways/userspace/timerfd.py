@@ -8,6 +8,7 @@ import time
 
 _TFD_TIMER_ABSTIME = 1
 _LARGEST_S = float(2**31)
+"""Later than any run ends; packets that wait at rate 0 have departures that no time_t holds."""
 
 
 class _Timespec(ctypes.Structure):
@@ -39,16 +40,17 @@ class TimerFd:
         value = self._value
         at_s = min(at_s, _LARGEST_S)
         value.tv_sec = seconds = int(at_s)
+        # At least 1 ns: an instant of all zeros would disarm the timer.
         value.tv_nsec = max(int((at_s - seconds) * 1e9), 1)
         self._settime(self.fd, _TFD_TIMER_ABSTIME, self._spec_ref, None)
 
     def clear(self) -> None:
-        """Forget that it has passed."""
+        """Read the expiry, so that the descriptor is readable no more."""
         try:
             os.read(self.fd, 8)
         except BlockingIOError:
             return
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         os.close(self.fd)
