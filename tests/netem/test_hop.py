@@ -7,7 +7,7 @@ import pytest
 
 from wotemu.topology.conditions import MarkovLoss, NetworkConditions
 from wotemu.units import Seconds
-from wotemu_gateways.netem.hop import Counters, HopPlace, NetemHop
+from wotemu_gateways.netem.hop import HopPlace, KernelCounters, NetemHop
 from wotemu_gateways.netem.rate_stage import StagePlace
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
 from wotemu_gateways.netlink.tc import Stats
@@ -119,7 +119,7 @@ def test_the_same_changes_have_the_same_seeds_and_others_do_not() -> None:
     assert hop.impose(change) != first, "a later change draws other numbers"
 
 
-# Counters
+# KernelCounters
 
 NONE = Stats()
 
@@ -132,9 +132,9 @@ def counters(
     to_serial: Stats = NONE,
     to_air: Stats = NONE,
     came_to_air: int = 0,
-) -> Counters:
+) -> KernelCounters:
     before = {104: to_serial, 4: Stats(came_to_air)}
-    return Counters(before, {QUEUE: queue, LINE: line, AIR: air}, {104: to_serial, 4: to_air}, {})
+    return KernelCounters(before, {QUEUE: queue, LINE: line, AIR: air}, {104: to_serial, 4: to_air}, {})
 
 
 def test_counters_are_reported_since_the_last_time() -> None:

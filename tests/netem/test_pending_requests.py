@@ -31,7 +31,7 @@ class FakeKernel:
             raise OSError(12, "Cannot allocate memory")
         self.taken += [request.what for request in requests]
 
-    def kick(self, interface: int) -> None:
+    def wake_queue(self, interface: int) -> None:
         self.kicked.append(interface)
 
     def took(self) -> list[str]:
@@ -52,7 +52,7 @@ def changes(kernel: FakeKernel) -> PendingRequests:
     lines = [(50, 51), (52, 53), (54, 55)]
     interfaces = GatewayInterfaces(1, (2, 3), up, down, bucket, lines, "wo-dserial1")
     wiring = Wiring(interfaces, members, "1/field")
-    list(wiring.all({}))
+    list(wiring.setup({}))
     wiring.confirm_all()
     return PendingRequests(kernel, wiring)
 

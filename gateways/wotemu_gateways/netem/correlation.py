@@ -1,8 +1,9 @@
-"""How rare events are that NetEm ties together by mixing each random number with the one before. Pure.
+"""The threshold that gives an event its probability under NetEm's correlation. Pure.
 
-With correlation c, NetEm's number is x = (1 - c) u + c x', of a uniform u and the number x' before it. Such
-numbers crowd around the middle, so that an event with the threshold p is rarer than p where p < 1/2. The
-`tun` shaper keeps the share instead; NetEm does too if it is given the threshold that has the share.
+NetEm's correlated random numbers are not uniform. With correlation c they are x = (1 - c) u + c x', of a
+uniform u and the number x' before it (sch_netem.c, get_crandom). They crowd around the middle, so that an
+event with the threshold p is rarer than p where p < 1/2. The `tun` shaper keeps the probability; NetEm does,
+too, with the threshold that has it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _CLOSE = 1e-7
 
 
 def threshold_for(share: float, correlation: float) -> float:
-    """The threshold below which NetEm's tied numbers are with a chance of `share`."""
+    """The threshold below which NetEm's correlated numbers are with a probability of `share`."""
     if not 0 < share < 1 or not 0 < correlation < 1:
         return share
     distribution = _distribution(round(correlation, 4))
@@ -29,8 +30,8 @@ def threshold_for(share: float, correlation: float) -> float:
 def _distribution(correlation: float) -> list[float]:
     """The numbers' distribution function at equal steps from 0 to 1.
 
-    It is where F(x) = E F((x - (1 - c) u) / c) comes to rest, found by doing that again and again from the
-    uniform distribution; the mean over u is a difference of F's integral.
+    It is the fixed point of F(x) = E F((x - (1 - c) u) / c), found by iteration from the uniform
+    distribution; the mean over u is a difference of F's integral.
     """
     values = [i / _STEPS for i in range(_STEPS + 1)]
     for _ in range(_MAX_ROUNDS):

@@ -1,4 +1,4 @@
-"""One hop under NetEm: its qdiscs' places, the requests that make and change them, and its counters. Pure."""
+"""One hop under NetEm: where its qdiscs are, the requests that make and change them, its counters. Pure."""
 
 from __future__ import annotations
 
@@ -18,34 +18,41 @@ from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Reques
 from wotemu_gateways.netlink.tc import ROOT, Stats, qdisc
 
 _HANDLE = 0x10000
+"""The qdisc 1: of a hop's air."""
 
 ActionStats = Mapping[int, Stats]
-"""Counters by an action's index."""
+"""KernelCounters by an action's index."""
 
 
 @attrs.frozen
 class HopPlace:
-    """Where a hop's parts are, by the kernel's numbers: a rate stage, and an interface `line` for the delay.
+    """Where a hop's parts are, by the kernel's numbers.
 
-    `to_serial` and `to_line` are the indices of the redirects to the stage's NetEm and to `line`, `bucket`
-    that of the redirect to a shared network's bucket; None where there is none.
+    Attributes:
+        stage: Its part of the rate stage.
+        air: The interface with the NetEm that delays.
+        to_serial: Index of the redirect to the stage's NetEm.
+        to_air: Index of the redirect to `air`.
+        bucket: Index of the redirect to a shared network's bucket; None where there is none.
     """
 
     replica: str
     direction: Direction
     stage: StagePlace
-    line: int
+    air: int
     to_serial: int
-    to_line: int
+    to_air: int
     bucket: int | None
 
 
 @attrs.frozen
-class Counters:
+class KernelCounters:
     """What the kernel has counted since everything was made, in the order in which it was read.
 
-    `before` are the redirects, read before the qdiscs, and `redirects` the same after them; `drops` are the
-    counting drops.
+    Attributes:
+        before: The redirects, read before the qdiscs.
+        redirects: The same, read after them.
+        drops: The counting drops.
     """
 
     before: ActionStats
@@ -71,12 +78,12 @@ class _Totals:
 
 
 class RandomLosses:
-    """Counts what one NetEm loses at random; `total` never falls.
+    """Counts the packets that one NetEm loses at random; `total` never falls.
 
-    A NetEm's drops are those, and what it had no room for. Where it marks packets it counts these as drops,
-    too (sch_netem.c, netem_enqueue): then what came and is neither gone nor there was lost, but for what its
-    duplicates hide. Counters that are read one after the other make both too small while packets pass, which
-    the next call makes up for.
+    NetEm's drops are those and the packets that it had no room for. It counts packets that it marks as drops,
+    too (sch_netem.c, netem_enqueue). Then the losses are what came and has neither left nor waits; duplicates
+    make that too small. Counters are read one after the other, which makes both too small while packets pass;
+    the next call catches up.
     """
 
     def __init__(self) -> None:
@@ -87,9 +94,12 @@ class RandomLosses:
         return f"<RandomLosses {self.total}>"
 
     def count(self, stats: Stats, came: int, refused: int, *, marks: bool, doubles: bool) -> None:
-        """Take the counters of the NetEm, and of the redirect to it: what came, and found no room.
+        """Update the total.
 
         Args:
+            stats: Counters of the NetEm.
+            came: Packets that were redirected to it.
+            refused: Those of them that found no room.
             marks: Whether it marked packets since the last call.
             doubles: Whether it duplicated packets since the last call.
         """
@@ -103,7 +113,7 @@ class RandomLosses:
 
 
 class NetemHop:
-    """Knows what its qdiscs do, so that a change sends what is different and nothing else."""
+    """One hop's qdiscs: it remembers their options, so that a change sends only what is different."""
 
     def __init__(self, place: HopPlace, held: int, seed: str) -> None:
         self.place = place
@@ -114,7 +124,7 @@ class NetemHop:
         self._made = False
         self._asked: NetemOptions | None = None
         self._held: NetemOptions | None = None
-        self._air_losses, self._line_losses = RandomLosses(), RandomLosses()
+        self._air_losses, self._serial_losses = RandomLosses(), RandomLosses()
         self._since_drain = [CLEAR]
         self._reported = _Totals()
 
@@ -122,10 +132,10 @@ class NetemHop:
         return f"<NetemHop {self.place.replica} {self.place.direction}>"
 
     def impose(self, conditions: NetworkConditions) -> list[Request]:
-        """The requests after which these conditions hold.
+        """The requests that impose conditions.
 
-        The first time they make the qdiscs, later they change the different parts. Until `confirm` says that
-        the kernel took them all, all parts count as different.
+        The first time they make the qdiscs, later they change what is different. Until `confirm`, everything
+        counts as different: the kernel may have refused some of it.
         """
         requests = self.stage.impose(conditions)
         self._since_drain.append(conditions)
@@ -134,40 +144,38 @@ class NetemHop:
         if before != after:
             flags = REPLACE if self._made else CREATE | EXCL
             encoded = attrs.evolve(after, seed=self._next_seed()).encode()
-            requests.append(
-                qdisc(self.place.line, "netem", encoded, handle=_HANDLE, parent=ROOT, flags=flags)
-            )
+            requests.append(qdisc(self.place.air, "netem", encoded, handle=_HANDLE, parent=ROOT, flags=flags))
         return requests
 
     def confirm(self) -> None:
-        """The kernel has taken all that the last `impose` asked for."""
+        """Note that the kernel has carried out all requests of the last `impose`."""
         self.stage.confirm()
         self._made = True
         self._held = self._asked
 
     def _next_seed(self) -> int:
-        """Another number for each qdisc and change, the same in every run with the same changes."""
+        """A seed for each qdisc and change, the same in every run with the same changes."""
         self._changes += 1
         text = f"{self._random_seed}/{self.place.replica}/{self.place.direction}/{self._changes}"
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
-    # Counters
+    # KernelCounters
 
-    def row(self, t: float, network: str, counters: Counters, *, cut: int) -> Hop:
+    def row(self, t: float, network: str, counters: KernelCounters, *, cut: int) -> Hop:
         """The counters since the last call; `cut` are packets that a cut dropped since the start."""
         place = self.place
-        queue, line = self.stage.queue(counters.qdiscs), self.stage.line(counters.qdiscs)
-        last = counters.qdiscs.get((place.line, _HANDLE), Stats())
+        queue, line = self.stage.queue_stats(counters.qdiscs), self.stage.serial_stats(counters.qdiscs)
+        last = counters.qdiscs.get((place.air, _HANDLE), Stats())
         redirects = counters.redirects
         self._count_losses(line, last, counters)
         full = queue.drops + (redirects[place.bucket].overlimits if place.bucket is not None else 0)
         counted = _Totals(
             sent=last.packets,
             sent_bytes=last.size_bytes,
-            lost=self._line_losses.total + self._air_losses.total,
+            lost=self._serial_losses.total + self._air_losses.total,
             full=full,
             cut=cut,
-            memory=redirects[place.to_serial].overlimits + redirects[place.to_line].overlimits,
+            memory=redirects[place.to_serial].overlimits + redirects[place.to_air].overlimits,
         )
         # Differences of counters that the kernel gave one after the other are too small while packets pass.
         # What was reported stays reported, so they are caught up on later, and nothing is counted twice.
@@ -192,13 +200,13 @@ class NetemHop:
             served_bytes=served_bytes,
         )
 
-    def _count_losses(self, line: Stats, air: Stats, counters: Counters) -> None:
+    def _count_losses(self, line: Stats, air: Stats, counters: KernelCounters) -> None:
         marks = any(each.ecn for each in self._since_drain)
         doubles = any(each.duplicate for each in self._since_drain)
         del self._since_drain[:-1]
         for losses, stats, index, copies in (
-            (self._line_losses, line, self.place.to_serial, False),
-            (self._air_losses, air, self.place.to_line, doubles),
+            (self._serial_losses, line, self.place.to_serial, False),
+            (self._air_losses, air, self.place.to_air, doubles),
         ):
             came, refused = counters.before[index].packets, counters.redirects[index].overlimits
             losses.count(stats, came, refused, marks=marks, doubles=copies)

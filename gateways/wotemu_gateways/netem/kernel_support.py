@@ -1,4 +1,4 @@
-"""Whether this machine's kernel has what the `netem` shaper needs: tried for real, in namespaces of its own.
+"""Whether this kernel has what the `netem` shaper needs: tried for real, in namespaces of its own.
 
 ``python -m wotemu_gateways.netem.kernel_support`` prints what is missing; nothing if nothing is.
 """
@@ -40,11 +40,15 @@ _ALL = NetworkConditions(
     ecn=True,
 )
 
+# Rate 0 and a bound in packets take the other half of the qdiscs: the closed gate and the pfifo.
 _OUTAGE = attrs.evolve(_ALL, rate=Rate(0), queue=Packets(10))
 
 
 def missing_in_new_namespace() -> str:
-    """What the kernel lacks, in a phrase; "" if nothing. Takes a fraction of a second."""
+    """The kernel's refusal, from a try in a process with a network namespace of its own; "" if it has all.
+
+    Takes a fraction of a second.
+    """
     words = [sys.executable, "-m", "wotemu_gateways.netem.kernel_support"]
     try:
         ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_DEADLINE_S)
@@ -53,8 +57,8 @@ def missing_in_new_namespace() -> str:
     return ran.stdout.strip() or (ran.stderr.strip() and ran.stderr.strip().splitlines()[-1])
 
 
-def _leave() -> None:
-    """Into a network namespace of this process's own, by way of a user namespace where it isn't root."""
+def _enter_new_namespace() -> None:
+    """Enter a new network namespace, by way of a user namespace where this process isn't root."""
     uid, gid = os.geteuid(), os.getegid()
     with suppress(OSError):
         namespaces.unshare(namespaces.CLONE_NEWNET)
@@ -85,9 +89,10 @@ def _try(interface: str) -> None:
 
 
 def missing_features(interface: str = "check0") -> str:
-    """What the kernel lacks, tried in this very network namespace; "" if nothing.
+    """The kernel's refusal, from a try in this network namespace; "" if it has everything.
 
-    It must have no `interface`, and no shaper yet; both are gone afterwards.
+    Args:
+        interface: The name of an interface that is made for it, and removed afterwards.
     """
     try:
         try:
@@ -107,9 +112,9 @@ def _remove(interface: str) -> None:
 
 
 def main() -> None:
-    """Try, and say what was refused."""
+    """Print what the kernel refuses."""
     try:
-        _leave()
+        _enter_new_namespace()
     except OSError as error:
         print(error.strerror or error)
     else:

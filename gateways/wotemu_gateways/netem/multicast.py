@@ -70,7 +70,8 @@ class Fanout:
         self._lost = 0
         self._receiver = _open(_program(subnet.broadcast_address))
         self._sender = _open()
-        # Of this protocol, not of all: so it sees what classifiers let pass, and that is what has left `up`.
+        # Bound to IPv4, not to all protocols: the kernel hands it packets after the classifiers, so it sees
+        # what has left `up` and not what enters it.
         self._receiver.bind((routed_from, ETH_P_IP))
         self._sender.bind((interface, 0))
         self._mac: bytes = self._sender.getsockname()[4]
@@ -81,7 +82,7 @@ class Fanout:
 
     @property
     def lost(self) -> int:
-        """Packets to all, and copies, for which the kernel had no room, since the start."""
+        """Packets to all, and copies, that the kernel had no room for since the start."""
         self._lost += take_drops(self._receiver)
         return self._lost
 
@@ -97,7 +98,7 @@ class Fanout:
                 self._copy(self._receiver.recv(1 << 16))
 
     def _copy(self, packet: bytes) -> None:
-        """Send it to all but its sender."""
+        """Send a packet to all members but its sender."""
         at = _VNET_BYTES + ETHERNET_BYTES
         source = packet[at + 12 : at + 16]
         before, after = packet[:_VNET_BYTES], self._mac + packet[_VNET_BYTES + 12 :]

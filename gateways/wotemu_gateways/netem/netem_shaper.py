@@ -19,7 +19,7 @@ from wotemu.records import Hop, Record
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
-from wotemu_gateways.netem.hop import Counters
+from wotemu_gateways.netem.hop import KernelCounters
 from wotemu_gateways.netem.multicast import Fanout
 from wotemu_gateways.netem.packet_socket import packet_socket
 from wotemu_gateways.netem.pending_requests import PendingRequests
@@ -32,20 +32,27 @@ from wotemu_gateways.packets.flow_table import FlowTable
 from wotemu_gateways.shaper import Member
 
 PREFIX = "wo-"
-"""Names of interfaces made here begin so."""
-
+"""Names of interfaces made here begin with it."""
 
 _FOR_NOBODY = bytes(12) + b"\x88\xb5" + bytes(46)
-"""A frame that everything ignores: its type is one for local experiments (IEEE 802)."""
+"""A frame that everything ignores: its EtherType is one for local experiments (IEEE 802)."""
 
 
 class NetemShaper:
     """Imposes conditions with qdiscs of the network namespace in which it is made; needs CAP_NET_ADMIN there.
 
-    `hops` gives conditions by replica and direction (none: clear); `ports` names protocols by port number.
-    With a `loop`, flows are read as they come, and not only at each drain. With a `subnet` besides, what is
-    for a group or for all reaches each member, by `Member.mac`, which has to be its interface's. `OSError`
-    says what the kernel refused; nothing is left then.
+    Args:
+        interface: The gateway's one interface on the emulated network.
+        hops: Conditions by replica and direction; clear where there are none.
+        ports: Names of protocols by port number.
+        seed: Seed of the NetEm qdiscs.
+        shared: Whether the network has one bucket for all nodes' packets.
+        loop: Reads flows as they come, and not only at each drain.
+        subnet: With a `loop`: multicasts and broadcasts are copied to each member's `Member.mac`, which has
+            to be its interface's.
+
+    Raises:
+        OSError: The kernel refused something; all that was made is removed again.
     """
 
     name = "netem"
@@ -76,7 +83,7 @@ class NetemShaper:
             interfaces = self._add_interfaces(members, shared)
             floods = subnet is not None and loop is not None
             self._wiring = Wiring(interfaces, members, f"{seed}/{network}", by_mac=floods)
-            self._netlink.send(*self._wiring.all(hops or {}))
+            self._netlink.send(*self._wiring.setup(hops or {}))
             self._wiring.confirm_all()
             self._changes = PendingRequests(self, self._wiring)
             self._capture(ports or {})
@@ -96,13 +103,13 @@ class NetemShaper:
         eth = link.find(self._netlink, self._interface)
         stages = ["u", "d", *(["b"] if shared else [])]
         pairs = ["seg", *(f"{stage}{part}" for stage in stages for part in ("rate", "serial"))]
-        lines = [f"{PREFIX}{way}{number}" for number in range(1, len(members) + 1) for way in "ud"]
+        airs = [f"{PREFIX}{way}{number}" for number in range(1, len(members) + 1) for way in "ud"]
         self._netlink.send(
             *(
                 link.veth(f"{PREFIX}{name}0", f"{PREFIX}{name}1", mtu=eth.mtu, peer_mac=eth.mac)
                 for name in pairs
             ),
-            *(link.ifb(name, mtu=eth.mtu) for name in lines),
+            *(link.ifb(name, mtu=eth.mtu) for name in airs),
         )
         indices = {name: index for index, name in socket.if_nameindex()}
         ends = {name: (indices[f"{PREFIX}{name}0"], indices[f"{PREFIX}{name}1"]) for name in pairs}
@@ -114,7 +121,7 @@ class NetemShaper:
             up=made[0],
             down=made[1],
             bucket=made[2] if shared else None,
-            lines=[(indices[up], indices[down]) for up, down in zip(lines[::2], lines[1::2], strict=True)],
+            airs=[(indices[up], indices[down]) for up, down in zip(airs[::2], airs[1::2], strict=True)],
             last_name=f"{PREFIX}dserial1",
         )
 
@@ -130,7 +137,7 @@ class NetemShaper:
                 self._loop.add_reader(ring.fileno(), ring.read)
 
     def close(self) -> None:
-        """Take everything away that was made here; what is under way is lost. May be called twice."""
+        """Remove all that was made here; packets in flight are lost. May be called twice."""
         for ring in self._rings:
             if self._loop is not None:
                 self._loop.remove_reader(ring.fileno())
@@ -148,7 +155,7 @@ class NetemShaper:
         self._netlink.close()
 
     def _removal(self) -> Iterator[Request]:
-        """Interfaces made here go with all that is on them; the emulated network's keeps only itself."""
+        """Delete interfaces made here, with all that is on them, and the hooks of the emulated network's."""
         for index, name in socket.if_nameindex():
             if name == self._interface:
                 yield tc.delete_qdisc(index, tc.INGRESS)
@@ -159,8 +166,8 @@ class NetemShaper:
         """See `Kernel`."""
         self._netlink.send(*requests)
 
-    def kick(self, interface: int) -> None:
-        """See `Kernel`: an interface's queue is looked at with each packet, so this is one for nobody."""
+    def wake_queue(self, interface: int) -> None:
+        """See `Kernel`: a qdisc is run with each packet that is sent, so this sends one that nobody takes."""
         with packet_socket() as sender:
             sender.bind((socket.if_indextoname(interface), 0))
             sender.send(_FOR_NOBODY)
@@ -168,29 +175,31 @@ class NetemShaper:
     # What the gateway changes
 
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
-        """Impose other conditions on one hop, in place and in one call. `KeyError`: no such replica here."""
+        """See `Shaper.set_hop`."""
         self._changes.set_hop(replica, direction, conditions)
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
-        """Send what all nodes put on the network through one bucket with these conditions' rate and queue.
+        """See `Shaper.set_shared_bucket`.
 
-        `ValueError` if the shaper was not made for a shared network.
+        Raises:
+            ValueError: The shaper was not made for a shared network.
         """
         self._changes.set_shared_bucket(conditions)
 
     def cut(self, replica: str, is_cut: bool) -> None:
-        """Let nothing into or out of a replica, or let it again. `KeyError`: no such replica here."""
+        """See `Shaper.cut`."""
         self._changes.cut(replica, is_cut)
 
     def partition(self, groups: Iterable[Collection[str]]) -> None:
-        """Keep sets of replicas from reaching each other; a single one is kept from all others.
-
-        Replicas that no set names reach, and are reached by, all; no set heals the network.
-        """
+        """See `Shaper.partition`."""
         self._changes.partition(groups)
 
     def move(self, replica: str, ipv4: str) -> None:
-        """Shape for a replica at another address, in place. `KeyError`: no such replica here."""
+        """Shape for a replica at another address, in place.
+
+        Raises:
+            KeyError: The network has no such replica.
+        """
         self._names[IPv4Address(ipv4).packed] = replica
         self._changes.move(replica, ipv4)
 
@@ -214,7 +223,7 @@ class NetemShaper:
         return chain(rows, flows)
 
     def _observe_queues(self, qdiscs: QdiscStats) -> None:
-        """See what waits, and again soon where something does."""
+        """Note what waits in the queues, and look again soon where something does."""
         now_s = time.monotonic()
         for stage in self._wiring.rate_stages():
             stage.observe(now_s, qdiscs)
@@ -231,8 +240,10 @@ class NetemShaper:
         self._observing_took_s = time.monotonic() - begun_s
         self._observe_queues(qdiscs)
 
-    def _counters(self) -> Counters:
-        return Counters(
+    def _counters(self) -> KernelCounters:
+        # Packets pass meanwhile. What came is read first and what was refused last, so that losses come out
+        # too small at most, never too large; the next call catches up.
+        return KernelCounters(
             before=self._actions("mirred"),
             qdiscs=tc.qdisc_stats(self._netlink.dump(tc.all_qdiscs())),
             redirects=self._actions("mirred"),
@@ -240,7 +251,7 @@ class NetemShaper:
         )
 
     def _without_probes(self, row: Hop) -> Hop:
-        """Probes are no app's packets. (Of those that are lost the kernel does not say whose they were.)"""
+        """Subtract probes, which are no app's packets. (The kernel does not say whose the lost ones are.)"""
         key = (row.node, row.direction)
         came, before = self._flows.probes.get(key, (0, 0)), self._probes.get(key, (0, 0))
         packets, size = min(came[0] + before[0], row.sent), min(came[1] + before[1], row.sent_bytes)
@@ -253,7 +264,7 @@ class NetemShaper:
 
     @property
     def losses(self) -> dict[str, int]:
-        """What was not forwarded or not counted by itself, by reason, since the start."""
+        """See `Shaper.losses`."""
         counted = self._actions("gact")
         counts = {
             "unknown address": counted[UNKNOWN_ADDRESS].drops,

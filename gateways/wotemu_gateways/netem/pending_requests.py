@@ -1,4 +1,4 @@
-"""Has the kernel hold what a `netem` gateway changes, and asks again for what it refused."""
+"""Sends the requests of each change to the kernel, and retries those that it refused."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from wotemu_gateways.netlink.request_socket import Request
 
 
 class Kernel(Protocol):
-    """Where requests go: `Netlink`, or a fake one."""
+    """Carries out requests: `NetemShaper`, or a fake one."""
 
     def send(self, *requests: Request) -> None:
-        """Have the kernel do them in order; `OSError` tells the first that it refused."""
+        """Carry out requests in order; `OSError`: the first that was refused."""
         ...
 
-    def kick(self, interface: int) -> None:
-        """Have it look at once for packets that may leave an interface."""
+    def wake_queue(self, interface: int) -> None:
+        """Run an interface's qdisc at once, for packets that may leave now."""
         ...
 
 
@@ -35,7 +35,7 @@ def _nothing() -> None:
 
 @attrs.frozen
 class _Change:
-    """What makes the requests of a change, and is called once the kernel has taken them all."""
+    """A change: makes its requests, and confirms once the kernel has carried them all out."""
 
     requests: Callable[[], Iterable[Request]]
     confirm: Callable[[], None]
@@ -44,9 +44,12 @@ class _Change:
 class PendingRequests:
     """Changes of one network's conditions, cuts, partitions and addresses, each in place.
 
-    What the kernel refuses is asked for again before the next change and at each `retry`, unless another
-    change of the same thing has taken its place by then. Each method raises `OSError` or `ValueError` if its
-    own change is refused now.
+    A refused change is tried again before the next change and at each `retry`, unless another change of the
+    same thing has taken its place by then.
+
+    Raises:
+        OSError: From each method: the kernel refuses its change now.
+        ValueError: From each method: NetEm has no room for a value.
     """
 
     def __init__(self, kernel: Kernel, wiring: Wiring) -> None:
@@ -59,7 +62,7 @@ class PendingRequests:
 
     @property
     def refused(self) -> list[str]:
-        """What the kernel does not hold although it should."""
+        """Changes that the kernel has refused so far and that still hold."""
         return list(self._refused)
 
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
@@ -68,7 +71,7 @@ class PendingRequests:
 
         def confirm() -> None:
             hop.confirm()
-            self._kick(hop.stage)
+            self._wake(hop.stage)
 
         self._change(f"{replica} {direction}", lambda: hop.impose(conditions), confirm)
 
@@ -82,16 +85,16 @@ class PendingRequests:
 
         def confirm() -> None:
             bucket.confirm()
-            self._kick(bucket)
+            self._wake(bucket)
 
         # What is lost at random is lost on each node's own hop.
         rate = attrs.evolve(conditions or CLEAR, burst=None, loss=0.0, loss_model=None)
         self._change("bucket", lambda: bucket.impose(rate), confirm)
 
-    def _kick(self, stage: RateStage) -> None:
-        """A gate that opens tells nobody: what waits behind it would go with the next packet that comes."""
+    def _wake(self, stage: RateStage) -> None:
+        """Wake the queue behind a gate that opens: it would wait for the next packet that comes."""
         if stage.opens:
-            self._kernel.kick(stage.place.rate)
+            self._kernel.wake_queue(stage.place.rate)
 
     def cut(self, replica: str, is_cut: bool) -> None:
         """See `Shaper.cut`."""
@@ -110,7 +113,7 @@ class PendingRequests:
         self._change(f"move {number}", lambda: self._wiring.move(replica, ipv4))
 
     def retry(self) -> None:
-        """Ask again for what was refused."""
+        """Try again what was refused."""
         for what, change in list(self._refused.items()):
             with suppress(OSError, ValueError):
                 self._kernel.send(*change.requests())
@@ -132,5 +135,5 @@ class PendingRequests:
 
     def _remove_chains(self) -> None:
         for request in self._wiring.abandoned_chains():
-            with suppress(OSError):  # the kernel may have refused to make it
+            with suppress(OSError):  # the kernel may have refused to make this chain
                 self._kernel.send(request)

@@ -22,8 +22,7 @@ _CLASSES = 0x10000
 _GATES = _SERIALS = 0x1000
 _FIFOS: Mapping[str, int] = {"bfifo": 0x5000, "pfifo": 0x9000}
 MAX_STAGES = 0x3FFF
-"""So many stages can share an interface: qdiscs are numbered with 16 bits, each kind from a number of its own
-on."""
+"""Stages that can share an interface: handles of qdiscs have 16 bits, and each kind a range of its own."""
 
 QdiscStats = Mapping[tuple[int, int], Stats]
 """Counters by interface and handle."""
@@ -54,7 +53,7 @@ class StagePlace:
 
 @attrs.frozen
 class _Parts:
-    """What the qdiscs of a stage do. `rate_bytes` is what `serialising` has, to tell a raised rate."""
+    """The options of a stage's qdiscs."""
 
     in_class: bytes
     fifo: Fifo
@@ -63,11 +62,14 @@ class _Parts:
 
 
 class RateStage:
-    """Knows what its qdiscs do, so that a change sends what is different and nothing else.
+    """One stage's qdiscs: it remembers their options, so that a change sends only what is different.
 
     Args:
         held: How many packets its NetEm may hold.
-        seed: Gives another number for each NetEm and change.
+        seed: Returns the seed of the next NetEm or change of one.
+
+    Attributes:
+        opens: Whether the last `impose` opened the gate.
     """
 
     def __init__(self, place: StagePlace, held: int, seed: Callable[[], int]) -> None:
@@ -85,7 +87,7 @@ class RateStage:
         return f"<RateStage {self.place.minor}{'' if self._asked and self._asked.is_open else ' closed'}>"
 
     def impose(self, conditions: NetworkConditions) -> list[Request]:
-        """The requests after which the rate and queue of these conditions hold.
+        """The requests that impose the rate and queue of conditions.
 
         At rate 0 the class keeps the rate from before: HTB knows no such rate, and a low one would make a
         packet owe minutes.
@@ -106,7 +108,7 @@ class RateStage:
 
     @staticmethod
     def _serialised(conditions: NetworkConditions, rate: NetworkConditions) -> NetworkConditions:
-        """Conditions with the rate, and what belongs to it, of others."""
+        """Conditions with the rate, burst, overhead and cells of others."""
         return attrs.evolve(
             conditions,
             rate=rate.rate,
@@ -117,7 +119,7 @@ class RateStage:
         )
 
     def confirm(self) -> None:
-        """The kernel has taken all that the last `impose` asked for."""
+        """Note that the kernel has carried out all requests of the last `impose`."""
         self._made = True
         self._held = self._asked
 
@@ -170,22 +172,22 @@ class RateStage:
         return tc.qdisc(place.serial, "netem", seeded.encode(), parent=parent, handle=handle, flags=flags)
 
     def observe(self, t: float, qdiscs: QdiscStats) -> None:
-        """Take the counters at `t`, in seconds."""
+        """Take the counters that were read at `t`, in seconds."""
         overhead = self._rate.overhead if self._rate is not None else 0
-        self.service.observe(t, self.queue(qdiscs), overhead=overhead)
+        self.service.observe(t, self.queue_stats(qdiscs), overhead=overhead)
 
     def take_service(self) -> tuple[float, int] | tuple[None, None]:
-        """For how long packets waited for sure since the last call, and bytes served on the wire.
+        """Seconds in which packets certainly waited since the last call, and the bytes served on the wire.
 
-        None where packets are sent in cells: nobody counts those.
+        None where packets are sent in cells, which the kernel does not count.
         """
         taken = self.service.take()
         return (None, None) if self._rate is not None and self._rate.cell_size else taken
 
-    def queue(self, qdiscs: QdiscStats) -> Stats:
-        """The counters of the queue: of what left it, was refused, and waits."""
+    def queue_stats(self, qdiscs: QdiscStats) -> Stats:
+        """The counters of the queue: packets that left it, were refused, and wait."""
         return qdiscs.get((self.place.rate, self.place.gate), Stats())
 
-    def line(self, qdiscs: QdiscStats) -> Stats:
+    def serial_stats(self, qdiscs: QdiscStats) -> Stats:
         """The counters of the NetEm behind the rate."""
         return qdiscs.get((self.place.serial, self.place.serialiser), Stats())

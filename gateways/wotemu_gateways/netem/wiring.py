@@ -1,4 +1,4 @@
-"""How packets find their way through a `netem` gateway: interfaces, and classifiers between them. Pure.
+"""The paths of packets through a `netem` gateway: interfaces, and classifiers between them. Pure.
 
 What node A sends to node B goes this way, each arrow a redirect or a route in the gateway's namespace:
 
@@ -39,31 +39,34 @@ from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Request
 from wotemu_gateways.netlink.tc import Hook, TcAction
 from wotemu_gateways.shaper import Member
 
-_ICMP_REDIRECT = 5
+_ICMP_REDIRECT = 5  # RFC 792
 
 _TO_SERIAL, _TO_BUCKET, UNKNOWN_ADDRESS = 1 << 17, 1 << 18, 1 << 20
 NOT_IPV4 = UNKNOWN_ADDRESS + 1
-"""Indices of actions. Those of replica n's hops are 2n (up) and 2n + 1 (down): the counting drops of a cut,
-and the redirects to the air; from _TO_SERIAL on the redirects to the own time on the line; _TO_BUCKET + n is
-the redirect to a shared network's bucket. UNKNOWN_ADDRESS and NOT_IPV4 are counting drops."""
+"""Indices of actions, each kind in a range of its own.
 
-_DELIVER, _AIR, _KEPT = 1, 2, 3000
+Those of replica n's hops are 2n (up) and 2n + 1 (down): the counting drops of a cut, and the redirects to the
+air. From _TO_SERIAL on there are the redirects to the packet's own time on the line. _TO_BUCKET + n is the
+redirect to a shared network's bucket. UNKNOWN_ADDRESS and NOT_IPV4 are counting drops.
+"""
+
+_DELIVER, _AIR, _HELD = 1, 2, 3000
 _GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
-"""Chains of classifiers: what brings a packet to its receiver's rate; what brings it from there to its air;
-where actions are kept, which no packet meets; and one for each group of a partition, from _GROUPS on, each
-partition with numbers of its own."""
+"""Chains of classifiers: to the receiver's rate; from there to its air; the one that no packet is sent to,
+which holds actions; and one for each group of a partition, from _GROUPS on, each partition with its own."""
 
 _FIRST, _SECOND, _MATCH, _ELSE, _ELSE_IPV6 = 1, 2, 10, 20, 21
+"""Priorities of classifiers, the lowest first. One priority holds one protocol and kind of classifier."""
 
 _BUCKET_MINOR = 1
 
 Pair = tuple[int, int]
-"""The numbers of the two ends of a veth pair: where packets go in, and where they come out."""
+"""Interface numbers of the ends of a veth pair: where packets go in, and where they come out."""
 
 
 @attrs.frozen
 class StageInterfaces:
-    """The pairs of a rate stage, see `RateStage`."""
+    """The veth pairs of all rate stages of one kind, see `RateStage`."""
 
     rate: Pair
     serial: Pair
@@ -75,9 +78,13 @@ class StageInterfaces:
 
 @attrs.frozen
 class GatewayInterfaces:
-    """The gateway's interfaces by their numbers; `lines` are those of each member's `up` and `down` air.
+    """The gateway's interfaces by their numbers.
 
-    `last_name` is the name of the end at which packets come out of `down`.
+    Attributes:
+        eth: The one on the emulated network.
+        segment: Where packets are segmented and taken off their senders' accounts.
+        airs: The ifbs of each member's `up` and `down` air.
+        last_name: The name of the end at which packets leave the rate stages of `down`.
     """
 
     eth: int
@@ -85,7 +92,7 @@ class GatewayInterfaces:
     up: StageInterfaces
     down: StageInterfaces
     bucket: StageInterfaces | None
-    lines: Sequence[tuple[int, int]]
+    airs: Sequence[tuple[int, int]]
     last_name: str
 
     @property
@@ -99,42 +106,57 @@ class GatewayInterfaces:
         return (self.bucket or self.up).serial[1]
 
 
-class Node:
-    """One replica: `number` is what its classes, classifiers and actions are known by."""
+class WiredNode:
+    """One replica in the wiring.
 
-    def __init__(self, number: int, member: Member, wiring: Wiring, seed: str) -> None:
+    Args:
+        number: From 1 on; the kernel's numbers of its classes, classifiers and actions follow from it.
+        interfaces: Those of the gateway.
+        held_packets: How many packets each of its delays may hold.
+        seed: Seed of its NetEm qdiscs.
+
+    Attributes:
+        cut: Whether it is cut off the network.
+        chain: The chain of its group in a partition; None where it is in none.
+    """
+
+    def __init__(
+        self, number: int, member: Member, interfaces: GatewayInterfaces, held_packets: int, seed: str
+    ) -> None:
         self.number = number
         self.member = member
-        self.up = NetemHop(self._place(wiring.interfaces, "up"), wiring.held_packets, seed)
-        self.down = NetemHop(self._place(wiring.interfaces, "down"), wiring.held_packets, seed)
+        self.up = NetemHop(self._place(interfaces, "up"), held_packets, seed)
+        self.down = NetemHop(self._place(interfaces, "down"), held_packets, seed)
         self.cut = False
         self.chain: int | None = None
 
     def _place(self, at: GatewayInterfaces, direction: Direction) -> HopPlace:
-        stage, line = (at.up, 0) if direction == "up" else (at.down, 1)
+        stage, which = (at.up, 0) if direction == "up" else (at.down, 1)
         index = self.index(direction)
         return HopPlace(
             replica=self.member.replica,
             direction=direction,
             stage=stage.place(self.number),
-            line=at.lines[self.number - 1][line],
+            air=at.airs[self.number - 1][which],
             to_serial=_TO_SERIAL + index,
-            to_line=index,
+            to_air=index,
             bucket=_TO_BUCKET + self.number if at.bucket is not None and direction == "up" else None,
         )
 
     def __repr__(self) -> str:
-        return f"<Node {self.number} {self.member.replica}{' cut' if self.cut else ''}>"
+        return f"<WiredNode {self.number} {self.member.replica}{' cut' if self.cut else ''}>"
 
     def index(self, direction: Direction) -> int:
-        """Which counting drop, and redirect to the air, is its hop's."""
+        """The index of the hop's counting drop, and of its redirect to the air."""
         return 2 * self.number + (direction == "down")
 
 
 class Wiring:
-    """Knows each node's way, and so the requests that make it and change it.
+    """Makes the requests that set up each node's path through the gateway, and that change it.
 
-    `by_mac`: a packet's receiver is who has its MAC, and not its IPv4 address.
+    Args:
+        seed: Seed of the NetEm qdiscs.
+        by_mac: A packet's receiver is the member with its destination's MAC, not with its IPv4 address.
     """
 
     def __init__(
@@ -143,7 +165,10 @@ class Wiring:
         self.interfaces = interfaces
         self._by_mac = by_mac
         self.held_packets = options.held_packets(len(members))
-        self.nodes = {member.replica: Node(i, member, self, seed) for i, member in enumerate(members, 1)}
+        self.nodes = {
+            member.replica: WiredNode(number, member, interfaces, self.held_packets, seed)
+            for number, member in enumerate(members, 1)
+        }
         self.bucket = None
         if interfaces.bucket is not None:
             self.bucket = RateStage(
@@ -165,13 +190,13 @@ class Wiring:
 
     # Making it
 
-    def all(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:
-        """All that a packet meets; what lets it into the gateway comes last."""
+    def setup(self, hops: Mapping[tuple[str, Direction], NetworkConditions]) -> Iterator[Request]:
+        """The requests that set everything up. Packets are let in last, so that none passes unshaped."""
         at = self.interfaces
         exits = [end for stage in at.stages for end in (stage.rate[1], stage.serial[1])]
         for interface in (at.eth, at.segment[1], *exits):
             yield tc.clsact(interface)
-        yield from self._kept_actions()
+        yield from self._held_actions()
         yield tc.qdisc(at.segment[0], "netem", options.RELEASING.encode(), flags=CREATE | EXCL)
         for stage in at.stages:
             for interface in (stage.rate[0], stage.serial[0]):
@@ -188,16 +213,16 @@ class Wiring:
         yield link.ipv4_settings(at.routed_from, forwarding=1, rp_filter=0, send_redirects=0)
         yield from self._closed_ends()
         for node in self.nodes.values():
-            yield from self.way(node)
+            yield from self.node_requests(node)
 
     @staticmethod
     def _into(interface: int, *actions: TcAction) -> Request:
-        """What comes out at an interface, whoever sent it, goes on like this."""
+        """Apply actions to all packets that come out at an interface."""
         return tc.match_all(Hook(interface, tc.INGRESS, _MATCH), *actions)
 
-    def _kept_actions(self) -> Iterator[Request]:
+    def _held_actions(self) -> Iterator[Request]:
         at = self.interfaces
-        kept: list[tuple[TcAction, int]] = [
+        held: list[tuple[TcAction, int]] = [
             (tc.drop(UNKNOWN_ADDRESS), UNKNOWN_ADDRESS),
             (tc.drop(NOT_IPV4), NOT_IPV4),
         ]
@@ -205,16 +230,16 @@ class Wiring:
             for hop, stage in ((node.up, at.up), (node.down, at.down)):
                 place = hop.place
                 cut = node.index(place.direction)
-                kept.append((tc.drop(cut), cut))
-                kept.append((tc.redirect(place.line, place.to_line), place.to_line))
-                kept.append((tc.redirect(stage.serial[0], place.to_serial), place.to_serial))
+                held.append((tc.drop(cut), cut))
+                held.append((tc.redirect(place.air, place.to_air), place.to_air))
+                held.append((tc.redirect(stage.serial[0], place.to_serial), place.to_serial))
                 if place.bucket is not None and at.bucket is not None:
-                    kept.append((tc.redirect(at.bucket.rate[0], place.bucket), place.bucket))
-        for action, index in kept:
-            yield tc.hold_action(Hook(at.eth, tc.EGRESS, _MATCH, _KEPT), action, index)
+                    held.append((tc.redirect(at.bucket.rate[0], place.bucket), place.bucket))
+        for action, index in held:
+            yield tc.hold_action(Hook(at.eth, tc.EGRESS, _MATCH, _HELD), action, index)
 
     def _closed_ends(self) -> Iterator[Request]:
-        """What becomes of packets that no member sent, or that are for none."""
+        """Drop, and count, packets that no member sent or that are for none."""
         at, eth = self.interfaces, self.interfaces.eth
         yield tc.match_all(Hook(eth, tc.INGRESS, _ELSE), tc.drop(UNKNOWN_ADDRESS))
         yield tc.match_all(Hook(eth, tc.INGRESS, _ELSE_IPV6, protocol=tc.IPV6), tc.drop(NOT_IPV4))
@@ -232,84 +257,84 @@ class Wiring:
         return node.up if direction == "up" else node.down
 
     def confirm_all(self) -> None:
-        """The kernel has taken `all`."""
+        """Note that the kernel has carried out `setup`."""
         for node in self.nodes.values():
             node.up.confirm()
             node.down.confirm()
         if self.bucket is not None:
             self.bucket.confirm()
 
-    # One node's way, from its end back to its beginning
+    # One node's path, from its end back to its start: a packet that is let in finds the rest in place
 
-    def way(self, node: Node) -> Iterator[Request]:
-        """The classifiers that pick one node's packets."""
+    def node_requests(self, node: WiredNode) -> Iterator[Request]:
+        """The classifiers for one node's packets."""
         at, up, down = self.interfaces, node.up.place, node.down.place
         own_class = tc.choose_class(node.number)
-        yield self._received(
-            node, Hook(at.eth, tc.EGRESS, _MATCH, _AIR), tc.redirect(down.line, down.to_line)
+        yield self._match_receiver(
+            node, Hook(at.eth, tc.EGRESS, _MATCH, _AIR), tc.redirect(down.air, down.to_air)
         )
         to_serial = tc.redirect(at.down.serial[0], down.to_serial)
-        yield self._received(node, Hook(at.down.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
+        yield self._match_receiver(node, Hook(at.down.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
         yield self.to_receiver(node)
         yield self._from_sender(node)
-        to_air = tc.redirect(up.line, up.to_line)
-        yield self._sent(node, Hook(at.routed_from, tc.INGRESS, _MATCH), to_air)
+        to_air = tc.redirect(up.air, up.to_air)
+        yield self._match_sender(node, Hook(at.routed_from, tc.INGRESS, _MATCH), to_air)
         if at.bucket is not None and up.bucket is not None:
             shared = (tc.choose_class(_BUCKET_MINOR), tc.redirect(at.bucket.rate[0], up.bucket))
-            yield self._sent(node, Hook(at.up.serial[1], tc.INGRESS, _MATCH), *shared)
+            yield self._match_sender(node, Hook(at.up.serial[1], tc.INGRESS, _MATCH), *shared)
         to_serial = tc.redirect(at.up.serial[0], up.to_serial)
-        yield self._sent(node, Hook(at.up.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
+        yield self._match_sender(node, Hook(at.up.rate[1], tc.INGRESS, _MATCH), own_class, to_serial)
         to_rate = tc.redirect(at.up.rate[0])
-        yield self._sent(node, Hook(at.segment[1], tc.INGRESS, _MATCH), own_class, to_rate)
+        yield self._match_sender(node, Hook(at.segment[1], tc.INGRESS, _MATCH), own_class, to_rate)
         yield self._into_gateway(node)
 
     @staticmethod
-    def _sent(node: Node, hook: Hook, *actions: TcAction) -> Request:
-        """What a node sent is treated so."""
+    def _match_sender(node: WiredNode, hook: Hook, *actions: TcAction) -> Request:
+        """Apply actions to packets from a node."""
         return tc.match(hook, node.number, tc.from_address(node.member.ipv4), *actions)
 
-    def _received(self, node: Node, hook: Hook, *actions: TcAction) -> Request:
-        """What is for a node is treated so."""
+    def _match_receiver(self, node: WiredNode, hook: Hook, *actions: TcAction) -> Request:
+        """Apply actions to packets for a node."""
         member = node.member
         keys = tc.to_mac(member.mac) if self._by_mac else tc.to_address(member.ipv4)
         return tc.match(hook, node.number, keys, *actions)
 
-    def to_receiver(self, node: Node) -> Request:
-        """What is for a node goes to its `down` hop, unless it is cut."""
+    def to_receiver(self, node: WiredNode) -> Request:
+        """Send packets for a node to its `down` hop; drop them if it is cut."""
         at = self.interfaces
         hook = Hook(at.eth, tc.EGRESS, _MATCH, _DELIVER)
         if node.cut:
-            return self._received(node, hook, tc.drop(node.index("down")))
-        return self._received(node, hook, tc.choose_class(node.number), tc.redirect(at.down.rate[0]))
+            return self._match_receiver(node, hook, tc.drop(node.index("down")))
+        return self._match_receiver(node, hook, tc.choose_class(node.number), tc.redirect(at.down.rate[0]))
 
-    def _from_sender(self, node: Node) -> Request:
-        """What a node sent goes on by the group in which it is."""
+    def _from_sender(self, node: WiredNode) -> Request:
+        """Send packets from a node to the chain of its group."""
         chain = _DELIVER if node.chain is None else node.chain
-        return self._sent(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.goto_chain(chain))
+        return self._match_sender(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.goto_chain(chain))
 
-    def _into_gateway(self, node: Node) -> Request:
-        """What a node sends is let in, unless it is cut."""
+    def _into_gateway(self, node: WiredNode) -> Request:
+        """Let packets from a node in; drop them if it is cut."""
         then = tc.drop(node.index("up")) if node.cut else tc.redirect(self.interfaces.segment[0])
-        return self._sent(node, Hook(self.interfaces.eth, tc.INGRESS, _MATCH), then)
+        return self._match_sender(node, Hook(self.interfaces.eth, tc.INGRESS, _MATCH), then)
 
     # Changes
 
     def cut(self, replica: str, is_cut: bool) -> list[Request]:
-        """Let nothing into or out of a replica, or let it again."""
+        """Cut a replica off, or end the cut."""
         node = self.nodes[replica]
         node.cut = is_cut
         return [self._into_gateway(node), self.to_receiver(node)]
 
     def move(self, replica: str, ipv4: str) -> list[Request]:
-        """Know a replica by another address."""
+        """Give a replica another address."""
         node = self.nodes[replica]
         node.member = attrs.evolve(node.member, ipv4=ipv4)
-        return list(self.way(node))
+        return list(self.node_requests(node))
 
     def partition(self, groups: Sequence[Collection[str]]) -> list[Request]:
         """Keep sets of replicas apart, all at once for each sender; see `Shaper.partition`.
 
-        Each call builds chains of its own, since after a failed one some senders still use those before.
+        Each call builds chains of its own, as after a failed one some senders still use the previous ones.
         """
         partition = partition_of(self.nodes, groups)
         self._abandoned += self._chains
@@ -323,7 +348,7 @@ class Wiring:
         return requests + [self._from_sender(node) for node in self.nodes.values()]
 
     def abandoned_chains(self) -> list[Request]:
-        """Take away chains that no sender uses once the kernel has taken what `partition` asked for."""
+        """Delete chains that no sender uses once the kernel has carried out the requests of `partition`."""
         abandoned, self._abandoned = self._abandoned, []
         return [tc.delete_chain(self._chain(chain)) for chain in abandoned]
 
@@ -331,11 +356,11 @@ class Wiring:
         return Hook(self.interfaces.eth, tc.EGRESS, _MATCH, number)
 
     def _group(self, chain: int) -> Iterator[Request]:
-        """The chain of what one group of a partition sends."""
+        """The chain for packets from one group of a partition: it drops those for other groups."""
         yield tc.match_all(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.goto_chain(_DELIVER))
         for node in self.nodes.values():
             if node.chain not in (None, chain):
-                yield self._received(node, self._chain(chain), tc.drop(node.index("down")))
+                yield self._match_receiver(node, self._chain(chain), tc.drop(node.index("down")))
 
 
 def _seed_of(seed: str) -> int:
