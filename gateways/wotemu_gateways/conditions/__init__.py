@@ -1,1 +1,1 @@
-"""What holds on a hop, composed of the conditions of its network and its link. Pure."""
+"""The conditions of hops, composed of their network's and their link's, and who reaches whom. Pure."""

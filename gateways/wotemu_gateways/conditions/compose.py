@@ -1,4 +1,4 @@
-"""What each hop imposes: the conditions of a network and of a link, composed. Pure.
+"""Composes two conditions to those of both in a row. Pure.
 
 A network's delay, jitter and loss happen once per packet, on the sender's `up` hop; its rate limits each
 node's `up` and each node's `down` separately, or one bucket for all where the network is shared.
@@ -13,20 +13,21 @@ from wotemu.topology.loss_models import LossModel
 from wotemu.units import Fraction, Seconds
 
 _ALMOST_CERTAIN = 1 - 1e-12
+"""Chances are taken as at most this, so that their logarithms are finite."""
 
 CLEAR = NetworkConditions()
 """Conditions of a hop that does nothing to a packet; the neutral element of `compose`."""
 
 
 def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkConditions:
-    """What crossing both in a row does, as one hop's conditions.
+    """The conditions of one hop that does what crossing both in a row does.
 
     Delays add, and the lower rate holds with its burst, overhead, cells and queue. Jitters are taken as
     independent: their variances add, with their correlations in that proportion, which is the sum's; the
     sum of two normal ones is normal, and of other shapes the wider one's shape is kept. Losses, duplication,
     corruption and reordering combine as independent chances, with their correlations in proportion to
-    those. Of two loss models the heavier is kept; the other one loses as many packets, one by one. Sums may
-    be more than conditions can be given.
+    those. Of two loss models the heavier is kept; the other one's mean loss is lost independently. Sums may
+    exceed what conditions can be given as.
     """
     narrow = min(first, second, key=_narrowness)
     model, spread = _heavier(first.loss_model, second.loss_model)
@@ -65,12 +66,12 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
 
 
 def either(one: float, other: float) -> Fraction:
-    """The chance of at least one of two independent events."""
+    """The probability of at least one of two independent events."""
     return Fraction(1 - (1 - one) * (1 - other))
 
 
 def _heavier(one: LossModel | None, other: LossModel | None) -> tuple[LossModel | None, Fraction]:
-    """The loss model that loses more, and the share that the other one loses."""
+    """The loss model that loses more, and the mean loss of the other one."""
     if one is None or other is None:
         return one or other, Fraction(0)
     light, heavy = (one, other) if one.mean_loss <= other.mean_loss else (other, one)
@@ -78,12 +79,15 @@ def _heavier(one: LossModel | None, other: LossModel | None) -> tuple[LossModel 
 
 
 def _correlation(*parts: tuple[Fraction, Fraction]) -> Fraction:
-    """How much a packet's fate tells of the next one's, of chances each with its own correlation."""
+    """The correlation of combined events, of each event's probability and correlation.
+
+    Weighted by -log(1 - p), as these add where independent probabilities combine.
+    """
     return _mixed(*((-math.log1p(-min(chance, _ALMOST_CERTAIN)), of_it) for chance, of_it in parts))
 
 
 def _mixed(*parts: tuple[float, float]) -> Fraction:
-    """The mean of values by their weights."""
+    """The mean of values, each after its weight; 0 where all weights are 0."""
     total = math.fsum(weight for weight, _ in parts)
     if not total:
         return Fraction(0)

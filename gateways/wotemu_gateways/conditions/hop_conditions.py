@@ -1,4 +1,4 @@
-"""What one replica's hop imposes: its network's conditions and its link's, in one. Pure."""
+"""The conditions of one replica's hop: its network's and its link's, composed. Pure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ def hop_conditions(
     *,
     shared: bool,
 ) -> NetworkConditions:
-    """Network and link composed. A shared network's rate is its bucket's, not each hop's.
+    """The conditions of a hop: its network's and its link's, composed.
 
-    `network` holds the network's conditions in `direction`, `network_up` those on the way up. Cached: a
-    change of a network asks for the same of each of its nodes, between packets.
+    Cached: a change of a network composes the same for each of its nodes, between packets.
+
+    Args:
+        network_up: The network's conditions on the way up.
+        network: The network's conditions in `direction`.
+        link: The link's conditions in `direction`.
+        shared: Whether the network has one bucket for all; its rate is then the bucket's and no hop's.
     """
     if shared:
         network = network.replaced(_NO_RATE)
@@ -39,7 +44,7 @@ def hop_conditions(
 def described_hop(
     conditions: Mapping[HopKey, NetworkConditions], key: HopKey, *, shared: bool
 ) -> NetworkConditions:
-    """What a node's hop imposes, for people: as `hop_conditions`, but a queue is there only if it was given.
+    """The conditions of a node's hop to show to people: without a queue that was not given.
 
     Args:
         conditions: Those that hold, of networks and of links, as `base_conditions` has those of T0.

@@ -1,4 +1,4 @@
-"""From a hop's conditions to the options of its qdiscs, and those as the kernel takes them. Pure.
+"""The options of a hop's qdiscs for its conditions, and their encoding for the kernel. Pure.
 
 A hop is a queue and two NetEm qdiscs in a row:
 
@@ -44,7 +44,7 @@ NO_RATE = 1 << 62
 """Bytes a second at which NetEm gives no packet any time, but lets none overtake those before it."""
 
 MAX_HELD_BYTES = 512 << 20
-"""What the packets under way in the delays of one network may take of the kernel's memory, either way.
+"""Bytes of the kernel's memory that packets in the delays of one network may take, in each direction.
 
 NetEm takes packets off their senders' accounts, so nothing else bounds them. It counts packets, and each
 qdisc by itself, so every node has the same share of it.
@@ -54,7 +54,7 @@ MIN_HELD_PACKETS = 1000
 """NetEm's own default, which each delay may hold however many nodes there are."""
 
 _SKB_BYTES = 2304
-"""What a full packet takes: `truesize` with a buffer of 2 KB."""
+"""The memory of a full packet: sk_buff.truesize with a buffer of 2 KB."""
 
 _U32 = 0xFFFFFFFF
 _QOPT = struct.Struct("=IIIIII")
@@ -82,7 +82,7 @@ def held_packets(members: int) -> int:
 
 @attrs.frozen(kw_only=True)
 class NetemOptions:
-    """What a NetEm qdisc does: times in nanoseconds, shares from 0 to 1, sizes in bytes."""
+    """The options of a NetEm qdisc: times in nanoseconds, probabilities from 0 to 1, sizes in bytes."""
 
     latency_ns: int = 0
     jitter_ns: int = 0
@@ -246,7 +246,7 @@ def _known_to_htb(conditions: NetworkConditions) -> bool:
 
 
 def _full_bytes(conditions: NetworkConditions) -> int:
-    """What a full packet takes on the line."""
+    """Bytes of a full packet on the line."""
     size = FULL_PACKET_BYTES + conditions.overhead
     if conditions.cell_size:
         size = -(-size // conditions.cell_size) * (conditions.cell_size + conditions.cell_overhead)
@@ -254,17 +254,17 @@ def _full_bytes(conditions: NetworkConditions) -> int:
 
 
 def _stretch(conditions: NetworkConditions) -> float:
-    """How many bytes go over the line for each of a full packet's."""
+    """Bytes on the line for each byte of a full packet."""
     return _full_bytes(conditions) / FULL_PACKET_BYTES
 
 
-# What the two NetEm qdiscs do
+# The two NetEm qdiscs
 
 
 def serialising(conditions: NetworkConditions, *, limit: int, seed: int = 0) -> NetemOptions:
-    """The first qdisc: a packet's own time at the rate, unless a burst may pass at once; see `_losses`."""
+    """The first qdisc: a packet's own time at the rate, unless bursts may pass at once; some losses."""
     timed = bool(conditions.rate) and not is_bursty(conditions)
-    loss, model = _losses(conditions)[0]
+    loss, model = _split_losses(conditions)[0]
     return NetemOptions(
         rate_bytes=max(round((conditions.rate or 0) / 8), 1) if timed else NO_RATE,
         overhead=conditions.overhead if timed else 0,
@@ -284,7 +284,7 @@ def propagating(conditions: NetworkConditions, *, limit: int, seed: int = 0) -> 
     With a rate of its own it would keep packets in order across changes of the delay, and so a longer delay
     in force; NetEm keeps packets with the same delay in order anyway.
     """
-    loss, model = _losses(conditions)[1]
+    loss, model = _split_losses(conditions)[1]
     return NetemOptions(
         latency_ns=round(conditions.latency * 1e9),
         jitter_ns=round(conditions.jitter * 1e9),
@@ -306,8 +306,9 @@ def propagating(conditions: NetworkConditions, *, limit: int, seed: int = 0) -> 
 
 
 RELEASING = NetemOptions(rate_bytes=NO_RATE, limit=0x7FFFFFFF)
-"""A NetEm that holds nothing. What passes it is off its sender's account: a full queue drops packets, as on a
-real network, instead of blocking their sender."""
+"""A NetEm without a delay. As it has a rate, it takes packets off their senders' socket buffers
+(skb_orphan_partial): a full queue behind it drops packets, as on a real network, instead of blocking their
+sender."""
 
 
 @cache
@@ -323,8 +324,8 @@ LossShare = tuple[float, LossModel | None]
 """An independent share and a model, of which NetEm applies the model if there is one."""
 
 
-def _losses(conditions: NetworkConditions) -> tuple[LossShare, LossShare]:
-    """What each of the two qdiscs loses: usually the second all of it.
+def _split_losses(conditions: NetworkConditions) -> tuple[LossShare, LossShare]:
+    """The losses of each of the two qdiscs: usually the second has all of them.
 
     NetEm ties losses by mixing random numbers, which makes them rarer. A loss that repeats the one before
     with a chance of c is a Gilbert model, which NetEm has: p = (1 - c) loss, r = (1 - c) (1 - loss).
@@ -355,7 +356,7 @@ MAX_JITTER_NS = 0x7FFFFFFF
 
 
 def unsupported(conditions: NetworkConditions) -> list[str]:
-    """What these conditions ask for that NetEm can't do, one phrase each."""
+    """The parts of conditions that NetEm can't impose, one phrase each."""
     found = []
     if conditions.jitter and conditions.jitter_correlation:
         found.append("jitter_correlation (NetEm draws delays by the low bits of its random numbers)")

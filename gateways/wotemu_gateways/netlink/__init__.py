@@ -1,1 +1,1 @@
-"""The kernel's network configuration over netlink: links, traffic control, routes, NAT."""
+"""The kernel's network configuration over netlink: links, traffic control, routes, NAT, namespaces."""

@@ -24,20 +24,27 @@ MTU = 1500
 
 @attrs.frozen
 class Attachment:
-    """A node's interface to be: in which network namespace, by what name, with which address."""
+    """An interface that a node gets: its network namespace, name and address."""
 
     netns_fd: int
     interface: str
     ipv4: str
     prefix: int
     is_first: bool = True
-    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
+    """Whether the node's multicasts and broadcasts leave by it, unless a program chooses an interface."""
 
 
 def build(gateway: str, nodes: Sequence[Attachment]) -> None:
     """Make the bridge in this namespace, the nodes' interfaces in theirs, and their routes through here.
 
-    MACs follow from addresses (see `mac_of`). `OSError` says what the kernel refused.
+    MACs follow from addresses, see `mac_of`.
+
+    Args:
+        gateway: The gateway's IPv4 address.
+        nodes: All nodes of the network.
+
+    Raises:
+        OSError: The kernel refused something.
     """
     prefix = nodes[0].prefix if nodes else 32
     with Netlink() as netlink:
@@ -64,7 +71,7 @@ def build(gateway: str, nodes: Sequence[Attachment]) -> None:
 
 
 def _connect(node: Attachment, gateway: str) -> None:
-    """In the node's namespace: its interface up, with its address and its way through the gateway."""
+    """Configure a node's interface, in its namespace: up, with its address and routes through the gateway."""
     with Netlink() as netlink:
         index = link.index_of(node.interface)
         netlink.send(

@@ -1,1 +1,1 @@
-"""Frames, the flows that they belong to, and probe packets, as bytes and values. Pure."""
+"""Ethernet frames, the flows that they belong to, and probe packets. Pure."""

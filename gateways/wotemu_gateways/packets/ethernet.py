@@ -1,4 +1,4 @@
-"""Ethernet frames and what is in them, read from raw bytes: addresses, ARP questions, flow identities. Pure.
+"""Reads raw Ethernet frames: addresses, ARP requests, flow identities. Pure.
 
 Nothing here trusts a length field: a truncated frame has fewer answers, never an exception.
 """
@@ -14,7 +14,7 @@ import attrs
 ETHERNET_BYTES = 14
 MIN_IPV4_BYTES = 20
 MAX_HEADER_BYTES = 18
-"""An Ethernet header with one VLAN tag: what a frame may have beyond the MTU."""
+"""An Ethernet header with one VLAN tag: the bytes that a frame may have beyond the MTU."""
 
 BROADCAST = b"\xff" * 6
 IPV4_NO_OPTIONS = b"\x08\x00\x45"
@@ -40,7 +40,7 @@ def mac_text(mac: bytes) -> str:
 
 
 def is_arp(frame: bytes) -> bool:
-    """Whether it is about address resolution."""
+    """Whether a frame is ARP."""
     return frame[12:14] == _ARP
 
 
@@ -59,7 +59,7 @@ def arp_answer(request: bytes, mac: bytes) -> bytes:
 
 @attrs.frozen
 class FlowId:
-    """What tells one flow from another. `src` and `dst` are four address bytes, or six of a MAC."""
+    """A flow's identity. `src` and `dst` are the four bytes of an IPv4 address, or the six of a MAC."""
 
     transport: str
     src: bytes
@@ -91,12 +91,12 @@ def flow_of(frame: bytes, offset: int = ETHERNET_BYTES) -> FlowId:
 
 
 def address_text(address: bytes) -> str:
-    """An address as people write it."""
+    """An address as text: four bytes dotted, six as `mac_text`."""
     return socket.inet_ntoa(address) if len(address) == 4 else mac_text(address)
 
 
 def flip_bit(frame: bytes, bit: int) -> bytes:
-    """The frame with one bit wrong, counted from the first byte's lowest."""
+    """The frame with one bit flipped, counted from the first byte's lowest."""
     wrong = bytearray(frame)
     wrong[bit // 8] ^= 1 << bit % 8
     return bytes(wrong)

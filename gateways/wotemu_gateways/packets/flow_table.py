@@ -1,8 +1,8 @@
 """Counts packets and bytes of each flow on each hop that they cross.
 
-The one who forwards finds a packet's counter by slices of its raw header; only a flow's first packet is
-taken apart. The number of flows is bounded: beyond it a pair of nodes shares one counter, and each packet
-that went there is counted.
+A switch finds a packet's counter by slices of its raw header; only a flow's first packet is parsed. The
+number of flows is bounded: beyond it new flows between two nodes share one counter, and packets that share
+it are counted.
 """
 
 from __future__ import annotations
@@ -17,20 +17,26 @@ MAX_FLOWS = 16_384
 """Flows that have a counter at once: some 10 MB of memory."""
 
 IDLE_DRAINS = 3
-"""A flow without packets for so many drains is forgotten, unless some of it is still under way.
+"""A flow without packets for so many drains is removed, unless a hop still holds some of its packets.
 
-Its next packet begins it again, which costs a few microseconds and no figure: rows have what came since the
-last ones. So `MAX_FLOWS` are enough for 4000 new flows a second for good (a connection per request is two).
+Its next packet adds it again, which costs a few microseconds and no figure: rows have what came since the
+last drain. So `MAX_FLOWS` are enough for 4000 new flows a second for good (a connection is two).
 """
 
 _NO_OPTIONS = 0x45
 _MAX_KINDS = 64
+"""TTLs and fragment fields that one pair of nodes can have: a sender that varies them is parsed."""
 
 MERGED = FlowId("other", b"", b"", 0, 0)
 
 
 class FlowCounter:
-    """One flow between two nodes: totals of what was sent, delivered and lost, and what was reported."""
+    """One flow between two nodes: totals of packets and bytes, and those that were reported.
+
+    Attributes:
+        settled: Packets that were sent and will not be delivered (dropped, or replaced by copies), less those
+            that will be delivered and were not sent (copies): it balances sent and delivered packets.
+    """
 
     __slots__ = (
         "bytes_down", "bytes_up", "flow", "idle", "packets_down", "packets_up",
@@ -50,11 +56,11 @@ class FlowCounter:
 
     @property
     def in_flight(self) -> int:
-        """Packets of it that a hop still holds."""
+        """Packets of it that hops still hold."""
         return self.packets_up - self.packets_down - self.settled
 
     def take(self) -> tuple[int, int, int, int]:
-        """What came since the last call: packets and bytes up, packets and bytes down."""
+        """Counts since the last call: packets and bytes up, packets and bytes down."""
         totals = (self.packets_up, self.bytes_up, self.packets_down, self.bytes_down)
         before, self.reported = self.reported, totals
         self.idle = self.idle + 1 if totals == before else 0
@@ -81,27 +87,27 @@ class PairFlows:
 
     @property
     def in_flight(self) -> int:
-        """Packets of all its flows that a hop still holds."""
+        """Packets of all its flows that hops still hold."""
         return sum(counter.in_flight for counter in self._by_flow.values())
 
     def counter(self, frame: bytes) -> FlowCounter:
         """The counter of a frame that `kinds` doesn't lead to; makes one where the flow is new."""
         flow = flow_of(frame, self._table.offset)
-        counter = self._by_flow.get(flow) or self._begin(flow)
+        counter = self._by_flow.get(flow) or self._add(flow)
         if counter.flow is not MERGED and (flow.sport or flow.dport):
-            self._learn(frame, counter)
+            self._remember(frame, counter)
         return counter
 
-    def _begin(self, flow: FlowId) -> FlowCounter:
-        if not self._table.admits_one_more():
+    def _add(self, flow: FlowId) -> FlowCounter:
+        if not self._table.admit_flow():
             flow = MERGED
         counter = self._by_flow.get(flow)
         if counter is None:
             counter = self._by_flow[flow] = FlowCounter(flow, self.sender, self.receiver)
         return counter
 
-    def _learn(self, frame: bytes, counter: FlowCounter) -> None:
-        """Lead later frames of a flow with ports straight to its counter."""
+    def _remember(self, frame: bytes, counter: FlowCounter) -> None:
+        """Remember a flow's slices of header, so that later frames need not be parsed."""
         at = self._table.offset
         if frame[at] != _NO_OPTIONS or len(self.kinds) > _MAX_KINDS:
             return
@@ -110,7 +116,7 @@ class PairFlows:
         known[frame[at + 12 : at + 24]] = counter
 
     def drain(self) -> Iterator[tuple[FlowCounter, tuple[int, int, int, int]]]:
-        """Each flow with what came since the last drain; idle flows are forgotten."""
+        """Each flow with its counts since the last drain; idle flows are removed."""
         idle = []
         for flow, counter in self._by_flow.items():
             came = counter.take()
@@ -119,15 +125,15 @@ class PairFlows:
             elif counter.idle >= IDLE_DRAINS and not counter.in_flight:
                 idle.append(flow)
         for flow in idle:
-            self._forget(self._by_flow.pop(flow))
+            self._remove(self._by_flow.pop(flow))
 
-    def _forget(self, counter: FlowCounter) -> None:
+    def _remove(self, counter: FlowCounter) -> None:
         flow = counter.flow
         if flow is MERGED:
             return
         ports = flow.sport.to_bytes(2, "big") + flow.dport.to_bytes(2, "big")
         self._by_transport.get(flow.transport, {}).pop(flow.src + flow.dst + ports, None)
-        self._table.forgot_one()
+        self._table.flow_removed()
 
 
 class FlowTable:
@@ -160,7 +166,7 @@ class FlowTable:
         self._pairs.append(pair)
         return pair
 
-    def admits_one_more(self) -> bool:
+    def admit_flow(self) -> bool:
         """Whether a new flow gets a counter of its own; if not, its packet is counted in `merged`."""
         if self._flows >= self._max_flows:
             self.merged += 1
@@ -168,13 +174,13 @@ class FlowTable:
         self._flows += 1
         return True
 
-    def forgot_one(self) -> None:
-        """A flow has ended."""
+    def flow_removed(self) -> None:
+        """A flow was removed."""
         self._flows -= 1
 
     @property
     def in_flight(self) -> int:
-        """Packets of all flows that a hop still holds."""
+        """Packets of all flows that hops still hold."""
         return sum(pair.in_flight for pair in self._pairs)
 
     def drain(self, t: float) -> Iterator[Flow]:

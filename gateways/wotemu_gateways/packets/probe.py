@@ -1,4 +1,4 @@
-"""What a probe looks like: a small UDP datagram between the agents of two nodes. Pure."""
+"""The format of probes: small UDP datagrams between the agents of two nodes. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ SIZE = _UDP_HEADERS + _PAYLOAD.size
 _UDP = 17
 _PORTS = struct.pack("!HH", PORT, PORT)
 _NO_FRAGMENT = (b"\0\0", b"\x40\0")
+"""The flags and fragment offset of a whole packet, which may forbid fragments."""
 
 
 def pack(number: int) -> bytes:
-    """A probe's payload; `number` is its own within its network."""
+    """A probe's payload; `number` identifies it within its network."""
     return _PAYLOAD.pack(_MAGIC, number)
 
 

@@ -25,12 +25,19 @@ PREFIX = "wo-t"
 """Names of the gateway's TAPs begin so."""
 
 _TO_NOBODY = bytes(6)
+"""A MAC that no member has: such frames are counted as for an unknown destination."""
 
 
 def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
-    """Make each member's TAP and divert into it what the member sends; their descriptors by replica.
+    """Make each member's TAP and steer into it what the member sends.
 
-    As all in `routes`, call it from outside of an event loop. `OSError` says what the kernel refused.
+    Call it from outside of an event loop, or in a thread, as everything in `routing`.
+
+    Returns:
+        The TAPs' descriptors by replica.
+
+    Raises:
+        OSError: The kernel refused something.
     """
     taps: dict[str, int] = {}
     try:
@@ -46,7 +53,7 @@ def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
                 )
         devices = {member.ipv4: f"{PREFIX}{number}" for number, member in enumerate(members, 1)}
         routing.steer_into_taps(interface, devices)
-        with Netlink() as netlink:  # last, so that nothing is forwarded that is not diverted
+        with Netlink() as netlink:  # last, so that nothing is forwarded past the TAPs
             netlink.send(link.ipv4_settings(eth.index, forwarding=1, rp_filter=0, send_redirects=0))
     except BaseException:
         for fd in taps.values():
