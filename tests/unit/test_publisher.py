@@ -14,10 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from wotemu.records import App, Event, Log
-from wotemu_runtime.bus import Origin, Publisher, Streams, decode_batch, decode_origin, publisher
-from wotemu_runtime.bus.publisher import size_of
-from wotemu_runtime.recording.deduplication import Deduplicator
+from wotemu.records import SCHEMA_VERSION, App, Event, Log
+from wotemu_runtime.bus import Publisher, Streams, decode_batch, publisher
+from wotemu_runtime.bus.codec import FIELD, encode_packed, pack_row
 from wotemu_runtime.recording.ingest import Ingest
 
 STREAMS = Streams("test")
@@ -176,26 +175,8 @@ async def test_long_lines_travel_in_entries_of_about_a_megabyte() -> None:
     assert max(sum(map(len, entry.values())) for entry in bus.entries) < 1.1 * publisher.MAX_BATCH_BYTES
 
 
-@given(st.lists(st.text("abc", max_size=500) | st.floats() | st.none() | st.integers(0, 2**63)))
-def test_a_row_is_counted_with_at_least_the_bytes_of_its_message(row: list[Any]) -> None:
-    head = len(msgpack.packb([None] * len(row))) - len(row)
-    assert size_of(row) + head >= len(msgpack.packb(row))
-
-
-def test_what_another_coordinator_may_have_taken_is_not_missing() -> None:
-    intake, origin = Deduplicator(resumed=True), Origin("agent:a", 1.0, 500)
-    intake.accept("app", [[1.0, "a", "key", 1.0]], origin)
-    intake.account(origin, {"app": 503, "system": 40})
-    assert list(intake.missing()) == [("agent:a", "app", 2)]
-    assert list(intake.missing()) == []
-
-
-def test_each_life_of_a_role_has_its_own_count() -> None:
-    intake = Deduplicator()
-    first, second = Origin("agent:a", 1.0, 0), Origin("agent:a", 2.0, 0)
-    intake.accept("app", [[1.0, "a", "key", 1.0]] * 3, first)
-    intake.supersede("agent:a", 2.0, 5.0)
-    intake.account(second, {"app": 4})
-    assert list(intake.missing()) == [("agent:a", "app", 4)]
-    assert intake.has_account("agent:a")
-    assert decode_origin({}) is None
+@given(st.lists(st.lists(st.text("abc", max_size=500) | st.floats(allow_nan=False) | st.none()), max_size=40))
+def test_rows_packed_one_by_one_are_an_entry_like_any_other(rows: list[list[Any]]) -> None:
+    entry = encode_packed("app", [pack_row(row) for row in rows])
+    assert msgpack.unpackb(entry[FIELD]) == [SCHEMA_VERSION, "app", rows]
+    assert entry == {FIELD: msgpack.packb([SCHEMA_VERSION, "app", rows])}

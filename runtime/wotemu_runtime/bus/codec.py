@@ -40,9 +40,23 @@ def unpack(entry: dict[bytes, bytes]) -> Any:
     return msgpack.unpackb(entry[FIELD])
 
 
-def encode_batch(table: str, rows: Sequence[list[Any]]) -> dict[bytes, bytes]:
+def pack_row(row: Sequence[Any]) -> bytes:
+    """One row of a table, for `encode_packed`."""
+    packed: bytes = msgpack.packb(row)
+    return packed
+
+
+def encode_packed(table: str, rows: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Rows of one table, each packed by `pack_row`, as a stream entry."""
+    # By hand, since msgpack can not embed what is packed already: an array of version, table and rows.
+    packer = msgpack.Packer()
+    head = packer.pack_array_header(3), packer.pack(SCHEMA_VERSION), packer.pack(table)
+    return {FIELD: b"".join([*head, packer.pack_array_header(len(rows)), *rows])}
+
+
+def encode_batch(table: str, rows: Sequence[Sequence[Any]]) -> dict[bytes, bytes]:
     """Rows of one table as a stream entry."""
-    return pack([SCHEMA_VERSION, table, list(rows)])
+    return encode_packed(table, [pack_row(row) for row in rows])
 
 
 def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:

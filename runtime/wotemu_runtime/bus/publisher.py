@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.records import Event, Record, to_row
-from wotemu_runtime.bus.codec import Origin, encode_batch, encode_origin
+from wotemu_runtime.bus.codec import Origin, encode_origin, encode_packed, pack_row
 from wotemu_runtime.bus.streams import Streams
 
 MAX_BATCH = 256
@@ -30,23 +30,9 @@ TRY_S = 2.0
 LAST_S = 30.0
 """And the rest is given up after so long, however slowly it goes."""
 _RETRY_S = 0.5
-_NUMBER_BYTES = 9
 
 Account = Callable[[Mapping[str, int]], Event]
 """Makes a publisher's last event from the number of its records by table, that event among them."""
-
-
-def size_of(value: Any) -> int:
-    """About how many bytes a value has as a message."""
-    match value:
-        case str():
-            return len(value) + _NUMBER_BYTES
-        case list() | tuple():
-            return sum(map(size_of, value))
-        case dict():
-            return sum(map(size_of, value)) + sum(map(size_of, value.values()))
-        case _:
-            return _NUMBER_BYTES
 
 
 @attrs.define
@@ -54,9 +40,10 @@ class _Table:
     """What one table's records have become: sent, under way, kept."""
 
     sent: int = 0
-    under_way: list[list[Any]] = attrs.field(factory=list)
+    under_way: list[bytes] = attrs.field(factory=list)
     """A batch that the bus has not confirmed: it is sent again as it is, since the bus may have it."""
-    kept: deque[tuple[list[Any], int]] = attrs.field(factory=deque)
+    kept: deque[bytes] = attrs.field(factory=deque)
+    """Rows as msgpack, so that each is packed once and its size is known."""
     kept_bytes: int = 0
 
     @property
@@ -72,26 +59,25 @@ class _Table:
     def fills_a_batch(self) -> bool:
         return len(self.kept) >= MAX_BATCH or self.kept_bytes >= MAX_BATCH_BYTES
 
-    def put(self, row: list[Any]) -> int:
+    def put(self, row: Sequence[Any]) -> int:
         """Keep one more; how many had to go for it."""
-        size = size_of(row)
+        packed = pack_row(row)
         dropped = 0
-        while self.kept and (len(self.kept) >= MAX_KEPT or self.kept_bytes + size > MAX_KEPT_BYTES):
-            self.kept_bytes -= self.kept.popleft()[1]
+        while self.kept and (len(self.kept) >= MAX_KEPT or self.kept_bytes + len(packed) > MAX_KEPT_BYTES):
+            self.kept_bytes -= len(self.kept.popleft())
             dropped += 1
-        self.kept.append((row, size))
-        self.kept_bytes += size
+        self.kept.append(packed)
+        self.kept_bytes += len(packed)
         return dropped
 
-    def batch(self, most: int) -> list[list[Any]]:
+    def batch(self, most: int) -> list[bytes]:
         """What is to be sent next; empty where nothing is."""
         if self.under_way:
             return self.under_way
         least_kept_bytes = self.kept_bytes - MAX_BATCH_BYTES
         while self.kept and len(self.under_way) < most and self.kept_bytes > least_kept_bytes:
-            row, size = self.kept.popleft()
-            self.kept_bytes -= size
-            self.under_way.append(row)
+            self.under_way.append(self.kept.popleft())
+            self.kept_bytes -= len(self.under_way[-1])
         return self.under_way
 
     def confirmed(self) -> None:
@@ -125,7 +111,7 @@ class Publisher:
         for record in records:
             self.put_row(record.TABLE, to_row(record))
 
-    def put_row(self, table: str, row: list[Any]) -> None:
+    def put_row(self, table: str, row: Sequence[Any]) -> None:
         """Take one record as its row."""
         if self._muted:
             return
@@ -190,7 +176,7 @@ class Publisher:
         table = self._tables[name]
         batch = table.batch(1 if name == Event.TABLE else MAX_BATCH)
         origin = Origin(self._source, self._life, table.sent)
-        entry = {**encode_batch(name, batch), **encode_origin(origin)}
+        entry = {**encode_packed(name, batch), **encode_origin(origin)}
         stream = self._streams.events if name == Event.TABLE else self._streams.metrics(name)
         await self._client.xadd(stream, entry)  # type: ignore[arg-type]
         table.confirmed()
