@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,14 +16,13 @@ from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agent.agent import Agent
 from wotemu_runtime.agent.metric_socket import Measured, NotSent, Report
-from wotemu_runtime.app_process.agent_connection import AgentConnection
-from wotemu_runtime.app_process.messages import Ready, socket_pair
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
-from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clock
+
+from .loop_launcher import LoopLauncher
 
 STREAMS = Streams("test")
 STARTS_S = BLOCK_MS / 1000
@@ -38,61 +36,6 @@ DATA: dict[str, Any] = {
     "mem_limit_bytes": None,
     "is_wot": False,
 }
-
-
-class LoopLauncher:
-    """A launcher in the agent's own loop: every app starts at once, and ends by any signal.
-
-    `asked` is what it was asked for, and when (seconds on the loop's clock). A WoT app is prepared after
-    `prepares_s`; None: it is no WoT app.
-    """
-
-    def __init__(self, prepares_s: float | None = None) -> None:
-        self.agents_end, self._channel = Channel.pair()
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._channel.fileno(), self._receive)
-        self._prepares_s = prepares_s
-        self._life: tuple[int, int, AgentConnection] | None = None
-        self.asked: list[tuple[float, str | int]] = []
-        self.last_words = b""
-
-    def _receive(self) -> None:
-        received = self._channel.receive()
-        if received is None:
-            return
-        message = received[0]
-        what = message["op"] if message["op"] == "start" else message["signal"]
-        self.asked.append((round(self._loop.time(), 3), what))
-        self._start() if what == "start" else self._end(what)
-
-    def _start(self) -> None:
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        ours, theirs = socket_pair()
-        self._channel.send({"op": "started", "pid": 7}, [out_read, err_read, ours.fileno()])
-        os.close(out_read)
-        os.close(err_read)
-        ours.close()
-        app = AgentConnection(theirs)
-        self._life = out_write, err_write, app
-        if self._prepares_s is not None:
-            self._loop.call_later(self._prepares_s, app.send, Ready())
-
-    def _end(self, status: int) -> None:
-        if self._life is None:
-            return
-        (out, err, app), self._life = self._life, None
-        os.write(out, self.last_words)
-        os.close(out)
-        os.close(err)
-        app._socket.close()
-        self._channel.send({"op": "exited", "status": status, "killed": 0, "left": 0})
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._channel.fileno())
-        self._end(0)
-        self._channel.close()
-        self.agents_end.close()
 
 
 @attrs.define
@@ -180,17 +123,17 @@ async def test_a_command_starts_at_t0_and_its_agent_is_ready_long_before(work: W
     async with work() as node:
         await asyncio.sleep(5)
         assert len(await node.events("role.ready")) == 1
-        assert node.launcher.asked == []
+        assert node.launcher.requests == []
         await node.begin(20)
         await asyncio.sleep(30)
-        assert node.launcher.asked == [(20.0, "start")]
+        assert node.launcher.requests == [(20.0, "start")]
 
 
 @on_jumping_clock
 async def test_a_wot_app_is_prepared_before_its_agent_is_ready_and_released_at_t0(work: Work) -> None:
     async with work(prepares_s=7) as node:
         await asyncio.sleep(15)
-        assert node.launcher.asked == [(STARTS_S, "start")]
+        assert node.launcher.requests == [(STARTS_S, "start")]
         (ready,) = await node.events("role.ready")
         assert ready.t - EPOCH_S == pytest.approx(STARTS_S + 7)
         await node.begin(20)
@@ -204,7 +147,7 @@ async def test_the_app_is_killed_started_and_stopped_when_the_timeline_says_so(w
     async with work() as node:
         await node.begin(1, change(1, 10, "crashed"), change(2, 100, "running"), change(3, 500, "stopped"))
         await asyncio.sleep(590)
-    assert node.launcher.asked == [
+    assert node.launcher.requests == [
         (1.0, "start"),
         (11.0, signal.SIGKILL),
         (101.0, signal.SIGKILL),  # what may still run of it
@@ -228,10 +171,10 @@ async def test_a_state_that_no_app_can_be_in_is_answered_with_the_reason(work: W
 async def test_an_agent_in_anothers_place_does_not_start_what_is_stopped_by_then(work: Work) -> None:
     async with work(before=(-50.0, change(1, 10, "stopped"), change(2, 100, "running"))) as node:
         await asyncio.sleep(40)
-        assert node.launcher.asked == []
+        assert node.launcher.requests == []
         assert len(await node.events("role.took_over")) == 1
         await asyncio.sleep(20)
-        assert node.launcher.asked == [(50.0, signal.SIGKILL), (50.0, "start")]
+        assert node.launcher.requests == [(50.0, signal.SIGKILL), (50.0, "start")]
 
 
 @on_jumping_clock
@@ -242,7 +185,7 @@ async def test_at_the_end_the_app_is_asked_to_end_and_its_last_words_come_before
         await node.begin(0)
         node.launcher.last_words = b"bye\n"
         await asyncio.sleep(10)
-    assert node.launcher.asked[-1] == (STARTS_S + 10, signal.SIGTERM)
+    assert node.launcher.requests[-1] == (STARTS_S + 10, signal.SIGTERM)
     assert [row[3] for row in await node.rows("logs")] == ["bye"]
     kinds = [Event(*row).kind for row in await node.rows(Event.TABLE)]
     assert kinds[-1] == "role.done"
@@ -287,7 +230,7 @@ async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest
     async with work(kind="broker") as node:
         await asyncio.sleep(5)
         assert await node.events("role.ready") == []
-        assert [what for _, what in node.launcher.asked] == ["start"]
+        assert [what for _, what in node.launcher.requests] == ["start"]
         await asyncio.sleep(10)
         (ready,) = await node.events("role.ready")
         assert ready.t - EPOCH_S == pytest.approx(STARTS_S + 9)
@@ -297,5 +240,5 @@ async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest
 async def test_an_agent_that_is_told_to_stop_before_t0_ends_and_starts_nothing(work: Work) -> None:
     async with work() as node:
         await asyncio.sleep(5)
-    assert node.launcher.asked == []
+    assert node.launcher.requests == []
     assert asyncio.get_running_loop().time() < 6

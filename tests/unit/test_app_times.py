@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from wotemu_runtime.agent.supervision.app_connection import AppConnection
-from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor, Start
+from wotemu_runtime.agent.supervision.app_output import AppOutput, Life
 from wotemu_runtime.app_process.messages import Rows
-from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
 
 
@@ -32,7 +31,7 @@ class FakeRole:
         self.rows.append(row)
 
 
-class FakeChannel:
+class FakeConnection:
     """The rows of an app; between two of them the role's clock is corrected."""
 
     def __init__(self, role: FakeRole) -> None:
@@ -49,9 +48,6 @@ class FakeChannel:
 
 async def test_a_correction_of_the_clock_holds_for_the_rows_after_it() -> None:
     role = FakeRole()
-    launcher, other = Channel.pair()
-    app = AppSupervisor(cast(Role, role), launcher, is_wot=True)
-    await app._read_messages(Start(1, cast(AppConnection, FakeChannel(role))))
+    output = AppOutput(cast(Role, role), is_stopping=lambda: False, on_up=lambda returned: None)
+    await output.read_messages(Life(1, cast(AppConnection, FakeConnection(role))))
     assert [row[0] for row in role.rows] == [1001.0, 1002.25, 1003.25]
-    launcher.close()
-    other.close()

@@ -76,7 +76,7 @@ class Agent:
                 now = self._role.now() if t is None else self._role.clock.at(t)
                 self._role.publisher.put(App(now, self._replica, key, value))
             case Rows():
-                self._app.take_rows(message)
+                self._app.record(message)
             case NotSent(count):
                 self._role.publisher.lose("app records", count)
 

@@ -1,344 +1,205 @@
-"""Supervises one node's app: starts, stops and restarts it, and reports what becomes of it."""
+"""Keeps one node's app in the state that the timeline asks for: starts, stops and restarts it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-import attrs
-
-from wotemu.errors import InputError
-from wotemu.records import CANCELLED, UNFINISHED, Interaction, Log, fields
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S
 from wotemu_runtime.agent.supervision.app_connection import AppConnection
-from wotemu_runtime.agent.supervision.log_lines import CHUNK, LogBounds, LogReader
-from wotemu_runtime.app_process.messages import (
-    AppError,
-    Failed,
-    Failure,
-    Lost,
-    Message,
-    Ready,
-    Rows,
-    Up,
-    Waits,
-)
+from wotemu_runtime.agent.supervision.app_output import AppOutput, Life
+from wotemu_runtime.agent.supervision.launcher_connection import STOP_GRACE_S, Exited, LauncherConnection
+from wotemu_runtime.agent.supervision.restart_policy import Finished, NeverStarted, Restart, RestartPolicy
+from wotemu_runtime.app_process.messages import Rows
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text
 from wotemu_runtime.roles.role import Role
 
 UP_AFTER_S = 1.0
-ON_PURPOSE = "DeliberateError"
-"""What the built-in app `error` raises, however soon."""
-"""A command that lives so long has started."""
-START_ATTEMPTS = 3
-"""Starts in a row that may fail before T0 and before the app was ever ready: then it never will be."""
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 10.0
-SETTLED_AFTER_S = 10.0
-STOP_GRACE_S = 3.0
-"""An app that was asked to end may take so long before it is killed."""
-REST_S = 1.0
-"""What an app printed last is read for so long where something that can't be killed holds its pipes."""
-_STATUS = fields(Interaction).index("status")
-
-
-@attrs.define
-class Start:
-    """One start of the app, until its process is gone."""
-
-    pid: int
-    channel: AppConnection
-    prepared: asyncio.Event = attrs.field(factory=asyncio.Event)
-    failure: Failure | None = None
-    last_line: str = ""
-    readers: list[asyncio.Task[None]] = attrs.field(factory=list)
-
-
-@attrs.frozen
-class End:
-    """How one start ended: its wait(2) status, whether we had asked for it, and what was left running.
-
-    `killed` processes outlived the main one and were killed, of which `left` are still there.
-    """
-
-    status: int
-    asked: bool
-    killed: int = 0
-    left: int = 0
-
-    @property
-    def text(self) -> str:
-        """``exit code 1``, and what became of other processes of the app."""
-        text = exit_text(self.status)
-        if self.killed:
-            text += f"; {self.killed} process{'es' * (self.killed > 1)} that it left running, killed"
-        return f"{text}, {self.left} still there" if self.left else text
+"""A command that has run for so long has started."""
+DRAIN_S = 1.0
+"""Time to read an ended app's last output where a process that can't be killed holds its pipes open."""
 
 
 class AppSupervisor:
-    """The app of one replica. `wanted` is what the timeline says: running, crashed or stopped."""
+    """The app of one replica.
+
+    Attributes:
+        wanted: the state that the timeline asks for: ``running``, ``crashed`` or ``stopped``.
+        prepared: set once a WoT app is loaded, or a command started.
+        released: to be set at T0; a WoT app waits for it before it opens anything.
+    """
 
     def __init__(self, role: Role, launcher: Channel, *, is_wot: bool) -> None:
         self._role = role
         self._replica = role.assignment.subject
-        self._launcher = launcher
-        self._is_wot = is_wot
-        self._messages: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
-        self._changed = asyncio.Event()
-        self._gone = asyncio.Event()
-        self._gone.set()
+        self._launcher = LauncherConnection(launcher)
+        self._policy = RestartPolicy(is_wot)
+        self._output = AppOutput(role, lambda: self.wanted == "stopped", self._report_up)
         self._tasks = asyncio.TaskGroup()
+        self._changed = asyncio.Event()
+        """`wanted` was set, also to the state that it had."""
+        self._idle = asyncio.Event()
+        """No process of the app runs, and all its output is read."""
+        self._idle.set()
         self.wanted = "running"
         self.prepared = asyncio.Event()
         self.released = asyncio.Event()
-        self._ever_ready = self._ever_up = False
-        self._failed_starts = 0
-        self._log_bounds = LogBounds(partial(role.publisher.waiting_bytes, Log.TABLE))
-        self._kill_timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        state = "idle" if self._idle.is_set() else "busy"
+        return f"<AppSupervisor {self._replica} wanted={self.wanted} {state}>"
 
     async def run(self) -> None:
         """Keep the app in its wanted state until cancelled."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._launcher.fileno(), self._receive)
+        self._launcher.open()
         try:
             async with self._tasks:
                 while True:
                     if self.wanted == "running":
-                        await self._one_life()
+                        await self._run_once()
                     else:
                         self._changed.clear()
                         await self._changed.wait()
         finally:
-            loop.remove_reader(self._launcher.fileno())
-
-    def _receive(self) -> None:
-        received = self._launcher.receive()
-        if received is not None:
-            self._messages.put_nowait(received)
+            self._launcher.close()
 
     # What the timeline asks for
 
     def crash(self) -> None:
-        """Kill everything of the app, now."""
-        self._want("crashed", signal.SIGKILL)
+        """Kill every process of the app now."""
+        self._want("crashed")
+        self._launcher.kill()
 
     def stop(self) -> None:
-        """Ask the app to end; kill it where it has not ended within `STOP_GRACE_S`."""
-        self._want("stopped", signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-        self._kill_timer = loop.call_later(STOP_GRACE_S, self._signal, signal.SIGKILL)
+        """Terminate the app; kill it if it has not ended within `STOP_GRACE_S`."""
+        self._want("stopped")
+        self._launcher.terminate()
 
     def start(self) -> None:
-        """Start the app; if it runs, start it again."""
-        self._want("running", signal.SIGKILL)
+        """Start the app; restart it if it runs."""
+        self._want("running")
+        self._launcher.kill()  # also where it has ended: processes of it may still run
 
-    def _want(self, state: str, number: int) -> None:
-        self._forget_kill()
+    def _want(self, state: str) -> None:
         self.wanted = state
-        self._signal(number)
         self._changed.set()
 
-    def _signal(self, number: int) -> None:
-        self._launcher.send({"op": "kill", "signal": int(number)})
-
-    def _forget_kill(self) -> None:
-        if self._kill_timer is not None:
-            self._kill_timer.cancel()
-            self._kill_timer = None
-
     async def end(self) -> None:
-        """The run is over: stop the app, and read everything that it printed."""
-        if self._gone.is_set():
+        """At the end of the run: stop the app, and read everything that it printed."""
+        if self._idle.is_set():
             self.wanted = "stopped"
             return
         self.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_GRACE_S + END_DEADLINE_S + REST_S):
-                await self._gone.wait()
-        self._forget_kill()
+            async with asyncio.timeout(STOP_GRACE_S + END_DEADLINE_S + DRAIN_S):
+                await self._idle.wait()
+        self._launcher.cancel_kill()
 
-    # One life of the app
+    # One start of the app, to its end
 
-    async def _one_life(self) -> None:
+    async def _run_once(self) -> None:
         loop = asyncio.get_running_loop()
-        self._gone.clear()
+        self._idle.clear()
         self._changed.clear()
-        start = await self._launch()
+        life, readers = await self._launch()
         began_s = loop.time()
-        watch = self._tasks.create_task(self._watch_up(start))
-        end = await self._ended()
+        watch = self._tasks.create_task(self._watch_up(life))
+        exited = await self._launcher.exited()
+        # Judged now: a stop that comes while the rest is read is not why the app ended.
+        was_requested = self.wanted != "running" or self._changed.is_set()
         lived_s = loop.time() - began_s
-        self._forget_kill()
+        self._launcher.cancel_kill()
         watch.cancel()
-        await _read_rest(start.readers)
-        self._gone.set()
-        self._report_end(start, end)
-        if self.wanted != "running" or self._changed.is_set():
-            return
-        if self._is_over(start, end):
-            await self._changed.wait()
-            return
-        self._failed_starts = 1 if lived_s > SETTLED_AFTER_S else self._failed_starts + 1
-        await self._back_off()
+        await _drain(readers)
+        self._idle.set()
+        self._report_end(life, exited, was_requested=was_requested)
+        if self.wanted == "running" and not self._changed.is_set():
+            await self._react(life, exited, lived_s)
 
-    async def _launch(self) -> Start:
-        self._launcher.send({"op": "start"})
-        while True:
-            message, fds = await self._messages.get()
-            if message["op"] == "started":
-                break
-        out, err, records = fds
-        start = Start(message["pid"], AppConnection(socket.socket(fileno=records)))
-        for stream, fd in (("stdout", out), ("stderr", err)):
-            start.readers.append(self._tasks.create_task(self._read_lines(start, stream, fd)))
-        start.readers.append(self._tasks.create_task(self._read_messages(start)))
-        return start
+    async def _launch(self) -> tuple[Life, list[asyncio.Task[None]]]:
+        """Start the app, and the tasks that read what it prints and sends."""
+        started = await self._launcher.start()
+        life = Life(started.pid, AppConnection(socket.socket(fileno=started.socket)))
+        reads = (
+            self._output.read_lines(life, "stdout", started.stdout),
+            self._output.read_lines(life, "stderr", started.stderr),
+            self._output.read_messages(life),
+        )
+        return life, [self._tasks.create_task(read) for read in reads]
 
-    async def _ended(self) -> End:
-        """Wait for the end of the main process; all others of the app are gone by then, too."""
-        while True:
-            message, _ = await self._messages.get()
-            if message["op"] == "exited":
-                asked = self.wanted != "running" or self._changed.is_set()
-                return End(message["status"], asked, message["killed"], message["left"])
-
-    async def _watch_up(self, start: Start) -> None:
-        if self._is_wot:
-            await start.prepared.wait()
-            self._ever_ready = True
+    async def _watch_up(self, life: Life) -> None:
+        """Report that the app is started, release it at T0, and report a command that is up."""
+        if self._policy.is_wot:
+            await life.prepared.wait()
+            self._policy.ready()
             self.prepared.set()
             await self.released.wait()
-            self._role.event("app.started", f"{self._replica} started", pid=start.pid)
-            start.channel.go()
+            self._report_started(life)
+            life.connection.go()  # the app reports by itself when it is up
             return
         self.prepared.set()
-        self._role.event("app.started", f"{self._replica} started", pid=start.pid)
+        self._report_started(life)
         await asyncio.sleep(UP_AFTER_S)
-        self._is_up(returned=False)
+        self._report_up(returned=False)
 
-    def _is_up(self, *, returned: bool) -> None:
-        self._ever_up = self._ever_ready = True
-        self._failed_starts = 0
+    async def _react(self, life: Life, exited: Exited, lived_s: float) -> None:
+        """Restart the app after a pause, or wait until the timeline asks for something."""
+        match self._policy.ended(exited.status, life.failure, life.last_line, lived_s):
+            case Finished():
+                await self._changed.wait()
+            case NeverStarted(failure):
+                text = f"{self._replica} can't be started: {failure}"
+                data = {"error": failure.what, "where": failure.where, "hint": failure.hint}
+                self._role.event("app.never_started", text, **data)
+                await self._changed.wait()
+            case Restart(after_s):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(after_s):
+                        await self._changed.wait()
+                if self.wanted == "running":
+                    text = f"{self._replica} is started again"
+                    self._role.event("app.restarted", text, after_s=after_s)
+
+    # Records and events
+
+    def record(self, rows: Rows) -> None:
+        """Record what a process that the app started has measured."""
+        self._output.record(rows)
+
+    def _report_started(self, life: Life) -> None:
+        self._role.event("app.started", f"{self._replica} started", pid=life.pid)
+
+    def _report_up(self, returned: bool) -> None:
+        self._policy.up()
         self._role.event("app.ready", f"{self._replica} is up", returned=returned)
 
-    def _report_end(self, start: Start, end: End) -> None:
-        data: dict[str, Any] = {"asked": end.asked, "exit": exit_text(end.status), "killed": end.killed}
-        if end.asked:
-            self._role.event("app.exited", f"{self._replica} ended: {end.text}", **data)
+    def _report_end(self, life: Life, exited: Exited, *, was_requested: bool) -> None:
+        data: dict[str, Any] = {
+            "asked": was_requested,
+            "exit": exit_text(exited.status),
+            "killed": exited.killed,
+        }
+        if was_requested:
+            self._role.event("app.exited", f"{self._replica} ended: {exited}", **data)
             return
-        data["attempt"] = self._failed_starts + 1
-        if end.status == 0 and start.failure is None:
-            text = f"{self._replica} ended by itself: {end.text}"
-            if end.killed:
+        data["attempt"] = self._policy.attempt
+        if exited.status == 0 and life.failure is None:
+            text = f"{self._replica} ended by itself: {exited}"
+            if exited.killed:
                 text += ": as in a container, an app ends with its main process; run it in the foreground"
             self._role.event("app.exited", text, **data)
             return
-        error = str(start.failure) if start.failure else start.last_line
-        data |= {"error": error, "where": start.failure.where if start.failure else ""}
-        self._role.event("app.crashed", f"{self._replica}: {end.text}: {error}", **data)
-
-    def _is_over(self, start: Start, end: End) -> bool:
-        """Whether the app is not to be started again: it succeeded, or can never run."""
-        if end.status == 0 and start.failure is None and (self._ever_ready or not self._is_wot):
-            return True
-        failure = start.failure
-        if failure is not None and failure.type == InputError.__name__ and not self._ever_up:
-            unusable = True  # what the app was given won't be right the next time
-        elif self._ever_up or (failure is not None and failure.type == ON_PURPOSE):
-            return False  # it can run: what ends it now is what the run is to show
-        else:
-            unusable = failure is not None and failure.stage == "prepare"
-        if not unusable and self._failed_starts + 1 < START_ATTEMPTS:
-            return False
-        failure = failure or Failure("start", "", start.last_line or exit_text(end.status))
-        self._role.event(
-            "app.never_started",
-            f"{self._replica} can't be started: {failure}",
-            error=failure.what,
-            where=failure.where,
-            hint=failure.hint,
-        )
-        return True
-
-    async def _back_off(self) -> None:
-        wait_s = min(FIRST_BACKOFF_S * 2 ** (self._failed_starts - 1), MAX_BACKOFF_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._changed.wait()
-        if self.wanted == "running":
-            self._role.event("app.restarted", f"{self._replica} is started again", after_s=wait_s)
-
-    # What the app says
-
-    async def _read_lines(self, start: Start, stream: str, fd: int) -> None:
-        reader = asyncio.StreamReader(limit=CHUNK)
-        loop = asyncio.get_running_loop()
-        pipe = os.fdopen(fd, "rb", 0)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-
-        def log(line: str) -> None:
-            if stream == "stderr" and line.strip():
-                start.last_line = line
-            self._role.publisher.put(Log(self._role.now(), self._replica, stream, line))
-
-        try:
-            await LogReader(self._log_bounds, log, partial(self._role.publisher.lose, Log.TABLE)).run(reader)
-        finally:
-            transport.close()
-
-    async def _read_messages(self, start: Start) -> None:
-        try:
-            async for message in start.channel:
-                self._take(start, message)
-        finally:
-            start.channel.close()
-
-    def _take(self, start: Start, message: Message) -> None:
-        match message:
-            case Ready():
-                start.prepared.set()
-            case Up(returned):
-                self._is_up(returned=returned)
-            case Failed(failure):
-                start.failure = failure
-            case AppError(failure):
-                text = f"{self._replica}: {failure}"
-                self._role.event("app.error", text, error=failure.message, where=failure.where)
-            case Waits(what, seconds, missing):
-                self._report_wait(what, seconds, missing)
-            case Rows():
-                self.take_rows(message)
-            case Lost(count):
-                self._role.publisher.lose("app records", count)
-
-    def _report_wait(self, what: str, seconds: float, missing: str) -> None:
-        data = {"what": what, "waited_s": seconds, "missing": missing}
-        if missing:
-            self._role.event("app.waiting", f"{self._replica} waits for {what}: {missing}", **data)
-        else:
-            self._role.event("app.found", f"{self._replica} found {what} after {seconds:.1f} s", **data)
-
-    def take_rows(self, rows: Rows) -> None:
-        """Record what a process of the app measured."""
-        for row in rows.rows:
-            self._record(rows.table, row)
-
-    def _record(self, table: str, row: Sequence[Any]) -> None:
-        if self.wanted == "stopped" and table == Interaction.TABLE and row[_STATUS] == CANCELLED:
-            row = [*row[:_STATUS], UNFINISHED, *row[_STATUS + 1 :]]  # stopping the node cut it short
-        # `t` is every row's first field, and the app's CLOCK_MONOTONIC, which is ours too
-        self._role.publisher.put_row(table, [self._role.clock.at(row[0]), *row[1:]])
+        error = str(life.failure) if life.failure else life.last_line
+        data |= {"error": error, "where": life.failure.where if life.failure else ""}
+        self._role.event("app.crashed", f"{self._replica}: {exited}: {error}", **data)
 
 
-async def _read_rest(readers: list[asyncio.Task[None]]) -> None:
-    """Read what an ended app left in its pipes; its processes are gone, so they end."""
-    _, unfinished = await asyncio.wait(readers, timeout=REST_S)
+async def _drain(readers: list[asyncio.Task[None]]) -> None:
+    """Read what an ended app left in its pipes, for `DRAIN_S` at most."""
+    _, unfinished = await asyncio.wait(readers, timeout=DRAIN_S)
     for reader in unfinished:
         reader.cancel()
     await asyncio.gather(*readers, return_exceptions=True)

@@ -1,0 +1,106 @@
+"""The agent's side of the launcher: asks for starts and signals, and receives what became of the app."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+import attrs
+
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.processes.fork import exit_text
+
+STOP_GRACE_S = 3.0
+"""An app that was sent SIGTERM may take so long before SIGKILL follows."""
+
+
+@attrs.frozen
+class Started:
+    """A start: the main process's id, and descriptors of its standard output, standard error and socket."""
+
+    pid: int
+    stdout: int
+    stderr: int
+    socket: int
+
+
+@attrs.frozen
+class Exited:
+    """An end: the main process's wait(2) status, and the other processes of the app.
+
+    `killed` processes outlived the main one and were killed, of which `left` are still there.
+    """
+
+    status: int
+    killed: int = 0
+    left: int = 0
+
+    def __str__(self) -> str:
+        """``exit code 1``, and what became of other processes of the app."""
+        text = exit_text(self.status)
+        if self.killed:
+            text += f"; {self.killed} process{'es' * (self.killed > 1)} that it left running, killed"
+        return f"{text}, {self.left} still there" if self.left else text
+
+
+class LauncherConnection:
+    """Requests to the launcher of one node, and its answers. `open` it before the first start."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._messages: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
+        self._kill_timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<LauncherConnection {'stopping' if self._kill_timer else 'idle'}>"
+
+    def open(self) -> None:
+        """Receive answers from now on."""
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
+
+    def close(self) -> None:
+        """Receive nothing any more; the channel stays open."""
+        asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        self.cancel_kill()
+
+    def _receive(self) -> None:
+        received = self._channel.receive()
+        if received is not None:
+            self._messages.put_nowait(received)
+
+    async def start(self) -> Started:
+        """Have the app started."""
+        self._channel.send({"op": "start"})
+        while True:
+            message, fds = await self._messages.get()
+            if message["op"] == "started":
+                return Started(message["pid"], *fds)
+
+    async def exited(self) -> Exited:
+        """Wait for the end of the main process; by then all others of the app are killed, too."""
+        while True:
+            message, _ = await self._messages.get()
+            if message["op"] == "exited":
+                return Exited(message["status"], message["killed"], message["left"])
+
+    def kill(self) -> None:
+        """Kill every process of the app now."""
+        self.cancel_kill()
+        self._signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Send SIGTERM now, and SIGKILL after `STOP_GRACE_S` unless `cancel_kill` is called before."""
+        self.cancel_kill()
+        self._signal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        self._kill_timer = loop.call_later(STOP_GRACE_S, self._signal, signal.SIGKILL)
+
+    def cancel_kill(self) -> None:
+        """The app has ended in time: the SIGKILL that is due would hit its next start."""
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+            self._kill_timer = None
+
+    def _signal(self, number: signal.Signals) -> None:
+        self._channel.send({"op": "kill", "signal": int(number)})
