@@ -223,7 +223,11 @@ async def app(wot, conf, loop):
 """
     app = await start(text, http=True, wotpy_fixes=["td-cost", "http-clients"])
     await app.go()
-    rows = [(m.table, m.rows[0]) for m in await app.until(Up) if isinstance(m, Rows)]
+    rows: list[tuple[str, Any]] = []
+    while len(rows) < 3:  # not until `Up`, which comes after a second at the latest
+        message = await app.next()
+        if isinstance(message, Rows):
+            rows.append((message.table, message.rows[0]))
     assert [(table, row[1:]) for table, row in rows if table == "app"] == [
         ("app", ["thing-1", "heat", 451.0])
     ]

@@ -12,7 +12,7 @@ from wotemu.scenario import Scenario, at
 from wotemu.scenario.resolve import Resolver
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_gateways.packets.probe import SIZE
-from wotemu_runtime.agent.prober import HostsFile
+from wotemu_runtime.agent.namespaces import HostsFile
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.planning.probe_schedule import MAX_PEERS, Rounds, places_of, rounds_of

@@ -43,7 +43,7 @@ def test_without_control_groups_there_is_no_such_account() -> None:
 
 
 def test_the_first_sample_has_nothing_to_compare_with() -> None:
-    sampler = resource_usage.Sampler("node", (), 0.5, 1024)
+    sampler = resource_usage.Sampler("node", (), 0.5, 1024, resource_usage.app_processes)
     assert sampler.sample(1.0) is None
     sample = sampler.sample(2.0)
     assert sample is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,8 +16,9 @@ import pytest
 from wotemu.records import App, Event, System
 from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
-from wotemu_runtime.agent.agent import Agent
-from wotemu_runtime.agent.metric_socket import Measured, NotSent, Report
+from wotemu_runtime.agent.metric_socket import listen
+from wotemu_runtime.agent.namespaces import OwnNamespaces
+from wotemu_runtime.agent.node import NodeAgent
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
@@ -25,6 +28,7 @@ from wotemu_runtime.testing import EPOCH_S, MemoryBus, make_role, on_jumping_clo
 from .loop_launcher import LoopLauncher
 
 STREAMS = Streams("test")
+SOON_S = 0.001
 STARTS_S = BLOCK_MS / 1000
 """Where no command was given yet, a role is informed once the bus has said so."""
 DATA: dict[str, Any] = {
@@ -38,15 +42,25 @@ DATA: dict[str, Any] = {
 }
 
 
-@attrs.define
-class FakeMetricSocket:
-    """Hands on what the test says that programs of the node reported."""
+class FakeNamespaces(OwnNamespaces):
+    """A node whose metric socket has an address of its own, and that drops no frames."""
 
-    take: Callable[[Report], None]
-    closed: bool = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.listening = listen("")  # the kernel chooses an abstract address
 
-    def close(self) -> None:
-        self.closed = True
+    def listen_for_metrics(self) -> socket.socket:
+        return self.listening
+
+    def report(self, *packets: dict[str, Any]) -> None:
+        """As a program of the node does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as program:
+            program.connect(self.listening.getsockname())
+            for packet in packets:
+                program.send(json.dumps(packet).encode())
+
+    def report_dropped_frames(self, role: Role) -> None:
+        pass
 
 
 @attrs.define
@@ -56,7 +70,7 @@ class Node:
     role: Role
     bus: MemoryBus
     launcher: LoopLauncher
-    sockets: list[FakeMetricSocket]
+    namespaces: FakeNamespaces
 
     async def command(self, command: str, **data: Any) -> None:
         await self.bus.xadd(STREAMS.commands, pack({"command": command, "id": command, **data}))
@@ -79,17 +93,9 @@ Work = Any
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """An agent that works until the block is left; `before` is what it hears before it starts."""
-    sockets: list[FakeMetricSocket] = []
-
-    def listen(take: Callable[[Report], None]) -> FakeMetricSocket:
-        sockets.append(FakeMetricSocket(take))
-        return sockets[-1]
-
-    monkeypatch.setattr("wotemu_runtime.agent.agent.MetricSocket", listen)
-    monkeypatch.setattr("wotemu_runtime.agent.agent.report_interface_drops", lambda _: None)
     monkeypatch.setattr(
         "wotemu_runtime.agent.resource_usage.Sampler.sample",
-        lambda _, t: System(t, "cam", 1.0, None, 2, None, 3),
+        lambda sampler, t: System(t, sampler._replica, 1.0, None, 2, None, 3),
     )
 
     @asynccontextmanager
@@ -98,13 +104,13 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     ) -> AsyncIterator[Node]:
         bus, launcher = MemoryBus(), LoopLauncher(prepares_s)
         role = make_role(bus, "agent:cam", {**DATA, "is_wot": prepares_s is not None, **data})
-        node = Node(role, bus, launcher, sockets)
+        node = Node(role, bus, launcher, FakeNamespaces())
         if before is not None:
             await node.begin(*before)
         try:
             async with running(role) as group:
                 await role.session.commands.caught_up.wait()
-                agent = group.create_task(Agent(role, launcher.agents_end).run(group))
+                agent = group.create_task(NodeAgent(role, launcher.agents_end, node.namespaces).run(group))
                 yield node
                 await node.command("stop")
                 await agent
@@ -190,7 +196,7 @@ async def test_at_the_end_the_app_is_asked_to_end_and_its_last_words_come_before
     kinds = [Event(*row).kind for row in await node.rows(Event.TABLE)]
     assert kinds[-1] == "role.done"
     assert "app.exited" in kinds
-    assert node.sockets[0].closed
+    assert node.namespaces.listening.fileno() < 0, "it is closed"
 
 
 @on_jumping_clock
@@ -205,10 +211,8 @@ async def test_a_sample_is_taken_every_second_from_the_start_to_the_end(work: Wo
 async def test_numbers_that_programs_report_are_recorded_and_what_was_not_sent_is_counted(work: Work) -> None:
     async with work() as node:
         await asyncio.sleep(10)
-        (metrics,) = node.sockets
-        metrics.take(Measured("fps", 25.0, None))
-        metrics.take(Measured("fps", 24.0, 3.0))
-        metrics.take(NotSent(4))
+        node.namespaces.report({"metric": "fps", "value": 25.0}, {"metric": "fps", "value": 24.0, "t": 3.0})
+        node.namespaces.report({"lost": 4})
         await asyncio.sleep(5)
     reported = [App(*row) for row in await node.rows(App.TABLE)]
     assert [(one.t - EPOCH_S, one.node, one.key, one.value) for one in reported] == [
@@ -221,12 +225,12 @@ async def test_numbers_that_programs_report_are_recorded_and_what_was_not_sent_i
 
 @on_jumping_clock
 async def test_a_broker_is_ready_once_it_answers(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def watch(role: Role, port: int, up: asyncio.Event) -> None:
+    async def watch(role: Role, new_client: Any, up: asyncio.Event) -> None:
         await asyncio.sleep(9)
         up.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("wotemu_runtime.agent.agent.monitor", watch)
+    monkeypatch.setattr("wotemu_runtime.agent.node.monitor", watch)
     async with work(kind="broker") as node:
         await asyncio.sleep(5)
         assert await node.events("role.ready") == []
@@ -242,3 +246,33 @@ async def test_an_agent_that_is_told_to_stop_before_t0_ends_and_starts_nothing(w
         await asyncio.sleep(5)
     assert node.launcher.requests == []
     assert asyncio.get_running_loop().time() < 6
+
+
+@on_jumping_clock
+async def test_one_process_serves_several_nodes(work: Work) -> None:
+    """With one session on the bus for all of them; each node has its app, its metrics and its records."""
+    async with work() as cam:
+        data = {**DATA, "replica": "hub"}
+        hub_role = Role(attrs.evolve(cam.role.assignment, name="agent:hub", data=data), cam.role.session)
+        launcher, namespaces = LoopLauncher(), FakeNamespaces()
+        publishing = asyncio.create_task(hub_role.publisher.run())
+        hub = NodeAgent(hub_role, launcher.agents_end, namespaces)
+        try:
+            async with asyncio.TaskGroup() as group:
+                running_hub = group.create_task(hub.run(group))
+                hub_role.t0.set_result(EPOCH_S + 30)
+                await cam.begin(20)
+                await asyncio.sleep(40)
+                namespaces.report({"metric": "fps", "value": 1})
+                cam.namespaces.report({"metric": "fps", "value": 2})
+                await asyncio.sleep(SOON_S)
+                hub_role.stopping.set()
+                await running_hub
+            hub_role.publisher.close(hub_role.done)
+            await publishing
+        finally:
+            launcher.close()
+        assert cam.launcher.requests == [(20.0, "start")]
+        assert launcher.requests == [(30.0, "start"), (STARTS_S + 40 + SOON_S, signal.SIGTERM)]
+    reported = [App(*row) for row in await cam.rows(App.TABLE)]
+    assert sorted((one.node, one.value) for one in reported) == [("cam", 2.0), ("hub", 1.0)]

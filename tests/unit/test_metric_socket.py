@@ -14,7 +14,7 @@ import pytest
 
 from wotemu.app.agent_socket import VARIABLE, AgentSocket, connect
 from wotemu.records import Interaction, to_row
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, parse
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, listen, parse
 from wotemu_runtime.app_process.messages import Lost, Ready, Rows, encode
 
 DEADLINE_S = 20.0
@@ -31,7 +31,7 @@ class Agent:
     def __init__(self) -> None:
         self.heard: list[Report] = []
         self.name = f"@wotemu-test-{os.getpid()}"
-        self.socket = MetricSocket(self.heard.append, "\0" + self.name[1:])
+        self.socket = MetricSocket(self.heard.append, listen("\0" + self.name[1:]))
 
     @property
     def numbers(self) -> list[tuple[str, float]]:

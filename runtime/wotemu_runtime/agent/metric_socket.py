@@ -1,6 +1,6 @@
-"""Takes what programs of the node measure, from the agent's socket: see `wotemu.app.agent_socket`.
+"""Receives metrics and interactions from any program of the node; see `wotemu.app.agent_socket`.
 
-Processes that an app spawned send their interactions there, as an app's own process does on its channel.
+Processes that an app spawned send their interactions here, in the packets of `app_process.messages`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from wotemu.records import Interaction
 from wotemu_runtime.app_process.messages import Lost, Rows, decode
 
 ADDRESS = "\0wotemu-agent"
-"""Abstract: it belongs to the node's network namespace."""
+"""An abstract address, as its first byte is 0: it belongs to the node's network namespace."""
 PACKET_BYTES = 64 * 1024
-AT_ONCE = 64
-"""Packets that are read before others have the loop."""
+MAX_RUN = 64
+"""Packets that are read from one connection before other tasks of the loop get a turn."""
 
 _BACKLOG = 128
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -38,7 +38,7 @@ _MAX_KEY = 200
 
 @attrs.frozen
 class Measured:
-    """A number that a program reported; `t` is on CLOCK_MONOTONIC, None for now."""
+    """A number that a program reported; `t` is in seconds of CLOCK_MONOTONIC, None for now."""
 
     key: str
     value: float
@@ -47,7 +47,7 @@ class Measured:
 
 @attrs.frozen
 class NotSent:
-    """So many records were lost before they came here, or could not be read."""
+    """`count` records were lost before they arrived, or could not be parsed."""
 
     count: int
 
@@ -56,7 +56,7 @@ Report = Measured | NotSent | Rows
 
 
 def parse(packet: bytes) -> Report:
-    """What a packet says; one that can't be read is one record that is lost."""
+    """Parse a packet; one that can't be parsed counts as one lost record."""
     if not packet.startswith(b"{"):
         return _interactions(packet)
     try:
@@ -73,32 +73,43 @@ def parse(packet: bytes) -> Report:
 
 
 def _interactions(packet: bytes) -> Rows | NotSent:
-    """The rows of a packet as `channel` encodes it."""
+    """Parse a packet of `app_process.messages`."""
     try:
         message = decode(packet)
         if isinstance(message, Rows) and message.table == Interaction.TABLE:
             return message if all(map(_is_interaction, message.rows)) else NotSent(len(message.rows))
         if isinstance(message, Lost):
             return NotSent(message.count)
-    except Exception:  # any program of the node may send anything, and msgpack fail of it in many ways
+    except Exception:  # any program may send anything, and msgpack raises many types of it
         return NotSent(1)
     return NotSent(1)
 
 
 def _is_interaction(row: Sequence[Any]) -> bool:
-    """Whether a row is one of the table: what is none would spoil the whole table at the end of the run."""
+    """Whether a row fits the table: one that does not would make the whole table unreadable at the end."""
     return len(row) == len(_COLUMNS) and all(map(isinstance, row, _COLUMNS))
 
 
-class MetricSocket:
-    """Listens for programs of this node, until closed. Make it inside of an event loop."""
+def listen(address: str = ADDRESS) -> socket.socket:
+    """A non-blocking socket that listens at an abstract address of this network namespace."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    listening.bind(address)
+    listening.listen(_BACKLOG)
+    return listening
 
-    def __init__(self, take: Callable[[Report], Any], address: str = ADDRESS) -> None:
+
+class MetricSocket:
+    """Serves a listening socket until closed. Make it inside of an event loop.
+
+    Args:
+        take: called with each report.
+        listening: what `listen` returned.
+    """
+
+    def __init__(self, take: Callable[[Report], Any], listening: socket.socket) -> None:
         self._take = take
         self._loop = asyncio.get_running_loop()
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        self._listening.bind(address)
-        self._listening.listen(_BACKLOG)
+        self._listening = listening
         self._connections: set[socket.socket] = set()
         self._loop.add_reader(self._listening, self._accept)
 
@@ -106,7 +117,7 @@ class MetricSocket:
         return f"<MetricSocket connections={len(self._connections)}>"
 
     def close(self) -> None:
-        """Take what has come, and hang up."""
+        """Take what has arrived, and close all connections."""
         if self._listening.fileno() < 0:
             return
         for connection in tuple(self._connections):
@@ -124,12 +135,12 @@ class MetricSocket:
             self._loop.add_reader(connection, self._readable, connection)
 
     def _readable(self, connection: socket.socket) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_RUN):
             if not self._receive(connection):
                 return
 
     def _receive(self, connection: socket.socket) -> bool:
-        """Take one packet; False where none is there now, or ever again."""
+        """Take one packet; false where none has arrived, or the connection is closed."""
         try:
             packet = connection.recv(PACKET_BYTES)
         except BlockingIOError:

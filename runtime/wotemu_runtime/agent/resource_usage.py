@@ -1,10 +1,11 @@
-"""Samples of a node's app: CPU and memory, from its control groups or from its processes."""
+"""Samples the CPU time and memory of a node's app, from its control groups or from its processes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -15,7 +16,7 @@ from wotemu.records import System
 
 @attrs.frozen
 class Usage:
-    """CPU time used so far and memory held now, by so many processes."""
+    """CPU time used so far and memory resident now, of a number of processes."""
 
     cpu_s: float
     mem_bytes: int
@@ -23,11 +24,25 @@ class Usage:
 
 
 class Sampler:
-    """Turns successive usages into samples; the limits are what is enforced, None where nothing is."""
+    """Turns successive usages into samples.
+
+    Args:
+        replica: the replica's name.
+        cgroups: directories of the control groups that the app is in.
+        cpu_limit: the enforced limit in cores; None without one.
+        mem_limit_bytes: the enforced limit of memory; None without one.
+        processes: lists the app's processes.
+    """
 
     def __init__(
-        self, replica: str, cgroups: tuple[str, ...], cpu_limit: float | None, mem_limit_bytes: int | None
+        self,
+        replica: str,
+        cgroups: tuple[str, ...],
+        cpu_limit: float | None,
+        mem_limit_bytes: int | None,
+        processes: Callable[[], list[psutil.Process]],
     ) -> None:
+        self._processes = processes
         self._replica = replica
         self._cgroups = cgroups
         self._cpu_limit_percent = None if cpu_limit is None else cpu_limit * 100
@@ -54,7 +69,7 @@ class Sampler:
         )
 
     def _usage(self) -> Usage:
-        """What the processes used; the kernel's own account of their control groups goes before a sum."""
+        """The usage of the control groups, which counts ended processes; without any, of the processes."""
         summed = self._sum_processes()
         cpu_s, mem_bytes = group_cpu_s(self._cgroups), group_mem_bytes(self._cgroups)
         return Usage(
@@ -66,12 +81,12 @@ class Sampler:
     def _sum_processes(self) -> Usage:
         memory = 0
         seen: dict[int, float] = {}
-        for process in app_processes():
+        for process in self._processes():
             try:
                 with process.oneshot():
                     times = process.cpu_times()
                     memory += process.memory_info().rss
-            except psutil.Error:  # it ended while we looked
+            except psutil.Error:  # it ended meanwhile
                 continue
             seen[process.pid] = times.user + times.system
             self._cpu_s += max(0.0, seen[process.pid] - self._by_process.get(process.pid, 0.0))
@@ -94,7 +109,7 @@ def group_mem_bytes(cgroups: tuple[str, ...]) -> int | None:
     """Memory of control groups without the page cache, version 1 or 2; None without one."""
     for directory in cgroups:
         stat = _keyed(Path(directory, "memory.stat"))
-        for key in ("anon", "total_rss"):
+        for key in ("anon", "total_rss"):  # version 2, version 1
             if key in stat:
                 return stat[key]
     return None
@@ -109,17 +124,17 @@ def _keyed(path: Path) -> dict[str, int]:
 
 
 def app_processes() -> list[psutil.Process]:
-    """Every process of this node but its first one and the agent."""
+    """Every process of this PID namespace but its first one and this one."""
     found = []
     for pid in psutil.pids():
         if pid not in (1, os.getpid()):
-            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
                 found.append(psutil.Process(pid))
     return found
 
 
 def out_of_memory_kills(cgroups: tuple[str, ...]) -> int:
-    """How often the kernel killed for want of memory in these control groups, version 1 or 2."""
+    """How many processes of these control groups the kernel killed for lack of memory, version 1 or 2."""
     names = ("memory.events", "memory.oom_control")
     return max(
         (_keyed(Path(group, name)).get("oom_kill", 0) for group in cgroups for name in names), default=0

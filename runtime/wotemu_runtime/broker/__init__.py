@@ -1,1 +1,1 @@
-"""The MQTT broker of a node, and the agent's view of it."""
+"""The MQTT broker that a node may run, and the monitor of it in the node's agent."""

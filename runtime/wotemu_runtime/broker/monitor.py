@@ -1,8 +1,9 @@
-"""What an agent learns of the MQTT broker that is its node's app."""
+"""Monitors the MQTT broker that a node runs: when it answers, and its ``$SYS`` figures."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiomqtt
 
@@ -12,22 +13,28 @@ from wotemu_runtime.roles.role import Role
 _RETRY_S = 0.1
 
 
-async def monitor(role: Role, port: int, up: asyncio.Event) -> None:
-    """Say when the broker answers, then record its ``$SYS`` figures; connect again when it is back."""
+async def monitor(role: Role, new_client: Callable[[], aiomqtt.Client], answers: asyncio.Event) -> None:
+    """Record the broker's figures until cancelled; reconnect when it is back after a crash.
+
+    Args:
+        role: the role of the broker's node.
+        new_client: makes a client, which is not connected yet.
+        answers: set when the broker has answered for the first time.
+    """
     name = role.assignment.subject
     while True:
         try:
-            async with aiomqtt.Client("127.0.0.1", port, identifier="wotemu-agent") as client:
+            async with new_client() as client:
                 await client.subscribe("$SYS/#")
-                if not up.is_set():
+                if not answers.is_set():
                     role.event("broker.ready", f"{name} answers")
-                    up.set()
+                    answers.set()
                 async for message in client.messages:
                     value = _number(message.payload)
                     if value is not None:
                         role.publisher.put(Broker(role.now(), name, str(message.topic), value))
         except aiomqtt.MqttError:
-            await asyncio.sleep(_RETRY_S)  # a broker that is not there tells nobody when it is
+            await asyncio.sleep(_RETRY_S)  # nothing announces that the broker has started
 
 
 def _number(payload: object) -> float | None:

@@ -9,11 +9,13 @@ import sys
 from typing import Any
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
+"""Distributions install mosquitto to /usr/sbin, which an ordinary user's PATH may lack."""
 SYS_INTERVAL_S = 2
+"""Seconds between two publications of the broker's figures under ``$SYS``."""
 
 
 def mosquitto_configuration(port: int) -> str:
-    """A broker for everybody on its networks; without Nagle's delay, which costs 40 ms a request."""
+    """Mosquitto's configuration: open to all nodes; without Nagle's delay, which costs 40 ms a request."""
     return "\n".join(
         (
             f"listener {port} 0.0.0.0",
@@ -31,7 +33,7 @@ def mosquitto_configuration(port: int) -> str:
 
 
 def amqtt_configuration(port: int) -> dict[str, Any]:
-    """The same for amqtt."""
+    """The same broker as amqtt's configuration."""
     return {
         "listeners": {"default": {"type": "tcp", "bind": f"0.0.0.0:{port}"}},
         "plugins": {
@@ -42,7 +44,7 @@ def amqtt_configuration(port: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Become the broker."""
+    """Replace this process by Mosquitto, or serve amqtt."""
     port = int(sys.argv[1])
     if mosquitto := shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}"):
         # A file in memory leaves nothing behind; Mosquitto 2.0.21 takes no configuration from a pipe.

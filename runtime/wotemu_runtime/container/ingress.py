@@ -10,6 +10,7 @@ import asyncio
 
 from wotemu.errors import HostError
 from wotemu_gateways.netlink.dnat import redirect_to
+from wotemu_runtime.agent.namespaces import OwnNamespaces
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.container.name_lookup import resolve, wait_for_subnet
 from wotemu_runtime.container.node_network import NodeNetwork
@@ -37,8 +38,8 @@ class Ingress:
         self._server: str = data["server"]
         self._replica: str = data["replica"]
         self._subnets: dict[str, str] = data["subnets"]
-        rounds = data["probes"][self._replica]
-        self._prober = Prober(role, self._replica, [Rounds.from_dict(each) for each in rounds])
+        rounds = [Rounds.from_dict(each) for each in data["probes"][self._replica]]
+        self._prober = Prober(role, self._replica, rounds, OwnNamespaces())
         self._target = ""
         """The service's address that connections are forwarded to; empty before the first."""
 

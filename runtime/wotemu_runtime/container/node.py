@@ -113,7 +113,8 @@ def _run_agent(assignment: Assignment, launcher: Channel) -> int:
 
 
 async def _agent(assignment: Assignment, launcher: Channel) -> None:
-    from wotemu_runtime.agent.agent import Agent
+    from wotemu_runtime.agent.namespaces import OwnNamespaces
+    from wotemu_runtime.agent.node import NodeAgent
     from wotemu_runtime.container.node_network import NodeNetwork
     from wotemu_runtime.roles.role import on_bus
 
@@ -124,4 +125,4 @@ async def _agent(assignment: Assignment, launcher: Channel) -> None:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
             await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)
             await role.session.commands.caught_up.wait()
-            await Agent(role, launcher).run(group)
+            await NodeAgent(role, launcher, OwnNamespaces()).run(group)

@@ -1,0 +1,114 @@
+"""A node's namespaces as its agent uses them: sockets in its network, its host names and its processes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import aiomqtt
+import psutil
+
+from wotemu_gateways.packets import probe
+from wotemu_runtime.agent import metric_socket, resource_usage
+from wotemu_runtime.roles.role import Role
+from wotemu_runtime.roles.self_monitoring import report_interface_drops
+
+SO_TIMESTAMPNS = 35
+"""Socket option (asm-generic/socket.h): the kernel stamps each datagram as it comes to the interface."""
+
+
+class NodeNamespaces(Protocol):
+    """What a node's agent reaches by the namespaces that its app runs in."""
+
+    def listen_for_metrics(self) -> socket.socket:
+        """A listening socket that every program of the node can connect to."""
+
+    def open_probe_socket(self, address: str) -> socket.socket:
+        """A UDP socket at the probes' port of one of the node's addresses, with arrival times.
+
+        Raises:
+            OSError: the port is taken, or the address is not the node's.
+        """
+
+    def address(self, host: str) -> str:
+        """The address of a host name. Raises OSError where the node knows none."""
+
+    def broker_client(self, port: int) -> aiomqtt.Client:
+        """A client of the broker that the node runs."""
+
+    def app_processes(self) -> list[psutil.Process]:
+        """The processes of the node's app."""
+
+    def report_dropped_frames(self, role: Role) -> None:
+        """Report frames that the kernel dropped at the node's interfaces."""
+
+
+class OwnNamespaces:
+    """The namespaces of this process, for an agent that runs beside its app."""
+
+    def __init__(self) -> None:
+        self._hosts = HostsFile()
+
+    def __repr__(self) -> str:
+        return "OwnNamespaces()"
+
+    def listen_for_metrics(self) -> socket.socket:
+        """Listen on the node's abstract socket."""
+        return metric_socket.listen()
+
+    def open_probe_socket(self, address: str) -> socket.socket:
+        """Bind the probes' port at an address."""
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            opened.bind((address, probe.PORT))
+        except OSError:
+            opened.close()
+            raise
+        return opened
+
+    def address(self, host: str) -> str:
+        """Look a name up in /etc/hosts."""
+        return self._hosts.address(host)
+
+    def broker_client(self, port: int) -> aiomqtt.Client:
+        """Connect over the loopback interface, which no gateway shapes."""
+        return aiomqtt.Client("127.0.0.1", port, identifier="wotemu-agent")
+
+    def app_processes(self) -> list[psutil.Process]:
+        """All of the PID namespace but its first process and this one."""
+        return resource_usage.app_processes()
+
+    def report_dropped_frames(self, role: Role) -> None:
+        """Report the drops at all interfaces but the loopback one."""
+        report_interface_drops(role)
+
+
+class HostsFile:
+    """Looks names up in a hosts file alone: the resolver would ask a name server, and block on it."""
+
+    def __init__(self, path: Path = Path("/etc/hosts")) -> None:
+        self._path = path
+        self._read_at_ns = 0
+        self._addresses: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"HostsFile({str(self._path)!r})"
+
+    def address(self, name: str) -> str:
+        """The last address of `name` in the file. Raises OSError where there is none."""
+        changed_at_ns = self._path.stat().st_mtime_ns
+        if changed_at_ns != self._read_at_ns:  # nodes that move get new addresses during a run
+            self._read_at_ns, self._addresses = changed_at_ns, dict(_entries(self._path.read_text()))
+        if name not in self._addresses:
+            raise OSError(f"no address for {name}")
+        return self._addresses[name]
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Names and addresses of a hosts file."""
+    for line in text.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        yield from ((name, address) for name in names)

@@ -1,0 +1,147 @@
+"""The agent of one node: starts and stops its app when the timeline says so, and measures it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from wotemu.errors import EmulationError
+from wotemu.records import App
+from wotemu.scenario.timeline import Change
+from wotemu_runtime.agent import resource_usage
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
+from wotemu_runtime.agent.namespaces import NodeNamespaces
+from wotemu_runtime.agent.prober import Prober
+from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
+from wotemu_runtime.app_process.messages import Rows
+from wotemu_runtime.broker.monitor import monitor
+from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.role import Role
+
+SAMPLE_EVERY_S = 1.0
+
+
+class NodeAgent:
+    """The app, samples, probes and metrics of one replica.
+
+    A process may run several of them: what they share (the bus's connection and clock, the report of the
+    host's load) comes with their roles, and the node's kernel namespaces are passed in.
+
+    Args:
+        role: the replica's role on the bus; its assignment's data says what the node runs and probes.
+        launcher: the channel to the node's launcher.
+        namespaces: the node's namespaces.
+    """
+
+    def __init__(self, role: Role, launcher: Channel, namespaces: NodeNamespaces) -> None:
+        data = role.assignment.data
+        self._role = role
+        self._namespaces = namespaces
+        self._replica: str = data["replica"]
+        self._is_broker: bool = data["kind"] == "broker"
+        self._is_wot: bool = data["is_wot"]
+        self._mqtt_port: int = data["port_mqtt"]
+        self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
+        self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
+        self._sampler = resource_usage.Sampler(
+            self._replica,
+            self._cgroups,
+            data["cpu_limit"],
+            data["mem_limit_bytes"],
+            namespaces.app_processes,
+        )
+        rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
+        self._prober = Prober(role, self._replica, rounds, namespaces)
+
+    def __repr__(self) -> str:
+        return f"NodeAgent({self._replica!r})"
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Run until the role is stopped; then stop the app and record what it says last."""
+        self._catch_up()
+        self._prober.open()
+        metrics = MetricSocket(self._record, self._namespaces.listen_for_metrics())
+        tasks = [
+            group.create_task(self._role.changes.follow(self.apply), name="timeline"),
+            group.create_task(self._sample(), name="samples"),
+            group.create_task(self._prober.run(), name="probes"),
+        ]
+        answers = asyncio.Event()
+        if self._is_broker:
+            monitoring = monitor(self._role, lambda: self._namespaces.broker_client(self._mqtt_port), answers)
+            tasks.append(group.create_task(monitoring, name="broker"))
+        prepared = answers if self._is_broker else self._app.prepared
+        app = group.create_task(self._run_app(group, prepared), name="app")
+        await self._role.stopping.wait()
+        for task in tasks:
+            task.cancel()
+        await self._app.end()
+        metrics.close()  # after the app, whose child processes report until their end
+        app.cancel()
+        self._prober.close()
+        self._report_losses()
+
+    def _catch_up(self) -> None:
+        """Take the state that earlier changes left, where this agent replaces one that died."""
+        missed = self._role.changes.pop_overdue()
+        for change in missed:
+            self._app.wanted = _wanted_state(change)
+        self._role.changes.report_overdue(missed)
+
+    async def _run_app(self, group: asyncio.TaskGroup, prepared: asyncio.Event) -> None:
+        """Report that the node is ready, wait for T0, run the app."""
+        # A WoT app is loaded before T0 and released at it. A broker serves no traffic of its own. A command
+        # can't be held back once it runs, so it is started at T0.
+        starts_early = self._is_wot or self._is_broker
+        running = group.create_task(self._app.run(), name="supervisor") if starts_early else None
+        try:
+            if starts_early and self._app.wanted == "running":
+                await prepared.wait()
+            self._role.ready()
+            await self._role.session.sleep_until(await self._role.t0)
+            self._app.released.set()
+            await (running or self._app.run())
+        finally:
+            if running is not None:
+                running.cancel()
+
+    def apply(self, change: Change) -> None:
+        """Apply one change of the timeline. Raises EmulationError for a state that no app can be in."""
+        match _wanted_state(change):
+            case "crashed":
+                self._app.crash()
+            case "stopped":
+                self._app.stop()
+            case _:
+                self._app.start()
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            if sample := self._sampler.sample(self._role.now()):
+                self._role.publisher.put(sample)
+
+    def _record(self, report: Report) -> None:
+        """Record what a program of the node reported over the metric socket."""
+        match report:
+            case Measured(key, value, t):
+                now = self._role.now() if t is None else self._role.clock.at(t)
+                self._role.publisher.put(App(now, self._replica, key, value))
+            case Rows():
+                self._app.record(report)
+            case NotSent(count):
+                self._role.publisher.lose("app records", count)
+
+    def _report_losses(self) -> None:
+        self._namespaces.report_dropped_frames(self._role)
+        if kills := resource_usage.out_of_memory_kills(self._cgroups):
+            self._role.event(
+                "app.out_of_memory", f"{self._replica} was killed {kills} times at its memory limit"
+            )
+
+
+def _wanted_state(change: Change) -> str:
+    """The state that a change asks the app to be in."""
+    if change.after not in ("crashed", "stopped", "running"):
+        raise EmulationError(f"an app can't be {change.after!r}")
+    return str(change.after)
