@@ -11,7 +11,8 @@ import pytest
 
 from wotemu.app import Conf, Ports
 from wotemu.topology.builtin_apps import BuiltinApps
-from wotemu_runtime.app_process.loading.loader import failure_of, load_app
+from wotemu_runtime.app_process.failures import failure_of
+from wotemu_runtime.app_process.loading.loader import load_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.messages import Failure
 

@@ -12,13 +12,8 @@ from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 from wotpy.wot.td import ThingDescription
 
-from wotemu_runtime.app_process.measuring.interaction_meter import (
-    MAX_ERROR,
-    Meter,
-    item_size,
-    json_size,
-    outcome,
-)
+from wotemu_runtime.app_process.measuring.interaction_meter import MAX_ERROR, Meter, outcome
+from wotemu_runtime.app_process.measuring.payload_size import item_size, json_size
 from wotemu_runtime.app_process.measuring.wotpy_hooks import install
 
 from .lamp import DESCRIPTION, LAMP, Recorder

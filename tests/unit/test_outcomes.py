@@ -10,7 +10,9 @@ import pytest
 
 from wotemu.records import Interaction
 from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
-from wotemu_runtime.app_process.measuring.interaction_meter import READ, Meter, Selection
+from wotemu_runtime.app_process.measuring.interaction_meter import Meter
+from wotemu_runtime.app_process.measuring.operations import READ
+from wotemu_runtime.app_process.measuring.sides import ChosenBinding
 
 SOON_S = 0.01
 LONG_S = 30.0
@@ -24,8 +26,8 @@ class FakeSide:
     def ignores(self) -> bool:
         return False
 
-    def begin(self) -> Selection:
-        return Selection("http")
+    def begin(self) -> ChosenBinding:
+        return ChosenBinding("http")
 
     def thing(self, owner: Any) -> str:
         return "urn:fake"

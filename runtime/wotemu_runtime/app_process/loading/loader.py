@@ -1,4 +1,4 @@
-"""Finds an app's function, checks that it can be called, and says where in the user's code it failed."""
+"""Imports an app's function and checks that it can be called."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import sysconfig
-import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from wotemu.errors import InputError, LoadError
-from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime.app_process.loading.spec import AppSpec
-from wotemu_runtime.app_process.messages import Failure
+from wotemu_runtime.app_process.loading.target import (
+    check_builtin,
+    check_file,
+    no_module,
+    place,
+    split_target,
+)
 
 AppFunction = Callable[..., Coroutine[Any, Any, Any]]
 
-DEFAULT_FUNCTION = "app"
 GIVEN = ("wot", "conf", "loop")
-"""What every app is called with, before its own parameters."""
+"""The arguments that every app is called with, before its own parameters."""
 
 
 def load_app(spec: AppSpec) -> AppFunction:
-    """The function that `spec` names, imported and checked.
+    """Import and check the function that `spec` names.
 
-    Raises InputError for what is wrong with the target or its parameters, and whatever the user's own
-    module raises when it is imported.
+    Raises:
+        InputError: the target or the app's parameters are wrong.
+        Exception: whatever the user's module raises when it is imported.
     """
     root = Path(spec.root).resolve()
     if str(root) not in sys.path[:1]:
@@ -47,7 +50,11 @@ def load_app(spec: AppSpec) -> AppFunction:
 
 
 def check_app(function: Any, params: Mapping[str, Any], root: Path) -> None:
-    """Check that `function` is an app and takes the parameters. Raises InputError."""
+    """Check that `function` is an app and takes the parameters.
+
+    Raises:
+        InputError: it is no coroutine function, or can't be called with the parameters.
+    """
     where = _defined_at(function, root)
     if not inspect.iscoroutinefunction(function):
         name = getattr(function, "__name__", repr(function))
@@ -63,38 +70,6 @@ def check_app(function: Any, params: Mapping[str, Any], root: Path) -> None:
         raise _misfit(function.__name__, signature, params, where, str(error)) from error
 
 
-def failure_of(error: BaseException, stage: str, root: str | Path) -> Failure:
-    """What to tell about an exception that the user's code, or we on its behalf, raised."""
-    text = "".join(traceback.format_exception(error))
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, InputError):
-        return Failure(stage, type(error).__name__, error.message, error.where or "", error.hint or "", text)
-    where = user_frame(error, Path(root).resolve())
-    hint = getattr(error, "hint", None) or _hint(error, stage)
-    if isinstance(error, SyntaxError):
-        return Failure(stage, type(error).__name__, error.msg, where, hint, text)
-    return Failure(stage, type(error).__name__, str(error), where, hint, text)
-
-
-def user_frame(error: BaseException, root: Path) -> str:
-    """``file:line`` of the innermost frame in the user's code, under `root` if there is one there."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return place(error.filename, error.lineno, root)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_file(frame.filename)]
-    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
-    for frame in reversed(inside or [frame for frame in frames if not _is_library(frame.filename)]):
-        return place(frame.filename, frame.lineno, root)
-    return ""
-
-
-def place(file: str, line: int | None, root: Path) -> str:
-    """``file:line``, relative to `root` where the file is under it."""
-    path = Path(file)
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
-    return f"{shown}:{line}" if line else str(shown)
-
-
 def _import(target: str, root: Path) -> tuple[ModuleType, str]:
     """The module of a target, and the name of its function."""
     kind, path, name = split_target(target)
@@ -105,37 +80,6 @@ def _import(target: str, root: Path) -> tuple[ModuleType, str]:
     return _import_module(path, root), name
 
 
-def split_target(target: str) -> tuple[Literal["file", "builtin", "module"], str, str]:
-    """What kind of target it is, the file, built-in app or module that it names, and the function."""
-    head, colon, tail = target.rpartition(":")
-    path, name = (head, tail) if colon and tail.isidentifier() else (target, DEFAULT_FUNCTION)
-    if path.endswith(".py"):
-        return "file", path, name
-    return ("module" if colon else "builtin"), path, name
-
-
-def check_builtin(target: str) -> None:
-    """Raises `LoadError` where no built-in app has this name."""
-    known = [str(app) for app in BuiltinApps]
-    if target not in known:
-        close = difflib.get_close_matches(target, known, 1)
-        raise LoadError(
-            f"no built-in app is called {target!r}; there are {', '.join(known)}",
-            where="NodeApp, field 'path'",
-            hint=f"did you mean {close[0]!r}?"
-            if close
-            else "or write file.py, file.py:function, module:function",
-        )
-
-
-def check_file(file: Path, root: Path) -> None:
-    """Raises `LoadError` where there is no such file."""
-    if not file.is_file():
-        raise LoadError(
-            "there is no such file", where=place(str(file), None, root), hint=f"paths are relative to {root}"
-        )
-
-
 def _import_builtin(target: str) -> ModuleType:
     check_builtin(target)
     return importlib.import_module(f"wotemu_runtime.apps.{target}")
@@ -143,6 +87,7 @@ def _import_builtin(target: str) -> ModuleType:
 
 def _import_file(file: Path, root: Path) -> ModuleType:
     check_file(file, root)
+    # Under its own name, so that pickles and tracebacks name it, unless that would hide another module.
     taken = file.stem in sys.modules or file.stem in sys.stdlib_module_names or not file.stem.isidentifier()
     name = f"wotemu_app_{file.stem}" if taken else file.stem
     found = importlib.util.spec_from_file_location(name, file)
@@ -158,18 +103,10 @@ def _import_module(name: str, root: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
+        # The target itself, or a package that it is in, is missing; else one of the module's own imports is.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise no_module(error.name, root) from error
-
-
-def no_module(name: str, root: Path) -> LoadError:
-    """The error for a module that can't be found."""
-    return LoadError(
-        f"there is no module {name!r}",
-        where="NodeApp, field 'path'",
-        hint=f"put it into {root}, or install it for {sys.executable}",
-    )
 
 
 def _misfit(
@@ -199,31 +136,8 @@ def _misfit(
     )
 
 
-def _hint(error: BaseException, stage: str) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return f"install it for {sys.executable}, or put it beside the topology's file"
-    if stage == "start" and isinstance(error, OSError):
-        return "is another program on this node's ports, or its broker not reachable?"
-    return ""
-
-
 def _defined_at(function: Any, root: Path) -> str:
     inner = inspect.unwrap(function) if callable(function) else function
     if isinstance(inner, FunctionType):
         return place(inner.__code__.co_filename, inner.__code__.co_firstlineno, root)
     return "NodeApp, field 'path'"
-
-
-def _is_file(filename: str) -> bool:
-    return not filename.startswith("<")
-
-
-def _is_library(filename: str) -> bool:
-    return any(Path(filename).is_relative_to(folder) for folder in _library_folders())
-
-
-def _library_folders() -> Iterator[str]:
-    paths = sysconfig.get_paths()
-    yield from (paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
-    for package in ("wotemu", "wotemu_runtime"):
-        yield from importlib.import_module(package).__path__

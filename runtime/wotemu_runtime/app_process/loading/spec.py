@@ -1,4 +1,4 @@
-"""What an app process is told: which app, with what, as whom."""
+"""`AppSpec`: which app an app process runs, with which parameters, servers and surroundings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ def _tuple(value: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class AppSpec:
-    """One app process's orders; JSON values throughout.
+    """What an app process runs; JSON values throughout.
 
-    `target` is a built-in app's name, ``file.py``, ``file.py:function`` or ``package.module:function``;
-    files are relative to `root`, the folder of the topology's file, from which the app also imports.
-    `params` are the app's keyword arguments. `http`, `ws`, `coap` and `mqtt` say which servers its servient
-    has; MQTT, and its client, need `conf.broker_url`.
+    Args:
+        target: a built-in app's name, ``file.py``, ``file.py:function`` or ``package.module:function``.
+        root: the folder of the topology's file, which files are relative to and the app imports from.
+        conf: the app's surroundings.
+        params: the app's keyword arguments.
+        http, ws, coap, mqtt: which servers its servient has. MQTT, and its client, need ``conf.broker_url``.
+        wotpy_fixes: names of `wotpy_patches` to apply.
     """
 
     target: str
@@ -44,7 +47,7 @@ class AppSpec:
         return self.http or self.ws or self.coap or self.mqtt
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """The fields as JSON values."""
         return {
             "target": self.target,
             "root": self.root,

@@ -1,6 +1,6 @@
-"""What can be told of a node's app before anything starts, without running a line of it.
+"""Checks an app's target before anything starts, without running a line of the app.
 
-The rest (its imports, its parameters, what its module does) shows in the app's own process, before T0.
+What only running it can show (its imports, its parameters) is checked in the app's process, before T0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from wotemu.errors import LoadError
-from wotemu_runtime.app_process.loading.loader import (
+from wotemu_runtime.app_process.loading.target import (
     check_builtin,
     check_file,
     no_module,
@@ -23,7 +23,7 @@ from wotemu_runtime.app_process.loading.loader import (
 
 
 def check_target(target: str, root: Path) -> None:
-    """Raises `LoadError` where the file, built-in app, module or function that a target names isn't there."""
+    """Raise `LoadError` where the file, built-in app, module or function of a target does not exist."""
     root = root.resolve()
     kind, path, name = split_target(target)
     if kind == "builtin":
@@ -32,6 +32,7 @@ def check_target(target: str, root: Path) -> None:
         check_file(root / path, root)
         _check_function(root / path, name, root)
     else:
+        # Only the top package: finding a submodule would import its parents.
         package = path.partition(".")[0]
         if PathFinder.find_spec(package, [str(root), *sys.path]) is None:
             raise no_module(package, root)
@@ -57,7 +58,7 @@ def _check_function(file: Path, name: str, root: Path) -> None:
 
 
 def _bound(module: ast.Module) -> Iterator[str]:
-    """The names that a module's statements give it; ``*`` where they can't be told."""
+    """The names that a module's statements bind; ``*`` where it imports all of another module."""
     for statement in module.body:
         is_definition = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         for node in (statement,) if is_definition else ast.walk(statement):

@@ -1,18 +1,15 @@
-"""Measures WoT operations: wraps a method of WoTPy's so that each call of it leaves its records.
+"""Wraps methods of WoTPy so that each call is recorded as interactions.
 
-What the app sees does not change: results and exceptions pass through as they are. Where the wrappers
-are hung is `instrumentation`'s business.
+Results and exceptions pass through unchanged. `wotpy_hooks` decides which methods are wrapped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 from reactivex import Observable
@@ -20,167 +17,102 @@ from reactivex.disposable import Disposable
 
 from wotemu.records import CANCELLED, FAILED, OK, Interaction
 from wotemu_runtime.app_process.measuring import deadlines
+from wotemu_runtime.app_process.measuring.operations import Operation
+from wotemu_runtime.app_process.measuring.payload_size import item_size, request_size
+from wotemu_runtime.app_process.measuring.sides import (
+    ChosenBinding,
+    RefusingSide,
+    ServedRequest,
+    Side,
+    served_request,
+)
 
 MAX_ERROR = 300
-"""Characters of an error's type and message that a record keeps."""
+"""Characters of an error's type and message that are recorded."""
 
 _BAD_REQUEST = 400
 """HTTP statuses from here on are errors."""
 
 Sink = Callable[[Interaction], None]
-"""Takes a record. It must not raise: an app is never to feel that it is measured."""
+"""Takes a record. It must not raise: measuring must not change what the app sees."""
 
 Method = Callable[..., Any]
 
 
 @attrs.frozen
-class Operation:
-    """What one of WoTPy's methods does, in the field's words."""
+class Meter:
+    """Records the operations of one replica (`node`); each record goes to `sink`."""
 
-    affordance: str
-    op: str
+    node: str
+    sink: Sink
 
+    def request(self, side: Side, operation: Operation, original: Method) -> Method:
+        """Wrap a coroutine method whose first argument is the affordance's name."""
 
-READ = Operation("property", "readproperty")
-WRITE = Operation("property", "writeproperty")
-OBSERVE = Operation("property", "observeproperty")
-INVOKE = Operation("action", "invokeaction")
-SUBSCRIBE = Operation("event", "subscribeevent")
+        @functools.wraps(original)
+        async def measured(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            if side.ignores():
+                return await original(owner, *args, **kwargs)
+            name, sent = _arguments(args, kwargs)
+            running = _RunningOperation(self, side, owner, operation, name)
+            try:
+                result = await original(owner, *args, **kwargs)
+            except BaseException as error:
+                running.request(request_size(operation, sent, None, answered=False), error)
+                raise
+            running.request(request_size(operation, sent, result, answered=True))
+            return result
 
+        return measured
 
-@attrs.define
-class Selection:
-    """The binding that one running operation goes over; "" until its client was chosen."""
+    def refusals(self, binding: str, operation: Operation, original: Method) -> Method:
+        """Wrap an HTTP handler's coroutine method, to record requests that it refuses itself."""
 
-    binding: str = ""
+        @functools.wraps(original)
+        async def handled(handler: Any, thing_name: str, name: str) -> Any:
+            request = ServedRequest()
+            served_request.set(request)
+            refused = _RunningOperation(self, RefusingSide(binding, thing_name), handler, operation, name)
+            try:
+                result = await original(handler, thing_name, name)
+            except BaseException as error:
+                if not request.has_reached_thing:
+                    refused.request(None, error)
+                raise
+            # Handlers also refuse by a status alone, without raising.
+            if not request.has_reached_thing and handler.get_status() >= _BAD_REQUEST:
+                refused.request(None, PermissionError(f"HTTP status {handler.get_status()}"))
+            return result
 
+        return handled
 
-selection: ContextVar[Selection | None] = ContextVar("wotemu_selection", default=None)
-"""The operation that runs in this context, for whoever learns which client it chose."""
+    def subscription(self, side: Side, operation: Operation, original: Method) -> Method:
+        """Wrap a method that returns an Observable of the affordance that its first argument names."""
 
-notifying: ContextVar[bool] = ContextVar("wotemu_notifying", default=False)
-"""True where a server is about to read a property only to render a notification: nobody's operation."""
+        @functools.wraps(original)
+        def measured(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            def begin() -> _RunningOperation:
+                return _RunningOperation(self, side, owner, operation, name, binding)
 
+            name, _ = _arguments(args, kwargs)
+            # The client is chosen here, before anything is subscribed to; each subscription shares it.
+            binding = side.begin()
+            try:
+                source = original(owner, *args, **kwargs)
+            except BaseException as error:
+                begin().record("subscribe", error=error)
+                raise
+            return _measured_source(source, begin) if isinstance(source, Observable) else source
 
-@attrs.define
-class Arrival:
-    """A request that came to a server; whether it has reached a Thing, and so has a record."""
-
-    has_reached: bool = False
-
-
-arrival: ContextVar[Arrival | None] = ContextVar("wotemu_arrival", default=None)
-"""The request that this context serves, for servers that may refuse one before it reaches a Thing."""
-
-
-class Side(Protocol):
-    """How to tell the facts of a consumer's or of a producer's operations."""
-
-    @property
-    def role(self) -> str:
-        """``consumer`` or ``producer``."""
-
-    def ignores(self) -> bool:
-        """Called once before each request: is it WoTPy's own, of which there is to be no record?"""
-
-    def begin(self) -> Selection:
-        """Called as an operation begins; names its binding at the latest when the operation has ended."""
-
-    def thing(self, owner: Any) -> str:
-        """The id of the Thing whose method was called."""
-
-
-class ConsumerSide:
-    """Operations of a ConsumedThing; each one's binding is the servient's choice while it runs."""
-
-    role = "consumer"
-
-    def ignores(self) -> bool:
-        """Never: what a ConsumedThing is asked for is the app's wish."""
-        return False
-
-    def begin(self) -> Selection:
-        """A selection that this context's choice of a client fills in."""
-        chosen = Selection()
-        selection.set(chosen)
-        return chosen
-
-    def thing(self, owner: Any) -> str:
-        """The id in the Thing Description that was consumed."""
-        return _thing_id(owner.td.to_thing_fragment())
-
-
-class ProducerSide:
-    """Operations that one server passes to an ExposedThing."""
-
-    role = "producer"
-
-    def __init__(self, binding: str) -> None:
-        self._selection = Selection(binding)
-
-    def ignores(self) -> bool:
-        """The first request after `notifying` was set; what it leads to elsewhere counts again."""
-        ignored = notifying.get()
-        if ignored:
-            notifying.set(False)
-        return ignored
-
-    def begin(self) -> Selection:
-        """Always the server's binding; what it serves has reached a Thing."""
-        if (served := arrival.get()) is not None:
-            served.has_reached = True
-        return self._selection
-
-    def thing(self, owner: Any) -> str:
-        """The exposed Thing's id, without building its description as ``owner.id`` does."""
-        return _thing_id(owner.thing._thing_fragment)
-
-
-class _RefusedSide:
-    """A request that a server refuses: the Thing is what its URL names, which there may not be."""
-
-    role = "producer"
-
-    def __init__(self, binding: str, thing: str) -> None:
-        self._selection = Selection(binding)
-        self._thing = thing
-
-    def ignores(self) -> bool:
-        return False
-
-    def begin(self) -> Selection:
-        return self._selection
-
-    def thing(self, owner: Any) -> str:
-        """The id of the Thing of this name, else the name."""
-        try:
-            return _thing_id(owner._server.get_exposed_thing(self._thing).thing._thing_fragment)
-        except ValueError:
-            return self._thing
-
-
-def _thing_id(fragment: Any) -> str:
-    return str(getattr(fragment, "id", None) or getattr(fragment, "title", None) or "")
-
-
-def json_size(value: Any) -> int | None:
-    """Bytes of the value as WoTPy writes it, as ASCII JSON; None where it can't be JSON."""
-    try:
-        return len(json.dumps(value))
-    except (TypeError, ValueError, RecursionError):
-        return None
-
-
-def item_size(item: Any) -> int | None:
-    """Bytes of what a subscription delivered: an event's payload, or a property's new value."""
-    data = getattr(item, "data", item)
-    return json_size(data.value if hasattr(data, "name") and hasattr(data, "value") else data)
+        return measured
 
 
 def outcome(error: BaseException | None, *, was_cancelled: bool = False) -> tuple[str, str]:
-    """A record's `status` and `error` for what an operation raised, if it did.
+    """A record's `status` and `error`.
 
-    `was_cancelled`: its task was told to end meanwhile, which some libraries answer with errors of their own.
+    Args:
+        error: what the operation raised, if it did.
+        was_cancelled: its task was cancelled meanwhile, which some libraries turn into errors of their own.
     """
     if error is None:
         return OK, ""
@@ -189,92 +121,16 @@ def outcome(error: BaseException | None, *, was_cancelled: bool = False) -> tupl
     return FAILED, f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_ERROR]
 
 
-def request_size(operation: Operation, sent: Any, result: Any, *, answered: bool) -> int | None:
-    """Bytes of a read's value, of a written value, or of an action's input and output where it has them."""
-    if operation is READ:
-        return json_size(result) if answered else None
-    if operation is WRITE:
-        return json_size(sent)
-    sizes = [json_size(part) for part in (sent, result) if part is not None]
-    return None if None in sizes else sum(filter(None, sizes))
-
-
-@attrs.frozen
-class Meter:
-    """Builds the records of one replica (`node`) and hands each to `sink`."""
-
-    node: str
-    sink: Sink
-
-    def request(self, side: Side, operation: Operation, original: Method) -> Method:
-        """`original`, a coroutine method whose first argument names the affordance, measured."""
-
-        @functools.wraps(original)
-        async def measured(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            if side.ignores():
-                return await original(owner, *args, **kwargs)
-            name, sent = _arguments(args, kwargs)
-            note = _Note(self, side, owner, operation, name)
-            try:
-                result = await original(owner, *args, **kwargs)
-            except BaseException as error:
-                note.request(request_size(operation, sent, None, answered=False), error)
-                raise
-            note.request(request_size(operation, sent, result, answered=True))
-            return result
-
-        return measured
-
-    def refusals(self, binding: str, operation: Operation, original: Method) -> Method:
-        """`original`, an HTTP handler's coroutine method; what it refuses itself leaves a record, too."""
-
-        @functools.wraps(original)
-        async def handled(handler: Any, thing_name: str, name: str) -> Any:
-            served = Arrival()
-            arrival.set(served)
-            refused = _Note(self, _RefusedSide(binding, thing_name), handler, operation, name)
-            try:
-                result = await original(handler, thing_name, name)
-            except BaseException as error:
-                if not served.has_reached:
-                    refused.request(None, error)
-                raise
-            if not served.has_reached and handler.get_status() >= _BAD_REQUEST:
-                refused.request(None, PermissionError(f"HTTP status {handler.get_status()}"))
-            return result
-
-        return handled
-
-    def subscription(self, side: Side, operation: Operation, original: Method) -> Method:
-        """`original`, a method that returns an Observable of the affordance it names, measured."""
-
-        @functools.wraps(original)
-        def measured(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            def note() -> _Note:
-                return _Note(self, side, owner, operation, name, chosen)
-
-            name, _ = _arguments(args, kwargs)
-            chosen = side.begin()
-            try:
-                source = original(owner, *args, **kwargs)
-            except BaseException as error:
-                note().stage("subscribe", error=error)
-                raise
-            return _measured_source(source, note) if isinstance(source, Observable) else source
-
-        return measured
-
-
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
-    """The affordance's name and what is sent to it, however they were passed."""
+    """The affordance's name and what is sent to it, whether they were passed by position or by name."""
     name = args[0] if args else kwargs.get("name", "")
     if len(args) > 1:
         return name, args[1]
     return name, kwargs.get("value", kwargs.get("input_value"))
 
 
-def _cancellations() -> int:
-    """How often the running task was told to end, and has not ended."""
+def _pending_cancellations() -> int:
+    """How often the running task was cancelled without having ended."""
     try:
         task = asyncio.current_task()
     except RuntimeError:  # a thread without a loop
@@ -282,8 +138,8 @@ def _cancellations() -> int:
     return 0 if task is None else task.cancelling()
 
 
-class _Note:
-    """What is known of one operation since it began."""
+class _RunningOperation:
+    """What is known of one operation since it began; makes its records."""
 
     def __init__(
         self,
@@ -292,31 +148,31 @@ class _Note:
         owner: Any,
         operation: Operation,
         name: Any,
-        chosen: Selection | None = None,
+        binding: ChosenBinding | None = None,
     ) -> None:
         self._meter = meter
         self._role = side.role
         self._thing = side.thing(owner)
         self._operation = operation
         self._name = str(name)
-        self._chosen = chosen or side.begin()
-        self._ended = False
-        self._cancellations = _cancellations()
+        self._binding = binding or side.begin()
+        self._has_ended = False
+        self._cancellations = _pending_cancellations()
         self._t = time.monotonic()
         self._start = time.perf_counter()
 
     def request(self, size: int | None, error: BaseException | None = None) -> None:
-        """The request is over; its record says when it began."""
+        """Record a request that has ended, at the time when it began."""
         duration = time.perf_counter() - self._start
-        self.stage("request", t=self._t, duration=duration, size=size, error=error)
+        self.record("request", t=self._t, duration=duration, size=size, error=error)
 
     def end(self, error: BaseException | None = None) -> None:
-        """The subscription is over; of several calls only the first counts."""
-        if not self._ended:
-            self._ended = True
-            self.stage("end", duration=time.perf_counter() - self._start, error=error)
+        """Record the end of a subscription, once: an unsubscription may follow an error or the completion."""
+        if not self._has_ended:
+            self._has_ended = True
+            self.record("end", duration=time.perf_counter() - self._start, error=error)
 
-    def stage(
+    def record(
         self,
         stage: str,
         *,
@@ -325,8 +181,8 @@ class _Note:
         size: int | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Hand out one record, of now where no `t` is given."""
-        status, text = outcome(error, was_cancelled=_cancellations() > self._cancellations)
+        """Make one record; `t` is by default now."""
+        status, text = outcome(error, was_cancelled=_pending_cancellations() > self._cancellations)
         self._meter.sink(
             Interaction(
                 t=time.monotonic() if t is None else t,
@@ -337,7 +193,7 @@ class _Note:
                 name=self._name,
                 op=self._operation.op,
                 stage=stage,
-                binding=self._chosen.binding,
+                binding=self._binding.name,
                 duration=duration,
                 bytes=size,
                 status=status,
@@ -346,30 +202,30 @@ class _Note:
         )
 
 
-def _measured_source(source: Observable[Any], note: Callable[[], _Note]) -> Observable[Any]:
-    """The same observable, whose every subscription is measured from its beginning to its one end."""
+def _measured_source(source: Observable[Any], begin: Callable[[], _RunningOperation]) -> Observable[Any]:
+    """The same observable; each subscription to it is recorded from its beginning to its end."""
 
     def subscribe(observer: Any, scheduler: Any = None) -> Disposable:
-        life = note()
-        life.stage("subscribe")
+        running = begin()
+        running.record("subscribe")
 
         def on_next(item: Any) -> None:
-            life.stage("next", size=item_size(item))
+            running.record("next", size=item_size(item))
             observer.on_next(item)
 
         def on_error(error: Exception) -> None:
-            life.end(error)
+            running.end(error)
             observer.on_error(error)
 
         def on_completed() -> None:
-            life.end()
+            running.end()
             observer.on_completed()
 
         inner = source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
         def dispose() -> None:
             inner.dispose()
-            life.end()
+            running.end()
 
         return Disposable(dispose)
 

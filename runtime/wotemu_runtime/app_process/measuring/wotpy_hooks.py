@@ -1,14 +1,14 @@
-"""Hangs the measuring of interactions into WoTPy's classes, so that no app needs to take part.
+"""Replaces methods of WoTPy's classes by measured ones, so that apps need no change.
 
-ConsumerSide: the operations of ConsumedThing; the binding is the servient's own choice of a client, noted
-as it is made. ProducerSide: each server gets a view of the ExposedThing that shares all state with it, so
-an app's local calls stay out and the server's binding is known.
+Consumer: the operations of ConsumedThing. The binding is that of the client which the servient chooses.
+Producer: each server gets a view of the ExposedThing, which shares all its state. So calls of the app's own
+on its Thing are not recorded, and the server's binding is known.
 
-What WoTPy's HTTP server refuses before it reaches a Thing (an unknown Thing, a body that is no JSON) is
-recorded as a failed request at the producer.
+Requests that WoTPy's HTTP server refuses before they reach a Thing (an unknown Thing, a body that is no JSON)
+are recorded as failed requests at the producer.
 
-WoTPy's own traffic is left out where it can be told apart: the subscriptions by which its MQTT and
-Zenoh servers learn of changes, and the reads by which its CoAP server renders notifications.
+WoTPy's own traffic is left out where it can be recognised: the subscriptions by which its MQTT and Zenoh
+servers learn of changes, and the reads by which its CoAP server renders notifications.
 """
 
 from __future__ import annotations
@@ -25,25 +25,20 @@ from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 
 from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
-from wotemu_runtime.app_process.measuring.interaction_meter import (
-    INVOKE,
-    OBSERVE,
-    READ,
-    SUBSCRIBE,
-    WRITE,
+from wotemu_runtime.app_process.measuring.interaction_meter import Meter, Method
+from wotemu_runtime.app_process.measuring.operations import INVOKE, OBSERVE, READ, SUBSCRIBE, WRITE
+from wotemu_runtime.app_process.measuring.sides import (
     ConsumerSide,
-    Meter,
-    Method,
     ProducerSide,
-    notifying,
-    selection,
+    is_notifying,
+    running_operation,
 )
 
 BINDINGS = {"WEBSOCKETS": "ws"}
-"""Names of bindings that are not WoTPy's in lower case."""
+"""Our names of bindings, where they are not WoTPy's in lower case."""
 
 POLLING_BINDINGS = frozenset({"mqtt", "zenoh"})
-"""Bindings whose servers subscribe to their own Things, once for everybody."""
+"""Bindings whose servers subscribe to their own Things, once for all clients."""
 
 CONSUMED_REQUESTS = {"read_property": READ, "write_property": WRITE, "invoke_action": INVOKE}
 SERVED_REQUESTS = {"read_property": READ, "handle_write_property": WRITE, "invoke_action": INVOKE}
@@ -56,22 +51,22 @@ SUBSCRIPTIONS = {"on_property_change": OBSERVE, "on_event": SUBSCRIBE}
 
 
 def binding_name(protocol: Any) -> str:
-    """http, ws, coap, mqtt or zenoh, for WoTPy's name of a protocol."""
+    """``http``, ``ws``, ``coap``, ``mqtt`` or ``zenoh``, by WoTPy's name of the protocol."""
     return BINDINGS.get(str(protocol), str(protocol).lower())
 
 
 def install(meter: Meter) -> ExitStack:
-    """Measure every operation from now on, until the returned stack is closed. One meter at a time."""
+    """Measure every operation until the returned stack is closed. One meter at a time can be installed."""
     stack = watch_deadlines()
     side = ConsumerSide()
     for name, operation in CONSUMED_REQUESTS.items():
-        original = _naming(stack, getattr(ConsumedThing, name))
+        original = _hooking_choice(stack, getattr(ConsumedThing, name))
         _replace(stack, ConsumedThing, name, meter.request(side, operation, original))
     for name, operation in SUBSCRIPTIONS.items():
-        original = _naming(stack, getattr(ConsumedThing, name))
+        original = _hooking_choice(stack, getattr(ConsumedThing, name))
         _replace(stack, ConsumedThing, name, meter.subscription(side, operation, original))
-    _replace(stack, Servient, "select_client", _noting(Servient.select_client))
-    _replace(stack, PropertyResource, "render_get", _marking(PropertyResource.render_get))
+    _replace(stack, Servient, "select_client", _noting_choice(Servient.select_client))
+    _replace(stack, PropertyResource, "render_get", _marking_notifications(PropertyResource.render_get))
     for handler, methods in HTTP_HANDLERS.items():
         for name, operation in methods.items():
             refusing = meter.refusals("http", operation, getattr(handler, name))
@@ -89,60 +84,62 @@ def _replace(stack: ExitStack, owner: type, name: str, method: Method) -> None:
 _NOTES = "__wotemu_notes__"
 
 
-def _naming(stack: ExitStack, original: Method) -> Method:
-    """`original`, which first sees to it that the servient's choice of a client is noted.
+def _hooking_choice(stack: ExitStack, original: Method) -> Method:
+    """Wrap an operation to hook the ``select_client`` of its servient's class first.
 
-    An app's own kind of servient may choose in its own way, with no call of the one we replaced.
+    A servient class of the app's own may override it, without a call of `Servient.select_client`.
     """
 
     @functools.wraps(original)
-    def named(owner: Any, *args: Any, **kwargs: Any) -> Any:
+    def with_hook(owner: Any, *args: Any, **kwargs: Any) -> Any:
         kind = type(owner.servient)
         if not hasattr(kind.select_client, _NOTES):
-            _replace(stack, kind, "select_client", _noting(kind.select_client))
+            _replace(stack, kind, "select_client", _noting_choice(kind.select_client))
         return original(owner, *args, **kwargs)
 
-    return named
+    return with_hook
 
 
-def _noting(select: Method) -> Method:
+def _noting_choice(select: Method) -> Method:
+    """Wrap ``select_client`` to name the binding of the operation that runs."""
+
     @functools.wraps(select)
     def noted(owner: Any, *args: Any, **kwargs: Any) -> Any:
         client = select(owner, *args, **kwargs)
-        running = selection.get()
-        if running is not None and not running.binding:
-            running.binding = binding_name(getattr(client, "protocol", ""))
+        running = running_operation.get()
+        if running is not None and not running.name:
+            running.name = binding_name(getattr(client, "protocol", ""))
         return client
 
     setattr(noted, _NOTES, True)
     return noted
 
 
-def _marking(render_get: Method) -> Method:
-    """`render_get`, which marks what it reads for an observation: CoAP renders notifications as reads."""
+def _marking_notifications(render_get: Method) -> Method:
+    """Wrap ``render_get`` to mark reads for an observation: WoTPy renders CoAP notifications as reads."""
 
     @functools.wraps(render_get)
     async def marked(resource: Any, request: Any) -> Any:
-        if request.opt.observe != 0:
+        if request.opt.observe != 0:  # 0 registers an observer (RFC 7641), a plain read has none
             return await render_get(resource, request)
-        notifying.set(True)
+        is_notifying.set(True)
         try:
             return await render_get(resource, request)
         finally:
-            notifying.set(False)
+            is_notifying.set(False)
 
     return marked
 
 
 class _Views:
-    """Measured views of ExposedThings, of one class for each class of Thing and binding."""
+    """Makes measured views of ExposedThings; all of one Thing class and binding share a view class."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._kinds: dict[tuple[type, str], type] = {}
 
     def adding(self, add_exposed_thing: Method) -> Method:
-        """`add_exposed_thing`, which gives the server a view."""
+        """Wrap ``add_exposed_thing`` to give the server a view instead of the Thing."""
 
         @functools.wraps(add_exposed_thing)
         def added(server: Any, exposed_thing: Any) -> Any:
@@ -155,6 +152,7 @@ class _Views:
         if key not in self._kinds:
             self._kinds[key] = self._kind(*key)
         view: Any = object.__new__(self._kinds[key])
+        # The same dict, so that the view and the Thing are one in all but their methods.
         object.__setattr__(view, "__dict__", thing.__dict__)
         return view
 
