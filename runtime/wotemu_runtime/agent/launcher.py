@@ -1,7 +1,7 @@
-"""The launcher: the first process of a node. It forks the node's agent and, when asked, its app.
+"""The launcher: the first process of a node. It forks the node's agent and, on request, its app.
 
-It has one thread and no event loop, so forking is safe at any time, and the imports of an app's libraries
-that it was itself forked with are shared by every start of the app.
+It has one thread and no event loop, so forking is safe at any time. The app's libraries that were imported
+before it was forked itself are shared by every start of the app.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from wotemu_runtime.processes.fork import fork
 RunAgent = Callable[[Channel], int | None]
 
 EXIT_NOT_RUN = 127
-"""What shells exit with where a program can't be run."""
+"""A shell's exit code where a program can't be run."""
 
 AT_START = ("PYTHON", "LD_", "LANG", "LC_", "LOCPATH", "GLIBC_", "MALLOC_", "OPENSSL_")
-"""Beginnings of variables that Python, libc, the loader or a preloaded library read only as they start."""
+"""Prefixes of environment variables that Python, libc, the loader or a preloaded library read at start."""
 
 
 @attrs.frozen(kw_only=True)
 class Program:
-    """What a node runs: a WoT app, or any command; and what it may do."""
+    """What a node runs: a WoT app or any command, its environment, and its limits."""
 
     app: AppSpec | None
     command: tuple[str, ...]
@@ -49,11 +49,11 @@ class Program:
     cgroups: tuple[str, ...] = ()
     """Directories of control groups that the app joins."""
     uid: int | None = None
-    """The user that the app sees itself as, in a user namespace of its own; None leaves it as it is."""
+    """The app's user id in a user namespace of its own; None for no new namespace."""
 
 
 class Launcher:
-    """Serves one agent's requests until it is told to end.
+    """Serves the requests of one agent until it ends.
 
     Requests: ``{"op": "start"}`` and ``{"op": "kill", "signal": n}``. Answers: ``{"op": "started", "pid"}``
     with the descriptors of standard output, standard error and the records' socket, and
@@ -158,9 +158,9 @@ class Launcher:
 
 
 def needs_fresh_interpreter(env: Mapping[str, str], environ: Mapping[str, str]) -> bool:
-    """Whether a forked interpreter, which started with `environ`, would not heed some of `env`."""
+    """Whether a forked interpreter, which was started with `environ`, would ignore some of `env`."""
     changed = (name for name, value in env.items() if environ.get(name) != value)
-    # what is printed leaves at once in any case
+    # Lines are written at once without PYTHONUNBUFFERED too: see `app_process.main`.
     return any(name.startswith(AT_START) and name != "PYTHONUNBUFFERED" for name in changed)
 
 
@@ -177,7 +177,7 @@ def _run_command(command: tuple[str, ...], records: socket.socket) -> int:
 
 
 def _run_afresh(app: AppSpec, records: socket.socket) -> NoReturn:
-    """Become a new interpreter that runs the app, for variables that one heeds only as it starts."""
+    """Replace this process by a new interpreter that runs the app, for variables that are read at start."""
     spec = os.memfd_create("spec", 0)
     os.write(spec, json.dumps(app.to_dict()).encode())
     os.lseek(spec, 0, os.SEEK_SET)

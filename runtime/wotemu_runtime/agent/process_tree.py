@@ -1,7 +1,7 @@
 """The processes of a node's app: all of its PID namespace but the first process, the agent and outsiders.
 
-An outsider was brought into the namespace by somebody else, such as a container's health check or ``docker
-exec``: its line of parents ends outside, not at the first process.
+An outsider entered the namespace from outside, as a container's health check or ``docker exec`` does: its
+ancestors end outside, not at the first process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 END_DEADLINE_S = 2.0
-"""How long a killed process may take to be gone; one that waits for a device can't be killed."""
+"""Seconds for killed processes to disappear; one in uninterruptible sleep (a device) does not."""
 _POLL_S = 0.001
 _THREADS = 15
 """``num_threads`` among the fields that follow the parent's id: see proc_pid_stat(5)."""
@@ -44,7 +44,7 @@ def snapshot() -> dict[int, Process]:
 def _processes(proc: Path) -> Iterator[tuple[int, Process]]:
     for path in proc.iterdir():
         if path.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended while we looked
+            with contextlib.suppress(OSError):  # it ended meanwhile
                 yield int(path.name), parse_stat((path / "stat").read_text(errors="replace"))
 
 

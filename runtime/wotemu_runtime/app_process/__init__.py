@@ -1,1 +1,1 @@
-"""Code that runs in the process of an app: loads it, serves it and measures its interactions."""
+"""The process of an app on WoTPy: loads the app, serves its Things and measures its interactions."""

@@ -1,4 +1,4 @@
-"""What an app logs goes to standard error, from INFO on, until the app configures logging itself."""
+"""Logs an app's records from INFO on to standard error, until the app configures logging itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import sys
 
 NOISY_LOGGERS = ("tornado.access", "amqtt", "transitions", "coap", "coap-server", "wotpy")
-"""What logs each request or message at the level INFO."""
+"""Libraries that log each request or message at INFO; only their warnings are shown."""
 
 
 def log_by_default() -> None:
@@ -31,7 +31,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 
 
 class _Untouched:
-    """Lets the root logger pass INFO, and takes that back when the app adds a handler or sets a level."""
+    """Sets the root logger to INFO, and undoes that when the app adds a handler or sets a level."""
 
     def __init__(self, root: logging.Logger) -> None:
         self._root = root

@@ -1,4 +1,4 @@
-"""Imports once what every start of an app needs, in the process that apps are forked from."""
+"""Imports WoTPy in the process that apps are forked from, so that no start has to."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ WOT_IMPORTS = (
     "wotemu_runtime.app_process.wotpy_patches",
     "aiohttp",
 )
-"""What apps on WoTPy need."""
+"""What every app on WoTPy imports: all bindings, our hooks and patches, and the catalogue's client."""
 
 
 def preload() -> None:
-    """Import it all."""
+    """Import all of `WOT_IMPORTS`."""
     for name in WOT_IMPORTS:
         importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Builds WoTPy's servient for one app: the servers that it asked for, and a client for each binding."""
+"""Builds WoTPy's servient for one app: the servers that its spec asks for, and a client for each binding."""
 
 from __future__ import annotations
 

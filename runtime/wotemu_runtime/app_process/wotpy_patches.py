@@ -1,6 +1,7 @@
-"""What the named fixes of WoTPy 0.18's defects do: each replaces one internal of WoTPy's, at most once.
+"""Patches of defects of WoTPy 0.18, by the names that `NodeApp(wotpy_fixes=...)` takes.
 
-Applying one again changes nothing. Whoever applies them imports WoTPy, so only app processes do.
+Each replaces one internal of WoTPy; to apply one again changes nothing. They import WoTPy, so only app
+processes apply them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from wotemu.errors import InputError
 
 MAX_HTTP_CLIENTS = 1000
+"""Connections that tornado's shared client may open; its default is 10."""
 WS_TEARDOWN_POLL_S = 0.001
 MQTT_DELIVERY_POLL_S = 0.01
 MQTT_TEARDOWN_POLL_S = 0.001
@@ -22,7 +24,11 @@ _MARK = "__wotemu_fix__"
 
 
 def apply_fixes(names: Iterable[str]) -> None:
-    """Apply the fixes with these names. Raises InputError for a name that is none, before applying any."""
+    """Apply the fixes with these names.
+
+    Raises:
+        InputError: a name is unknown; then none is applied.
+    """
     chosen = list(names)
     for name in chosen:
         if name not in FIXES:
@@ -49,7 +55,7 @@ def _coap_observe() -> None:
 def _observe_once(
     client: Any, href: str, next_item_builder: Callable[[bytes], Any]
 ) -> Callable[[Any, Any], Any]:
-    """What replaces `CoAPClient._build_subscribe`."""
+    """Replaces `CoAPClient._build_subscribe`: one iterator for all of an observation."""
     import aiocoap
     from wotpy.utils.utils import handle_observer_finalization
 
@@ -119,7 +125,7 @@ def _mqtt_delivery() -> None:
 
 
 def _td_cost() -> None:
-    """Look a Thing's id and title up.
+    """Read a Thing's id and title from its fragment.
 
     WoTPy builds the whole Thing Description, with every form, for each: about ten milliseconds a request.
     """
@@ -130,7 +136,7 @@ def _td_cost() -> None:
 
 
 def _ws_teardown() -> None:
-    """Do not sleep before a WebSocket request's connection is let go, inside of what the caller waits for."""
+    """Close a WebSocket request's connection without sleeping first, which the caller would wait for."""
     from wotpy.protocols.ws.client import WebsocketClient
 
     WebsocketClient.SLEEP_AFTER_ERR_SECS = 0.0
@@ -146,4 +152,4 @@ FIXES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "ws-teardown": _ws_teardown,
     }
 )
-"""What to call for each name of `wotemu.topology.wotpy_fixes.WOTPY_FIXES`."""
+"""The patch for each name of `wotemu.topology.wotpy_fixes.WOTPY_FIXES`."""

@@ -1,1 +1,1 @@
-"""Apps that ship with WoTemu, a file each."""
+"""The built-in apps, a module each; `_consumer` and `_producer` are what they share."""

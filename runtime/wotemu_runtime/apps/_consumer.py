@@ -1,4 +1,4 @@
-"""What the built-in apps that use a remote Thing share: finding it, pacing, and bearing failures."""
+"""Shared by the built-in apps that use a remote Thing: finding it, pacing, and counting failures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FIND_AGAIN_S = 1.0
 """Seconds between two tries to fetch a Thing's description."""
 
 GRACE_S = 1.0
-"""What a request may take beyond its timeout: WoTPy's own timeouts come first, where its binding has one."""
+"""Seconds beyond a request's timeout, so that WoTPy's own timeout comes first where the binding has one."""
 
 _logger = logging.getLogger(__name__)
 
 
 def seeded(conf: Conf) -> random.Random:
-    """Random numbers that repeat with the scenario's seed, other ones for each replica and each start."""
+    """Random numbers that repeat with the scenario's seed, different for each replica and each start."""
     start = f"/{conf.restarts}" if conf.restarts else ""
     return random.Random(f"{conf.seed}/{conf.replica}{start}")  # noqa: S311  # repeatable on purpose
 
@@ -52,7 +52,7 @@ def _gaps(numbers: random.Random, name: str, value: float) -> Iterator[float]:
 
 
 async def rounds(every: Iterator[float]) -> AsyncIterator[None]:
-    """Yield once for each gap, on time; rounds that a slow one swallowed are not made up for."""
+    """Yield once for each gap, on time. Rounds that a slow one overran are skipped."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     for gap in every:
@@ -62,7 +62,7 @@ async def rounds(every: Iterator[float]) -> AsyncIterator[None]:
 
 
 async def find_thing(wot: Any, conf: Conf, servient_host: str, thing_id: str) -> Any:
-    """The remote Thing, however long its node takes to come up and its network to let us through."""
+    """Wait for a remote Thing and consume it, however long its node and the network take."""
     while True:
         await wait_node(conf, servient_host, thing_ids=[thing_id])
         try:
@@ -75,23 +75,23 @@ async def find_thing(wot: Any, conf: Conf, servient_host: str, thing_id: str) ->
 
 
 class Failures:
-    """Logs and counts what failed; the count is the app's metric `key`."""
+    """Logs and counts failures; the count is the app's metric `key`."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self.count = 0
 
     def add(self, what: str, error: BaseException) -> None:
-        """One more."""
+        """Count one failure."""
         self.count += 1
         _logger.warning("%s: %s", what, f"{type(error).__name__} {error}".strip())
         write_metric(self._key, self.count)
 
 
 async def attempt(awaitable: Awaitable[Any], what: str, timeout: float, failures: Failures) -> Any:
-    """The result; None where it failed or took much longer than `timeout` seconds, which `failures` notes.
+    """The result; None where it raised or took much longer than `timeout` seconds, which counts as a failure.
 
-    Over WebSockets and MQTT, WoTPy's timeout leaves the time out that connecting takes.
+    WoTPy's own timeout does not include the time to connect over WebSockets and MQTT, so this adds one.
     """
     try:
         async with asyncio.timeout(timeout + GRACE_S):
@@ -102,7 +102,7 @@ async def attempt(awaitable: Awaitable[Any], what: str, timeout: float, failures
 
 
 def chosen_names(known: Any, wanted: list[str] | None, what: str) -> list[str]:
-    """`wanted`, or all; raises InputError where the Thing has no such affordance."""
+    """The names of `wanted`, by default all. Raises InputError where the Thing has no such affordance."""
     names = list(known)
     for name in wanted or ():
         if name not in names:

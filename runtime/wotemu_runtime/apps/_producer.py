@@ -1,4 +1,4 @@
-"""What the built-in apps that expose a Thing share: its description without the ceremony."""
+"""Shared by the built-in apps that expose a Thing: its Thing Description."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Invokes actions of a remote Thing over and over."""
 
-# an app takes wot, conf and loop whether it uses them or not
-
 from __future__ import annotations
 
 import asyncio

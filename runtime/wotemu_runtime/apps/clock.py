@@ -1,6 +1,4 @@
-"""Exposes a Thing that tells the time: a property to read, and an event that ticks."""
-
-# an app takes wot, conf and loop whether it uses them or not
+"""Exposes a Thing with the time as a property to read, and an event that ticks."""
 
 from __future__ import annotations
 

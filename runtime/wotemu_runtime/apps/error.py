@@ -1,7 +1,5 @@
 """Fails after a while, to see what a crash and the restart after it look like."""
 
-# an app takes wot, conf and loop whether it uses them or not
-
 from __future__ import annotations
 
 import asyncio
@@ -15,7 +13,7 @@ _logger = logging.getLogger(__name__)
 
 
 class DeliberateError(Exception):
-    """What this app is for."""
+    """The error that this app raises."""
 
 
 async def app(

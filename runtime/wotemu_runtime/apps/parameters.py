@@ -1,4 +1,4 @@
-"""Checks what a built-in app is called with, before anything starts: each value's type, by the app's own."""
+"""Checks the parameters of built-in apps before anything starts, by the annotations of the app's function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from wotemu.errors import InputError
 
 PACES = ("interval", "rate", "lambd")
-"""Parameters of which one at most may be given: see `_consumer.gaps`."""
+"""Parameters of which only one may be given: see `_consumer.gaps`."""
 
 
 def checked(app: str, params: Mapping[str, Any], node: str) -> dict[str, Any]:

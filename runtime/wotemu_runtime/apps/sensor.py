@@ -1,7 +1,5 @@
 """Exposes a Thing that measures: a value to read, write and observe, an alarm, an action to calibrate it."""
 
-# an app takes wot, conf and loop whether it uses them or not
-
 from __future__ import annotations
 
 import asyncio

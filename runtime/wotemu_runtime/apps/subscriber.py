@@ -1,7 +1,5 @@
 """Subscribes to a remote Thing's events and observes its properties."""
 
-# an app takes wot, conf and loop whether it uses them or not
-
 from __future__ import annotations
 
 import asyncio
@@ -34,7 +32,7 @@ async def app(
     """Follow `events` (else all) and `properties` (else the observable ones) of the Thing `thing_id`.
 
     The Thing is on the node `servient_host`. A subscription that fails, ends, or delivers nothing for
-    `silence` seconds (0: however long) is made anew, after a pause that grows from half a second to five;
+    `silence` seconds (0: however long) is renewed, after a pause that grows from half a second to five;
     each such failure is logged and counted (metric ``subscription_failures``). A cut network says
     nothing, so silence is the only sign of it.
     """
@@ -64,7 +62,7 @@ async def _follow(interaction: Any, what: str, silence: float | None, failures: 
 
 
 class _Subscription:
-    """One subscription, and how it fares."""
+    """One subscription, and its items and failure."""
 
     def __init__(self, interaction: Any, what: str) -> None:
         self._what = what
@@ -80,7 +78,7 @@ class _Subscription:
             self._failed(error)
 
     async def failure(self, silence: float | None) -> Exception:
-        """Wait until it fails, or nothing comes for so long."""
+        """Wait until it fails, or delivers nothing for `silence` seconds."""
         while self._error is None:
             self._news.clear()
             try:

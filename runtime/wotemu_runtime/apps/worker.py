@@ -1,7 +1,5 @@
 """Uses CPU and memory, steadily or on request, to see what a node's limits do."""
 
-# an app takes wot, conf and loop whether it uses them or not
-
 from __future__ import annotations
 
 import asyncio
@@ -15,7 +13,7 @@ from wotemu_runtime.apps._producer import produce
 
 THING_ID = "urn:wotemu:worker"
 PERIOD_S = 0.1
-"""The CPU share is kept over periods of this length."""
+"""The CPU share holds over periods of this length."""
 
 
 async def app(
@@ -60,7 +58,7 @@ async def _burn_steadily(share: float) -> None:
 
 
 def _burn(cpu_s: float) -> float:
-    """Use so much CPU time in this thread; what it really was."""
+    """Use so much CPU time in this thread; the time that was used."""
     start = time.thread_time()
     while (used := time.thread_time() - start) < cpu_s:
         pass

@@ -1,7 +1,7 @@
-"""What a node's app prints, as log lines: of bounded length, rate and total.
+"""Turns what a node's app prints into log lines of bounded length, rate and total.
 
-A flood of lines must neither fill the disk nor take the processors and the memory that the run needs. What
-is beyond the bounds is left out, counted, and said in the log itself; what was printed last is kept.
+A flood of lines must neither fill the disk nor take the CPU time and memory that the run needs. Lines beyond
+the bounds are left out and counted, and the log says so; the last ones are logged in any case.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from collections.abc import Callable
 import attrs
 
 MAX_LINE = 16 * 1024
-"""Bytes of one log line; a longer one is cut into several."""
+"""Bytes of one log line; a longer one is split."""
 TOTAL_BYTES = 50_000_000
-"""What one node may log in a run."""
+"""Bytes that one node may log in a run."""
 BURST_BYTES = 16_000_000
 RATE_BYTES = 1_000_000
 """A node may log `BURST_BYTES` at once and `RATE_BYTES` a second from then on."""
 LINE_COST = 64
-"""Bytes that a line counts beside its own: those of its record."""
+"""Bytes that a line costs beside its own: those of its record."""
 WAITING_BYTES = 1_000_000
-"""Lines that the bus has not taken yet: beyond it, reading pauses, before the publisher drops any."""
+"""Bytes of lines that wait for the bus; beyond it reading pauses, before the publisher has to drop lines."""
 WAIT_S = 1.0
-"""But no longer than this: an app is not to be held up by a bus that is away."""
+"""Seconds that reading pauses at most: an app that prints must not block on a bus that is away."""
 TAIL_BYTES = 16 * 1024
-"""What is kept of the end of what was left out."""
+"""Bytes of the end of what was left out, whose lines are logged when the stream ends."""
 CHUNK = 32 * 1024
 _POLL_S = 0.005
 _SKIP_PAUSE_S = 0.001
-"""Between two chunks that are left out, so that even ``yes`` costs the agent few cycles."""
+"""Pause between two chunks that are left out, so that even ``yes`` costs the agent little CPU time."""
 
 
 class LineSplitter:
@@ -40,7 +40,7 @@ class LineSplitter:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that are whole now, and full parts of an overlong one."""
+        """The lines that are complete now, and full parts of an overlong one."""
         *whole, self._rest = (self._rest + chunk).split(b"\n")
         lines = [part for line in whole for part in _parts(line)]
         *full, self._rest = _parts(self._rest)
@@ -65,10 +65,10 @@ def _parts(line: bytes) -> list[bytes]:
 
 
 class LogBounds:
-    """Whether a node may go on logging: its burst, its rate and its total.
+    """Whether a node may log more: a token bucket for its burst and rate, and its total.
 
-    Once it is over its rate, it may log again only when a whole second's worth is free, so that a log holds
-    stretches of lines and not single ones. `waiting_bytes` tells how much the bus has not taken yet.
+    Once the bucket is empty, logging resumes when a second's worth of tokens is there, so that a log
+    has runs of lines and not single ones. `waiting_bytes` returns how many bytes of lines wait for the bus.
     """
 
     def __init__(self, waiting_bytes: Callable[[], int], now: Callable[[], float] = time.monotonic) -> None:
@@ -81,16 +81,16 @@ class LogBounds:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the node has logged all that it may in this run."""
+        """Whether the node has used up its total."""
         return self._left <= 0
 
     @property
     def is_behind(self) -> bool:
-        """Whether more waits for the bus than may."""
+        """Whether more than `WAITING_BYTES` wait for the bus."""
         return self._waiting_bytes() > WAITING_BYTES
 
     def allow(self) -> bool:
-        """Whether what is printed now is to be logged."""
+        """Whether to log what is printed now."""
         now_s = self._now()
         self._free = min(BURST_BYTES, self._free + RATE_BYTES * (now_s - self._filled_s))
         self._filled_s = now_s
@@ -101,7 +101,7 @@ class LogBounds:
         return self._is_open and not self.is_spent and not self.is_behind
 
     def spend(self, line: bytes) -> None:
-        """A line was logged."""
+        """Take the tokens of a line that was logged."""
         cost = len(line) + LINE_COST
         self._left -= cost
         self._free -= cost
@@ -109,14 +109,14 @@ class LogBounds:
 
 @attrs.define
 class LeftOut:
-    """What was printed and not logged, and the end of it."""
+    """Counts what was printed and not logged, and has the end of it."""
 
     lines: int = 0
     size: int = 0
     tail: bytes = b""
 
     def add(self, chunk: bytes) -> None:
-        """Leave this out."""
+        """Count a chunk."""
         self.lines += chunk.count(b"\n")
         self.size += len(chunk)
         self.tail = (self.tail + chunk)[-TAIL_BYTES:]
@@ -152,7 +152,7 @@ class LogReader:
         self._lost = 0
 
     async def run(self, reader: asyncio.StreamReader) -> None:
-        """Until the stream ends."""
+        """Read until the stream ends."""
         try:
             while chunk := await reader.read(CHUNK):
                 await self._wait_for_bus()
@@ -171,10 +171,10 @@ class LogReader:
 
     async def _wait_for_bus(self) -> None:
         if self._left_out.size:
-            return  # it was waited for already
+            return  # it has waited once since lines were left out
         until_s = time.monotonic() + WAIT_S
         while self._bounds.is_behind and not self._bounds.is_spent and time.monotonic() < until_s:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)  # the publisher tells nobody when it has sent something
+            await asyncio.sleep(_POLL_S)  # the publisher has no event for what it has sent
 
     def _put(self, lines: list[bytes]) -> None:
         for line in lines:

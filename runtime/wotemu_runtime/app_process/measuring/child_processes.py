@@ -1,8 +1,8 @@
-"""Measures the WoT interactions of processes that an app starts anew with `multiprocessing`.
+"""Measures the interactions of new interpreters that an app starts with `multiprocessing`.
 
-A forked child has its parent's measuring. One that is spawned, or started by a fork server (the default
-from Python 3.14 on), is a new interpreter. What such a child is told as it starts is pickled; an object is
-added to that whose unpickling hangs the measuring in.
+A forked child inherits its parent's hooks. One that is spawned, or started by a fork server (the default from
+Python 3.14 on), is a new interpreter. Such a child unpickles its preparation data as it starts; an object is
+added to it whose unpickling installs the hooks.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from typing import Any
 from wotemu.app.agent_socket import connect
 
 TRIGGER = "wotpy.wot.servient"
-"""Whoever uses WoTPy imports this."""
+"""The module that every program on WoTPy imports."""
 FLUSH_S = 1.0
-_FLUSH_FIRST = 100
+"""Seconds that a child's exit may be delayed to send its last records."""
+_EXIT_PRIORITY = 100
+"""Finalizers of `multiprocessing` with the highest priority run first."""
 _KEY = "wotemu"
 
 
 class _Measure:
-    """Pickles as a call of `measure` in the child."""
+    """Pickles to a call of `measure` in the child."""
 
     def __init__(self, replica: str) -> None:
         self._replica = replica
@@ -37,7 +39,7 @@ class _Measure:
 
 
 def measure_children(replica: str) -> None:
-    """Have each process that is spawned from now on measure its interactions, as ones of `replica`."""
+    """Have each child that is spawned from now on record its interactions as those of `replica`."""
     original = spawn.get_preparation_data
 
     def get_preparation_data(name: str) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def measure_children(replica: str) -> None:
 
 
 def measure(replica: str) -> None:
-    """In a child: measure once it imports WoTPy, which takes a while, and most children never do."""
+    """In a child: install the hooks once it imports WoTPy, which takes long and most children never do."""
     measure_children(replica)  # of its own children, too
     if TRIGGER in sys.modules:
         _install(replica)
@@ -56,7 +58,7 @@ def measure(replica: str) -> None:
 
 
 class _AtImport(importlib.abc.MetaPathFinder):
-    """Hangs the measuring in after the import of `TRIGGER`."""
+    """Installs the hooks after the import of `TRIGGER`."""
 
     def __init__(self, replica: str) -> None:
         self._replica = replica
@@ -67,10 +69,10 @@ class _AtImport(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002  # a finder takes it
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """The module's usual spec, with a loader that installs the measuring at its end."""
+        """The module's usual spec, with a loader that installs the hooks after it."""
         if name != TRIGGER:
             return None
-        sys.meta_path.remove(self)
+        sys.meta_path.remove(self)  # or `find_spec` below would come back here
         found = importlib.util.find_spec(name)
         if found is not None and found.loader is not None:
             found.loader = _Installing(found.loader, self._replica)
@@ -78,6 +80,8 @@ class _AtImport(importlib.abc.MetaPathFinder):
 
 
 class _Installing(importlib.abc.Loader):
+    """Loads a module with its own loader, then installs the hooks."""
+
     def __init__(self, loader: importlib.abc.Loader, replica: str) -> None:
         self._loader = loader
         self._replica = replica
@@ -104,4 +108,4 @@ def _install(replica: str) -> None:
         return
     channel = AgentConnection(found)
     install(Meter(replica, channel.record))
-    util.Finalize(None, channel.flush, (FLUSH_S,), exitpriority=_FLUSH_FIRST)
+    util.Finalize(None, channel.flush, (FLUSH_S,), exitpriority=_EXIT_PRIORITY)

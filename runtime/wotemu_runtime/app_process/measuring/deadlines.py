@@ -1,7 +1,7 @@
-"""Tells a request that ran into a deadline of its app's from one that the app gave up.
+"""Distinguishes a request that a deadline of the app cancelled from one that the app gave up.
 
-Both end by the same CancelledError, which only `asyncio.timeout` or `asyncio.wait_for`, further out, turns
-into a TimeoutError. So these two are made to say which deadlines lie around the running code.
+Both end with the same CancelledError, which only `asyncio.timeout` or `asyncio.wait_for`, further out, turns
+into a TimeoutError. So both are patched to record which deadlines enclose the running code.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from weakref import WeakKeyDictionary
 import attrs
 
 _EARLY_S = 0.002
-"""Timers of event loops may fire so much before they are due."""
+"""Seconds by which timers of event loops may fire early."""
 
 
 @attrs.define(eq=False)
 class _Deadline:
     has_expired: Callable[[], bool]
     is_over: bool = False
-    """The code that it was for has ended; tasks that this code began may go on."""
+    """The code under the deadline has ended. Tasks that it started may still have it in their context."""
 
 
 _around: ContextVar[tuple[_Deadline, ...]] = ContextVar("wotemu_deadlines", default=())
 _of_timeout: WeakKeyDictionary[asyncio.Timeout, _Deadline] = WeakKeyDictionary()
 _of_task: WeakKeyDictionary[asyncio.Future[Any], _Deadline] = WeakKeyDictionary()
-"""For tasks that began before `wait_for` was called for them, and so in another context."""
+"""Deadlines by task, for tasks that began before `wait_for` was called with them, so in another context."""
 
 
 def expired() -> bool:
-    """Whether a deadline around the running code has expired, so that it is why the code is cancelled."""
+    """Whether a deadline that encloses the running code has expired: then it is what cancelled the code."""
     task = asyncio.current_task()
     own = _of_task.get(task) if task is not None else None
     found = (*_around.get(), own) if own is not None else _around.get()
@@ -43,7 +43,7 @@ def expired() -> bool:
 
 
 def watch_deadlines() -> ExitStack:
-    """Know of each deadline from now on, until the returned stack is closed."""
+    """Patch asyncio to record deadlines, until the returned stack is closed."""
     stack = ExitStack()
     _replace(stack, asyncio.Timeout, "__aenter__", _entering(asyncio.Timeout.__aenter__))
     _replace(stack, asyncio.Timeout, "__aexit__", _leaving(asyncio.Timeout.__aexit__))
