@@ -11,6 +11,7 @@ from wotemu.scenario.timeline import Phase
 
 BEFORE_T0 = "before T0"
 WHOLE_RUN = "whole run"
+# A chart is about 1000 pixels wide: narrower bins than 8 pixels would not be seen.
 _MAX_BINS = 120
 _BINS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 
@@ -63,6 +64,7 @@ class Axis:
         """
         placed = frame.with_columns(s=(pl.col(time) - self.origin).cast(pl.Float64))
         starts = pl.Series([span.start_s for span in self.phases], dtype=pl.Float64)
+        # A phase begins at its start: an instant exactly there belongs to it, not to the one before.
         numbers = starts.search_sorted(placed["s"], side="right").cast(pl.Int64) - 1
         names = pl.Series([*(span.name for span in self.phases), BEFORE_T0], dtype=pl.String)
         return placed.with_columns(phase_no=numbers).with_columns(

@@ -29,7 +29,7 @@ def lines(
 
     Args:
         rows: `s` (a bin's start), `series` and the value.
-        axis: Whose bins these are: a value is drawn at the middle of its bin.
+        axis: The time axis with the bins: a value is drawn at the middle of its bin.
         y: The vertical axis.
         colors: The colour of each series.
         tooltip: What a point shows.

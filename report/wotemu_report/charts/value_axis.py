@@ -34,6 +34,7 @@ def value_y(
     """
     shape = alt.Scale(zero=zero, nice=5) if top is None else alt.Scale(domain=[0, top])
     if whole:
+        # Vega labels halves too where the values are few: "0.5 requests".
         label = "datum.value % 1 ? '' : format(datum.value, ',d')"
     ticks = alt.Axis(title=title, tickCount=5) if label is None else _labelled(title, label)
     return alt.Y(field, type="quantitative", scale=shape, axis=ticks)

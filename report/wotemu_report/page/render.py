@@ -63,6 +63,7 @@ def save(html: str, folder: Path) -> Path:
         InputError: It can't be written.
     """
     path = folder / "index.html"
+    # Renaming within one directory is atomic.
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")

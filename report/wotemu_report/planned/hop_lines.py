@@ -176,8 +176,8 @@ def thinned(line: StepLine, end_s: float) -> StepLine:
     count = MAX_POINTS // 3
     for point in line:
         intervals.setdefault(min(int(point[0] / end_s * count), count - 1), []).append(point)
-    kept = set()
+    chosen = set()
     for points in intervals.values():
         ordered = sorted(points, key=lambda point: math.inf if point[1] is None else point[1])
-        kept |= {points[0], ordered[0], ordered[-1]}
-    return tuple(sorted(kept, key=lambda point: point[0]))
+        chosen |= {points[0], ordered[0], ordered[-1]}
+    return tuple(sorted(chosen, key=lambda point: point[0]))

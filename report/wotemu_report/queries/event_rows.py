@@ -34,6 +34,7 @@ def most_important(events: pl.DataFrame, limit: int) -> pl.DataFrame:
 def event_ticks(run: RunData) -> pl.DataFrame:
     """Events since T0 as ticks: those of one `kind` that would overlap are one, with their `count`."""
     shown = run.events.filter(run.axis.shown())
+    # By kind and place: thousands of routine events must not hide a single crash.
     grouped = shown.group_by(
         "kind", place=(pl.col("s") * _TICKS / run.axis.end_s).floor(), maintain_order=True
     )

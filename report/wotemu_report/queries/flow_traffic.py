@@ -8,6 +8,7 @@ from wotemu_report.queries.ranking import OTHERS, biggest, fold
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
+# Direction is of the hop: a node sends up to its network, and a network delivers down to a node.
 _SENT, _DELIVERED = pl.col("direction") == "up", pl.col("direction") == "down"
 _ENDS = ("src", "dst")
 

@@ -41,7 +41,7 @@ def unexplained_errors(run: RunData, probes: pl.DataFrame) -> pl.DataFrame:
     Of the probes that left in a bin, those with the least jitter count: as many as give the surest median.
 
     Args:
-        run: Whose axis this is.
+        run: The run, for its time axis.
         probes: `compared_probes`, with their networks as `series`.
 
     Returns:

@@ -7,7 +7,7 @@ from natsort import natsort_keygen, natsorted
 
 OTHERS = "others"
 MAX_SERIES = 8
-"""More than these would not be told apart by their colours."""
+"""As many as the palette has colours."""
 _SEED = 1
 
 

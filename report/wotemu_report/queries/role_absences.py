@@ -56,7 +56,7 @@ def role_absences(run: RunData) -> list[RoleAbsence]:
                 absences.append(absence)
             absence.back, absence.back_on = t - origin, host
             absence.why = absence.why or ("restarted" if kind == "role.back" else "connection lost")
-            current.pop(role, None)
+            current.pop(role, None)  # the next absence of this role is another one
         else:
             if absence is None:
                 absence = current[role] = RoleAbsence(role, since, t - origin, host)

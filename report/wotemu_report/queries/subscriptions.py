@@ -16,7 +16,7 @@ def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, li
     """Items delivered in each bin.
 
     Args:
-        run: Whose axis and nodes these are.
+        run: The run, for its time axis and nodes.
         frame: Rows of `interactions`, but for requests.
 
     Returns:

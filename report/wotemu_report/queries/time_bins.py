@@ -17,7 +17,7 @@ def per_bin(frame: pl.DataFrame, axis: Axis, by: Sequence[str], **values: pl.Exp
 
     Args:
         frame: Rows with `s`, in seconds since T0.
-        axis: Whose bins these are.
+        axis: The time axis with the bins.
         by: The columns that name a series.
         values: The aggregates, by name.
 

@@ -112,6 +112,7 @@ def _manifest(run_dir: Path) -> Manifest:
 def _timeline(path: Path, damages: list[str]) -> Timeline:
     with _naming(path):
         timeline = from_json(Timeline, _json(path, damages))
+    # Phases are found by binary search, and a file that was edited may be out of order.
     return attrs.evolve(
         timeline,
         phases=tuple(sorted(timeline.phases, key=lambda phase: phase.start_s)),
@@ -146,6 +147,7 @@ def _json(path: Path, damages: list[str]) -> dict[str, Any]:
 
 
 def _table(path: Path, name: str) -> pl.DataFrame:
+    # A run writes no file for a table without rows.
     if not path.is_file() or path.stat().st_size == 0:
         return pl.DataFrame(schema=SCHEMAS[name])
     with _naming(path):

@@ -38,7 +38,7 @@ def value_chart(
     """One key's values as a line for each node.
 
     Args:
-        run: Whose axis this is.
+        run: The run, for its time axis.
         key: The chart's title.
         caption: Says what the values are.
         rows: `s`, `series` and `value`.

@@ -35,7 +35,7 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
     """A chart for each of the operations with most requests, and all of them by phase.
 
     Args:
-        run: Whose axis this is.
+        run: The run, for its time axis.
         seen: The requests that one role measured.
     """
     subjects = (

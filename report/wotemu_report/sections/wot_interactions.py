@@ -123,6 +123,7 @@ def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
     counts, names = errors_over_time(run, consumers_or_producers(asked)[0])
     if not counts.height:
         return [_error_table(errors)]
+    # One kind of error is drawn as failures are everywhere; several need colours of their own.
     colors = {names[0]: palette.BAD} if len(names) == 1 else palette.colors(names)
     tooltip = tips(s="from (s)|~r", series="error", count="failed|,d")
     y = value_y("count", "failed requests", whole=True)
