@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Require
 from tests.docker.fake_docker import STACK, FakeDocker, fake_docker
 from tests.docker.lab import HOSTS, Lab, opened
-from wotemu_runtime.docker_proxy import Limits, Proxy
+from wotemu_runtime.docker_proxy import Proxy, ProxyLimits
 
 
 @attrs.frozen
@@ -84,9 +84,9 @@ class Client:
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits() -> ProxyLimits:
     """A test may put its own in the place of these."""
-    return Limits(docker_s=5.0, connection_s=10.0)
+    return ProxyLimits(docker_s=5.0, connection_s=10.0)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def docker(tmp_path: Path) -> AsyncIterator[FakeDocker]:
 
 
 @pytest.fixture
-async def client(docker: FakeDocker, limits: Limits) -> AsyncIterator[Client]:
+async def client(docker: FakeDocker, limits: ProxyLimits) -> AsyncIterator[Client]:
     async with Proxy(STACK, str(docker.path), limits).listening("127.0.0.1", 0) as address:
         yield Client(address, docker)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.docker.fake_docker import OTHER, STACK, service
-from wotemu_runtime.docker_proxy import belongs, strip
-from wotemu_runtime.docker_proxy.elements import Elements
+from wotemu_runtime.docker_proxy import belongs_to_stack, strip
+from wotemu_runtime.docker_proxy.json_array import JsonArrayParser
 from wotemu_runtime.docker_proxy.strip import SCHEMAS
 
 JSON = st.recursive(
@@ -26,23 +26,23 @@ OBJECTS = st.lists(st.dictionaries(st.text(), JSON), max_size=5)
 def test_any_array_in_any_pieces(objects: list[dict[str, Any]], size: int, spread: bool) -> None:
     """However an array is cut, its objects come out, in order."""
     data = json.dumps(objects, indent=1 if spread else None, ensure_ascii=False).encode()
-    elements = Elements(1 << 20)
+    elements = JsonArrayParser(1 << 20)
     found = [obj for start in range(0, len(data), size) for obj in elements.feed(data[start : start + size])]
-    assert (found, elements.ended) == (objects, True)
+    assert (found, elements.is_complete) == (objects, True)
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "[,{}]", "[{} {}]", "[[]]", "[{}]]", "[{}]x", "null", '["a"]'])
 def test_anything_else_is_an_error(text: str) -> None:
     """Only an array of objects is taken."""
     with pytest.raises(ValueError, match="not an array"):
-        Elements(100).feed(text.encode())
+        JsonArrayParser(100).feed(text.encode())
 
 
 @pytest.mark.parametrize("text", ['[{"a":"' + "x" * 100 + '"}]', '[{"a":"' + "x" * 100])
 def test_an_object_has_a_greatest_size(text: str) -> None:
     """Whole or not, it is not kept."""
     with pytest.raises(ValueError, match="more than 50"):
-        Elements(50).feed(text.encode())
+        JsonArrayParser(50).feed(text.encode())
 
 
 @given(st.sampled_from(sorted(SCHEMAS)), JSON)
@@ -64,9 +64,9 @@ def test_a_container_keeps_its_secrets(key: str) -> None:
 
 def test_labels_say_whose_an_object_is() -> None:
     """Docker's own label for stacks counts, and so does WoTemu's; another stack's does not."""
-    assert belongs("services", service(STACK, "a"), STACK)
-    assert not belongs("services", service(OTHER, "a"), STACK)
-    assert belongs("networks", {"Labels": {"org.wotemu.stack": STACK}}, STACK)
+    assert belongs_to_stack("services", service(STACK, "a"), STACK)
+    assert not belongs_to_stack("services", service(OTHER, "a"), STACK)
+    assert belongs_to_stack("networks", {"Labels": {"org.wotemu.stack": STACK}}, STACK)
     strangers: list[Any] = [
         {},
         {"Labels": None},
@@ -77,5 +77,5 @@ def test_labels_say_whose_an_object_is() -> None:
         {"Labels": {"a": STACK}},
     ]
     for stranger in strangers:
-        assert not belongs("networks", stranger, STACK)
-        assert not belongs("services", {"Spec": stranger}, STACK)
+        assert not belongs_to_stack("networks", stranger, STACK)
+        assert not belongs_to_stack("services", {"Spec": stranger}, STACK)

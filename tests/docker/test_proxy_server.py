@@ -12,7 +12,7 @@ import pytest
 from tests.docker.conftest import Client, parse
 from tests.docker.fake_docker import OTHER, SECRET, STACK, service
 from tests.docker.test_proxy_decision import REFUSED
-from wotemu_runtime.docker_proxy import Limits, Proxy
+from wotemu_runtime.docker_proxy import Proxy, ProxyLimits
 
 SENDABLE = [row for row in REFUSED if row[1].isascii() and not set(row[1]) & set(" \r\n\t\0")]
 LISTS = ["services", "tasks", "networks", "nodes"]
@@ -216,8 +216,8 @@ class TestLimits:
     """Small ones, so that they are met at once."""
 
     @pytest.fixture
-    def limits(self) -> Limits:
-        return Limits(
+    def limits(self) -> ProxyLimits:
+        return ProxyLimits(
             connections=3,
             connections_per_client=2,
             connection_s=0.5,

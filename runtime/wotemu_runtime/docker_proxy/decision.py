@@ -1,7 +1,7 @@
-"""What may be asked of Docker. Pure: a request's line and headers to a decision.
+"""Decides which requests may be forwarded to Docker, from their first line and headers. Pure.
 
-Everything is refused that is not on the list. What is allowed is written anew from its parts, so nothing of
-what a client sent reaches Docker as it was.
+What is not listed here is refused. A request that is allowed is built again from its parsed parts, so that no
+text of a client reaches Docker unparsed.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ FILTERS: Mapping[str, frozenset[str]] = {
     "networks": frozenset({"driver", "id", "label", "name", "scope", "type"}),
     "nodes": frozenset({"id", "membership", "name", "role"}),
 }
-"""The filters of each list. A node's labels are none of a stack's business, so nor is asking by them."""
+"""The filters of each list. None by labels of machines: a stack may not see those, and a filter tells."""
 
 LABELS = ("com.docker.stack.", "org.wotemu.")
-"""How the labels begin that a stack may see, and filter by."""
+"""Prefixes of the labels that a stack may see, and filter by."""
 
+# Strict patterns: what Docker's parsers and ours could read differently is refused.
 _TARGET = re.compile(r"[!-~]+")
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PATH = re.compile(rf"(?P<version>/v1\.[1-9][0-9])?/(?P<kind>_ping|[a-z]+)(?:/(?P<name>{_NAME}))?")
 _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=:/@-]{0,255}")
+# Headers by which some servers take another method or path than that of the first line.
 _OVERRIDES = frozenset(
     {"x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"}
 )
@@ -46,7 +48,16 @@ _OVERRIDES = frozenset(
 
 @attrs.frozen
 class Decision:
-    """Whether a request may pass, why not, and what is asked of Docker instead of it."""
+    """Whether a request is allowed, else why not; and the request to make of Docker.
+
+    Attributes:
+        allowed: Whether it is.
+        reason: Why it is not, for the client.
+        kind: What is requested.
+        name: Name or id of one object; None for the list.
+        version: Version prefix of the path, as ``/v1.43``, or empty.
+        query: The query's keys and values, sorted.
+    """
 
     allowed: bool
     reason: str = ""
@@ -64,11 +75,17 @@ class Decision:
 
 
 class _Refusal(Exception):  # noqa: N818  # it never leaves this module
-    pass
+    """The request is refused; its text is the reason."""
 
 
 def decide(method: str, raw_target: str, headers: Iterable[tuple[str, str]] = ()) -> Decision:
-    """What to do about ``METHOD raw_target``, just as it stood in the request's first line."""
+    """Decide on a request.
+
+    Args:
+        method: The method.
+        raw_target: The target exactly as in the request's first line, still escaped.
+        headers: Names and values, in their order.
+    """
     try:
         return _decide(method, raw_target, headers)
     except _Refusal as refusal:
@@ -129,19 +146,19 @@ def _check_headers(headers: Iterable[tuple[str, str]]) -> None:
 
 
 def _query(kind: Kind, name: str | None, query: str) -> tuple[tuple[str, str], ...]:
-    sane: dict[str, str] = {}
+    checked: dict[str, str] = {}
     for pair in query.split("&"):
         key, sign, raw = pair.partition("=")
-        if not sign or key in sane:
+        if not sign or key in checked:
             raise _Refusal("the query must be KEY=VALUE pairs, each key once")
         value = _unescaped(raw)
         if key == "filters" and kind in FILTERS and name is None:
-            sane[key] = _filters(kind, value)
+            checked[key] = _filters(kind, value)
         elif key == "status" and kind == "services" and name is None and value in ("true", "1", "false", "0"):
-            sane[key] = "true" if value in ("true", "1") else "false"
+            checked[key] = "true" if value in ("true", "1") else "false"
         else:
             raise _Refusal(f"this query is not allowed here: {key!r:.40}")
-    return tuple(sorted(sane.items()))
+    return tuple(sorted(checked.items()))
 
 
 def _unescaped(raw: str) -> str:
@@ -154,20 +171,22 @@ def _unescaped(raw: str) -> str:
 
 
 def _filters(kind: str, text: str) -> str:
-    """Docker's filters, ``{key: [value]}`` or ``{key: {value: true}}``, checked and in the first form."""
+    """Check filters, ``{key: [value]}`` or ``{key: {value: true}}``, and return them in the first form."""
     try:
-        filters = json.loads(text, object_pairs_hook=_once)
+        filters = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError):
         raise _Refusal("the filters are not JSON") from None
     if not isinstance(filters, dict):
         raise _Refusal("the filters are not an object")
-    sane = {key: _filter_values(key, value) for key, value in filters.items() if _allowed_filter(kind, key)}
-    if sum(map(len, sane.values())) > MAX_FILTER_VALUES:
+    checked = {
+        key: _filter_values(key, value) for key, value in filters.items() if _allowed_filter(kind, key)
+    }
+    if sum(map(len, checked.values())) > MAX_FILTER_VALUES:
         raise _Refusal(f"there are more than {MAX_FILTER_VALUES} values to filter by")
-    return json.dumps(sane, sort_keys=True, separators=(",", ":"))
+    return json.dumps(checked, sort_keys=True, separators=(",", ":"))
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) != len(pairs):
         raise _Refusal("the filters have a key twice")
     return dict(pairs)

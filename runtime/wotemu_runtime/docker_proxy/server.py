@@ -1,4 +1,4 @@
-"""The proxy's server: one request a connection, limits on everything, answers as `strip` leaves them."""
+"""The proxy's HTTP server: one request a connection, limits on all resources, answers stripped by `strip`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler
 
 from wotemu_runtime.docker_proxy.decision import MAX_TARGET, Decision, decide
-from wotemu_runtime.docker_proxy.strip import belongs, strip
-from wotemu_runtime.docker_proxy.upstream import Upstream, UpstreamError, missing
+from wotemu_runtime.docker_proxy.strip import belongs_to_stack, strip
+from wotemu_runtime.docker_proxy.upstream import Upstream, UpstreamError, not_found
 
 _logger = logging.getLogger(__name__)
 _QUIET = logging.getLogger(f"{__name__}.connections")
-_QUIET.disabled = True  # aiohttp's own words about broken requests: anybody could fill the log with them
-
+# aiohttp logs each request that it can't parse: any client could fill the log.
+_QUIET.disabled = True
 
 Response = TypeVar("Response", bound=web.StreamResponse)
 
@@ -28,15 +28,15 @@ _JSON = {"Content-Type": "application/json"}
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
-    """What one client, and all of them, may take."""
+class ProxyLimits:
+    """Resources that one client, and all clients together, may use."""
 
     connections: int = 64
     connections_per_client: int = 8
-    """So that no client, which an address is, keeps the others out."""
+    """Connections from one address, so that no client keeps the others out."""
     docker_connections: int = 8
     connection_s: float = 30.0
-    """From connecting to the last byte of the answer."""
+    """Time from connecting to the last byte of the answer, in seconds."""
     docker_s: float = 20.0
     header_bytes: int = 8 * 1024
     object_bytes: int = 4 * 1024**2
@@ -44,7 +44,7 @@ class Limits:
 
 
 class _Connection(RequestHandler):
-    """One connection, which ends when its time is up, whatever goes on."""
+    """One connection. It is aborted at its deadline, whatever its state: a slow client must not hold it."""
 
     def __init__(self, proxy: Proxy, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -52,7 +52,7 @@ class _Connection(RequestHandler):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock, unless there are too many already."""
+        """Start the deadline, or abort the connection if there are too many."""
         super().connection_made(transport)
         client, limits = transport.get_extra_info("peername")[0], self._proxy.limits
         of_client = sum(each == client for each in self._proxy.open.values())
@@ -64,7 +64,7 @@ class _Connection(RequestHandler):
         self._deadline = asyncio.get_running_loop().call_later(self._proxy.limits.connection_s, abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the clock."""
+        """Cancel the deadline."""
         super().connection_lost(exc)
         self._proxy.open.pop(self, None)
         if self._deadline is not None:
@@ -77,7 +77,7 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  # it quotes the request
     ) -> web.StreamResponse:
-        """What can't even be parsed, answered as everything else is."""
+        """Answer a request that can't be parsed in the same form as all others."""
         if status >= 500:
             _logger.error("%s %s", request.method, request.raw_path, exc_info=exc)
         return _error(status, "this is no request that can be read" if status < 500 else "the proxy failed")
@@ -105,12 +105,18 @@ class _Server(web.Server):
 
 
 class Proxy:
-    """Serves one stack's view of the Docker daemon behind `socket_path`."""
+    """Serves one stack's view of a Docker daemon.
 
-    def __init__(self, stack: str, socket_path: str, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    Args:
+        stack: The stack whose objects may be read.
+        socket_path: The daemon's Unix socket.
+        limits: Resources that clients may use.
+    """
+
+    def __init__(self, stack: str, socket_path: str, limits: ProxyLimits | None = None) -> None:
+        self.limits = limits or ProxyLimits()
         self.open: dict[_Connection, str] = {}
-        """The connections, each with its client's address."""
+        """The open connections and their clients' addresses."""
         self._stack = stack
         self._socket_path = socket_path
         self._docker: Upstream | None = None
@@ -120,7 +126,11 @@ class Proxy:
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
-        """Serve while the block runs; gives the address, with the port that 0 stood for."""
+        """Serve until the block is left.
+
+        Yields:
+            The host and the port; the kernel chooses one for port 0.
+        """
         limits = self.limits
         async with Upstream(
             self._socket_path,
@@ -137,32 +147,32 @@ class Proxy:
                 await serving.shutdown(1.0)
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One request's answer."""
+        """Answer one request."""
         if request.version not in (HttpVersion10, HttpVersion11):
             return _error(400, "wotemu's Docker API proxy speaks HTTP/1.1")
         decision = decide(request.method, request.raw_path, request.headers.items())
         if not decision.allowed:
             return _error(403, f"wotemu's Docker API proxy refuses this: {decision.reason}")
         assert self._docker is not None  # noqa: S101  # only requests of `listening` come here
-        view = View(self._docker, self._stack, decision)
+        view = StackView(self._docker, self._stack, decision)
         try:
             if decision.kind == "ping":
-                return _ended(web.Response(text="OK", headers=await self._docker.ping(decision.version)))
+                return _final(web.Response(text="OK", headers=await self._docker.ping(decision.version)))
             if decision.kind == "version" or decision.name is not None:
                 return _json(200, await view.one())
             return await self._stream(request, view)
         except UpstreamError as error:
             return _error(error.status, str(error))
 
-    async def _stream(self, request: web.BaseRequest, view: View) -> web.StreamResponse:
+    async def _stream(self, request: web.BaseRequest, view: StackView) -> web.StreamResponse:
         async with aclosing(view.each()) as objects:
             return await self._send(request, view, objects)
 
     async def _send(
-        self, request: web.BaseRequest, view: View, objects: AsyncIterator[Any]
+        self, request: web.BaseRequest, view: StackView, objects: AsyncIterator[Any]
     ) -> web.StreamResponse:
-        first = await anext(objects, None)  # what fails at once still gets a status of its own
-        response = _ended(web.StreamResponse(headers=_JSON))
+        first = await anext(objects, None)  # an error before the first object still gets its own status
+        response = _final(web.StreamResponse(headers=_JSON))
         await response.prepare(request)
         if request.method == "HEAD":
             return response
@@ -179,12 +189,14 @@ class Proxy:
             await response.write(b"]" if sent else b"[]")
         except UpstreamError as error:
             _logger.warning("%s: cut short: %s", view, error)
-            cast(asyncio.Transport, request.transport).abort()  # a whole answer must not look like this one
+            cast(
+                asyncio.Transport, request.transport
+            ).abort()  # the client must not take the part for the whole
         return response
 
 
-class View:
-    """One request's view of Docker: what belongs to the stack, stripped."""
+class StackView:
+    """Docker's objects that belong to the stack, stripped, for one request."""
 
     def __init__(self, docker: Upstream, stack: str, decision: Decision) -> None:
         self._docker = docker
@@ -192,18 +204,22 @@ class View:
         self._decision = decision
 
     def __repr__(self) -> str:
-        return f"View({self._stack!r}, {self._decision.target!r})"
+        return f"StackView({self._stack!r}, {self._decision.target!r})"
 
     async def one(self) -> Any:
-        """The object asked for; UpstreamError, as if it were not there, if it is another stack's."""
+        """The requested object.
+
+        Raises:
+            UpstreamError: There is none, or it is another stack's, which the error does not tell apart.
+        """
         decision = self._decision
         found = await self._docker.one(decision)
         if not await self._is_ours(found):
-            raise missing(decision)
+            raise not_found(decision)
         return strip(decision.kind, found)
 
     async def each(self) -> AsyncGenerator[Any, None]:
-        """The stack's objects of those asked for."""
+        """Those of the requested objects that belong to the stack, as they arrive."""
         kind = self._decision.kind
         ours: set[str] = set()
         if kind == "tasks":
@@ -222,7 +238,7 @@ class View:
             case "nodes":
                 return found.get("ID") in ours
             case kind:
-                return belongs(kind, found, self._stack)
+                return belongs_to_stack(kind, found, self._stack)
 
     async def _is_ours(self, found: dict[str, Any]) -> bool:
         match self._decision.kind:
@@ -233,14 +249,14 @@ class View:
             case "nodes":
                 return found.get("ID") in await self._own_nodes()
             case kind:
-                return belongs(kind, found, self._stack)
+                return belongs_to_stack(kind, found, self._stack)
 
     async def _own_services(self) -> set[str]:
         services = self._docker.all(self._decision.version, "services")
-        return {found["ID"] async for found in services if belongs("services", found, self._stack)}
+        return {found["ID"] async for found in services if belongs_to_stack("services", found, self._stack)}
 
     async def _own_nodes(self) -> set[str]:
-        """The machines that a task of the stack is on."""
+        """Ids of the machines that have a task of the stack."""
         services = await self._own_services()
         tasks = self._docker.all(self._decision.version, "tasks")
         ours = (task async for task in tasks if task.get("ServiceID") in services)
@@ -253,10 +269,11 @@ def _error(status: int, message: str) -> web.StreamResponse:
 
 def _json(status: int, value: Any) -> web.StreamResponse:
     """Docker's own clients read a message only from this very content type, without a charset."""
-    return _ended(web.Response(status=status, body=json.dumps(value).encode(), headers=_JSON))
+    return _final(web.Response(status=status, body=json.dumps(value).encode(), headers=_JSON))
 
 
-def _ended(response: Response) -> Response:
+def _final(response: Response) -> Response:
+    """Set the headers of every answer; the connection is closed after it."""
     response.headers["Server"] = "wotemu"
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -264,4 +281,4 @@ def _ended(response: Response) -> Response:
     return response
 
 
-__all__ = ["Limits", "Proxy", "View"]
+__all__ = ["Proxy", "ProxyLimits", "StackView"]

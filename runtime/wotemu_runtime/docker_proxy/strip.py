@@ -1,7 +1,9 @@
-"""What is left of Docker's objects. Pure: only what is named here is copied, so nothing new slips through.
+"""Copies the fields of Docker's objects that roles may see. Pure.
 
-Environments, arguments, secrets, configs, mounts, host addresses, certificates and error texts (which quote
-arguments) are not named.
+Only fields that are listed here are copied, so that fields of later Docker versions stay hidden.
+
+Environments, arguments, secrets, configs, mounts, host addresses, certificates and error texts, which quote
+arguments, are not.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from typing import Any
 from wotemu_runtime.docker_proxy.decision import LABELS
 
 STACK_LABELS = ("com.docker.stack.namespace", "org.wotemu.stack")
-"""Either makes an object a stack's: the first is written by ``docker stack deploy``."""
+"""An object belongs to the stack that either label names; ``docker stack deploy`` sets the first."""
 
 
 class Leaf(Enum):
-    """What a schema has at its ends."""
+    """What a field holds that has no fields of its own."""
 
     VALUE = "a string, number, flag or null; or a list of them"
     LABELS = "a mapping of labels: those that a stack may see"
@@ -25,7 +27,7 @@ class Leaf(Enum):
 
 _V, _L = Leaf.VALUE, Leaf.LABELS
 Schema = Leaf | dict[str, Any] | list[Any]
-"""A dict has the keys to keep (``*`` stands for any); a list has the one schema of its items."""
+"""The fields to copy, as a dict (``*`` is any key); of a list, the schema of its items."""
 
 _META: dict[str, Any] = {"ID": _V, "Version": {"Index": _V}, "CreatedAt": _V, "UpdatedAt": _V}
 _AMOUNT = {"NanoCPUs": _V, "MemoryBytes": _V, "Pids": _V}
@@ -105,30 +107,35 @@ SCHEMAS: Mapping[str, dict[str, Any]] = {
 
 
 def strip(kind: str, obj: Any) -> Any:
-    """What of an object of this kind (``services``, ...) may be seen."""
-    return _pick(obj, SCHEMAS[kind])
+    """Copy the fields of an object that roles may see.
+
+    Args:
+        kind: ``services``, ``tasks`` and so on: a key of `SCHEMAS`.
+        obj: What Docker answered, of whatever shape.
+    """
+    return _copy(obj, SCHEMAS[kind])
 
 
-def belongs(kind: str, obj: Any, stack: str) -> bool:
-    """Whether a service's or a network's own labels say that it is the stack's."""
+def belongs_to_stack(kind: str, obj: Any, stack: str) -> bool:
+    """Whether the labels of a service or a network name the stack."""
     owner = obj.get("Spec") if kind == "services" and isinstance(obj, dict) else obj
     labels = owner.get("Labels") if isinstance(owner, dict) else None
     return isinstance(labels, dict) and stack in (labels.get(key) for key in STACK_LABELS)
 
 
-def _pick(value: Any, schema: Schema) -> Any:
-    """The part of `value` that the schema names; None where it is of another shape."""
+def _copy(value: Any, schema: Schema) -> Any:
+    """Copy what the schema lists of `value`; None where that has another shape."""
     if schema is Leaf.VALUE:
         return _value(value)
     if schema is Leaf.LABELS:
         return _labels(value)
     if isinstance(schema, list):
-        return [_pick(item, schema[0]) for item in value] if isinstance(value, list) else None
+        return [_copy(item, schema[0]) for item in value] if isinstance(value, list) else None
     if not isinstance(value, dict) or not isinstance(schema, dict):
         return None
     if "*" in schema:
-        return {key: _pick(item, schema["*"]) for key, item in value.items()}
-    return {key: _pick(value[key], part) for key, part in schema.items() if key in value}
+        return {key: _copy(item, schema["*"]) for key, item in value.items()}
+    return {key: _copy(value[key], part) for key, part in schema.items() if key in value}
 
 
 def _value(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reads Docker's own API over its Unix socket: the only requests that ever reach it are made here."""
+"""Reads Docker's API over its Unix socket. Every request that the proxy makes of Docker is made here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import aiohttp
 from yarl import URL
 
 from wotemu_runtime.docker_proxy.decision import Decision, Kind
-from wotemu_runtime.docker_proxy.elements import Elements
+from wotemu_runtime.docker_proxy.json_array import JsonArrayParser
 
 CHUNK = 64 * 1024
 _logger = logging.getLogger(__name__)
 
 
 class UpstreamError(Exception):
-    """Docker did not give what was asked for; `status` and the message are for the one who asked."""
+    """Docker did not answer as requested; `status` and the message go to the client."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,14 @@ class UpstreamError(Exception):
 
 
 class Upstream:
-    """A client of Docker's socket at `path`. At most `connections` requests go on at once."""
+    """A client of Docker's API.
+
+    Args:
+        path: The Unix socket.
+        connections: Requests that may be under way at once; others wait.
+        timeout_s: Longest time of a request.
+        max_object: Longest object, in bytes or characters.
+    """
 
     def __init__(self, path: str, *, connections: int, timeout_s: float, max_object: int) -> None:
         self._path = path
@@ -48,14 +55,18 @@ class Upstream:
         await self._session.close()
 
     async def ping(self, version: str) -> dict[str, str]:
-        """The headers of Docker's answer to a ping."""
+        """The headers of Docker's answer to a ping by which clients choose the API's version."""
         async with self._get(Decision(True, kind="ping", version=version)) as response:
             return {
                 name: response.headers[name] for name in ("Api-Version", "OSType") if name in response.headers
             }
 
     async def one(self, decision: Decision) -> dict[str, Any]:
-        """One object."""
+        """Request one object.
+
+        Raises:
+            UpstreamError: It is not_found, too large or malformed, or Docker can't be reached.
+        """
         async with self._get(decision) as response:
             body = await response.content.read(self._max_object + 1)
             while len(body) <= self._max_object and (more := await response.content.read(CHUNK)):
@@ -71,20 +82,24 @@ class Upstream:
             return found
 
     async def each(self, decision: Decision) -> AsyncGenerator[dict[str, Any], None]:
-        """The objects of a list, as they come."""
+        """Request a list, and yield its objects as they arrive.
+
+        Raises:
+            UpstreamError: The list is malformed or cut short, or Docker can't be reached.
+        """
         async with self._get(decision) as response:
-            elements = Elements(self._max_object)
+            parser = JsonArrayParser(self._max_object)
             try:
                 async for chunk in response.content.iter_chunked(CHUNK):
-                    for element in elements.feed(chunk):
+                    for element in parser.feed(chunk):
                         yield element
             except ValueError as error:
                 raise UpstreamError(502, f"the Docker daemon's answer is {error}") from error
-            if not elements.ended:
+            if not parser.is_complete:
                 raise UpstreamError(502, "the Docker daemon's answer ended too early")
 
     def all(self, version: str, kind: Kind) -> AsyncGenerator[dict[str, Any], None]:
-        """Everything of a kind."""
+        """Request all objects of a kind."""
         return self.each(Decision(True, kind=kind, version=version))
 
     @asynccontextmanager
@@ -103,19 +118,19 @@ class Upstream:
 
     @staticmethod
     async def _refused(decision: Decision, response: aiohttp.ClientResponse) -> UpstreamError:
-        """Docker's own words stay here: they may quote what is not the client's to know."""
+        """The error for a client. Docker's text is only logged: it may quote what the client may not see."""
         text = (await response.content.read(2000)).decode(errors="replace")
         _logger.warning("%s: status %d: %s", decision.target, response.status, text.strip())
         if response.status == 404:
-            return missing(decision)
+            return not_found(decision)
         if response.status == 400:
             return UpstreamError(400, "the Docker daemon does not take this request")
         return UpstreamError(502, f"the Docker daemon answered with status {response.status}")
 
 
-def missing(decision: Decision) -> UpstreamError:
-    """What is another stack's is as good as not there."""
+def not_found(decision: Decision) -> UpstreamError:
+    """The error for an object that does not exist, or is another stack's."""
     return UpstreamError(404, f"this stack has no {decision.kind.removesuffix('s')} {decision.name!r}")
 
 
-__all__ = ["Upstream", "UpstreamError", "missing"]
+__all__ = ["Upstream", "UpstreamError", "not_found"]

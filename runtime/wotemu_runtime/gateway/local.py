@@ -1,4 +1,4 @@
-"""A gateway of the local engine: holds its nodes' TAPs, or makes their interfaces on a bridge of its own."""
+"""The gateway role of the local engine: reads its nodes' TAPs, or connects nodes to a bridge for NetEm."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ from wotemu_runtime.roles.role import on_bus
 
 
 def run_local_gateway(data: dict[str, Any], fds: Mapping[str, int], channel: Channel) -> int:
-    """The gateway's process, in its network namespace: until the coordinator says stop.
+    """Run a gateway in this process, in its network namespace, until the coordinator commands it to stop.
 
-    `fds` are the replicas' TAPs, or their network namespaces; `channel` hears when the interfaces are there.
+    Args:
+        data: The assignment.
+        fds: Descriptors by replica: of their TAPs, or of their network namespaces under NetEm.
+        channel: Gets a message once the nodes are connected, or the error, and is closed.
+
+    Returns:
+        The process's exit code.
     """
     assignment = Assignment.from_dict(data)
-    os.setsid()  # where Linux shares processors among sessions, this one's share is its own
+    # With autogroup scheduling, processors are shared among sessions: a gateway gets a share of its own.
+    os.setsid()
     try:
         _connect(assignment.data, fds)
     except OSError as error:
@@ -39,6 +46,11 @@ def run_local_gateway(data: dict[str, Any], fds: Mapping[str, int], channel: Cha
 
 
 def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
+    """Connect the nodes to a bridge; under the tun shaper their TAPs are all that it needs.
+
+    Raises:
+        OSError: The kernel refused it.
+    """
     if data["shaper"] != NetemShaper.name:
         return
     members = {member["replica"]: member for member in data["members"]}

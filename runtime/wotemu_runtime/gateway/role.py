@@ -1,9 +1,9 @@
-"""The gateway role: one network's shaper, its timeline and its counters."""
+"""The gateway role: one network's shaper, its changes and its counters."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -16,8 +16,8 @@ from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import record_stalls, report_interface_drops
 
 DRAIN_EVERY_S = 1.0
-ROWS_AT_ONCE = 64
-"""So many are made before packets get their turn again: well below a millisecond."""
+ROWS_PER_SLICE = 64
+"""Rows published before the event loop serves packets again: well below a millisecond of work."""
 
 
 def network_state(data: dict[str, Any]) -> NetworkState:
@@ -28,7 +28,7 @@ def network_state(data: dict[str, Any]) -> NetworkState:
 
 
 class Gateway:
-    """One network: imposes its conditions on a switch and changes them on time."""
+    """Imposes the state of one network on a shaper, and publishes the shaper's counters."""
 
     def __init__(self, role: Role, shaper: Shaper, state: NetworkState) -> None:
         self._role = role
@@ -36,7 +36,7 @@ class Gateway:
         self.state = state
 
     def impose_all(self) -> None:
-        """Have the shaper impose everything that holds now."""
+        """Impose the whole present state."""
         self.shaper.set_shared_bucket(self.state.bucket)
         self._impose(self.state.setup.nodes, DIRECTIONS)
         if self.state.partition:
@@ -44,31 +44,42 @@ class Gateway:
         for replica in self.state.cuts:
             self.shaper.cut(replica, True)
 
-    def use(self, shaper: Shaper) -> None:
-        """Go on with another shaper, in the same state."""
-        self.shaper = shaper
-        self.impose_all()
-
-    def _impose(self, replicas: Any, directions: tuple[Direction, ...]) -> None:
+    def _impose(self, replicas: Iterable[str], directions: tuple[Direction, ...]) -> None:
         for replica in replicas:
             for direction in directions:
                 self.shaper.set_hop(replica, direction, self.state.hop(replica, direction))
 
     def apply(self, change: Change) -> None:
-        """One change of the timeline, in place."""
-        touched = self.state.apply(change)
+        """Apply one change to the state, and impose what it changed, in place.
+
+        Raises:
+            EmulationError: A gateway does not apply such changes.
+            OSError: The kernel refused the conditions.
+        """
+        changed_replicas = self.state.apply(change)
         match change.action:
             case "conditions":
                 if change.node is None:
                     self.shaper.set_shared_bucket(self.state.bucket)
-                self._impose(touched, (change.direction or "up",))
+                self._impose(changed_replicas, (change.direction or "up",))
             case "partition":
                 self.shaper.partition(self.state.partition)
             case "cut":
                 self.shaper.cut(str(change.node), change.after)
 
-    async def report(self) -> None:
-        """Publish the counters once a second until the role stops, and once more."""
+    def close_shaper(self) -> None:
+        """Publish the shaper's last counters and close it, before another replaces it."""
+        self._role.publisher.put(*self.shaper.drain(self._role.now()))
+        self._report_ignored()
+        self.shaper.close()
+
+    def replace_shaper(self, shaper: Shaper) -> None:
+        """Impose the present state on another shaper from now on."""
+        self.shaper = shaper
+        self.impose_all()
+
+    async def publish_counters(self) -> None:
+        """Publish the counters each second until the role is stopping, and once more then."""
         while not self._role.stopping.is_set():
             try:
                 async with asyncio.timeout(DRAIN_EVERY_S):
@@ -76,21 +87,16 @@ class Gateway:
             except TimeoutError:
                 pass
             rows = self.shaper.drain(self._role.now())
-            while chunk := list(islice(rows, ROWS_AT_ONCE)):
-                self._role.publisher.put(*chunk)
+            while rows_now := list(islice(rows, ROWS_PER_SLICE)):
+                self._role.publisher.put(*rows_now)
                 await asyncio.sleep(0)
-        self._tell_losses()
+        self._report_ignored()
 
-    def retire(self) -> None:
-        """Close the shaper, whose place another takes, and tell its counters."""
-        self._role.publisher.put(*self.shaper.drain(self._role.now()))
-        self._tell_losses()
-        self.shaper.close()
-
-    def _tell_losses(self) -> None:
+    def _report_ignored(self) -> None:
+        """Report the frames that did not reach the shaping, by reason."""
         report_interface_drops(self._role, prefix=TAP_PREFIX)
         for what, count in self.shaper.losses.items():
-            if what == "arp":  # answered, not ignored
+            if what == "arp":  # the gateway answers these itself
                 continue
             self._role.event("gateway.ignored", f"{count} frames: {what}", what=what, count=count)
 
@@ -101,26 +107,31 @@ async def serve_network(
     gateway: Gateway,
     announce: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Impose, follow the timeline and report, until the role stops.
+    """Impose the state, apply changes when they are due, and publish counters, until the role is stopping.
 
-    A gateway that takes another's place first imposes what holds by then, and is announced only afterwards:
-    no packet meets no conditions, or older ones.
+    Args:
+        role: The gateway's role.
+        group: Gets the role's tasks.
+        gateway: The gateway; its shaper is closed at the end.
+        announce: Publishes the gateway's address, where nodes can't know it.
     """
     scheduling = request_low_latency()
     try:
-        missed = role.changes.pop_overdue()
-        for change in missed:
+        # A gateway that replaces another imposes all that is due by now before nodes route through it: no
+        # packet passes unshaped, or under conditions that have ended.
+        overdue = role.changes.pop_overdue()
+        for change in overdue:
             gateway.state.apply(change)
         gateway.impose_all()
         if announce is not None:
             await announce()
-        role.changes.report_overdue(missed)
+        role.changes.report_overdue(overdue)
         tasks = [
-            group.create_task(role.changes.follow(gateway.apply), name="timeline"),
+            group.create_task(role.changes.follow(gateway.apply), name="changes"),
             group.create_task(record_stalls(role), name="stalls"),
         ]
         role.ready(shaper=gateway.shaper.name, scheduling=scheduling)
-        await gateway.report()
+        await gateway.publish_counters()
         for task in tasks:
             task.cancel()
     finally:

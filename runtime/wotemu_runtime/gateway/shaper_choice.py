@@ -1,4 +1,4 @@
-"""Which shaper a plan gets, and what it asks for that a shaper can't do. Pure."""
+"""Which shaper can do what a plan needs. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NETEM_MODULES = (
 
 
 _SLOW_BPS = 1e6
-"""At a lower rate a full packet is on the line for more than 12 ms."""
+"""At a lower rate the transmission of a full packet takes more than 12 ms."""
 
 _LATE_RAISE = "a rate below 1 Mbit/s that more than doubles (NetEm raises it a packet late)"
 
 
-def beyond_netem(plan: Plan) -> list[str]:
-    """What NetEm can't do of what the topology or the scenario ask for: a sentence each, with its target."""
+def netem_gaps(plan: Plan) -> list[str]:
+    """What the topology or the scenario need and NetEm can't do: a sentence each, with its target."""
     found = [
         f"{where}: {what}" for where, conditions in _conditions(plan) for what in unsupported(conditions)
     ]
@@ -30,9 +30,10 @@ def beyond_netem(plan: Plan) -> list[str]:
 
 
 def late_raises(changes: Iterable[Change]) -> Iterator[str]:
-    """Where a low rate rises too much for NetEm: the packet on the line keeps its time at the old rate.
+    """Find the changes that raise a low rate too much for NetEm: a sentence each, with its target.
 
-    What waits behind it loses that time at the new rate: half a second after 24 kbit/s.
+    NetEm transmits the packet under way at the old rate to its end. That delays the queue behind it: by half
+    a second after 24 kbit/s.
     """
     held: dict[tuple[str | None, str | None, str | None], float] = {}
     for change in changes:
@@ -49,13 +50,18 @@ def late_raises(changes: Iterable[Change]) -> Iterator[str]:
             yield f"{change.target}: {_LATE_RAISE}"
 
 
-def narrowed(shaper: str, plan: Plan) -> str:
-    """The shaper to ask gateways for: ``auto`` only where NetEm can do all of the plan."""
-    return "tun" if shaper == "auto" and beyond_netem(plan) else shaper
+def effective_shaper(shaper: str, plan: Plan) -> str:
+    """The shaper to request of gateways: ``auto`` becomes ``tun`` where NetEm lacks what the plan needs."""
+    return "tun" if shaper == "auto" and netem_gaps(plan) else shaper
 
 
-def no_netem(missing: str, host: str = "this machine") -> HostError:
-    """NetEm was asked for where the kernel lacks it."""
+def netem_missing(missing: str, host: str = "this machine") -> HostError:
+    """The error of a run under NetEm on a kernel that lacks it.
+
+    Args:
+        missing: What the kernel lacks.
+        host: The machine's name.
+    """
     return HostError(
         f"the kernel of {host} can't: {missing}",
         where="--shaper netem",

@@ -1,1 +1,1 @@
-"""Processes on this machine: forking, reaping, and messages with descriptors between them."""
+"""Processes of one machine: fork, reap, exchange messages and descriptors, make system calls."""

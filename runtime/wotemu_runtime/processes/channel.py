@@ -13,10 +13,11 @@ import msgpack
 MAX_MESSAGE = 64 * 1024 * 1024
 _HEADER = 4
 _MAX_FDS = 64
+"""The kernel passes up to SCM_MAX_FD (253) in one message."""
 
 
 class Channel:
-    """One end of a blocking stream of messages. A message is a dict; descriptors ride along with it."""
+    """One end of a blocking stream of messages, each a dict, with file descriptors if there are any."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -31,18 +32,28 @@ class Channel:
         return f"Channel(fd={self.sock.fileno()})"
 
     def fileno(self) -> int:
-        """For select and its kin."""
+        """The socket's descriptor, so that a selector takes the channel itself."""
         return self.sock.fileno()
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send one message whole; `OSError` if the other end is gone."""
+        """Send one message.
+
+        Args:
+            message: What msgpack can encode.
+            fds: Descriptors that the receiver gets copies of.
+
+        Raises:
+            OSError: The other end is closed.
+            ValueError: The message is larger than `MAX_MESSAGE`.
+        """
         frame = _frame(message)
+        # The descriptors go with the first byte; the rest of a large frame may need more calls.
         sent = socket.send_fds(self.sock, [frame], list(fds)) if fds else self.sock.send(frame)
         if sent < len(frame):
             self.sock.sendall(frame[sent:])
 
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
-        """The next message and its descriptors; None at the end of the stream."""
+        """Wait for the next message and its descriptors; None at the end of the stream."""
         fds: list[int] = []
         head = self._read(_HEADER, fds)
         if head is None:
@@ -68,9 +79,10 @@ class Channel:
 
 
 class AsyncChannel:
-    """The end of a `Channel` that an event loop serves; descriptors don't come through it.
+    """The end of a `Channel` that an event loop serves; it does not pass descriptors.
 
-    A loop makes its sockets non-blocking, so a message larger than the kernel's buffer has to wait for room.
+    An event loop makes its sockets non-blocking, so a blocking `Channel` can't send what exceeds their
+    buffer.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,12 +99,12 @@ class AsyncChannel:
         return f"<AsyncChannel {'closing' if self._writer.is_closing() else 'open'}>"
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send one message whole; `OSError` if the other end is gone."""
+        """Send one message; `OSError` if the other end is closed."""
         self._writer.write(_frame(message))
         await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next message; None at the end of the stream, also of one that broke off."""
+        """Wait for the next message; None at the end of the stream, also amid a message."""
         try:
             size = int.from_bytes(await self._reader.readexactly(_HEADER), "big")
             _check_size(size)
@@ -103,7 +115,7 @@ class AsyncChannel:
         return message
 
     def close(self) -> None:
-        """Close this end at once; what was not sent yet is dropped."""
+        """Close this end at once and drop what is not sent yet."""
         self._writer.transport.abort()
 
 

@@ -1,4 +1,4 @@
-"""The loop of a process that forks children on request: it serves one channel and reaps what ended."""
+"""The loop of a process that forks children on request: it reads a channel and reaps children that end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ OnChild = Callable[[int, int], None]
 
 
 def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_closed: bool) -> None:
-    """Hand out requests, and the id and wait(2) status of each child that ends.
+    """Handle requests and ended children, one at a time.
 
-    With `until_closed` it returns when the channel's other end closes; else it goes on reaping.
+    Args:
+        channel: Where requests come from.
+        on_request: Gets each request.
+        on_child: Gets the process id and the wait(2) status of each child that ended.
+        until_closed: Return when the channel's other end is closed; else go on reaping for ever.
     """
+    # SIGCHLD needs a handler to be delivered at all; Python then writes its number to the wake-up pipe.
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -41,7 +46,8 @@ def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_c
 
 
 def reap(on_child: OnChild) -> None:
-    """Hand out each child that has ended."""
+    """Call `on_child` for each child that has ended; return at once when there is none."""
+    # One SIGCHLD may stand for several children.
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

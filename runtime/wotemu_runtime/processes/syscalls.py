@@ -1,4 +1,4 @@
-"""The few system calls that Python 3.11 lacks, each raising `OSError` as os.* does."""
+"""System calls that Python lacks; each raises `OSError`, as those in `os` do."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import os
 import socket
 import struct
 
+# Constants have their names of <sys/mount.h>, <sys/prctl.h>, <linux/capability.h>, <net/if.h>,
+# <linux/sockios.h>.
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
-_CAPABILITY_VERSION_3 = 0x20080522
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_IFF_UP = 0x1
+_IFREQ_FLAGS = "16sH14x"
+"""struct ifreq with ifr_flags: the interface's name, the flags, and the rest of the union."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,7 +32,15 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Mount a file system, or change the propagation of a mount: mount(2).
+
+    Args:
+        source: A device or directory; the kernel ignores it where there is none.
+        target: The mount point.
+        kind: Type of the file system; none for a bind mount or a change.
+        flags: `MS_BIND` and so on.
+        data: Options of the file system.
+    """
     arguments = (
         source.encode(),
         target.encode(),
@@ -38,37 +52,35 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def die_with_parent(signal: int, parent: int) -> None:
-    """Have the kernel send `signal` to this process when its parent ends, also if it has ended already."""
+    """Have the kernel send `signal` to this process when its parent ends.
+
+    Args:
+        signal: The signal's number.
+        parent: Process id of the parent, 0 if that is in another PID namespace.
+    """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal)), "prctl")
+    # The parent may have ended before the call: then the signal would never come.
     if os.getppid() != parent:
         os.kill(os.getpid(), signal)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, so as to be able to wait for it."""
+    """Become the parent of each descendant whose parent ends, in order to reap it: PR_SET_CHILD_SUBREAPER."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0), "prctl")
 
 
-def sethostname(name: str) -> None:
-    """sethostname(2), in this UTS namespace."""
-    encoded = name.encode()
-    _check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
-
-
 def drop_all_capabilities() -> None:
-    """Give up every capability, for good: no program started from here can get one back.
-
-    The bounding set stays: without it, execve(2) refuses a program with file capabilities, such as ping,
-    which runs well without them; with "no new privileges" it gets none.
-    """
+    """Drop every capability; no program that is started from here can regain one."""
+    # The bounding set stays: without it, execve(2) refuses a program with file capabilities, such as ping,
+    # which runs well without them. With "no new privileges" it gets none.
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, bytes(24)), "capset")
 
 
 def interface_up(name: str) -> None:
-    """Set an interface up (SIOCGIFFLAGS, SIOCSIFFLAGS): loopback, before any netlink library is loaded."""
+    """Set an interface up, without importing a netlink library."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        request = struct.pack("16sH14x", name.encode(), 0)
-        flags = struct.unpack("16sH14x", fcntl.ioctl(sock, 0x8913, request))[1]
-        fcntl.ioctl(sock, 0x8914, struct.pack("16sH14x", name.encode(), flags | 0x1))
+        request = struct.pack(_IFREQ_FLAGS, name.encode(), 0)
+        flags = struct.unpack(_IFREQ_FLAGS, fcntl.ioctl(sock, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack(_IFREQ_FLAGS, name.encode(), flags | _IFF_UP))

@@ -1,4 +1,4 @@
-"""What a role is told when it starts: who it is, where the bus is, what it does."""
+"""The assignment that a role is started with: its name, the bus, and the data of its kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from wotemu_runtime.bus import BusAddress
 
 @attrs.frozen(kw_only=True)
 class Assignment:
-    """One role's orders. `name` is ``agent:REPLICA`` or ``gateway:NETWORK``; `data` is the role's own."""
+    """What one role of an emulation has to serve.
+
+    Attributes:
+        name: ``agent:REPLICA`` or ``gateway:NETWORK``.
+        stack: Name of the emulation.
+        bus: Address of the bus.
+        data: What the role's kind needs, as JSON.
+    """
 
     name: str
     stack: str
@@ -20,14 +27,14 @@ class Assignment:
 
     @property
     def subject(self) -> str:
-        """What the role serves: a replica's or a network's name."""
+        """Name of the replica or the network that the role serves."""
         return self.name.partition(":")[2]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON and messages hold it."""
+        """The assignment as JSON."""
         return attrs.asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """What `to_dict` gave."""
+        """The assignment of what `to_dict` returned."""
         return cls(**{**data, "bus": BusAddress.from_dict(data["bus"])})

@@ -26,7 +26,7 @@ from wotemu_runtime.engines.local import addresses, cgroups, machine_limits, own
 from wotemu_runtime.engines.local.node_namespace import Place
 from wotemu_runtime.engines.local.own_group import OwnGroup
 from wotemu_runtime.engines.local.sandbox import APP_UID, RUN_DIR
-from wotemu_runtime.gateway.shaper_choice import beyond_netem, no_netem
+from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.planner import unplaced
 from wotemu_runtime.planning.probe_schedule import rounds_of
@@ -112,10 +112,10 @@ class LocalEngine:
             return "tun", []
         await self._send({"op": "check_netem"})
         missing = (await self._next(START_DEADLINE_S, "trying NetEm"))["missing"]
-        unable = beyond_netem(plan)
+        unable = netem_gaps(plan)
         if self._shaper == "netem":
             if missing:
-                raise no_netem(missing)
+                raise netem_missing(missing)
             return "netem", unable
         return ("tun", []) if missing or unable else ("netem", [])
 

@@ -88,7 +88,7 @@ def enter(place: Place, scratch: Path) -> list[int]:
         | namespaces.CLONE_NEWIPC
     )
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    syscalls.sethostname(place.replica)
+    socket.sethostname(place.replica)
     resolve_names(place, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")

@@ -23,7 +23,7 @@ from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.requirements import unmet
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
-from wotemu_runtime.gateway.shaper_choice import beyond_netem
+from wotemu_runtime.gateway.shaper_choice import netem_gaps
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
@@ -86,7 +86,7 @@ class SwarmEngine:
             shaper="",
             roles=plan.roles,
             addresses={},
-            unenforced=(*unmet(plan), *(beyond_netem(plan) if self._shaper == "netem" else ())),
+            unenforced=(*unmet(plan), *(netem_gaps(plan) if self._shaper == "netem" else ())),
         )
 
     async def news(self) -> AsyncIterator[News]:

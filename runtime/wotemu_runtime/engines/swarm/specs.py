@@ -19,7 +19,7 @@ from wotemu.topology._name_rules import service_network
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime.engines.swarm import object_names
 from wotemu_runtime.engines.swarm.requirements import placement, resources
-from wotemu_runtime.gateway.shaper_choice import narrowed
+from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
@@ -141,7 +141,7 @@ def services(
 
     `shaper` is ``tun``, ``netem``, or ``auto``: then each gateway takes netem where its host's kernel has it.
     """
-    shaper = narrowed(shaper, plan)
+    shaper = effective_shaper(shaper, plan)
     code = code_config(plan) if any(map(needs_code, plan.replicas)) else None
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
