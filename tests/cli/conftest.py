@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.conftest import Require
 from wotemu.cli import main
 from wotemu.errors import HostError
-from wotemu_runtime.engines.local.engine import check_host
+from wotemu_runtime.engines.local.host_check import check_host
 
 PREAMBLE = """
 from wotemu.scenario import Phase, Scenario, at

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import TWO_NODES, Write, command_line
 from wotemu.errors import HostError
-from wotemu_runtime.engines.local import engine
+from wotemu_runtime.engines.local import host_check
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from wotemu_runtime.engines.local import engine
     ],
 )
 def test_what_a_kernel_refuses_has_a_remedy(step: str, number: int, message: str, hint: str) -> None:
-    refused = engine.refusal(step, number)
+    refused = host_check.refusal(step, number)
     assert refused.exit_code == 2
     assert step in refused.message and message in refused.message
     assert hint in str(refused.hint)
@@ -49,23 +49,23 @@ def test_a_tun_device_that_can_not_be_opened_has_a_remedy(
 
     monkeypatch.setattr("os.open", refuse)
     with pytest.raises(HostError, match=message) as raised:
-        engine.check_host()
+        host_check.check_host()
     assert raised.value.where == "/dev/net/tun"
     assert hint is None or hint in str(raised.value.hint)
 
 
 def test_a_tun_device_that_is_none_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's build step, or a careless mkdir, leaves one that can be opened."""
-    monkeypatch.setattr(engine, "TUN_DEVICE", "/dev/null")
+    monkeypatch.setattr(host_check, "TUN_DEVICE", "/dev/null")
     with pytest.raises(HostError, match="it is no TUN device") as raised:
-        engine.check_host()
+        host_check.check_host()
     assert "c 10 200" in str(raised.value.hint)
 
 
 def test_on_another_system_the_message_says_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     with pytest.raises(HostError, match="needs Linux"):
-        engine.check_host()
+        host_check.check_host()
 
 
 @pytest.mark.namespaces

@@ -21,7 +21,7 @@ from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
-from wotemu_runtime.engines.local.engine import check_host
+from wotemu_runtime.engines.local.host_check import check_host
 
 PASSWORD = "open-sesame"
 
@@ -112,7 +112,7 @@ def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
 
 @pytest.fixture
 def no_leftovers(tmp_path: Path) -> Iterator[None]:
-    """The test leaves no process of its enclosure behind."""
+    """The test leaves no process of its sandbox behind."""
     yield
     assert processes_printing_into(tmp_path) == []
 

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import Require
 from tests.engine.conftest import PACE
-from wotemu_runtime.engines.local import cgroups, own_group
+from wotemu_runtime.engines.local.cgroups import delegation
+from wotemu_runtime.engines.local.cgroups.limits import Limits, enforceable
 
 TOPOLOGY = """
 import sys
@@ -51,13 +52,13 @@ CHILD = "mkdir -p /sys/fs/cgroup/session && echo $$ > /sys/fs/cgroup/session/cgr
 @pytest.fixture
 def cgroup2(require: Require) -> Iterator[None]:
     """This machine's control groups are version 2, and nothing of a run is left in them."""
-    controllers = own_group.ROOT / "cgroup.controllers"
+    controllers = delegation.ROOT / "cgroup.controllers"
     there = controllers.read_text().split() if controllers.exists() else []
     able = os.geteuid() == 0 and {"cpu", "memory"} <= {*there}
     require(able, "there is no version 2 control group that root may use")
     yield
-    scopes = own_group.ROOT / "fake.slice"  # those of systemd's are its to remove
-    assert not [path for path in own_group.ROOT.rglob("wotemu-*/") if path.parent != scopes]
+    scopes = delegation.ROOT / "fake.slice"  # those of systemd's are its to remove
+    assert not [path for path in delegation.ROOT.rglob("wotemu-*/") if path.parent != scopes]
 
 
 def run(folder: Path, before: str) -> Path:
@@ -83,12 +84,12 @@ def test_limits_hold_and_what_breaks_them_is_reported(cgroup2: None, tmp_path: P
     if where == "systemd's scope":
         (tmp_path / "systemd-run").write_text(SCOPE)
         (tmp_path / "systemd-run").chmod(0o755)
-        before += f"; mkdir -p {own_group.SYSTEMD}; PATH={tmp_path}:$PATH"
+        before += f"; mkdir -p {delegation.SYSTEMD}; PATH={tmp_path}:$PATH"
     try:
         out = run(tmp_path, before)
     finally:
         if where == "systemd's scope":
-            own_group.SYSTEMD.rmdir()
+            delegation.SYSTEMD.rmdir()
     assert json.loads((out / "manifest.json").read_text())["unenforced"] == []
     samples = pl.read_parquet(out / "tables" / "system.parquet")
     for node, percent in (("burn", 20.0), ("both", 10.0)):
@@ -118,31 +119,31 @@ def tree(root: Path, groups: dict[str, tuple[str, str, str]]) -> None:
 
 @pytest.fixture
 def fake_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(own_group, "ROOT", tmp_path)
-    monkeypatch.setattr(own_group, "SYSTEMD", tmp_path / "none")
-    monkeypatch.setattr(own_group, "_make", lambda group: True)
-    monkeypatch.setattr(own_group, "current", lambda: tmp_path / "a" / "b")
+    monkeypatch.setattr(delegation, "ROOT", tmp_path)
+    monkeypatch.setattr(delegation, "SYSTEMD", tmp_path / "none")
+    monkeypatch.setattr(delegation, "_make", lambda group: True)
+    monkeypatch.setattr(delegation, "current", lambda: tmp_path / "a" / "b")
     return tmp_path
 
 
 def test_a_group_is_made_below_the_nearest_that_gives_what_is_wanted(fake_root: Path) -> None:
     both = "cpu memory"
     tree(fake_root, {"": (both, "", "1"), "a": (both, both, ""), "a/b": (both, "", "2")})
-    group = own_group.find("wotemu-x", ["cpu", "memory"])
-    assert group == own_group.OwnGroup(fake_root / "a" / "wotemu-x", frozenset({"cpu", "memory"}))
+    group = delegation.find("wotemu-x", ["cpu", "memory"])
+    assert group == delegation.DelegatedGroup(fake_root / "a" / "wotemu-x", frozenset({"cpu", "memory"}))
 
 
 def test_no_controller_is_asked_of_a_group_that_has_processes(fake_root: Path) -> None:
     """It would give cpu, but nothing could join the groups below it: their apps would not start."""
     tree(fake_root, {"": ("", "", "1"), "a": ("cpu memory", "", "7"), "a/b": ("", "", "8")})
-    assert own_group.find("wotemu-x", ["cpu", "memory"]) is None
+    assert delegation.find("wotemu-x", ["cpu", "memory"]) is None
     assert (fake_root / "a" / "cgroup.subtree_control").read_text() == ""
 
 
 def test_what_no_group_gives_is_named_and_the_rest_is_enforced(fake_root: Path) -> None:
     tree(fake_root, {"": ("memory", "memory", "1"), "a": ("memory", "", "2")})
-    group = own_group.find("wotemu-x", ["cpu", "memory"])
-    assert group == own_group.OwnGroup(fake_root / "wotemu-x", frozenset({"memory"}))
-    enforced, missing = cgroups.enforceable(cgroups.Limits(0.5, 1000), group.controllers)
-    assert enforced == cgroups.Limits(None, 1000)
+    group = delegation.find("wotemu-x", ["cpu", "memory"])
+    assert group == delegation.DelegatedGroup(fake_root / "wotemu-x", frozenset({"memory"}))
+    enforced, missing = enforceable(Limits(0.5, 1000), group.controllers)
+    assert enforced == Limits(None, 1000)
     assert [text.partition(":")[0] for text in missing] == ["cpu_limit"]

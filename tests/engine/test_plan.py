@@ -18,8 +18,9 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
-from wotemu_runtime.engines.local import addresses, cgroups
-from wotemu_runtime.engines.local.engine import refusal
+from wotemu_runtime.engines.local import addresses
+from wotemu_runtime.engines.local.cgroups.limits import wanted_limits
+from wotemu_runtime.engines.local.host_check import refusal
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan, unplaced
 
@@ -105,13 +106,13 @@ def test_no_environment_variable_is_in_a_representation() -> None:
 
 
 def test_a_target_cpu_speed_is_a_share_of_this_machines() -> None:
-    limits, missing = cgroups.wanted_limits(NodeResources(target_cpu_speed="1GHz"), 4e9)
+    limits, missing = wanted_limits(NodeResources(target_cpu_speed="1GHz"), 4e9)
     assert (limits.cpu, missing) == (0.25, [])
 
 
 def test_what_no_control_group_can_keep_is_said() -> None:
     asked = NodeResources(target_cpu_speed="1GHz", mem_reservation="64M")
-    limits, missing = cgroups.wanted_limits(asked, None)
+    limits, missing = wanted_limits(asked, None)
     assert not limits
     assert [text.split()[0] for text in missing] == ["target_cpu_speed", "mem_reservation"]
 

@@ -15,7 +15,7 @@ from wotemu.errors import HostError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.local import machine_limits
-from wotemu_runtime.engines.local.sandbox import Zygote
+from wotemu_runtime.engines.local.zygote import Zygote
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.processes.channel import Channel
@@ -68,15 +68,15 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
     def fork(*_: object, **__: object) -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("wotemu_runtime.engines.local.sandbox.fork", fork)
+    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.fork", fork)
     request = {
         "op": "deploy",
         "preload": [],
         "file_limit": 64,
         "networks": [],
-        "replicas": [{"place": {"replica": "a-7", "interfaces": []}}],
+        "replicas": [{"namespace": {"replica": "a-7", "interfaces": []}}],
     }
-    monkeypatch.setattr("wotemu_runtime.engines.local.sandbox.freeze", lambda: None)
+    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.freeze", lambda: None)
     Zygote(theirs)._serve(request)
     message, _ = ours.receive() or ({}, [])
     for end in (ours, theirs):

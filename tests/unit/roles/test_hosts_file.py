@@ -11,14 +11,14 @@ import pytest
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.engines.local import addresses
-from wotemu_runtime.engines.local.node_namespace import Place
+from wotemu_runtime.engines.local.node_namespace import NodeNamespace
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
 
 FIELD, CORE = Network("field"), Network("core")
 
 
-def places_of(*nodes: Node) -> dict[str, Place]:
+def namespaces_of(*nodes: Node) -> dict[str, NodeNamespace]:
     topology = Topology(nodes)
     timeline, _ = resolve(topology, Scenario())
     return addresses.assign(make_plan(topology, timeline, stack="test", root=Path("/")))
@@ -36,31 +36,31 @@ def found(hosts: str, name: str) -> list[str]:
 
 @pytest.mark.parametrize(("replicas", "clients"), [(2, 8), (3, 7), (5, 100)])
 def test_a_nodes_clients_begin_with_each_of_its_replicas_equally_often(replicas: int, clients: int) -> None:
-    places = places_of(
+    namespaces = namespaces_of(
         node("other", FIELD), node("client", FIELD, scale=clients), node("web", FIELD, scale=replicas)
     )
-    first = Counter(found(places[f"client-{i}"].hosts, "web")[0] for i in range(1, clients + 1))
+    first = Counter(found(namespaces[f"client-{i}"].hosts, "web")[0] for i in range(1, clients + 1))
     assert len(first) == replicas
     assert max(first.values()) - min(first.values()) <= 1
 
 
 def test_every_client_knows_all_replicas_for_when_its_first_is_gone() -> None:
-    places = places_of(node("client", FIELD), node("web", FIELD, scale=3))
-    each = {places[f"web-{i}"].interfaces[0].address for i in (1, 2, 3)}
-    assert set(found(places["client"].hosts, "web")) == each
-    assert len(found(places["client"].hosts, "web")) == 3
+    namespaces = namespaces_of(node("client", FIELD), node("web", FIELD, scale=3))
+    each = {namespaces[f"web-{i}"].interfaces[0].address for i in (1, 2, 3)}
+    assert set(found(namespaces["client"].hosts, "web")) == each
+    assert len(found(namespaces["client"].hosts, "web")) == 3
 
 
 def test_replicas_are_equally_far_from_everybody_else() -> None:
     """Else getaddrinfo(3) puts those first whose addresses have the longest prefix in common with its own."""
-    places = places_of(
+    namespaces = namespaces_of(
         node("a", FIELD),
         node("web", FIELD, scale=5),
         node("b", FIELD, scale=2),
         node("db", FIELD, scale=3),
         node("c", FIELD),
     )
-    ours = {name: int(IPv4Address(place.interfaces[0].address)) for name, place in places.items()}
+    ours = {name: int(IPv4Address(namespace.interfaces[0].address)) for name, namespace in namespaces.items()}
     assert len(set(ours.values())) == len(ours)
     for group in ("web", "b", "db"):
         inside = {name for name in ours if name.startswith(f"{group}-")}
@@ -69,12 +69,12 @@ def test_replicas_are_equally_far_from_everybody_else() -> None:
 
 
 def test_interfaces_come_in_the_order_in_which_the_node_names_its_networks() -> None:
-    places = places_of(node("x", CORE), node("a", FIELD, CORE))
-    assert [(i.name, i.network, i.is_first) for i in places["a"].interfaces] == [
+    namespaces = namespaces_of(node("x", CORE), node("a", FIELD, CORE))
+    assert [(i.name, i.network, i.is_first) for i in namespaces["a"].interfaces] == [
         ("eth0", "field", True),
         ("eth1", "core", False),
     ]
-    assert found(places["x"].hosts, "a") == [places["a"].interfaces[1].address]
+    assert found(namespaces["x"].hosts, "a") == [namespaces["a"].interfaces[1].address]
 
 
 def test_under_an_engine_that_hands_out_addresses_the_order_is_that_of_the_plan() -> None:

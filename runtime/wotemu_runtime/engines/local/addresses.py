@@ -7,7 +7,7 @@ from itertools import groupby
 
 from wotemu.errors import InputError
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
-from wotemu_runtime.engines.local.node_namespace import Interface, Place
+from wotemu_runtime.engines.local.node_namespace import Interface, NodeNamespace
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
 from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
 
@@ -18,7 +18,7 @@ FIRST_HOST = 2
 MAX_NETWORKS = 256 - FIRST_SUBNET
 
 
-def assign(plan: Plan) -> dict[str, Place]:
+def assign(plan: Plan) -> dict[str, NodeNamespace]:
     """Every replica's place by its name; `InputError` where the addresses don't suffice."""
     if len(plan.networks) > MAX_NETWORKS:
         raise InputError(f"{len(plan.networks)} networks are more than the local engine's {MAX_NETWORKS}")
@@ -30,7 +30,7 @@ def assign(plan: Plan) -> dict[str, Place]:
         for replica in plan.replicas
     }
     return {
-        name: Place(name, tuple(attached), hosts_file(plan, interfaces, name))
+        name: NodeNamespace(name, tuple(attached), hosts_file(plan, interfaces, name))
         for name, attached in interfaces.items()
     }
 

@@ -12,8 +12,7 @@ from wotemu_gateways.netlink import namespaces
 from wotemu_runtime.agent.agent import run_agent
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
-from wotemu_runtime.engines.local import machine_limits
-from wotemu_runtime.engines.local import node_namespace as places
+from wotemu_runtime.engines.local import machine_limits, node_namespace
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
@@ -26,13 +25,13 @@ def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
 
     `channel` closes when the node's agent is on the bus. `file_limit` is how many files its app may open.
     """
-    place = places.Place.from_dict(replica["place"])
+    namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
     try:
-        fds = places.enter(place, SCRATCH / place.replica)
+        fds = node_namespace.enter(namespace, SCRATCH / namespace.replica)
     except OSError as error:
         channel.send({"error": str(error), "errno": error.errno or 0})
         return 1
-    channel.send({"placed": place.replica}, fds)
+    channel.send({"placed": namespace.replica}, fds)
     for fd in fds:
         os.close(fd)
     if channel.receive() is None:
@@ -51,7 +50,7 @@ def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
 
 def _first_process(replica: dict[str, Any], fd: int, file_limit: int) -> int:
     """The node's init; `fd` is closed once its agent is on the bus."""
-    places.mount_proc()
+    node_namespace.mount_proc()
     program = program_from_dict(replica["program"])
     assignment = replica["assignment"]
 

@@ -52,7 +52,7 @@ class Interface:
 
 
 @attrs.frozen
-class Place:
+class NodeNamespace:
     """What one replica's namespaces look like."""
 
     replica: str
@@ -73,7 +73,7 @@ class Place:
         return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
 
 
-def enter(place: Place, scratch: Path) -> list[int]:
+def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
     """Move this process into a new place; what the gateway of each interface needs of it, in their order.
 
     That is the TAP's descriptor, or one of the network namespace, in which the gateway makes the interface.
@@ -88,19 +88,19 @@ def enter(place: Place, scratch: Path) -> list[int]:
         | namespaces.CLONE_NEWIPC
     )
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    socket.sethostname(place.replica)
-    resolve_names(place, scratch)
+    socket.sethostname(namespace.replica)
+    resolve_names(namespace, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")
     _write_sysctl(
         "net/ipv4/ip_unprivileged_port_start", "0"
     )  # apps have no capabilities, and a node is theirs
     syscalls.interface_up("lo")
-    if place.has_taps:
-        fds = [open_tap(interface.name) for interface in place.interfaces]
+    if namespace.has_taps:
+        fds = [open_tap(interface.name) for interface in namespace.interfaces]
     else:
-        fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in place.interfaces]
-    _configure_all(place)
+        fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in namespace.interfaces]
+    _configure_all(namespace)
     return fds
 
 
@@ -110,16 +110,16 @@ def mount_proc() -> None:
     syscalls.mount("proc", "/proc", "proc", flags)
 
 
-def _configure_all(place: Place) -> None:
+def _configure_all(namespace: NodeNamespace) -> None:
     from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
 
     from wotemu_gateways.netlink import routing
 
     with IPRoute() as netlink:
         _add_ipv6(netlink)
-        for interface in place.interfaces if place.has_taps else ():
+        for interface in namespace.interfaces if namespace.has_taps else ():
             _configure(netlink, interface)
-    for interface in place.interfaces if place.has_taps else ():
+    for interface in namespace.interfaces if namespace.has_taps else ():
         if interface.is_first:
             routing.route_multicast(interface.name)
 
@@ -157,17 +157,17 @@ def _add_ipv6(netlink: IPRoute) -> None:
         netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
 
 
-def resolve_names(place: Place, scratch: Path) -> None:
+def resolve_names(namespace: NodeNamespace, scratch: Path) -> None:
     """Give this mount namespace the node's own name resolution, whatever files the machine has for it.
 
     `scratch` is a directory for the files on a file system that nobody outside sees.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     files = {
-        "hosts": place.hosts,
+        "hosts": namespace.hosts,
         "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
         "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
-        "hostname": f"{place.replica}\n",
+        "hostname": f"{namespace.replica}\n",
     }
     for name, text in files.items():
         (scratch / name).write_text(text)
@@ -184,7 +184,7 @@ def resolve_names(place: Place, scratch: Path) -> None:
 def _target(name: str) -> Path | None:
     """The file in /etc over which another can be mounted: none where it is missing, or a dead link.
 
-    A dead link into /run, where resolv.conf often is, can be made good: /run is the enclosure's own.
+    A dead link into /run, where resolv.conf often is, can be made good: /run is the sandbox's own.
     """
     real = (ETC / name).resolve()
     if not real.exists() and real.is_relative_to("/run"):

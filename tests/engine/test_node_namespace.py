@@ -28,7 +28,7 @@ if os.fork() == 0:
     namespaces.unshare(namespaces.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     hosts = "127.0.0.1 localhost\\n10.64.0.9 peer\\n"
-    node_namespace.resolve_names(node_namespace.Place("a", (), hosts), pathlib.Path("/run/scratch"))
+    node_namespace.resolve_names(node_namespace.NodeNamespace("a", (), hosts), pathlib.Path("/run/scratch"))
     import pwd, socket
     print(socket.gethostbyname("peer"), open("/etc/hostname").read().strip(), pwd.getpwuid(0).pw_name)
     print(os.path.exists("/etc/resolv.conf"), open("/etc/nsswitch.conf").read().count("files") > 3)

@@ -1,0 +1,123 @@
+"""Makes and limits the control groups of replicas: version 2 ones in a delegated group, or version 1."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import attrs
+
+from wotemu_runtime.engines.local.cgroups.delegation import ROOT, DelegatedGroup
+from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, Limits, enforceable
+
+_PERIOD_US = 100_000
+"""The kernel's default period of CFS bandwidth control."""
+_LEAST_QUOTA_US = 1000
+"""The kernel refuses smaller quotas (min_cfs_quota_period)."""
+_MEMORY_1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+_MEMORY_2 = ("memory.max", "memory.swap.max")
+
+
+@attrs.frozen
+class LimitedReplica:
+    """A replica's control groups, and the limits that they enforce."""
+
+    directories: tuple[str, ...] = ()
+    limits: Limits = attrs.field(factory=Limits)
+
+
+@attrs.define
+class ReplicaGroups:
+    """Makes control groups named after `name` and a replica: below `parent`, or version 1 where that is None.
+
+    `available` are the controllers that groups in `parent` have.
+    """
+
+    name: str
+    parent: DelegatedGroup | None = None
+    available: frozenset[str] = frozenset()
+
+    def planned(self, replica: str, limits: Limits) -> list[str]:
+        """The directories that `make` will make."""
+        return [str(directory) for directory in self._directories(replica, limits)]
+
+    def make_all(self, wanted: Mapping[str, Limits]) -> tuple[dict[str, LimitedReplica], list[str]]:
+        """Make the groups of several replicas.
+
+        Returns:
+            What was made by replica, and which limits can't be enforced, one sentence each.
+        """
+        groups: dict[str, LimitedReplica] = {}
+        unenforced: list[str] = []
+        for name, limits in wanted.items():
+            try:
+                groups[name], missing = self.make(name, limits)
+            except OSError as error:
+                missing = [f"its limits: no control group can be made: {error.strerror or error}"]
+            unenforced += [f"{name}: {what}" for what in missing]
+        return groups, unenforced
+
+    def make(self, replica: str, limits: Limits) -> tuple[LimitedReplica, list[str]]:
+        """Make and limit a replica's groups.
+
+        Returns:
+            The groups, and for each limit that they can't enforce a phrase that says why.
+
+        Raises:
+            OSError: This user can't make them, or can't move processes into them.
+        """
+        if self.parent is not None:
+            enforced, missing = enforceable(limits, self.available)
+        else:
+            enforced, missing = limits, []
+        made = []
+        for directory, controllers in self._directories(replica, enforced).items():
+            directory.mkdir()
+            _limit(directory, controllers, enforced)
+            # A delegated version 1 hierarchy may allow mkdir and still keep others' processes out.
+            if not os.access(directory / "cgroup.procs", os.W_OK):
+                raise PermissionError(1, "may not add processes", str(directory))
+            made.append(str(directory))
+        return LimitedReplica(tuple(made), enforced), missing
+
+    def _directories(self, replica: str, limits: Limits) -> dict[Path, set[str]]:
+        """The controllers by directory: one of a version 2 tree, or one per version 1 controller."""
+        wanted = limits.controllers
+        if self.parent is not None:
+            return {self.parent.path / replica: wanted} if wanted else {}
+        if CPU in wanted:
+            wanted.add("cpuacct")  # it limits nothing, but accounts for the CPU time that agents report
+        own = _version_1_groups()
+        return {
+            ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
+            for name in sorted(wanted)
+        }
+
+
+def _limit(directory: Path, controllers: Collection[str], limits: Limits) -> None:
+    is_version_2 = (directory / "cgroup.controllers").exists()
+    if CPU in controllers and limits.cpu is not None:
+        quota = max(_LEAST_QUOTA_US, round(limits.cpu * _PERIOD_US))
+        if is_version_2:
+            (directory / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
+        else:
+            (directory / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+            (directory / "cpu.cfs_quota_us").write_text(str(quota))
+    if MEMORY in controllers and limits.mem_bytes is not None:
+        limit, swap = _MEMORY_2 if is_version_2 else _MEMORY_1
+        (directory / limit).write_text(str(limits.mem_bytes))
+        # Kernels without CONFIG_MEMCG_SWAP, or booted with swapaccount=0, lack the file. Version 1 counts
+        # memory and swap together there, version 2 swap alone.
+        if (directory / swap).exists():
+            (directory / swap).write_text("0" if is_version_2 else str(limits.mem_bytes))
+
+
+def _version_1_groups() -> dict[str, str]:
+    """This process's version 1 group by controller: lines of cgroups(7)'s ``ID:CONTROLLERS:PATH``."""
+    groups: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            groups[controller] = path
+    return groups

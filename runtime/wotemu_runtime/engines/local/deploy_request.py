@@ -1,0 +1,138 @@
+"""The request that has the zygote start every role: their namespaces, programs and assignments. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from wotemu_runtime.app_process.preload import WOT_IMPORTS
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.engines.local import addresses
+from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
+from wotemu_runtime.engines.local.node_namespace import NodeNamespace
+from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.probe_schedule import rounds_of
+from wotemu_runtime.roles.assignment import Assignment
+
+APP_UID = 1000
+"""The user that an app is where root started the emulation: some programs refuse to run as root."""
+
+ROLE_IMPORTS = (
+    "pyroute2",
+    "wotemu_runtime.engines.local.node",
+    "wotemu_runtime.gateway.local",
+)
+"""Imported once by the zygote, for all roles that it forks."""
+
+
+def deploy_request(
+    plan: Plan,
+    namespaces: Mapping[str, NodeNamespace],
+    groups: Mapping[str, LimitedReplica],
+    bus: BusAddress,
+    *,
+    shaper: str,
+    file_limit: int,
+) -> dict[str, Any]:
+    """The zygote's ``deploy`` request.
+
+    Args:
+        plan: The nodes and networks.
+        namespaces: Each replica's namespaces, by its name.
+        groups: The control groups of the replicas that have limits.
+        bus: The bus's address as it is inside of the sandbox.
+        shaper: ``tun`` or ``netem``.
+        file_limit: How many files an app may open.
+    """
+    wot = any(replica.app is not None for replica in plan.replicas)
+    return {
+        "op": "deploy",
+        "file_limit": file_limit,
+        "preload": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())],
+        "networks": [
+            {"name": network.name, "assignment": _gateway_assignment(plan, network, namespaces, bus, shaper)}
+            for network in plan.networks
+        ],
+        "replicas": [
+            _replica_request(
+                plan,
+                replica,
+                attrs.evolve(namespaces[replica.name], has_taps=shaper == "tun"),
+                groups.get(replica.name, LimitedReplica()),
+                bus,
+            )
+            for replica in plan.replicas
+        ],
+    }
+
+
+def _gateway_assignment(
+    plan: Plan,
+    network: PlannedNetwork,
+    namespaces: Mapping[str, NodeNamespace],
+    bus: BusAddress,
+    shaper: str,
+) -> dict[str, Any]:
+    interfaces = {
+        member: next(i for i in namespaces[member].interfaces if i.network == network.name)
+        for member in network.members
+    }
+    data = {
+        "network": network.name,
+        "shared": network.shared,
+        "hops": list(network.hops),
+        "members": [
+            {
+                "replica": name,
+                "node": plan.replica(name).node,
+                "address": i.address,
+                "mac": i.mac,
+                "interface": i.name,
+                "is_first": i.is_first,
+            }
+            for name, i in interfaces.items()
+        ],
+        "ports": attrs.asdict(plan.topology.ports),
+        "seed": plan.seed,
+        "shaper": shaper,
+        "gateway": addresses.gateway_of(plan, network.name),
+        "prefix": addresses.PREFIX,
+    }
+    return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()
+
+
+def _replica_request(
+    plan: Plan,
+    replica: Replica,
+    namespace: NodeNamespace,
+    group: LimitedReplica,
+    bus: BusAddress,
+) -> dict[str, Any]:
+    directories = list(group.directories)
+    data = {
+        "replica": replica.name,
+        "kind": replica.kind,
+        "is_wot": replica.app is not None,
+        "port_mqtt": plan.topology.ports.mqtt,
+        "cgroups": directories,
+        "cpu_limit": group.limits.cpu,
+        "mem_limit_bytes": group.limits.mem_bytes,
+        "probes": rounds_of(plan, [replica.name]),
+    }
+    return {
+        "namespace": namespace.to_dict(),
+        "program": {
+            "app": None if replica.app is None else replica.app.to_dict(),
+            "command": list(replica.command),
+            "env": dict(replica.env),
+            "cwd": str(plan.root),
+            "cgroups": directories,
+            "uid": os.geteuid() or APP_UID,
+        },
+        "assignment": Assignment(
+            name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data
+        ).to_dict(),
+    }
