@@ -13,7 +13,7 @@ from tests.docker.lab import IMAGE, Lab, output, run
 from tests.docker.roles import PASSWORD, Bus, agent_files, start_bus
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Broker, Network, Node, NodeApp, Topology
-from wotemu_runtime.engines.swarm.specs import AGENT_CAPABILITIES
+from wotemu_runtime.engines.swarm.services import AGENT_CAPABILITIES
 
 pytestmark = pytest.mark.docker
 

@@ -25,9 +25,8 @@ from wotemu.topology.models import (
     Topology,
 )
 from wotemu_runtime.engines.swarm import object_names, specs
-from wotemu_runtime.engines.swarm.api_version import check_daemon, negotiated
-from wotemu_runtime.engines.swarm.capacity import check_capacity
-from wotemu_runtime.engines.swarm.requirements import unmet
+from wotemu_runtime.engines.swarm.docker_client import check_daemon, negotiated
+from wotemu_runtime.engines.swarm.requirements import check_capacity, unsupported
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.planning.models import Plan
@@ -251,7 +250,7 @@ def test_a_plain_service_is_reached_through_its_door(root: Path) -> None:
     assert [spec["Name"] for spec in specs.network_specs(plan) if not spec["Internal"]] == ["farm_control"]
     assert {member["replica"] for member in assignment(found["gateway:field"])["members"]} == {"a", "db"}
     assert plan.roles == {"agent:a", "agent:db", "gateway:field"}
-    assert [text.partition(":")[0] for text in unmet(plan)] == ["db"]
+    assert [text.partition(":")[0] for text in unsupported(plan)] == ["db"]
 
 
 def test_a_service_on_no_network_is_reached_directly(root: Path) -> None:
@@ -264,7 +263,7 @@ def test_a_service_on_no_network_is_reached_directly(root: Path) -> None:
     container = found["service:db"].spec["TaskTemplate"]["ContainerSpec"]
     assert container["Command"] == ["redis-server"]
     assert plan.roles == {"agent:a", "gateway:field"}
-    assert unmet(plan) == []
+    assert unsupported(plan) == []
 
 
 def test_everything_is_placed_as_it_asks(root: Path) -> None:
@@ -287,7 +286,7 @@ def test_everything_is_placed_as_it_asks(root: Path) -> None:
 
 def test_a_speed_that_depends_on_the_machine_is_told(root: Path) -> None:
     node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources(target_cpu_speed="1GHz"))
-    (text,) = unmet(plan_of(root, node))
+    (text,) = unsupported(plan_of(root, node))
     assert text.startswith("a: target_cpu_speed")
 
 
@@ -336,7 +335,7 @@ def test_gateways_are_told_the_shaper_and_auto_only_what_netem_can_do(root: Path
     tied = Network("tied", NetworkConditions(latency="20ms", jitter="2ms", jitter_correlation=0.5))
     for network, told in ((FIELD, asked), (tied, "tun" if asked == "auto" else asked)):
         plan = plan_of(root, Node("a", command=["sleep", "9"], networks=[network]))
-        made = specs.services(plan, {network.name: "10.0.7.0/24"}, "manager-1", shaper=asked)
+        made = all_services(plan, {network.name: "10.0.7.0/24"}, "manager-1", shaper=asked)
         (gateway,) = [service for service in made if service.role.startswith("gateway:")]
         (orders,) = gateway.files.values()
         assert json.loads(orders.data)["data"]["shaper"] == told

@@ -10,7 +10,7 @@ from wotemu.errors import InputError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.container.bus import prepare
-from wotemu_runtime.engines.swarm import specs
+from wotemu_runtime.engines.swarm import services
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
 
@@ -35,13 +35,13 @@ def plan(tmp_path: Path) -> Plan:
 def test_the_port_of_the_bus_is_free_unless_it_is_named(
     plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str, published: int | None
 ) -> None:
-    monkeypatch.setenv(specs.BUS_PORT_VARIABLE, given)
-    (port,) = specs.bus_service(plan, "manager-1").spec["EndpointSpec"]["Ports"]
+    monkeypatch.setenv(services.BUS_PORT_VARIABLE, given)
+    (port,) = services.bus_service(plan, "manager-1").spec["EndpointSpec"]["Ports"]
     assert port.get("PublishedPort") == published
 
 
 @pytest.mark.parametrize("given", ["0", "65536", "redis", "-1"])
 def test_what_is_no_port_is_refused(plan: Plan, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv(specs.BUS_PORT_VARIABLE, given)
-    with pytest.raises(InputError, match=specs.BUS_PORT_VARIABLE):
-        specs.bus_service(plan, "manager-1")
+    monkeypatch.setenv(services.BUS_PORT_VARIABLE, given)
+    with pytest.raises(InputError, match=services.BUS_PORT_VARIABLE):
+        services.bus_service(plan, "manager-1")

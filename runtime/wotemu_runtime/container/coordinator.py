@@ -18,9 +18,9 @@ from wotemu.deployment_file import load
 from wotemu.records import Event
 from wotemu_runtime.bus import connect
 from wotemu_runtime.coordination.coordinator import Outcome
+from wotemu_runtime.docker_proxy.client import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
-from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS, completed_tasks
-from wotemu_runtime.engines.swarm.requirements import unmet
+from wotemu_runtime.engines.swarm.requirements import unsupported
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.planning.code_bundle import unpack
 from wotemu_runtime.planning.models import Plan
@@ -54,7 +54,7 @@ class DeployedEngine:
             shaper="",  # gateways report theirs over the bus
             roles=plan.roles,
             addresses={},
-            unenforced=tuple(unmet(plan)),
+            unenforced=tuple(unsupported(plan)),
         )
 
     async def news(self) -> AsyncIterator[RoleEnded]:

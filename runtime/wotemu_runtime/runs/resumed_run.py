@@ -144,10 +144,10 @@ class ResumedRun:
 
     def make_engine(self, run_dir: Path) -> Engine:
         """The engine that watches and removes what is there, and creates nothing."""
-        from wotemu_runtime.engines.swarm.adopted import TakenOver
+        from wotemu_runtime.engines.swarm.engine import SwarmEngine
 
         del run_dir
-        return TakenOver(self.orphan.bus, keep=self.orphan.card["keep"])
+        return SwarmEngine(keep=self.orphan.card["keep"], adopted_bus=self.orphan.bus)
 
     def pack_code(self) -> bytes:
         """Nothing: the bus has it from the first coordinator."""

@@ -24,7 +24,7 @@ COORDINATOR = "coordinator"
 async def docker_client() -> AsyncIterator[aiodocker.Docker]:
     """A client of the manager, closed after the block; `HostError` without its package or its answer."""
     with needing_docker_client("Docker Swarm"):
-        from wotemu_runtime.engines.swarm.engine import connect_docker
+        from wotemu_runtime.engines.swarm.docker_client import connect_docker
     async with connect_docker() as docker:
         yield docker
 

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from wotemu_runtime.engines.swarm import specs
-from wotemu_runtime.engines.swarm.finished_tasks import PROXY_ALIAS
+from wotemu_runtime.docker_proxy.client import PROXY_ALIAS
+from wotemu_runtime.engines.swarm import object_names, specs
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
@@ -147,7 +147,7 @@ def _attachments(plan: Plan, service: SwarmService) -> Json:
     attachments: Json = {}
     for network in service.spec["TaskTemplate"]["Networks"]:
         name, aliases = _short(plan, network["Target"]), list(network["Aliases"])
-        if kind == "gateway" and name != specs.CONTROL:
+        if kind == "gateway" and name != object_names.CONTROL:
             aliases.append(gateway_alias(subject))
         attachments[name] = {"aliases": aliases} if aliases else {}
     return attachments
@@ -221,7 +221,7 @@ def _proxy() -> Json:
         "environment": {STACK_VARIABLE: _STACK},
         "healthcheck": {"interval": "2s"},
         "image": _default_image(),
-        "networks": {specs.CONTROL: {"aliases": [PROXY_ALIAS]}},
+        "networks": {object_names.CONTROL: {"aliases": [PROXY_ALIAS]}},
         "read_only": True,
         "user": "0:0",
         "volumes": [
@@ -267,7 +267,7 @@ def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[J
         ),
         "healthcheck": {"disable": True},
         "image": _default_image(),
-        "networks": {specs.CONTROL: {}},
+        "networks": {object_names.CONTROL: {}},
         "secrets": [_secret(as_root=False)],
         "stop_grace_period": "40s",  # the roles end first, and what they still send is recorded
     }

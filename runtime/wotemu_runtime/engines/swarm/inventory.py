@@ -13,8 +13,7 @@ from typing import Any, Literal
 import aiodocker
 import attrs
 
-from wotemu.errors import HostError
-from wotemu_runtime.engines.swarm.docker_errors import asking_docker
+from wotemu_runtime.engines.swarm.docker_client import asking_docker, managed_swarm
 from wotemu_runtime.engines.swarm.removal import HOLDINGS, KINDS
 from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
 
@@ -149,13 +148,7 @@ def _created(item: Json) -> float:
 async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
     """The emulations on the swarm that `docker` manages; `HostError` where it manages none."""
     with asking_docker():
-        info = await docker.system.info()
-        if not info["Swarm"].get("ControlAvailable"):
-            raise HostError(
-                "it is no manager of a swarm",
-                where=f"Docker on {info['Name']}",
-                hint="name a manager in DOCKER_HOST",
-            )
+        managed_swarm(await docker.system.info())
         listed = await asyncio.gather(*(_labelled(docker, kind) for kind in KINDS))
         tasks, nodes = await asyncio.gather(docker._query_json("tasks"), docker._query_json("nodes"))
     return taken(dict(zip(KINDS, listed, strict=True)), tasks or [], nodes or [])

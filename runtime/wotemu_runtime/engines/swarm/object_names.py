@@ -9,10 +9,13 @@ MAX_NAME = 63
 STACK_ROOM = 24
 """Names are the same for every stack whose own name is not longer than this."""
 
+CONTROL = "control"
+"""The overlay on which bus, agents, gateways and coordinator speak."""
+
 _HASH_CHARACTERS = 8
 _OWN_SERVICES = frozenset({"bus", "coordinator", "proxy"})
 _OWN_SERVICE_PREFIXES = ("gw-", "door-")
-_OWN_NETWORKS = frozenset({"control"})
+_OWN_NETWORKS = frozenset({CONTROL})
 _OWN_NETWORK_PREFIXES = ("service-",)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from wotemu.topology._name_rules import service_network
 from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.engines.swarm.requirements import placement, resources
-from wotemu_runtime.engines.swarm.specs import CONTROL, SwarmService
+from wotemu_runtime.engines.swarm.specs import SwarmService
 from wotemu_runtime.planning.models import Plan, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 

@@ -1,18 +1,27 @@
-"""What a service asks of the machines of a swarm: how much of them, and which ones; in Docker's terms."""
+"""What a plan asks of a swarm: resources and placement in Docker's terms, and addresses. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from wotemu.errors import HostError
 from wotemu.topology.placement import Placement
 from wotemu.topology.resources import NodeResources
+from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.planning.models import Plan
 
 Json = dict[str, Any]
 
+DEFAULT_PREFIX = 24
+"""The prefix length of the subnets of a swarm that was made without ``--default-addr-pool-mask-length``."""
+_RESERVED = 3
+"""Addresses of a subnet that no task gets: the network's own, its router's and the broadcast address."""
+_SERVING = 3
+"""Tasks on the control network besides agents and gateways: bus, and if composed, coordinator and proxy."""
+
 
 def resources(wanted: NodeResources | None) -> Json:
-    """Limits and reservations; what is not asked for is not there."""
+    """A task's ``Resources``, without the limits and reservations that are not asked for."""
     if wanted is None:
         return {}
     limits = {"NanoCPUs": _nano(wanted.cpu_limit), "MemoryBytes": _whole(wanted.mem_limit)}
@@ -24,7 +33,7 @@ def resources(wanted: NodeResources | None) -> Json:
 
 
 def placement(wanted: Placement) -> Json:
-    """Constraints and preferences. No platform is asked for: images may have several."""
+    """A task's ``Placement``. It names no platform, as an image may have several."""
     asked: Json = {}
     if wanted.constraints:
         asked["Constraints"] = list(wanted.constraints)
@@ -35,8 +44,8 @@ def placement(wanted: Placement) -> Json:
     return asked
 
 
-def unmet(plan: Plan) -> list[str]:
-    """What a topology asks for that a swarm can't give, a sentence each."""
+def unsupported(plan: Plan) -> list[str]:
+    """What a topology asks for and a swarm can't provide, one sentence each."""
     speeds = [
         f"{node.name}: target_cpu_speed {node.resources.target_cpu_speed}: Swarm chooses the machine, whose "
         "speed is not known before; give cpu_limit"
@@ -50,6 +59,30 @@ def unmet(plan: Plan) -> list[str]:
         if service.networks
     ]
     return speeds + doors
+
+
+def check_capacity(plan: Plan, prefix: int, machines: int) -> None:
+    """Check that every network has an address for each of its members.
+
+    Args:
+        plan: The networks and their members.
+        prefix: The prefix length of the swarm's subnets.
+        machines: How many machines the swarm has: each gets an address of its own on every network.
+
+    Raises:
+        HostError: A network has more members than addresses.
+    """
+    free = 2 ** (32 - prefix) - _RESERVED - machines
+    wanted = {network.name: len(network.members) + 1 for network in plan.emulated}
+    wanted[CONTROL] = len(plan.replicas) + len(plan.emulated) + _SERVING
+    for network, count in wanted.items():
+        if count > free:
+            raise HostError(
+                f"its {count} members need an address each; a subnet of this swarm (/{prefix}) has {free}",
+                where=f"network {network!r}",
+                hint="use fewer replicas, or a swarm made with a shorter mask, as by"
+                " docker swarm init --default-addr-pool 10.0.0.0/8 --default-addr-pool-mask-length 20",
+            )
 
 
 def _nano(cores: float | None) -> int:

@@ -14,21 +14,14 @@ from typing import Any
 
 import attrs
 
-from wotemu.errors import InputError
 from wotemu.topology._name_rules import service_network
-from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu_runtime.engines.swarm import object_names
-from wotemu_runtime.engines.swarm.requirements import placement, resources
-from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
-from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
-from wotemu_runtime.planning.probe_schedule import rounds_of
+from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,
-    BUS_DIRECTORY_VARIABLE,
     BUS_PORT,
     HOST_VARIABLE,
-    SLOT_VARIABLE,
 )
 
 Json = dict[str, Any]
@@ -41,33 +34,13 @@ NAMESPACE_LABEL = "com.docker.stack.namespace"
 DEFAULT_IMAGE = "wotemu:latest"
 IMAGE_VARIABLE = "WOTEMU_IMAGE"
 
-CONTROL = "control"
 BUS_ALIAS = "wotemu-bus"
 BUS_VOLUME = "bus"
 BUS_DIRECTORY = "/data"
-BUS_RUN_DIRECTORY = f"{BUS_DIRECTORY}/{{{{.Service.ID}}}}"
-"""A volume outlives a stack that Docker removed: what another of its name left there is another service's."""
-BUS_PORT_VARIABLE = "WOTEMU_BUS_PORT"
-"""The variable with the port at which the manager's host publishes the bus."""
 ASSIGNMENT_FILE = "/run/wotemu/assignment.json"
 CODE_FILE = "/run/wotemu/code.tar.xz"
 
 STOP_GRACE_NS = 10 * 10**9
-AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
-"""The agent sets routes, and starts the app as an ordinary user without any of these."""
-GATEWAY_CAPABILITIES = {
-    "tun": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_MKNOD"),
-    "netem": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_NET_RAW"),
-    "auto": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_NET_RAW", "CAP_MKNOD"),
-}
-"""By shaper: all shape, in the real-time class; netem reads headers from a packet socket, tun makes its own
-/dev/net/tun."""
-GATEWAY_SYSCTLS = {
-    "net.ipv4.conf.all.rp_filter": "0",
-    "net.ipv4.conf.all.send_redirects": "0",
-}
-"""What holds for all interfaces beats their own settings, and in a container /proc/sys is read-only."""
-
 CLOSED = {"net.ipv4.ip_forward": "0"}
 """Docker's containers forward packets unless told not to. A task that has the address of a gateway that is
 gone, or a gateway that does not shape yet, would pass packets on unshaped."""
@@ -111,7 +84,7 @@ def network_specs(plan: Plan) -> list[Json]:
     inside = [object_names.emulated_network(network.name) for network in plan.emulated]
     inside += [service_network(service.name) for service in plan.topology.services]
     return [
-        _network_spec(plan, CONTROL, internal=False),
+        _network_spec(plan, object_names.CONTROL, internal=False),
         *(_network_spec(plan, name, internal=True) for name in inside),
     ]
 
@@ -134,158 +107,9 @@ def config(plan: Plan, name: str, data: bytes) -> Config:
     return Config(name=object_name(plan, f"{short}-{digest}"), data=data)
 
 
-def services(
-    plan: Plan, subnets: Mapping[str, str], manager_id: str, *, shaper: str = "auto"
-) -> list[SwarmService]:
-    """The services of bus, gateways, nodes and brokers. `subnets` are the emulated networks' by name.
-
-    `shaper` is ``tun``, ``netem``, or ``auto``: then each gateway takes netem where its host's kernel has it.
-    """
-    shaper = effective_shaper(shaper, plan)
-    code = code_config(plan) if any(map(needs_code, plan.replicas)) else None
-    nodes = {replica.node: replica for replica in reversed(plan.replicas)}
-    return [
-        bus_service(plan, manager_id),
-        *(gateway_service(plan, network, subnets, shaper) for network in plan.emulated),
-        *(
-            agent_service(plan, replica, subnets, code)
-            for replica in nodes.values()
-            if replica.kind != "service"
-        ),
-    ]
-
-
 def code_config(plan: Plan) -> Config:
     """The topology's folder; `InputError` where it is too large for Swarm."""
     return config(plan, "code", code_bundle.pack(plan.root))
-
-
-def needs_code(replica: Replica) -> bool:
-    """Whether a node needs the topology's folder: not where its image brings what it runs."""
-    is_builtin = replica.app is not None and replica.app.target in set(BuiltinApps)
-    return replica.kind == "node" and replica.image is None and not is_builtin
-
-
-def bus_service(plan: Plan, manager_id: str) -> SwarmService:
-    """The bus, on this manager; its port is published on this manager alone, and asks for the password.
-
-    What it has is in a volume, where a task that takes its place finds it.
-    """
-    spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
-    template = spec["TaskTemplate"]
-    template["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
-    container = template["ContainerSpec"]
-    container["Healthcheck"] = {"Interval": 10**9}  # its name resolves once it is known to be healthy
-    container["Env"].append(f"{BUS_DIRECTORY_VARIABLE}={BUS_RUN_DIRECTORY}")
-    container["Mounts"] = [
-        {
-            "Type": "volume",
-            "Source": object_name(plan, BUS_VOLUME),
-            "Target": BUS_DIRECTORY,
-            "VolumeOptions": {"Labels": labels(plan, "bus")},
-        }
-    ]
-    port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host", **_published_port()}
-    spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
-    return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
-
-
-def _published_port() -> Json:
-    """The port that the environment names, for clusters behind a firewall; else Docker takes a free one."""
-    given = os.environ.get(BUS_PORT_VARIABLE, "")
-    if not given:
-        return {}
-    if not given.isdecimal() or not 0 < int(given) < 65536:
-        raise InputError(f"{given!r} is no port", where=BUS_PORT_VARIABLE, hint="name one from 1 to 65535")
-    return {"PublishedPort": int(given)}
-
-
-def gateway_service(
-    plan: Plan, network: PlannedNetwork, subnets: Mapping[str, str], shaper: str
-) -> SwarmService:
-    """One network's gateway."""
-    spec = service_spec(
-        plan,
-        object_names.gateway_service(network.name),
-        f"gateway:{network.name}",
-        image_of(None),
-        ["gateway"],
-        networks=[(CONTROL, []), (object_names.emulated_network(network.name), [])],
-        capabilities=GATEWAY_CAPABILITIES[shaper],
-    )
-    spec["TaskTemplate"]["Placement"] = placement(network.placement)
-    container = spec["TaskTemplate"]["ContainerSpec"]
-    container["Sysctls"] = {**GATEWAY_SYSCTLS, **CLOSED}  # the shaper opens what it shapes
-    data = {
-        "network": network.name,
-        "subnet": subnets[network.name],
-        "shared": network.shared,
-        "hops": list(network.hops),
-        "members": [{"replica": name, "node": plan.replica(name).node} for name in network.members],
-        "ports": attrs.asdict(plan.topology.ports),
-        "seed": plan.seed,
-        "shaper": shaper,
-    }
-    files = {ASSIGNMENT_FILE: assignment(plan, f"gateway:{network.name}", data)}
-    return SwarmService(name=spec["Name"], role=f"gateway:{network.name}", spec=spec, files=files)
-
-
-def agent_service(
-    plan: Plan, replica: Replica, subnets: Mapping[str, str], code: Config | None
-) -> SwarmService:
-    """One node (or broker) with all its replicas."""
-    copies = [other.name for other in plan.replicas if other.node == replica.node]
-    direct = {service_network(service.name): service.name for service in plan.topology.services}
-    services = {name: service for name, service in direct.items() if name in replica.networks}
-    networks = [
-        (name if name in services else object_names.emulated_network(name), [replica.node])
-        for name in replica.networks
-    ]
-    spec = service_spec(
-        plan,
-        object_names.node_service(replica.node),
-        f"agent:{replica.node}",
-        image_of(replica.image),
-        ["broker" if replica.kind == "broker" else "agent"],
-        networks=[(CONTROL, []), *networks],
-        replicas=len(copies),
-        capabilities=AGENT_CAPABILITIES,
-    )
-    template = spec["TaskTemplate"]
-    slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
-    template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
-    template["ContainerSpec"]["Hostname"] = replica.node + slot
-    template["ContainerSpec"]["Env"] += [f"{SLOT_VARIABLE}={{{{.Task.Slot}}}}"]
-    template["Resources"] = resources(replica.resources)
-    template["Placement"] = placement(replica.placement)
-    data = {
-        "replicas": copies,
-        "kind": replica.kind,
-        "is_wot": replica.app is not None,
-        "port_mqtt": plan.topology.ports.mqtt,
-        "cgroups": [],
-        "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
-        "mem_limit_bytes": int(replica.resources.mem_limit)
-        if replica.resources and replica.resources.mem_limit
-        else None,
-        "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
-        "services": services,
-        "nodes": {other.name: other.node for other in plan.replicas},
-        "program": _program(replica),
-        "probes": rounds_of(plan, copies),
-    }
-    files = {}
-    if code is not None and needs_code(replica):
-        data["bundle"] = {"path": CODE_FILE, "digest": code_bundle.digest(code.data)}
-        files[CODE_FILE] = code
-    files[ASSIGNMENT_FILE] = assignment(plan, f"agent:{replica.node}", data)
-    return SwarmService(name=spec["Name"], role=f"agent:{replica.node}", spec=spec, files=files)
-
-
-def _program(replica: Replica) -> Json:
-    """What one replica of a node runs; each container fills its own name in, and where what it runs is."""
-    app = None if replica.app is None else attrs.evolve(replica.app, root="").to_dict()
-    return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": ""}
 
 
 def assignment(plan: Plan, name: str, data: Json) -> Config:

@@ -11,7 +11,7 @@ import aiodocker
 
 from wotemu.errors import EmulationError, InputError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.engines.swarm.docker_errors import asking_docker
+from wotemu_runtime.engines.swarm.docker_client import asking_docker
 from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 

@@ -1,4 +1,4 @@
-"""Which tasks of its own stack are complete: asked of the Docker API proxy, by a role that has no Docker."""
+"""Asks the Docker API proxy, on behalf of a role that has no access to Docker itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 async def completed_tasks(proxy_url: str) -> list[tuple[str, int]]:
-    """The service's name and the slot of each; none while the proxy does not answer."""
+    """The complete tasks of the stack.
+
+    Returns:
+        Each task's service and slot; nothing while the proxy does not answer.
+    """
     try:
         async with aiohttp.ClientSession(proxy_url, timeout=_TIMEOUT) as session:
             async with session.get("/services", raise_for_status=True) as response:
