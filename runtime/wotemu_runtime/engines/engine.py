@@ -1,4 +1,7 @@
-"""What an engine is: it makes the places and addresses that roles run in, and nothing else."""
+"""The protocol of engines. An engine starts roles where they can run, gives them addresses, and removes them.
+
+It knows nothing of time, conditions or records: those are the roles' and the coordinator's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from wotemu_runtime.planning.models import Plan
 
 @attrs.frozen
 class RoleEnded:
-    """A role's process ended by itself."""
+    """A role's process ended, and the engine starts no other. `status` says how, for people."""
 
     role: str
     status: str
@@ -22,7 +25,7 @@ class RoleEnded:
 
 @attrs.frozen
 class RoleLost:
-    """A role's process is gone, and the engine starts another in its place."""
+    """A role's process is gone from `host`, and the engine starts another in its place."""
 
     role: str
     reason: str
@@ -31,7 +34,7 @@ class RoleLost:
 
 @attrs.frozen
 class Unplaced:
-    """A role has no place, and the error says why; the engine goes on trying."""
+    """No machine runs the role, for the reason in `error`; the engine goes on trying."""
 
     role: str
     error: EmulationError
@@ -39,7 +42,7 @@ class Unplaced:
 
 @attrs.frozen
 class BusAt:
-    """Where the bus listens from now on."""
+    """The bus listens at `address` from now on."""
 
     address: BusAddress
 
@@ -49,20 +52,21 @@ News = RoleEnded | RoleLost | Unplaced | BusAt
 
 @attrs.frozen
 class Deployed:
-    """What a coordinator needs to know of a deployment."""
+    """A deployment, as its coordinator needs to know it."""
 
     bus: BusAddress
     shaper: str
+    """The shaper of all gateways; "" where each chooses and reports its own."""
     roles: frozenset[str]
-    """The roles that will say that they are ready."""
+    """The roles that will report that they are ready."""
     addresses: dict[str, dict[str, str]]
-    """Each replica's address on each of its networks."""
+    """Each replica's addresses by network; empty where roles report their own."""
     unenforced: tuple[str, ...]
-    """What was asked for and can't be had here, one sentence each."""
+    """Parts of the plan that can't be enforced here, one sentence each."""
 
 
 class Engine(Protocol):
-    """Places roles on machines."""
+    """Places the roles of one plan on machines. Its methods are called from one event loop."""
 
     @property
     def name(self) -> str:
@@ -70,17 +74,31 @@ class Engine(Protocol):
         ...
 
     async def deploy(self, plan: Plan) -> Deployed:
-        """Start every role; `HostError` or `EmulationError` where that can't be done, with nothing left."""
+        """Start every role of a plan. To be called once.
+
+        Raises:
+            HostError: The machine or cluster can't run the plan.
+            InputError: The plan does not fit the engine: its name is taken, or addresses do not suffice.
+            EmulationError: A role failed as it started. As after every error, nothing is left behind.
+        """
         ...
 
     def news(self) -> AsyncIterator[News]:
-        """What becomes of the roles while the emulation runs."""
+        """What happens to the roles, from the end of `deploy` until the iteration is cancelled.
+
+        Raises:
+            EmulationError: The engine can't watch the roles any more.
+        """
         ...
 
     async def remove(self) -> None:
-        """Remove everything; may be called at any time, also twice."""
+        """Remove everything that `deploy` made. May be called at any time, also twice.
+
+        Raises:
+            EmulationError: Something can't be removed.
+        """
         ...
 
     def leave(self) -> None:
-        """Have `remove` remove nothing from now on: another coordinator has the emulation."""
+        """Give the emulation to another coordinator: `remove` removes nothing from now on."""
         ...

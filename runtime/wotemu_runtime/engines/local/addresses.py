@@ -1,4 +1,4 @@
-"""Addresses and host names of the local engine: which replica is where, and who finds whom."""
+"""Assigns addresses to replicas of the local engine, and writes their hosts files. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ MAX_NETWORKS = 256 - FIRST_SUBNET
 
 
 def assign(plan: Plan) -> dict[str, NodeNamespace]:
-    """Every replica's place by its name; `InputError` where the addresses don't suffice."""
+    """Plan the namespaces of every replica.
+
+    Returns:
+        The namespaces by replica.
+
+    Raises:
+        InputError: The plan has more networks, or a network more members, than there are addresses for.
+    """
     if len(plan.networks) > MAX_NETWORKS:
         raise InputError(f"{len(plan.networks)} networks are more than the local engine's {MAX_NETWORKS}")
     hosts = {network.name: _hosts(plan, network) for network in plan.networks}
@@ -36,11 +43,11 @@ def assign(plan: Plan) -> dict[str, NodeNamespace]:
 
 
 def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
-    """The number of each member's address in the subnet.
+    """The host part of each member's address in the subnet.
 
-    A node's replicas have a block of addresses to themselves, aligned to a power of two. All others then see
-    them under one common prefix. A resolver that prefers the address most like its own (RFC 6724, rule 9)
-    finds no difference, and keeps the order of the hosts file.
+    A node's replicas have a block of addresses to themselves, aligned to a power of two, so that all of them
+    have the same prefix in common with any address outside. A resolver that prefers the address with the longest
+    common prefix (RFC 6724, rule 9) then finds no difference, and keeps the order of the hosts file.
     """
     numbers: dict[str, int] = {}
     following = FIRST_HOST
@@ -69,7 +76,7 @@ def _interface(plan: Plan, network: str, number: int, host: int) -> Interface:
 
 
 def gateway_of(plan: Plan, network: str) -> str:
-    """The address of a network's gateway: before the first member's."""
+    """The address of a network's gateway: the one before the first member's."""
     return str(_subnet(plan, network)[FIRST_HOST - 1])
 
 

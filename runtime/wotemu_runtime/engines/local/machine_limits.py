@@ -1,4 +1,4 @@
-"""What a plan needs of this machine, in open files and memory: what can't be had is said in time."""
+"""Checks before anything starts that this machine has the open files and the memory that a plan needs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from wotemu.errors import HostError
 from wotemu_runtime.planning.models import Plan
 
 BUS_CONNECTIONS = 3
-"""Connections to the bus a role, at most: for commands, for members, and for all else."""
+"""Connections of one role to the bus, at most: for commands, for addresses, and for all else."""
 _OWN_FILES = 96
-"""What any process needs besides, and what a Redis server keeps for itself (32)."""
+"""Files that any process needs besides, with those that a Redis server reserves (32)."""
 
 NODE_BYTES = 12_000_000
-"""Memory of a node whose app needs none, at least: its processes share most pages. Measured: 16 to 20 MB."""
+"""Lower bound of the memory of an idle node, whose processes share most pages. Measured: 16 to 20 MB."""
 
 
 def check_memory(plan: Plan) -> None:
-    """`HostError` where not even idle nodes have room."""
+    """Check that idle nodes have room.
+
+    Raises:
+        HostError: They have not.
+    """
     needed = NODE_BYTES * len(plan.replicas)
     available = psutil.virtual_memory().available + psutil.swap_memory().free
     if needed > available:
@@ -32,19 +36,19 @@ def check_memory(plan: Plan) -> None:
 
 
 def needed_files(plan: Plan) -> int:
-    """What the process with most open files needs: the bus, or the one that holds all nodes' interfaces."""
+    """The open files of the process with most: the bus, or the zygote, which holds all nodes' interfaces."""
     interfaces = sum(len(network.members) for network in plan.networks)
     return _OWN_FILES + max(BUS_CONNECTIONS * len(plan.roles), len(plan.replicas) + interfaces)
 
 
 def allow_files(plan: Plan) -> int:
-    """Raise this process's limit of open files, and so its children's, as far as it may be raised.
+    """Raise the limit of open files of this process, and so of its children, as far as it may be raised.
 
     Returns:
-        The limit before, which is an app's to have.
+        The former limit, which apps get back: many programs close or poll all files up to it.
 
     Raises:
-        HostError: The plan needs more.
+        HostError: The plan needs more than the hard limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = hard == resource.RLIM_INFINITY
@@ -61,6 +65,6 @@ def allow_files(plan: Plan) -> int:
 
 
 def restore_files(soft: int) -> None:
-    """Give this process the limit that `allow_files` found."""
+    """Give this process the limit that `allow_files` returned."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,4 +1,4 @@
-"""A node of the local engine: makes its place, then becomes the parent of its first process."""
+"""A node of the local engine: makes its namespaces, then waits for its first process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ SCRATCH = Path("/run/wotemu/nodes")
 
 
 def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
-    """Make the place, hand it to its gateways, start the first process when they are done; wait for it.
+    """Make a node's namespaces, hand its interfaces to the gateways, and run its first process.
 
-    `channel` closes when the node's agent is on the bus. `file_limit` is how many files its app may open.
+    Args:
+        replica: The namespaces, program and assignment, as `deploy_request` has them.
+        channel: The zygote's messages; it closes when the node's agent is on the bus.
+        file_limit: How many files the app may open.
+
+    Returns:
+        The exit code of the first process.
     """
     namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
     try:
@@ -49,7 +55,7 @@ def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
 
 
 def _first_process(replica: dict[str, Any], fd: int, file_limit: int) -> int:
-    """The node's init; `fd` is closed once its agent is on the bus."""
+    """The node's init: starts agent and app. The agent closes `fd` once it is on the bus."""
     node_namespace.mount_proc()
     program = program_from_dict(replica["program"])
     assignment = replica["assignment"]
@@ -77,13 +83,13 @@ def program_from_dict(data: dict[str, Any]) -> Program:
 
 
 def isolate(program: Program) -> None:
-    """Make this process what an app may be: in its control groups, an ordinary user, without capabilities."""
+    """Confine this process as an app: in its control groups, as an ordinary user, without capabilities."""
     for directory in program.cgroups:
         try:
             Path(directory, "cgroup.procs").write_text("0")
         except OSError as error:  # an app without its limits is better than none
             print(f"wotemu: a limit is not enforced: {directory}: {error.strerror}", file=sys.stderr)
-    # What the roles share among themselves is none of the app's business.
+    # Hides the bus's socket and configuration, with its password, from the app.
     namespaces.unshare(namespaces.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount(

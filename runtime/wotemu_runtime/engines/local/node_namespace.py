@@ -1,4 +1,4 @@
-"""One replica's place: its namespaces, host name, name resolution and interfaces.
+"""The namespaces of one replica: their host name, name resolution and interfaces.
 
 Under the `tun` shaper, a node's interface is a TAP whose other end its network's gateway holds. Nothing that
 the node sends can reach another node except through that gateway, and what it broadcasts reaches the gateway
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ETC = Path("/etc")
 OTHER_ETC = Path("/run/etc")
-"""Where the machine's /etc is, for nodes that need one of their own."""
+"""The mount of the machine's /etc in nodes that have an /etc of their own."""
 MTU = 1500
 
 _NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
@@ -38,7 +38,7 @@ _ONLINK = 4
 
 @attrs.frozen
 class Interface:
-    """One attachment of a replica: addresses are dotted IPv4, `mac` is as the gateway expects it."""
+    """One attachment of a replica. Addresses are dotted IPv4; `mac` is the one that the gateway expects."""
 
     network: str
     name: str
@@ -46,14 +46,14 @@ class Interface:
     prefix: int
     mac: str
     gateway: str
-    """The address that everything for the network's other members is sent to."""
+    """The next hop to all other members of the network."""
     is_first: bool
-    """Whether multicast and broadcast packets leave by it for which a program chooses no interface."""
+    """Whether multicast and broadcast packets leave by it when a program chooses no interface."""
 
 
 @attrs.frozen
 class NodeNamespace:
-    """What one replica's namespaces look like."""
+    """The namespaces of one replica, as planned."""
 
     replica: str
     interfaces: tuple[Interface, ...]
@@ -63,22 +63,29 @@ class NodeNamespace:
     """Whether its interfaces are TAPs."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As a message holds it."""
+        """The namespaces as a message."""
         return attrs.asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """What `to_dict` gave."""
+        """The namespaces of a message of `to_dict`."""
         interfaces = tuple(Interface(**item) for item in data["interfaces"])
         return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
 
 
 def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
-    """Move this process into a new place; what the gateway of each interface needs of it, in their order.
+    """Move this process into new namespaces. Its next child is PID 1 of them, and has to call `mount_proc`.
 
-    That is the TAP's descriptor, or one of the network namespace, in which the gateway makes the interface.
-    The PID namespace begins with this process's next child, which has to call `mount_proc`. `scratch` is a
-    directory on a file system of the enclosing namespace's own.
+    Args:
+        namespace: The interfaces and names.
+        scratch: A directory on a file system that only the sandbox sees.
+
+    Returns:
+        For each interface the descriptor that its gateway needs: the TAP's, or one of the network namespace
+        in which the gateway is to make the interface.
+
+    Raises:
+        OSError: The kernel refuses a namespace, a mount or a TAP.
     """
     namespaces.unshare(
         namespaces.CLONE_NEWNET
@@ -91,7 +98,7 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
     socket.sethostname(namespace.replica)
     resolve_names(namespace, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
-    _write_sysctl("net/ipv4/ping_group_range", "0 0")
+    _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group
     _write_sysctl(
         "net/ipv4/ip_unprivileged_port_start", "0"
     )  # apps have no capabilities, and a node is theirs
@@ -105,7 +112,7 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
 
 
 def mount_proc() -> None:
-    """Give the PID namespace that this process is the first of a /proc of its own."""
+    """Mount /proc for the PID namespace of which this process is PID 1."""
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     syscalls.mount("proc", "/proc", "proc", flags)
 
@@ -158,9 +165,11 @@ def _add_ipv6(netlink: IPRoute) -> None:
 
 
 def resolve_names(namespace: NodeNamespace, scratch: Path) -> None:
-    """Give this mount namespace the node's own name resolution, whatever files the machine has for it.
+    """Mount the node's own hosts, resolv.conf, nsswitch.conf and hostname over the machine's.
 
-    `scratch` is a directory for the files on a file system that nobody outside sees.
+    Args:
+        namespace: The replica's name, and its hosts file.
+        scratch: A directory for the files on a file system that only the sandbox sees.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     files = {
@@ -182,9 +191,9 @@ def resolve_names(namespace: NodeNamespace, scratch: Path) -> None:
 
 
 def _target(name: str) -> Path | None:
-    """The file in /etc over which another can be mounted: none where it is missing, or a dead link.
+    """The file over which a node's can be mounted; None where /etc has none, or a dead link.
 
-    A dead link into /run, where resolv.conf often is, can be made good: /run is the sandbox's own.
+    A dead link into /run, where resolv.conf often points, gets a target: /run is the sandbox's own.
     """
     real = (ETC / name).resolve()
     if not real.exists() and real.is_relative_to("/run"):
@@ -194,9 +203,9 @@ def _target(name: str) -> Path | None:
 
 
 def _replace_etc() -> None:
-    """Mount an /etc in which files can be made over the machine's; it has links to all of the machine's.
+    """Mount a writable /etc over the machine's, with links to all of the machine's files.
 
-    A bare machine lacks some of the files, and this user may make none there, nor should a run leave one.
+    A bare machine lacks some of the files. This user may not create them there, nor should a run leave any.
     """
     OTHER_ETC.mkdir(exist_ok=True)
     syscalls.mount(str(ETC), str(OTHER_ETC), flags=syscalls.MS_BIND | syscalls.MS_REC)

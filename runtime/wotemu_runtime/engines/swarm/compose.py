@@ -1,6 +1,6 @@
-"""A plan as a compose file for ``docker stack deploy``. Pure: the same plan, the same bytes.
+"""Writes a plan as a compose file for ``docker stack deploy``. Pure: the same plan gives the same bytes.
 
-The file and the folder beside it hold all of an emulation but two things: the stack's name, which is given
+The file and the folder beside it are a whole emulation but for two things: the stack's name, which is given
 when it is deployed and reaches the roles through Docker's templates, and the bus's password.
 """
 
@@ -50,9 +50,13 @@ class Composed:
 
 
 def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
-    """The compose file of `plan`, which the function `func` of the file `source` gave.
+    """Write the compose file of a plan.
 
-    `folder` is the path, from the compose file, of the folder for what it names.
+    Args:
+        plan: The plan.
+        source: The path of the deployment file in the topology's folder.
+        func: The function of that file which returned the topology.
+        folder: The path, relative to the compose file, of the folder for the files that it names.
     """
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
     made = all_services(plan, unknown, "")
@@ -82,12 +86,12 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
 
 
 def folder_of(target: Path) -> Path:
-    """The folder for what the compose file `target` names: hidden, so it is no part of the code."""
+    """The folder for the files that the compose file `target` names. Hidden, so it is no part of the code."""
     return target.with_name(f".{target.stem}.wotemu")
 
 
 def _short(plan: Plan, name: str) -> str:
-    """A name without the stack's, which ``docker stack deploy`` puts before it."""
+    """A name without the stack's, with which ``docker stack deploy`` prefixes it."""
     return name.removeprefix(specs.object_name(plan, ""))
 
 
@@ -98,7 +102,7 @@ def _network(plan: Plan, spec: Json) -> tuple[str, Json]:
 
 
 def _service(plan: Plan, service: SwarmService) -> Json:
-    """One of the engine's services in the words of compose."""
+    """One of the engine's services in compose's terms."""
     template = service.spec["TaskTemplate"]
     container = template["ContainerSpec"]
     composed: Json = {
@@ -121,7 +125,7 @@ def _service(plan: Plan, service: SwarmService) -> Json:
 
 
 def _of_a_role(plan: Plan, service: SwarmService) -> Json:
-    """What a role of WoTemu's has, and a plain service has not."""
+    """The parts of a service that WoTemu's roles have and plain services lack."""
     container = service.spec["TaskTemplate"]["ContainerSpec"]
     composed: Json = {
         "environment": _environment([*container["Env"], f"{STACK_VARIABLE}={_STACK}"]),
@@ -142,7 +146,7 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
 
 
 def _attachments(plan: Plan, service: SwarmService) -> Json:
-    """The service's networks; a gateway's address on its own tells the others which one that is."""
+    """The service's networks. Roles find a gateway's interface on a network by its alias there."""
     kind, _, subject = service.role.partition(":")
     attachments: Json = {}
     for network in service.spec["TaskTemplate"]["Networks"]:
@@ -213,7 +217,7 @@ def _resources(resources: Mapping[str, Mapping[str, int]]) -> Json:
 
 
 def _proxy() -> Json:
-    """What roles may read of Docker's API: the only service with Docker's socket."""
+    """The proxy, the only service with Docker's socket. It shows roles a part of Docker's API."""
     return {
         "cap_drop": ["ALL"],
         "command": ["proxy"],
@@ -235,7 +239,7 @@ def _proxy() -> Json:
 
 
 def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[Json, Config]:
-    """What runs the scenario: it loads the topology anew from the code that the nodes get."""
+    """The coordinator and its assignment. It loads the topology again from the code that nodes get."""
     assignment: Json = {
         "name": COORDINATOR,
         "stack": plan.stack,
@@ -286,7 +290,7 @@ def _on_manager(role: str) -> Json:
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Those that do not name the stack: that name is Docker's to give."""
+    """The labels without the stack's name, which Docker adds when it is deployed."""
     return {specs.ROLE_LABEL: _escaped(labels[specs.ROLE_LABEL])}
 
 

@@ -1,4 +1,4 @@
-"""What emulations are on a swarm, and how they are: worked out of Docker's own lists by their labels."""
+"""Lists the emulations on a swarm and their states, from the labels of Docker's objects."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, ROLE_LABEL, STAC
 COORDINATOR = "coordinator"
 
 _NANOSECONDS = re.compile(r"\.\d+")
-"""Finer than Python reads times."""
+"""Docker's times have nanoseconds, which `datetime.fromisoformat` refuses."""
 
 Json = dict[str, Any]
 
 
 @attrs.frozen
 class ServiceState:
-    """One service: how many of its tasks should run, do, and are done; `error` is its last failure's."""
+    """One service: how many tasks it should have, and how many run and are complete.
+
+    `error` is that of its last task, if that failed.
+    """
 
     name: str
     role: str
@@ -38,7 +41,7 @@ class ServiceState:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every task that should be runs, or has done what it had to."""
+        """Whether every desired task runs or is complete."""
         return self.running + self.complete >= self.desired
 
 
@@ -47,7 +50,7 @@ class Inventory:
     """One emulation: made by ``wotemu run``, or deployed as a stack.
 
     `held` counts its networks, configs, secrets and volumes; `created` is in seconds since the epoch;
-    `nodes` are the machines that run its tasks. One without services was left half made, or half removed.
+    `nodes` are the machines that run its tasks. An emulation without services is partly created or removed.
     """
 
     name: str
@@ -59,12 +62,12 @@ class Inventory:
 
     @property
     def running(self) -> int:
-        """Tasks that run."""
+        """The number of tasks that run."""
         return sum(service.running for service in self.services)
 
     @property
     def desired(self) -> int:
-        """Tasks that should."""
+        """The number of tasks that should run."""
         return sum(service.desired for service in self.services)
 
     @property
@@ -76,9 +79,15 @@ class Inventory:
 def taken(
     found: Mapping[str, Sequence[Json]], tasks: Sequence[Json], nodes: Sequence[Json]
 ) -> list[Inventory]:
-    """The emulations by name, from all labelled objects by kind (`KINDS`), all tasks and all nodes.
+    """Work out the emulations from Docker's lists.
 
-    Objects without a label of ours are passed over: they are somebody else's.
+    Args:
+        found: The labelled objects by kind (`KINDS`); those without a label of ours are ignored.
+        tasks: All tasks.
+        nodes: All machines.
+
+    Returns:
+        The emulations, sorted by name.
     """
     owned: dict[str, dict[str, list[Json]]] = {}
     for kind in KINDS:
@@ -146,7 +155,11 @@ def _created(item: Json) -> float:
 
 
 async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
-    """The emulations on the swarm that `docker` manages; `HostError` where it manages none."""
+    """The emulations on the swarm that `docker` manages.
+
+    Raises:
+        HostError: It manages none, or does not answer.
+    """
     with asking_docker():
         managed_swarm(await docker.system.info())
         listed = await asyncio.gather(*(_labelled(docker, kind) for kind in KINDS))

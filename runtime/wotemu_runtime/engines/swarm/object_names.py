@@ -1,13 +1,13 @@
-"""What Docker objects are called: no name clashes with another's, and none is longer than Swarm takes."""
+"""The names of Docker objects: free of clashes, and no longer than Swarm allows. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 
 MAX_NAME = 63
-"""Characters that Swarm takes for the name of a service, network, config or secret."""
+"""The longest name of a service, network, config or secret that Swarm allows."""
 STACK_ROOM = 24
-"""Names are the same for every stack whose own name is not longer than this."""
+"""Names do not depend on the stack's name, as long as that is not longer than this."""
 
 CONTROL = "control"
 """The overlay on which bus, agents, gateways and coordinator speak."""
@@ -20,17 +20,17 @@ _OWN_NETWORK_PREFIXES = ("service-",)
 
 
 def room(stack: str) -> int:
-    """Characters that a stack leaves for the names of its objects, which Docker puts after its own."""
+    """How long the names of a stack's objects may be, which Docker prefixes with the stack's."""
     return MAX_NAME - 1 - max(len(stack), STACK_ROOM)
 
 
 def fitted(name: str, room: int) -> str:
-    """The name, or so much of it as there is room for with a hash of the whole."""
+    """The name, shortened to `room` characters with a hash of the whole if it is longer."""
     return name if len(name) <= room else _hashed(name, room)
 
 
 def node_service(name: str) -> str:
-    """The service of a node, broker or plain service: its name, unless a role of WoTemu's has that."""
+    """The service of a node, broker or plain service: its name, or a hash if one of WoTemu's has that."""
     is_own = name in _OWN_SERVICES or name.startswith(_OWN_SERVICE_PREFIXES)
     return _hashed(name, MAX_NAME) if is_own else name
 
@@ -46,7 +46,7 @@ def door_service(service: str) -> str:
 
 
 def emulated_network(name: str) -> str:
-    """The overlay of an emulated network: its name, unless a network of WoTemu's has that."""
+    """The overlay of an emulated network: its name, or a hash if one of WoTemu's has that."""
     is_own = name in _OWN_NETWORKS or name.startswith(_OWN_NETWORK_PREFIXES)
     return _hashed(name, MAX_NAME) if is_own else name
 

@@ -1,8 +1,8 @@
-"""Plain services, such as a database: somebody else's image, that nothing of WoTemu's runs in.
+"""Plain services, such as a database: containers of somebody else's image, without an agent.
 
 One on no emulated network is on an overlay with the nodes that name it, and is not shaped. One on emulated
-networks is alone on its overlay with its door, a container of WoTemu's that stands for it on those networks:
-so both ways of its traffic pass the gateways. Its overlay leads nowhere else: nothing of it goes unshaped.
+networks is alone on its overlay with its door, a container of WoTemu's that forwards connections from those
+networks to it, so that its traffic passes the gateways both ways. Its overlay has no other way out.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ CAPABILITIES = (
     "CAP_SETGID",
     "CAP_SETUID",
 )
-"""What images need that start as root, take hold of their data and go on as another user; no more."""
+"""For images that start as root, take ownership of their data and go on as another user."""
 DOOR_CAPABILITIES = ("CAP_NET_ADMIN",)
-"""The door sets its routes, and leads what comes to it on."""
+"""The door sets routes and DNAT rules."""
 
 
 def server_alias(service: str) -> str:
-    """What a plain service is called on its overlay: as nodes call it, unless they find its door by that."""
+    """The alias of a plain service that has a door: its own name is the door's."""
     return f"server-of-{service}"
 
 
 def services(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> Iterator[SwarmService]:
-    """A plain service as its image has it, and its door where it is on emulated networks."""
+    """The service of the image itself, and of its door where it is on emulated networks."""
     has_door = any(name in subnets for name in replica.networks)
     yield _server(plan, replica, server_alias(replica.node) if has_door else replica.node)
     if has_door:
@@ -83,7 +83,9 @@ def _door(plan: Plan, replica: Replica, subnets: Mapping[str, str]) -> SwarmServ
         capabilities=DOOR_CAPABILITIES,
     )
     template = spec["TaskTemplate"]
-    template["ContainerSpec"]["Sysctls"] = dict(specs.CLOSED)  # the door opens what it leads on
+    template["ContainerSpec"]["Sysctls"] = dict(
+        specs.CLOSED
+    )  # the door forwards by itself what it has rules for
     template["Placement"] = placement(replica.placement)
     data = {
         "replica": replica.name,

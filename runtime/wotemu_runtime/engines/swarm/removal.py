@@ -1,4 +1,4 @@
-"""Finds and removes all that belongs to one stack, whole or half made, by its labels."""
+"""Finds and removes all objects of one stack by their labels, also of a stack that is partly created."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, STACK_LABEL
 
 REMOVE_DEADLINE_S = 180.0
 HOLDINGS = ("networks", "configs", "secrets", "volumes")
-"""What services hold, and what therefore can go only after their last tasks."""
+"""The kinds of objects that tasks hold: Docker refuses to remove them before the last task has ended."""
 KINDS = ("services", *HOLDINGS)
 
 Json = dict[str, Any]
 
 
 async def objects_of(docker: aiodocker.Docker, kind: str, stack: str, *labels: str) -> list[Json]:
-    """The stack's objects of one kind that carry its name in a label: in any of ours and Docker's."""
+    """The stack's objects of one kind.
+
+    Args:
+        docker: A client of a manager.
+        kind: One of `KINDS`, or ``tasks``.
+        stack: The stack's name.
+        labels: The labels to look in; ours and Docker's own if none is given.
+    """
     found: dict[str, Json] = {}
     for label in labels or (STACK_LABEL, NAMESPACE_LABEL):
         filters = json.dumps({"label": [f"{label}={stack}"]})
@@ -33,14 +40,18 @@ async def objects_of(docker: aiodocker.Docker, kind: str, stack: str, *labels: s
 
 
 def id_of(item: Json) -> str:
-    """An object's id, which Docker calls differently for networks; volumes have their names alone."""
+    """An object's id. Docker spells the key differently for networks, and volumes have only names."""
     return str(item.get("ID") or item.get("Id") or item["Name"])
 
 
 async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
-    """Remove every object that carries the stack's label, services first, then what they held.
+    """Remove every object of a stack: its services, then what they held.
 
-    Returns how many there were of each kind. Raises `EmulationError` where some don't go.
+    Returns:
+        How many objects were removed, by kind.
+
+    Raises:
+        EmulationError: Some are still there after `REMOVE_DEADLINE_S`.
     """
     services = await objects_of(docker, "services", stack)
     for service in services:
@@ -49,7 +60,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
     try:
         async with asyncio.timeout(REMOVE_DEADLINE_S):
             while left := await _try_to_remove(docker, stack, removed):  # noqa: ASYNC110
-                await asyncio.sleep(0.5)  # they can go once no task holds them, which Swarm tells nobody
+                await asyncio.sleep(0.5)  # until no task holds them, for which Swarm has no event
     except TimeoutError:
         raise EmulationError(
             f"still there after {REMOVE_DEADLINE_S:g} s: {', '.join(left)}",
@@ -60,7 +71,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
 
 
 async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: set[tuple[str, str]]) -> list[str]:
-    """Remove what may be removed; what was there, so that nothing means that all is gone."""
+    """Ask for every removal once; the objects that were still there, an empty list when all are gone."""
     found = []
     for kind in HOLDINGS:
         for item in await objects_of(docker, kind, stack):
@@ -71,7 +82,7 @@ async def _try_to_remove(docker: aiodocker.Docker, stack: str, removed: set[tupl
 
 
 async def _delete(docker: aiodocker.Docker, kind: str, item: Json) -> None:
-    """Ask for it; a task may still hold it, or somebody else may have removed it."""
+    """Ask for one removal. It fails while a task holds the object, or where somebody else has removed it."""
     with contextlib.suppress(aiodocker.DockerError):
         async with docker._query(f"{kind}/{id_of(item)}", method="DELETE"):
             pass

@@ -112,21 +112,21 @@ def roles(plan: Plan) -> dict[str, list[str]]:
 
 
 def needs_code(replica: Replica) -> bool:
-    """Whether a node needs the topology's folder: not where its image brings what it runs."""
+    """Whether a node needs the topology's folder: not with an image of its own, nor for a built-in app."""
     is_builtin = replica.app is not None and replica.app.target in set(BuiltinApps)
     return replica.kind == "node" and replica.image is None and not is_builtin
 
 
 def bus_service(plan: Plan, manager_id: str) -> SwarmService:
-    """The bus, on this manager; its port is published on this manager alone, and asks for the password.
+    """The bus, on one manager. Its port is published there alone, and asks for the password.
 
-    What it has is in a volume, where a task that takes its place finds it.
+    Its data is in a volume, where a task that replaces it finds it.
     """
     spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
     template = spec["TaskTemplate"]
     template["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
     container = template["ContainerSpec"]
-    container["Healthcheck"] = {"Interval": 10**9}  # its name resolves once it is known to be healthy
+    container["Healthcheck"] = {"Interval": 10**9}  # Docker resolves its name once it is healthy
     container["Env"].append(f"{BUS_DIRECTORY_VARIABLE}={BUS_RUN_DIRECTORY}")
     container["Mounts"] = [
         {
@@ -142,7 +142,7 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
 
 
 def _published_port() -> Json:
-    """The port that the environment names, for clusters behind a firewall; else Docker takes a free one."""
+    """The port of the environment, for clusters behind a firewall; else Docker takes a free one."""
     given = os.environ.get(BUS_PORT_VARIABLE, "")
     if not given:
         return {}
@@ -166,7 +166,7 @@ def gateway_service(
     )
     spec["TaskTemplate"]["Placement"] = placement(network.placement)
     container = spec["TaskTemplate"]["ContainerSpec"]
-    container["Sysctls"] = {**GATEWAY_SYSCTLS, **CLOSED}  # the shaper opens what it shapes
+    container["Sysctls"] = {**GATEWAY_SYSCTLS, **CLOSED}  # the gateway enables forwarding once it shapes
     data = {
         "network": network.name,
         "subnet": subnets[network.name],
@@ -234,6 +234,6 @@ def agent_service(
 
 
 def _program(replica: Replica) -> Json:
-    """What one replica of a node runs; each container fills its own name in, and where what it runs is."""
+    """The program of a node's replicas; each container adds its own name and the code's directory."""
     app = None if replica.app is None else attrs.evolve(replica.app, root="").to_dict()
     return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": ""}

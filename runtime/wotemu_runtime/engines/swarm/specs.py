@@ -1,4 +1,4 @@
-"""The Docker objects of one emulation, as the Engine API takes them. Pure: what is created is decided here.
+"""What all Docker objects of one emulation have in common, in the terms of the Engine API. Pure.
 
 Every object is labelled with the stack that owns it. The emulated networks are internal overlays that carry
 the apps' traffic alone; bus, agents and gateways speak over a control network of their own.
@@ -48,7 +48,7 @@ gone, or a gateway that does not shape yet, would pass packets on unshaped."""
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """One Swarm config; the name holds its content's hash, so that another content is another config."""
+    """One Swarm config. Swarm's configs can't change, so the name has a hash of the content."""
 
     name: str
     data: bytes = attrs.field(repr=False)
@@ -56,7 +56,7 @@ class Config:
 
 @attrs.frozen(kw_only=True)
 class SwarmService:
-    """One Swarm service: `spec` lacks the ids of its configs and secrets, which `files` names by target."""
+    """One Swarm service. `spec` lacks the configs, which get their ids later: `files` has them by path."""
 
     name: str
     role: str
@@ -65,17 +65,17 @@ class SwarmService:
 
 
 def image_of(node_image: str | None) -> str:
-    """A node's own image, else the one that the environment names, else the default."""
+    """A node's own image, else that of the environment (WOTEMU_IMAGE), else the default."""
     return node_image or os.environ.get(IMAGE_VARIABLE) or DEFAULT_IMAGE
 
 
 def labels(plan: Plan, role: str) -> dict[str, str]:
-    """What every object of this emulation carries."""
+    """The labels of every object of this emulation."""
     return {STACK_LABEL: plan.stack, NAMESPACE_LABEL: plan.stack, ROLE_LABEL: role}
 
 
 def object_name(plan: Plan, name: str) -> str:
-    """A name that is free of clashes between two stacks on one cluster."""
+    """An object's name with the stack's before it, so that two stacks on one cluster do not clash."""
     return f"{plan.stack}_{object_names.fitted(name, object_names.room(plan.stack))}"
 
 
@@ -101,19 +101,23 @@ def _network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
 
 
 def config(plan: Plan, name: str, data: bytes) -> Config:
-    """A config named after its content."""
+    """A config with a name from its content."""
     digest = hashlib.sha256(data).hexdigest()[:12]
     short = name[: object_names.room(plan.stack) - len(digest) - 1].rstrip("-_")
     return Config(name=object_name(plan, f"{short}-{digest}"), data=data)
 
 
 def code_config(plan: Plan) -> Config:
-    """The topology's folder; `InputError` where it is too large for Swarm."""
+    """The topology's folder as a config.
+
+    Raises:
+        InputError: It is too large for Swarm.
+    """
     return config(plan, "code", code_bundle.pack(plan.root))
 
 
 def assignment(plan: Plan, name: str, data: Json) -> Config:
-    """What a role is told, as its config."""
+    """A role's assignment as a config."""
     content = {"name": name, "stack": plan.stack, "bus": {"host": BUS_ALIAS, "port": BUS_PORT}, "data": data}
     return config(plan, name.replace(":", "-"), json.dumps(content, sort_keys=True).encode())
 
@@ -129,7 +133,7 @@ def service_spec(
     replicas: int = 1,
     capabilities: tuple[str, ...] = (),
 ) -> Json:
-    """What the services of all roles have in common; a role with capabilities is root."""
+    """A service as all roles have it. A role with capabilities runs as root: others could not use them."""
     return {
         "Name": object_name(plan, name),
         "Labels": labels(plan, role),
@@ -146,7 +150,9 @@ def service_spec(
                 "CapabilityDrop": ["ALL"],
                 "CapabilityAdd": list(capabilities),
                 "StopGracePeriod": STOP_GRACE_NS,
-                "Healthcheck": {"Test": ["NONE"]},  # a process every few seconds; roles tell the bus
+                "Healthcheck": {
+                    "Test": ["NONE"]
+                },  # it would start a process every few seconds; roles report to the bus
             },
             "Networks": [
                 {"Target": object_name(plan, network), "Aliases": aliases} for network, aliases in networks

@@ -1,4 +1,4 @@
-"""A stack that runs by itself: where its bus is, what became of its tasks, and how to end it."""
+"""A composed stack on a swarm: its bus's address, its tasks' states and logs, and how to end it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 LOG_LINES = 200
-"""Of each task's output, so many of the last lines are kept."""
+"""How many of the last lines of each task's output are read."""
 STOP_DEADLINE_S = 90.0
 READ_DEADLINE_S = 20.0
 _OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
@@ -35,7 +35,11 @@ class Stack:
         return f"Stack({self.name!r})"
 
     async def services(self) -> dict[str, Json]:
-        """Its services by their name in the compose file; InputError where it has none."""
+        """Its services by their name in the compose file.
+
+        Raises:
+            InputError: There is no such stack.
+        """
         found = await self._list("services", {"label": [f"{NAMESPACE_LABEL}={self.name}"]})
         if not found:
             hint = "docker stack ls shows those that there are"
@@ -43,13 +47,20 @@ class Stack:
         return {service["Spec"]["Name"].removeprefix(f"{self.name}_"): service for service in found}
 
     async def tasks(self) -> list[Json]:
-        """All of its tasks that Swarm remembers."""
+        """Its tasks, with those that ended as far as Swarm remembers them, each with its service's name."""
         ids = {service["ID"]: name for name, service in (await self.services()).items()}
         tasks = await self._list("tasks", {"service": list(ids)})
         return [{**task, "Service": ids[task["ServiceID"]]} for task in tasks]
 
     async def bus(self, password: str | None = None) -> BusAddress:
-        """Where its bus is published, and its password, which is read in its container if none is given."""
+        """The address of its bus.
+
+        Args:
+            password: The bus's password; if None it is read in the bus's container.
+
+        Raises:
+            EmulationError: The bus does not run, is not published, or its password can't be read.
+        """
         tasks = [task for task in await self.tasks() if task["Service"] == "bus"]
         running = [task for task in tasks if task["Status"]["State"] == "running"]
         if not running:
@@ -72,7 +83,7 @@ class Stack:
         return BusAddress(password, host=host, port=int(ports[0]["PublishedPort"]))
 
     async def _read_password(self, container: str) -> str:
-        """Who may run commands in the bus's container can have its password anyway."""
+        """Read the password's file in the bus's container, which a user of the Docker API may do anyway."""
         read = b""
         # aiodocker asserts that it has a connection, which a container that ends just then does not leave it.
         with contextlib.suppress(TimeoutError, aiodocker.DockerError, OSError, AssertionError):
@@ -87,7 +98,7 @@ class Stack:
         return read.decode().strip()
 
     async def states(self) -> list[Json]:
-        """What became of each task, in a few words."""
+        """The state of each task."""
         return [
             {
                 "task": f"{task['Service']}.{task.get('Slot', 0)}",
@@ -104,7 +115,7 @@ class Stack:
         ]
 
     async def log_tail(self, task_id: str) -> bytes:
-        """The last lines that a task printed; none where its machine is away."""
+        """The last lines that a task printed; nothing where its machine does not answer."""
         params = {"stdout": "1", "stderr": "1", "tail": str(LOG_LINES)}
         try:
             async with self._docker._query(f"tasks/{task_id}/logs", params=params) as response:
@@ -113,13 +124,17 @@ class Stack:
             return b""
 
     async def scale_to_zero(self, names: set[str]) -> None:
-        """Have services end all their tasks, and wait until they have."""
+        """Have services end all their tasks, and wait for that.
+
+        Raises:
+            EmulationError: Some tasks still run after `STOP_DEADLINE_S`.
+        """
         services = await self.services()
         await asyncio.gather(*(self._scale(services[name]) for name in names if name in services))
         try:
             async with asyncio.timeout(STOP_DEADLINE_S):
                 while await self._lives(names):  # noqa: ASYNC110
-                    await asyncio.sleep(0.5)  # Swarm tells nobody
+                    await asyncio.sleep(0.5)  # Swarm has no event for it
         except TimeoutError:
             left = ", ".join(sorted(await self._lives(names)))
             raise EmulationError(f"still there after {STOP_DEADLINE_S:g} s: {left}", where="swarm") from None
@@ -142,7 +157,7 @@ class Stack:
 
 
 def _unframed(data: bytes) -> bytes:
-    """What Docker's multiplexed stream carries: frames of a stream's number, a length, and bytes."""
+    """The text in Docker's multiplexed stream of frames: stream number, 3 bytes of padding, length, text."""
     text = b""
     while len(data) >= 8:
         size = int.from_bytes(data[4:8], "big")

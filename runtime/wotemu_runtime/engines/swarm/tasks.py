@@ -1,8 +1,8 @@
-"""What a stack's tasks come to for its roles. Pure: it is shown all tasks, again and again.
+"""Derives from successive lists of a stack's tasks what happened to its roles. Pure.
 
 Swarm never changes a task's container: where one fails, or its machine is gone, the slot gets another task,
-and the former's desired state is to be shut down. So the newest task of a slot is the role; what becomes of
-the others, long after, is nothing of the role's.
+and the former's desired state is to be shut down. So the newest task of a slot is the role. The states of the
+others, which may change long after, say nothing of the role.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
 
 BUS = "bus"
 UNPLACED_AFTER_S = 4.0
-"""Swarm says that there is no suitable node also while it is busy, for a moment."""
+"""While its scheduler is busy, Swarm reports "no suitable node" for a moment."""
 MAX_FAILURES = 5
 FAILURES_WITHIN_S = 60.0
-"""So many failures in so short a time: the role never gets anywhere."""
+"""A role that fails `MAX_FAILURES` times within this time is given up."""
 
 _FAILED = frozenset({"failed", "orphaned"})
 _BROKEN = _FAILED | {"rejected"}
@@ -71,7 +71,17 @@ class Tasks:
     def look(
         self, tasks: Iterable[Task], hosts: Mapping[str, str], down: frozenset[str], now_s: float
     ) -> list[TaskNews]:
-        """What is new. `hosts` are the machines' names by id; `down` are the ids of those that are gone."""
+        """Compare with the lists before.
+
+        Args:
+            tasks: All tasks of the stack.
+            hosts: The machines' names by id.
+            down: The ids of the machines that do not answer.
+            now_s: Any monotonic time.
+
+        Returns:
+            What happened since the last call.
+        """
         slots: dict[Slot, list[Task]] = {}
         for task in tasks:
             slots.setdefault((_role_of(task), task.get("Slot", 1)), []).append(task)
@@ -109,7 +119,7 @@ class Tasks:
 
     @staticmethod
     def _lost(slot: _Slot, tasks: list[Task], down: frozenset[str]) -> str:
-        """Why the task that ran last is gone; "" while it is not."""
+        """The reason for which the task that ran last is gone; "" while it is there."""
         newest = tasks[-1]
         current = next((task for task in tasks if task["ID"] == slot.current), None)
         if not slot.current or (current is newest and newest["Status"]["State"] == "complete"):
@@ -126,7 +136,7 @@ class Tasks:
     def _broke(
         self, slot: _Slot, role: str, task: Task, hosts: Mapping[str, str], now_s: float
     ) -> Iterator[TaskNews]:
-        """A task that a machine refused, or that failed: a reason that stays is told at once."""
+        """A machine refused the task, or it failed. A reason that will not go away is reported at once."""
         error, host = str(task["Status"].get("Err", "")), hosts.get(task.get("NodeID", ""), "")
         if task["Status"]["State"] == "rejected" or (not slot.has_run and _hint(error)):
             yield from self._complain(slot, role, error, host)
@@ -146,7 +156,7 @@ class Tasks:
             yield found
 
     def _waits(self, slot: _Slot, role: str, task: Task, now_s: float) -> Iterator[TaskNews]:
-        """A task that no machine takes."""
+        """Report a task that no machine takes."""
         error = str(task["Status"].get("Err", ""))
         if task["Status"]["State"] != "pending" or not error:
             slot.waits_since_s = None
@@ -157,7 +167,7 @@ class Tasks:
 
     @staticmethod
     def _complain(slot: _Slot, role: str, error: str, host: str) -> Iterator[TaskNews]:
-        """Each reason is told once."""
+        """Report each reason once."""
         message = f"it can't run on {host}: {error}" if host else f"it can't be placed: {error}"
         if message != slot.complaint:
             slot.complaint = message
@@ -170,7 +180,7 @@ class Tasks:
 
 
 def _hint(error: str) -> str | None:
-    """What to do about what Swarm says."""
+    """The remedy for an error of Swarm's, if one is known."""
     lower = error.lower()
     if "no such image" in lower:
         return "every machine needs the image: push it to a registry that they reach, or load it on each"
