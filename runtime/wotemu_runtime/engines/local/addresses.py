@@ -46,8 +46,8 @@ def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
     """The host part of each member's address in the subnet.
 
     A node's replicas have a block of addresses to themselves, aligned to a power of two, so that all of them
-    have the same prefix in common with any address outside. A resolver that prefers the address with the longest
-    common prefix (RFC 6724, rule 9) then finds no difference, and keeps the order of the hosts file.
+    have the same prefix in common with any address outside. A resolver that prefers the address with the
+    longest common prefix (RFC 6724, rule 9) then finds no difference, and keeps the order of the hosts file.
     """
     numbers: dict[str, int] = {}
     following = FIRST_HOST
