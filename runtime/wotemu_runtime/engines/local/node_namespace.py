@@ -18,17 +18,14 @@ import attrs
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
+from wotemu_runtime.engines.local.name_resolution import resolve_names
 from wotemu_runtime.processes import syscalls
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
 
-ETC = Path("/etc")
-OTHER_ETC = Path("/run/etc")
-"""The mount of the machine's /etc in nodes that have an /etc of their own."""
 MTU = 1500
 
-_NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
 _OWN_IPV6 = "fd00::1"
 _NO_PREFIX_ROUTE = 0x200
 """IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
@@ -96,7 +93,7 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
     )
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     socket.sethostname(namespace.replica)
-    resolve_names(namespace, scratch)
+    resolve_names(namespace.replica, namespace.hosts, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group
     _write_sysctl(
@@ -162,57 +159,6 @@ def _add_ipv6(netlink: IPRoute) -> None:
     if Path("/proc/sys/net/ipv6/conf/lo").exists():
         loopback = netlink.link_lookup(ifname="lo")[0]
         netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
-
-
-def resolve_names(namespace: NodeNamespace, scratch: Path) -> None:
-    """Mount the node's own hosts, resolv.conf, nsswitch.conf and hostname over the machine's.
-
-    Args:
-        namespace: The replica's name, and its hosts file.
-        scratch: A directory for the files on a file system that only the sandbox sees.
-    """
-    scratch.mkdir(parents=True, exist_ok=True)
-    files = {
-        "hosts": namespace.hosts,
-        "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
-        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
-        "hostname": f"{namespace.replica}\n",
-    }
-    for name, text in files.items():
-        (scratch / name).write_text(text)
-    if any(_target(name) is None for name in files):
-        _replace_etc()
-    for name in files:
-        target = _target(name)
-        if target is None:
-            target = ETC / name
-            target.touch()  # one that is there may belong to somebody whom this user namespace doesn't know
-        syscalls.mount(str(scratch / name), str(target), flags=syscalls.MS_BIND)
-
-
-def _target(name: str) -> Path | None:
-    """The file over which a node's can be mounted; None where /etc has none, or a dead link.
-
-    A dead link into /run, where resolv.conf often points, gets a target: /run is the sandbox's own.
-    """
-    real = (ETC / name).resolve()
-    if not real.exists() and real.is_relative_to("/run"):
-        real.parent.mkdir(parents=True, exist_ok=True)
-        real.touch()
-    return real if real.exists() else None
-
-
-def _replace_etc() -> None:
-    """Mount a writable /etc over the machine's, with links to all of the machine's files.
-
-    A bare machine lacks some of the files. This user may not create them there, nor should a run leave any.
-    """
-    OTHER_ETC.mkdir(exist_ok=True)
-    syscalls.mount(str(ETC), str(OTHER_ETC), flags=syscalls.MS_BIND | syscalls.MS_REC)
-    syscalls.mount("tmpfs", str(ETC), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
-    for entry in OTHER_ETC.iterdir():
-        if entry.exists():
-            (ETC / entry.name).symlink_to(entry)
 
 
 def _write_sysctl(name: str, value: str) -> None:
