@@ -40,9 +40,16 @@ ADDRESS = BusAddress("", path="/nowhere", anchor_s=EPOCH_S)
 
 
 class FakeEngine:
-    """Has `play` say what each role does, by its name. `calls` is what it was asked to do, in order.
+    """Implements `Engine` with a task for each role.
 
-    Deploying takes `deploy_s`. What is in `broken` under a method's name is raised by that method.
+    Args:
+        bus: The bus of all roles.
+        play: Gives, by a role's name, the coroutine function that plays it.
+
+    Attributes:
+        calls: The methods that were called, in order.
+        deploy_s: How long `deploy` takes, on the loop's clock.
+        broken: By method, the exception that it raises.
     """
 
     name = "fake"
@@ -62,7 +69,7 @@ class FakeEngine:
         return self._bus.client
 
     async def deploy(self, plan: Plan) -> Deployed:
-        """Start every role as a task, unless they run already: then another coordinator takes over."""
+        """Start every role as a task. If they run already, another coordinator takes them over."""
         self._call("deploy")
         self._is_left = False
         await asyncio.sleep(self.deploy_s)
@@ -87,16 +94,16 @@ class FakeEngine:
         self.tell(RoleEnded(name, status))
 
     def tell(self, news: News) -> None:
-        """Have the coordinator hear this."""
+        """Put news into the queue of `news`."""
         self._news.put_nowait(news)
 
     async def news(self) -> AsyncIterator[News]:
-        """What was told, as it comes."""
+        """The news of `tell`, and each role's end, as they come."""
         while True:
             yield await self._news.get()
 
     async def remove(self) -> None:
-        """End what still runs, unless it was left to another coordinator."""
+        """Cancel the roles that still run, unless they were left to another coordinator."""
         self._call("remove")
         if self._is_left:
             return
@@ -105,7 +112,7 @@ class FakeEngine:
         await asyncio.gather(*self._roles, return_exceptions=True)
 
     def leave(self) -> None:
-        """Another coordinator has the roles."""
+        """Keep the roles from being cancelled by `remove`."""
         self.calls.append("leave")
         self._is_left = True
 

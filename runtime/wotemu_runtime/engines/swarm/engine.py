@@ -100,7 +100,7 @@ class SwarmEngine:
         """What happens to the tasks, as Swarm reports it.
 
         Raises:
-            EmulationError: Watching them failed, so that nobody would hear of a role that is lost.
+            EmulationError: Watching the tasks failed; a role that is lost would go unnoticed.
         """
         while True:
             yield await self._next_news()

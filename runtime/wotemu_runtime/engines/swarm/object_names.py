@@ -53,5 +53,5 @@ def emulated_network(name: str) -> str:
 
 def _hashed(name: str, room: int) -> str:
     digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
-    kept = name[: max(0, room - _HASH_CHARACTERS - 1)].rstrip("-_")
-    return f"{kept}-{digest}" if kept else digest[:room]
+    start = name[: max(0, room - _HASH_CHARACTERS - 1)].rstrip("-_")
+    return f"{start}-{digest}" if start else digest[:room]

@@ -42,8 +42,8 @@ CODE_FILE = "/run/wotemu/code.tar.xz"
 
 STOP_GRACE_NS = 10 * 10**9
 CLOSED = {"net.ipv4.ip_forward": "0"}
-"""Docker's containers forward packets unless told not to. A task that has the address of a gateway that is
-gone, or a gateway that does not shape yet, would pass packets on unshaped."""
+"""Docker enables forwarding in containers. A task that got the address of a lost gateway, or a gateway that
+does not shape yet, would then forward packets unshaped."""
 
 
 @attrs.frozen(kw_only=True)

@@ -92,7 +92,7 @@ def test_the_limits_are_the_kernels_own() -> None:
     """What is raised in one process holds in those that it starts."""
     script = (
         "import resource, subprocess\n"
-        "from tests.unit.test_machine_limits import machine_limits, plan_of\n"
+        "from tests.unit.engines.test_machine_limits import machine_limits, plan_of\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1024))\n"
         "print(machine_limits.allow_files(plan_of(20)))\n"
         "print(subprocess.run(['sh', '-c', 'ulimit -n'], capture_output=True, text=True).stdout.strip())"
