@@ -15,6 +15,7 @@ FIRST_SUBNET = 64
 """The first network is 10.64.0.0/16, the next 10.65.0.0/16, ..."""
 PREFIX = 16
 FIRST_HOST = 2
+"""The host part of the first member's address; the gateway has the one before."""
 MAX_NETWORKS = 256 - FIRST_SUBNET
 
 

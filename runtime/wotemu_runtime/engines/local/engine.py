@@ -72,6 +72,7 @@ class LocalEngine:
             await self.remove()
             raise
         return Deployed(
+            # The socket is on the sandbox's tmpfs; the zygote's root leads there from outside.
             bus=attrs.evolve(bus, path=f"/proc/{pid}/root{BUS_SOCKET}"),
             shaper=shaper,
             roles=plan.roles,
@@ -133,6 +134,7 @@ class LocalEngine:
                 return {}, [*unenforced, *_none(wanted, "no control group can be made here")]
         if refused := await self._start_in(groups, wanted):
             return {}, [*unenforced, *_none(wanted, refused)]
+        # Only now are the sandbox's processes in the leaf, and the parent has none itself.
         if groups.parent is not None:
             enabled = await asyncio.to_thread(delegation.enable, groups.parent, controllers)
             groups.available = frozenset(enabled)

@@ -54,6 +54,7 @@ def refusal(step: str, number: int) -> HostError:
             "allow unprivileged user namespaces (sudo sysctl -w kernel.unprivileged_userns_clone=1, on Ubuntu"
             " kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
         )
+    # EAGAIN of fork(2): RLIMIT_NPROC, pids.max or pid_max. ENOMEM also where a PID namespace's init is gone.
     elif number in (errno.EAGAIN, errno.ENOMEM):
         hint = (
             "this machine has no room for so many processes: use fewer nodes, or allow more (ulimit -u, the"
@@ -61,9 +62,10 @@ def refusal(step: str, number: int) -> HostError:
         )
     elif number in (errno.EMFILE, errno.ENFILE):
         hint = "allow more open files: ulimit -n 20000, or sysctl -w fs.file-max=1000000"
-    elif number == errno.ENOSPC:
+    elif number == errno.ENOSPC:  # unshare(2): a limit of user.max_*_namespaces
         kinds = " ".join(f"user.max_{kind}_namespaces=10000" for kind in ("net", "mnt", "pid", "uts", "ipc"))
         hint = f"allow more: sudo sysctl -w {kinds}"
+    # Docker masks parts of /proc, and the kernel forbids a new mount where the old one is masked.
     elif "/proc" in step:
         hint = "in a container, run it with --privileged, or use the host"
     else:

@@ -87,7 +87,7 @@ def isolate(program: Program) -> None:
     for directory in program.cgroups:
         try:
             Path(directory, "cgroup.procs").write_text("0")
-        except OSError as error:  # an app without its limits is better than none
+        except OSError as error:  # reported in the log; the app runs without the limit
             print(f"wotemu: a limit is not enforced: {directory}: {error.strerror}", file=sys.stderr)
     # Hides the bus's socket and configuration, with its password, from the app.
     namespaces.unshare(namespaces.CLONE_NEWNS)
@@ -99,4 +99,5 @@ def isolate(program: Program) -> None:
         uid, gid = os.geteuid(), os.getegid()
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.map_single_user(program.uid, program.uid, uid, gid)
+    # Last, as mounts and user namespaces need them.
     syscalls.drop_all_capabilities()

@@ -103,6 +103,7 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
     if namespace.has_taps:
         fds = [open_tap(interface.name) for interface in namespace.interfaces]
     else:
+        # Of the thread: /proc/self is the main thread's, which may be in another namespace.
         fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in namespace.interfaces]
     _configure_all(namespace)
     return fds

@@ -139,7 +139,7 @@ class SandboxProcess:
             self._listening.cancel()
         for channel in (self._control, self._lifeline):
             if channel is not None:
-                channel.close()
+                channel.close()  # the monitor sees the end of the lifeline
         return asyncio.get_running_loop().run_in_executor(None, _wait, monitor)
 
     async def _listen(self, control: AsyncChannel) -> None:

@@ -58,6 +58,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
         func: The function of that file which returned the topology.
         folder: The path, relative to the compose file, of the folder for the files that it names.
     """
+    # Roles then look for their networks' subnets by the gateways' aliases.
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
     made = all_services(plan, unknown, "")
     code = specs.code_config(plan)
@@ -72,7 +73,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     }
     files = {name: f"{folder}/{name}" for name in sorted(configs)}
     document = {
-        "version": "3.8",
+        "version": "3.8",  # without it, `docker stack deploy` takes the file for one of version 1
         "services": dict(sorted(services.items())),
         "networks": dict(sorted(_network(plan, spec) for spec in specs.network_specs(plan))),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},

@@ -41,6 +41,7 @@ class StackCreation:
         """
         plan = self._plan
         emulated = [network.name for network in plan.emulated]
+        # Networks first: services name them, and assignments contain their subnets.
         await _all(*(self._create_network(spec) for spec in specs.network_specs(plan)))
         overlays = [specs.object_name(plan, object_names.emulated_network(name)) for name in emulated]
         found = await _all(*map(self._subnet, overlays))
@@ -55,6 +56,7 @@ class StackCreation:
                 "Data": base64.b64encode(password.encode()).decode(),
             },
         )
+        # By name: the code's config is the same for all nodes.
         configs = {config.name: config for service in services for config in service.files.values()}
         ids = dict(zip(configs, await _all(*(self._create_config(c) for c in configs.values())), strict=True))
         await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in services))
@@ -99,6 +101,8 @@ class StackCreation:
         if service.role.startswith("service:"):  # somebody else's image: the password is not for it
             return await self._post("services/create", service.spec)
         target = DEFAULT_PASSWORD_FILE.rpartition("/")[2]
+        # A role that is root keeps the password from its app, which is not root. Other roles are an ordinary
+        # user, who has to be able to read it.
         mode = 0o400 if container["User"] else 0o444
         container["Secrets"] = [
             {
@@ -114,7 +118,7 @@ class StackCreation:
             answer = await self._docker._query_json(path, method="POST", data=body)
         except aiodocker.DockerError as error:
             raise EmulationError(error.message, where=f"{path} of {body['Name']}") from error
-        return str(answer.get("ID") or answer.get("Id"))
+        return str(answer.get("ID") or answer.get("Id"))  # networks spell it Id
 
 
 async def _all(*actions: Awaitable[Any]) -> list[Any]:

@@ -63,6 +63,7 @@ def negotiated(version: Mapping[str, Any]) -> str:
             where=engine,
             hint=f"update it to Engine 20.10 or later, which have API {_text(OLDEST_API)}",
         )
+    # An old client may speak an old API with a new daemon, as long as that is not below its minimum.
     return f"v{_text(max(least, min(offered, NEWEST_API)))}"
 
 

@@ -66,7 +66,7 @@ class SwarmEngine:
         self._stack = plan.stack
         self._docker = connect_docker()
         if self._adopted_bus is not None:
-            self._owned = True
+            self._owned = True  # who adopts an emulation removes it at its end
             self._watch_tasks(plan, self._adopted_bus)
             return self._deployed(plan, self._adopted_bus)
         try:
@@ -79,7 +79,7 @@ class SwarmEngine:
     async def _create(self, plan: Plan) -> BusAddress:
         manager_id, manager_address = await self._check_swarm(plan)
         password = randomness.token_urlsafe(24)
-        self._owned = True
+        self._owned = True  # from here on an error may leave objects behind
         await StackCreation(self._client(), plan, self._shaper).create(manager_id, password)
         self._watch_tasks(plan, BusAddress(password, host=manager_address))
         return await self._bus_placed()
@@ -109,6 +109,7 @@ class SwarmEngine:
         if self._watcher is None:
             raise EmulationError("the swarm engine is closed")
         getting = asyncio.ensure_future(self._news.get())
+        # Waits for the watcher too: if it fails, no news would ever come.
         try:
             await asyncio.wait([getting, self._watcher], return_when=asyncio.FIRST_COMPLETED)
             if getting.done():
@@ -130,7 +131,7 @@ class SwarmEngine:
         Args:
             failed: Whether the deployment failed: then they are removed in any case.
         """
-        docker, self._docker = self._docker, None
+        docker, self._docker = self._docker, None  # a second call returns at once
         if docker is None:
             return
         if self._watcher is not None:
@@ -146,6 +147,8 @@ class SwarmEngine:
         """This manager's id and address, after checking that the swarm can take the plan."""
         docker = self._client()
         try:
+            # Without a version in the path, a daemon answers as its newest API does, which may differ from
+            # what was tested.
             version = await docker.version()
             docker.api_version = negotiated(version)
             info = await docker.system.info()
@@ -160,6 +163,7 @@ class SwarmEngine:
                 where="--name",
                 hint=f"take another name, or remove it: wotemu rm {plan.stack}",
             )
+        # SubnetSize is 0, or missing, where nobody chose one.
         prefix = swarm.get("Cluster", {}).get("SubnetSize") or DEFAULT_PREFIX
         check_capacity(plan, prefix, swarm.get("Nodes", 1))
         return swarm["NodeID"], swarm["NodeAddr"]
@@ -188,6 +192,7 @@ class SwarmEngine:
         """Compare the tasks once a second: Docker's events are of services and containers, not of tasks."""
         loop, docker, seen = asyncio.get_running_loop(), self._client(), Tasks(replicas)
         while True:
+            # A manager that is busy or elects a leader fails requests for seconds; the next one may succeed.
             with contextlib.suppress(OSError, aiodocker.DockerError, aiohttp.ClientError):
                 nodes = await docker.nodes.list()
                 # A machine that is about to join has no description yet.
@@ -195,7 +200,7 @@ class SwarmEngine:
                 down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
                 tasks = await objects_of(docker, "tasks", self._stack, STACK_LABEL)
                 for news in seen.look(tasks, hosts, down, loop.time()):
-                    if isinstance(news, BusTask):
+                    if isinstance(news, BusTask):  # each new task may be published at another port
                         self._news.put_nowait(BusAt(attrs.evolve(bus, port=news.port)))
                     else:
                         self._news.put_nowait(news)

@@ -94,7 +94,8 @@ def taken(
         for item in found.get(kind, ()):
             if (name := _owner(_labels(item))) is not None:
                 owned.setdefault(name, {}).setdefault(kind, []).append(item)
-    hosts = {node["ID"]: node["Description"]["Hostname"] for node in nodes}
+    # A machine that is joining has no description yet.
+    hosts = {node["ID"]: node.get("Description", {}).get("Hostname", "?") for node in nodes}
     by_service: dict[str, list[Json]] = {}
     for task in tasks:
         by_service.setdefault(task["ServiceID"], []).append(task)
@@ -122,12 +123,14 @@ def _inventory(
 def _service(stack: str, service: Json, tasks: Iterable[Json]) -> ServiceState:
     tasks = list(tasks)
     states = Counter(_state(task) for task in tasks)
+    # Swarm keeps ended tasks for its history (5 a slot by default): the latest says how the service is now.
     last = max(tasks, key=lambda task: task["Status"]["Timestamp"], default=None)
     failing = last is not None and _state(last) not in ("running", "complete", "shutdown")
     spec = service["Spec"]
     return ServiceState(
         name=spec["Name"].removeprefix(f"{stack}_"),
         role=spec["Labels"].get(ROLE_LABEL, ""),
+        # Every service of ours is replicated; ones of other modes have no number of replicas.
         desired=int(spec["Mode"].get("Replicated", {}).get("Replicas", 0)),
         running=states["running"],
         complete=states["complete"],
@@ -140,10 +143,12 @@ def _state(task: Json) -> str:
 
 
 def _labels(item: Json) -> dict[str, str]:
+    # Networks and volumes have labels at the top, services, configs and secrets in their spec.
     return item.get("Labels") or item.get("Spec", {}).get("Labels") or {}
 
 
 def _owner(labels: Mapping[str, str]) -> str | None:
+    # `docker stack deploy` labels objects with its namespace alone, so ours are known by the role's label.
     if STACK_LABEL in labels:
         return labels[STACK_LABEL]
     return labels.get(NAMESPACE_LABEL) if ROLE_LABEL in labels else None
@@ -170,4 +175,5 @@ async def take_inventory(docker: aiodocker.Docker) -> list[Inventory]:
 async def _labelled(docker: aiodocker.Docker, kind: str) -> list[Json]:
     filters = json.dumps({"label": [ROLE_LABEL]})
     answer = await docker._query_json(kind, params={"filters": filters})
+    # Only the list of volumes is wrapped in an object; it may be null.
     return (answer["Volumes"] if kind == "volumes" else answer) or []

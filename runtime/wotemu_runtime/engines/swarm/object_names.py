@@ -31,6 +31,7 @@ def fitted(name: str, room: int) -> str:
 
 def node_service(name: str) -> str:
     """The service of a node, broker or plain service: its name, or a hash if one of WoTemu's has that."""
+    # Also a name that only begins like a role's, since a topology may add such a network or service later.
     is_own = name in _OWN_SERVICES or name.startswith(_OWN_SERVICE_PREFIXES)
     return _hashed(name, MAX_NAME) if is_own else name
 
@@ -52,6 +53,7 @@ def emulated_network(name: str) -> str:
 
 
 def _hashed(name: str, room: int) -> str:
+    # Of the whole name: two long names that begin alike stay different.
     digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
     start = name[: max(0, room - _HASH_CHARACTERS - 1)].rstrip("-_")
     return f"{start}-{digest}" if start else digest[:room]

@@ -56,9 +56,11 @@ def _server(plan: Plan, replica: Replica, alias: str) -> SwarmService:
     )
     template = spec["TaskTemplate"]
     container = template["ContainerSpec"]
+    # Replaces the environment of roles: nothing in this image reads an assignment.
     own = {service.name: service.env for service in plan.topology.services}[replica.node]
     container["Env"] = [f"{name}={value}" for name, value in own.items()]
-    del container["User"], container["Healthcheck"]  # the image's own
+    # Absent fields leave what the image says.
+    del container["User"], container["Healthcheck"]
     if replica.image is None:  # a program of WoTemu's image, which is no role to be started or asked as
         container["Command"] = container.pop("Args")
         container["Healthcheck"] = {"Test": ["NONE"]}

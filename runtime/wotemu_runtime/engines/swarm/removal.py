@@ -31,6 +31,7 @@ async def objects_of(docker: aiodocker.Docker, kind: str, stack: str, *labels: s
         labels: The labels to look in; ours and Docker's own if none is given.
     """
     found: dict[str, Json] = {}
+    # One request a label: Docker's filters of one kind must all match.
     for label in labels or (STACK_LABEL, NAMESPACE_LABEL):
         filters = json.dumps({"label": [f"{label}={stack}"]})
         answer = await docker._query_json(kind, params={"filters": filters})
@@ -53,6 +54,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
     Raises:
         EmulationError: Some are still there after `REMOVE_DEADLINE_S`.
     """
+    # Removing a service makes Swarm stop its tasks, which takes up to their grace period.
     services = await objects_of(docker, "services", stack)
     for service in services:
         await _delete(docker, "services", service)

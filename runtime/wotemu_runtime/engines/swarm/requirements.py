@@ -86,7 +86,7 @@ def check_capacity(plan: Plan, prefix: int, machines: int) -> None:
 
 
 def _nano(cores: float | None) -> int:
-    return round((cores or 0) * 1e9)
+    return round((cores or 0) * 1e9)  # Docker counts CPUs in billionths
 
 
 def _whole(size: float | None) -> int:

@@ -77,6 +77,7 @@ def services(
     """
     shaper = effective_shaper(shaper, plan)
     code = code_config(plan) if any(map(needs_code, plan.replicas)) else None
+    # Reversed, so that the first replica stands for its node: a service has one spec for all its tasks.
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
         bus_service(plan, manager_id),
@@ -137,6 +138,7 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
         }
     ]
     port = {"Protocol": "tcp", "TargetPort": BUS_PORT, "PublishMode": "host", **_published_port()}
+    # "host" mode: the routing mesh would publish it on every machine of the swarm.
     spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
     return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
 
@@ -203,6 +205,7 @@ def agent_service(
         capabilities=AGENT_CAPABILITIES,
     )
     template = spec["TaskTemplate"]
+    # Docker fills templates in when it creates a task.
     slot = "-{{.Task.Slot}}" if len(copies) > 1 else ""
     template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
@@ -235,5 +238,6 @@ def agent_service(
 
 def _program(replica: Replica) -> Json:
     """The program of a node's replicas; each container adds its own name and the code's directory."""
+    # The root is the coordinator's path of the code, which containers do not have.
     app = None if replica.app is None else attrs.evolve(replica.app, root="").to_dict()
     return {"app": app, "command": list(replica.command), "env": dict(replica.env), "cwd": ""}

@@ -93,7 +93,7 @@ def _network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
     return {
         "Name": object_name(plan, name),
         "Driver": "overlay",
-        "CheckDuplicate": True,
+        "CheckDuplicate": True,  # Docker identifies networks by id, and would allow a second of one name
         "Internal": internal,
         "Attachable": False,
         "Labels": labels(plan, f"network:{name}"),
@@ -147,6 +147,7 @@ def service_spec(
                 ],
                 "Labels": labels(plan, role),
                 "User": "0" if capabilities else "",
+                # Docker grants 14 capabilities by default.
                 "CapabilityDrop": ["ALL"],
                 "CapabilityAdd": list(capabilities),
                 "StopGracePeriod": STOP_GRACE_NS,
@@ -160,5 +161,6 @@ def service_spec(
             "RestartPolicy": {"Condition": "on-failure", "Delay": 10**9},
         },
         "Mode": {"Replicated": {"Replicas": replicas}},
+        # No virtual IP: it needs IPVS, and apps are to see the address of the replica that answers.
         "EndpointSpec": {"Mode": "dnsrr"},
     }

@@ -65,7 +65,7 @@ class Stack:
         running = [task for task in tasks if task["Status"]["State"] == "running"]
         if not running:
             raise EmulationError("its bus does not run", where=f"stack {self.name!r}")
-        (task,) = running[:1]
+        (task,) = running[:1]  # more than one for a moment, while Swarm replaces it
         ports = task["Status"].get("PortStatus", {}).get("Ports", [])
         if not ports:
             raise EmulationError("its bus is not published", where=f"stack {self.name!r}")
@@ -77,6 +77,7 @@ class Stack:
                 where=f"stack {self.name!r}",
                 hint="name that manager in DOCKER_HOST, or give --redis-url redis://:PASSWORD@HOST:PORT",
             )
+        # A manager's own Status.Addr is 0.0.0.0 in some versions of Docker; NodeAddr is what it advertises.
         host = swarm["NodeAddr"] if is_here else (await self._node(task["NodeID"]))["Status"]["Addr"]
         if password is None:
             password = await self._read_password(task["Status"]["ContainerStatus"]["ContainerID"])
@@ -141,6 +142,7 @@ class Stack:
 
     async def _scale(self, service: Json) -> None:
         spec = {**service["Spec"], "Mode": {"Replicated": {"Replicas": 0}}}
+        # An update replaces the whole spec; the version keeps it from overwriting somebody else's.
         path, params = f"services/{service['ID']}/update", {"version": str(service["Version"]["Index"])}
         await self._docker._query_json(path, method="POST", params=params, data=spec)
 
@@ -160,6 +162,6 @@ def _unframed(data: bytes) -> bytes:
     """The text in Docker's multiplexed stream of frames: stream number, 3 bytes of padding, length, text."""
     text = b""
     while len(data) >= 8:
-        size = int.from_bytes(data[4:8], "big")
+        size = int.from_bytes(data[4:8], "big")  # Engine API, "Attach to a container": stream format
         text, data = text + data[8 : 8 + size], data[8 + size :]
     return text

@@ -101,15 +101,18 @@ class Tasks:
             task for task in tasks if task["Status"]["State"] in _BROKEN and task["ID"] not in slot.broken
         ]
         slot.broken.update(task["ID"] for task in ended)
+        # The loss before its reasons: a coordinator then knows the role as lost when it hears of failures.
         if lost := self._lost(slot, tasks, down):
             slot.current = ""
             yield RoleLost(role, lost, slot.host)
         for task in ended:
             yield from self._broke(slot, role, task, hosts, now_s)
+        # The slot keeps its complete task, which would else be reported once a second.
         if state == "complete" and slot.over != newest["ID"]:
             slot.over = newest["ID"]
             slot.current = ""
             yield RoleEnded(role, "complete")
+        # Swarm shows tasks of a machine that is gone as running until it has replaced them.
         if state == "running" and newest.get("NodeID") not in down:
             slot.current, slot.host = newest["ID"], hosts.get(newest.get("NodeID", ""), "")
             slot.has_run, slot.complaint = True, ""
@@ -139,6 +142,7 @@ class Tasks:
         """A machine refused the task, or it failed. A reason that will not go away is reported at once."""
         error, host = str(task["Status"].get("Err", "")), hosts.get(task.get("NodeID", ""), "")
         if task["Status"]["State"] == "rejected" or (not slot.has_run and _hint(error)):
+            # Never counted as a failure: Swarm tries again elsewhere, and the user can act on the reason.
             yield from self._complain(slot, role, error, host)
             return
         failures = self._failures.setdefault(role, [])
@@ -150,6 +154,7 @@ class Tasks:
 
     def _bus_task(self, task: Task) -> Iterator[TaskNews]:
         ports = task["Status"].get("PortStatus", {}).get("Ports", [])
+        # A running task has no ports for a moment, until its machine has reported them.
         found = BusTask(task["ID"], int(ports[0]["PublishedPort"])) if ports else None
         if found is not None and found != self._bus:
             self._bus = found
@@ -181,7 +186,7 @@ class Tasks:
 
 def _hint(error: str) -> str | None:
     """The remedy for an error of Swarm's, if one is known."""
-    lower = error.lower()
+    lower = error.lower()  # dockerd has texts, no codes
     if "no such image" in lower:
         return "every machine needs the image: push it to a registry that they reach, or load it on each"
     if "port" in lower and ("in use" in lower or "allocated" in lower):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9/_.-]*")
+# YAML 1.1 has more booleans than PyYAML knows: Docker's parser reads y and n as such, too.
 _RESERVED = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
