@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Iterator
 
-from wotemu.records import Change, Event, Hop, ProbeArrived, ProbeSent, Record, to_row
+from wotemu.records import Change, Event, Hop, ProbeArrived, ProbeSent, Record
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
@@ -85,16 +85,16 @@ def witness_of(names: list[str], lasts_s: int, changes: tuple[Planned, ...]) -> 
     witness.begin(T0)
     for name in names:
         ready = Event(T0 - 1, "role.ready", f"agent:{name}", "", {"offset_error_s": 0.0})
-        witness.take(Event.TABLE, [to_row(ready)])
+        witness.take([ready])
     for change in changes:
         due = T0 + change.at_s
         answer = Change(
             change.id, due, due, change.action, change.target, "", json.dumps(change.after), True, ""
         )
-        witness.take(Change.TABLE, [to_row(answer)])
+        witness.take([answer])
     for second in range(1, lasts_s):
         for record in records(names, second, conditions(int((second - 0.5) * len(changes) / lasts_s))):
-            witness.take(record.TABLE, [to_row(record)])
+            witness.take([record])
         witness.settle(T0 + second)
     witness.end(T0 + lasts_s)
     return witness

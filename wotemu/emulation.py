@@ -24,10 +24,11 @@ from wotemu.scenario.timeline import Timeline
 from wotemu.topology._fields import HOST_NAME, MAX_NAME
 from wotemu.units import Like
 from wotemu_runtime.bus import steady_time
-from wotemu_runtime.coordination.coordinator import SOURCE, Status
+from wotemu_runtime.coordination.outcome import Status
 from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.recording.liveness import SOURCE
 from wotemu_runtime.recording.run_directory import tabulate
 from wotemu_runtime.recording.totals import Totals
 from wotemu_runtime.runs.new_run import NewRun

@@ -15,7 +15,8 @@ from wotemu.errors import HostError, InputError
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, Node, Topology
-from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
+from wotemu_runtime.coordination.coordinator import Coordinator
+from wotemu_runtime.coordination.outcome import Outcome
 
 from .conftest import Invoke
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,12 @@ from wotemu_runtime.bus import Publisher, Streams, connect
 from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.coordination import coordinator_lease as leasing
-from wotemu_runtime.coordination.command_log import CommandLog, read_command_log, replay
+from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.coordinator_lease import Lease
 from wotemu_runtime.fidelity import Witness
 from wotemu_runtime.recording.bus_mirror import BusMirror, fetch
 from wotemu_runtime.recording.checkpoint import FILE, Checkpoint
-from wotemu_runtime.recording.ingest import Ingest
-from wotemu_runtime.recording.recorder import Kept, Recorder
+from wotemu_runtime.recording.recorder import Durable, Recorder
 from wotemu_runtime.recording.retention import forgotten
 from wotemu_runtime.recording.run_directory import RunDirectory, make_tables, tabulate
 from wotemu_runtime.roles.host_report import HostClaim
@@ -54,19 +53,22 @@ def line(number: int) -> Log:
     return Log(float(number), "node", "stdout", str(number))
 
 
-def reception(recorder: RunDirectory) -> Ingest:
-    return Ingest(recorder.event, lambda *_: None, lambda: 100.0, resumed=recorder.is_resumed)
-
-
-def recording(recorder: RunDirectory, seen: list[Any] | None = None, kept: Kept = lambda: None) -> Recorder:
+def recording(
+    recorder: RunDirectory, seen: list[Any] | None = None, durable: Durable = lambda: None
+) -> Recorder:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
 
-    def observe(table: str, rows: list[list[Any]]) -> None:
+    def take(records: Sequence[Record]) -> None:
         if seen is not None:
-            seen.extend((table, *row) for row in rows)
+            seen.extend((record.TABLE, *to_row(record)) for record in records)
 
     return Recorder(
-        recorder, Witness((), lambda: timeline), observe, lambda: 100.0, kept, reception=reception(recorder)
+        recorder,
+        Witness((), lambda: timeline),
+        lambda: 100.0,
+        sinks=[take],
+        durable=durable,
+        resumed=recorder.is_resumed,
     )
 
 
@@ -217,7 +219,7 @@ async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_
     recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
     mirror = BusMirror(client, "tuesday", tmp_path / "there")
-    taking = recording(recorder, kept=lambda: mirror.kept)
+    taking = recording(recorder, durable=lambda: mirror.kept)
     taking.draining = True
     await publish(client, line(0))
     await taking.run(client, STREAMS)
@@ -299,15 +301,15 @@ async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis)
 
 async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
-    assert await read_command_log(client, STREAMS) == CommandLog()
+    assert await CommandLog.read(client, STREAMS) == CommandLog()
     for command in (
         {"command": "timeline", "timeline": timeline.to_dict()},
         {"command": "t0", "t0": 5.0},
         {"command": "changes", "guard": 1, "at_s": 2.5, "t": 7.5, "changes": [], "drop": []},
     ):
         await client.xadd(STREAMS.commands, pack(command))  # type: ignore[arg-type]
-    assert await read_command_log(client, STREAMS) == CommandLog(timeline.hash, 5.0, {1: 2.5}, over=False)
-    assert replay([{"command": "stop"}]).over
+    assert await CommandLog.read(client, STREAMS) == CommandLog(timeline.hash, 5.0, {1: 2.5}, stopped=False)
+    assert CommandLog.replay([{"command": "stop"}]).stopped
 
 
 def _die(recorder: RunDirectory) -> None:
@@ -332,9 +334,9 @@ class SlowRecorder(RunDirectory):
 
     takes_s = 0.05
 
-    def store(self, table: str, rows: list[list[Any]]) -> None:
+    def store(self, table: str, rows: list[list[Any]], packed: bytes | None = None) -> None:
         time.sleep(self.takes_s)
-        super().store(table, rows)
+        super().store(table, rows, packed)
 
 
 async def test_a_recorder_that_lags_stores_everything(
@@ -353,23 +355,22 @@ async def test_a_recorder_that_lags_stores_everything(
 
 async def test_what_a_stuck_recorder_leaves_is_counted(client: Redis, tmp_path: Path) -> None:
     """The bus answers no more while it drains, and then is asked how much there is."""
-    lost: list[tuple[str, str, int, str]] = []
+    events: list[Event] = []
     recorder = RunDirectory(tmp_path)
-    reception = Ingest(lambda _: None, lambda *loss: lost.append(loss), lambda: 1.0, resumed=False)
     taking = Recorder(
         recorder,
         Witness((), lambda: Timeline(seed=1, duration_s=60.0, phases=(), changes=())),
-        lambda *_: None,
         lambda: 1.0,
-        reception=reception,
+        listener=events.append,
     )
     stuck = asyncio.create_task(asyncio.sleep(3600))
     publisher = Publisher(client, STREAMS, "agent:a", lambda: 1.0)
     publisher.put(*(App(float(number), "node", "key", 1.0) for number in range(600)))
     await publisher.flush()
     assert not await taking.drain(stuck, patience_s=0.1)
-    await taking.leave_the_rest(client, STREAMS)
-    reception.finish()
-    assert lost == [("agent:a", "app records that never came", 600, "app")]
+    await taking.count_the_rest(client, STREAMS)
+    taking.finish()
+    lost = {"what": "app records that never came", "count": 600, "table": "app"}
+    assert [(event.source, event.data) for event in events] == [("agent:a", lost)]
     stuck.cancel()
     recorder.close()

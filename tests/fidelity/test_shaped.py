@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.gateways.network import FakeNetwork
-from wotemu.records import Change, Hop, to_row
+from wotemu.records import Change, Hop
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
@@ -50,7 +50,7 @@ def evidence(
                 row = Change(
                     change.id, due, due, "conditions", "field", "", json.dumps(change.after), True, ""
                 )
-                witness.take(Change.TABLE, [to_row(row)])
+                witness.take([row])
             for _ in range(round(1 / TICK_S)):
                 for sender in ("a", "c"):
                     for _ in range(2):
@@ -58,7 +58,7 @@ def evidence(
                 net.advance(TICK_S)
                 net.received("b")
             rows = [row for row in net.switch.drain(net.clock.now()) if isinstance(row, Hop)]
-            witness.take(Hop.TABLE, [to_row(row) for row in rows])
+            witness.take(rows)
         witness.end(net.clock.now())
     witness.finish()
     return {hop.where: hop for hop in witness.evidence().hops}

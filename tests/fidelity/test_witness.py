@@ -21,7 +21,6 @@ from wotemu.records import (
     ProbeSent,
     Record,
     Stall,
-    to_row,
 )
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import Direction, HopKey, Timeline
@@ -61,7 +60,7 @@ class Run:
 
     def tell(self, *records: Record) -> None:
         for record in records:
-            self.witness.take(record.TABLE, [to_row(record)])
+            self.witness.take([record])
 
     def probe(
         self, at_s: float, took_s: float | None, sender: str = "a", receiver: str = "b", handed_s: float = 0.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.scenario.deployment import FIELD, READER, TOPOLOGY
+from wotemu import records
 from wotemu.errors import EmulationError
+from wotemu.records import Record
 from wotemu.scenario import Resolver, Scenario, at, event, metric, when
 from wotemu.scenario.timeline import Change
 from wotemu.scenario.vocabulary.actions import Event
@@ -24,7 +27,7 @@ class Desk:
         self.now = T0
         self.commands: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.guards = Guards(Resolver(TOPOLOGY, Scenario(events=events)), self._tell, lambda: self.now)
+        self.guards = Guards(Resolver(TOPOLOGY, Scenario(events=events)), lambda: self.now)
 
     def _tell(self, kind: str, message: str, **data: Any) -> None:
         self.told.append((kind, data))
@@ -32,14 +35,14 @@ class Desk:
     async def command(self, **command: Any) -> None:
         self.commands.append(command)
 
-    async def at(self, at_s: float, table: str, *rows: list[Any]) -> None:
+    async def at(self, at_s: float, make: Callable[..., Record], *rows: list[Any]) -> None:
         """Records come in at a moment, and the watch gets its turn."""
         self.now = T0 + at_s
-        self.guards.observe(table, [[T0 + at_s, *row] for row in rows])
+        self.guards.take([make(T0 + at_s, *row) for row in rows])
         await self.guards.decide()
 
     async def watch(self) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.guards.run(T0, self.command))
+        task = asyncio.create_task(self.guards.run(T0, self.command, self._tell))
         await asyncio.sleep(0)
         return task
 
@@ -50,9 +53,9 @@ CRASH = when(metric("reader.delay") > 2).do(at("1s").set(FIELD, "up", loss="9%")
 async def test_the_roles_hear_what_is_different() -> None:
     desk = Desk(at(5).set(FIELD, "up", latency="1s"), CRASH, at(30).set(FIELD, "up", latency="2s"))
     task = await desk.watch()
-    await desk.at(10, "app", ["reader", "delay", 1.0])
+    await desk.at(10, records.App, ["reader", "delay", 1.0])
     assert desk.commands == []
-    await desk.at(12, "app", ["reader", "delay", 3.0])
+    await desk.at(12, records.App, ["reader", "delay", 3.0])
     (command,) = desk.commands
     assert command["command"] == "changes"
     assert command["t"] == T0 + 12
@@ -68,8 +71,8 @@ async def test_the_roles_hear_what_is_different() -> None:
 async def test_several_guards_fire_one_after_another() -> None:
     desk = Desk(CRASH, when(event("app.crashed")).do(at(0).restart(READER)))
     task = await desk.watch()
-    await desk.at(3, "events", ["app.crashed", "agent:reader", "", {}])
-    await desk.at(6, "app", ["reader", "delay", 3.0])
+    await desk.at(3, records.Event, ["app.crashed", "agent:reader", "", {}])
+    await desk.at(6, records.App, ["reader", "delay", 3.0])
     assert [command["t"] - T0 for command in desk.commands] == [3.0, 6.0]
     assert [guard.fired_s for guard in desk.guards.timeline.guards] == [6.0, 3.0]
     await task
@@ -77,7 +80,7 @@ async def test_several_guards_fire_one_after_another() -> None:
 
 async def test_what_came_before_t0_counts_for_events() -> None:
     desk = Desk(when(event("app.ready")).do(at(0).heal()))
-    desk.guards.observe("events", [[T0 - 1, "app.ready", "agent:reader", "", {}]])
+    desk.guards.take([records.Event(T0 - 1, "app.ready", "agent:reader", "", {})])
     await (await desk.watch())
     assert [kind for kind, _ in desk.told] == ["guard.fired"]
 

@@ -52,17 +52,19 @@ def metrics(count: int) -> list[App]:
     return [App(float(number), "a", "key", 0.0) for number in range(count)]
 
 
-def received(bus: FakeBus) -> tuple[Ingest, dict[tuple[str, str], int]]:
-    """What a coordinator learns of what came."""
-    lost: dict[tuple[str, str], int] = {}
-
-    def lose(source: str, what: str, count: int, table: str) -> None:
-        lost[source, table] = count
-
-    reception = Ingest(lambda _: None, lose, lambda: 3.0, resumed=False)
+def received(bus: FakeBus) -> Ingest:
+    """What a coordinator learns of what came; none of it is lost by then."""
+    ingest = Ingest(0.0, resumed=False)
     for entry in bus.entries:
-        reception.accept(entry)
-    return reception, lost
+        _, events = ingest.accept(entry, 3.0)
+        assert [event for event in events if event.kind == "records.lost"] == []
+    return ingest
+
+
+def missing(ingest: Ingest, *ended: str) -> dict[tuple[str, str], int]:
+    """Counts of the records that never came, by source and table."""
+    events = ingest.finish(3.0, set(ended))
+    return {(event.source, event.data["table"]): event.data["count"] for event in events}
 
 
 async def test_a_full_buffer_is_sent_to_its_end_as_long_as_the_bus_takes_it(
@@ -78,9 +80,7 @@ async def test_a_full_buffer_is_sent_to_its_end_as_long_as_the_bus_takes_it(
     await sending.run()
     assert [row[0] for row in bus.rows("app")] == [float(number) for number in range(2000)]
     assert Event(*bus.rows("events")[-1]).data == {"records": {"app": 2000, "events": 1}}
-    reception, lost = received(bus)
-    reception.finish({"agent:a"})
-    assert lost == {}
+    assert missing(received(bus), "agent:a") == {}
 
 
 async def test_what_a_stuck_bus_did_not_take_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +90,7 @@ async def test_what_a_stuck_bus_did_not_take_is_counted(monkeypatch: pytest.Monk
     sending.put(*metrics(700))
     sending.close(account)
     await sending.run()
-    reception, lost = received(bus)
-    assert lost == {}
-    reception.finish()
-    assert lost == {("agent:a", "app"): 700}
+    assert missing(received(bus)) == {("agent:a", "app"): 700}
 
 
 async def test_a_role_that_goes_on_unrecorded_counts_its_records_too() -> None:
@@ -113,9 +110,7 @@ async def test_a_role_without_a_last_word_is_told_of() -> None:
     sending = publisher_on(bus)
     sending.put(Event(1.0, "role.ready", "agent:a", ""), *metrics(3))
     await sending.flush()
-    reception, lost = received(bus)
-    reception.finish({"agent:a", "agent:never-ready"})
-    assert lost == {("agent:a", ""): 1}
+    assert missing(received(bus), "agent:a", "agent:never-ready") == {("agent:a", ""): 1}
 
 
 @pytest.mark.parametrize("has_account", [False, True])
@@ -130,9 +125,7 @@ async def test_a_replaced_task_without_a_last_word_is_reported(has_account: bool
             await sending.run()
         else:
             await sending.flush()
-    reception, lost = received(bus)
-    reception.finish({"agent:a"})
-    assert lost == ({} if has_account else {("agent:a", ""): 1})
+    assert missing(received(bus), "agent:a") == ({} if has_account else {("agent:a", ""): 1})
 
 
 async def test_entries_that_are_left_on_the_bus_are_counted() -> None:
@@ -142,11 +135,10 @@ async def test_entries_that_are_left_on_the_bus_are_counted() -> None:
     sending.put(*metrics(600))
     sending.close(account)
     await sending.run()
-    reception, lost = received(FakeBus(entries=bus.entries[:1]))
+    ingest = received(FakeBus(entries=bus.entries[:1]))
     for entry in bus.entries[1:]:
-        reception.leave(entry)
-    reception.finish({"agent:a"})
-    assert lost == {("agent:a", "app"): 600 - 256, ("agent:a", "events"): 1}
+        ingest.count(entry)
+    assert missing(ingest, "agent:a") == {("agent:a", "app"): 600 - 256, ("agent:a", "events"): 1}
 
 
 async def test_kept_records_are_bounded_in_bytes_and_the_dropped_counted(

@@ -7,6 +7,7 @@ from wotemu_runtime.bus.codec import (
     decode_origin,
     encode_batch,
     encode_origin,
+    packed_rows,
 )
 from wotemu_runtime.bus.connection import BusAddress, connect, redirect
 from wotemu_runtime.bus.consumer import Consumer
@@ -28,6 +29,7 @@ __all__ = [
     "encode_batch",
     "encode_origin",
     "epoch_s",
+    "packed_rows",
     "redirect",
     "steady_time",
 ]

@@ -1,4 +1,4 @@
-"""How records travel: msgpack, values in the order of their declaration, with the schema's version."""
+"""Encodes records as stream entries: msgpack, values in the order of their declaration, a schema version."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from wotemu.records import SCHEMA_VERSION, TABLES
 FIELD = b"m"
 """The field of a stream's entry that holds the message."""
 ORIGIN = b"o"
-"""The field that says who sent it; what can't be sent twice has none."""
+"""The field that has the sender; entries that can't come twice lack it."""
 
 
 @attrs.frozen
 class Origin:
-    """Who sent a batch of records, so that its reader sees what came twice and what never came.
+    """The sender of a batch of records and its place in the sequence, to detect duplicates and gaps.
 
-    `life` is when this process began to publish (a role may live again, elsewhere); `first` is how many
-    records of the table it had sent before.
+    `life` is when this process began to publish, in seconds since the epoch: a role that is restarted has
+    another. `first` is how many records of the table it had sent before.
     """
 
     source: str
@@ -60,7 +60,11 @@ def encode_batch(table: str, rows: Sequence[Sequence[Any]]) -> dict[bytes, bytes
 
 
 def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:
-    """The table and the rows of an entry; `EmulationError` if another version of WoTemu wrote it."""
+    """The table and the rows of an entry.
+
+    Raises:
+        EmulationError: another version of WoTemu wrote it.
+    """
     version, table, rows = unpack(entry)
     if version != SCHEMA_VERSION or table not in TABLES:
         raise EmulationError(
@@ -69,6 +73,18 @@ def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:
             hint="run the same version of WoTemu everywhere",
         )
     return table, rows
+
+
+def packed_rows(entry: dict[bytes, bytes], table: str) -> bytes:
+    """The part of an entry's message that has the rows, as msgpack: what `msgpack.packb(rows)` gives.
+
+    Args:
+        entry: one that `decode_batch` reads as one of `table`.
+    """
+    # A message is an array of the version, the table and the rows: the bytes before the rows are constant.
+    # They are packed with nil, one byte, in the place of the rows.
+    head = msgpack.packb([SCHEMA_VERSION, table, None])[:-1]
+    return entry[FIELD][len(head) :]
 
 
 def encode_origin(origin: Origin) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Connecting to the bus."""
+"""Connects to the bus, and redirects a client to another address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wotemu.errors import EmulationError
 from wotemu_runtime.bus.cancellable_connection import TcpConnection, UnixConnection
 
 ANSWER_S = 5.0
-"""What does not answer so long is gone: a machine that lost its power or its network never hangs up."""
+"""Timeout of every command: a machine that lost its power or its network never closes a connection."""
 _RETRY_S = 0.02
 
 
@@ -44,12 +44,12 @@ class BusAddress:
 
 
 async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
-    """A client that has spoken to the bus. Its every failure is an `OSError` or a `RedisError`.
+    """Connect, and return a client whose every failure is an `OSError` or a `RedisError`.
 
-    Raises `EmulationError` at once where the bus refuses the password, and where it did not answer within
-    `deadline_s`.
+    Raises:
+        EmulationError: the bus refuses the password, or does not answer within `deadline_s`.
     """
-    # Those who call know better what to do about a bus that is away than redis-py's own retries.
+    # No retries by redis-py: the callers know what to do about a bus that is away.
     retry = Retry(NoBackoff(), retries=0)
     common: dict[str, Any] = {
         "password": address.password,
@@ -95,7 +95,7 @@ def _is_refusal(error: BaseException | None) -> bool:
 
 
 async def redirect(client: Redis, address: BusAddress) -> None:
-    """Have a client of a bus on TCP speak to another host and port from now on."""
+    """Have a client of a bus on TCP use another host and port from now on."""
     pool = client.connection_pool
     if (pool.connection_kwargs.get("host"), pool.connection_kwargs.get("port")) == (
         address.host,

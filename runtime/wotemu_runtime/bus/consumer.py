@@ -1,4 +1,4 @@
-"""Reads streams from where it stopped, over reconnections."""
+"""Reads streams in order, and resumes after reconnections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Entry = tuple[str, bytes, dict[bytes, bytes]]
 
 
 FIRST = "0-0"
-"""Before every entry of a stream."""
+"""The position before the first entry of a stream."""
 
 
 class Consumer:

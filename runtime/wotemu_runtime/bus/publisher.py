@@ -1,4 +1,4 @@
-"""Sends records to the bus in batches; keeps what it can't send, and counts what it had to drop."""
+"""Sends records to the bus in batches; buffers what it can't send, and counts what it had to drop."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MAX_BATCH = 256
 MAX_BATCH_BYTES = 1024**2
 MAX_AGE_S = 1.0
 MAX_KEPT = 50_000
-"""Records of one table kept while the bus is away; beyond it the oldest go, and are counted."""
+"""Records of one table buffered while the bus is away; beyond it the oldest are dropped and counted."""
 MAX_KEPT_BYTES = 8 * 1024**2
 """Their bytes: lines that an app prints may have 16 KB each."""
 STUCK_S = 6.0
-"""At the end, a bus that confirms nothing for so long gets no more."""
+"""At the end, sending is given up when the bus confirms nothing for so long."""
 TRY_S = 2.0
-"""At the end, a try that takes so long is made anew: it may have begun when there was no way to the bus."""
+"""At the end, each try takes so long at most: it may have begun when there was no route to the bus."""
 LAST_S = 30.0
-"""And the rest is given up after so long, however slowly it goes."""
+"""At the end, the rest is dropped after so long, even if the bus still takes some."""
 _RETRY_S = 0.5
 
 Account = Callable[[Mapping[str, int]], Event]
@@ -37,18 +37,18 @@ Account = Callable[[Mapping[str, int]], Event]
 
 @attrs.define
 class _Table:
-    """What one table's records have become: sent, under way, kept."""
+    """The records of one table: sent, under way, buffered."""
 
     sent: int = 0
     under_way: list[bytes] = attrs.field(factory=list)
-    """A batch that the bus has not confirmed: it is sent again as it is, since the bus may have it."""
+    """A batch that the bus has not confirmed: it is sent again unchanged, since the bus may have it."""
     kept: deque[bytes] = attrs.field(factory=deque)
     """Rows as msgpack, so that each is packed once and its size is known."""
     kept_bytes: int = 0
 
     @property
     def total(self) -> int:
-        """All that got a number, which is all that was not dropped."""
+        """The number of records that were not dropped."""
         return self.sent + len(self.under_way) + len(self.kept)
 
     @property
@@ -60,7 +60,7 @@ class _Table:
         return len(self.kept) >= MAX_BATCH or self.kept_bytes >= MAX_BATCH_BYTES
 
     def put(self, row: Sequence[Any]) -> int:
-        """Keep one more; how many had to go for it."""
+        """Buffer one more row; how many had to be dropped for it."""
         packed = pack_row(row)
         dropped = 0
         while self.kept and (len(self.kept) >= MAX_KEPT or self.kept_bytes + len(packed) > MAX_KEPT_BYTES):
@@ -132,14 +132,14 @@ class Publisher:
         self._lost[what] = self._lost.get(what, 0) + count
 
     async def mute(self, account: Account) -> None:
-        """Send the rest, and an event after all of it; what comes then is of no use to anybody."""
+        """Send the rest, then the account; records that are put later are dropped without being counted."""
         self._muted = True
         await self._settled()
         self._put_account(account)
         await self._settled()
 
     async def _settled(self) -> None:
-        """Nothing is kept any more."""
+        """Send until nothing is buffered."""
         while any(self._unsent()):
             try:
                 await self.flush()
@@ -147,7 +147,7 @@ class Publisher:
                 await asyncio.sleep(_RETRY_S)
 
     def close(self, account: Account | None = None) -> None:
-        """Have `run` send the rest, with the event of `account` last, and return."""
+        """Have `run` send the rest, with the account as the last event, and return."""
         self._closing, self._account = True, account
         self._full.set()
 
@@ -190,7 +190,7 @@ class Publisher:
     # The end
 
     async def _finish(self) -> None:
-        """Send the rest while the bus takes it, then how much there was: a reader sees what never came."""
+        """Send the rest while the bus takes it, then the account, by which a reader finds what never came."""
         async with self._sending:
             self._report_losses()
             await self._send_rest()

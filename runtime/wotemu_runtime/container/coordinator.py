@@ -17,7 +17,7 @@ import attrs
 from wotemu.deployment_file import load
 from wotemu.records import Event
 from wotemu_runtime.bus import connect
-from wotemu_runtime.coordination.coordinator import Outcome
+from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.docker_proxy.client import PROXY_ALIAS, completed_tasks
 from wotemu_runtime.engines.engine import Deployed, Engine, RoleEnded
 from wotemu_runtime.engines.swarm.requirements import unsupported

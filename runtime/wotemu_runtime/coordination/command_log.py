@@ -1,8 +1,9 @@
-"""What coordinators have told the roles so far: the commands' stream, which nobody trims, has all of it."""
+"""Replays the command stream to recover the timeline, T0 and the guards that fired."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 import attrs
 from redis.asyncio import Redis
@@ -13,28 +14,37 @@ from wotemu_runtime.bus.codec import unpack
 
 @attrs.frozen
 class CommandLog:
-    """Empty where nobody has coordinated before. `fired` has guards' seconds after T0."""
+    """The commands that earlier coordinators sent; empty in a new run.
+
+    `fired` maps the ids of guards to their times in seconds after T0, in the order of firing.
+    """
 
     timeline_hash: str | None = None
     t0: float | None = None
     fired: dict[int, float] = attrs.field(factory=dict)
-    over: bool = False
-    """Whether the run's end was told: the roles stop, or go on unrecorded."""
+    stopped: bool = False
+    """Whether the roles were sent the end of the run: they stop, or go on unrecorded."""
 
+    @classmethod
+    def replay(cls, commands: Iterable[Mapping[str, Any]]) -> Self:
+        """The log of these commands, in the order of the stream."""
+        commands = list(commands)
+        # The first ones count: a command that was not confirmed may have been sent, and stored, twice.
+        timelines = [each["timeline"]["hash"] for each in commands if each["command"] == "timeline"]
+        t0s = [each["t0"] for each in commands if each["command"] == "t0"]
+        return cls(
+            timeline_hash=timelines[0] if timelines else None,
+            t0=t0s[0] if t0s else None,
+            fired={each["guard"]: each["at_s"] for each in commands if each["command"] == "changes"},
+            stopped=any(each["command"] in ("stop", "mute") for each in commands),
+        )
 
-def replay(commands: list[dict[str, Any]]) -> CommandLog:
-    """What commands come to."""
-    timelines = [each["timeline"]["hash"] for each in commands if each["command"] == "timeline"]
-    t0s = [each["t0"] for each in commands if each["command"] == "t0"]
-    return CommandLog(
-        timeline_hash=timelines[0] if timelines else None,
-        t0=t0s[0] if t0s else None,
-        fired={each["guard"]: each["at_s"] for each in commands if each["command"] == "changes"},
-        over=any(each["command"] in ("stop", "mute") for each in commands),
-    )
+    @classmethod
+    async def read(cls, client: Redis, streams: Streams) -> Self:
+        """The log of all commands on the bus. Nobody trims that stream.
 
-
-async def read_command_log(client: Redis, streams: Streams) -> CommandLog:
-    """Read it off the bus."""
-    entries: Any = await client.xrange(streams.commands)
-    return replay([unpack(fields) for _, fields in entries])
+        Raises:
+            OSError, RedisError: the bus does not answer.
+        """
+        entries: Any = await client.xrange(streams.commands)
+        return cls.replay(unpack(fields) for _, fields in entries)

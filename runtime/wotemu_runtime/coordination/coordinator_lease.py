@@ -1,4 +1,4 @@
-"""Who coordinates an emulation: one at a time, and the next one only when the last one has fallen silent."""
+"""The lease of a run's coordinator: one at a time, and the next one when it is released or expires."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Holder:
 
 
 class Lease:
-    """One coordinator's right to coordinate."""
+    """One coordinator's right to coordinate: a lock on the bus that expires unless it is renewed."""
 
     def __init__(self, client: Redis, streams: Streams) -> None:
         self._client = client
@@ -53,7 +53,11 @@ class Lease:
         self._lock = Lock(client, self._key, timeout=LASTS_S, thread_local=False)
 
     async def acquire(self) -> None:
-        """Get it, if need be once the one before has expired; `EmulationError` where that one still lives."""
+        """Get the lease, if need be once its last holder's has expired.
+
+        Raises:
+            EmulationError: that one still renews it.
+        """
         try:
             async with asyncio.timeout(LASTS_S + RENEW_EVERY_S):
                 while not await self._claim():  # noqa: ASYNC110
@@ -62,14 +66,18 @@ class Lease:
             raise self._held(await holder(self._client, self._key)) from None
 
     async def hold(self) -> None:
-        """Renew it until cancelled; `EmulationError` once another coordinator has it."""
+        """Renew it until cancelled.
+
+        Raises:
+            EmulationError: another coordinator has it.
+        """
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             with contextlib.suppress(OSError, RedisError):
                 await self._renew()
 
     async def release(self) -> None:
-        """Let the next one have it at once."""
+        """Release it, so that another coordinator need not wait until it expires."""
         with contextlib.suppress(OSError, RedisError):  # which a lock that is another's is, too
             await self._lock.release()
 

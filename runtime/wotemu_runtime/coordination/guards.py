@@ -1,4 +1,4 @@
-"""Watches the conditions of a timeline's guards on what the roles report, and fires them."""
+"""Evaluates the conditions of a timeline's guards on the run's records, and fires the guards."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import operator
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
 from wotemu.errors import EmulationError
-from wotemu.records import App, Event
+from wotemu.records import App, Event, Record
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Change, Guard, Timeline
 from wotemu.suggestions import did_you_mean
 
 SETTLE_S = 1.5
-"""Records come up to a second after their times: so long a metric that is silent may still prove a break."""
+"""Records come up to a second late: until then, a metric's record may still show that it did not hold."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -28,11 +28,14 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 Command = Callable[..., Awaitable[None]]
+"""Sends the roles a command, given as keyword arguments."""
+Report = Callable[..., object]
+"""Records an event: its kind, its message, and its data as keyword arguments."""
 
 
 @attrs.frozen
 class Verdict:
-    """What became of a guard: it `fired`, is `skipped`, or has `failed` the run. `why` is for people."""
+    """The outcome of a guard: it fired, was skipped, or failed the run. `why` is the reason, for people."""
 
     guard: Guard
     outcome: Literal["fired", "skipped", "failed"]
@@ -41,7 +44,7 @@ class Verdict:
 
 @attrs.define
 class _Watched:
-    """One guard's condition, as far as records tell. Times are seconds after T0."""
+    """The state of one guard's condition by the records so far. Times are seconds after T0."""
 
     guard: Guard
     since_s: float | None = None
@@ -65,13 +68,13 @@ class _Watched:
 
     @property
     def holds_from_s(self) -> float | None:
-        """When it will have held for long enough, if nothing breaks it."""
+        """When the condition will have held long enough, if no record breaks it."""
         if self.since_s is None:
             return None
         return max(self.since_s, self.guard.after_s) + self.guard.held_s
 
     def ready_s(self) -> float | None:
-        """When that may be believed: at once if a later record proves it, else after a little while."""
+        """When that is certain: at once if a later record proves it, else `SETTLE_S` later."""
         held_s = self.holds_from_s
         if held_s is None:
             return None
@@ -79,7 +82,7 @@ class _Watched:
 
 
 class GuardWatch:
-    """Decides which guards fire. Pure: it is told the time and the records."""
+    """Decides which guards fire, by the time and the records. Pure."""
 
     def __init__(self, guards: Sequence[Guard], duration_s: float) -> None:
         self._waiting = [_Watched(guard) for guard in guards]
@@ -96,11 +99,11 @@ class GuardWatch:
         return len(self._waiting)
 
     def forget(self, *decided: Container[int]) -> None:
-        """Wait no more for these."""
+        """Remove guards from the watch, by their ids."""
         self._waiting = [each for each in self._waiting if not any(each.guard.id in ids for ids in decided)]
 
     def metric(self, t_s: float, replica: str, key: str, value: float) -> None:
-        """A replica has reported a number."""
+        """Take a metric that a replica's app reported."""
         self._reported.setdefault(replica, set()).add(key)
         for watched in self._waiting:
             condition = watched.guard.condition
@@ -108,7 +111,7 @@ class GuardWatch:
                 watched.metric(t_s, value)
 
     def event(self, t_s: float, kind: str, source: str) -> None:
-        """Something has happened."""
+        """Take an event."""
         for watched in self._waiting:
             condition = watched.guard.condition
             if condition["kind"] != "event" or condition["event"] != kind:
@@ -117,7 +120,7 @@ class GuardWatch:
                 watched.event(t_s)
 
     def next_s(self) -> float | None:
-        """When to ask again, if nothing is reported meanwhile."""
+        """When `due` may decide a guard next, if no record comes before; None when no guard is left."""
         return min(map(self._next_s, self._waiting), default=None)
 
     def _next_s(self, watched: _Watched) -> float:
@@ -131,7 +134,7 @@ class GuardWatch:
         return self._duration_s if deadline_s is None else min(deadline_s, self._duration_s)
 
     def due(self, now_s: float) -> list[Verdict]:
-        """The guards that are decided by now; each is told once."""
+        """The verdicts on the guards that are decided by now; each is returned once."""
         decided = [(watched, self._verdict(watched, now_s)) for watched in self._waiting]
         self._waiting = [watched for watched, verdict in decided if verdict is None]
         return [verdict for _, verdict in decided if verdict is not None]
@@ -160,61 +163,71 @@ class GuardWatch:
 
 
 def differences(before: Timeline, after: Timeline) -> tuple[list[Change], list[int]]:
-    """The changes that are new or others than they were, and the ids of those that are no more."""
+    """The changes that are new or differ, and the ids of those that were removed."""
     known = {change.id: change for change in before.changes}
     changed = [change for change in after.changes if known.get(change.id) != change]
     return changed, sorted(known.keys() - {change.id for change in after.changes})
 
 
 class Guards:
-    """A run's guards: takes its records, and when one fires tells the roles what is different now.
+    """Fires a run's guards: takes the run's records, and sends the roles the changes that follow.
 
-    `tell` records an event, `now` is the bus's clock.
+    Args:
+        resolver: resolves the timeline with the guards that have fired.
+        now: the bus's clock, in seconds since the epoch.
     """
 
     def __init__(
         self,
         resolver: Resolver,
-        tell: Callable[..., object],
         now: Callable[[], float],
     ) -> None:
         self.timeline = resolver.timeline
         self._resolver = resolver
         self._command: Command | None = None
-        self._tell = tell
+        self._report: Report | None = None
         self._now = now
         self._watch = GuardWatch(self.timeline.guards, self.timeline.duration_s)
-        self._records: list[tuple[str, list[Any]]] = []
+        self._records: list[App | Event] = []
         self._fired: dict[int, float] = {}
         self._t0: float | None = None
         self._news = asyncio.Event()
         self._deciding = asyncio.Lock()
 
-    def observe(self, table: str, rows: Sequence[list[Any]]) -> None:
-        """Records of any table, as they come over the bus."""
-        if not self._watch.waiting or table not in (App.TABLE, Event.TABLE):
-            return
-        self._records += [(table, row) for row in rows]
-        self._news.set()
+    def take(self, records: Sequence[Record]) -> None:
+        """Take records of any table into account; guards are decided by `run`."""
+        found = [record for record in records if isinstance(record, App | Event)]
+        if found and self._watch.waiting:
+            self._records += found
+            self._news.set()
 
-    async def restore(self, fired: Mapping[int, float], decided: Container[int]) -> None:
-        """Go on where another coordinator had these fire, id -> seconds after T0 in the order of firing.
+    async def restore(self, fired: Mapping[int, float], decided: Container[int], report: Report) -> None:
+        """Continue where an earlier coordinator was.
 
-        `decided` are those of which it has recorded what became of them.
+        Args:
+            fired: the guards that it fired, by id: seconds after T0, in the order of firing.
+            decided: the ids of those whose outcome it has recorded.
+            report: records an event.
         """
         for number, at_s in fired.items():  # one after the other, so that changes get their ids again
             self._fired[number] = at_s
             self.timeline = await asyncio.to_thread(self._resolver.resolve, dict(self._fired))
             if number not in decided:
-                self._tell("guard.fired", f"guard {number} fired", id=number, at_s=at_s)
+                report("guard.fired", f"guard {number} fired", id=number, at_s=at_s)
         self._watch.forget(fired, decided)
 
-    async def run(self, t0: float, command: Command) -> None:
-        """Watch from T0 until none is left to fire; `command` publishes to the roles.
+    async def run(self, t0: float, command: Command, report: Report) -> None:
+        """Watch from T0 until no guard is left to fire.
 
-        `EmulationError` where one has to fire and does not.
+        Args:
+            t0: seconds since the epoch on the bus's clock.
+            command: sends a command to the roles.
+            report: records an event.
+
+        Raises:
+            EmulationError: a guard that has to fire did not.
         """
-        self._t0, self._command = t0, command
+        self._t0, self._command, self._report = t0, command, report
         while self._watch.waiting:
             await self.decide()
             next_s = self._watch.next_s()
@@ -226,28 +239,28 @@ class Guards:
                     await self._news.wait()
 
     async def decide(self) -> None:
-        """Fire, or give up, what is decided by now."""
-        if self._t0 is None or self._command is None:
+        """Fire or skip the guards that are decided by now."""
+        if self._t0 is None or self._command is None or self._report is None:
             return
         async with self._deciding:  # the timeline is resolved anew for one guard after the other
             self._take_records(self._t0)
             for verdict in self._watch.due(self._now() - self._t0):
-                await self._carry_out(verdict, self._t0, self._command)
+                await self._carry_out(verdict, self._t0, self._command, self._report)
 
     def _take_records(self, t0: float) -> None:
         records, self._records = self._records, []
-        for table, row in records:
-            if table == App.TABLE:
-                self._watch.metric(row[0] - t0, *row[1:4])
+        for record in records:
+            if isinstance(record, App):
+                self._watch.metric(record.t - t0, record.node, record.key, record.value)
             else:
-                self._watch.event(row[0] - t0, row[1], row[2])
+                self._watch.event(record.t - t0, record.kind, record.source)
 
-    async def _carry_out(self, verdict: Verdict, t0: float, command: Command) -> None:
+    async def _carry_out(self, verdict: Verdict, t0: float, command: Command, report: Report) -> None:
         number, text = verdict.guard.id, verdict.why
         if verdict.outcome == "failed":
             raise EmulationError(text, where="guard", hint="the scenario says otherwise='fail'")
         if verdict.outcome == "skipped":
-            self._tell("guard.skipped", f"guard {number} is skipped, {text}", id=number)
+            report("guard.skipped", f"guard {number} is skipped, {text}", id=number)
             return
         self._fired[number] = fired_s = round(self._now() - t0, 6)
         before = self.timeline
@@ -261,4 +274,4 @@ class Guards:
             changes=[attrs.asdict(change, recurse=False) for change in changed],
             drop=dropped,
         )
-        self._tell("guard.fired", f"guard {number} fired: {text}", id=number, at_s=fired_s)
+        report("guard.fired", f"guard {number} fired: {text}", id=number, at_s=fired_s)

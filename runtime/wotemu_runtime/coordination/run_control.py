@@ -1,4 +1,4 @@
-"""What a coordinator waits for: news of the roles, the time to come, a failure, or to be told to stop."""
+"""Waits for news, for times and for the end, and ends them when the run is stopped or fails."""
 
 from __future__ import annotations
 
@@ -13,38 +13,46 @@ Result = TypeVar("Result")
 
 
 class RunControl:
-    """Wakes one coordinator. Make it inside of an event loop; `now` is the bus's clock."""
+    """Stop, abort and failure of one run, and the waits that they end.
+
+    A stop ends the run cleanly: the roles end, and what they still send is recorded. An abort waits for none
+    of that.
+
+    Args:
+        now: the bus's clock, in seconds since the epoch.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
-        self._at_once = asyncio.Event()
-        self._failure: WotemuError | None = None
+        self._abort = asyncio.Event()
+        self.failure: WotemuError | None = None
+        """The first error that ends the run."""
 
     def __repr__(self) -> str:
-        return f"RunControl(stop={self.stop_requested}, failure={self._failure!r})"
+        return f"RunControl(stop={self.stop_requested}, failure={self.failure!r})"
 
     def news(self) -> None:
-        """Something has changed: who waits looks again."""
+        """Wake every wait, which looks at its condition again."""
         self._news.set()
 
     def stop(self, *, at_once: bool) -> None:
-        """End the run cleanly, or `at_once`."""
+        """Request the end of the run; `at_once`: an abort."""
         self._stop.set()
         if at_once:
-            self._at_once.set()
+            self._abort.set()
         self.news()
 
     def fail(self, error: WotemuError) -> None:
-        """End the run for this reason, unless there is one already."""
-        self._failure = self._failure or error
+        """End the run with this error; the first one counts."""
+        self.failure = self.failure or error
         self.news()
 
     @property
     def has_failed(self) -> bool:
-        """Whether there is a reason to end the run."""
-        return self._failure is not None
+        """Whether there was an error that ends the run."""
+        return self.failure is not None
 
     @property
     def stop_requested(self) -> bool:
@@ -54,27 +62,25 @@ class RunControl:
     @property
     def abort_requested(self) -> bool:
         """Whether the run is to end at once."""
-        return self._at_once.is_set()
-
-    async def until_abort(self) -> None:
-        """Until the run is to end at once."""
-        await self._at_once.wait()
+        return self._abort.is_set()
 
     async def unless_stopped(self, work: Coroutine[None, None, Result]) -> Result | None:
-        """The result of `work`, or None if the run is stopped meanwhile; then the work is cancelled."""
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])  # `await task` would swallow this one's own cancellation
+        """The result of `work`, or None where a stop came first; then the work is cancelled."""
+        return await _unless(work, self._stop)
+
+    async def unless_aborted(self, work: Coroutine[None, None, Result]) -> Result | None:
+        """The result of `work`, or None where an abort came first; then the work is cancelled."""
+        return await _unless(work, self._abort)
 
     async def until(self, holds: Callable[[], bool]) -> bool:
-        """Until that holds, by the news; False if the run is stopped before. Raises what failed."""
+        """Wait until the condition holds, which is looked at with each news.
+
+        Returns:
+            False where the run is stopped before.
+
+        Raises:
+            WotemuError: what the run failed of meanwhile.
+        """
         while not holds():
             await self._news_or_failure()
             if self.stop_requested:
@@ -82,7 +88,7 @@ class RunControl:
         return True
 
     async def until_time(self, t: float) -> bool:
-        """Until `t` on the bus's clock; False if the run is stopped before. Raises what failed."""
+        """Wait until `t` on the bus's clock; otherwise as `until`."""
         while (left_s := t - self._now()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
@@ -92,14 +98,27 @@ class RunControl:
         return True
 
     async def until_over(self, holds: Callable[[], bool]) -> None:
-        """Until that holds, whatever has failed, unless nobody waits for it."""
+        """Wait until the condition holds, through stops and failures; only an abort ends it before."""
         while not holds() and not self.abort_requested:
             self._news.clear()
             await self._news.wait()
 
     async def _news_or_failure(self) -> None:
         self._news.clear()
-        if self._failure is None and not self.stop_requested:
+        if self.failure is None and not self.stop_requested:
             await self._news.wait()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
+
+
+async def _unless(work: Coroutine[None, None, Result], event: asyncio.Event) -> Result | None:
+    task = asyncio.ensure_future(work)
+    happens = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([task, happens], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        happens.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])  # `await task` would swallow this one's own cancellation

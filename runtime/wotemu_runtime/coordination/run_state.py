@@ -1,38 +1,54 @@
-"""What a run's events say about its roles, its guards and its losses so far. Pure."""
+"""What a run's events say about its phases, guards, losses and roles so far."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from wotemu.errors import AppStartError, HostError, WotemuError
-from wotemu.records import Event
+from wotemu.records import Event, Record
+from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.planning.models import Plan
 
 
 class RunState:
-    """Takes every event of a run, in order."""
+    """Takes every event of a run in order, also those that an earlier coordinator stored.
 
-    def __init__(self, plan: Plan) -> None:
+    Wakes `control` with each event, and fails the run where one says that it can't go on.
+    """
+
+    def __init__(self, plan: Plan, control: RunControl) -> None:
         self._plan = plan
-        self.ready: set[str] = set()
+        self.control = control
+        self.ended: set[str] = set()
+        """Roles whose process ended, as the engine reports."""
         self.muted: set[str] = set()
         """Roles that go on unrecorded."""
-        self.shapers: set[str] = set()
         self.phases: set[str] = set()
+        """Phases that have begun."""
         self.guards: set[int] = set()
-        """Those that have fired or been given up."""
+        """Guards that have fired or been skipped."""
         self.losses: Counter[tuple[str, str]] = Counter()
-        """Records that never came: by who lost them, and what."""
+        """Records that never came, by the role that lost them and what they were."""
 
     def __repr__(self) -> str:
-        return f"RunState({len(self.ready)} roles ready, {self.losses.total()} records lost)"
+        return f"RunState({len(self.over)} roles over, {self.losses.total()} records lost)"
 
-    def take(self, event: Event) -> WotemuError | None:
-        """Take one; the error where it says that the run can't go on."""
+    @property
+    def over(self) -> set[str]:
+        """Roles from which nothing more comes."""
+        return self.ended | self.muted
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Take the events among the records into account."""
+        for record in records:
+            if isinstance(record, Event):
+                self._take(record)
+
+    def _take(self, event: Event) -> None:
+        if (failure := self._failure(event)) is not None:
+            self.control.fail(failure)
         match event.kind:
-            case "role.ready":
-                self.ready.add(event.source)
-                self.shapers.update({event.data["shaper"]} if "shaper" in event.data else ())
             case "role.muted":
                 self.muted.add(event.source)
             case "records.lost":
@@ -45,6 +61,10 @@ class RunState:
                 self.phases.add(event.data["phase"])
             case "guard.fired" | "guard.skipped":
                 self.guards.add(event.data["id"])
+        self.control.news()
+
+    def _failure(self, event: Event) -> WotemuError | None:
+        match event.kind:
             case "role.unable":
                 return HostError(event.message, where=event.data["where"], hint=event.data["hint"])
             case "app.never_started":

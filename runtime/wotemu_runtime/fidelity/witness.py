@@ -6,7 +6,7 @@ import json
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
@@ -31,6 +31,7 @@ from wotemu.records import (
     Probe,
     ProbeArrived,
     ProbeSent,
+    Record,
     Stall,
 )
 from wotemu.scenario.timeline import Change as PlannedChange
@@ -89,34 +90,32 @@ class Witness:
         """The run is over; records of what was before may still come."""
         self._ended = min(self._ended, t)
 
-    def take(self, table: str, rows: Iterable[list[Any]]) -> None:
-        """Take rows of any table."""
-        for row in rows:
-            self._records += table != Log.TABLE
-            self._take(table, row)
+    def take(self, records: Sequence[Record]) -> None:
+        """Take records of any table; log lines are not counted among them."""
+        for record in records:
+            self._records += not isinstance(record, Log)
+            self._take(record)
 
     def lose(self, source: str, what: str, count: int) -> None:
         """Records that never came."""
         self._lost[source, what] += count
 
-    def _take(self, table: str, row: list[Any]) -> None:
-        match table:
-            case Hop.TABLE:
-                self._hop(Hop(*row))
-            case ProbeSent.TABLE if self._counts(row[0]):
-                self._probes.take_sent(ProbeSent(*row))
-            case ProbeArrived.TABLE:
-                self._probes.take_arrived(ProbeArrived(*row))
-            case Change.TABLE:
-                self._change(Change(*row))
-            case Stall.TABLE if self._counts(row[0]):
-                stall = Stall(*row)
-                self._stalls.setdefault(stall.source, []).append(stall.duration)
-            case Host.TABLE if self._counts(row[0]):
-                host = Host(*row)
-                self._hosts.setdefault(host.host, []).append(host)
-            case Event.TABLE:
-                self._event(Event(*row))
+    def _take(self, record: Record) -> None:
+        match record:
+            case Hop():
+                self._hop(record)
+            case ProbeSent() if self._counts(record.t):
+                self._probes.take_sent(record)
+            case ProbeArrived():
+                self._probes.take_arrived(record)
+            case Change():
+                self._change(record)
+            case Stall() if self._counts(record.t):
+                self._stalls.setdefault(record.source, []).append(record.duration)
+            case Host() if self._counts(record.t):
+                self._hosts.setdefault(record.host, []).append(record)
+            case Event():
+                self._event(record)
 
     def _counts(self, t: float) -> bool:
         return self._begun <= t <= self._ended

@@ -29,7 +29,7 @@ class Replica:
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     resources: NodeResources | None = None
     image: str | None = None
-    """The image that it needs, where it needs another than WoTemu's own."""
+    """The container image that it needs; None means WoTemu's own."""
     placement: Placement = ANYWHERE
 
     @property

@@ -1,4 +1,4 @@
-"""Who probes whom and how often, worked out beforehand; and the networks as the run's witness knows them."""
+"""Plans which replicas probe each other, and how often; and the networks as the run's witness knows them."""
 
 from __future__ import annotations
 

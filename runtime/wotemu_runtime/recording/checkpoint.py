@@ -1,8 +1,8 @@
 """How far a run is recorded: what of the event bus is in its directory, and how long each file was then.
 
-A coordinator that takes over cuts the files to these lengths and reads the bus from these positions on: what
-the one before it wrote later comes again, and nothing is twice or missing. The bus forgets only what a
-checkpoint has.
+A coordinator that takes over truncates the files to these lengths and reads the bus from these positions on:
+what the one before it wrote later comes again, and nothing is twice or missing. The bus is trimmed only up to
+a checkpoint.
 """
 
 from __future__ import annotations
@@ -23,31 +23,36 @@ GROWING = ("events.jsonl", "logs/*.log", "spool/*.msgpack")
 
 @attrs.frozen(kw_only=True)
 class Checkpoint:
-    """`positions` has the id of each stream's last entry that is recorded; `sizes` are bytes by file.
+    """A moment of a recording.
 
-    `taken` counts rows by table that came over the bus, `counts` all that were stored.
+    `positions` has the id of the last recorded entry of each stream, and `sizes` the bytes of each file.
+    `taken` counts the rows of each table that came over the bus, `counts` all that were stored.
     """
 
     run: str
-    """What tells this run from all others, also from those of its name."""
+    """The run's id, which differs also between runs of one name."""
     positions: Mapping[str, str] = attrs.field(factory=dict)
     taken: Mapping[str, int] = attrs.field(factory=dict)
     counts: Mapping[str, int] = attrs.field(factory=dict)
     sizes: Mapping[str, int] = attrs.field(factory=dict)
 
     def save(self, run_dir: Path) -> None:
-        """Write it whole or not at all; the files have to be flushed before."""
+        """Write it whole or not at all; the files that it describes have to be flushed before."""
         temporary = (run_dir / FILE).with_suffix(".tmp")
         temporary.write_bytes(self.to_json())
         temporary.replace(run_dir / FILE)
 
     def to_json(self) -> bytes:
-        """As its file holds it."""
+        """The content of its file."""
         return json.dumps(attrs.asdict(self)).encode()
 
     @classmethod
     def load(cls, run_dir: Path) -> Self | None:
-        """The directory's last one; None where it has none, `InputError` where it can't be read."""
+        """The last checkpoint of a run directory; None where it has none.
+
+        Raises:
+            InputError: it can't be read.
+        """
         path = run_dir / FILE
         try:
             return cls.from_json(path.read_bytes())
@@ -58,14 +63,19 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
-        """What `save` wrote; ValueError or TypeError where it is none."""
+        """The checkpoint in a file's content.
+
+        Raises:
+            ValueError, TypeError: it is none.
+        """
         data: dict[str, Any] = json.loads(text)
         return cls(**data)
 
     def cut(self, run_dir: Path) -> list[str]:
-        """Cut the run's growing files to what they were; the names of those that are shorter than that.
+        """Truncate the run's growing files to their sizes at the checkpoint; remove those that came later.
 
-        They can be where not the process but its machine died. Files that came later are removed.
+        Returns:
+            The names of files that are shorter than they were: not the process but its machine died.
         """
         there = {path.relative_to(run_dir).as_posix() for each in GROWING for path in run_dir.glob(each)}
         for name in there - self.sizes.keys():

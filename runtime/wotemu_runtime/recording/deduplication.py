@@ -1,8 +1,9 @@
-"""Admits each record that the bus brings once, and knows which never came. Pure.
+"""Accepts each record that the bus brings once, and counts those that never came. Pure.
 
 A publisher that got no answer sends a batch again, so it may be there twice. A bus that was killed may have
 forgotten what it had confirmed: the numbers of what comes next show how much. And a task that was cut off
-goes on until it hears that another has its place: two tell of one name then, and the later one is the role.
+goes on until it learns that another replaced it: two tasks publish under one name then, and the later one is
+the role. A task is known by its life, the time when it began to publish.
 """
 
 from __future__ import annotations
@@ -32,17 +33,21 @@ class Accepted:
 
 
 class Deduplicator:
-    """Of one run. `resumed`: others have read the streams' beginnings, so those are not missing."""
+    """Follows the record numbers of every source of one run.
+
+    Args:
+        resumed: whether an earlier coordinator has read the beginning of the streams: it is not missing then.
+    """
 
     def __init__(self, *, resumed: bool = False) -> None:
         self._resumed = resumed
         self._next: dict[tuple[str, float, str], int] = {}
         self._place: dict[str, tuple[float, float]] = {}
-        """The life that each source's name belongs to, and since when."""
+        """The current life of each source, and since when it is the role."""
         self._known: dict[tuple[str, float], dict[str, int]] = {}
         """How many records of each table each life is known to have published."""
         self._accounts: set[tuple[str, float]] = set()
-        """Lives that have said at their end how many that were."""
+        """Lives that reported at their end how many records they published."""
         self._replaced: set[tuple[str, float]] = set()
         """Lives whose place another task has taken."""
 
@@ -50,7 +55,11 @@ class Deduplicator:
         return f"Deduplicator({len(self._place)} sources)"
 
     def accept(self, table: str, rows: list[list[Any]], origin: Origin | None) -> Accepted:
-        """Take one batch; the rows that count."""
+        """Take one batch and return the rows that count.
+
+        Args:
+            origin: its sender; None for rows that can't come twice.
+        """
         if origin is None:
             return Accepted(rows)
         name = origin.source, origin.life, table
@@ -61,18 +70,18 @@ class Deduplicator:
         return Accepted(mine, max(0, origin.first - expected), len(new) - len(mine))
 
     def account(self, origin: Origin, totals: Mapping[str, int]) -> None:
-        """A life has ended and said how many records of each table it published."""
+        """Take the account of a life that ended: the number of records of each table that it published."""
         self._accounts.add((origin.source, origin.life))
         for table, total in totals.items():
             self.expect(origin, table, total)
 
     def expect(self, origin: Origin, table: str, total: int) -> None:
-        """A life has published at least so many records of a table."""
+        """Note that a life published at least `total` records of a table."""
         known = self._known.setdefault((origin.source, origin.life), {})
         known[table] = max(known.get(table, 0), total)
 
     def missing(self) -> Iterator[tuple[str, str, int]]:
-        """Source, table and number of the records that are known of and did not come, each told once."""
+        """Source, table and number of the records that were published and did not come, each once."""
         for (source, life), totals in sorted(self._known.items()):
             for table, total in sorted(totals.items()):
                 name = source, life, table
@@ -83,7 +92,7 @@ class Deduplicator:
                     yield source, table, count
 
     def has_account(self, source: str) -> bool:
-        """Whether the source's last life has said how many records it published; also if it never began."""
+        """Whether the source's current life has reported its account; also true if it never began."""
         life, _ = self._place.get(source, (None, 0.0))
         return life is None or (source, life) in self._accounts
 
@@ -96,11 +105,11 @@ class Deduplicator:
         return Counter(source for source, _ in self._replaced - self._accounts)
 
     def is_current(self, origin: Origin) -> bool:
-        """Whether the sender is who has its name now."""
+        """Whether the sender is the source's current life, or a later one."""
         return origin.life >= self._place.get(origin.source, (origin.life, 0.0))[0]
 
     def supersede(self, source: str, life: float, t: float) -> bool:
-        """`life` is the source from `t` on; False if a later one is."""
+        """Make `life` the current one from `t` on, unless a later one is; whether it is current now."""
         current = self._place.get(source)
         if current is not None and current[0] != life:
             self._replaced.add((source, min(current[0], life)))

@@ -1,161 +1,209 @@
-"""Receives records and news of a run whose tasks, machines and bus may fail, and tells what that means."""
+"""Decides which of a run's records count, and what they say about its roles. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from wotemu.records import Change, Event
-from wotemu_runtime.bus import Origin, decode_batch, decode_origin
+import attrs
+
+from wotemu.records import Change, Event, Hop, fields
+from wotemu_runtime.bus import Origin, decode_batch, decode_origin, packed_rows
 from wotemu_runtime.recording.deduplication import Deduplicator
 from wotemu_runtime.recording.liveness import SOURCE, Liveness
 
 BUS = "bus"
+"""The name under which the bus itself is silent, lost and back."""
 ACCOUNTS = frozenset({"role.done", "role.muted"})
-"""Events by which roles say how many records they published, the last that they do."""
+"""Each role's last event, with the number of records that it published."""
 
-Tell = Callable[[Event], object]
-Lose = Callable[[str, str, int, str], object]
+_CHANGE_ID = fields(Change).index("id")
+_SHAPER = fields(Hop).index("shaper")
+
+
+@attrs.frozen
+class Batch:
+    """The records of one stream entry that count.
+
+    `received` is how many the entry had. `packed` is the rows' msgpack as it came, or None where some of
+    them don't count.
+    """
+
+    table: str
+    received: int
+    rows: list[list[Any]]
+    packed: bytes | None
 
 
 class Ingest:
-    """Of one run. `tell` takes events; `lose` takes who lost records, what, how many, and their table.
+    """Takes a run's stream entries, each with the time, and returns what is to be recorded of them.
 
-    `resumed`: another coordinator has read the streams' beginnings.
+    Tasks, machines and the bus may fail: records may come twice, never, or from a task that was replaced.
+
+    Args:
+        now: seconds since the epoch on the bus's clock.
+        resumed: whether an earlier coordinator has read the beginning of the streams.
     """
 
-    def __init__(self, tell: Tell, lose: Lose, now: Callable[[], float], *, resumed: bool) -> None:
-        self._tell = tell
-        self._lose = lose
-        self._now = now
-        self._intake = Deduplicator(resumed=resumed)
-        self._presence = Liveness()
-        self._presence.came(BUS, now())
+    def __init__(self, now: float, *, resumed: bool) -> None:
+        self._deduplicator = Deduplicator(resumed=resumed)
+        self._liveness = Liveness()
+        self._liveness.ready(BUS, now)
         self._superseded: Counter[tuple[str, str]] = Counter()
         self.answered: set[int] = set()
         """The ids of the changes that took hold or failed."""
         self.heard: set[str] = set()
         """Roles that have sent anything at all."""
+        self.shapers: set[str] = set()
+        """The names of the shapers that impose the conditions."""
         self.bus_is_away = False
 
     def __repr__(self) -> str:
-        return f"Ingest({self._presence!r}, bus_is_away={self.bus_is_away})"
+        return f"Ingest({self._liveness!r}, bus_is_away={self.bus_is_away})"
 
     @property
     def ready(self) -> set[str]:
         """Roles that are ready and have not been lost since."""
-        return self._presence.ready
+        return self._liveness.ready_roles
 
     @property
     def lost(self) -> set[str]:
         """Roles that were lost and are not back."""
-        return self._presence.lost
-
-    def accept(self, entry: dict[bytes, bytes]) -> tuple[str, int, list[list[Any]]]:
-        """The table of a stream's entry, how many records it has, and those of them that count."""
-        (table, rows), origin = decode_batch(entry), decode_origin(entry)
-        admitted = rows
-        if origin is not None:
-            self.heard.add(origin.source)
-            if table == Event.TABLE:
-                self._learn(origin, Event(*rows[0]))
-            found = self._intake.accept(table, rows, origin)
-            admitted = found.rows
-            if found.lost:
-                self._lose(origin.source, f"{table} records that the bus had and lost", found.lost, table)
-            if found.superseded:
-                self._leave_out(origin.source, table, found.superseded)
-            if self._intake.is_current(origin):
-                self._say(self._presence.heard(origin.source, self._now()))
-        if table == Change.TABLE:  # a gateway in another's place answers all that it took over
-            admitted = [row for row in admitted if row[0] not in self.answered]
-            self.answered.update(row[0] for row in admitted)
-        return table, len(rows), admitted
-
-    def _learn(self, origin: Origin, event: Event) -> None:
-        """What an event says of its sender's records."""
-        if event.kind == "role.ready":
-            self._intake.supersede(origin.source, origin.life, event.t)
-        elif event.kind in ACCOUNTS:
-            self._intake.account(origin, event.data["records"])
-
-    def leave(self, entry: dict[bytes, bytes]) -> None:
-        """An entry that nobody will store: its records are missing."""
-        (table, rows), origin = decode_batch(entry), decode_origin(entry)
-        if origin is not None:
-            self._intake.expect(origin, table, origin.first + len(rows))
-            if table == Event.TABLE:
-                self._learn(origin, Event(*rows[0]))
+        return self._liveness.lost_roles
 
     def last_heard(self, roles: AbstractSet[str]) -> float:
-        """When the last came from any of these roles."""
-        return self._presence.last_heard(roles)
+        """When the last record of any of these roles came; minus infinity before the first."""
+        return self._liveness.last_heard(roles)
 
-    def _leave_out(self, source: str, table: str, count: int) -> None:
-        """Records of a task that goes on although another has its place: that is told once."""
+    def accept(self, entry: dict[bytes, bytes], now: float) -> tuple[Batch, list[Event]]:
+        """Take a stream entry.
+
+        Returns:
+            Its records that count, and the events that follow from it: losses, roles that are back.
+        """
+        (table, rows), origin = decode_batch(entry), decode_origin(entry)
+        events: list[Event] = []
+        accepted = rows
+        if origin is not None:
+            self.heard.add(origin.source)
+            self._note_lives(table, rows, origin)
+            found = self._deduplicator.accept(table, rows, origin)
+            accepted = found.rows
+            if found.lost:
+                what = f"{table} records that the bus had and lost"
+                events.append(loss(now, origin.source, what, found.lost, table))
+            if found.superseded:
+                events += self._leave_out(now, origin.source, table, found.superseded)
+            if self._deduplicator.is_current(origin):
+                events += self._liveness.heard(origin.source, now)
+        if table == Change.TABLE:  # a gateway that replaces another answers all that it took over
+            accepted = [row for row in accepted if row[_CHANGE_ID] not in self.answered]
+        events += self._note(table, accepted, now)
+        packed = packed_rows(entry, table) if len(accepted) == len(rows) else None
+        return Batch(table, len(rows), accepted, packed), events
+
+    def remember(self, table: str, rows: list[list[Any]], now: float) -> None:
+        """Take rows into account that an earlier coordinator accepted and stored."""
+        self._note(table, rows, None)
+        if table == Event.TABLE:
+            for event in (Event(*row) for row in rows):
+                if event.kind == "role.lost":
+                    self._liveness.lost(event.data["role"], event.t, event.data["reason"])
+        self._liveness.reset_deadlines(now)
+
+    def count(self, entry: dict[bytes, bytes]) -> None:
+        """Take an entry that will not be stored: its records are missing."""
+        (table, rows), origin = decode_batch(entry), decode_origin(entry)
+        if origin is not None:
+            self._deduplicator.expect(origin, table, origin.first + len(rows))
+            self._note_lives(table, rows, origin)
+
+    def _note_lives(self, table: str, rows: list[list[Any]], origin: Origin) -> None:
+        """Learn which task is the role, and how many records it published, before judging its records."""
+        for event in _events(table, rows):
+            if event.kind == "role.ready":
+                self._deduplicator.supersede(origin.source, origin.life, event.t)
+            elif event.kind in ACCOUNTS:
+                self._deduplicator.account(origin, event.data["records"])
+
+    def _note(self, table: str, rows: list[list[Any]], now: float | None) -> list[Event]:
+        """Learn from records that count; `now` is None for those that an earlier coordinator stored."""
+        events: list[Event] = []
+        if table == Change.TABLE:
+            self.answered.update(row[_CHANGE_ID] for row in rows)
+        elif table == Hop.TABLE and not self.shapers:  # the ready event is in a run directory that was lost
+            self.shapers.update(row[_SHAPER] for row in rows)
+        for event in _events(table, rows):
+            if event.kind == "role.ready":
+                if "shaper" in event.data:
+                    self.shapers.add(event.data["shaper"])
+                t, host = event.t if now is None else now, event.data.get("host", "")
+                events += self._liveness.ready(event.source, t, host)
+        return events
+
+    def _leave_out(self, now: float, source: str, table: str, count: int) -> Iterator[Event]:
+        """Count records of a task that another has replaced; the first of them are reported at once."""
         if not any(name == source for name, _ in self._superseded):
             text = (
                 f"a task of {source} went on after another had its place; what it recorded since is left out"
             )
-            self._tell(Event(self._now(), "role.superseded", SOURCE, text, {"role": source}))
+            yield Event(now, "role.superseded", SOURCE, text, {"role": source})
         self._superseded[source, table] += count
 
-    def finish(self, ended: AbstractSet[str] = frozenset()) -> None:
-        """Nothing more comes: report what was left out, what is missing, and who of `ended` gave no count."""
+    def finish(self, now: float, ended: AbstractSet[str] = frozenset()) -> Iterator[Event]:
+        """Report all that is missing, once nothing more comes; `ended` are the roles that owe an account."""
         for (source, table), count in sorted(self._superseded.items()):
-            self._lose(source, f"{table} records of a task that another had replaced", count, table)
+            what = f"{table} records of a task that another had replaced"
+            yield loss(now, source, what, count, table)
         self._superseded.clear()
-        for source, table, count in list(self._intake.missing()):
-            self._lose(source, f"{table} records that never came", count, table)
-        for source, count in sorted(self._intake.replaced_without_account().items()):
+        for source, table, count in list(self._deduplicator.missing()):
+            yield loss(now, source, f"{table} records that never came", count, table)
+        for source, count in sorted(self._deduplicator.replaced_without_account().items()):
             what = (
                 "count of the records of a task that another had replaced, which it did not send at its end"
             )
-            self._lose(source, what, count, "")
+            yield loss(now, source, what, count, "")
         for source in sorted(ended):
-            if not self._intake.has_account(source):
-                self._lose(source, "count of its records, which it did not send at its end", 1, "")
+            if not self._deduplicator.has_account(source):
+                yield loss(now, source, "count of its records, which it did not send at its end", 1, "")
 
-    def remember(self, table: str, rows: list[list[Any]]) -> None:
-        """Take into account what a coordinator before this one admitted and told."""
-        if table == Change.TABLE:
-            self.answered.update(row[0] for row in rows)
-        elif table == Event.TABLE:
-            for event in (Event(*row) for row in rows):
-                if event.kind == "role.ready":
-                    self._presence.came(event.source, event.t, event.data.get("host", ""))
-                elif event.kind == "role.lost":
-                    self._presence.missed(event.data["role"], event.t, event.data["reason"])
-        self._presence.forgive(self._now())
+    # What is known by other ways than by records
 
-    def came(self, ready: Event) -> None:
-        """A role has said that it is ready."""
-        self._say(self._presence.came(ready.source, self._now(), ready.data.get("host", "")))
-
-    def missed(self, role: str, reason: str, host: str) -> None:
+    def role_lost(self, role: str, now: float, reason: str, host: str) -> list[Event]:
         """A role's task is gone, and another has to take its place."""
-        self._say(self._presence.missed(role, self._now(), reason, host))
+        return self._liveness.lost(role, now, reason, host)
 
-    def look_for_silence(self) -> None:
-        """To be called once a second while all roles should speak."""
-        if not self.bus_is_away:
-            self._say(self._presence.fell_silent(self._now()))
+    def check_silence(self, now: float) -> list[Event]:
+        """Report which roles have fallen silent; to be called once a second while all should send records."""
+        return [] if self.bus_is_away else self._liveness.fell_silent(now)
 
-    def bus(self, *, is_away: bool) -> bool:
-        """The bus was asked, and did not answer where it `is_away`; whether it has just come back."""
-        was_away, self.bus_is_away = self.bus_is_away, is_away
-        now = self._now()
-        if is_away:
-            self._say(self._presence.missed(BUS, now, "it does not answer"))
-        elif was_away:
-            self._say(self._presence.came(BUS, now))
-            self._presence.forgive(now)
-        else:
-            self._say(self._presence.heard(BUS, now))
-        return was_away and not is_away
+    def bus_answered(self, now: float) -> tuple[bool, list[Event]]:
+        """The bus answered.
 
-    def _say(self, events: list[Event]) -> None:
-        for event in events:
-            self._tell(event)
+        Returns:
+            Whether it was away before, and the events that follow.
+        """
+        was_away, self.bus_is_away = self.bus_is_away, False
+        if not was_away:
+            return False, self._liveness.heard(BUS, now)
+        events = self._liveness.ready(BUS, now)
+        self._liveness.reset_deadlines(now)  # no role could be heard meanwhile
+        return True, events
+
+    def bus_failed(self, now: float) -> list[Event]:
+        """The bus did not answer."""
+        self.bus_is_away = True
+        return self._liveness.lost(BUS, now, "it does not answer")
+
+
+def loss(now: float, source: str, what: str, count: int, table: str) -> Event:
+    """The event that `source` lost `count` records of a table."""
+    data = {"what": what, "count": count, "table": table}
+    return Event(now, "records.lost", source, f"{count} {what}", data)
+
+
+def _events(table: str, rows: list[list[Any]]) -> Iterator[Event]:
+    if table == Event.TABLE:
+        yield from (Event(*row) for row in rows)

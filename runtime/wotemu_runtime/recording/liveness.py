@@ -1,7 +1,7 @@
-"""Which roles are there, from what is heard of them: who fell silent, was lost, and is back. Pure.
+"""Detects roles that fell silent, were lost, or are back, from when they were last heard. Pure.
 
-Swarm takes a quarter of a minute to see that a machine is gone. Roles speak every second, so their silence
-tells sooner.
+Swarm takes a quarter of a minute to notice that a machine is gone. Roles send records every second, so their
+silence shows it sooner.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import attrs
 from wotemu.records import Event
 
 SILENT_AFTER_S = 5.0
+"""Five times as long as a role may hold records back; a busy machine needs some of that."""
 
 SOURCE = "coordinator"
+"""The source of events that the coordinator records itself."""
 
 
 @attrs.define
@@ -25,34 +27,34 @@ class _Role:
     heard: float = 0.0
     silent: bool = False
     gone_since: float | None = None
-    """When the last was heard of what is lost now."""
+    """When a role that is lost was last heard; None for one that is not lost."""
 
 
 class Liveness:
-    """Of the roles of one run. Each method returns the events that it comes to, at `now`."""
+    """Follows the roles of one run. Each method takes the time `now` and returns the events that follow."""
 
     def __init__(self) -> None:
         self._roles: dict[str, _Role] = {}
 
     def __repr__(self) -> str:
-        return f"Liveness(ready={sorted(self.ready)}, lost={sorted(self.lost)})"
+        return f"Liveness(ready={sorted(self.ready_roles)}, lost={sorted(self.lost_roles)})"
 
     @property
-    def ready(self) -> set[str]:
+    def ready_roles(self) -> set[str]:
         """Roles that are ready and have not been lost since."""
         return {name for name, role in self._roles.items() if role.ready}
 
     @property
-    def lost(self) -> set[str]:
+    def lost_roles(self) -> set[str]:
         """Roles that were lost and are not back."""
         return {name for name, role in self._roles.items() if role.gone_since is not None}
 
     def last_heard(self, names: Iterable[str]) -> float:
-        """When the last was heard of any of these."""
+        """When any of these roles was last heard; minus infinity where none was."""
         return max((self._roles[name].heard for name in names if name in self._roles), default=-math.inf)
 
     def heard(self, source: str, now: float) -> list[Event]:
-        """Something came from a role."""
+        """A record of a role came."""
         role = self._roles.get(source)
         if role is None:
             return []
@@ -63,8 +65,8 @@ class Liveness:
         text = f"{source} is heard again after {silence_s:.1f} s"
         return [_event(now, "role.heard", text, source, role, silent_s=silence_s)]
 
-    def came(self, source: str, now: float, host: str = "") -> list[Event]:
-        """A role said that it is ready."""
+    def ready(self, source: str, now: float, host: str = "") -> list[Event]:
+        """A role reported that it is ready, for the first time or after it was lost or restarted."""
         role = self._roles.setdefault(source, _Role())
         again, since, before = role.ready or role.gone_since is not None, role.gone_since, role.host
         since = role.heard if since is None else since
@@ -76,7 +78,7 @@ class Liveness:
         text = f"{source} is ready again{where}, {gap_s:.1f} s after the last was heard of it"
         return [_event(now, "role.back", text, source, role, gap_s=gap_s, since=since, before=before)]
 
-    def missed(self, source: str, now: float, reason: str, host: str = "") -> list[Event]:
+    def lost(self, source: str, now: float, reason: str, host: str = "") -> list[Event]:
         """A role's task is gone, and another has to take its place."""
         role = self._roles.setdefault(source, _Role(heard=now))
         if role.gone_since is not None:
@@ -88,7 +90,7 @@ class Liveness:
         return [_event(now, "role.lost", text, source, role, reason=reason, since=role.heard)]
 
     def fell_silent(self, now: float) -> list[Event]:
-        """Roles of which nothing has been heard for too long; to be asked once a second."""
+        """Report the roles that have been silent for too long, each once; to be called once a second."""
         events: list[Event] = []
         for name, role in self._roles.items():
             silence_s = now - role.heard
@@ -99,8 +101,8 @@ class Liveness:
                 events.append(_event(now, "role.silent", text, name, role, since=role.heard))
         return events
 
-    def forgive(self, now: float) -> None:
-        """Nobody could be heard until now: the bus was away."""
+    def reset_deadlines(self, now: float) -> None:
+        """Reset all silence timers, after an outage of the bus."""
         for role in self._roles.values():
             role.heard = max(role.heard, now)
 

@@ -1,4 +1,4 @@
-"""Lets the bus forget what is recorded, and keeps count of what it forgot."""
+"""Trims the bus's streams to what is not recorded yet, and counts the rows that were trimmed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from wotemu_runtime.recording.checkpoint import Checkpoint
 
 
 async def trim(client: Redis, streams: Streams, recorded: Checkpoint) -> None:
-    """Forget every entry up to the checkpoint's positions, exactly, with the count of the rows in them."""
+    """Trim every stream up to the checkpoint's positions, and store the count of the trimmed rows.
+
+    In one transaction: a coordinator that takes over must find both or neither.
+    """
     if not recorded.positions:
         return
     pipe = client.pipeline(transaction=True)
@@ -22,7 +25,7 @@ async def trim(client: Redis, streams: Streams, recorded: Checkpoint) -> None:
 
 
 async def forgotten(client: Redis, streams: Streams) -> dict[str, int]:
-    """How many rows of each table were trimmed."""
+    """The number of rows of each table that were trimmed so far."""
     answer: Any = await client.hgetall(streams.forgotten)
     return {table.decode(): int(count) for table, count in answer.items()}
 

@@ -1,8 +1,9 @@
 """Stores what the bus brings in the run directory: text at once, tables as Parquet at the end.
 
-Until the end, each table's batches lie as they came in ``spool/``, so that a run whose coordinator was
-killed loses nothing that it had stored: `make_tables` turns them into tables at any time, and another
-coordinator's recorder goes on from the last checkpoint.
+Until the end, each table's batches lie as msgpack in ``spool/``, as they came, so that a run whose
+coordinator was killed loses nothing that it had stored: `make_tables` turns them into tables at any time, and
+the next coordinator continues from the last checkpoint. All files but the JSON ones are only appended to: a
+checkpoint is then a list of sizes, and a copy on the bus is made by sending what is new (`BusMirror`).
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ SPOOL = "spool"
 ROWS_AT_ONCE = 50_000
 EVENTS = "events.jsonl"
 DERIVED = frozenset({Probe.TABLE})
-"""Tables that are worked out of others, and are again by who takes over."""
+"""Tables that are computed from others, and computed again after a take-over."""
 
 
 class RunDirectory:
-    """Writes one run's directory; goes on from its last checkpoint where it has one.
+    """Writes the files of one run; continues from its last checkpoint where it has one.
 
-    Raises `InputError` where another process records there.
+    Raises:
+        InputError: another process records there.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -49,7 +51,7 @@ class RunDirectory:
         self.is_resumed = earlier is not None
         self.last = earlier or Checkpoint(run=uuid.uuid4().hex)
         self.damaged = self.last.cut(run_dir) if earlier is not None else []
-        """Files that hold less than they should: their machine died with what it had not written."""
+        """Files that are shorter than at the checkpoint: their machine died before it had written them."""
         self.counts: Counter[str] = Counter(self.last.counts)
         self.taken: Counter[str] = Counter(self.last.taken)
         self._sizes = dict(self.last.sizes)
@@ -67,8 +69,12 @@ class RunDirectory:
         for table in DERIVED:
             (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
 
-    def store(self, table: str, rows: list[list[Any]]) -> None:
-        """Store rows of one table."""
+    def store(self, table: str, rows: list[list[Any]], packed: bytes | None = None) -> None:
+        """Store rows of one table.
+
+        Args:
+            packed: the same rows as msgpack, where they came so: the spool takes it as it is.
+        """
         if table not in PASSING:
             self.counts[table] += len(rows)
         if table == Event.TABLE:
@@ -78,14 +84,14 @@ class RunDirectory:
             for _, node, _, line in rows:
                 self._append(f"logs/{node}.log", line.encode(errors="replace") + b"\n")
         else:
-            self._append(f"{SPOOL}/{table}.msgpack", msgpack.packb(rows))
+            self._append(f"{SPOOL}/{table}.msgpack", msgpack.packb(rows) if packed is None else packed)
 
     def event(self, event: Event) -> None:
-        """Take an event that did not come over the bus."""
+        """Store an event that did not come over the bus."""
         self.store(Event.TABLE, [to_row(event)])
 
     def stored(self) -> Iterator[tuple[str, list[list[Any]]]]:
-        """The rows of each table that are stored, but for logs; those of one table in their order."""
+        """The stored rows in batches, each with its table; without logs, and each table in its order."""
         events = self.run_dir / EVENTS
         if events.is_file():
             with events.open("rb") as lines:
@@ -108,7 +114,7 @@ class RunDirectory:
         self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
     def keep(self, positions: Mapping[str, str]) -> None:
-        """Hand everything to the kernel, with how far the bus's streams are recorded: it survives us."""
+        """Flush all files and save a checkpoint with these stream positions: both survive this process."""
         for file in self._files.values():
             file.flush()
         if positions != self.last.positions or self._sizes != self.last.sizes:
@@ -142,7 +148,7 @@ def _locked(run_dir: Path) -> int:
 
 
 def tabulate(run_dir: Path) -> None:
-    """Make the tables of a run, whatever became of it; its spool stays as long as it may go on."""
+    """Make the tables of a run, whether it is over or not; its spool stays as long as it may be continued."""
     if _may_go_on(run_dir):
         make_tables(run_dir)
     else:
@@ -150,7 +156,7 @@ def tabulate(run_dir: Path) -> None:
 
 
 def _may_go_on(run_dir: Path) -> bool:
-    """Whether somebody records there, or may take over."""
+    """Whether a process records there, or may take over."""
     try:
         os.close(_locked(run_dir))
         manifest = json.loads((run_dir / "manifest.json").read_bytes())

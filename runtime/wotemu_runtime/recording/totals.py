@@ -1,4 +1,4 @@
-"""Totals of what a run has recorded so far, for who watches it; the report has its own from the tables."""
+"""Totals of a run while it goes on; the report computes its own from the tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from wotemu.percentiles import nearest_rank
-from wotemu.records import CANCELLED, FAILED, OK, Change, Event, Hop, Interaction
+from wotemu.records import CANCELLED, FAILED, OK, Change, Event, Hop, Interaction, Record
 
 DROPS = ("loss", "queue", "cut", "memory")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
@@ -21,7 +21,7 @@ _Asked = tuple[str, str, str, str]
 
 @attrs.define
 class Totals:
-    """What consumers asked for and got, what the hops did with packets, and when changes took hold."""
+    """Counts of requests and notifications, packets and drops, and the lateness of changes."""
 
     requests: int = 0
     """Requests that succeeded or failed."""
@@ -45,21 +45,18 @@ class Totals:
     lateness_s: list[float] = attrs.field(factory=list, repr=False)
     """Of each change that took hold, in the order in which they were answered."""
 
-    def take(self, table: str, rows: Iterable[list[Any]]) -> None:
-        """Count rows of one table; tables that hold nothing of this are passed over."""
-        match table:
-            case Event.TABLE:
-                for row in rows:
-                    self._event(Event(*row))
-            case Interaction.TABLE:
-                for row in rows:
-                    self._interaction(Interaction(*row))
-            case Hop.TABLE:
-                for row in rows:
-                    self._hop(Hop(*row))
-            case Change.TABLE:
-                for row in rows:
-                    self._change(Change(*row))
+    def take(self, records: Iterable[Record]) -> None:
+        """Count records; those of tables that hold nothing of this are passed over."""
+        for record in records:
+            match record:
+                case Interaction():
+                    self._interaction(record)
+                case Hop():
+                    self._hop(record)
+                case Change():
+                    self._change(record)
+                case Event():
+                    self._event(record)
 
     @property
     def drops(self) -> int:

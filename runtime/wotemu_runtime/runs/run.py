@@ -22,11 +22,13 @@ from wotemu.scenario import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu.units import Like
 from wotemu_runtime.bus import steady_time
-from wotemu_runtime.coordination.coordinator import Coordinator, Listener, Outcome
+from wotemu_runtime.coordination.coordinator import Coordinator
+from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.recorder import Listener
 from wotemu_runtime.recording.run_directory import RunDirectory, losses
 from wotemu_runtime.recording.totals import Totals
 
@@ -142,7 +144,7 @@ class Run:
     @property
     def totals(self) -> Totals:
         """Totals of what has been recorded so far."""
-        return Totals() if self._coordinator is None else self._coordinator.counters
+        return Totals() if self._coordinator is None else self._coordinator.totals
 
     def check_timeline(self, expected: str, *, where: str, hint: str) -> None:
         """Raise `EmulationError` where the deployment gives another timeline than the roles follow.
@@ -204,7 +206,7 @@ class Run:
         def listen(event: Event) -> None:
             if event.kind in ("run.t0", "run.resumed"):
                 # If this process is killed from here on, what is on disk has to be a run that can be read.
-                save_manifest(attrs.evolve(coordinator.outcome, error=killed))
+                save_manifest(attrs.evolve(coordinator.outcome, status="failed", error=killed))
             listener(event)
 
         coordinator = self._coordinator = Coordinator(
@@ -219,10 +221,10 @@ class Run:
             code=await asyncio.to_thread(self._context.pack_code),
             resume=self._context.started is not None,
             keep=self.settings.keep,
-            kept=self._context.safe_checkpoint,
+            durable=self._context.safe_checkpoint,
         )
         if not directory.is_resumed:
-            save_manifest(Outcome(error=killed))
+            save_manifest(Outcome(status="failed", error=killed))
         if self._stop_requested:  # before there was a coordinator, as Ctrl-C during the planning
             coordinator.stop()
         try:

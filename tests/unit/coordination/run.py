@@ -16,7 +16,9 @@ from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
-from wotemu_runtime.coordination.coordinator import Coordinator, Outcome
+from wotemu_runtime.coordination.coordinator import Coordinator
+from wotemu_runtime.coordination.outcome import Outcome
+from wotemu_runtime.coordination.run_context import RunContext
 from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
@@ -72,7 +74,11 @@ async def never_ready(role: Role, group: asyncio.TaskGroup) -> None:
     await role.stopping.wait()
 
 
-@attrs.define
+OPEN: list[Run] = []
+"""Runs whose directories are open; those that a test leaves are closed after it."""
+
+
+@attrs.define(eq=False)
 class Run:
     """One run, and what is to be seen of it. `plays` has what certain roles do; the others are well."""
 
@@ -101,6 +107,7 @@ class Run:
         self.plan = make_plan(TOPOLOGY, resolver.timeline, stack="test", root=Path("/"))
         self.engine = self.engine or FakeEngine(self.bus, self.play)
         self.recorder = RunDirectory(self.run_dir)
+        OPEN.append(self)
         self.coordinator = Coordinator(
             self.plan,
             self.engine,
@@ -109,10 +116,14 @@ class Run:
             resolver,
             resume=self.resume,
             keep=self.keep,
-            kept=lambda: None if self.trims else Checkpoint(run="elsewhere"),
+            durable=lambda: None if self.trims else Checkpoint(run="elsewhere"),
             connect_to=self.engine.connect,
             clock=loop_clock(),
         )
+
+    @property
+    def context(self) -> RunContext:
+        return self.coordinator.context
 
     def play(self, role: str) -> Play:
         return self.plays.get(role) or (self.gateway if role.startswith("gateway:") else node())
@@ -128,6 +139,12 @@ class Run:
         try:
             return await self.coordinator.run()
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the run directory, once."""
+        if self in OPEN:
+            OPEN.remove(self)
             self.recorder.close()
 
     def of(self, kind: str) -> list[Event]:

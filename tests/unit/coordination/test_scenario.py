@@ -10,8 +10,9 @@ import pytest
 from tests.unit.coordination.run import FIELD, ROLES, Run, deaf, never_placed, never_ready, node
 from wotemu.errors import EmulationError
 from wotemu.records import Event
-from wotemu.scenario import Phase, at, metric, when
-from wotemu_runtime.coordination.coordinator import READY_DEADLINE_PER_ROLE_S, READY_DEADLINE_S, T0_LEAD_S
+from wotemu.scenario import Phase, at, event, metric, when
+from wotemu_runtime.coordination.coordinator import T0_LEAD_S
+from wotemu_runtime.coordination.readiness import READY_DEADLINE_PER_ROLE_S, READY_DEADLINE_S
 from wotemu_runtime.engines.engine import RoleLost, Unplaced
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import EPOCH_S, on_jumping_clock
@@ -111,9 +112,9 @@ async def test_every_change_takes_hold_when_it_is_due_and_is_counted(tmp_path: P
         if args[:2] == ("cam-1", "up")
     ]
     assert up[1:] == [(120.0, 1.0), (480.0, 0.01)]
-    assert run.coordinator.counters.changes == 2
-    assert run.coordinator.counters.failed_changes == 0
-    assert max(run.coordinator.counters.lateness_s) < 0.001
+    assert run.coordinator.totals.changes == 2
+    assert run.coordinator.totals.failed_changes == 0
+    assert max(run.coordinator.totals.lateness_s) < 0.001
 
 
 @on_jumping_clock
@@ -129,7 +130,7 @@ async def test_a_change_that_fails_is_answered_with_its_reason_and_the_run_goes_
     run.on_event = listen
     outcome = await run.outcome()
     assert (outcome.status, outcome.losses) == ("done", {})
-    assert (run.coordinator.counters.changes, run.coordinator.counters.failed_changes) == (1, 1)
+    assert (run.coordinator.totals.changes, run.coordinator.totals.failed_changes) == (1, 1)
     (failed,) = run.of("change.failed")
     assert failed.message == "conditions of field up: OSError: [Errno 105] No buffer space available"
 
@@ -226,3 +227,14 @@ async def test_a_guard_that_may_fire_and_does_not_is_skipped_at_the_end(tmp_path
     assert outcome.status == "done"
     (skipped,) = run.of("guard.skipped")
     assert skipped.t - run.t0 == pytest.approx(60, abs=0.1)
+
+
+@on_jumping_clock
+async def test_a_guard_fires_on_what_the_coordinator_itself_reports(tmp_path: Path) -> None:
+    guard = when(event("role.lost")).do(at(1).set(FIELD, "up", latency="1s"))
+    run = Run(tmp_path, [guard])
+    lost = RoleLost("agent:cam-1", "its machine is gone", "edge")
+    asyncio.get_running_loop().call_later(20, run.engine.tell, lost)
+    await run.outcome()
+    (fired,) = run.of("guard.fired")
+    assert fired.t - run.t0 == pytest.approx(20, abs=0.5)

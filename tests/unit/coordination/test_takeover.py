@@ -53,7 +53,7 @@ async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was
     assert (outcome.status, outcome.t0, outcome.losses) == ("done", first.t0, {})
     assert [event.data["phase"] for event in first.of("run.phase")] == ["start", "slow"]
     assert [event.data["phase"] for event in second.of("run.phase")] == ["fast"]
-    assert second.coordinator.counters.changes == 2
+    assert second.coordinator.totals.changes == 2
     sent = sum(event.data["records"].get("app", 0) for event in second.of("role.done"))
     assert second.recorder.counts["app"] == sent > 100
 
