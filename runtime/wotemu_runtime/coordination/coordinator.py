@@ -16,9 +16,9 @@ from wotemu_runtime.bus import BusAddress, BusClock, connect
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.coordinator_lease import Lease
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.coordination.readiness import all_ready, learn_places
-from wotemu_runtime.coordination.run_context import RunContext
 from wotemu_runtime.coordination.shutdown import wind_down
 from wotemu_runtime.coordination.succession import Card, hold, leased, take_over
 from wotemu_runtime.coordination.watches import watch_guards, watch_host, watch_roles, watch_silence
@@ -70,7 +70,7 @@ class Coordinator:
         connect_to: Connect = connect,
         clock: BusClock | None = None,
     ) -> None:
-        self.context = RunContext.assemble(
+        self.live = LiveRun.assemble(
             plan,
             engine,
             directory,
@@ -80,7 +80,7 @@ class Coordinator:
             durable=durable,
             resumed=resume,
         )
-        self.outcome = self.context.outcome
+        self.outcome = self.live.outcome
         self._thresholds = thresholds
         self._card = Card(card or {}, code)
         self._resume = resume
@@ -89,28 +89,28 @@ class Coordinator:
         self._log = CommandLog()
 
     def __repr__(self) -> str:
-        return f"Coordinator({self.context.plan.stack!r}, {self.outcome.status}, t0={self.outcome.t0})"
+        return f"Coordinator({self.live.plan.stack!r}, {self.outcome.status}, t0={self.outcome.t0})"
 
     @property
     def totals(self) -> Totals:
         """Totals of what has been recorded so far."""
-        return self.context.recorder.totals
+        return self.live.recorder.totals
 
     @property
     def timeline(self) -> Timeline:
         """The planned changes, with those of the guards that have fired."""
-        return self.context.timeline
+        return self.live.timeline
 
     def stop(self, *, at_once: bool = False) -> None:
         """End the run as soon as it can be ended cleanly; `at_once`: without what the roles still know."""
-        self.context.control.stop(at_once=at_once)
+        self.live.control.stop(at_once=at_once)
 
     async def run(self) -> Outcome:
         """Run it all, and return how it went; what is wrong with the emulation is the outcome's `error`.
 
         Cancelling it ends the emulation at once, and loses what the roles had not sent yet.
         """
-        run = self.context
+        run = self.live
         try:
             await self._live()
         except WotemuError as error:
@@ -128,7 +128,7 @@ class Coordinator:
         return self.outcome
 
     async def _live(self) -> None:
-        run = self.context
+        run = self.live
         if not self._resume:
             self._report_start()
         deployed = await run.control.unless_stopped(run.engine.deploy(run.plan))
@@ -151,12 +151,12 @@ class Coordinator:
             return await self._connect(deployed.bus, BUS_DEADLINE_S)
         except BaseException:
             if self._resume:  # what can't be coordinated stays as it is
-                self.context.engine.leave()
+                self.live.engine.leave()
             raise
 
     async def _prepare(self, client: Redis, deployed: Deployed) -> None:
         """Begin a run, or take over one that another coordinator began; publish what a successor needs."""
-        run = self.context
+        run = self.live
         await run.clock.measure(client, deployed.bus.anchor_s)
         self._log = await CommandLog.read(client, run.streams)
         if self._resume:
@@ -168,7 +168,7 @@ class Coordinator:
 
     async def _coordinate(self, client: Redis, deployed: Deployed, lease: Lease) -> None:
         """Drive the run to its end or failure and wind it down, while tasks record it and watch its roles."""
-        run, sender = self.context, CommandSender(client, self.context.streams)
+        run, sender = self.live, CommandSender(client, self.live.streams)
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(run.recorder.run(client, run.streams), name="recorder")
             others = [
@@ -197,7 +197,7 @@ class Coordinator:
 
     async def _drive(self, client: Redis, sender: CommandSender, deployed: Deployed) -> None:
         """From the first command to the last moment of the scenario."""
-        run, log, duration_s = self.context, self._log, self.context.plan.timeline.duration_s
+        run, log, duration_s = self.live, self._log, self.live.plan.timeline.duration_s
         if log.timeline_hash is None:
             await sender.send(command="timeline", timeline=self.timeline.to_dict())
         t0 = log.t0 or await self._set_t0(client, sender, deployed)
@@ -216,7 +216,7 @@ class Coordinator:
 
     async def _set_t0(self, client: Redis, sender: CommandSender, deployed: Deployed) -> float | None:
         """Wait until all are ready, and set T0; None where the run is stopped before."""
-        run = self.context
+        run = self.live
         if not await all_ready(run, deployed):
             return None
         await learn_places(run, client)
@@ -227,16 +227,16 @@ class Coordinator:
         return t0
 
     def _report_start(self) -> None:
-        nodes, networks = len(self.context.plan.replicas), len(self.context.plan.networks)
+        nodes, networks = len(self.live.plan.replicas), len(self.live.plan.networks)
         size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
-        self.context.report("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
+        self.live.report("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
 
     async def _remove(self) -> None:
         """Remove what was deployed; what is left of it is an error, but the run is as it was."""
         try:
-            await self.context.engine.remove()
+            await self.live.engine.remove()
         except WotemuError as error:
-            self.context.report("run.left", str(error))
+            self.live.report("run.left", str(error))
             self.outcome.error = self.outcome.error or error
 
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.coordination.run_context import RunContext
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.roles.address_stream import AddressStream, addresses_by_replica
 
@@ -18,7 +18,7 @@ READY_DEADLINE_S = 60.0
 READY_DEADLINE_PER_ROLE_S = 2.0
 
 
-async def all_ready(run: RunContext, deployed: Deployed) -> bool:
+async def all_ready(run: LiveRun, deployed: Deployed) -> bool:
     """Wait until every role of the deployment is ready.
 
     Returns:
@@ -38,7 +38,7 @@ async def all_ready(run: RunContext, deployed: Deployed) -> bool:
         raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
 
 
-async def learn_places(run: RunContext, client: Redis) -> None:
+async def learn_places(run: LiveRun, client: Redis) -> None:
     """Complete the outcome's deployment by the addresses and shapers that the roles have reported.
 
     What the engine knows itself stays; a bus that does not answer leaves everything as it is.

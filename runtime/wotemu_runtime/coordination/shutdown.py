@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from wotemu.errors import EmulationError
 from wotemu.records import Probe
 from wotemu_runtime.coordination.command_sender import CommandSender
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.readiness import learn_places
-from wotemu_runtime.coordination.run_context import RunContext
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.fidelity import Certificate, Thresholds, judge
 from wotemu_runtime.recording.liveness import SOURCE
@@ -34,7 +34,7 @@ GATEWAY = "gateway:"
 
 
 async def wind_down(
-    run: RunContext,
+    run: LiveRun,
     client: Redis,
     sender: CommandSender,
     deployed: Deployed,
@@ -69,7 +69,7 @@ async def wind_down(
         run.fail(EmulationError(message, where="event bus"))
 
 
-async def _end_roles(run: RunContext, sender: CommandSender, roles: AbstractSet[str], *, keep: bool) -> None:
+async def _end_roles(run: LiveRun, sender: CommandSender, roles: AbstractSet[str], *, keep: bool) -> None:
     """Send the roles their end and wait for it; a lost role that comes back later is not waited for."""
     lost = run.recorder.ingest.lost
     if keep:
@@ -81,7 +81,7 @@ async def _end_roles(run: RunContext, sender: CommandSender, roles: AbstractSet[
     await _until_over(run, roles - lost)
 
 
-async def _until_over(run: RunContext, roles: AbstractSet[str]) -> None:
+async def _until_over(run: LiveRun, roles: AbstractSet[str]) -> None:
     """Wait until the roles are over, or send no more, or the run is aborted."""
     ingest, state = run.recorder.ingest, run.state
     with contextlib.suppress(TimeoutError):
@@ -101,9 +101,7 @@ async def _until_over(run: RunContext, roles: AbstractSet[str]) -> None:
             return
 
 
-async def _report_missing(
-    run: RunContext, client: Redis, roles: AbstractSet[str], *, is_stored: bool
-) -> None:
+async def _report_missing(run: LiveRun, client: Redis, roles: AbstractSet[str], *, is_stored: bool) -> None:
     """Report the records that never came, as far as that can be known without the bus."""
     recorder = run.recorder
     if recorder.ingest.bus_is_away or run.control.abort_requested:
@@ -114,7 +112,7 @@ async def _report_missing(
     recorder.finish(roles - recorder.ingest.lost)
 
 
-async def _certify(run: RunContext, thresholds: Thresholds | None) -> None:
+async def _certify(run: LiveRun, thresholds: Thresholds | None) -> None:
     """Judge what ran, unless nothing did or the run is aborted."""
     if run.outcome.t0 is None or run.control.abort_requested:
         return
@@ -134,7 +132,7 @@ async def _certify(run: RunContext, thresholds: Thresholds | None) -> None:
     run.report("run.certified", str(certificate), verdict=certificate.verdict, reasons=reasons)
 
 
-def _report_unanswered_changes(run: RunContext, end: float) -> None:
+def _report_unanswered_changes(run: LiveRun, end: float) -> None:
     """Report the changes that should have been answered and were not.
 
     After the certificate: the witness counts them by itself.

@@ -15,7 +15,7 @@ from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.coordinator_lease import Lease
-from wotemu_runtime.coordination.run_context import RunContext
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.engines.engine import Engine
 
 PREDECESSOR = "coordinator before"
@@ -81,7 +81,7 @@ class Card:
             await client.set(streams.card, json.dumps({**self._facts, "status": status}))
 
 
-async def take_over(run: RunContext, client: Redis, log: CommandLog) -> None:
+async def take_over(run: LiveRun, client: Redis, log: CommandLog) -> None:
     """Continue the run of a coordinator that died, by its commands and its run directory.
 
     Raises:

@@ -10,7 +10,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import Event, Host
 from wotemu_runtime.bus import redirect
 from wotemu_runtime.coordination.command_sender import CommandSender
-from wotemu_runtime.coordination.run_context import RunContext
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.engines.engine import BusAt, News, RoleEnded, RoleLost, Unplaced
 from wotemu_runtime.recording.liveness import SOURCE
 from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
@@ -18,7 +18,7 @@ from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
 LOOK_EVERY_S = 1.0
 
 
-async def watch_roles(run: RunContext, client: Redis) -> None:
+async def watch_roles(run: LiveRun, client: Redis) -> None:
     """Act on the engine's news until cancelled."""
     async for news in run.engine.news():
         if isinstance(news, BusAt):
@@ -28,7 +28,7 @@ async def watch_roles(run: RunContext, client: Redis) -> None:
         run.control.news()
 
 
-def take_news(run: RunContext, news: News) -> None:
+def take_news(run: LiveRun, news: News) -> None:
     """Take one piece of news about a role into account: fail the run, or record what happened."""
     match news:
         case RoleEnded(role, status):
@@ -45,7 +45,7 @@ def take_news(run: RunContext, news: News) -> None:
             run.report("role.unplaced", f"{role} has no place: {error.message}", role=role)
 
 
-async def watch_silence(run: RunContext) -> None:
+async def watch_silence(run: LiveRun) -> None:
     """Record which roles have fallen silent, from T0 to the end of the run."""
     await run.control.until_over(lambda: run.outcome.t0 is not None)
     while run.is_running:
@@ -53,7 +53,7 @@ async def watch_silence(run: RunContext) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def watch_guards(run: RunContext, sender: CommandSender) -> None:
+async def watch_guards(run: LiveRun, sender: CommandSender) -> None:
     """Fire guards from T0 on; one that has to fire and does not fails the run."""
     await run.control.until_over(lambda: run.outcome.t0 is not None)
     if run.guards is None or run.outcome.t0 is None:
@@ -64,7 +64,7 @@ async def watch_guards(run: RunContext, sender: CommandSender) -> None:
         run.control.fail(error)
 
 
-async def watch_host(run: RunContext, client: Redis) -> None:
+async def watch_host(run: LiveRun, client: Redis) -> None:
     """Record this machine's load where no role does, until cancelled."""
 
     def take(record: Host | Event) -> None:

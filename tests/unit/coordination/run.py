@@ -17,8 +17,8 @@ from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
 from wotemu_runtime.coordination.coordinator import Coordinator
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.outcome import Outcome
-from wotemu_runtime.coordination.run_context import RunContext
 from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
@@ -122,8 +122,8 @@ class Run:
         )
 
     @property
-    def context(self) -> RunContext:
-        return self.coordinator.context
+    def live(self) -> LiveRun:
+        return self.coordinator.live
 
     def play(self, role: str) -> Play:
         return self.plays.get(role) or (self.gateway if role.startswith("gateway:") else node())

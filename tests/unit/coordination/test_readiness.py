@@ -11,13 +11,13 @@ from tests.unit.coordination.run import ROLES, STREAMS, Run
 from wotemu.errors import EmulationError, HostError
 from wotemu.records import Event, to_row
 from wotemu_runtime.bus import Origin, encode_batch, encode_origin
+from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.readiness import (
     READY_DEADLINE_PER_ROLE_S,
     READY_DEADLINE_S,
     all_ready,
     learn_places,
 )
-from wotemu_runtime.coordination.run_context import RunContext
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.roles.address_stream import AddressStream, RoleAddress
 from wotemu_runtime.testing import ADDRESS, on_jumping_clock
@@ -27,7 +27,7 @@ def deployed(shaper: str = "") -> Deployed:
     return Deployed(bus=ADDRESS, shaper=shaper, roles=frozenset(ROLES), addresses={}, unenforced=())
 
 
-def say_ready(run: RunContext, role: str, shaper: str = "netem") -> None:
+def say_ready(run: LiveRun, role: str, shaper: str = "netem") -> None:
     """What the recorder does with a role's entry."""
     event = Event(run.now(), "role.ready", role, "", {"host": "edge", "shaper": shaper})
     entry = {**encode_batch(Event.TABLE, [to_row(event)]), **encode_origin(Origin(role, run.now(), 0))}
@@ -36,7 +36,7 @@ def say_ready(run: RunContext, role: str, shaper: str = "netem") -> None:
 
 @on_jumping_clock
 async def test_all_roles_have_to_be_ready(tmp_path: Path) -> None:
-    run, loop = Run(tmp_path).context, asyncio.get_running_loop()
+    run, loop = Run(tmp_path).live, asyncio.get_running_loop()
     for after_s, role in enumerate(sorted(ROLES), 10):
         loop.call_later(after_s, say_ready, run, role)
     assert await all_ready(run, deployed())
@@ -45,7 +45,7 @@ async def test_all_roles_have_to_be_ready(tmp_path: Path) -> None:
 
 @on_jumping_clock
 async def test_a_role_that_is_lost_again_is_not_ready(tmp_path: Path) -> None:
-    run, loop = Run(tmp_path).context, asyncio.get_running_loop()
+    run, loop = Run(tmp_path).live, asyncio.get_running_loop()
     for role in ROLES:
         say_ready(run, role)
     run.recorder.role_lost("agent:cam-1", "its machine is gone", "edge")
@@ -56,7 +56,7 @@ async def test_a_role_that_is_lost_again_is_not_ready(tmp_path: Path) -> None:
 
 @on_jumping_clock
 async def test_who_is_not_ready_in_time_is_named(tmp_path: Path) -> None:
-    run = Run(tmp_path).context
+    run = Run(tmp_path).live
     say_ready(run, "agent:cam-1")
     with pytest.raises(EmulationError, match=r"not ready after .* s: agent:cam-2, gateway:field"):
         await all_ready(run, deployed())
@@ -66,7 +66,7 @@ async def test_who_is_not_ready_in_time_is_named(tmp_path: Path) -> None:
 
 @on_jumping_clock
 async def test_a_stop_and_a_failure_end_the_wait(tmp_path: Path) -> None:
-    stopped, failed = Run(tmp_path / "stopped").context, Run(tmp_path / "failed").context
+    stopped, failed = Run(tmp_path / "stopped").live, Run(tmp_path / "failed").live
     stopped.control.stop(at_once=False)
     assert not await all_ready(stopped, deployed())
     failed.control.fail(HostError("no sch_netem"))
@@ -77,7 +77,7 @@ async def test_a_stop_and_a_failure_end_the_wait(tmp_path: Path) -> None:
 @on_jumping_clock
 async def test_addresses_and_shapers_are_learnt_from_the_roles(tmp_path: Path) -> None:
     case = Run(tmp_path)
-    run, client = case.context, case.bus.client
+    run, client = case.live, case.bus.client
     await AddressStream(client, STREAMS).announce(RoleAddress("agent:cam-1", "field", "10.0.0.2", "edge"))
     say_ready(run, "gateway:field", "netem")
     run.outcome.deployed = deployed()
@@ -89,7 +89,7 @@ async def test_addresses_and_shapers_are_learnt_from_the_roles(tmp_path: Path) -
 @on_jumping_clock
 async def test_what_the_engine_knows_stays_and_a_bus_that_is_away_changes_nothing(tmp_path: Path) -> None:
     case = Run(tmp_path)
-    run = case.context
+    run = case.live
     say_ready(run, "gateway:field", "netem")
     run.outcome.deployed = deployed("tun")
     await learn_places(run, case.bus.client)

@@ -15,7 +15,7 @@ from wotemu_runtime.testing import on_jumping_clock
 
 @on_jumping_clock
 async def test_a_role_that_ends_by_itself_fails_a_run_that_is_running(tmp_path: Path) -> None:
-    run = Run(tmp_path).context
+    run = Run(tmp_path).live
     take_news(run, RoleEnded("agent:cam-1", "exit code 1"))
     assert isinstance(run.control.failure, EmulationError)
     assert str(run.control.failure) == "agent:cam-1: it ended by itself: exit code 1"
@@ -25,7 +25,7 @@ async def test_a_role_that_ends_by_itself_fails_a_run_that_is_running(tmp_path: 
 
 @on_jumping_clock
 async def test_a_role_that_ends_when_the_run_is_over_is_just_over(tmp_path: Path) -> None:
-    run = Run(tmp_path).context
+    run = Run(tmp_path).live
     run.outcome.status = "done"
     take_news(run, RoleEnded("agent:cam-1", "exit code 0"))
     assert run.control.failure is None
@@ -37,7 +37,7 @@ async def test_a_role_without_a_place_fails_the_run_before_t0_and_not_after(
     tmp_path: Path,
 ) -> None:
     case, news = Run(tmp_path), Unplaced("agent:cam-1", EmulationError("no machine has the label"))
-    run = case.context
+    run = case.live
     run.begin_at(run.now())
     take_news(run, news)
     assert run.control.failure is None
@@ -51,17 +51,17 @@ async def test_a_role_without_a_place_fails_the_run_before_t0_and_not_after(
 @on_jumping_clock
 async def test_a_lost_role_is_recorded_until_the_recording_drains(tmp_path: Path) -> None:
     case = Run(tmp_path)
-    take_news(case.context, RoleLost("agent:cam-1", "its machine is gone", "edge"))
-    assert case.context.recorder.ingest.lost == {"agent:cam-1"}
-    case.context.recorder.draining = True
-    take_news(case.context, RoleLost("agent:cam-2", "its machine is gone", "edge"))
+    take_news(case.live, RoleLost("agent:cam-1", "its machine is gone", "edge"))
+    assert case.live.recorder.ingest.lost == {"agent:cam-1"}
+    case.live.recorder.draining = True
+    take_news(case.live, RoleLost("agent:cam-2", "its machine is gone", "edge"))
     assert [event.data["role"] for event in case.of("role.lost")] == ["agent:cam-1"]
 
 
 @on_jumping_clock
 async def test_silence_is_looked_for_from_t0_to_the_end(tmp_path: Path) -> None:
     case = Run(tmp_path)
-    run = case.context
+    run = case.live
     run.recorder.ingest._liveness.ready("agent:cam-1", run.now())
     watching = asyncio.create_task(watch_silence(run))
     await asyncio.sleep(100)

@@ -26,7 +26,7 @@ from wotemu_runtime.recording.run_directory import RunDirectory
 
 
 @attrs.frozen
-class RunContext:
+class LiveRun:
     """Made once by the coordinator; readiness, succession, shutdown and the watches work on it."""
 
     plan: Plan
