@@ -22,7 +22,7 @@ from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
 from wotemu.scenario.timeline import Timeline
 from wotemu.topology._fields import HOST_NAME, MAX_NAME
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.outcome import Status
 from wotemu_runtime.engines.local.engine import LocalEngine
@@ -89,7 +89,7 @@ class Emulation:
         *,
         name: str | None = None,
         out: str | Path | None = None,
-        duration: Like | None = None,
+        duration: QuantityLike | None = None,
         seed: int | None = None,
         shaper: ShaperName = "auto",
         command: list[str] | None = None,

@@ -310,5 +310,5 @@ class Hertz(Quantity):
         return f"{_trim(self)}Hz"
 
 
-Like = str | float | int | timedelta
+QuantityLike = str | float | int | timedelta
 """What callers may pass for a quantity."""

@@ -10,7 +10,7 @@ import pytest
 from wotemu.scenario import Scenario, at, during, resolve
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import GilbertElliott, Link, Network, NetworkConditions, Node, Topology
 from wotemu_gateways.conditions.hop_conditions import described_hop
 from wotemu_report.blocks import Figure
@@ -31,7 +31,7 @@ def topology(count: int, *, shared: bool = False, step_ms: int = 1) -> Topology:
     return Topology(nodes)
 
 
-def timeline_of(of: Topology, *events: Event, duration: str = "60s") -> Timeline:
+def timeline_of(of: Topology, *events: Action, duration: str = "60s") -> Timeline:
     return resolve(of, Scenario(duration=duration, events=events))[0]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from wotemu.scenario import Scenario, resolve
 from wotemu.scenario.timeline import Change, Timeline
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
 FIELD = Network("field", conditions=NetworkConditions.of(latency="40ms", rate="15mbit"))
@@ -17,7 +17,7 @@ SENSOR = Node("sensor", command=["sleep", "1"], networks=[FIELD], scale=2)
 TOPOLOGY = Topology([READER, SENSOR])
 
 
-def timeline_of(*events: Event, duration: Any = "60s", seed: int = 0) -> Timeline:
+def timeline_of(*events: Action, duration: Any = "60s", seed: int = 0) -> Timeline:
     """What these events come to on `TOPOLOGY`."""
     return resolve(TOPOLOGY, Scenario(duration=duration, seed=seed, events=events))[0]
 
@@ -30,6 +30,6 @@ def told(change: Change) -> tuple[float, str, Any]:
     return change.at_s, change.target, after
 
 
-def story(*events: Event, **options: Any) -> list[tuple[float, str, Any]]:
+def story(*events: Action, **options: Any) -> list[tuple[float, str, Any]]:
     """All that happens, in short."""
     return [told(change) for change in timeline_of(*events, **options).changes]

@@ -6,12 +6,12 @@ from typing import Any
 
 from tests.scenario.deployment import HOME, READER, SENSOR, story
 from wotemu.scenario import at, during
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 
 ONE = "sensor-1"
 
 
-def apps(*events: Event, of: str = ONE) -> list[tuple[float, Any]]:
+def apps(*events: Action, of: str = ONE) -> list[tuple[float, Any]]:
     return [(at_s, after) for at_s, place, after in story(*events) if place == of]
 
 

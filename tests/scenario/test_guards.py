@@ -1,4 +1,4 @@
-"""Guarded events wait for their condition; firing them is as though they had been written with that time."""
+"""Guarded actions wait for their condition; firing them is as though they had been written with that time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.scenario.deployment import FIELD, RADIO, READER, SENSOR, TOPOLOGY, ti
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, event, metric, when
 from wotemu.scenario.timeline import Timeline
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu_runtime.coordination.guards import GuardWatch, differences
 
 SLOW = metric("reader.latency") > 2.0
@@ -71,7 +71,7 @@ def test_a_fired_guard_happens_at_its_time_and_later_changes_take_it_into_accoun
 
 
 def test_a_change_keeps_its_id_when_guards_fire() -> None:
-    events: list[Event] = [at(5).crash(READER), when(SLOW).do(at(0).crash(SENSOR)), at(9).restart(READER)]
+    events: list[Action] = [at(5).crash(READER), when(SLOW).do(at(0).crash(SENSOR)), at(9).restart(READER)]
     resolver = Resolver(TOPOLOGY, Scenario(events=events))
     before = {change.id: change for change in resolver.timeline.changes}
     after = {change.id: change for change in resolver.resolve({0: 7.0}).changes}
@@ -128,7 +128,7 @@ def test_what_can_t_be_guarded_is_refused_before_the_start(make: Callable[[], An
 # Watching
 
 
-def watch(*events: Event, duration_s: float = 60) -> GuardWatch:
+def watch(*events: Action, duration_s: float = 60) -> GuardWatch:
     return GuardWatch(timeline_of(*events, duration=duration_s).guards, duration_s)
 
 

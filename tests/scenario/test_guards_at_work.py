@@ -14,7 +14,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import Record
 from wotemu.scenario import Resolver, Scenario, at, event, metric, when
 from wotemu.scenario.timeline import Change
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu_runtime.coordination.guards import Guards
 
 T0 = 1_000_000.0
@@ -23,7 +23,7 @@ T0 = 1_000_000.0
 class Desk:
     """What a coordinator would hear, and its clock, which stands still until it is set."""
 
-    def __init__(self, *events: Event) -> None:
+    def __init__(self, *events: Action) -> None:
         self.now = T0
         self.commands: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, during, resolve
-from wotemu.scenario.partitions import Groups, NotOnePartitionError, combined
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.state.partitions import Groups, NotOnePartitionError, combined
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import NetworkConditions, Node, Topology
 from wotemu_gateways.conditions.partition import partition_of, reaches
 
 FIELD_UP = "field up"
 
 
-def latency(*events: Event, target: str = FIELD_UP) -> list[tuple[float, float]]:
+def latency(*events: Action, target: str = FIELD_UP) -> list[tuple[float, float]]:
     """When the latency of a hop, 40 ms before, becomes what."""
     return [
         (at_s, after["latency_s"])
@@ -31,7 +31,7 @@ def latency(*events: Event, target: str = FIELD_UP) -> list[tuple[float, float]]
     ]
 
 
-def final(events: Sequence[Event]) -> dict[str, dict[str, Any]]:
+def final(events: Sequence[Action]) -> dict[str, dict[str, Any]]:
     """What holds in the end on every hop that ever changed to something else than it was at first."""
     first: dict[str, Any] = {}
     last: dict[str, Any] = {}
@@ -180,7 +180,7 @@ INSTANTS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(PERIODS, max_size=5), st.lists(INSTANTS, max_size=5))
-def test_after_all_periods_what_instants_gave_holds(periods: list[Event], instants: list[Event]) -> None:
+def test_after_all_periods_what_instants_gave_holds(periods: list[Action], instants: list[Action]) -> None:
     assert final([*periods, *instants]) == final(instants)
 
 
@@ -244,7 +244,7 @@ def test_a_node_is_down_for_a_while() -> None:
 # Partitions
 
 
-def partitions(*events: Event) -> list[tuple[float, Any]]:
+def partitions(*events: Action) -> list[tuple[float, Any]]:
     return [(at_s, after) for at_s, place, after in story(*events) if place == "home"]
 
 

@@ -11,20 +11,20 @@ import pytest
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
 from wotemu.deployment_file import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, Service, Topology
 
 FINE = Link(FIELD)
 
 
-def warnings(*events: Event, topology: Topology | None = None) -> list[str]:
+def warnings(*events: Action, topology: Topology | None = None) -> list[str]:
     """What the linter says; without events that is about the topology alone."""
     fine = Topology([Node("reader", command=["x"], networks=[FINE, HOME])])
     return resolve(topology or fine, Scenario(events=events))[1]
 
 
-def texts(*events: Event) -> list[str]:
+def texts(*events: Action) -> list[str]:
     """The same without files and lines."""
     return [re.sub(r"test_lint\.py:\d+, ", "", warning) for warning in warnings(*events)]
 
@@ -190,7 +190,7 @@ def test_a_delay_on_one_side_only() -> None:
 # Events
 
 
-def meetings(*events: Event) -> list[str]:
+def meetings(*events: Action) -> list[str]:
     """What is said of events against each other, without what delays that fall do."""
     return [text for text in texts(*events) if "latency falls" not in text]
 

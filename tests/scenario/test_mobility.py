@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import PathLoss, at, during
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 
 CUTS = tuple[float, str, Any]
 
 
-def cuts(*events: Event) -> list[CUTS]:
+def cuts(*events: Action) -> list[CUTS]:
     return [(at_s, place, after) for at_s, place, after in story(*events) if isinstance(after, bool)]
 
 

@@ -16,10 +16,10 @@ from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLO
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Phase, Scenario, at, during, resolve
 from wotemu.scenario.timeline import Change, Timeline
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
-EVENTS: list[Event] = [
+EVENTS: list[Action] = [
     at(5).set(FIELD, loss="5%"),
     during(10, 30).random_walk(RADIO, latency=(0, "200ms")),
     during(10, 30).churn(SENSOR, rate="20/min", downtime="2s"),
@@ -66,7 +66,7 @@ def test_the_hash_is_the_same_in_another_process() -> None:
 
 @settings(max_examples=10)
 @given(st.permutations(EVENTS[:1] + EVENTS[4:]))
-def test_the_order_in_which_events_are_written_does_not_matter(events: list[Event]) -> None:
+def test_the_order_in_which_events_are_written_does_not_matter(events: list[Action]) -> None:
     assert timeline_of(*events).changes == timeline_of(*EVENTS[:1], *EVENTS[4:]).changes
 
 
@@ -101,7 +101,7 @@ def test_ten_thousand_changes_resolve_in_a_second() -> None:
 # Phases
 
 
-def phases(*events: Event, named: list[Phase] | None = None) -> list[tuple[str, float]]:
+def phases(*events: Action, named: list[Phase] | None = None) -> list[tuple[str, float]]:
     timeline, _ = resolve(TOPOLOGY, Scenario(phases=named or [], events=events))
     return [(phase.name, phase.start_s) for phase in timeline.phases]
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, during, every, resolve
-from wotemu.scenario.vocabulary.actions import MAX_STEPS, moment
+from wotemu.scenario.vocabulary.actions import MAX_STEPS, parse_offset
 
 
 @settings(deadline=None)  # a machine under load is slow, and not wrong
 @given(st.integers(0, 10_000_000))
 def test_milliseconds_are_exact_however_they_are_written(number: int) -> None:
-    assert moment(f"{number}ms", "") == moment(number / 1000, "") == number * 1000
-    assert moment(f"{number}us", "") == number
+    assert parse_offset(f"{number}ms", "") == parse_offset(number / 1000, "") == number * 1000
+    assert parse_offset(f"{number}us", "") == number
 
 
 @settings(deadline=None)

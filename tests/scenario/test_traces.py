@@ -13,7 +13,7 @@ from wotemu.scenario import Trace, during
 TRACES = Path(__file__).parents[2] / "examples" / "traces"
 
 
-def written(folder: Path, name: str, text: str) -> Path:
+def source_location(folder: Path, name: str, text: str) -> Path:
     path = folder / name
     path.write_text(text)
     return path
@@ -22,7 +22,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 def test_a_csv_trace_is_read_with_its_units(tmp_path: Path) -> None:
     header = "# walked\nt, latency_ms, jitter_ms, loss, rate_bps\n"
     text = "0, 40, 5, 0.01, 1e6\n\n0.5, 80, , 0, 2e6 # worse\n"
-    trace = Trace.read(written(tmp_path, "walk.csv", header + text))
+    trace = Trace.read(source_location(tmp_path, "walk.csv", header + text))
     assert trace.rows == (
         (0.0, {"latency": 0.04, "jitter": 0.005, "loss": 0.01, "rate": 1e6}),
         (0.5, {"latency": 0.08, "loss": 0.0, "rate": 2e6}),
@@ -51,7 +51,7 @@ def test_a_csv_trace_is_read_with_its_units(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_csv_trace_names_file_and_line(tmp_path: Path, text: str, message: str, line: str) -> None:
-    path = written(tmp_path, "bad.csv", text)
+    path = source_location(tmp_path, "bad.csv", text)
     with pytest.raises(ScenarioError, match=message) as caught:
         Trace.read(path)
     assert caught.value.where == f"{path}{line}"
@@ -60,15 +60,15 @@ def test_a_wrong_csv_trace_names_file_and_line(tmp_path: Path, text: str, messag
 def test_delivery_opportunities_become_rates(tmp_path: Path) -> None:
     """Ten packets of 1504 bytes in the first second, thirty in the next."""
     times = [*range(0, 1000, 100), *(1000 + 33 * n for n in range(30)), 2000]
-    trace = Trace.mahimahi(written(tmp_path, "cell.up", "\n".join(map(str, times))), window="1s")
+    trace = Trace.mahimahi(source_location(tmp_path, "cell.up", "\n".join(map(str, times))), window="1s")
     assert trace.length_s == 2.0
     assert trace.rows == ((0.0, {"rate": 10 * 1504 * 8}), (1.0, {"rate": 31 * 1504 * 8}))
 
 
 def test_in_an_outage_the_rate_is_zero(tmp_path: Path) -> None:
-    trace = Trace.mahimahi(written(tmp_path, "cell.down", "0\n100\n3500\n4000\n"), window="500ms")
+    trace = Trace.mahimahi(source_location(tmp_path, "cell.down", "0\n100\n3500\n4000\n"), window="500ms")
     assert trace.rows == ((0.0, {"rate": 48128}), (0.5, {"rate": 0}), (3.5, {"rate": 48128}))
-    trace = Trace.read(written(tmp_path, "cell.csv", "t,rate_bps\n0,1e6\n1,0\n2,1e6\n"))
+    trace = Trace.read(source_location(tmp_path, "cell.csv", "t,rate_bps\n0,1e6\n1,0\n2,1e6\n"))
     changes = timeline_of(during(0, 3).replay(RADIO, trace, "up", keep=True)).changes
     assert [(change.at_s, change.after["rate_bps"]) for change in changes] == [(0, 1e6), (1, 0), (2, 1e6)]
 
@@ -94,7 +94,7 @@ def test_a_trace_s_rates_have_all_of_its_delivery_opportunities(name: str) -> No
 def test_times_of_day_are_refused_or_made_to_start_at_zero(
     tmp_path: Path, name: str, text: str, start: str
 ) -> None:
-    path = written(tmp_path, name, text)
+    path = source_location(tmp_path, name, text)
     with pytest.raises(ScenarioError, match=f"times start at {start}") as caught:
         Trace.read(path)
     assert "from_zero=True" in str(caught.value.hint)
@@ -103,7 +103,7 @@ def test_times_of_day_are_refused_or_made_to_start_at_zero(
 
 
 def test_a_trace_that_starts_after_its_replay_s_end_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, "late.csv", "t,loss\n5321,0.5\n5322,0.1\n")
+    path = source_location(tmp_path, "late.csv", "t,loss\n5321,0.5\n5322,0.1\n")
     with pytest.raises(ScenarioError, match="the first at 5321s") as caught:
         timeline_of(during(0, 60).replay(RADIO, path, "up"))
     assert "from_zero=True" in str(caught.value.hint)
@@ -125,14 +125,14 @@ def test_a_trace_that_starts_after_its_replay_s_end_is_refused(tmp_path: Path) -
 def test_a_wrong_mahimahi_trace_names_file_and_line(
     tmp_path: Path, text: str, message: str, line: str
 ) -> None:
-    path = written(tmp_path, "bad.up", text)
+    path = source_location(tmp_path, "bad.up", text)
     with pytest.raises(ScenarioError, match=message) as caught:
         Trace.read(path)
     assert caught.value.where == f"{path}{line}"
 
 
 def test_a_trace_is_scaled_by_conditions(tmp_path: Path) -> None:
-    trace = Trace.read(written(tmp_path, "a.csv", "t,loss,rate_bps\n0,0.6,1e6\n"))
+    trace = Trace.read(source_location(tmp_path, "a.csv", "t,loss,rate_bps\n0,0.6,1e6\n"))
     assert trace.scaled({"loss": 2, "rate": 0.5}, "here").rows == ((0.0, {"loss": 1.0, "rate": 5e5}),)
     for factors in ({"speed": 2}, {"loss": -1}, {"loss": True}):
         with pytest.raises(ScenarioError):

@@ -300,7 +300,7 @@ TABLES: dict[str, type[Record]] = {
 }  # fmt: skip
 """Every record type by its table's name."""
 
-PASSING = frozenset({ProbeSent.TABLE, ProbeArrived.TABLE})
+TRANSIENT_TABLES = frozenset({ProbeSent.TABLE, ProbeArrived.TABLE})
 """Tables whose records travel and are never stored."""
 
 

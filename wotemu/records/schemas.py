@@ -7,7 +7,7 @@ from types import UnionType
 
 import polars as pl
 
-from wotemu.records.rows import CANCELLED, FAILED, OK, PASSING, TABLES, Interaction, Record
+from wotemu.records.rows import CANCELLED, FAILED, OK, TABLES, TRANSIENT_TABLES, Interaction, Record
 
 _TYPES: dict[object, pl.DataType] = {
     float: pl.Float64(),
@@ -31,7 +31,7 @@ def _column(hint: object) -> pl.DataType:
 
 
 SCHEMAS: dict[str, dict[str, pl.DataType]] = {
-    name: schema(kind) for name, kind in TABLES.items() if name not in _STREAMS | PASSING
+    name: schema(kind) for name, kind in TABLES.items() if name not in _STREAMS | TRANSIENT_TABLES
 }
 """Every table that is stored as Parquet; events and logs are stored as text."""
 

@@ -2,10 +2,10 @@
 
 from wotemu.scenario.resolve import Resolver, resolve
 from wotemu.scenario.scenario import Phase, Scenario
-from wotemu.scenario.vocabulary.instants import at
-from wotemu.scenario.vocabulary.periods import during
+from wotemu.scenario.vocabulary.at import at
+from wotemu.scenario.vocabulary.during import during
+from wotemu.scenario.vocabulary.every import every
 from wotemu.scenario.vocabulary.radio import PathLoss
-from wotemu.scenario.vocabulary.repeats import every
 from wotemu.scenario.vocabulary.targets import tag
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave, saw, sine, square, triangle

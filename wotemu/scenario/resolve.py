@@ -13,9 +13,9 @@ from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario.lint.linter import lint
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State, conditions_hash
-from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
-from wotemu.scenario.vocabulary.actions import MAX_STEPS, Ending, Event, Step, microseconds, seconds
-from wotemu.scenario.vocabulary.when import Guarded
+from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
+from wotemu.scenario.vocabulary.actions import MAX_STEPS, Action, Ending, Step, microseconds, seconds
+from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.topology.models import Topology
 
 MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
@@ -59,7 +59,7 @@ class Resolver:
         self._scenario = scenario
         self._ids: dict[Origin, int] = {}
         self._guards = [
-            (place, event) for place, event in enumerate(scenario.events) if isinstance(event, Guarded)
+            (place, event) for place, event in enumerate(scenario.events) if isinstance(event, GuardedActions)
         ]
         state = State.of(topology)
         changes = self._carried_out(self._steps({}), state)
@@ -111,7 +111,7 @@ class Resolver:
         guards = {place: number for number, (place, _) in enumerate(self._guards)}
         steps: list[_Timed] = []
         for place, event in enumerate(self._scenario.events):
-            if not isinstance(event, Guarded):
+            if not isinstance(event, GuardedActions):
                 steps += self._of(place, event)
             elif guards[place] in fired:
                 steps += self._of(place, event, fired[guards[place]])
@@ -123,11 +123,11 @@ class Resolver:
                 )
         return steps
 
-    def _of(self, place: int, event: Event, fired_us: int | None = None) -> Iterator[_Timed]:
+    def _of(self, place: int, event: Action, fired_us: int | None = None) -> Iterator[_Timed]:
         span_us = self._scenario.duration_us
         rng = Random(f"{self._scenario.seed}/{place}")  # noqa: S311  # repeatable on purpose
         try:
-            if isinstance(event, Guarded) and fired_us is not None:
+            if isinstance(event, GuardedActions) and fired_us is not None:
                 steps = event.block(rng, span_us, fired_us)
             else:
                 steps = iter(event.steps(rng, span_us))
@@ -164,12 +164,12 @@ class Resolver:
         except (ArithmeticError, TypeError, ValueError) as error:
             raise _unexpected(error, self._scenario.events[timed.event]) from error
 
-    def _guard(self, number: int, fired_us: int | None) -> Guard:
+    def _guard(self, number: int, fired_us: int | None) -> GuardPlan:
         """A guard with its changes as they would be had it fired at T0."""
         place, event = self._guards[number]
         changes = self._carried_out(self._of(place, event, 0), State.of(self._topology))
         condition = event.when.condition
-        return Guard(
+        return GuardPlan(
             id=number,
             text=event.text,
             condition=condition.to_dict(self._topology, event.where),
@@ -210,7 +210,7 @@ def _merged(changes: list[_Done]) -> list[_Done]:
     return list(latest.values())
 
 
-def _unexpected(error: Exception, event: Event) -> ScenarioError:
+def _unexpected(error: Exception, event: Action) -> ScenarioError:
     return ScenarioError(f"{type(error).__name__}: {error}", where=event.where)
 
 

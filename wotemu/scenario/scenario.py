@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.vocabulary.actions import Event, checked_events, moment, seconds
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.vocabulary.actions import Action, checked_actions, parse_offset, seconds
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.topology._fields import Checked
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 
 DEFAULT_DURATION_S = 60.0
 MIN_DURATION_US = 10_000
@@ -25,21 +25,21 @@ class Phase(Checked):
     ERROR = ScenarioError
 
     name: str
-    start: Like
+    start: QuantityLike
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ScenarioError(f"{self.name!r} is not a name", where=written("Phase, field 'name'"))
-        moment(self.start, written(f"Phase {self.name!r}, field 'start'"))
+            raise ScenarioError(f"{self.name!r} is not a name", where=source_location("Phase, field 'name'"))
+        parse_offset(self.start, source_location(f"Phase {self.name!r}, field 'start'"))
 
     @property
     def start_us(self) -> int:
         """Microseconds after T0."""
-        return moment(self.start, f"Phase {self.name!r}, field 'start'")
+        return parse_offset(self.start, f"Phase {self.name!r}, field 'start'")
 
 
 def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
-    where = written("Scenario, field 'phases'")
+    where = source_location("Scenario, field 'phases'")
     if isinstance(phases, Phase | str) or not isinstance(phases, Iterable):
         raise ScenarioError(f"{phases!r} is no list of phases", where=where, hint='write [Phase("calm", 0)]')
     found = tuple(phases)
@@ -49,8 +49,8 @@ def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
     return found
 
 
-def _event_tuple(events: Iterable[Event]) -> tuple[Event, ...]:
-    return checked_events(events, written("Scenario, field 'events'"))
+def _event_tuple(events: Iterable[Action]) -> tuple[Action, ...]:
+    return checked_actions(events, source_location("Scenario, field 'events'"))
 
 
 @attrs.frozen(kw_only=True)
@@ -59,14 +59,14 @@ class Scenario(Checked):
 
     ERROR = ScenarioError
 
-    duration: Like = DEFAULT_DURATION_S
+    duration: QuantityLike = DEFAULT_DURATION_S
     seed: int = 0
     phases: tuple[Phase, ...] = attrs.field(default=(), converter=_phase_tuple)
-    events: tuple[Event, ...] = attrs.field(default=(), converter=_event_tuple)
+    events: tuple[Action, ...] = attrs.field(default=(), converter=_event_tuple)
 
     def __attrs_post_init__(self) -> None:
-        where = written("Scenario")
-        if not (duration_us := moment(self.duration, f"{where}, field 'duration'")):
+        where = source_location("Scenario")
+        if not (duration_us := parse_offset(self.duration, f"{where}, field 'duration'")):
             raise ScenarioError("it lasts no time", where=f"{where}, field 'duration'")
         if duration_us < MIN_DURATION_US:
             least = seconds(MIN_DURATION_US)
@@ -81,14 +81,14 @@ class Scenario(Checked):
     @property
     def duration_us(self) -> int:
         """Microseconds from T0 to the end."""
-        return moment(self.duration, "Scenario, field 'duration'")
+        return parse_offset(self.duration, "Scenario, field 'duration'")
 
     @property
     def duration_s(self) -> float:
         """Seconds from T0 to the end."""
         return float(seconds(self.duration_us))
 
-    def overridden(self, *, duration: Like | None = None, seed: int | None = None) -> Scenario:
+    def overridden(self, *, duration: QuantityLike | None = None, seed: int | None = None) -> Scenario:
         """The same scenario with another duration or seed."""
         changes: dict[str, Any] = {} if duration is None else {"duration": duration}
         return attrs.evolve(self, **(changes if seed is None else {**changes, "seed": seed}))

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-Action = Literal["conditions", "partition", "cut", "app"]
+ChangeKind = Literal["conditions", "partition", "cut", "app"]
 Direction = Literal["up", "down"]
 
 DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
@@ -32,7 +32,7 @@ class Change:
 
     id: int
     at_s: float
-    action: Action
+    action: ChangeKind
     network: str | None
     node: str | None
     direction: Direction | None
@@ -68,7 +68,7 @@ class Phase:
 
 
 @attrs.frozen
-class Guard:
+class GuardPlan:
     """Changes that wait for a condition, and happen once it has held for `held_s`.
 
     `text` is the condition for people, `condition` for the coordinator, which watches it from `after_s` on.
@@ -100,7 +100,7 @@ class Timeline:
     duration_s: float
     phases: tuple[Phase, ...]
     changes: tuple[Change, ...]
-    guards: tuple[Guard, ...] = ()
+    guards: tuple[GuardPlan, ...] = ()
     conditions_hash: str = ""
 
     @property
@@ -144,7 +144,8 @@ class Timeline:
             changes=_changes(data["changes"]),
             conditions_hash=data.get("conditions_hash", ""),
             guards=tuple(
-                Guard(**{**guard, "changes": _changes(guard["changes"])}) for guard in data.get("guards", ())
+                GuardPlan(**{**guard, "changes": _changes(guard["changes"])})
+                for guard in data.get("guards", ())
             ),
         )
 

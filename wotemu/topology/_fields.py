@@ -12,7 +12,7 @@ import attrs
 
 from wotemu.errors import InputError, TopologyError
 from wotemu.suggestions import did_you_mean
-from wotemu.units import Bytes, Fraction, Hertz, Like, Rate, Seconds
+from wotemu.units import Bytes, Fraction, Hertz, QuantityLike, Rate, Seconds
 
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", re.IGNORECASE)
 MAX_NAME = 48
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 """What inet_aton(3), and so getaddrinfo(3), reads as an address: ``2`` is 0.0.0.2."""
 
 
-def label(obj: Any) -> str:
+def describe_object(obj: Any) -> str:
     """How messages name an object: ``Node 'reader'``."""
     name = getattr(obj, "name", None)
     kind = type(obj).__name__
@@ -43,7 +43,7 @@ def label(obj: Any) -> str:
 
 def fail(obj: Any, field: str, message: str, hint: str | None = None) -> TopologyError:
     """The error for one field of one object."""
-    return TopologyError(message, where=f"{label(obj)}, field {field!r}", hint=hint)
+    return TopologyError(message, where=f"{describe_object(obj)}, field {field!r}", hint=hint)
 
 
 def named_errors(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
@@ -127,22 +127,22 @@ def _check_arguments(
             raise cls.ERROR("it is given twice", where=f"{place}, field {given!r}") from None
 
 
-def seconds(value: Like | None) -> Seconds:
+def seconds(value: QuantityLike | None) -> Seconds:
     """The converter of a duration that has a default of zero."""
     return Seconds(0) if value is None else Seconds.of(value)
 
 
-def fraction(value: Like | None) -> Fraction:
+def fraction(value: QuantityLike | None) -> Fraction:
     """The converter of a share that has a default of zero."""
     return Fraction(0) if value is None else Fraction.of(value)
 
 
-def share(value: Like) -> Fraction:
+def share(value: QuantityLike) -> Fraction:
     """The converter of a share that must be given."""
     return Fraction.of(value)
 
 
-def optional_rate(value: Like | None) -> Rate | None:
+def optional_rate(value: QuantityLike | None) -> Rate | None:
     """The converter of a rate; None is no limit."""
     return None if value is None else Rate.of(value)
 
@@ -161,17 +161,17 @@ def whole_bytes(value: int) -> int:
     return value
 
 
-def optional_bytes(value: Like | None) -> Bytes | None:
+def optional_bytes(value: QuantityLike | None) -> Bytes | None:
     """The converter of a size; None is not given."""
     return None if value is None else Bytes.of(value)
 
 
-def optional_hertz(value: Like | None) -> Hertz | None:
+def optional_hertz(value: QuantityLike | None) -> Hertz | None:
     """The converter of a frequency; None is not given."""
     return None if value is None else Hertz.of(value)
 
 
-def optional_cores(value: Like | None) -> float | None:
+def optional_cores(value: QuantityLike | None) -> float | None:
     """The converter of a number of CPU cores; None is not given."""
     if value is None:
         return None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import attrs
 
 from wotemu.topology._fields import Checked, fail, named_errors, share
-from wotemu.units import Fraction, Like
+from wotemu.units import Fraction, QuantityLike
 
 
 @attrs.frozen(field_transformer=named_errors)
@@ -32,7 +32,7 @@ class GilbertElliott(Checked):
         return Fraction(1 - self.p)
 
     @classmethod
-    def of_bursts(cls, loss: Like, length: float) -> Self:
+    def of_bursts(cls, loss: QuantityLike, length: float) -> Self:
         """Losses of share `loss` in bursts of `length` packets on average, as simple Gilbert loses them."""
         lost = Fraction.of(loss)
         if not (length >= 1 and math.isfinite(length)) or lost >= 1:

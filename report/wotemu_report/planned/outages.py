@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import altair as alt
 import polars as pl
 
-from wotemu.scenario.state import replicas_of
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu.topology.members import replicas_of
 from wotemu.topology.models import Topology
 from wotemu_report.axis import Axis
 from wotemu_report.blocks import Empty, Figure, Section

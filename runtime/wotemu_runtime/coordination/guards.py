@@ -13,7 +13,7 @@ import attrs
 from wotemu.errors import EmulationError
 from wotemu.records import App, Event, Record
 from wotemu.scenario.resolve import Resolver
-from wotemu.scenario.timeline import Change, Guard, Timeline
+from wotemu.scenario.timeline import Change, GuardPlan, Timeline
 from wotemu.suggestions import did_you_mean
 
 SETTLE_S = 1.5
@@ -37,7 +37,7 @@ Report = Callable[..., object]
 class Verdict:
     """The outcome of a guard: it fired, was skipped, or failed the run. `why` is the reason, for people."""
 
-    guard: Guard
+    guard: GuardPlan
     outcome: Literal["fired", "skipped", "failed"]
     why: str
 
@@ -46,7 +46,7 @@ class Verdict:
 class _Watched:
     """The state of one guard's condition by the records so far. Times are seconds after T0."""
 
-    guard: Guard
+    guard: GuardPlan
     since_s: float | None = None
     proven_s: float = 0.0
     count: int = 0
@@ -84,7 +84,7 @@ class _Watched:
 class GuardWatch:
     """Decides which guards fire, by the time and the records. Pure."""
 
-    def __init__(self, guards: Sequence[Guard], duration_s: float) -> None:
+    def __init__(self, guards: Sequence[GuardPlan], duration_s: float) -> None:
         self._waiting = [_Watched(guard) for guard in guards]
         self._duration_s = duration_s
         self._reported: dict[str, set[str]] = {}
@@ -150,7 +150,7 @@ class GuardWatch:
         outcomes: dict[str, Literal["fired", "skipped", "failed"]] = {"fire": "fired", "fail": "failed"}
         return Verdict(guard, outcomes.get(guard.otherwise, "skipped"), why)
 
-    def _unreported(self, guard: Guard) -> str:
+    def _unreported(self, guard: GuardPlan) -> str:
         """Whether the metric that a guard waits for never came, and which ones did."""
         condition = guard.condition
         if condition["kind"] != "metric":

@@ -23,14 +23,14 @@ import attrs
 import msgpack
 
 from wotemu.errors import InputError
-from wotemu.records import PASSING, Event, Log, Probe, to_row
+from wotemu.records import TRANSIENT_TABLES, Event, Log, Probe, to_row
 from wotemu_runtime.recording import checkpoint
 from wotemu_runtime.recording.checkpoint import Checkpoint
 
 SPOOL = "spool"
 ROWS_AT_ONCE = 50_000
 EVENTS = "events.jsonl"
-DERIVED = frozenset({Probe.TABLE})
+COMPUTED_TABLES = frozenset({Probe.TABLE})
 """Tables that are computed from others, and computed again after a take-over."""
 
 
@@ -62,11 +62,11 @@ class RunDirectory:
         return f"RunDirectory({str(self.run_dir)!r}, {dict(self.counts)})"
 
     def _drop_derived(self) -> None:
-        for table in DERIVED:
+        for table in COMPUTED_TABLES:
             self.counts.pop(table, None)
             self._sizes.pop(f"{SPOOL}/{table}.msgpack", None)
         self.keep(self.last.positions)  # first: a checkpoint never speaks of a file that is gone
-        for table in DERIVED:
+        for table in COMPUTED_TABLES:
             (self.run_dir / SPOOL / f"{table}.msgpack").unlink(missing_ok=True)
 
     def store(self, table: str, rows: list[list[Any]], packed: bytes | None = None) -> None:
@@ -75,7 +75,7 @@ class RunDirectory:
         Args:
             packed: the same rows as msgpack, where they came so: the spool takes it as it is.
         """
-        if table not in PASSING:
+        if table not in TRANSIENT_TABLES:
             self.counts[table] += len(rows)
         if table == Event.TABLE:
             for row in rows:
@@ -170,7 +170,7 @@ def _may_go_on(run_dir: Path) -> bool:
 def make_tables(run_dir: Path) -> None:
     """Write ``tables/*.parquet`` from a spool that is still there, in parts: a row takes 1 KB in memory."""
     for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
-        if path.stem in PASSING:
+        if path.stem in TRANSIENT_TABLES:
             continue
         table = run_dir / "tables" / f"{path.stem}.parquet"
         with tempfile.TemporaryDirectory(dir=table.parent, prefix=f".{path.stem}-") as folder:

@@ -20,7 +20,7 @@ from wotemu.fidelity import Thresholds
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
 from wotemu.scenario.timeline import Timeline
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.coordinator import Coordinator
 from wotemu_runtime.coordination.outcome import Outcome
@@ -98,7 +98,7 @@ class Run:
         settings: RunSettings,
         context: RunContext,
         *,
-        duration: Like | None = None,
+        duration: QuantityLike | None = None,
         seed: int | None = None,
     ) -> None:
         """Resolve the scenario and plan the run; nothing is started.

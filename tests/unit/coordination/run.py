@@ -12,7 +12,7 @@ import attrs
 
 from wotemu.records import App, Event
 from wotemu.scenario import Phase, Resolver, Scenario
-from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
@@ -83,7 +83,7 @@ class Run:
     """One run, and what is to be seen of it. `plays` has what certain roles do; the others are well."""
 
     run_dir: Path
-    events: Sequence[ScenarioEvent] = ()
+    events: Sequence[Action] = ()
     phases: Sequence[Phase] = ()
     duration: str = "1min"
     plays: dict[str, Play] = attrs.field(factory=dict)

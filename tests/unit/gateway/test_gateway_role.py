@@ -15,7 +15,7 @@ from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event, Hop
 from wotemu.scenario import Scenario, at
 from wotemu.scenario.resolve import resolve
-from wotemu.scenario.vocabulary.actions import Event as ScenarioEvent
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
@@ -38,7 +38,7 @@ class Field:
 
     T0_S = 1.0
 
-    def __init__(self, network: str, events: Sequence[ScenarioEvent]) -> None:
+    def __init__(self, network: str, events: Sequence[Action]) -> None:
         self.timeline, _ = resolve(TOPOLOGY, Scenario(events=events, duration="10min"))
         plan = make_plan(TOPOLOGY, self.timeline, stack="test", root=Path("/"))
         (planned,) = [each for each in plan.networks if each.name == network]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wotemu.cli.screen.tables import add_row, columns
 from wotemu.scenario.change_text import Difference, differences
-from wotemu.scenario.timeline import Change, Guard, Phase, Timeline
+from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def _by_phase(timeline: Timeline, rows: list[Row]) -> Iterator[tuple[Phase, list
         yield phase, rows[first:last]
 
 
-def guard_line(guard: Guard) -> str:
+def guard_line(guard: GuardPlan) -> str:
     """A guard's condition, deadline, and what happens if it is not met, in one line."""
     deadline = "" if guard.deadline_s is None else f" within {Seconds(guard.deadline_s)}"
     return f"guard {guard.id}: once {guard.text}{deadline}, otherwise {guard.otherwise}"
 
 
-def guard_table(guard: Guard) -> Table:
+def guard_table(guard: GuardPlan) -> Table:
     """The changes that follow a guard once it fires, with their offsets from that moment."""
     table = columns("after it", "", "target", "what", "before", "after")
     for row in _rows(guard.changes)[:SHOWN]:

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from wotemu.scenario.lint.conditions import Place, suspects
-from wotemu.scenario.lint.observations import Observed, Overlap
 from wotemu.scenario.scenario import Scenario
-from wotemu.scenario.state import HopKey, base_conditions, owners
-from wotemu.scenario.timeline import Timeline
+from wotemu.scenario.state import base_conditions
+from wotemu.scenario.state.observations import Observed, Overlap
+from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.scenario.vocabulary.actions import microseconds, seconds
 from wotemu.scenario.vocabulary.targets import Tag, tags_in
-from wotemu.scenario.vocabulary.when import Guarded, MetricCondition
+from wotemu.scenario.vocabulary.when import GuardedActions, MetricCondition
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.members import members_by_name
 from wotemu.topology.models import Broker, Node, Service, Topology
 from wotemu.units import Seconds
 
@@ -216,7 +217,7 @@ def _late(scenario: Scenario, late: Mapping[int, int]) -> Iterator[str]:
             yield f"{event.where}: nothing of it happens, as the end is at {end}"
         elif count := late.get(place):
             yield f"{event.where}: {_counted(count)} left out, as the end is at {end}"
-        deadline_us = event.deadline_us if isinstance(event, Guarded) else None
+        deadline_us = event.deadline_us if isinstance(event, GuardedActions) else None
         if deadline_us is not None and deadline_us > scenario.duration_us:
             yield f"{event.where}: it never waits until {seconds(deadline_us)}, as the end is at {end}"
     for phase in scenario.phases:
@@ -231,7 +232,7 @@ def _counted(changes: int) -> str:
 def _idle(scenario: Scenario, observed: Observed) -> Iterator[str]:
     """Events before the end that change nothing."""
     for place, event in enumerate(scenario.events):
-        is_guard = isinstance(event, Guarded)
+        is_guard = isinstance(event, GuardedActions)
         if place not in observed.busy and not is_guard and event.start_us < scenario.duration_us:
             yield f"{event.where}: it changes nothing, as it is so already"
 
@@ -244,7 +245,7 @@ def _notes(scenario: Scenario) -> Iterator[str]:
 
 def _unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
     """Names that `heal` is given, and no partition has; partitions that guards begin are not known here."""
-    if any(isinstance(event, Guarded) for event in scenario.events):
+    if any(isinstance(event, GuardedActions) for event in scenario.events):
         return
     for name, place in observed.healed.items():
         if name not in observed.named:
@@ -255,14 +256,14 @@ def _unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]
 def _unreported(topology: Topology, scenario: Scenario) -> Iterator[str]:
     """Guards that wait for metrics of what reports none."""
     for event in scenario.events:
-        condition = event.when.condition if isinstance(event, Guarded) else None
+        condition = event.when.condition if isinstance(event, GuardedActions) else None
         if isinstance(condition, MetricCondition) and (hint := _no_metric(topology, condition)):
             yield f"{event.where}: {hint}"
 
 
 def _no_metric(topology: Topology, condition: MetricCondition) -> str:
     """Why a metric is surely never reported; "" where it may be."""
-    owner = owners(topology).get(condition.node)
+    owner = members_by_name(topology).get(condition.node)
     if isinstance(owner, Broker | Service):
         return f"{type(owner).__name__} {owner.name!r} reports no metrics"
     app = owner.app if isinstance(owner, Node) else None

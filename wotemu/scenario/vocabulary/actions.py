@@ -12,9 +12,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.state import DIRECTIONS, State
-from wotemu.scenario.timeline import Change, Direction
-from wotemu.units import Fraction, Like, Seconds
+from wotemu.scenario.state import State
+from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
+from wotemu.units import Fraction, QuantityLike, Seconds
 
 
 class Step(Protocol):
@@ -41,7 +41,7 @@ class Ending:
 
 
 @runtime_checkable
-class Event(Protocol):
+class Action(Protocol):
     """Anything that a scenario's `events` may hold: a generator of timed steps."""
 
     @property
@@ -83,7 +83,7 @@ Make = Callable[[Random, int], Iterable[TimedStep]]
 
 
 @attrs.frozen(eq=False, repr=False)
-class PlannedEvent:
+class PlannedAction:
     """An event whose steps `make` gives, from a random source and the length of the scenario."""
 
     where: str
@@ -108,13 +108,24 @@ class PlannedEvent:
         return f"<{self.where}>"
 
 
+def shifted_steps(events: tuple[Action, ...], by_us: int, rng: Random, span_us: int) -> Iterator[TimedStep]:
+    """The steps of all events, so much later, each event with a random source of its own.
+
+    `span_us` is how long what has no end of its own goes on.
+    """
+    for event in events:
+        own = Random(rng.getrandbits(64))  # noqa: S311  # repeatable on purpose
+        for at_us, step in event.steps(own, span_us):
+            yield at_us + by_us, step
+
+
 # Times
 
 MAX_MOMENT_S = 366 * 86_400
 """Later than this is a slip."""
 
 
-def moment(value: Like, where: str) -> int:
+def parse_offset(value: QuantityLike, where: str) -> int:
     """A duration, or a point in time after T0, in microseconds."""
     try:
         moment_s = float(Seconds.offset(value))
@@ -125,9 +136,9 @@ def moment(value: Like, where: str) -> int:
     return microseconds(moment_s)
 
 
-def interval(value: Like, where: str) -> int:
+def parse_length(value: QuantityLike, where: str) -> int:
     """A duration of at least a microsecond, in microseconds."""
-    length_us = moment(value, where)
+    length_us = parse_offset(value, where)
     if not length_us:
         what = "it is zero" if not Seconds.offset(value) else f"{value!r} is shorter than a microsecond"
         raise ScenarioError(what, where=where, hint='write a duration such as "1s"')
@@ -192,15 +203,15 @@ def direction_of(direction: Any, where: str) -> Direction | None:
     return direction
 
 
-def checked_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
+def checked_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
     """The events, all of them checked to be such."""
-    if isinstance(events, Event | str) or not isinstance(events, Iterable):
+    if isinstance(events, Action | str) or not isinstance(events, Iterable):
         raise ScenarioError(
             f"{events!r} is no list of events", where=where, hint="write [at(...).set(...), ...]"
         )
     found = tuple(events)
     for event in found:
-        if not isinstance(event, Event):
+        if not isinstance(event, Action):
             hint = 'write at("20s").set(...) or the like'
             if isinstance(event, list | tuple):
                 hint = "give its events one by one: write a * before the list"
@@ -208,9 +219,9 @@ def checked_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
     return found
 
 
-def inner_events(events: Iterable[Any], where: str) -> tuple[Event, ...]:
+def inner_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
     """What happens inside of another event, which begins no phase."""
-    found = checked_events(events, where)
+    found = checked_actions(events, where)
     if not found:
         raise ScenarioError("nothing is to be done", where=where, hint="write .do(at(0).crash(node), ...)")
     for event in found:
@@ -228,7 +239,7 @@ MAX_STEPS = 200_000
 onto the bus."""
 
 
-def few_enough(count: float, where: str) -> None:
+def check_step_count(count: float, where: str) -> None:
     """`ScenarioError` where an event would have too many steps."""
     if count > MAX_STEPS:
         raise ScenarioError(

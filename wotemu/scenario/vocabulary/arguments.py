@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.vocabulary.actions import interval, moment, seconds
+from wotemu.scenario.condition_values import parse_graded, parse_range
+from wotemu.scenario.vocabulary.actions import parse_length, parse_offset, seconds
 from wotemu.scenario.vocabulary.traces import Trace
-from wotemu.scenario.vocabulary.values import parse_graded, parse_range
 from wotemu.scenario.vocabulary.waves import Wave, wave
-from wotemu.units import Like, Quantity
+from wotemu.units import Quantity, QuantityLike
 
-Span = tuple[Like, Like]
+DurationRange = tuple[QuantityLike, QuantityLike]
 Result = TypeVar("Result")
 
 
@@ -31,7 +31,7 @@ def ends_of(name: str, value: Any, where: str) -> tuple[Quantity | None, Quantit
     return None, parse_graded(name, value, where)
 
 
-def swing_of(shape: Wave | str, period: Like | None, where: str) -> Wave:
+def swing_of(shape: Wave | str, period: QuantityLike | None, where: str) -> Wave:
     """The wave that a shape and a period mean."""
     if not isinstance(shape, Wave):
         return wave(shape, "10s" if period is None else period)
@@ -44,9 +44,9 @@ def swing_of(shape: Wave | str, period: Like | None, where: str) -> Wave:
     return shape
 
 
-def too_coarse(swing: Wave, every: Like | None, where: str) -> tuple[str, ...]:
+def too_coarse(swing: Wave, every: QuantityLike | None, where: str) -> tuple[str, ...]:
     """What to say of steps that are too long for a wave."""
-    if every is None or interval(every, where) <= swing.coarsest_us:
+    if every is None or parse_length(every, where) <= swing.coarsest_us:
         return ()
     longest = seconds(swing.coarsest_us)
     return (
@@ -89,12 +89,12 @@ def missed_places(times: Sequence[int], length_us: int, where: str) -> tuple[str
     return (f"{where}: {what} beyond the period's end",)
 
 
-def span_of(value: Like | Span, where: str) -> tuple[int, int]:
+def parse_duration_range(value: QuantityLike | DurationRange, where: str) -> tuple[int, int]:
     """The shortest and the longest of durations to draw between, in microseconds."""
     pair = value if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2:
         raise ScenarioError(f"{value!r} is no pair of durations", where=where)
-    low, high = (moment(each, where) for each in pair)
+    low, high = (parse_offset(each, where) for each in pair)
     if low > high:
         raise ScenarioError(f"{pair[0]} is not below {pair[1]}", where=where)
     return low, high

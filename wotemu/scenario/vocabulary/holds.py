@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from wotemu.scenario.layers import ScalingLayer
+from wotemu.scenario.state.layers import ScalingLayer
 from wotemu.scenario.timeline import Direction
-from wotemu.scenario.vocabulary.actions import Ending, Make, PlannedEvent, Step, TimedStep, direction_of
-from wotemu.scenario.vocabulary.faults import Span, crash_steps, cutting, on_apps, parting
-from wotemu.scenario.vocabulary.instants import factors_of, groups_of, settings
+from wotemu.scenario.vocabulary.actions import Ending, Make, PlannedAction, Step, TimedStep, direction_of
+from wotemu.scenario.vocabulary.at import factors_of, groups_of, settings
+from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, on_apps, parting
 from wotemu.scenario.vocabulary.stepped import Generated, same
-from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, kept, label
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
 from wotemu.topology.conditions import NetworkConditions
 
 
@@ -36,9 +36,9 @@ class Hold:
         preset: NetworkConditions | Direction | None = None,
         direction: Direction | None = None,
         **conditions: Any,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Have these conditions hold; takes what ``at(...).set`` takes."""
-        where, target = self._where("set"), kept(target)
+        where, target = self._where("set"), reusable(target)
         way, wanted = settings(preset, direction, conditions, where)
 
         def make(_rng: Random, _span_us: int) -> Iterator[TimedStep]:
@@ -47,9 +47,9 @@ class Hold:
 
         return self._event(where, "set", target, make)
 
-    def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedEvent:
+    def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedAction:
         """Multiply conditions, whatever they are meanwhile: ``latency=2, rate=0.5``."""
-        where, target = self._where("scale"), kept(target)
+        where, target = self._where("scale"), reusable(target)
         way, by = direction_of(direction, where), factors_of(factors, where)
 
         def make(_rng: Random, _span_us: int) -> Iterator[TimedStep]:
@@ -58,7 +58,7 @@ class Hold:
 
         return self._event(where, "scale", target, make)
 
-    def partition(self, *groups: NodeTarget) -> PlannedEvent:
+    def partition(self, *groups: NodeTarget) -> PlannedAction:
         """Cut the groups of nodes off from each other; a single group from all others.
 
         It holds beside other partitions, and ``at(...).heal()`` does not end it.
@@ -66,17 +66,17 @@ class Hold:
         where = self._where("partition")
         checked = groups_of(groups, where)
 
-        def begin(span: Span) -> Step:
+        def begin(span: Occurrence) -> Step:
             return parting(where, checked, span)
 
-        def end(span: Span) -> Step:
+        def end(span: Occurrence) -> Step:
             return lambda state, at_us: state.part(at_us, span, None, where)
 
         return self._held(where, "partition", None, begin, end)
 
-    def cut(self, target: HopTarget) -> PlannedEvent:
+    def cut(self, target: HopTarget) -> PlannedAction:
         """Cut a network, a node, one link (``"reader@field"``) or one replica (``"reader-2"``) off."""
-        where, target = self._where("cut"), kept(target)
+        where, target = self._where("cut"), reusable(target)
         return self._held(
             where,
             "cut",
@@ -85,9 +85,9 @@ class Hold:
             lambda span: cutting(where, target, span, False),
         )
 
-    def stop(self, node: NodeTarget) -> PlannedEvent:
+    def stop(self, node: NodeTarget) -> PlannedAction:
         """Ask the node's app to end (SIGTERM), and start it again at the end; its network stays."""
-        where, node = self._where("stop"), kept(node)
+        where, node = self._where("stop"), reusable(node)
         return self._held(
             where,
             "stop",
@@ -96,12 +96,12 @@ class Hold:
             lambda span: on_apps(where, node, lambda state, t, name: state.pause(t, name, span, False)),
         )
 
-    def crash(self, node: NodeTarget) -> PlannedEvent:
+    def crash(self, node: NodeTarget) -> PlannedAction:
         """Crash the node, and restart it at the end."""
-        where, node = self._where("crash"), kept(node)
+        where, node = self._where("crash"), reusable(node)
 
         def make(_rng: Random, _span_us: int) -> Iterator[TimedStep]:
-            span = Span(where)
+            span = Occurrence(where)
             yield from crash_steps(where, node, self.start_us, span)
             revive = on_apps(where, node, lambda state, at_us, name: state.revive(at_us, name, span))
             yield self.end_us, Ending(revive)
@@ -115,22 +115,22 @@ class Hold:
 
     def _event(
         self, where: str, verb: str, target: Any, make: Make, notes: tuple[str, ...] = ()
-    ) -> PlannedEvent:
-        text = verb if target is None else f"{verb} {label(target)}"
-        return PlannedEvent(where, text, self.start_us, make, target=target, notes=notes)
+    ) -> PlannedAction:
+        text = verb if target is None else f"{verb} {target_label(target)}"
+        return PlannedAction(where, text, self.start_us, make, target=target, notes=notes)
 
     def _held(
         self,
         where: str,
         verb: str,
         target: Any,
-        begin: Callable[[Span], Step],
-        end: Callable[[Span], Step],
-    ) -> PlannedEvent:
+        begin: Callable[[Occurrence], Step],
+        end: Callable[[Occurrence], Step],
+    ) -> PlannedAction:
         """An event of two steps, which have one span in common each time."""
 
         def make(_rng: Random, _span_us: int) -> Iterable[TimedStep]:
-            span = Span(where)
+            span = Occurrence(where)
             return [(self.start_us, begin(span)), (self.end_us, Ending(end(span)))]
 
         return self._event(where, verb, target, make)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wotemu.scenario.state import DIRECTIONS, HopKey, State
-from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.state import State
+from wotemu.scenario.timeline import DIRECTIONS, Change, Direction, HopKey
 from wotemu.scenario.vocabulary.targets import HopTarget, places
 from wotemu.topology.conditions import RATE_FIELDS
 

@@ -12,13 +12,14 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.layers import AddingLayer
-from wotemu.scenario.state import HopKey, State, networks_of, owners
-from wotemu.scenario.timeline import DIRECTIONS, Change
-from wotemu.scenario.vocabulary.actions import Ending, Step, TimedStep, moment, seconds
-from wotemu.scenario.vocabulary.faults import Span
+from wotemu.scenario.state import State
+from wotemu.scenario.state.layers import AddingLayer
+from wotemu.scenario.timeline import DIRECTIONS, Change, HopKey
+from wotemu.scenario.vocabulary.actions import Ending, Step, TimedStep, parse_offset, seconds
+from wotemu.scenario.vocabulary.faults import Occurrence
 from wotemu.scenario.vocabulary.radio import PathLoss
 from wotemu.scenario.vocabulary.targets import network_name, replicas
+from wotemu.topology.members import members_by_name, networks_of
 from wotemu.topology.models import Broker, Network, Node
 
 Position = tuple[float, float]
@@ -67,7 +68,7 @@ def _timed(path: Any, where: str) -> tuple[tuple[int, Any], ...]:
     items = tuple(path) if good else ()
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         raise ScenarioError(f"{path!r} is no path", where=where, hint='path=[("0s", ...), ("20s", ...)]')
-    timed = tuple((moment(t, f"{where}, path"), what) for t, what in items)
+    timed = tuple((parse_offset(t, f"{where}, path"), what) for t, what in items)
     for (before_us, _), (after_us, _) in pairwise(timed):
         if after_us <= before_us:
             raise ScenarioError(f"{seconds(after_us)} does not come after {seconds(before_us)}", where=where)
@@ -88,7 +89,7 @@ def _position(place: Any, where: str) -> Position:
 def _is_attached(state: State, names: list[str], network: str, where: str) -> None:
     for replica in names:
         if network not in networks_of(state.topology, replica):
-            name = owners(state.topology)[replica].name
+            name = members_by_name(state.topology)[replica].name
             raise ScenarioError(
                 f"Node {name!r} is not attached to Network {network!r}",
                 where=where,
@@ -103,7 +104,7 @@ class Whereabouts:
     where: str
     node: Node | Broker | str
     networks: tuple[Network | str, ...]
-    away: Span
+    away: Occurrence
 
     def begin(self, first: int) -> Step:
         """On the first network, and off all others."""
@@ -152,7 +153,7 @@ class Move:
     def steps(self, _rng: Random, _span_us: int) -> Iterator[TimedStep]:
         """At first it is off all but one; each hand-over is a leave and an arrival; at last it is on all."""
         networks = tuple(network for _, network in self.stops)
-        places = Whereabouts(self.where, self.node, networks, Span(self.where))
+        places = Whereabouts(self.where, self.node, networks, Occurrence(self.where))
         yield self.start_us, places.begin(0)
         for number, (t_us, _) in enumerate(self.stops[1:], 1):
             at_us = self.start_us + t_us
@@ -189,7 +190,7 @@ class Travel:
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
         """The conditions at each place, and a hand-over wherever another network is heard better."""
         networks = tuple(network for network, _ in self.sites)
-        places = Whereabouts(self.where, self.node, networks, Span(self.where))
+        places = Whereabouts(self.where, self.node, networks, Occurrence(self.where))
         radio = _Radio(self.where, self.node, networks, self.model)
         now: int | None = None
         settled_us = 0
@@ -244,7 +245,7 @@ class _Radio:
     def _keys(self, state: State) -> Iterator[list[HopKey]]:
         """The hops of the node's links, for each network."""
         names = replicas(self._node, state.topology, self._where)
-        nodes = dict.fromkeys(owners(state.topology)[name].name for name in names)
+        nodes = dict.fromkeys(members_by_name(state.topology)[name].name for name in names)
         for site in self._networks:
             network = network_name(site, state.topology, self._where)
             _is_attached(state, names, network, self._where)

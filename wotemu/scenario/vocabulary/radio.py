@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.vocabulary.actions import number
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.topology._fields import Checked
 from wotemu.units import Fraction, Rate, Seconds
 
@@ -23,7 +23,7 @@ def _within(least: float, most: float) -> Callable[[Any, attrs.Attribute[Any], A
     """A validator of numbers from the least to the most."""
 
     def check(_instance: PathLoss, attribute: attrs.Attribute[Any], value: Any) -> None:
-        number(value, attribute.name, written("PathLoss"), least=least, most=most)
+        number(value, attribute.name, source_location("PathLoss"), least=least, most=most)
 
     return check
 
@@ -31,7 +31,8 @@ def _within(least: float, most: float) -> Callable[[Any, attrs.Attribute[Any], A
 def _count(_instance: PathLoss, attribute: attrs.Attribute[Any], value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 255:
         raise ScenarioError(
-            f"{attribute.name}={value!r} is no number of tries from 0 to 255", where=written("PathLoss")
+            f"{attribute.name}={value!r} is no number of tries from 0 to 255",
+            where=source_location("PathLoss"),
         )
 
 

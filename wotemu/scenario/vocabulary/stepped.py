@@ -7,13 +7,13 @@ from random import Random
 from typing import Any
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.layers import Layer
-from wotemu.scenario.state import HopKey, State
-from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.condition_values import between
+from wotemu.scenario.state import State
+from wotemu.scenario.state.layers import Layer
+from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.scenario.vocabulary.actions import Ending, Step, TimedStep
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, own
 from wotemu.scenario.vocabulary.targets import HopTarget
-from wotemu.scenario.vocabulary.values import between
 from wotemu.units import Quantity
 
 Values = Callable[[HopKey, Mapping[str, Any]], Mapping[str, Any]]

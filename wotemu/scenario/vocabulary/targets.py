@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.state import owners, replicas_of
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
+from wotemu.topology.members import members_by_name, replicas_of
 from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
 
 OneTarget = Network | Link | Node | Broker | Service | str
@@ -48,15 +48,15 @@ NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Serv
 def tag(name: str, *targets: OneTarget | Tag) -> Tag:
     """Name a group: ``mobiles = tag("mobiles", phone_link, "pager@field")``; tags may hold tags."""
     if not isinstance(name, str) or not name.strip():
-        raise ScenarioError(f"{name!r} is not a name", where=written("tag"))
+        raise ScenarioError(f"{name!r} is not a name", where=source_location("tag"))
     if not targets:
         raise ScenarioError(
-            "it names nothing", where=written(f"tag {name!r}"), hint='write tag("mobiles", link, ...)'
+            "it names nothing", where=source_location(f"tag {name!r}"), hint='write tag("mobiles", link, ...)'
         )
     return Tag(name, tuple(each for target in targets for each in _several(target)))
 
 
-def label(target: Any) -> str:
+def target_label(target: Any) -> str:
     """How people call a target."""
     if isinstance(target, str | Tag):
         return str(target)
@@ -64,7 +64,7 @@ def label(target: Any) -> str:
         return f"link to {target.network.name}"
     if isinstance(target, Network | Node | Broker | Service):
         return target.name
-    return " and ".join(map(label, _several(target))) if isinstance(target, Iterable) else repr(target)
+    return " and ".join(map(target_label, _several(target))) if isinstance(target, Iterable) else repr(target)
 
 
 def _several(target: Any) -> tuple[Any, ...]:
@@ -81,7 +81,7 @@ def tags_in(target: Any) -> list[Tag]:
     return [tag for item in target for tag in tags_in(item)] if isinstance(target, tuple) else []
 
 
-def kept(target: Any) -> Any:
+def reusable(target: Any) -> Any:
     """The target as a value that can be gone through again: generators are spent after once."""
     return tuple(target) if isinstance(target, Iterable) and not isinstance(target, str | Tag) else target
 
@@ -129,7 +129,7 @@ def _named_link(target: str, topology: Topology, where: str) -> Place:
 
 def _refuse_replica(name: str, topology: Topology, where: str) -> None:
     """`ScenarioError` where a name is one replica's, whose conditions are its node's."""
-    owner = owners(topology).get(name)
+    owner = members_by_name(topology).get(name)
     if owner is not None and owner.name != name:
         raise ScenarioError(
             f"{name!r} is one replica of Node {owner.name!r}, and conditions are those of all its replicas",
@@ -140,7 +140,7 @@ def _refuse_replica(name: str, topology: Topology, where: str) -> None:
 
 def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
     """The replicas that `target` names, each once."""
-    known = owners(topology)
+    known = members_by_name(topology)
     found = [name for each in _several(target) for name in _replicas(each, known, where)]
     if not found:
         raise ScenarioError("it is aimed at nothing", where=where)
@@ -150,7 +150,7 @@ def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
 def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: str) -> list[str]:
     name = target.name if isinstance(target, Node | Broker | Service) else target
     if not isinstance(name, str) or name not in known:
-        what = f"there is no node {name!r}" if isinstance(name, str) else f"{label(target)} is no node"
+        what = f"there is no node {name!r}" if isinstance(name, str) else f"{target_label(target)} is no node"
         raise ScenarioError(what, where=where, hint=did_you_mean(name, known))
     owner = known[name]
     return list(replicas_of(owner)) if name == owner.name else [name]
@@ -162,7 +162,7 @@ def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[
     Unlike conditions, this is for single replicas too: ``"reader-2"``, ``"reader-2@field"``.
     """
     found: dict[tuple[str, str], None] = {}
-    known = owners(topology)
+    known = members_by_name(topology)
     for each in _several(target):
         of_one = _of_one_replica(each, known)
         found.update(dict.fromkeys(of_one or _of_places(each, topology, where)))

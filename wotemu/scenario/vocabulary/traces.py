@@ -13,13 +13,13 @@ from typing import Any, NoReturn, Self
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.vocabulary.actions import factor, few_enough, interval, microseconds
-from wotemu.scenario.vocabulary.values import GRADED, like
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.condition_values import GRADED, like
+from wotemu.scenario.vocabulary.actions import check_step_count, factor, microseconds, parse_length
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.conditions import check_range
 from wotemu.topology.deployment_paths import locate
-from wotemu.units import Fraction, Like, Quantity, Rate, Seconds
+from wotemu.units import Fraction, Quantity, QuantityLike, Rate, Seconds
 
 OPPORTUNITY_BITS = 1504 * 8
 """What one delivery opportunity of Mahimahi's carries: a packet of 1504 bytes (its MTU-sized packet)."""
@@ -90,18 +90,18 @@ class Trace:
         return cls(Path(path).name, tuple(rows), rows[-1][0] + last_s)
 
     @classmethod
-    def mahimahi(cls, path: str | Path, window: Like = "500ms", *, from_zero: bool = False) -> Self:
+    def mahimahi(cls, path: str | Path, window: QuantityLike = "500ms", *, from_zero: bool = False) -> Self:
         """Lines of milliseconds, each an opportunity to deliver 1504 bytes, as mm-link(1) takes them.
 
         The rate is the mean over each `window`; 0, an outage, where it has no opportunity: packets wait, as
         behind mm-link. The last line is the length.
         """
-        window_s = interval(window, f"{path}, window") / 1e6
+        window_s = parse_length(window, f"{path}, window") / 1e6
         instants = _opportunities(path)
         first_ms = round(1e3 * _start(instants[0] / 1e3, str(path), from_zero=from_zero))
         times_s = [(instant - first_ms) / 1e3 for instant in instants]
         length_s = max(times_s[-1], 1e-3)
-        few_enough(length_s / window_s, f"{path}, window")
+        check_step_count(length_s / window_s, f"{path}, window")
         windows = math.ceil(length_s / window_s)
         counts = Counter(min(int(t_s / window_s), windows - 1) for t_s in times_s)
         rows: list[Row] = []
@@ -164,7 +164,9 @@ def _start(first_s: float, where: str, *, from_zero: bool) -> float:
 
 def _lines(path: str | Path) -> list[str]:
     if not isinstance(path, str | Path):
-        raise ScenarioError(f"{path!r} is no path", where=written("Trace"), hint='write "traces/lte.csv"')
+        raise ScenarioError(
+            f"{path!r} is no path", where=source_location("Trace"), hint='write "traces/lte.csv"'
+        )
     try:
         return locate(path).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

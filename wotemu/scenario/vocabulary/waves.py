@@ -9,10 +9,10 @@ from typing import ClassVar
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.vocabulary.actions import factor, interval, number
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.vocabulary.actions import factor, number, parse_length
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 
 
 def _sine(x: float) -> float:
@@ -57,7 +57,7 @@ class Wave:
         """Both at once, each with its weight."""
         if not isinstance(other, Wave):
             raise ScenarioError(
-                f"{other!r} is no wave", where=written("wave +"), hint='sine("20s") + saw("5s")'
+                f"{other!r} is no wave", where=source_location("wave +"), hint='sine("20s") + saw("5s")'
             )
         return Wave(self.parts + other.parts)
 
@@ -83,32 +83,32 @@ class Wave:
         return max(-1.0, min(1.0, math.fsum(values) / total))
 
 
-def wave(shape: str, period: Like, *, weight: float = 1, shift: float = 0) -> Wave:
+def wave(shape: str, period: QuantityLike, *, weight: float = 1, shift: float = 0) -> Wave:
     """One wave of a named shape; `shift` is the part of its period at which it begins."""
-    where = written(f"wave {shape!r}")
+    where = source_location(f"wave {shape!r}")
     if not isinstance(shape, str) or shape not in Wave.SHAPES:
         raise ScenarioError("there is no such shape", where=where, hint=did_you_mean(shape, Wave.SHAPES))
     part = number(shift, "shift", where, least=-1e6, most=1e6)
     return Wave(
-        (_Part(shape, interval(period, f"{where}, period"), factor(weight, "weight", where), part % 1),)
+        (_Part(shape, parse_length(period, f"{where}, period"), factor(weight, "weight", where), part % 1),)
     )
 
 
-def sine(period: Like, weight: float = 1, shift: float = 0) -> Wave:
+def sine(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
     """From the middle up, down, and back."""
     return wave("sine", period, weight=weight, shift=shift)
 
 
-def square(period: Like, weight: float = 1, shift: float = 0) -> Wave:
+def square(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
     """Half of the time high, then low."""
     return wave("square", period, weight=weight, shift=shift)
 
 
-def saw(period: Like, weight: float = 1, shift: float = 0) -> Wave:
+def saw(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
     """From low straight up to high, and at once back."""
     return wave("saw", period, weight=weight, shift=shift)
 
 
-def triangle(period: Like, weight: float = 1, shift: float = 0) -> Wave:
+def triangle(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
     """From the middle straight up, straight down, and back."""
     return wave("triangle", period, weight=weight, shift=shift)

@@ -10,13 +10,20 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.records.event_kinds import EVENT_KINDS
-from wotemu.scenario.vocabulary.actions import Event, TimedStep, inner_events, moment, number, seconds
-from wotemu.scenario.vocabulary.shifted import shifted
+from wotemu.scenario.vocabulary.actions import (
+    Action,
+    TimedStep,
+    inner_actions,
+    number,
+    parse_offset,
+    seconds,
+    shifted_steps,
+)
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import replicas
-from wotemu.scenario.vocabulary.written import written
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.models import Broker, Node, Topology
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 
 Otherwise = Literal["skip", "fire", "fail"]
 """What a guard does that has not fired in time: nothing, fire then, or end the run as failed."""
@@ -44,7 +51,7 @@ class MetricCondition:
         return f"{self.node}.{self.key} {self.op} {self.value:g}"
 
     def __bool__(self) -> NoReturn:
-        where = written(str(self))
+        where = source_location(str(self))
         hint = "give it to when(...), one comparison to each"
         raise ScenarioError("nobody knows yet whether it holds", where=where, hint=hint)
 
@@ -66,7 +73,7 @@ class Metric:
         )
 
     def _where(self) -> str:
-        return written(f'metric("{self.node}.{self.key}")')
+        return source_location(f'metric("{self.node}.{self.key}")')
 
     def _than(self, op: str, value: Any) -> MetricCondition:
         checked = number(value, "value", self._where(), least=-1e300, most=1e300)
@@ -90,7 +97,7 @@ def metric(name: str) -> Metric:
     node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
     if not (node and dot and key):
         raise ScenarioError(
-            f"{name!r} is no metric", where=written("metric"), hint='write metric("node.key") > 2.0'
+            f"{name!r} is no metric", where=source_location("metric"), hint='write metric("node.key") > 2.0'
         )
     return Metric(node, key)
 
@@ -125,7 +132,7 @@ _OUTSIDE = frozenset(
 
 def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) -> EventCondition:
     """`count` events of a kind, such as ``"app.ready"`` or ``"app.crashed"``, since the run began."""
-    where = written(f"event({kind!r})")
+    where = source_location(f"event({kind!r})")
     if not isinstance(kind, str) or kind not in EVENT_KINDS:
         raise ScenarioError(
             f"{kind!r} is no kind of event", where=where, hint=did_you_mean(kind, sorted(EVENT_KINDS))
@@ -151,7 +158,9 @@ class When:
     held_us: int
     after_us: int
 
-    def do(self, *events: Event, within: Like | None = None, otherwise: Otherwise = "skip") -> Guarded:
+    def do(
+        self, *events: Action, within: QuantityLike | None = None, otherwise: Otherwise = "skip"
+    ) -> GuardedActions:
         """Carry out these events, once; their times count from the moment when the condition has held.
 
         Args:
@@ -161,37 +170,37 @@ class When:
                 fails the run.
         """
         where = f"{self.where}.do"
-        inner = inner_events(events, where)
+        inner = inner_actions(events, where)
         if not isinstance(otherwise, str) or otherwise not in get_args(Otherwise):
             known = ", ".join(get_args(Otherwise))
             raise ScenarioError(f"otherwise={otherwise!r} is not known", where=where, hint=f"write {known}")
-        deadline_us = None if within is None else moment(within, f"{where}, within")
+        deadline_us = None if within is None else parse_offset(within, f"{where}, within")
         if deadline_us is not None and deadline_us <= self.after_us + self.held_us:
             raise ScenarioError(f"the deadline {within!r} passes before it can have held", where=where)
-        if any(isinstance(each, Guarded) for each in inner):
+        if any(isinstance(each, GuardedActions) for each in inner):
             raise ScenarioError("a guard can't wait inside another", where=where)
-        return Guarded(where, self, inner, deadline_us, otherwise)
+        return GuardedActions(where, self, inner, deadline_us, otherwise)
 
 
-def when(condition: Condition, *, held: Like = 0, after: Like = 0) -> When:
+def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 0) -> When:
     """Once `condition` has held without a break for `held`, counted from `after` (T0) on at the earliest."""
     if not isinstance(condition, MetricCondition | EventCondition):
         hint = 'write metric("node.key") > 2.0 or event("app.ready")'
-        raise ScenarioError(f"{condition!r} is no condition", where=written("when"), hint=hint)
-    where = written(f"when({condition})")
-    held_us = moment(held, f"{where}, held")
+        raise ScenarioError(f"{condition!r} is no condition", where=source_location("when"), hint=hint)
+    where = source_location(f"when({condition})")
+    held_us = parse_offset(held, f"{where}, held")
     if held_us and isinstance(condition, EventCondition):
         raise ScenarioError("what has happened stays so: leave out held", where=where)
-    return When(where, condition, held_us, moment(after, f"{where}, after"))
+    return When(where, condition, held_us, parse_offset(after, f"{where}, after"))
 
 
 @attrs.frozen(eq=False, repr=False)
-class Guarded:
+class GuardedActions:
     """Events that wait for a condition. They have no times of their own until it holds."""
 
     where: str
     when: When
-    events: tuple[Event, ...]
+    events: tuple[Action, ...]
     deadline_us: int | None
     otherwise: Otherwise
     phase: str = ""
@@ -213,7 +222,7 @@ class Guarded:
 
     def block(self, rng: Random, span_us: int, fired_us: int) -> Iterator[TimedStep]:
         """Its steps, had it fired at this moment of a scenario of this length."""
-        return shifted(self.events, fired_us, rng, max(0, span_us - fired_us))
+        return shifted_steps(self.events, fired_us, rng, max(0, span_us - fired_us))
 
     def named(self, phase: str) -> NoReturn:
         """Refused: a phase has a time beforehand."""

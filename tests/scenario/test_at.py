@@ -12,7 +12,7 @@ from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLO
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, resolve, tag
 from wotemu.scenario.state import base_conditions
-from wotemu.scenario.vocabulary.actions import Event
+from wotemu.scenario.vocabulary.actions import Action
 from wotemu.scenario.vocabulary.targets import Tag
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology
 
@@ -165,7 +165,7 @@ def test_base_conditions_are_the_topology_s() -> None:
     assert base["home", "reader", "down"] == NetworkConditions()
 
 
-WRONG: list[tuple[Callable[[], Event], str, str]] = [
+WRONG: list[tuple[Callable[[], Action], str, str]] = [
     (lambda: at("soon").heal(), "at('soon')", "is not a duration"),
     (lambda: at(-1).heal(), "at(-1)", "finite and not negative"),
     (lambda: at(5).set(FIELD), "at(5s).set", "no condition is given"),
@@ -196,10 +196,12 @@ WRONG: list[tuple[Callable[[], Event], str, str]] = [
 
 
 @pytest.mark.parametrize(("make", "where", "message"), WRONG)
-def test_what_can_t_be_is_refused_with_its_place(make: Callable[[], Event], where: str, message: str) -> None:
+def test_what_can_t_be_is_refused_with_its_place(
+    make: Callable[[], Action], where: str, message: str
+) -> None:
     with pytest.raises(ScenarioError, match=message) as caught:
         timeline_of(make())
-    assert re.fullmatch(rf"test_instants\.py:\d+, {re.escape(where)}", caught.value.where or "")
+    assert re.fullmatch(rf"test_at\.py:\d+, {re.escape(where)}", caught.value.where or "")
 
 
 def test_a_name_of_both_a_network_and_a_node_is_ambiguous() -> None:

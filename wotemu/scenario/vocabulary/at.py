@@ -9,25 +9,25 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.partitions import Named, Unnamed
-from wotemu.scenario.state import HopKey, State
-from wotemu.scenario.timeline import Change, Direction
+from wotemu.scenario.condition_values import check_graded, parse, scaled, whole
+from wotemu.scenario.state import State
+from wotemu.scenario.state.partitions import Named, Unnamed
+from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.scenario.vocabulary.actions import (
-    PlannedEvent,
+    PlannedAction,
     Step,
     TimedStep,
     direction_of,
-    moment,
     number,
+    parse_offset,
     seconds,
 )
 from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
-from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, kept, label
-from wotemu.scenario.vocabulary.values import check_graded, parse, scaled, whole
-from wotemu.scenario.vocabulary.written import written
+from wotemu.scenario.vocabulary.source_location import source_location
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 
 CUT = "cut"
 """Why a replica is cut off by `Instant.cut`, until `Instant.reconnect`."""
@@ -50,7 +50,7 @@ class Instant:
         preset: NetworkConditions | Direction | None = None,
         direction: Direction | None = None,
         **conditions: Any,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Set conditions of a network, link or node; those that are not given stay as they are.
 
         Without a direction, a network's delay and loss are set for one crossing of it and its rate for
@@ -64,25 +64,25 @@ class Instant:
         """
         where = self._where("set")
         way, wanted = settings(preset, direction, conditions, where)
-        step = _Set(where, kept(target), way, wanted)
+        step = _Set(where, reusable(target), way, wanted)
         return self._event(where, "set", step.target, step)
 
-    def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedEvent:
+    def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedAction:
         """Multiply conditions: ``latency=2, rate=0.5``. Shares stop at 100 %; no limit stays none."""
         where = self._where("scale")
-        step = _Scale(where, kept(target), direction_of(direction, where), factors_of(factors, where))
+        step = _Scale(where, reusable(target), direction_of(direction, where), factors_of(factors, where))
         return self._event(where, "scale", step.target, step)
 
-    def restore(self, target: HopTarget | None = None, direction: Direction | None = None) -> PlannedEvent:
+    def restore(self, target: HopTarget | None = None, direction: Direction | None = None) -> PlannedAction:
         """Put the topology's own conditions back; without a target, everywhere.
 
         A period that goes on still holds over them until it ends.
         """
         where = self._where("restore")
-        step = _Restore(where, kept(target), direction_of(direction, where))
+        step = _Restore(where, reusable(target), direction_of(direction, where))
         return self._event(where, "restore", step.target, step)
 
-    def partition(self, *groups: NodeTarget, name: str | None = None) -> PlannedEvent:
+    def partition(self, *groups: NodeTarget, name: str | None = None) -> PlannedAction:
         """Cut the groups of nodes off from each other; a single group from all others.
 
         Nodes in no group still reach everybody. It holds beside those before it, until `heal`; one with a
@@ -96,64 +96,64 @@ class Instant:
 
         return self._planned(where, "partition", None, make)
 
-    def heal(self, name: str | None = None) -> PlannedEvent:
+    def heal(self, name: str | None = None) -> PlannedAction:
         """End the partition of this name; without one, all that instants began."""
         where = self._where("heal")
         return self._event(where, "heal", None, _Heal(where, _name(name, where)))
 
-    def cut(self, target: HopTarget) -> PlannedEvent:
+    def cut(self, target: HopTarget) -> PlannedAction:
         """Cut a network, a node or one link (``"reader@field"``) off, as by pulling the plug."""
-        where, target = self._where("cut"), kept(target)
+        where, target = self._where("cut"), reusable(target)
         return self._event(where, "cut", target, cutting(where, target, CUT, True))
 
-    def reconnect(self, target: HopTarget) -> PlannedEvent:
+    def reconnect(self, target: HopTarget) -> PlannedAction:
         """Undo `cut`."""
-        where, target = self._where("reconnect"), kept(target)
+        where, target = self._where("reconnect"), reusable(target)
         return self._event(where, "reconnect", target, cutting(where, target, CUT, False))
 
-    def crash(self, node: NodeTarget) -> PlannedEvent:
+    def crash(self, node: NodeTarget) -> PlannedAction:
         """Cut the node's network, then kill its app, as a power failure does."""
-        where, node = self._where("crash"), kept(node)
+        where, node = self._where("crash"), reusable(node)
         return self._planned(where, "crash", node, lambda: crash_steps(where, node, self.at_us, object()))
 
-    def restart(self, node: NodeTarget) -> PlannedEvent:
+    def restart(self, node: NodeTarget) -> PlannedAction:
         """Start the node's app again, with its network, whether it crashed, was stopped or still runs."""
-        where, node = self._where("restart"), kept(node)
+        where, node = self._where("restart"), reusable(node)
         step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=True))
         return self._event(where, "restart", node, step)
 
-    def stop(self, node: NodeTarget) -> PlannedEvent:
+    def stop(self, node: NodeTarget) -> PlannedAction:
         """Ask the node's app to end (SIGTERM); its network stays."""
-        where, node = self._where("stop"), kept(node)
+        where, node = self._where("stop"), reusable(node)
         step = on_apps(where, node, lambda state, at_us, name: state.stop(at_us, name))
         return self._event(where, "stop", node, step)
 
-    def start(self, node: NodeTarget) -> PlannedEvent:
+    def start(self, node: NodeTarget) -> PlannedAction:
         """Start the app of a node that was stopped or has crashed; nothing where it runs."""
-        where, node = self._where("start"), kept(node)
+        where, node = self._where("start"), reusable(node)
         step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=False))
         return self._event(where, "start", node, step)
 
     def _where(self, verb: str) -> str:
         return f"{self.source}.{verb}"
 
-    def _event(self, where: str, verb: str, target: Any, step: Step) -> PlannedEvent:
+    def _event(self, where: str, verb: str, target: Any, step: Step) -> PlannedAction:
         return self._planned(where, verb, target, lambda: [(self.at_us, step)])
 
     def _planned(
         self, where: str, verb: str, target: Any, make: Callable[[], Iterable[TimedStep]]
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         def steps(_rng: Random, _span_us: int) -> Iterable[TimedStep]:
             return make()
 
-        text = verb if target is None else f"{verb} {label(target)}"
-        return PlannedEvent(where, text, self.at_us, steps, target=target)
+        text = verb if target is None else f"{verb} {target_label(target)}"
+        return PlannedAction(where, text, self.at_us, steps, target=target)
 
 
-def at(time: Like) -> Instant:
+def at(time: QuantityLike) -> Instant:
     """The moment `time` after T0."""
-    at_us = moment(time, written(f"at({time!r})"))
-    return Instant(at_us, written(f"at({seconds(at_us)})"))
+    at_us = parse_offset(time, source_location(f"at({time!r})"))
+    return Instant(at_us, source_location(f"at({seconds(at_us)})"))
 
 
 def settings(
@@ -190,7 +190,7 @@ def groups_of(groups: tuple[NodeTarget, ...], where: str) -> tuple[NodeTarget, .
     """The groups that `partition` was given."""
     if not groups:
         raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
-    return tuple(kept(group) for group in groups)
+    return tuple(reusable(group) for group in groups)
 
 
 def _name(name: Any, where: str) -> str | None:

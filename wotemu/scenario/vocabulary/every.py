@@ -9,18 +9,18 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.vocabulary.actions import (
-    Event,
-    PlannedEvent,
+    Action,
+    PlannedAction,
     TimedStep,
-    few_enough,
-    inner_events,
-    interval,
-    moment,
+    check_step_count,
+    inner_actions,
+    parse_length,
+    parse_offset,
+    shifted_steps,
 )
-from wotemu.scenario.vocabulary.shifted import shifted
-from wotemu.scenario.vocabulary.when import Guarded
-from wotemu.scenario.vocabulary.written import written
-from wotemu.units import Like
+from wotemu.scenario.vocabulary.source_location import source_location
+from wotemu.scenario.vocabulary.when import GuardedActions
+from wotemu.units import QuantityLike
 
 
 @attrs.frozen
@@ -32,15 +32,15 @@ class Repeat:
     start_us: int
     until_us: int | None
 
-    def do(self, *events: Event) -> PlannedEvent:
+    def do(self, *events: Action) -> PlannedAction:
         """Carry out these events each time; their times count from it. Each time draws its own chances.
 
         An `every` in here that says no `until` ends where the next time begins.
         """
         where = f"{self.where}.do"
-        inner = inner_events(events, where)
+        inner = inner_actions(events, where)
         for event in inner:
-            if isinstance(event, Guarded):
+            if isinstance(event, GuardedActions):
                 raise ScenarioError(
                     "a guard waits for one moment of the run, and can't be repeated",
                     where=event.where,
@@ -49,19 +49,19 @@ class Repeat:
 
         def make(rng: Random, span_us: int) -> Iterator[TimedStep]:
             until_us = span_us if self.until_us is None else self.until_us
-            few_enough((until_us - self.start_us) / self.every_us, where)
+            check_step_count((until_us - self.start_us) / self.every_us, where)
             for begin_us in range(self.start_us, until_us, self.every_us):
-                yield from shifted(inner, begin_us, rng, min(self.every_us, until_us - begin_us))
+                yield from shifted_steps(inner, begin_us, rng, min(self.every_us, until_us - begin_us))
 
         notes = tuple(dict.fromkeys(note for event in inner for note in event.notes))
-        return PlannedEvent(where, "", self.start_us, make, notes=notes)
+        return PlannedAction(where, "", self.start_us, make, notes=notes)
 
 
-def every(period: Like, *, start: Like = 0, until: Like | None = None) -> Repeat:
+def every(period: QuantityLike, *, start: QuantityLike = 0, until: QuantityLike | None = None) -> Repeat:
     """Each `period` from `start` on, until before `until` (by default the scenario's end)."""
-    where = written(f"every({period!r})")
-    period_us, start_us = interval(period, where), moment(start, f"{where}, start")
-    until_us = None if until is None else moment(until, f"{where}, until")
+    where = source_location(f"every({period!r})")
+    period_us, start_us = parse_length(period, where), parse_offset(start, f"{where}, start")
+    until_us = None if until is None else parse_offset(until, f"{where}, until")
     if until_us is not None and until_us <= start_us:
         raise ScenarioError(f"until={until!r} is not after start={start!r}", where=where)
     return Repeat(where, period_us, start_us, until_us)

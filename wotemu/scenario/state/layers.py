@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from wotemu.scenario.vocabulary.values import scaled
+from wotemu.scenario.condition_values import scaled
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
 

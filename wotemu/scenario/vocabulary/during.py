@@ -11,45 +11,45 @@ from typing import Any
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
+from wotemu.scenario.condition_values import between, parse, parse_range, whole
 from wotemu.scenario.timeline import Direction
-from wotemu.scenario.vocabulary import disruptions, mobility
+from wotemu.scenario.vocabulary import faults, mobility
 from wotemu.scenario.vocabulary.actions import (
-    PlannedEvent,
+    PlannedAction,
     TimedStep,
+    check_step_count,
     direction_of,
     factor,
-    few_enough,
     flag,
-    interval,
-    moment,
     number,
+    parse_length,
+    parse_offset,
     seconds,
     share,
     step_times,
 )
 from wotemu.scenario.vocabulary.arguments import (
-    Span,
+    DurationRange,
     at_place,
     ends_of,
     factors_or_none,
     missed_places,
+    parse_duration_range,
     some,
-    span_of,
     swing_of,
     too_coarse,
     trace_of,
 )
 from wotemu.scenario.vocabulary.holds import Hold
 from wotemu.scenario.vocabulary.radio import PathLoss
+from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.stepped import Generated, Values, Walks, ramp_values, same
-from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, kept
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
 from wotemu.scenario.vocabulary.traces import Trace
-from wotemu.scenario.vocabulary.values import between, parse, parse_range, whole
 from wotemu.scenario.vocabulary.waves import Wave
-from wotemu.scenario.vocabulary.written import written
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.models import Broker, Network, Node
-from wotemu.units import Like
+from wotemu.units import QuantityLike
 
 ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]
 
@@ -68,11 +68,11 @@ class Period(Hold):
         target: HopTarget,
         direction: Direction | None = None,
         *,
-        every: Like = "1s",
+        every: QuantityLike = "1s",
         shape: str = "linear",
         keep: bool = False,
         **conditions: Any,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Lead conditions from one value to another, in steps: ``rate=("4mbit", "250kbit")``.
 
         A single value, ``latency="300ms"``, starts from what holds. The `shape` is ``linear`` or ``log``,
@@ -97,11 +97,11 @@ class Period(Hold):
         shape: Wave | str = "sine",
         direction: Direction | None = None,
         *,
-        period: Like | None = None,
-        every: Like | None = None,
+        period: QuantityLike | None = None,
+        every: QuantityLike | None = None,
         keep: bool = False,
         **conditions: Any,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Let conditions swing between two values: ``latency=("20ms", "200ms")``.
 
         Args:
@@ -133,11 +133,11 @@ class Period(Hold):
         target: HopTarget,
         direction: Direction | None = None,
         *,
-        every: Like = "1s",
+        every: QuantityLike = "1s",
         step: float | str = 0.1,
         keep: bool = False,
         **conditions: Any,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Let conditions wander between two bounds: ``loss=(0, "5%")``.
 
         Each step is normally distributed with the deviation `step`, a share of the distance between the
@@ -162,9 +162,9 @@ class Period(Hold):
         function: Callable[[float], Mapping[str, Any] | NetworkConditions],
         direction: Direction | None = None,
         *,
-        every: Like = "1s",
+        every: QuantityLike = "1s",
         keep: bool = False,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Set what `function` gives for seconds since the begin: ``lambda t: {"loss": t / 100}``.
 
         It is asked before the run starts, for all steps at once.
@@ -206,7 +206,7 @@ class Period(Hold):
         scale: Mapping[str, float] | None = None,
         speed: float = 1,
         keep: bool = False,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Set what a trace recorded, from its begin; `loop` starts it again when it is over.
 
         `trace` is a `Trace` or the path of a file that `Trace.read` takes. `scale` multiplies conditions:
@@ -218,49 +218,62 @@ class Period(Hold):
         flag(loop, "loop", where)
         length_us = self.end_us - self.start_us
         times = length_us / 1e6 * speed / played.length_s if loop else 1.0
-        few_enough(times * len(played.rows), where)
+        check_step_count(times * len(played.rows), where)
         placed = at_place(where, lambda: played.placed(self.start_us, self.end_us, speed=speed, loop=loop))
         return self._rows(where, "replay", target, direction, lambda: placed, keep=keep)
 
     def flap(
-        self, target: HopTarget, *, up: Like = "10s", down: Like = "1s", jitter: float | str = 0
-    ) -> PlannedEvent:
+        self,
+        target: HopTarget,
+        *,
+        up: QuantityLike = "10s",
+        down: QuantityLike = "1s",
+        jitter: float | str = 0,
+    ) -> PlannedAction:
         """Cut a network, link or node off again and again: first for `down`, then free for `up`, and so on.
 
         Each length is drawn evenly from `jitter`, a share, below it to as much above it.
         """
         where = self._where("flap")
-        lengths_us = interval(down, f"{where}, down"), interval(up, f"{where}, up")
-        few_enough(2 * (self.end_us - self.start_us) / sum(lengths_us), where)
-        flaps = disruptions.Flap(
-            where, kept(target), self.start_us, self.end_us, lengths_us, share(jitter, "jitter", where)
+        lengths_us = parse_length(down, f"{where}, down"), parse_length(up, f"{where}, up")
+        check_step_count(2 * (self.end_us - self.start_us) / sum(lengths_us), where)
+        flaps = faults.Flap(
+            where, reusable(target), self.start_us, self.end_us, lengths_us, share(jitter, "jitter", where)
         )
         return self._event(where, "flap", flaps.target, flaps.steps)
 
     def churn(
-        self, nodes: NodeTarget, *, rate: float | str = "1/min", downtime: Like | Span = "10s"
-    ) -> PlannedEvent:
+        self,
+        nodes: NodeTarget,
+        *,
+        rate: float | str = "1/min",
+        downtime: QuantityLike | DurationRange = "10s",
+    ) -> PlannedAction:
         """Crash nodes at random and restart each after `downtime`: a duration, or two to draw between.
 
         `rate` is how many crash among all of `nodes`, ``"6/min"`` or a number a second, at independent
         times (a Poisson process). Those that are down when the period ends still come back.
         """
         where = self._where("churn")
-        crash_rate = disruptions.per_second(rate, where)
-        few_enough(crash_rate * (self.end_us - self.start_us) / 1e6, where)
-        churn = disruptions.Churn(
+        crash_rate = faults.per_second(rate, where)
+        check_step_count(crash_rate * (self.end_us - self.start_us) / 1e6, where)
+        churn = faults.Churn(
             where,
-            kept(nodes),
+            reusable(nodes),
             self.start_us,
             self.end_us,
             crash_rate,
-            span_of(downtime, f"{where}, downtime"),
+            parse_duration_range(downtime, f"{where}, downtime"),
         )
         return self._event(where, "churn", churn.nodes, churn.steps)
 
     def move(
-        self, node: Node | Broker | str, path: Sequence[tuple[Like, Network | str]], *, gap: Like = "100ms"
-    ) -> PlannedEvent:
+        self,
+        node: Node | Broker | str,
+        path: Sequence[tuple[QuantityLike, Network | str]],
+        *,
+        gap: QuantityLike = "100ms",
+    ) -> PlannedAction:
         """Take a node from network to network: ``path=[("0s", home), ("20s", street)]``, from the begin.
 
         The node is attached to all of them in the topology, and cut off all but one at any time. At each
@@ -268,7 +281,7 @@ class Period(Hold):
         long as the node is on its way.
         """
         where = self._where("move")
-        gap_us = moment(gap, f"{where}, gap")
+        gap_us = parse_offset(gap, f"{where}, gap")
         stops = mobility.stops(path, gap_us, where)
         moves = mobility.Move(where, node, self.start_us, self.end_us, stops, gap_us)
         return self._event(
@@ -282,14 +295,14 @@ class Period(Hold):
     def travel(
         self,
         node: Node | Broker | str,
-        path: Sequence[tuple[Like, tuple[float, float]]],
+        path: Sequence[tuple[QuantityLike, tuple[float, float]]],
         *,
         stations: Mapping[Network, tuple[float, float]] | Mapping[str, tuple[float, float]],
         model: PathLoss | None = None,
-        every: Like = "1s",
-        gap: Like = "100ms",
+        every: QuantityLike = "1s",
+        gap: QuantityLike = "100ms",
         hysteresis_db: float = 3.0,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         """Take a node along positions in metres: ``path=[("0s", (0, 0)), ("60s", (300, 0))]``.
 
         The distance to a station adds delay and loss to the node's link there, and limits its rate, beside
@@ -319,7 +332,7 @@ class Period(Hold):
             route=route,
             sites=mobility.sites(stations, where),
             model=model or PathLoss(),
-            gap_us=moment(gap, f"{where}, gap"),
+            gap_us=parse_offset(gap, f"{where}, gap"),
             hysteresis_db=number(hysteresis_db, "hysteresis_db", where, most=1000),
         )
         return self._event(
@@ -332,9 +345,9 @@ class Period(Hold):
 
     # What they share
 
-    def _times(self, every: Like, where: str) -> list[int]:
-        every_us = interval(every, f"{where}, every")
-        few_enough((self.end_us - self.start_us) / every_us, where)
+    def _times(self, every: QuantityLike, where: str) -> list[int]:
+        every_us = parse_length(every, f"{where}, every")
+        check_step_count((self.end_us - self.start_us) / every_us, where)
         return step_times(self.start_us, self.end_us, every_us)
 
     def _generated(
@@ -348,8 +361,8 @@ class Period(Hold):
         *,
         keep: bool,
         notes: tuple[str, ...] = (),
-    ) -> PlannedEvent:
-        target, way, keep = kept(target), direction_of(direction, where), flag(keep, "keep", where)
+    ) -> PlannedAction:
+        target, way, keep = reusable(target), direction_of(direction, where), flag(keep, "keep", where)
 
         def make(rng: Random, _span_us: int) -> Iterator[TimedStep]:
             generated = Generated(where, target, way, names, keep=keep)
@@ -366,19 +379,19 @@ class Period(Hold):
         rows: Callable[[], Sequence[tuple[int, Mapping[str, Any]]]],
         *,
         keep: bool,
-    ) -> PlannedEvent:
+    ) -> PlannedAction:
         def values_at(_rng: Random) -> Iterator[tuple[int, Values]]:
             return ((at_us, same(values)) for at_us, values in rows())
 
         return self._generated(where, verb, target, direction, (), values_at, keep=keep)
 
 
-def during(start: Like, end: Like) -> Period:
+def during(start: QuantityLike, end: QuantityLike) -> Period:
     """The time from `start` to `end`, both after T0."""
-    where = written(f"during({start!r}, {end!r})")
-    start_us, end_us = moment(start, where), moment(end, where)
+    where = source_location(f"during({start!r}, {end!r})")
+    start_us, end_us = parse_offset(start, where), parse_offset(end, where)
     if start_us == end_us:
         raise ScenarioError("it lasts no time", where=where)
     if start_us > end_us:
         raise ScenarioError("it ends before it has begun", where=where)
-    return Period(start_us, end_us, written(f"during({seconds(start_us)}, {seconds(end_us)})"))
+    return Period(start_us, end_us, source_location(f"during({seconds(start_us)}, {seconds(end_us)})"))

@@ -8,7 +8,7 @@ from pathlib import Path
 _OURS = __name__.partition(".")[0]
 
 
-def written(where: str) -> str:
+def source_location(where: str) -> str:
     """``deployment.py:42, at(5s).set``: the caller's file and line, and what is written there.
 
     The line is that of the innermost call from outside of the package; without one, `where` stays as it is.

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, every, metric, saw, sine, square, triangle, when
-from wotemu.scenario.vocabulary.actions import Event, step_times
+from wotemu.scenario.vocabulary.actions import Action, step_times
 from wotemu.topology.models import NetworkConditions
 
 
-def values(events: Sequence[Event], key: str, target: str = "reader@field up", **options: Any) -> list[Any]:
+def values(events: Sequence[Action], key: str, target: str = "reader@field up", **options: Any) -> list[Any]:
     """When and to what one condition of one hop changes."""
     return [
         (at_s, after[key])

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.layers import Layer
-from wotemu.scenario.lint.observations import Observed
-from wotemu.scenario.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
-from wotemu.scenario.timeline import DIRECTIONS, Action, Change, Direction, HopKey
-from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
-from wotemu.topology.models import Broker, Node, Service, Topology
-
-
-def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:
-    """The conditions before any change.
-
-    A network's delay, jitter and loss happen on the way up alone; its rate limits each way.
-    """
-    base: dict[HopKey, NetworkConditions] = {}
-    for network in topology.networks:
-        up = network.conditions
-        base[network.name, None, "up"] = up
-        limits = {name: getattr(up, name) for name in RATE_FIELDS}
-        base[network.name, None, "down"] = NetworkConditions(**limits)
-    for owner in topology.members:
-        for link in owner.links:
-            base[link.network.name, owner.name, "up"] = link.up
-            base[link.network.name, owner.name, "down"] = link.down
-    return base
-
-
-def conditions_hash(topology: Topology) -> str:
-    """The same for topologies whose hops impose the same conditions before any change."""
-    hops = [[*map(str, key), conditions.to_dict()] for key, conditions in base_conditions(topology).items()]
-    shared = [network.name for network in topology.networks if network.shared]
-    return hashlib.sha256(json.dumps([hops, shared], sort_keys=True).encode()).hexdigest()[:16]
+from wotemu.scenario.state.base_conditions import base_conditions
+from wotemu.scenario.state.layers import Layer
+from wotemu.scenario.state.observations import Observed
+from wotemu.scenario.state.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
+from wotemu.scenario.timeline import Change, ChangeKind, Direction, HopKey
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.members import networks_of, replicas_of
+from wotemu.topology.models import Topology
 
 
 @attrs.define
@@ -249,7 +224,7 @@ class State:
 
 def change(
     at_us: int,
-    action: Action,
+    action: ChangeKind,
     network: str | None,
     node: str | None,
     direction: Direction | None,
@@ -271,32 +246,3 @@ def _place(key: HopKey) -> str:
 
 def _what(name: str, key: HopKey) -> str:
     return f"{name} of {_place(key)}"
-
-
-def owners(topology: Topology) -> dict[str, Node | Broker | Service]:
-    """Everything on a network by its name, and by each replica's."""
-    return {name: owner for owner in topology.members for name in (owner.name, *replicas_of(owner))}
-
-
-def replicas_of(owner: Node | Broker | Service) -> tuple[str, ...]:
-    """The replicas of a node; a broker or service is its only one."""
-    return owner.replicas if isinstance(owner, Node) else (owner.name,)
-
-
-def networks_of(topology: Topology, replica: str) -> list[str]:
-    """The networks that a replica is attached to."""
-    return [link.network.name for link in owners(topology)[replica].links]
-
-
-__all__ = [
-    "DIRECTIONS",
-    "Groups",
-    "HopKey",
-    "State",
-    "base_conditions",
-    "change",
-    "conditions_hash",
-    "networks_of",
-    "owners",
-    "replicas_of",
-]
