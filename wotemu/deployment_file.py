@@ -18,7 +18,7 @@ import attrs
 from wotemu.errors import InputError, LoadError
 from wotemu.scenario.scenario import Scenario
 from wotemu.topology.deployment_paths import relative_to
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 
 
 @attrs.frozen

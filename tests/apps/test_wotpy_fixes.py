@@ -21,7 +21,7 @@ from wotpy.wot.wot import WoT
 
 from wotemu.app import Ports, consume_from_catalogue
 from wotemu.errors import InputError
-from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+from wotemu.topology.node_app import WOTPY_FIXES
 from wotemu_runtime.app_process.wotpy_patches import FIXES, apply_fixes
 
 from .lamp import HOST, LAMP, Expose, Recorder, running_broker

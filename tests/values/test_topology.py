@@ -26,6 +26,7 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
+from wotemu.topology.to_json import topology_to_json
 
 FIELD = Network("field")
 OTHER = Network("other")
@@ -146,7 +147,7 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
     (
         lambda: Topology([node(networks=[Network("service-db")], services=[Service("db", "redis")])]),
         "Network 'service-db', field 'name'",
-        "the way to Service 'db'",
+        "the direct way to Service 'db'",
     ),
 ]
 
@@ -224,12 +225,12 @@ def test_a_service_on_a_network_is_one_of_its_members() -> None:
     shaped = Service("db", "redis", networks=[Link(FIELD, up=NetworkConditions.LTE)])
     topology = Topology([node(services=[shaped, Service("log", "fluentd")])])
     assert topology.members == (*topology.nodes, shaped)
-    assert [each["networks"] for each in topology.to_dict()["services"]][1] == []
+    assert [each["networks"] for each in topology_to_json(topology)["services"]][1] == []
 
 
 def test_a_topology_is_json_without_environment_variables() -> None:
     secret = node(env={"TOKEN": "s3cret"}, resources=NodeResources(mem_limit="64M"))
-    text = json.dumps(Topology([secret]).to_dict())
+    text = json.dumps(topology_to_json(Topology([secret])))
     assert "s3cret" not in text
     assert json.loads(text)["nodes"][0]["resources"]["mem_limit"] == 64 * 1024**2
 

@@ -8,7 +8,7 @@ from wotemu.app.conf import Conf
 from wotemu.app.consuming import ThingNotFoundError, consume_from_catalogue
 from wotemu.app.metrics import write_metric
 from wotemu.app.waiting import NodeNotReadyError, wait_node
-from wotemu.topology.models import Ports
+from wotemu.topology.ports import Ports
 
 __all__ = [
     "Conf",

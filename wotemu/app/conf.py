@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import attrs
 
-from wotemu.topology.models import Ports
+from wotemu.topology.ports import Ports
 
 
 def _hosts(value: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:

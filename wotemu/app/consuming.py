@@ -9,7 +9,7 @@ from typing import Any
 from wotemu.app.catalogue import Catalogue, quoted, session
 from wotemu.app.conf import Conf
 from wotemu.errors import WotemuError
-from wotemu.topology.models import Ports
+from wotemu.topology.ports import Ports
 
 
 class ThingNotFoundError(WotemuError, LookupError):

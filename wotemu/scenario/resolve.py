@@ -16,7 +16,7 @@ from wotemu.scenario.state import State, conditions_hash
 from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
 from wotemu.scenario.vocabulary.actions import MAX_STEPS, Action, Ending, Step, microseconds, seconds
 from wotemu.scenario.vocabulary.when import GuardedActions
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 
 MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
 """A run with fewer or more beginnings than these is not cut into phases of its own accord."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+from wotemu.topology.node_app import WOTPY_FIXES
 
 
 class BuiltinApps(StrEnum):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wotemu.topology.models import Broker, Node, Service, Topology
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker, Service
+from wotemu.topology.topology import Topology
 
 
 def members_by_name(topology: Topology) -> dict[str, Node | Broker | Service]:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from wotemu.topology._fields import Checked, fail, flag, named_errors, text
-from wotemu.topology.wotpy_fixes import WOTPY_FIXES
+
+WOTPY_FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "coap-observe": "a CoAP observation delivers each notification once, not its last one endlessly",
+        "http-clients": "HTTP requests and long polls may use 1000 connections at once, instead of 10",
+        "mqtt-delivery": "an MQTT request ends when its answer came, instead of up to a second later",
+        "td-cost": "a Thing's id and title are looked up, not built with its whole description each time",
+        "ws-teardown": "a WebSocket request ends when its answer came, instead of a second later",
+    }
+)
+"""What each named fix of a defect of WoTPy 0.18 does. The runtime has the fixes themselves.
+
+An emulation shows production as it is, so none is on unless `NodeApp(wotpy_fixes=...)` names it.
+"""
 
 
 def _names(value: Iterable[str]) -> tuple[str, ...]:
@@ -29,9 +43,15 @@ def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...
 class NodeApp(Checked):
     """A WoTPy app.
 
-    `path` is a built-in one's name, a file (its function `app`), ``file.py:function`` or ``module:function``.
-    `http`, `ws`, `mqtt` and `coap` say which servers its servient has. `params` are the keyword arguments
-    of the app's function. `wotpy_fixes` turns on named fixes of WoTPy's own defects; none is on by default.
+    Attributes:
+        path: The name of a built-in app, a file (whose function is `app`), ``file.py:function`` or
+            ``module:function``.
+        http, ws, mqtt, coap: Which servers its servient has.
+        params: Keyword arguments of the app's function; values that JSON can hold.
+        wotpy_fixes: Names of `WOTPY_FIXES` to turn on; by default none is on, but for built-in apps.
+
+    Raises:
+        TopologyError: A value is not what it has to be; the error names the field.
     """
 
     path: str = attrs.field(validator=text)

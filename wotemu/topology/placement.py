@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from wotemu.topology._fields import Checked, each, fail, named_errors, whole
+from wotemu.topology._fields import Checked, each, fail, kind_of, named_errors, whole
 
 _KEY = r"(node\.(?:id|hostname|ip|role|platform\.(?:os|arch))|(?:node|engine)\.labels\.[\w.-]+)"
 _CONSTRAINT = re.compile(rf"\s*{_KEY}\s*(==|!=)\s*([\w:.+/()?*^-]+(?: [\w:.+/()?*^-]+)*)\s*", re.IGNORECASE)
@@ -90,4 +90,6 @@ def _preference(placement: Placement, text: str) -> str:
     return f"spread={found[1]}"
 
 
-__all__ = ["Placement"]
+ANYWHERE = Placement()
+is_placement = kind_of(Placement, 'a Placement: write Placement(constraints=["node.labels.site==roof"])')
+"""A validator."""

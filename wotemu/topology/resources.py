@@ -7,6 +7,7 @@ import attrs
 from wotemu.topology._fields import (
     Checked,
     fail,
+    kind_of,
     named_errors,
     optional_bytes,
     optional_cores,
@@ -45,3 +46,7 @@ class NodeResources(Checked):
             limit, reservation = getattr(self, f"{what}_limit"), getattr(self, f"{what}_reservation")
             if limit is not None and reservation is not None and reservation > limit:
                 raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
+
+
+is_resources_or_none = kind_of(NodeResources, "NodeResources", optional=True)
+"""A validator."""

@@ -6,7 +6,8 @@ import altair as alt
 import polars as pl
 
 from wotemu.scenario.timeline import DIRECTIONS, Timeline
-from wotemu.topology.models import Network, Topology
+from wotemu.topology.network import Network
+from wotemu.topology.topology import Topology
 from wotemu_report.axis import Axis
 from wotemu_report.blocks import Block, Empty, Figure, Section
 from wotemu_report.charts import palette

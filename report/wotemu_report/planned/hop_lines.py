@@ -12,7 +12,8 @@ import attrs
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Direction, Timeline
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.models import Network, Topology
+from wotemu.topology.network import Network
+from wotemu.topology.topology import Topology
 from wotemu_report.charts import theme
 
 MAX_POINTS = 600

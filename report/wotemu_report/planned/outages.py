@@ -9,7 +9,7 @@ import polars as pl
 
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu.topology.members import replicas_of
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 from wotemu_report.axis import Axis
 from wotemu_report.blocks import Empty, Figure, Section
 from wotemu_report.charts import palette

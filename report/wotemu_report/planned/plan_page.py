@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wotemu.scenario.timeline import Change, Timeline
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 from wotemu_report.axis import Axis, make_axis
 from wotemu_report.blocks import Column, Section, Table
 from wotemu_report.charts.time_axis import LONG_S

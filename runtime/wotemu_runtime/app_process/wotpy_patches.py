@@ -152,4 +152,4 @@ FIXES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "ws-teardown": _ws_teardown,
     }
 )
-"""The patch for each name of `wotemu.topology.wotpy_fixes.WOTPY_FIXES`."""
+"""The patch for each name of `wotemu.topology.node_app.WOTPY_FIXES`."""

@@ -9,7 +9,9 @@ from typing import Any
 import attrs
 
 from wotemu.scenario.timeline import Timeline
-from wotemu.topology.models import ANYWHERE, NodeResources, Placement, Topology
+from wotemu.topology.placement import ANYWHERE, Placement
+from wotemu.topology.resources import NodeResources
+from wotemu.topology.topology import Topology
 from wotemu_runtime.app_process.loading.spec import AppSpec
 
 PROBE_EVERY_S = 1.0

@@ -13,16 +13,12 @@ from wotemu.app import Conf
 from wotemu.errors import LoadError, TopologyError
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
-from wotemu.topology._name_rules import service_network
 from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.models import (
-    Broker,
-    Network,
-    Node,
-    Service,
-    Topology,
-)
+from wotemu.topology.network import Network
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker, Service, service_network
+from wotemu.topology.topology import Topology
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.apps.parameters import checked

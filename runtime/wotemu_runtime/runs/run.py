@@ -20,6 +20,7 @@ from wotemu.fidelity import Thresholds
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
 from wotemu.scenario.timeline import Timeline
+from wotemu.topology.to_json import topology_to_json
 from wotemu.units import QuantityLike
 from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.coordinator import Coordinator
@@ -186,7 +187,7 @@ class Run:
         run_dir = self.run_dir = self._context.make_directory()
         directory = RunDirectory(run_dir)
         if not directory.is_resumed:  # else they are there, the timeline with the guards that have fired
-            directory.write_json("topology.json", self.deployment.topology.to_dict())
+            directory.write_json("topology.json", topology_to_json(self.deployment.topology))
             directory.write_json("timeline.json", self.timeline.to_dict())
         outcome = await self._coordinate(directory, listener)
         if outcome.deployed is None and isinstance(outcome.error, InputError | HostError):

@@ -79,7 +79,9 @@ def _check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> 
 
 
 def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
-    topology = deployment.topology.to_dict()
+    from wotemu.topology.to_json import topology_to_json
+
+    topology = topology_to_json(deployment.topology)
     return {**resolver.timeline.to_dict(), "topology": topology, "warnings": resolver.warnings}
 
 

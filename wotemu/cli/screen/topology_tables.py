@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from wotemu.cli.screen.tables import add_row, columns
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import DIRECTIONS
-from wotemu.topology.models import Broker, Network, Node, Service, Topology
+from wotemu.topology.network import Network
+from wotemu.topology.node import Node
 from wotemu.topology.resources import NodeResources
+from wotemu.topology.service import Broker, Service
+from wotemu.topology.topology import Topology
 from wotemu_gateways.conditions.hop_conditions import described_hop
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from wotemu.suggestions import did_you_mean
 from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.members import members_by_name
-from wotemu.topology.models import Broker, Node, Service, Topology
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker, Service
+from wotemu.topology.topology import Topology
 from wotemu.units import Seconds
 
 MIN_SPACING_US = 50_000

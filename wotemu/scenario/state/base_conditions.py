@@ -7,7 +7,7 @@ import json
 
 from wotemu.scenario.timeline import HopKey
 from wotemu.topology.conditions import RATE_FIELDS, NetworkConditions
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 
 
 def base_conditions(topology: Topology) -> dict[HopKey, NetworkConditions]:

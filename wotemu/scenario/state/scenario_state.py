@@ -15,7 +15,7 @@ from wotemu.scenario.state.partitions import Groups, Named, NotOnePartitionError
 from wotemu.scenario.timeline import Change, ChangeKind, Direction, HopKey
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.members import networks_of, replicas_of
-from wotemu.topology.models import Topology
+from wotemu.topology.topology import Topology
 
 
 @attrs.define

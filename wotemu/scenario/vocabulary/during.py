@@ -48,7 +48,9 @@ from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.models import Broker, Network, Node
+from wotemu.topology.network import Network
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker
 from wotemu.units import QuantityLike
 
 ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]

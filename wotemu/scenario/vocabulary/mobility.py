@@ -20,7 +20,9 @@ from wotemu.scenario.vocabulary.faults import Occurrence
 from wotemu.scenario.vocabulary.radio import PathLoss
 from wotemu.scenario.vocabulary.targets import network_name, replicas
 from wotemu.topology.members import members_by_name, networks_of
-from wotemu.topology.models import Broker, Network, Node
+from wotemu.topology.network import Network
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker
 
 Position = tuple[float, float]
 Stop = tuple[int, Network | str]

@@ -11,7 +11,10 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.members import members_by_name, replicas_of
-from wotemu.topology.models import Broker, Link, Network, Node, Service, Topology
+from wotemu.topology.network import Link, Network
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker, Service
+from wotemu.topology.topology import Topology
 
 OneTarget = Network | Link | Node | Broker | Service | str
 """A Network, a Link (of every node that was given it), a Node or the like (all its links), or a name.

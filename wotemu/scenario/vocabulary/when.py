@@ -22,7 +22,9 @@ from wotemu.scenario.vocabulary.actions import (
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import replicas
 from wotemu.suggestions import did_you_mean
-from wotemu.topology.models import Broker, Node, Topology
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker
+from wotemu.topology.topology import Topology
 from wotemu.units import QuantityLike
 
 Otherwise = Literal["skip", "fire", "fail"]

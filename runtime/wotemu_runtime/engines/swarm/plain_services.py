@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from wotemu.topology._name_rules import service_network
+from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names, specs
 from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.engines.swarm.requirements import placement, resources

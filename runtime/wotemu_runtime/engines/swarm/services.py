@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import attrs
 
 from wotemu.errors import InputError
-from wotemu.topology._name_rules import service_network
 from wotemu.topology.builtin_apps import BuiltinApps
+from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names, plain_services
 from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.engines.swarm.requirements import placement, resources

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.topology._name_rules import service_network
+from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.models import Plan

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import attrs
 import psutil
 
-from wotemu.topology.models import NodeResources
+from wotemu.topology.resources import NodeResources
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import unplaced
 

@@ -1,19 +1,21 @@
-"""A topology as JSON holds it."""
+"""A topology as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from wotemu.topology.models import Link, Node, Service, Topology
-    from wotemu.topology.placement import Placement
+from wotemu.topology.network import Link
+from wotemu.topology.node import Node
+from wotemu.topology.placement import Placement
+from wotemu.topology.service import Service
+from wotemu.topology.topology import Topology
 
 
-def topology_dict(topology: Topology) -> dict[str, Any]:
-    """All of it but environment variables, which may be secrets."""
+def topology_to_json(topology: Topology) -> dict[str, Any]:
+    """The topology without its environment variables, as these may be secrets."""
     return {
         "nodes": [_node_dict(node) for node in topology.nodes],
         "networks": [
@@ -45,7 +47,7 @@ def _link_dicts(links: Iterable[Link]) -> list[dict[str, Any]]:
 
 
 def _placement_dict(placement: Placement) -> dict[str, Any]:
-    """Where it may run, if that was said."""
+    """A placement; nothing where it has no rules."""
     return {"placement": attrs.asdict(placement)} if placement else {}
 
 

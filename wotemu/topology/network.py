@@ -1,0 +1,107 @@
+"""Networks, and the links that attach nodes, brokers and services to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, cast
+
+import attrs
+
+from wotemu.topology._fields import Checked, check_name, each, fail, flag, kind_of, named_errors
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.placement import ANYWHERE, Placement, is_placement
+
+NO_CONDITIONS = NetworkConditions()
+_CONDITIONS = frozenset(field.name for field in attrs.fields(NetworkConditions))
+
+
+def is_conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: the value is NetworkConditions."""
+    if not isinstance(value, NetworkConditions):
+        raise fail(
+            instance,
+            attribute.name,
+            f"{value!r} is not NetworkConditions",
+            hint='write NetworkConditions.LTE or NetworkConditions(latency="40ms", rate="15mbit")',
+        )
+
+
+@attrs.frozen(field_transformer=named_errors)
+class Network(Checked):
+    """An emulated network that nodes are attached to.
+
+    Attributes:
+        name: Letters, digits, '-' and '_'; unique among networks.
+        conditions: What one crossing of the network does. Its delay, jitter and loss happen once per packet,
+            on the hop up; its rate limits each node's hop up and each node's hop down separately.
+        shared: Whether all nodes share one rate, as they do on a radio channel.
+        placement: On which machines of a swarm its gateway may run.
+
+    Raises:
+        TopologyError: A value is not what it has to be; the error names the field.
+    """
+
+    name: str = attrs.field(validator=check_name)
+    conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=is_conditions)
+    shared: bool = attrs.field(default=False, converter=flag)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
+
+    @classmethod
+    def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
+        """As `Checked.hint_for`; a condition is pointed to `conditions`."""
+        if unknown in _CONDITIONS:
+            return f"write conditions=NetworkConditions({unknown}=...)"
+        return super().hint_for(unknown, fields)
+
+
+@attrs.frozen(field_transformer=named_errors)
+class Link(Checked):
+    """One node's attachment to a network, with conditions of its own beside the network's.
+
+    Delays add to the network's, the lower rate holds, losses are independent.
+
+    Attributes:
+        network: The network.
+        up: Conditions of the hop from the node to the gateway.
+        down: Conditions of the hop from the gateway to the node.
+
+    Raises:
+        TopologyError: A value is not what it has to be; the error names the field.
+    """
+
+    network: Network = attrs.field(validator=kind_of(Network, "a Network"))
+    up: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=is_conditions)
+    down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=is_conditions)
+
+    @classmethod
+    def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
+        """As `Checked.hint_for`; a condition is pointed to `up` and `down`."""
+        if unknown in _CONDITIONS:
+            return f"write up=NetworkConditions({unknown}=...), down=NetworkConditions({unknown}=...)"
+        return super().hint_for(unknown, fields)
+
+
+def network_tuple(value: Network | Link | Iterable[Network | Link]) -> tuple[Network | Link, ...]:
+    """The converter of a `networks` field, which may be one network; `check_links` checks the items."""
+    return (value,) if isinstance(value, Network | Link) else cast(tuple[Network | Link, ...], value)
+
+
+def as_links(networks: Iterable[Network | Link]) -> tuple[Link, ...]:
+    """Links as they are, and a Link without conditions of its own for each Network."""
+    return tuple(item if isinstance(item, Link) else Link(item) for item in networks)
+
+
+def check_links(owner: Any) -> None:
+    """Make `owner.networks` a tuple.
+
+    Raises:
+        TopologyError: An item is neither a Network nor a Link, or a network is there twice.
+    """
+    items = each(owner, "networks", owner.networks, (Network, Link), "a Network or a Link")
+    object.__setattr__(owner, "networks", items)
+    for name, count in Counter(link.network.name for link in as_links(items)).items():
+        if count > 1:
+            raise fail(
+                owner, "networks", f"it is attached to Network {name!r} {count} times", hint="attach it once"
+            )

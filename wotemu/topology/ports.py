@@ -1,0 +1,38 @@
+"""The ports that nodes, brokers and probes use."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from wotemu.topology._fields import Checked, fail, named_errors
+
+PROBE_PORT = 61999
+"""The UDP port of probes, reserved on every node: above Linux's ephemeral ports, which end at 60999."""
+
+
+@attrs.frozen(kw_only=True, field_transformer=named_errors)
+class Ports(Checked):
+    """The ports that every node's servient and every broker listens on.
+
+    Raises:
+        TopologyError: A value is no port, two TCP ports are the same, or CoAP's is that of probes.
+    """
+
+    http: int = 8080
+    ws: int = 8081
+    coap: int = 5683
+    mqtt: int = 1883
+    catalogue: int = 9090
+
+    def __attrs_post_init__(self) -> None:
+        for name, port in attrs.asdict(self).items():
+            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+                raise fail(self, name, f"{port!r} is not a port: it must be from 1 to 65535")
+        tcp = Counter(port for name, port in attrs.asdict(self).items() if name != "coap")
+        for name, port in attrs.asdict(self).items():
+            if name != "coap" and tcp[port] > 1:
+                raise fail(self, name, f"port {port} is taken twice")
+        if self.coap == PROBE_PORT:
+            raise fail(self, "coap", f"port {PROBE_PORT} is where WoTemu's own probes go, on every node")

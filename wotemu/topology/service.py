@@ -1,0 +1,105 @@
+"""What nodes use besides each other: MQTT brokers and plain services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import attrs
+
+from wotemu.topology._fields import Checked, check_host_name, each, fail, named_errors, optional_text, strings
+from wotemu.topology.network import Link, Network, as_links, check_links, network_tuple
+from wotemu.topology.placement import ANYWHERE, Placement, is_placement
+from wotemu.topology.resources import NodeResources, is_resources_or_none
+
+
+def service_network(service: str) -> str:
+    """The name of the network between a service that is on no network and the nodes that use it."""
+    return f"service-{service}"
+
+
+def command_or_none(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The converter of a `command` field; `check_command` checks the items and makes them a tuple."""
+    return cast(tuple[str, ...] | None, value)
+
+
+def check_command(owner: Any) -> None:
+    """Make `owner.command` a tuple, unless it is None.
+
+    Raises:
+        TopologyError: It is empty, or an item is no string.
+    """
+    if owner.command is None:
+        return
+    command = each(owner, "command", owner.command, str, "a string")
+    if not command or not command[0]:
+        raise fail(owner, "command", "it is empty", hint='write ["program", "argument", ...]')
+    object.__setattr__(owner, "command", command)
+
+
+@attrs.frozen(field_transformer=named_errors)
+class Broker(Checked):
+    """An MQTT broker: amqtt's on the local engine, Mosquitto on a swarm.
+
+    Attributes:
+        name: The host name that nodes reach it by.
+        networks: Networks or Links that it is attached to, one at least.
+        placement: On which machines of a swarm it may run.
+
+    Raises:
+        TopologyError: A value is not what it has to be; the error names the field.
+    """
+
+    name: str = attrs.field(validator=check_host_name)
+    networks: tuple[Network | Link, ...] = attrs.field(converter=network_tuple)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
+
+    def __attrs_post_init__(self) -> None:
+        check_links(self)
+        if not self.networks:
+            raise fail(
+                self, "networks", "a broker on no network reaches nobody", hint="give at least one Network"
+            )
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its attachments, one for each network."""
+        return as_links(self.networks)
+
+
+@attrs.frozen(field_transformer=named_errors)
+class Service(Checked):
+    """A plain service, such as a database, that nodes use.
+
+    Attributes:
+        name: The host name that nodes reach it by.
+        image: The container image that the swarm engine runs as it is.
+        command: The program and its arguments that the local engine runs; on swarm, the image's arguments.
+        env: Environment variables.
+        networks: Networks or Links over which it is reached, under their conditions. Where there is none,
+            it is reached directly and its traffic is not shaped.
+        resources: Limits of CPU and memory.
+        placement: On which machines of a swarm it may run.
+
+    Raises:
+        TopologyError: A value is not what it has to be; the error names the field.
+    """
+
+    name: str = attrs.field(validator=check_host_name)
+    image: str | None = attrs.field(default=None, validator=optional_text)
+    command: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=command_or_none)
+    env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
+    networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=network_tuple)
+    resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=is_resources_or_none)
+    placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
+
+    def __attrs_post_init__(self) -> None:
+        check_links(self)
+        check_command(self)
+        if self.image is None and self.command is None:
+            raise fail(self, "image", "a service needs an image or a command")
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its attachments, one for each network; none where it is reached directly."""
+        return as_links(self.networks)

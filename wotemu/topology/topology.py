@@ -1,0 +1,73 @@
+"""The topology: nodes, and everything that they name, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import attrs
+
+from wotemu.topology._fields import Checked, each, fail, flag, named_errors, optional_text
+from wotemu.topology._name_rules import check_names
+from wotemu.topology.network import Network
+from wotemu.topology.node import Node
+from wotemu.topology.ports import Ports
+from wotemu.topology.service import Broker, Service
+
+
+def _nodes(value: Iterable[Node]) -> tuple[Node, ...]:
+    # Any iterable is made a tuple once its items are checked.
+    return cast("tuple[Node, ...]", value)
+
+
+@attrs.frozen(field_transformer=named_errors)
+class Topology(Checked):
+    """A whole deployment. Its networks, brokers and services are those that its nodes name.
+
+    Attributes:
+        nodes: One at least, each with a name of its own.
+        ports: The ports of servients and brokers, the same on every node.
+        redis: URL of a Redis server to use as the event bus of the swarm engine; by default it starts one.
+        docker_proxy: Whether the swarm engine runs a proxy of Docker's API on the manager, through which
+            roles learn addresses.
+
+    Raises:
+        TopologyError: A value is not what it has to be, or two objects of one name would be confused.
+    """
+
+    nodes: tuple[Node, ...] = attrs.field(converter=_nodes)
+    ports: Ports = attrs.field(factory=Ports, kw_only=True)
+    redis: str | None = attrs.field(default=None, kw_only=True, validator=optional_text)
+    docker_proxy: bool = attrs.field(default=True, kw_only=True, converter=flag)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "nodes", each(self, "nodes", self.nodes, Node, "a Node"))
+        if not self.nodes:
+            raise fail(self, "nodes", "there is none", hint="give at least one Node")
+        if not isinstance(self.ports, Ports):
+            raise fail(self, "ports", f"{self.ports!r} is not Ports", hint="write Ports(http=8080, ...)")
+        check_names(self.nodes)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Every emulated network, in the order in which nodes name them."""
+        return _unique(link.network for owner in self.members for link in owner.links)
+
+    @property
+    def brokers(self) -> tuple[Broker, ...]:
+        """Every broker that a node names, each once."""
+        return _unique(node.broker for node in self.nodes if node.broker is not None)
+
+    @property
+    def members(self) -> tuple[Node | Broker | Service, ...]:
+        """Everything attached to networks: all nodes and brokers, and the services that are on a network."""
+        return (*self.nodes, *self.brokers, *(service for service in self.services if service.networks))
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """Every service that a node names, each once."""
+        return _unique(service for node in self.nodes for service in node.services)
+
+
+def _unique(objects: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple({obj.name: obj for obj in objects}.values())
