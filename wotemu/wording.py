@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 DURATION_UNITS: Sequence[tuple[float, str]] = ((60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 """The units of `duration` in seconds, the largest first."""
 
+MAX_NAMES = 5
+"""More names than this are counted in a sentence."""
+
 MINUTES_FROM_S = 120.0
 """Up to here seconds read better than minutes with a fraction: ``90 s``, not ``1.5 min``."""
 
@@ -51,3 +54,10 @@ def duration(seconds: float) -> str:
 def lateness(seconds: float) -> str:
     """``1.2 ms late``, or ``early`` for negative seconds: a clock that was set back can make it so."""
     return f"{duration(abs(seconds))} {'early' if seconds < 0 else 'late'}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """``a, b, c``; of more than `MAX_NAMES` names the first ones, and how many more there are."""
+    if len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[:MAX_NAMES])} and {len(names) - MAX_NAMES} more"

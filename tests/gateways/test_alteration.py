@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ FRAME = ipv4(A, B, payload=bytes(100))
 PACKETS = 20_000
 
 
-def alteration(**conditions: object) -> Alteration:
+def alteration(**conditions: Any) -> Alteration:
     given = NetworkConditions.of(**conditions)
     assert Alteration.is_needed(given)
     return Alteration(given, loss_processes(given, Random(1)), Random(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ TABLE = DistributionTable(tuple(range(-8192, 16384, 24)))
 SHAPES: list[Distribution] = ["normal", "uniform", "pareto", "paretonormal", TABLE]
 
 
-def delays(seed: int = 1, **conditions: object) -> list[float]:
+def delays(seed: int = 1, **conditions: Any) -> list[float]:
     stage = DelayStage(NetworkConditions.of(**conditions), Random(seed))
     return stage.arrivals([0.0] * PACKETS)
 

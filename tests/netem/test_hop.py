@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -25,13 +27,13 @@ def fresh(seed: str = "1/field") -> NetemHop:
     return NetemHop(PLACE, 5000, seed)
 
 
-def imposed(hop: NetemHop, **conditions: object) -> list[Request]:
+def imposed(hop: NetemHop, **conditions: Any) -> list[Request]:
     requests = hop.impose(NetworkConditions.of(**conditions))
     hop.confirm()
     return requests
 
 
-def kinds(hop: NetemHop, **conditions: object) -> list[str]:
+def kinds(hop: NetemHop, **conditions: Any) -> list[str]:
     return [request.what for request in imposed(hop, **conditions)]
 
 

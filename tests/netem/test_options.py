@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 
@@ -22,19 +23,19 @@ def fields(data: bytes) -> tuple[tuple[int, ...], dict[int, bytes]]:
     return struct.unpack_from("=6I", data), decode(data[24:])
 
 
-def propagating(**conditions: object) -> NetemOptions:
+def propagating(**conditions: Any) -> NetemOptions:
     return options.propagating(NetworkConditions.of(**conditions), limit=HELD)
 
 
-def serialising(**conditions: object) -> NetemOptions:
+def serialising(**conditions: Any) -> NetemOptions:
     return options.serialising(NetworkConditions.of(**conditions), limit=HELD)
 
 
-def waiting(**conditions: object) -> Fifo:
+def waiting(**conditions: Any) -> Fifo:
     return options.fifo(NetworkConditions.of(**conditions))
 
 
-def htb_class(**conditions: object) -> tuple[int, float, int, int]:
+def htb_class(**conditions: Any) -> tuple[int, float, int, int]:
     """Bytes a second, seconds of burst, bytes of overhead and the link layer of a class."""
     found = decode(options.class_rate(NetworkConditions.of(**conditions)))
     _, layer, overhead, _, _, _ = struct.unpack_from("=BBHhHI", found[1])

@@ -169,7 +169,7 @@ WRONG: list[tuple[Callable[[], Action], str, str]] = [
     (lambda: at("soon").heal(), "at('soon')", "is not a duration"),
     (lambda: at(-1).heal(), "at(-1)", "finite and not negative"),
     (lambda: at(5).set(FIELD), "at(5s).set", "no condition is given"),
-    (lambda: at(5).set(FIELD, lag=1), "at(5s).set", "no condition 'lag'"),
+    (lambda: at(5).set(FIELD, lag=1), "at(5s).set", "no condition 'lag'"),  # type: ignore[call-arg]
     (lambda: at(5).set(FIELD, loss=2), "at(5s).set, NetworkConditions, field 'loss'", "more than the whole"),
     (lambda: at(5).set(FIELD, "left", loss="100%"), "at(5s).set", "'left' is no direction"),  # type: ignore[arg-type]
     (lambda: at(5).set("nowhere", loss="100%"), "at(5s).set", "no network or attached node 'nowhere'"),
@@ -185,7 +185,7 @@ WRONG: list[tuple[Callable[[], Action], str, str]] = [
     (lambda: at(5).scale(FIELD), "at(5s).scale", "no condition is given"),
     (lambda: at(5).scale(FIELD, latency=-1), "at(5s).scale", "latency=-1 is not from 0 to"),
     (lambda: at(5).scale(FIELD, rate=-1), "at(5s).scale", "rate=-1 is not from 0 to"),
-    (lambda: at(5).scale(FIELD, queue=2), "at(5s).scale", "no values in between"),
+    (lambda: at(5).scale(FIELD, queue=2), "at(5s).scale", "no values in between"),  # type: ignore[call-arg]
     (lambda: at(5).partition(), "at(5s).partition", "no group is given"),
     (lambda: at(5).partition([READER], [READER]), "at(5s).partition", "'reader' is in two groups"),
     (lambda: at(5).partition(["nobody"]), "at(5s).partition", "there is no node 'nobody'"),

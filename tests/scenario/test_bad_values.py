@@ -63,7 +63,8 @@ def with_each(
     def giving(name: str) -> Callable[[Any], Any]:
         return lambda value: word(**{**usual, name: to(value)})
 
-    return {f"{word.__qualname__}({name}=)": giving(name) for name in names}
+    owner = type(getattr(word, "__self__", None)).__name__  # instants and periods share methods
+    return {f"{owner}.{word.__qualname__}({name}=)": giving(name) for name in names}
 
 
 def model(**fields: Any) -> Any:
@@ -235,10 +236,10 @@ def test_messages_say_what_is_wrong(make: Callable[[], Any], message: str) -> No
 @pytest.mark.parametrize(
     ("make", "hint"),
     [
-        (lambda: at(1).set(FIELD, latncy="1ms"), "did you mean 'latency'?"),
-        (lambda: at(1).set(FIELD, delay="1ms"), "did you mean 'latency'?"),
-        (lambda: TWO.ramp(FIELD, bandwidth=("1mbit", "2mbit")), "did you mean 'rate'?"),
-        (lambda: TWO.scale(FIELD, bw=0.5), "did you mean 'rate'?"),
+        (lambda: at(1).set(FIELD, latncy="1ms"), "did you mean 'latency'?"),  # type: ignore[call-arg]
+        (lambda: at(1).set(FIELD, delay="1ms"), "did you mean 'latency'?"),  # type: ignore[call-arg]
+        (lambda: TWO.ramp(FIELD, bandwidth=("1mbit", "2mbit")), "did you mean 'rate'?"),  # type: ignore[call-arg]
+        (lambda: TWO.scale(FIELD, bw=0.5), "did you mean 'rate'?"),  # type: ignore[call-arg]
         (
             lambda: resolve(TOPOLOGY, Scenario(events=[at(1).set("feild", loss="1%")])),
             "did you mean 'field'?",

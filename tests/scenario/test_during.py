@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY, story, timeline_of
 from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, every, metric, saw, sine, square, triangle, when
+from wotemu.scenario.condition_values import GRADED
 from wotemu.scenario.vocabulary.actions import Action, step_times
+from wotemu.topology.condition_types import ConditionEnds, ConditionFactors, ConditionRanges, ConditionValues
 from wotemu.topology.models import NetworkConditions
 
 
@@ -321,14 +324,14 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: TWO.ramp(RADIO), "no condition is given"),
     (lambda: TWO.ramp(RADIO, loss=(0, "100%"), every=0), "it is zero"),
     (lambda: TWO.ramp(RADIO, loss=(0, "100%"), every="1us"), "are more than 200000"),
-    (lambda: TWO.ramp(RADIO, loss=(0, 1, 2)), "is no pair of values"),
-    (lambda: TWO.ramp(RADIO, queue=("1s", "2s")), "no values in between"),
-    (lambda: TWO.ramp(RADIO, rate=(None, "1mbit")), "is not limited"),
+    (lambda: TWO.ramp(RADIO, loss=(0, 1, 2)), "is no pair of values"),  # type: ignore[arg-type]
+    (lambda: TWO.ramp(RADIO, queue=("1s", "2s")), "no values in between"),  # type: ignore[call-arg]
+    (lambda: TWO.ramp(RADIO, rate=(None, "1mbit")), "is not limited"),  # type: ignore[arg-type]
     (lambda: TWO.ramp(RADIO, shape="round", loss=(0, "100%")), "is no shape"),
     (lambda: timeline_of(TWO.ramp(RADIO, rate="1mbit")), "rate of reader@field has no limit to start from"),
     (lambda: timeline_of(TWO.ramp(RADIO, shape="log", loss=(0, "100%"))), "can't be 0"),
     (lambda: TWO.wave(RADIO, "round", loss=(0, "100%")), "no such shape"),
-    (lambda: TWO.wave(RADIO, loss=0.1), "is no pair of values"),
+    (lambda: TWO.wave(RADIO, loss=0.1), "is no pair of values"),  # type: ignore[arg-type]
     (lambda: sine("1s", weight=0), "not above zero"),
     (lambda: sine(0), "it is zero"),
     (lambda: TWO.random_walk(RADIO, loss=("5%", "2%")), "5% is not below 2%"),
@@ -358,3 +361,10 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
 def test_what_can_t_be_is_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         make()
+
+
+def test_the_types_of_keyword_arguments_name_the_conditions_that_there_are() -> None:
+    names = {field.name for field in attrs.fields(NetworkConditions)}
+    assert set(ConditionValues.__annotations__) == names
+    for kind in (ConditionRanges, ConditionEnds, ConditionFactors):
+        assert set(kind.__annotations__) == GRADED

@@ -30,6 +30,11 @@ class AgentSocket:
     """Sends metrics to the agent. Drops and counts those that can't be sent within `WAIT_S`."""
 
     def __init__(self, connection: socket.socket) -> None:
+        """A sender with nothing lost yet.
+
+        Args:
+            connection: A socket that is connected to the agent.
+        """
         self._lock = threading.Lock()
         self._lost = 0
         self._socket = connection

@@ -32,6 +32,13 @@ class Catalogue:
     """The catalogue of one host. `paths` maps each Thing's title to the path of its description."""
 
     def __init__(self, client: aiohttp.ClientSession, host: str, port: int) -> None:
+        """A catalogue that is still empty.
+
+        Args:
+            client: The session of all its requests.
+            host: Where the catalogue is served.
+            port: The TCP port of its server.
+        """
         self._client = client
         self._host = host
         self._port = port

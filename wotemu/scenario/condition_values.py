@@ -42,7 +42,7 @@ def check_names(names: Iterable[str], where: str) -> None:
             raise ScenarioError(f"there is no condition {name!r}", where=where, hint=hint)
 
 
-def parse(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def parse_conditions(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Conditions by name, as their own types."""
     if not values:
         raise ScenarioError(
@@ -56,7 +56,7 @@ def parse(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {name: getattr(conditions, name) for name in values}
 
 
-def whole(conditions: NetworkConditions) -> dict[str, Any]:
+def all_fields(conditions: NetworkConditions) -> dict[str, Any]:
     """All fields of conditions by name, to be set as they are."""
     return {name: getattr(conditions, name) for name in CONDITIONS}
 
@@ -64,7 +64,7 @@ def whole(conditions: NetworkConditions) -> dict[str, Any]:
 def parse_graded(name: str, value: Any, where: str) -> Quantity:
     """A value of a condition that is a quantity."""
     check_graded(name, where)
-    parsed: Quantity | None = parse({name: value}, where)[name]
+    parsed: Quantity | None = parse_conditions({name: value}, where)[name]
     if parsed is None:
         raise ScenarioError(f"{name} is not limited then, so nothing leads there", where=where)
     return parsed
@@ -85,7 +85,7 @@ def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
     return first, second
 
 
-def like(example: Quantity, number: float) -> Quantity:
+def same_kind(example: Quantity, number: float) -> Quantity:
     """The number as a quantity of the example's kind, with no more digits than it can use.
 
     Twelve digits: so that rounding errors neither count as changes nor fill the timeline.
@@ -100,14 +100,14 @@ def scaled(conditions: NetworkConditions, factors: Mapping[str, float], where: s
     for name, factor in factors.items():
         value = getattr(conditions, name)
         if value is not None:
-            found[name] = like(value, value * factor)
-    return parse(found, where) if found else {}
+            found[name] = same_kind(value, value * factor)
+    return parse_conditions(found, where) if found else {}
 
 
-def between(first: Quantity, last: Quantity, share: float, *, log: bool = False) -> Quantity:
+def interpolate(first: Quantity, last: Quantity, share: float, *, log: bool = False) -> Quantity:
     """The quantity a share of the way from the first to the last, by steps of equal size or equal ratio."""
     if share >= 1:
         return last
     if log:
-        return like(last, float(first) * (float(last) / float(first)) ** share)
-    return like(last, float(first) + (float(last) - float(first)) * share)
+        return same_kind(last, float(first) * (float(last) / float(first)) ** share)
+    return same_kind(last, float(first) + (float(last) - float(first)) * share)

@@ -1,4 +1,4 @@
-"""From a scenario to its timeline: a pure function of topology, scenario and seed."""
+"""Resolves a scenario to its timeline: a pure function of topology, scenario and seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 import attrs
 
 from wotemu.errors import InputError, ScenarioError
-from wotemu.scenario.lint.linter import lint
+from wotemu.scenario.lint import lint
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State, conditions_hash
 from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
@@ -19,29 +19,41 @@ from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.topology.topology import Topology
 
 MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
-"""A run with fewer or more beginnings than these is not cut into phases of its own accord."""
+"""Fewer or more beginnings of actions than these make no phases, where the scenario names none."""
 
 MAX_CHANGES = 1_000_000
-"""More changes than this are a slip, however few steps they come from."""
+"""More changes than this are a mistake: a timeline has to fit into memory and onto the bus."""
 
 FRAME_STEPS = 3
-"""Beyond the steps that a period is asked for: its first one, its begin and its end."""
+"""Steps of a period beside those that its `every` makes: its begin, its first one and its end."""
 
 Origin = tuple[int, int, int]
-"""An event's place in the scenario, its step's, and the change's: what it is wherever it comes in time."""
+"""The number of a change's action in the scenario, of the step in it, and of the change in that.
+
+It identifies a change whatever guards fire, so that the change keeps its id when they do.
+"""
 
 
 def resolve(topology: Topology, scenario: Scenario) -> tuple[Timeline, list[str]]:
-    """The timeline, and warnings about what the scenario asks for but won't get, or may not mean.
+    """Resolve a scenario on a topology.
 
-    Raises `ScenarioError` where it names what the topology does not have.
+    Args:
+        topology: What the scenario changes.
+        scenario: What changes and when.
+
+    Returns:
+        The timeline, and warnings about what can be run but may not do what it is meant to do.
+
+    Raises:
+        ScenarioError: The scenario names something that the topology does not have, or asks for something
+            that can't be.
     """
     resolver = Resolver(topology, scenario)
     return resolver.timeline, resolver.warnings
 
 
 @attrs.frozen
-class _Timed:
+class _TimedStep:
     at_us: int
     event: int
     number: int
@@ -51,10 +63,22 @@ class _Timed:
 class Resolver:
     """Resolves one scenario, and again with each guard that fires; a change keeps its id throughout.
 
-    `timeline` and `warnings` are those before the start, where no guard has fired.
+    Attributes:
+        timeline: The timeline before the run, where no guard has fired.
+        warnings: What may not do what it is meant to do, a sentence each.
     """
 
     def __init__(self, topology: Topology, scenario: Scenario) -> None:
+        """Resolve the scenario without any guard.
+
+        Args:
+            topology: What the scenario changes.
+            scenario: What changes and when.
+
+        Raises:
+            ScenarioError: The scenario names something that the topology does not have, or asks for something
+                that can't be.
+        """
         self._topology = topology
         self._scenario = scenario
         self._ids: dict[Origin, int] = {}
@@ -62,7 +86,7 @@ class Resolver:
             (place, event) for place, event in enumerate(scenario.events) if isinstance(event, GuardedActions)
         ]
         state = State.of(topology)
-        changes = self._carried_out(self._steps({}), state)
+        changes = self._apply(self._steps({}), state)
         late = self._late(changes)
         self.timeline = self._timeline({}, changes)
         self.warnings = lint(topology, scenario, self.timeline, state.observed, late)
@@ -71,23 +95,26 @@ class Resolver:
         return f"Resolver({len(self.timeline.changes)} changes, {len(self._guards)} guards)"
 
     def resolve(self, fired: Mapping[int, float]) -> Timeline:
-        """The timeline with these guards fired, id -> seconds after T0.
+        """The timeline with some guards fired.
 
-        Their events happen as though they had been written with those times, so that everything after
+        Their actions take place as though they had been written with those times, so that everything later
         takes them into account.
+
+        Args:
+            fired: Seconds after T0 at which guards fired, by id.
         """
         times = {number: microseconds(fired_s) for number, fired_s in fired.items()}
-        return self._timeline(times, self._carried_out(self._steps(times), State.of(self._topology)))
+        return self._timeline(times, self._apply(self._steps(times), State.of(self._topology)))
 
-    def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Done]) -> Timeline:
+    def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Applied]) -> Timeline:
         scenario = self._scenario
-        in_time = [done for done in changes if done.at_us < scenario.duration_us]
+        in_time = [applied for applied in changes if applied.at_us < scenario.duration_us]
         guards = tuple(self._guard(number, fired.get(number)) for number in range(len(self._guards)))
         return Timeline(
             seed=scenario.seed,
             duration_s=scenario.duration_s,
             phases=_phases(scenario),
-            changes=tuple(done.change.numbered(self._id(done.origin)) for done in in_time),
+            changes=tuple(applied.change.numbered(self._id(applied.origin)) for applied in in_time),
             guards=guards,
             conditions_hash=conditions_hash(self._topology),
         )
@@ -95,26 +122,29 @@ class Resolver:
     def _id(self, origin: Origin) -> int:
         return self._ids.setdefault(origin, len(self._ids))
 
-    def _late(self, changes: Iterable[_Done]) -> Counter[int]:
-        """How many changes of which event come too late, but for those that end a period with the run."""
+    def _late(self, changes: Iterable[_Applied]) -> Counter[int]:
+        """How many changes come after the end, by action. A period that ends with the run is not late."""
         end_us = self._scenario.duration_us
         return Counter(
-            done.origin[0]
-            for done in changes
-            if done.at_us > end_us or (done.at_us == end_us and not done.is_ending)
+            applied.origin[0]
+            for applied in changes
+            if applied.at_us > end_us or (applied.at_us == end_us and not applied.is_ending)
         )
 
     # Steps
 
-    def _steps(self, fired: Mapping[int, int]) -> list[_Timed]:
-        """Every event's steps; each draws from a stream of its own, so events don't disturb each other."""
+    def _steps(self, fired: Mapping[int, int]) -> list[_TimedStep]:
+        """The steps of every action.
+
+        Each action draws from a random stream of its own, so that adding one leaves the others as they are.
+        """
         guards = {place: number for number, (place, _) in enumerate(self._guards)}
-        steps: list[_Timed] = []
+        steps: list[_TimedStep] = []
         for place, event in enumerate(self._scenario.events):
             if not isinstance(event, GuardedActions):
-                steps += self._of(place, event)
+                steps += self._steps_of(place, event)
             elif guards[place] in fired:
-                steps += self._of(place, event, fired[guards[place]])
+                steps += self._steps_of(place, event, fired[guards[place]])
             if len(steps) > MAX_STEPS + FRAME_STEPS * (place + 1):
                 raise ScenarioError(
                     f"with it the scenario has more than {MAX_STEPS} steps",
@@ -123,7 +153,7 @@ class Resolver:
                 )
         return steps
 
-    def _of(self, place: int, event: Action, fired_us: int | None = None) -> Iterator[_Timed]:
+    def _steps_of(self, place: int, event: Action, fired_us: int | None = None) -> Iterator[_TimedStep]:
         span_us = self._scenario.duration_us
         rng = Random(f"{self._scenario.seed}/{place}")  # noqa: S311  # repeatable on purpose
         try:
@@ -134,17 +164,17 @@ class Resolver:
             for number, (at_us, step) in enumerate(steps):
                 if number > MAX_STEPS + FRAME_STEPS:
                     raise ScenarioError(f"it has more than {MAX_STEPS} steps", where=event.where)
-                yield _Timed(at_us, place, number, step)
+                yield _TimedStep(at_us, place, number, step)
         except InputError:
             raise
         except (ArithmeticError, TypeError, ValueError) as error:
             raise _unexpected(error, event) from error
 
-    def _carried_out(self, steps: Iterable[_Timed], state: State) -> list[_Done]:
-        """The changes that steps come to, in the order of their times, those of one time as written."""
-        found: list[_Done] = []
+    def _apply(self, steps: Iterable[_TimedStep], state: State) -> list[_Applied]:
+        """The changes that steps make, in the order of their times; at one time, as they are written."""
+        found: list[_Applied] = []
         for _, timed in groupby(sorted(steps, key=lambda item: item.at_us), key=lambda item: item.at_us):
-            found += _merged([done for each in timed for done in self._done(each, state)])
+            found += _merged([applied for each in timed for applied in self._apply_step(each, state)])
             if len(found) > MAX_CHANGES:
                 raise ScenarioError(
                     f"its timeline has more than {MAX_CHANGES} changes",
@@ -153,21 +183,21 @@ class Resolver:
                 )
         return found
 
-    def _done(self, timed: _Timed, state: State) -> Iterator[_Done]:
+    def _apply_step(self, timed: _TimedStep, state: State) -> Iterator[_Applied]:
         state.event = timed.event
         is_ending = isinstance(timed.step, Ending)
         try:
             for number, change in enumerate(timed.step(state, timed.at_us)):
-                yield _Done(timed.at_us, (timed.event, timed.number, number), change, is_ending)
+                yield _Applied(timed.at_us, (timed.event, timed.number, number), change, is_ending)
         except InputError:
             raise
         except (ArithmeticError, TypeError, ValueError) as error:
             raise _unexpected(error, self._scenario.events[timed.event]) from error
 
     def _guard(self, number: int, fired_us: int | None) -> GuardPlan:
-        """A guard with its changes as they would be had it fired at T0."""
+        """A guard, with its changes as if it fired at T0."""
         place, event = self._guards[number]
-        changes = self._carried_out(self._of(place, event, 0), State.of(self._topology))
+        changes = self._apply(self._steps_of(place, event, 0), State.of(self._topology))
         condition = event.when.condition
         return GuardPlan(
             id=number,
@@ -177,14 +207,14 @@ class Resolver:
             after_s=float(seconds(event.when.after_us)),
             deadline_s=None if event.deadline_us is None else float(seconds(event.deadline_us)),
             otherwise=event.otherwise,
-            changes=tuple(done.change.numbered(place) for place, done in enumerate(changes)),
+            changes=tuple(applied.change.numbered(place) for place, applied in enumerate(changes)),
             fired_s=None if fired_us is None else float(seconds(fired_us)),
         )
 
 
 @attrs.frozen
-class _Done:
-    """A change, where it comes from, and whether it is the end of a period."""
+class _Applied:
+    """A change, its origin, and whether it ends a period."""
 
     at_us: int
     origin: Origin
@@ -192,21 +222,21 @@ class _Done:
     is_ending: bool
 
 
-def _merged(changes: list[_Done]) -> list[_Done]:
-    """Changes of one moment: of one thing there is one change at most, or none where it stays as it was.
+def _merged(changes: list[_Applied]) -> list[_Applied]:
+    """The changes of one moment, one at most for each thing; none where a thing is as it was before.
 
-    Starts and ends of apps all count.
+    All starts and ends of apps count: a restart leads from a running app to a running app.
     """
-    latest: dict[object, _Done] = {}
-    for done in changes:
-        change = done.change
+    latest: dict[object, _Applied] = {}
+    for applied in changes:
+        change = applied.change
         thing = (change.action, change.network, change.node, change.direction)
-        key: object = done.origin if change.action == "app" else thing
+        key: object = applied.origin if change.action == "app" else thing
         before = latest.pop(key, None)
         if before is None:
-            latest[key] = done
+            latest[key] = applied
         elif before.change.before != change.after:
-            latest[key] = attrs.evolve(done, change=attrs.evolve(change, before=before.change.before))
+            latest[key] = attrs.evolve(applied, change=attrs.evolve(change, before=before.change.before))
     return list(latest.values())
 
 
@@ -215,7 +245,7 @@ def _unexpected(error: Exception, event: Action) -> ScenarioError:
 
 
 def _phases(scenario: Scenario) -> tuple[Phase, ...]:
-    """The scenario's phases and those that events name; where there are none, one for each beginning."""
+    """The phases of the scenario and of `named` actions; if there are none, one for each action's begin."""
     named = [(phase.start_us, phase.name) for phase in scenario.phases]
     named += [(event.start_us, event.phase) for event in scenario.events if event.phase]
     begins = [begin for begin in named or _derived(scenario) if begin[0] < scenario.duration_us]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
 import attrs
 
@@ -21,6 +21,7 @@ from wotemu.topology._fields import (
     whole,
     whole_bytes,
 )
+from wotemu.topology.condition_types import ConditionValues
 from wotemu.topology.distributions import DISTRIBUTIONS, Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss, loss_model
 from wotemu.units import Bytes, Fraction, Packets, Quantity, Rate, Seconds
@@ -174,8 +175,15 @@ class NetworkConditions(Checked):
     CABLE: ClassVar[Self]
 
     @classmethod
-    def of(cls, **values: Any) -> Self:
-        """Conditions by name from what people write; an unknown name is a `TopologyError`."""
+    def of(cls, **values: Unpack[ConditionValues]) -> Self:
+        """Conditions by name. The same as the constructor, with the types of what may be given for each.
+
+        Args:
+            values: Conditions by name, as ``latency="20ms"``.
+
+        Raises:
+            TopologyError: A name or a value can't be.
+        """
         return cls(**values)
 
     def replaced(self, values: Mapping[str, Any]) -> Self:

@@ -1,4 +1,4 @@
-"""What is suspect about the conditions of one hop, where it is. Pure.
+"""Warnings about the conditions of hops, at T0 and after each change.
 
 That jitter lets packets overtake each other is nothing to warn of by itself. Each packet draws its own
 delay, as in NetEm, with the presets too. To keep them in order would let each wait for the slowest before it,
@@ -15,11 +15,15 @@ from statistics import NormalDist
 
 import attrs
 
+from wotemu.scenario.state import base_conditions
+from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
+from wotemu.topology.topology import Topology
 from wotemu.units import Bytes, Rate, Seconds
+from wotemu.wording import shortened
 
-Suspect = tuple[str, str]
-"""A kind of suspicion, and what is suspect."""
+HopWarning = tuple[str, str]
+"""The kind of a warning, and its text."""
 
 LONG_S = 10.0
 """A longer delay is likely a slip of the unit: 3GPP TR 45.820 allows NB-IoT in the worst coverage 10 s."""
@@ -31,8 +35,8 @@ LARGEST_DATAGRAM_BYTES = 65_515 + 45 * 34
 
 
 @attrs.frozen(kw_only=True)
-class Place:
-    """Where conditions are.
+class HopContext:
+    """What else shapes packets on a hop.
 
     Attributes:
         delay_s: The latency of the way up and of this hop.
@@ -47,8 +51,8 @@ class Place:
     fall_s: float = 0.0
 
 
-def suspects(conditions: NetworkConditions, place: Place) -> Iterator[Suspect]:
-    """All that is suspect of these conditions there."""
+def _warnings_of(conditions: NetworkConditions, place: HopContext) -> Iterator[HopWarning]:
+    """Everything suspect about conditions on a hop."""
     yield from _implausible(conditions)
     yield from _queue(conditions, place.delay_s)
     yield from _other_queue(conditions, place.network)
@@ -57,7 +61,7 @@ def suspects(conditions: NetworkConditions, place: Place) -> Iterator[Suspect]:
     yield from _idle(conditions)
 
 
-def _implausible(conditions: NetworkConditions) -> Iterator[Suspect]:
+def _implausible(conditions: NetworkConditions) -> Iterator[HopWarning]:
     if conditions.latency > LONG_S:
         meant = Seconds(conditions.latency / 1e3)
         yield "latency", f"latency {conditions.latency} is very long: is {meant} meant?"
@@ -69,7 +73,7 @@ def _implausible(conditions: NetworkConditions) -> Iterator[Suspect]:
         )
 
 
-def _queue(conditions: NetworkConditions, delay_s: float) -> Iterator[Suspect]:
+def _queue(conditions: NetworkConditions, delay_s: float) -> Iterator[HopWarning]:
     """A queue smaller than rate x delay leaves the link idle between a TCP flow's losses (RFC 3439, 2.2)."""
     if conditions.queue is None or not conditions.rate:
         return
@@ -90,7 +94,7 @@ def _queue(conditions: NetworkConditions, delay_s: float) -> Iterator[Suspect]:
         )
 
 
-def _other_queue(conditions: NetworkConditions, network: NetworkConditions | None) -> Iterator[Suspect]:
+def _other_queue(conditions: NetworkConditions, network: NetworkConditions | None) -> Iterator[HopWarning]:
     """Of a network and a link, the lower rate holds with its own queue."""
     if network is None or network.queue is None or network.rate is None or conditions.rate is None:
         return
@@ -102,7 +106,7 @@ def _other_queue(conditions: NetworkConditions, network: NetworkConditions | Non
         )
 
 
-def _jitter(conditions: NetworkConditions, latency_s: float) -> Iterator[Suspect]:
+def _jitter(conditions: NetworkConditions, latency_s: float) -> Iterator[HopWarning]:
     """Delays end at 0, so that jitter of more than the latency makes the mean longer."""
     jitter_s = float(conditions.jitter)
     if jitter_s <= latency_s:
@@ -120,7 +124,7 @@ def _jitter(conditions: NetworkConditions, latency_s: float) -> Iterator[Suspect
     )
 
 
-def _fall(conditions: NetworkConditions, place: Place) -> Iterator[Suspect]:
+def _fall(conditions: NetworkConditions, place: HopContext) -> Iterator[HopWarning]:
     """A delay that is shortened lets packets overtake those that are under way."""
     if place.fall_s > 2 * place.delay_s:
         yield (
@@ -134,7 +138,7 @@ def _about(duration_s: float) -> Seconds:
     return Seconds(float(f"{duration_s:.2g}"))
 
 
-def _idle(conditions: NetworkConditions) -> Iterator[Suspect]:
+def _idle(conditions: NetworkConditions) -> Iterator[HopWarning]:
     """Conditions that do nothing without another one."""
     given = conditions
     idle = [
@@ -157,3 +161,76 @@ def _idle(conditions: NetworkConditions) -> Iterator[Suspect]:
     for name, is_idle, missing in idle:
         if is_idle:
             yield name, f"{name} does nothing without {missing}"
+
+
+def condition_warnings(topology: Topology, timeline: Timeline) -> Iterator[str]:
+    """What is suspect of the conditions of each hop, each kind of it once."""
+    seen: set[tuple[str, str]] = set()
+    places: dict[str, list[str]] = {}
+    for at_s, key, conditions, place in _all_conditions(topology, timeline):
+        name = f"{key[1]}@{key[0]}" if key[1] else key[0]
+        for kind, text in _warnings_of(conditions, place):
+            if (name, kind) not in seen:
+                seen.add((name, kind))
+                places.setdefault(text, []).append(name + (f" from {Seconds(at_s)} on" if at_s else ""))
+    for text, wheres in places.items():
+        yield f"{shortened(wheres)}: {text}"
+
+
+def _all_conditions(
+    topology: Topology, timeline: Timeline
+) -> Iterator[tuple[float, HopKey, NetworkConditions, HopContext]]:
+    """Seconds after T0, hop, conditions and their context: of all hops at T0, then of each change."""
+    current = base_conditions(topology)
+    shared = {network.name for network in topology.networks if network.shared}
+
+    def place(key: HopKey, fall_s: float = 0.0) -> HopContext:
+        network, node, way = key
+        own_s, whole = float(current[key].latency), current[network, None, way]
+        up_s = float(current[network, None, "up"].latency)
+        return HopContext(
+            delay_s=own_s + (up_s if node is not None or way == "down" else 0.0),
+            latency_s=own_s + (up_s if node is not None and way == "up" else 0.0),
+            network=whole if node is not None and network not in shared else None,
+            fall_s=fall_s,
+        )
+
+    for key, conditions in list(current.items()):
+        yield 0.0, key, conditions, place(key)
+    for change in timeline.changes:
+        if change.action == "conditions" and change.network and change.direction:
+            key = change.network, change.node, change.direction
+            current[key] = NetworkConditions.from_dict(change.after)
+            fall_s = change.before["latency_s"] - change.after["latency_s"]
+            yield change.at_s, key, current[key], place(key, fall_s)
+
+
+def one_sided_links(topology: Topology) -> Iterator[str]:
+    """Links with latency or loss on one hop only, which is rarely meant."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for owner in topology.members:
+        for link in owner.links:
+            for name in ("latency", "loss"):
+                up, down = (bool(getattr(way, name)) for way in (link.up, link.down))
+                if up != down:
+                    way, other = ("up", "down") if up else ("down", "up")
+                    found.setdefault((name, way, other), []).append(f"{owner.name}@{link.network.name}")
+    for (name, way, other), links in found.items():
+        text = "its link has" if len(links) == 1 else "their links have"
+        yield f"{shortened(links)}: {text} {name} on the way {way} and none on the way {other}"
+
+
+def unshaped_services(topology: Topology) -> Iterator[str]:
+    """Services whose traffic is not shaped, and services that shaping restricts on a swarm."""
+    for service in topology.services:
+        users = [node.name for node in topology.nodes if service in node.services and node.links]
+        if users and not service.links:
+            yield (
+                f"{service.name} is on no network: what goes between it and {', '.join(users)} is not "
+                "shaped; give Service(networks=[...]) to shape it"
+            )
+        if service.links and service.image is not None:
+            yield (
+                f"{service.name} runs from an image: on a cluster it sees all its clients at one address, "
+                "and connections that it opens itself reach nobody"
+            )

@@ -1,33 +1,37 @@
-"""What periods lay over the conditions that instants have set, each above those that began before it."""
+"""Layers: what each period does to the conditions below it, those of instants and of earlier periods."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from wotemu.scenario.condition_values import scaled
+from wotemu.scenario.timeline import HopKey
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Fraction, Seconds
 
-Key = tuple[str, str | None, str]
-
 
 class Layer:
-    """Conditions that one period sets: they hold instead of those below them."""
+    """Conditions that one period sets in place of those below."""
 
     REPLACES: ClassVar[bool] = True
-    """Whether what lies below is hidden, not only changed."""
+    """Whether the layer hides what lies below, instead of changing it."""
 
     def __init__(self, where: str) -> None:
+        """An empty layer.
+
+        Args:
+            where: The action in the user's file, for messages.
+        """
         self.where = where
         self.event = -1
-        """The event, by its place in the scenario, that it is of."""
-        self.values: dict[Key, dict[str, Any]] = {}
+        """The number of its action in the scenario."""
+        self.values: dict[HopKey, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.where}>"
 
-    def over(self, key: Key, below: NetworkConditions) -> NetworkConditions:
-        """What holds at one hop with this layer over what lies below it."""
+    def over(self, key: HopKey, below: NetworkConditions) -> NetworkConditions:
+        """The conditions of a hop with this layer over the given ones."""
         values = self.values.get(key)
         return below.replaced(values) if values else below
 
@@ -37,19 +41,19 @@ class ScalingLayer(Layer):
 
     REPLACES = False
 
-    def over(self, key: Key, below: NetworkConditions) -> NetworkConditions:
-        """What lies below, multiplied."""
+    def over(self, key: HopKey, below: NetworkConditions) -> NetworkConditions:
+        """The given conditions, multiplied."""
         factors = self.values.get(key)
         return below.replaced(scaled(below, factors, self.where)) if factors else below
 
 
 class AddingLayer(Layer):
-    """A further part of the way: delays add, the lower rate holds, losses are independent."""
+    """A further stretch of the path: delays add, the lower rate holds, losses are independent."""
 
     REPLACES = False
 
-    def over(self, key: Key, below: NetworkConditions) -> NetworkConditions:
-        """What lies below, and this part of the way after it."""
+    def over(self, key: HopKey, below: NetworkConditions) -> NetworkConditions:
+        """The given conditions, and this stretch of the path after them."""
         values = self.values.get(key)
         if not values:
             return below

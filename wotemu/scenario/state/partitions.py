@@ -1,4 +1,4 @@
-"""Several partitions at once, as the one that comes to the same. Pure."""
+"""Combines partitions that hold at the same time into a single one."""
 
 from __future__ import annotations
 
@@ -15,30 +15,37 @@ Replicas in none reach, and are reached by, all.
 
 @attrs.frozen
 class Named:
-    """A partition that the scenario gives a name: one of the same name replaces it."""
+    """The key of a partition with a name: another one of that name replaces it."""
 
     name: str
 
 
 @attrs.frozen(eq=False)
 class Unnamed:
-    """A partition of its own."""
+    """The key of a partition without a name, equal only to itself."""
 
 
 Sides = tuple[int | None, ...]
-"""Which side of each partition a replica is on; None where it is on none."""
+"""The group of a replica in each partition, by number; None where it is in none."""
 
 
 class NotOnePartitionError(ValueError):
-    """A replica, the first one named, reaches two others that don't reach each other."""
+    """Partitions can't be combined: a replica reaches two others that do not reach each other."""
 
     def __init__(self, between: str, one: str, other: str) -> None:
+        """Name the three.
+
+        Args:
+            between: The replica that reaches both others.
+            one: One of the two.
+            other: The other one.
+        """
         super().__init__(between, one, other)
         self.between, self.one, self.other = between, one, other
 
 
 def combined(partitions: Sequence[Groups], replicas: Iterable[str]) -> Groups:
-    """The partition that keeps apart whom any of the given ones does.
+    """The partition that separates two replicas where any of the given ones does.
 
     Raises:
         NotOnePartitionError: Groups can't say that, as a replica that is in no group of one partition is
@@ -67,14 +74,14 @@ def _side(groups: Groups, replica: str) -> int | None:
 
 
 def _meet(one: Sides, other: Sides) -> bool:
-    """Whether no partition keeps them apart."""
+    """Whether no partition separates them."""
     return all(a == b or None in (a, b) for a, b in zip(one, other, strict=True))
 
 
 def _three(
     alike: dict[Sides, list[str]], one: Sides, bound: dict[Sides, frozenset[Sides]]
 ) -> tuple[str, str, str]:
-    """A replica, and two that it reaches and that don't reach each other."""
+    """A replica, and two others that it reaches and that do not reach each other."""
     for middle in (one, *(bound[one] & bound.keys())):
         for left in bound[middle] & bound.keys():
             for right in bound[middle] & bound.keys():

@@ -79,7 +79,7 @@ class Action(Protocol):
         ...
 
 
-Make = Callable[[Random, int], Iterable[TimedStep]]
+MakeSteps = Callable[[Random, int], Iterable[TimedStep]]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -89,7 +89,7 @@ class PlannedAction:
     where: str
     label: str
     start_us: int
-    make: Make
+    make: MakeSteps
     phase: str = ""
     target: Any = None
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What the words of a period were given, checked."""
+"""Checks of the arguments that the words of a period take."""
 
 from __future__ import annotations
 
@@ -17,22 +17,26 @@ DurationRange = tuple[QuantityLike, QuantityLike]
 Result = TypeVar("Result")
 
 
-def some(conditions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The conditions, of which there is one at least."""
+def require_conditions(conditions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The conditions as they are.
+
+    Raises:
+        ScenarioError: There is none.
+    """
     if not conditions:
         raise ScenarioError("no condition is given", where=where, hint='write latency=("20ms", "300ms"), ...')
     return conditions
 
 
-def ends_of(name: str, value: Any, where: str) -> tuple[Quantity | None, Quantity]:
-    """Where a ramp begins (None: at what holds) and ends."""
+def parse_ends(name: str, value: Any, where: str) -> tuple[Quantity | None, Quantity]:
+    """The first value of a ramp (None: it starts from what holds) and the last."""
     if isinstance(value, tuple | list):
         return parse_range(name, value, where)
     return None, parse_graded(name, value, where)
 
 
-def swing_of(shape: Wave | str, period: QuantityLike | None, where: str) -> Wave:
-    """The wave that a shape and a period mean."""
+def wave_of(shape: Wave | str, period: QuantityLike | None, where: str) -> Wave:
+    """A wave from a shape by name and its period, or the wave itself."""
     if not isinstance(shape, Wave):
         return wave(shape, "10s" if period is None else period)
     if period is not None:
@@ -44,8 +48,8 @@ def swing_of(shape: Wave | str, period: QuantityLike | None, where: str) -> Wave
     return shape
 
 
-def too_coarse(swing: Wave, every: QuantityLike | None, where: str) -> tuple[str, ...]:
-    """What to say of steps that are too long for a wave."""
+def coarse_step_note(swing: Wave, every: QuantityLike | None, where: str) -> tuple[str, ...]:
+    """A note for the linter where steps are too long to show a wave."""
     if every is None or parse_length(every, where) <= swing.coarsest_us:
         return ()
     longest = seconds(swing.coarsest_us)
@@ -56,16 +60,16 @@ def too_coarse(swing: Wave, every: QuantityLike | None, where: str) -> tuple[str
 
 
 def trace_of(trace: Trace | str | Path, where: str) -> Trace:
-    """The trace, read where a path is given."""
+    """The trace, or the one in the file of this path."""
     if isinstance(trace, Trace):
         return trace
     if not isinstance(trace, str | Path):
         raise ScenarioError(f"{trace!r} is no Trace and no path", where=where, hint='write "traces/lte.csv"')
-    return at_place(where, lambda: Trace.read(trace))
+    return with_location(where, lambda: Trace.read(trace))
 
 
-def at_place(where: str, action: Callable[[], Result]) -> Result:
-    """Do something with a trace; errors say where it is replayed, too."""
+def with_location(where: str, action: Callable[[], Result]) -> Result:
+    """Call `action`; its errors also name where the trace is replayed."""
     try:
         return action()
     except ScenarioError as error:
@@ -73,15 +77,15 @@ def at_place(where: str, action: Callable[[], Result]) -> Result:
         raise
 
 
-def factors_or_none(scale: Any, where: str) -> Mapping[str, float]:
-    """By how much a trace's conditions are multiplied."""
+def checked_factors(scale: Any, where: str) -> Mapping[str, float]:
+    """The factors for the conditions of a trace, by name; none where `scale` is None."""
     if scale is not None and not isinstance(scale, Mapping):
         raise ScenarioError(f"scale={scale!r} is no mapping", where=where, hint='write scale={"rate": 0.5}')
     return scale or {}
 
 
-def missed_places(times: Sequence[int], length_us: int, where: str) -> tuple[str, ...]:
-    """What to say of places on a path that are behind the period's end."""
+def late_waypoints_note(times: Sequence[int], length_us: int, where: str) -> tuple[str, ...]:
+    """A note for the linter where a path goes on after the period's end."""
     late = sum(t_us > length_us for t_us in times)
     if not late:
         return ()
@@ -90,7 +94,7 @@ def missed_places(times: Sequence[int], length_us: int, where: str) -> tuple[str
 
 
 def parse_duration_range(value: QuantityLike | DurationRange, where: str) -> tuple[int, int]:
-    """The shortest and the longest of durations to draw between, in microseconds."""
+    """The shortest and the longest duration to draw from, in microseconds."""
     pair = value if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2:
         raise ScenarioError(f"{value!r} is no pair of durations", where=where)

@@ -1,4 +1,4 @@
-"""What happens at one moment: ``at("20s").set(network, loss="5%")``."""
+"""Effects at one moment: ``at("20s").set(network, loss="5%")``."""
 
 from __future__ import annotations
 
@@ -9,191 +9,172 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.condition_values import check_graded, parse, scaled, whole
+from wotemu.scenario.condition_values import scaled
 from wotemu.scenario.state import State
 from wotemu.scenario.state.partitions import Named, Unnamed
 from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.scenario.vocabulary.actions import (
+    MakeSteps,
     PlannedAction,
     Step,
     TimedStep,
     direction_of,
-    number,
     parse_offset,
     seconds,
 )
 from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
-from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
+from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
 from wotemu.units import QuantityLike
 
 CUT = "cut"
-"""Why a replica is cut off by `Instant.cut`, until `Instant.reconnect`."""
+"""The reason for which `Instant.cut` cuts a replica off, until `Instant.reconnect` takes it back."""
 
 
 @attrs.frozen(repr=False)
-class Instant:
-    """One moment, waiting for what happens at it."""
-
-    at_us: int
-    source: str
-    """The user's file and line, and the moment."""
-
-    def __repr__(self) -> str:
-        return f"<{self.source}>"
-
-    def set(
-        self,
-        target: HopTarget,
-        preset: NetworkConditions | Direction | None = None,
-        direction: Direction | None = None,
-        **conditions: Any,
-    ) -> PlannedAction:
-        """Set conditions of a network, link or node; those that are not given stay as they are.
-
-        Without a direction, a network's delay and loss are set for one crossing of it and its rate for
-        both ways; a link's or node's conditions are set on its way up and its way down.
-
-        Args:
-            target: What changes.
-            preset: All conditions at once, such as ``NetworkConditions.LTE``. It may be left out.
-            direction: ``"up"``, ``"down"``, or None for both.
-            conditions: Conditions by name, as ``latency="300ms"``; they hold over the preset's.
-        """
-        where = self._where("set")
-        way, wanted = settings(preset, direction, conditions, where)
-        step = _Set(where, reusable(target), way, wanted)
-        return self._event(where, "set", step.target, step)
-
-    def scale(self, target: HopTarget, direction: Direction | None = None, **factors: float) -> PlannedAction:
-        """Multiply conditions: ``latency=2, rate=0.5``. Shares stop at 100 %; no limit stays none."""
-        where = self._where("scale")
-        step = _Scale(where, reusable(target), direction_of(direction, where), factors_of(factors, where))
-        return self._event(where, "scale", step.target, step)
+class Instant(Verbs):
+    """One moment. Its effects stay until something else changes them."""
 
     def restore(self, target: HopTarget | None = None, direction: Direction | None = None) -> PlannedAction:
-        """Put the topology's own conditions back; without a target, everywhere.
+        """Put the topology's own conditions back. A period that is under way still holds over them.
 
-        A period that goes on still holds over them until it ends.
+        Args:
+            target: What `set` takes; None for everything.
+            direction: ``"up"``, ``"down"``, or None for both.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
         """
-        where = self._where("restore")
-        step = _Restore(where, reusable(target), direction_of(direction, where))
-        return self._event(where, "restore", step.target, step)
+        where, target = self._where("restore"), reusable(target)
+        step = _Restore(where, target, direction_of(direction, where))
+        return self._action(where, "restore", target, self._once(step))
 
     def partition(self, *groups: NodeTarget, name: str | None = None) -> PlannedAction:
-        """Cut the groups of nodes off from each other; a single group from all others.
+        """Separate groups of nodes from each other; a single group from all others.
 
-        Nodes in no group still reach everybody. It holds beside those before it, until `heal`; one with a
-        `name` replaces the one of that name.
+        It adds to the partitions before it, until `heal`.
+
+        Args:
+            groups: Nodes or names, each group a list of them. Nodes in no group still reach all others.
+            name: A name for `heal`. A partition replaces the one of the same name.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: There is no group.
         """
         where = self._where("partition")
-        checked, name = groups_of(groups, where), _name(name, where)
+        checked, name = checked_groups(groups, where), _checked_name(name, where)
 
         def make() -> Iterator[TimedStep]:
-            yield self.at_us, parting(where, checked, Unnamed() if name is None else Named(name))
+            yield self.start_us, parting(where, checked, Unnamed() if name is None else Named(name))
 
-        return self._planned(where, "partition", None, make)
+        return self._action(where, "partition", None, _without_chance(make))
 
     def heal(self, name: str | None = None) -> PlannedAction:
-        """End the partition of this name; without one, all that instants began."""
-        where = self._where("heal")
-        return self._event(where, "heal", None, _Heal(where, _name(name, where)))
+        """End a partition.
 
-    def cut(self, target: HopTarget) -> PlannedAction:
-        """Cut a network, a node or one link (``"reader@field"``) off, as by pulling the plug."""
-        where, target = self._where("cut"), reusable(target)
-        return self._event(where, "cut", target, cutting(where, target, CUT, True))
+        Args:
+            name: Its name; None ends all partitions that instants began.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where = self._where("heal")
+        return self._action(where, "heal", None, self._once(_Heal(where, _checked_name(name, where))))
 
     def reconnect(self, target: HopTarget) -> PlannedAction:
-        """Undo `cut`."""
-        where, target = self._where("reconnect"), reusable(target)
-        return self._event(where, "reconnect", target, cutting(where, target, CUT, False))
+        """Undo `cut`.
 
-    def crash(self, node: NodeTarget) -> PlannedAction:
-        """Cut the node's network, then kill its app, as a power failure does."""
-        where, node = self._where("crash"), reusable(node)
-        return self._planned(where, "crash", node, lambda: crash_steps(where, node, self.at_us, object()))
+        Args:
+            target: What `cut` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, target = self._where("reconnect"), reusable(target)
+        return self._action(where, "reconnect", target, self._once(cutting(where, target, CUT, False)))
 
     def restart(self, node: NodeTarget) -> PlannedAction:
-        """Start the node's app again, with its network, whether it crashed, was stopped or still runs."""
-        where, node = self._where("restart"), reusable(node)
-        step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=True))
-        return self._event(where, "restart", node, step)
+        """Start a node's app again, with its network, whether it crashed, was stopped or still runs.
 
-    def stop(self, node: NodeTarget) -> PlannedAction:
-        """Ask the node's app to end (SIGTERM); its network stays."""
-        where, node = self._where("stop"), reusable(node)
-        step = on_apps(where, node, lambda state, at_us, name: state.stop(at_us, name))
-        return self._event(where, "stop", node, step)
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        return self._starting("restart", node, anew=True)
 
     def start(self, node: NodeTarget) -> PlannedAction:
-        """Start the app of a node that was stopped or has crashed; nothing where it runs."""
-        where, node = self._where("start"), reusable(node)
-        step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=False))
-        return self._event(where, "start", node, step)
+        """Start the app of a node that was stopped or has crashed; one that runs stays as it is.
 
-    def _where(self, verb: str) -> str:
-        return f"{self.source}.{verb}"
+        Args:
+            node: What `stop` takes.
 
-    def _event(self, where: str, verb: str, target: Any, step: Step) -> PlannedAction:
-        return self._planned(where, verb, target, lambda: [(self.at_us, step)])
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        return self._starting("start", node, anew=False)
 
-    def _planned(
-        self, where: str, verb: str, target: Any, make: Callable[[], Iterable[TimedStep]]
-    ) -> PlannedAction:
-        def steps(_rng: Random, _span_us: int) -> Iterable[TimedStep]:
-            return make()
+    def _starting(self, verb: str, node: NodeTarget, *, anew: bool) -> PlannedAction:
+        where, node = self._where(verb), reusable(node)
+        step = on_apps(where, node, lambda state, at_us, name: state.start(at_us, name, anew=anew))
+        return self._action(where, verb, node, self._once(step))
 
-        text = verb if target is None else f"{verb} {target_label(target)}"
-        return PlannedAction(where, text, self.at_us, steps, target=target)
+    def _setting(
+        self, where: str, target: HopTarget, direction: Direction | None, wanted: Mapping[str, Any]
+    ) -> MakeSteps:
+        return self._once(_Set(where, target, direction, wanted))
+
+    def _scaling(
+        self, where: str, target: HopTarget, direction: Direction | None, factors: Mapping[str, float]
+    ) -> MakeSteps:
+        return self._once(_Scale(where, target, direction, factors))
+
+    def _cutting(self, where: str, target: HopTarget) -> MakeSteps:
+        return self._once(cutting(where, target, CUT, True))
+
+    def _stopping(self, where: str, node: NodeTarget) -> MakeSteps:
+        return self._once(on_apps(where, node, lambda state, at_us, name: state.stop(at_us, name)))
+
+    def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:
+        # A new object each time: `every` may repeat the crash, and each is undone by itself.
+        return _without_chance(lambda: crash_steps(where, node, self.start_us, object()))
+
+    def _once(self, step: Step) -> MakeSteps:
+        return _without_chance(lambda: [(self.start_us, step)])
 
 
 def at(time: QuantityLike) -> Instant:
-    """The moment `time` after T0."""
-    at_us = parse_offset(time, source_location(f"at({time!r})"))
-    return Instant(at_us, source_location(f"at({seconds(at_us)})"))
+    """The moment at which something happens.
+
+    Args:
+        time: An offset from T0: a number of seconds, or text such as ``"20s"`` or ``"1:30"``.
+
+    Returns:
+        An object whose methods are what can happen, such as ``at("20s").crash(node)``.
+
+    Raises:
+        ScenarioError: The time can't be read.
+    """
+    start_us = parse_offset(time, source_location(f"at({time!r})"))
+    return Instant(start_us, source_location(f"at({seconds(start_us)})"))
 
 
-def settings(
-    preset: NetworkConditions | Direction | None,
-    direction: Direction | None,
-    conditions: Mapping[str, Any],
-    where: str,
-) -> tuple[Direction | None, dict[str, Any]]:
-    """The direction and the conditions that `set` was given."""
-    wanted: dict[str, Any] = {}
-    if isinstance(preset, NetworkConditions):
-        wanted = whole(preset)
-    elif preset is not None and direction is not None:
-        raise ScenarioError(f"{preset!r} is no NetworkConditions", where=where)
-    else:
-        direction = preset or direction
-    way = direction_of(direction, where)
-    if conditions or not wanted:
-        wanted |= parse(conditions, where)
-    return way, wanted
+def _without_chance(make: Callable[[], Iterable[TimedStep]]) -> MakeSteps:
+    """Steps that neither draw random numbers nor last as long as the scenario."""
+
+    def steps(_rng: Random, _span_us: int) -> Iterable[TimedStep]:
+        return make()
+
+    return steps
 
 
-def factors_of(factors: Mapping[str, float], where: str) -> dict[str, float]:
-    """The factors that `scale` was given, checked."""
-    if not factors:
-        raise ScenarioError("no condition is given", where=where, hint="write latency=2, rate=0.5, ...")
-    for name, factor in factors.items():
-        check_graded(name, where)
-        number(factor, name, where)
-    return dict(factors)
-
-
-def groups_of(groups: tuple[NodeTarget, ...], where: str) -> tuple[NodeTarget, ...]:
-    """The groups that `partition` was given."""
-    if not groups:
-        raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
-    return tuple(reusable(group) for group in groups)
-
-
-def _name(name: Any, where: str) -> str | None:
+def _checked_name(name: Any, where: str) -> str | None:
     if name is not None and (not isinstance(name, str) or not name.strip()):
         raise ScenarioError(f"{name!r} is not a name", where=where)
     return name

@@ -1,4 +1,4 @@
-"""Conditions that a period sets step by step, and that end with it."""
+"""Conditions that a period sets step by step, in a layer that ends with the period."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.condition_values import between
+from wotemu.scenario.condition_values import interpolate
 from wotemu.scenario.state import State
 from wotemu.scenario.state.layers import Layer
 from wotemu.scenario.timeline import Change, Direction, HopKey
@@ -17,11 +17,11 @@ from wotemu.scenario.vocabulary.targets import HopTarget
 from wotemu.units import Quantity
 
 Values = Callable[[HopKey, Mapping[str, Any]], Mapping[str, Any]]
-"""Conditions for a hop, which had the given ones when the period began."""
+"""Returns the conditions of a step for a hop, given those that held there when the period began."""
 
 
-class Generated:
-    """What the steps of one period share: its hops, its layer, and what held there when it began."""
+class SteppedLayer:
+    """The layer of one period, its hops, and the conditions that held there when it began."""
 
     def __init__(
         self,
@@ -33,6 +33,16 @@ class Generated:
         layer: Callable[[str], Layer] = Layer,
         keep: bool = False,
     ) -> None:
+        """A layer without steps.
+
+        Args:
+            where: The action in the user's file, for messages.
+            target: Whose conditions are set.
+            direction: ``"up"``, ``"down"``, or None for both.
+            names: The conditions whose values at the begin the steps need.
+            layer: The class of the layer.
+            keep: Whether the last values stay after the end.
+        """
         self._where = where
         self._target = target
         self._direction = direction
@@ -42,7 +52,7 @@ class Generated:
         self._held: dict[HopKey, dict[str, Any]] = {}
 
     def steps(self, start_us: int, end_us: int, timed: Iterable[tuple[int, Values]]) -> Iterator[TimedStep]:
-        """The begin, what is imposed until before the end, and the end."""
+        """The steps from the period's begin to its end, from times in microseconds and their values."""
         yield start_us, self._begin
         last: Values | None = None
         for at_us, values in timed:
@@ -81,15 +91,15 @@ class Generated:
         return step
 
 
-def same(values: Mapping[str, Any]) -> Values:
-    """These values for every hop."""
+def same_for_all(values: Mapping[str, Any]) -> Values:
+    """The same values for every hop."""
     return lambda _key, _held: values
 
 
 def ramp_values(
     ends: Mapping[str, tuple[Quantity | None, Quantity]], share: float, *, log: bool, where: str
 ) -> Values:
-    """What a ramp has come to; without a first value it starts from what held."""
+    """The values of a ramp after a share of its way; without a first value it starts from what held."""
 
     def values(key: HopKey, held: Mapping[str, Any]) -> dict[str, Any]:
         found = {}
@@ -104,26 +114,33 @@ def ramp_values(
                 )
             if log and not (start > 0 and last > 0):
                 raise ScenarioError(f"{name} can't be 0 in a ramp of equal ratios", where=where)
-            found[name] = between(start, last, share, log=log)
+            found[name] = interpolate(start, last, share, log=log)
         return found
 
     return values
 
 
 class Walks:
-    """Random walks, each of one condition of one place: steps of normal size, reflected at the bounds.
+    """Random walks, one for each condition of each link or network: normal steps, reflected at the bounds.
 
-    A place's two ways walk together. A walk starts from what held, or in the middle if that is outside.
+    Both hops of a link share a walk. A walk starts from what held, or in the middle if that is out of bounds.
     """
 
     def __init__(self, bounds: Mapping[str, tuple[Quantity, Quantity]], step: float, rng: Random) -> None:
+        """Walks at their start.
+
+        Args:
+            bounds: Lower and upper bound by names of conditions.
+            step: Standard deviation of a step, as a share of the distance between the bounds.
+            rng: Seeds the walks.
+        """
         self._bounds = bounds
         self._step = step
         self._seed = rng.getrandbits(64)
         self._now: dict[tuple[str, str | None, str], tuple[Random, float, int]] = {}
 
     def values(self, number: int) -> Values:
-        """Where each walk is after so many steps."""
+        """The values of all walks after a number of steps."""
 
         def values(key: HopKey, held: Mapping[str, Any]) -> dict[str, Any]:
             return {name: self._at((*key[:2], name), held[name], number) for name in held}
@@ -139,10 +156,10 @@ class Walks:
         while done < number:
             place, done = _reflected(place + rng.gauss(0, self._step)), done + 1
         self._now[walk] = rng, place, done
-        return between(low, high, place)
+        return interpolate(low, high, place)
 
 
 def _reflected(place: float) -> float:
-    """Thrown back from 0 and 1 as often as needed."""
+    """The place reflected at 0 and 1 until it lies between them."""
     place %= 2
     return 2 - place if place > 1 else place

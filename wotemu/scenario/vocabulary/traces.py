@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Self
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.condition_values import GRADED, like
+from wotemu.scenario.condition_values import GRADED, same_kind
 from wotemu.scenario.vocabulary.actions import check_step_count, factor, microseconds, parse_length
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
@@ -123,7 +123,7 @@ class Trace:
                 )
             factor(by, name, f"{where}, scale")
         rows = [
-            (t_s, {name: like(value, value * factors.get(name, 1.0)) for name, value in values.items()})
+            (t_s, {name: same_kind(value, value * factors.get(name, 1.0)) for name, value in values.items()})
             for t_s, values in self.rows
         ]
         return attrs.evolve(self, rows=tuple(rows))
@@ -198,8 +198,8 @@ def _row(header: list[str], cells: list[str], where: str) -> Row:
             if column == "t":
                 t_s = _time(number)
             else:
-                name, parse = COLUMNS[column]
-                values[name] = parse(number)
+                name, read = COLUMNS[column]
+                values[name] = read(number)
                 check_range(name, values[name])
         except ValueError as error:
             raise ScenarioError(f"{column}: {error}", where=where) from error

@@ -1,0 +1,64 @@
+"""Warnings about names that mean two things, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wotemu.scenario.scenario import Scenario
+from wotemu.scenario.state.observations import Observed
+from wotemu.scenario.vocabulary.targets import Tag, tags_in
+from wotemu.scenario.vocabulary.when import GuardedActions, MetricCondition
+from wotemu.suggestions import did_you_mean
+from wotemu.topology.builtin_apps import BUILTIN_METRICS
+from wotemu.topology.members import members_by_name
+from wotemu.topology.node import Node
+from wotemu.topology.service import Broker, Service
+from wotemu.topology.topology import Topology
+
+
+def ambiguous_names(topology: Topology, scenario: Scenario) -> Iterator[str]:
+    """Names of both a network and a node, and tags of the name of something else."""
+    nodes = {member.name for member in topology.members}
+    networks = {network.name for network in topology.networks}
+    for name in sorted(nodes & networks):
+        yield f"{name!r} is the name of a network and of a node: a scenario can't say {name!r} for either"
+    tags: dict[str, Tag] = {}
+    for event in scenario.events:
+        for tag in tags_in(getattr(event, "target", None)):
+            other = tags.setdefault(tag.name, tag)
+            if other != tag:
+                yield f"two different tags are called {tag.name!r}"
+    for name in sorted(tags.keys() & (nodes | networks)):
+        kind = "node" if name in nodes else "network"
+        yield f"tag {name!r} has the name of a {kind}: the text {name!r} means the {kind}"
+
+
+def unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
+    """Calls of `heal` with a name that no partition has; none where guards may begin partitions."""
+    if any(isinstance(event, GuardedActions) for event in scenario.events):
+        return
+    for name, place in observed.healed.items():
+        if name not in observed.named:
+            hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
+            yield f"{scenario.events[place].where}: no partition is called {name!r}: {hint}"
+
+
+def unreported_metrics(topology: Topology, scenario: Scenario) -> Iterator[str]:
+    """Guards that wait for a metric that surely never is reported."""
+    for event in scenario.events:
+        condition = event.when.condition if isinstance(event, GuardedActions) else None
+        if isinstance(condition, MetricCondition) and (hint := _no_metric(topology, condition)):
+            yield f"{event.where}: {hint}"
+
+
+def _no_metric(topology: Topology, condition: MetricCondition) -> str:
+    """Why a metric is surely never reported; "" where it may be."""
+    owner = members_by_name(topology).get(condition.node)
+    if isinstance(owner, Broker | Service):
+        return f"{type(owner).__name__} {owner.name!r} reports no metrics"
+    app = owner.app if isinstance(owner, Node) else None
+    if app is None or app.path not in BUILTIN_METRICS or condition.key in BUILTIN_METRICS[app.path]:
+        return ""
+    keys = BUILTIN_METRICS[app.path]
+    known = f"it reports {', '.join(keys)}" if keys else "it reports none"
+    return f"the built-in app {app.path!r} never reports {condition.key!r}: {known}"

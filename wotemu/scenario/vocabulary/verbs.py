@@ -1,0 +1,189 @@
+"""The words that ``at(...)`` and ``during(...)`` share: one takes effect for good, the other for a while."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.condition_values import all_fields, check_graded, parse_conditions
+from wotemu.scenario.timeline import Direction
+from wotemu.scenario.vocabulary.actions import MakeSteps, PlannedAction, direction_of, number
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
+from wotemu.topology.condition_types import ConditionFactors, ConditionValues
+from wotemu.topology.conditions import NetworkConditions
+
+
+@attrs.frozen(repr=False)
+class Verbs(ABC):
+    """A moment or a period; each of its methods makes an action for `Scenario(events=[...])`.
+
+    Attributes:
+        start_us: When it begins, in microseconds after T0.
+        source: The user's file and line, and the word as it is written, for messages.
+    """
+
+    start_us: int
+    source: str
+
+    def __repr__(self) -> str:
+        return f"<{self.source}>"
+
+    def set(
+        self,
+        target: HopTarget,
+        preset: NetworkConditions | Direction | None = None,
+        direction: Direction | None = None,
+        **conditions: Unpack[ConditionValues],
+    ) -> PlannedAction:
+        """Set conditions: at an instant for good, in a period until its end. Other conditions stay.
+
+        Without a direction, a network's delay, jitter and loss are set for one crossing of it and its rate
+        for both hops; a link's or node's conditions are set for its hop up and its hop down.
+
+        Args:
+            target: A Network, Link or Node, a name such as ``"reader@field"``, a tag, or several of them.
+            preset: All conditions at once, such as ``NetworkConditions.LTE``. It may be left out.
+            direction: ``"up"``, ``"down"``, or None for both.
+            conditions: Conditions by name, as ``latency="300ms"``. They take precedence over the preset's.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where, target = self._where("set"), reusable(target)
+        way, wanted = _settings(preset, direction, conditions, where)
+        return self._action(where, "set", target, self._setting(where, target, way, wanted))
+
+    def scale(
+        self, target: HopTarget, direction: Direction | None = None, **factors: Unpack[ConditionFactors]
+    ) -> PlannedAction:
+        """Multiply conditions: ``latency=2, rate=0.5``. At an instant once, in a period whatever they are.
+
+        Shares stop at 100 %; a rate without a limit stays so.
+
+        Args:
+            target: What `set` takes.
+            direction: ``"up"``, ``"down"``, or None for both.
+            factors: Factors by names of conditions that are quantities.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where, target = self._where("scale"), reusable(target)
+        way, checked = direction_of(direction, where), _checked_factors(factors, where)
+        return self._action(where, "scale", target, self._scaling(where, target, way, checked))
+
+    def cut(self, target: HopTarget) -> PlannedAction:
+        """Cut off a network, a node, one link or one replica, as by pulling the plug.
+
+        Args:
+            target: What `set` takes, or the name of one replica: ``"reader-2"``, ``"reader-2@field"``.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, target = self._where("cut"), reusable(target)
+        return self._action(where, "cut", target, self._cutting(where, target))
+
+    def stop(self, node: NodeTarget) -> PlannedAction:
+        """Ask a node's app to end (SIGTERM); the node's network stays. A period starts it again at its end.
+
+        Args:
+            node: A Node or Broker, its name or that of one replica, a tag, or several of them.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("stop"), reusable(node)
+        return self._action(where, "stop", node, self._stopping(where, node))
+
+    def crash(self, node: NodeTarget) -> PlannedAction:
+        """Cut off a node's network, then kill its app, as a power failure does. A period restarts it.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("crash"), reusable(node)
+        return self._action(where, "crash", node, self._crashing(where, node))
+
+    # What an instant and a period do differently: the steps of each word.
+
+    @abstractmethod
+    def _setting(
+        self, where: str, target: HopTarget, direction: Direction | None, wanted: Mapping[str, Any]
+    ) -> MakeSteps: ...
+
+    @abstractmethod
+    def _scaling(
+        self, where: str, target: HopTarget, direction: Direction | None, factors: Mapping[str, float]
+    ) -> MakeSteps: ...
+
+    @abstractmethod
+    def _cutting(self, where: str, target: HopTarget) -> MakeSteps: ...
+
+    @abstractmethod
+    def _stopping(self, where: str, node: NodeTarget) -> MakeSteps: ...
+
+    @abstractmethod
+    def _crashing(self, where: str, node: NodeTarget) -> MakeSteps: ...
+
+    def _where(self, verb: str) -> str:
+        return f"{self.source}.{verb}"
+
+    def _action(
+        self, where: str, verb: str, target: Any, make: MakeSteps, notes: tuple[str, ...] = ()
+    ) -> PlannedAction:
+        text = verb if target is None else f"{verb} {target_label(target)}"
+        return PlannedAction(where, text, self.start_us, make, target=target, notes=notes)
+
+
+def checked_groups(groups: tuple[NodeTarget, ...], where: str) -> tuple[NodeTarget, ...]:
+    """The groups of a partition.
+
+    Raises:
+        ScenarioError: There is none.
+    """
+    if not groups:
+        raise ScenarioError("no group is given", where=where, hint="write .partition([a, b], [c])")
+    return tuple(reusable(group) for group in groups)
+
+
+def _settings(
+    preset: NetworkConditions | Direction | None,
+    direction: Direction | None,
+    conditions: Mapping[str, Any],
+    where: str,
+) -> tuple[Direction | None, dict[str, Any]]:
+    """The direction and the conditions that `Verbs.set` got; its second argument may be either."""
+    wanted: dict[str, Any] = {}
+    if isinstance(preset, NetworkConditions):
+        wanted = all_fields(preset)
+    elif preset is not None and direction is not None:
+        raise ScenarioError(f"{preset!r} is no NetworkConditions", where=where)
+    else:
+        direction = preset or direction
+    way = direction_of(direction, where)
+    if conditions or not wanted:
+        wanted |= parse_conditions(conditions, where)
+    return way, wanted
+
+
+def _checked_factors(factors: Mapping[str, Any], where: str) -> dict[str, float]:
+    if not factors:
+        raise ScenarioError("no condition is given", where=where, hint="write latency=2, rate=0.5, ...")
+    for name, factor in factors.items():
+        check_graded(name, where)
+        number(factor, name, where)
+    return dict(factors)
