@@ -1,4 +1,4 @@
-"""Values of conditions as scenarios write them: parsed, and computed with."""
+"""Values of conditions by name: parsed from what scenarios give, scaled and interpolated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,17 @@ GRADED: frozenset[str] = frozenset(
         "burst",
     }
 )
-"""The conditions that are quantities, so that there are values between two of them."""
+"""The conditions that are quantities: those that can be scaled and interpolated."""
 
 CONDITIONS = tuple(field.name for field in attrs.fields(NetworkConditions))
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """`ScenarioError` where a name is no condition's."""
+    """Refuse names that are no condition.
+
+    Raises:
+        ScenarioError: One is none.
+    """
     for name in names:
         if name not in CONDITIONS:
             hint = did_you_mean(name, CONDITIONS, NetworkConditions.ALIASES)
@@ -43,7 +47,11 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def parse_conditions(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Conditions by name, as their own types."""
+    """Conditions by name, as the types that `NetworkConditions` has them in.
+
+    Raises:
+        ScenarioError: There is none, or a name or value can't be.
+    """
     if not values:
         raise ScenarioError(
             "no condition is given", where=where, hint='write latency="300ms", loss="1%", ...'
@@ -57,12 +65,16 @@ def parse_conditions(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def all_fields(conditions: NetworkConditions) -> dict[str, Any]:
-    """All fields of conditions by name, to be set as they are."""
+    """All fields of conditions by name."""
     return {name: getattr(conditions, name) for name in CONDITIONS}
 
 
 def parse_graded(name: str, value: Any, where: str) -> Quantity:
-    """A value of a condition that is a quantity."""
+    """A value of a condition that is a quantity.
+
+    Raises:
+        ScenarioError: The condition is none, or the value can't be.
+    """
     check_graded(name, where)
     parsed: Quantity | None = parse_conditions({name: value}, where)[name]
     if parsed is None:
@@ -71,14 +83,22 @@ def parse_graded(name: str, value: Any, where: str) -> Quantity:
 
 
 def check_graded(name: str, where: str) -> None:
-    """`ScenarioError` where a condition is no quantity."""
+    """Refuse a condition that is no quantity.
+
+    Raises:
+        ScenarioError: It is none.
+    """
     check_names([name], where)
     if name not in GRADED:
         raise ScenarioError(f"{name} has no values in between", where=where, hint=f"at(...).set({name}=...)")
 
 
 def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
-    """Two values of a condition, ``("4mbit", "250kbit")``."""
+    """Two values of a condition, ``("4mbit", "250kbit")``.
+
+    Raises:
+        ScenarioError: The condition is no quantity, or the values can't be.
+    """
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ScenarioError(f"{name}={value!r} is no pair of values", where=where, hint=f"{name}=(low, high)")
     first, second = (parse_graded(name, each, where) for each in value)
@@ -86,16 +106,16 @@ def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
 
 
 def same_kind(example: Quantity, number: float) -> Quantity:
-    """The number as a quantity of the example's kind, with no more digits than it can use.
+    """The number as a quantity of the example's kind, rounded to twelve digits.
 
-    Twelve digits: so that rounding errors neither count as changes nor fill the timeline.
+    Without rounding, floating-point errors would count as changes of conditions.
     """
     number = float(f"{number:.12g}")
     return type(example)(min(number, 1.0) if isinstance(example, Fraction) else number)
 
 
 def scaled(conditions: NetworkConditions, factors: Mapping[str, float], where: str) -> dict[str, Any]:
-    """Conditions multiplied, each as its own type. Shares stop at 1; what has no limit still has none."""
+    """Conditions multiplied by factors. Shares stop at 1; a rate without a limit stays so."""
     found = {}
     for name, factor in factors.items():
         value = getattr(conditions, name)
@@ -105,7 +125,7 @@ def scaled(conditions: NetworkConditions, factors: Mapping[str, float], where: s
 
 
 def interpolate(first: Quantity, last: Quantity, share: float, *, log: bool = False) -> Quantity:
-    """The quantity a share of the way from the first to the last, by steps of equal size or equal ratio."""
+    """The quantity at a share of the way from the first to the last, linear or (`log`) geometric."""
     if share >= 1:
         return last
     if log:

@@ -1,4 +1,4 @@
-"""A scenario: what changes and when, as it is written."""
+"""Scenarios and phases, as deployment files write them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from wotemu.units import QuantityLike
 
 DEFAULT_DURATION_S = 60.0
 MIN_DURATION_US = 10_000
-"""Less than 10 ms is a slip: no change takes hold that exactly."""
+"""A shorter scenario is a mistake: changes take hold within milliseconds, not exactly on time."""
 
 
 @attrs.frozen
 class Phase(Checked):
-    """A named stretch of the scenario, from `start` until the next one starts."""
+    """A named part of the scenario, from its start to that of the next one. Reports compare phases.
+
+    Attributes:
+        name: Unique in the scenario.
+        start: Offset from T0: a number of seconds, or text such as ``"20s"``.
+
+    Raises:
+        ScenarioError: The name is empty, or the start can't be read.
+    """
 
     ERROR = ScenarioError
 
@@ -55,7 +63,17 @@ def _event_tuple(events: Iterable[Action]) -> tuple[Action, ...]:
 
 @attrs.frozen(kw_only=True)
 class Scenario(Checked):
-    """What changes and when. `seed` drives every random choice of the run."""
+    """What changes in a deployment, and when.
+
+    Attributes:
+        duration: From T0 to the end: a number of seconds, or text such as ``"5m"``. 60 s by default.
+        seed: Seed of the random number generators. Equal topology, scenario and seed give an equal timeline.
+        phases: The parts that reports compare. Without any, each action that can name one begins a phase.
+        events: The actions: ``[at("20s").set(...), during("30s", "40s").cut(...), ...]``.
+
+    Raises:
+        ScenarioError: A value can't be, with the file and line where it is written.
+    """
 
     ERROR = ScenarioError
 
@@ -89,6 +107,11 @@ class Scenario(Checked):
         return float(seconds(self.duration_us))
 
     def overridden(self, *, duration: QuantityLike | None = None, seed: int | None = None) -> Scenario:
-        """The same scenario with another duration or seed."""
+        """The same scenario with another duration or seed.
+
+        Args:
+            duration: In place of the scenario's; None keeps it.
+            seed: In place of the scenario's; None keeps it.
+        """
         changes: dict[str, Any] = {} if duration is None else {"duration": duration}
         return attrs.evolve(self, **(changes if seed is None else {**changes, "seed": seed}))

@@ -39,7 +39,7 @@ def check_command(owner: Any) -> None:
 
 @attrs.frozen(field_transformer=named_errors)
 class Broker(Checked):
-    """An MQTT broker: amqtt's on the local engine, Mosquitto on a swarm.
+    """An MQTT broker: Mosquitto where it is installed, as it is in the image, else amqtt's.
 
     Attributes:
         name: The host name that nodes reach it by.

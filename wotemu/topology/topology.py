@@ -28,8 +28,7 @@ class Topology(Checked):
         nodes: One at least, each with a name of its own.
         ports: The ports of servients and brokers, the same on every node.
         redis: URL of a Redis server to use as the event bus of the swarm engine; by default it starts one.
-        docker_proxy: Whether the swarm engine runs a proxy of Docker's API on the manager, through which
-            roles learn addresses.
+        docker_proxy: Whether a composed stack has the proxy through which roles read Docker's API.
 
     Raises:
         TopologyError: A value is not what it has to be, or two objects of one name would be confused.

@@ -1,6 +1,6 @@
-"""What all words of a scenario come to: an event, which is steps at offsets from T0.
+"""Actions: what all words of a scenario make, each a generator of steps at offsets from T0.
 
-Offsets are whole microseconds from parsing on, so that times that are written alike are the same time.
+Offsets are whole microseconds from parsing on, so that equal times in different notations are equal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from wotemu.units import Fraction, QuantityLike, Seconds
 
 
 class Step(Protocol):
-    """What happens at one instant: changes the state and yields the atomic changes."""
+    """Changes the state at one instant, and yields the atomic changes that this makes."""
 
     def __call__(self, state: State, at_us: int, /) -> Iterator[Change]:
-        """Carry it out."""
+        """Apply the step at `at_us`, in microseconds after T0."""
         ...
 
 
@@ -31,50 +31,50 @@ TimedStep = tuple[int, Step]
 
 @attrs.frozen
 class Ending:
-    """The step that ends a period. At the very end of a run nobody misses it."""
+    """The step that ends a period. The linter does not report it as late where the run ends at that time."""
 
     step: Step
 
     def __call__(self, state: State, at_us: int) -> Iterator[Change]:
-        """Carry it out."""
+        """Apply the step."""
         return self.step(state, at_us)
 
 
 @runtime_checkable
 class Action(Protocol):
-    """Anything that a scenario's `events` may hold: a generator of timed steps."""
+    """Anything that `Scenario(events=...)` may hold."""
 
     @property
     def where(self) -> str:
-        """How messages name it: the user's file and line, and what is written there."""
+        """The user's file and line, and the word as it is written, for messages."""
         ...
 
     @property
     def phase(self) -> str:
-        """The phase that it begins; "" if it begins none."""
+        """The name of the phase that begins with it; "" for none."""
         ...
 
     @property
     def label(self) -> str:
-        """What happens, in two words, for a phase's name; "" if it is none."""
+        """The verb and its target, for the name of a phase; "" where it can't name one."""
         ...
 
     @property
     def start_us(self) -> int:
-        """When it begins."""
+        """When it begins, in microseconds after T0."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the linter has to say of it, whatever the topology."""
+        """Warnings of the linter that do not depend on the topology."""
         ...
 
     def steps(self, rng: Random, span_us: int) -> Iterable[TimedStep]:
-        """Its steps with their offsets from T0.
+        """The steps with their offsets from T0, in any order.
 
         Args:
-            rng: Its own source of random numbers, drawn from the scenario's seed.
-            span_us: How long what has no end of its own goes on.
+            rng: A random number generator of its own, seeded from the scenario's seed.
+            span_us: How long an action without an end of its own goes on.
         """
         ...
 
@@ -84,7 +84,7 @@ MakeSteps = Callable[[Random, int], Iterable[TimedStep]]
 
 @attrs.frozen(eq=False, repr=False)
 class PlannedAction:
-    """An event whose steps `make` gives, from a random source and the length of the scenario."""
+    """An action whose steps `make` returns, from a random number generator and the length of the scenario."""
 
     where: str
     label: str
@@ -95,11 +95,18 @@ class PlannedAction:
     notes: tuple[str, ...] = ()
 
     def steps(self, rng: Random, span_us: int) -> Iterable[TimedStep]:
-        """Its steps, in any order."""
+        """The steps with their offsets from T0, in any order."""
         return self.make(rng, span_us)
 
     def named(self, phase: str) -> Self:
-        """The same event; a phase of this name begins with it."""
+        """The same action, with which a phase begins.
+
+        Args:
+            phase: The name of the phase.
+
+        Raises:
+            ScenarioError: The name is empty or no string.
+        """
         if not isinstance(phase, str) or not phase.strip():
             raise ScenarioError(f"{phase!r} is not a name", where=f"{self.where}.named")
         return attrs.evolve(self, phase=phase)
@@ -109,9 +116,13 @@ class PlannedAction:
 
 
 def shifted_steps(events: tuple[Action, ...], by_us: int, rng: Random, span_us: int) -> Iterator[TimedStep]:
-    """The steps of all events, so much later, each event with a random source of its own.
+    """The steps of all actions, each later by the same time and with a random generator of its own.
 
-    `span_us` is how long what has no end of its own goes on.
+    Args:
+        events: The actions.
+        by_us: How much later their steps are, in microseconds.
+        rng: Seeds the generators of the actions.
+        span_us: How long an action without an end of its own goes on.
     """
     for event in events:
         own = Random(rng.getrandbits(64))  # noqa: S311  # repeatable on purpose
@@ -122,11 +133,15 @@ def shifted_steps(events: tuple[Action, ...], by_us: int, rng: Random, span_us: 
 # Times
 
 MAX_MOMENT_S = 366 * 86_400
-"""Later than this is a slip."""
+"""A later time is a mistake."""
 
 
 def parse_offset(value: QuantityLike, where: str) -> int:
-    """A duration, or a point in time after T0, in microseconds."""
+    """An offset from T0, or a duration that may be 0, in whole microseconds.
+
+    Raises:
+        ScenarioError: It can't be read, or is longer than a year.
+    """
     try:
         moment_s = float(Seconds.offset(value))
     except (ValueError, TypeError) as error:
@@ -137,7 +152,11 @@ def parse_offset(value: QuantityLike, where: str) -> int:
 
 
 def parse_length(value: QuantityLike, where: str) -> int:
-    """A duration of at least a microsecond, in microseconds."""
+    """A duration above 0, in whole microseconds.
+
+    Raises:
+        ScenarioError: It can't be read, is shorter than a microsecond, or longer than a year.
+    """
     length_us = parse_offset(value, where)
     if not length_us:
         what = "it is zero" if not Seconds.offset(value) else f"{value!r} is shorter than a microsecond"
@@ -146,17 +165,17 @@ def parse_length(value: QuantityLike, where: str) -> int:
 
 
 def microseconds(time_s: float) -> int:
-    """The whole number of microseconds that is nearest."""
+    """Seconds as the nearest whole number of microseconds."""
     return round(time_s * 1e6)
 
 
 def seconds(time_us: int) -> Seconds:
-    """The same time, to compute with or to show."""
+    """Microseconds as seconds."""
     return Seconds(time_us / 1e6)
 
 
 def step_times(start_us: int, end_us: int, every_us: int) -> list[int]:
-    """From the start, every so often, and the end."""
+    """The times from the start on, `every_us` apart, and the end."""
     return [*range(start_us, end_us, every_us), end_us]
 
 
@@ -173,7 +192,7 @@ def number(value: Any, name: str, where: str, *, least: float = 0.0, most: float
 
 
 def factor(value: Any, name: str, where: str) -> float:
-    """A number to multiply with or divide by: above zero."""
+    """A number above zero, to multiply or divide by."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e12:
         raise ScenarioError(f"{name}={value!r} is not above zero", where=where, hint=f"write {name}=2")
     return float(value)
@@ -204,7 +223,11 @@ def direction_of(direction: Any, where: str) -> Direction | None:
 
 
 def checked_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
-    """The events, all of them checked to be such."""
+    """The actions as a tuple.
+
+    Raises:
+        ScenarioError: It is no list, or an item is no action.
+    """
     if isinstance(events, Action | str) or not isinstance(events, Iterable):
         raise ScenarioError(
             f"{events!r} is no list of events", where=where, hint="write [at(...).set(...), ...]"
@@ -220,7 +243,11 @@ def checked_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
 
 
 def inner_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
-    """What happens inside of another event, which begins no phase."""
+    """The actions inside another action.
+
+    Raises:
+        ScenarioError: There is none, or one begins a phase: it may take place several times, or never.
+    """
     found = checked_actions(events, where)
     if not found:
         raise ScenarioError("nothing is to be done", where=where, hint="write .do(at(0).crash(node), ...)")
@@ -235,12 +262,16 @@ def inner_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
 
 
 MAX_STEPS = 200_000
-"""More steps than this, of one event or of all together, are a slip: a timeline must fit into memory and
-onto the bus."""
+"""More steps than this, of one action or of all together, are a mistake: a timeline has to fit into memory
+and onto the bus."""
 
 
 def check_step_count(count: float, where: str) -> None:
-    """`ScenarioError` where an event would have too many steps."""
+    """Refuse an action that would have more than `MAX_STEPS` steps.
+
+    Raises:
+        ScenarioError: It has.
+    """
     if count > MAX_STEPS:
         raise ScenarioError(
             f"{count:.0f} steps are more than {MAX_STEPS}", where=where, hint="take a longer every="

@@ -1,4 +1,4 @@
-"""What happens again and again: ``every("30s").do(at(0).crash(node), at("5s").restart(node))``."""
+"""Actions that are repeated: ``every("30s").do(at(0).crash(node), at("5s").restart(node))``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wotemu.units import QuantityLike
 
 @attrs.frozen
 class Repeat:
-    """An interval, waiting for what is done at each of its beginnings."""
+    """An interval; `do` says what happens at its beginnings."""
 
     where: str
     every_us: int
@@ -33,9 +33,17 @@ class Repeat:
     until_us: int | None
 
     def do(self, *events: Action) -> PlannedAction:
-        """Carry out these events each time; their times count from it. Each time draws its own chances.
+        """Repeat actions.
 
-        An `every` in here that says no `until` ends where the next time begins.
+        Args:
+            events: The actions. Their times count from the begin of each repetition; each repetition draws
+                random numbers of its own. An `every` among them without `until` ends with the repetition.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: An action can't be repeated, such as a guard.
         """
         where = f"{self.where}.do"
         inner = inner_actions(events, where)
@@ -58,7 +66,19 @@ class Repeat:
 
 
 def every(period: QuantityLike, *, start: QuantityLike = 0, until: QuantityLike | None = None) -> Repeat:
-    """Each `period` from `start` on, until before `until` (by default the scenario's end)."""
+    """Repeat actions: ``every("30s").do(at(0).crash(node), at("5s").restart(node))``.
+
+    Args:
+        period: The time from one repetition to the next.
+        start: When the first repetition begins, after T0.
+        until: No repetition begins at this offset or later; by default the end of the scenario.
+
+    Returns:
+        An object whose method `do` takes what is repeated.
+
+    Raises:
+        ScenarioError: A time can't be read, or `until` is not after `start`.
+    """
     where = source_location(f"every({period!r})")
     period_us, start_us = parse_length(period, where), parse_offset(start, f"{where}, start")
     until_us = None if until is None else parse_offset(until, f"{where}, until")

@@ -33,7 +33,7 @@ OnReplica = Callable[[State, int, str], Iterator[Change]]
 
 
 def on_apps(where: str, nodes: NodeTarget, act: OnReplica) -> Step:
-    """A step that does something to each replica's app."""
+    """A step that calls `act` for each replica of the target."""
 
     def step(state: State, at_us: int) -> Iterator[Change]:
         for replica in app_replicas(nodes, state, where):
@@ -43,7 +43,11 @@ def on_apps(where: str, nodes: NodeTarget, act: OnReplica) -> Step:
 
 
 def app_replicas(nodes: NodeTarget, state: State, where: str) -> list[str]:
-    """The replicas that are named, all of which have an app that can be started and ended."""
+    """The replicas of a target.
+
+    Raises:
+        ScenarioError: One is of a plain service, whose program WoTemu neither starts nor ends.
+    """
     found = replicas(nodes, state.topology, where)
     for replica in found:
         if replica not in state.app:
@@ -56,14 +60,21 @@ def app_replicas(nodes: NodeTarget, state: State, where: str) -> list[str]:
 
 
 def crash_steps(where: str, nodes: NodeTarget, at_us: int, crash: Hashable) -> Iterator[TimedStep]:
-    """Silence, then the end of the apps. `crash` is what undoes it: see `State.revive`."""
+    """The two steps of a crash: the network goes silent, then the apps are killed.
+
+    Args:
+        where: The action in the user's file, for messages.
+        nodes: The nodes that crash.
+        at_us: When, in microseconds after T0.
+        crash: Identifies the crash, for `State.revive`.
+    """
     yield at_us, on_apps(where, nodes, lambda state, at_us, name: state.silence(at_us, name, crash))
     kill = on_apps(where, nodes, lambda state, at_us, name: state.kill(at_us, name, crash))
     yield at_us + SILENCE_BEFORE_CRASH_US, kill
 
 
 def cutting(where: str, target: HopTarget, reason: Hashable, cut: bool) -> Step:
-    """A step that cuts off, or lets back, all that a target stands for."""
+    """A step that cuts off or reconnects a target, for one reason of possibly several."""
 
     def step(state: State, at_us: int) -> Iterator[Change]:
         for replica, network in replica_networks(target, state.topology, where):
@@ -73,7 +84,7 @@ def cutting(where: str, target: HopTarget, reason: Hashable, cut: bool) -> Step:
 
 
 def parting(where: str, groups: tuple[NodeTarget, ...], name: Hashable) -> Step:
-    """A step that begins a partition, or replaces the one of this name."""
+    """A step that begins a partition, or replaces the one with this key."""
 
     def step(state: State, at_us: int) -> Iterator[Change]:
         sets: Groups = tuple(tuple(replicas(group, state.topology, where)) for group in groups)
@@ -91,7 +102,7 @@ _PER = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
 
 def per_second(rate: Any, where: str) -> float:
-    """How often something happens in a second, from ``"6/min"``, ``"2/h"`` or a number."""
+    """A frequency in 1/s, from ``"6/min"``, ``"2/h"`` or a number per second."""
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(?:/\s*(s|min|m|h))?\s*", str(rate))
     often = float(match.group(1)) / _PER[match.group(2) or "s"] if match and rate is not True else 0.0
     if not often:
@@ -101,7 +112,7 @@ def per_second(rate: Any, where: str) -> float:
 
 @attrs.frozen
 class Flap:
-    """Cuts that come again and again. `lengths_us` are how long it is cut and how long it is not."""
+    """A target that is cut off again and again; `lengths_us` are the durations of a cut and of a pause."""
 
     where: str
     target: HopTarget
@@ -111,7 +122,7 @@ class Flap:
     jitter: float
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
-        """Down, up, down, ... and up at the end."""
+        """The cuts and reconnections in turn, and a reconnection at the end."""
         span = Occurrence(self.where)
         at_us, cut = self.start_us, True
         while at_us < self.end_us:
@@ -125,7 +136,7 @@ class Flap:
 
 @attrs.frozen
 class Churn:
-    """Crashes at independent times, each of a random node that runs, and its restart."""
+    """Crashes at independent times, each of a random replica that runs, and the restarts."""
 
     where: str
     nodes: NodeTarget
@@ -135,7 +146,7 @@ class Churn:
     downtime_us: tuple[int, int]
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
-        """A cut, a crash and a restart, each time; before, a look at whether the nodes are there."""
+        """Silence, kill and restart of each crash. A first step checks the target, even without a crash."""
         yield self.start_us, self._check
         at_us = self.start_us + self._wait_us(rng)
         while at_us < self.end_us:

@@ -1,4 +1,4 @@
-"""Which hops a target stands for, and conditions imposed on them."""
+"""Resolves targets to hops, and sets conditions on them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from wotemu.topology.conditions import RATE_FIELDS
 
 
 def hop_keys(target: HopTarget, direction: Direction | None, state: State, where: str) -> list[HopKey]:
-    """The hops that a target stands for."""
+    """The hops of a target in a direction; None means both."""
     ways = DIRECTIONS if direction is None else (direction,)
     return [(network, node, way) for network, node in places(target, state.topology, where) for way in ways]
 
 
 def concerns(key: HopKey, direction: Direction | None, name: str) -> bool:
-    """Whether a condition that is set in `direction` is one of this hop's.
+    """Whether a condition that is set in `direction` applies to this hop.
 
-    One crossing of a network delays, loses, ... once, on the way up; its rate limits each way.
+    A network delays, loses, ... a packet once, on the hop up; its rate limits each hop by itself.
     """
     _, node, way = key
     return node is not None or direction is not None or way == "up" or name in RATE_FIELDS
 
 
 def own(key: HopKey, direction: Direction | None, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the conditions, set in `direction`, that are this hop's."""
+    """The conditions, set in `direction`, that apply to this hop."""
     return {name: value for name, value in values.items() if concerns(key, direction, name)}
 
 
@@ -39,6 +39,6 @@ def impose(
     values: Mapping[str, Any],
     where: str,
 ) -> Iterator[Change]:
-    """Set conditions, for good, on all hops that a target stands for."""
+    """Set conditions of all hops of a target, below all periods."""
     for key in hop_keys(target, direction, state, where):
         yield from state.set_instant(at_us, key, own(key, direction, values))

@@ -1,4 +1,4 @@
-"""Where in the user's own code a part of a scenario is written."""
+"""The place in the user's code where a part of a scenario is written, for messages."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ _OURS = __name__.partition(".")[0]
 
 
 def source_location(where: str) -> str:
-    """``deployment.py:42, at(5s).set``: the caller's file and line, and what is written there.
+    """The file and line of the innermost caller outside this package: ``deployment.py:42, at(5s).set``.
 
-    The line is that of the innermost call from outside of the package; without one, `where` stays as it is.
+    Args:
+        where: What is written there. It is returned as it is where no caller is outside the package.
     """
-    frame = sys._getframe(1)  # traceback.walk_stack goes through all frames, many times slower
+    # traceback.walk_stack goes through all frames of the stack, which takes many times as long.
+    frame = sys._getframe(1)
     while frame is not None and _is_ours(frame.f_globals.get("__name__"), frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]  # typeshed: the outermost frame has none
     if frame is None:

@@ -1,4 +1,4 @@
-"""What a scenario's event is aimed at: objects, names or tags to the hops and replicas of a topology."""
+"""Targets of actions: objects, names and tags, resolved to the links and replicas of a topology."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
 
 OneTarget = Network | Link | Node | Broker | Service | str
-"""A Network, a Link (of every node that was given it), a Node or the like (all its links), or a name.
+"""A Network, a Link (of every node that has it), a Node, Broker or Service (all its links), or a name.
 
 Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link.
 """
 
 Place = tuple[str, str | None]
-"""A network and a node of it; no node means the network's own conditions."""
+"""The names of a network and of a node on it; None stands for the network's own conditions."""
 
 
 @attrs.frozen
 class Tag:
-    """A name for a group of targets; it stands for all of them."""
+    """A group of targets with a name."""
 
     name: str
     targets: tuple[OneTarget, ...]
@@ -49,7 +49,15 @@ NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Serv
 
 
 def tag(name: str, *targets: OneTarget | Tag) -> Tag:
-    """Name a group: ``mobiles = tag("mobiles", phone_link, "pager@field")``; tags may hold tags."""
+    """Give a group of targets a name: ``mobiles = tag("mobiles", phone_link, "pager@field")``.
+
+    Args:
+        name: The name, for messages and phases.
+        targets: Networks, Links, Nodes, names or other tags.
+
+    Raises:
+        ScenarioError: The name is empty, or there is no target.
+    """
     if not isinstance(name, str) or not name.strip():
         raise ScenarioError(f"{name!r} is not a name", where=source_location("tag"))
     if not targets:
@@ -60,7 +68,7 @@ def tag(name: str, *targets: OneTarget | Tag) -> Tag:
 
 
 def target_label(target: Any) -> str:
-    """How people call a target."""
+    """The name of a target, for phases and messages."""
     if isinstance(target, str | Tag):
         return str(target)
     if isinstance(target, Link):
@@ -71,26 +79,30 @@ def target_label(target: Any) -> str:
 
 
 def _several(target: Any) -> tuple[Any, ...]:
-    """The targets that one may stand for."""
+    """The single targets that a target consists of."""
     if isinstance(target, str) or not isinstance(target, Iterable):
         return (target,)
     return tuple(each for item in target for each in _several(item))
 
 
 def tags_in(target: Any) -> list[Tag]:
-    """The tags among what a target was given as."""
+    """The tags in a target."""
     if isinstance(target, Tag):
         return [target]
     return [tag for item in target for tag in tags_in(item)] if isinstance(target, tuple) else []
 
 
 def reusable(target: Any) -> Any:
-    """The target as a value that can be gone through again: generators are spent after once."""
+    """The target as a tuple where it is an iterable: a generator could be read only once."""
     return tuple(target) if isinstance(target, Iterable) and not isinstance(target, str | Tag) else target
 
 
 def places(target: HopTarget, topology: Topology, where: str) -> list[Place]:
-    """The places whose conditions `target` names, each once."""
+    """The places whose conditions `target` names, each once.
+
+    Raises:
+        ScenarioError: The topology does not have it, or it names nothing.
+    """
     found = [place for each in _several(target) for place in _places(each, topology, where)]
     if not found:
         raise ScenarioError("it is aimed at nothing", where=where)
@@ -131,7 +143,7 @@ def _named_link(target: str, topology: Topology, where: str) -> Place:
 
 
 def _refuse_replica(name: str, topology: Topology, where: str) -> None:
-    """`ScenarioError` where a name is one replica's, whose conditions are its node's."""
+    """Refuse the name of one replica: all replicas of a node have the same conditions."""
     owner = members_by_name(topology).get(name)
     if owner is not None and owner.name != name:
         raise ScenarioError(
@@ -142,7 +154,11 @@ def _refuse_replica(name: str, topology: Topology, where: str) -> None:
 
 
 def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
-    """The replicas that `target` names, each once."""
+    """The replicas that `target` names, each once.
+
+    Raises:
+        ScenarioError: The topology does not have it, or it names nothing.
+    """
     known = members_by_name(topology)
     found = [name for each in _several(target) for name in _replicas(each, known, where)]
     if not found:
@@ -160,9 +176,9 @@ def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: 
 
 
 def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[tuple[str, str]]:
-    """The replicas that `target` means, each with its network: a network's are all its own.
+    """Pairs of a replica and a network that `target` names; a network stands for all replicas on it.
 
-    Unlike conditions, this is for single replicas too: ``"reader-2"``, ``"reader-2@field"``.
+    Unlike in `places`, a single replica is a target, too: ``"reader-2"``, ``"reader-2@field"``.
     """
     found: dict[tuple[str, str], None] = {}
     known = members_by_name(topology)
@@ -175,7 +191,7 @@ def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[
 
 
 def _of_one_replica(target: Any, known: Mapping[str, Node | Broker | Service]) -> list[tuple[str, str]]:
-    """The replica with those of its networks that are meant; none where the target is something else."""
+    """The named replica with its networks, or with the named one; none where the target is something else."""
     name, _, wanted = target.partition("@") if isinstance(target, str) else ("", "", "")
     owner = known.get(name)
     if owner is None or owner.name == name:
@@ -203,14 +219,18 @@ def _network(name: str, topology: Topology, where: str) -> str:
 
 
 def network_name(target: Network | str, topology: Topology, where: str) -> str:
-    """The name of a network that is there."""
+    """The name of a network of the topology.
+
+    Raises:
+        ScenarioError: The topology does not have it.
+    """
     if not isinstance(target, Network | str):
         raise ScenarioError(f"{target!r} is no Network or name", where=where)
     return _network(target.name if isinstance(target, Network) else target, topology, where)
 
 
 def _link_places(target: Link, topology: Topology, where: str) -> list[Place]:
-    """Where this very Link is; else where one like it is, as a scenario may build it anew."""
+    """The places with this very Link object; if there is none, with an equal one."""
     attached = _attachments(topology).items()
     found: list[Place] = [place for place, link in attached if link is target]
     found = found or [place for place, link in attached if link == target]

@@ -41,8 +41,10 @@ class _Part:
 
 @attrs.frozen
 class Wave:
-    """A sum of weighted waves. All begin in the middle going up, but square (at the top) and saw (at the
-    bottom)."""
+    """A sum of weighted waves.
+
+    A sine and a triangle begin in the middle, going up; a square begins at the top, a saw at the bottom.
+    """
 
     parts: tuple[_Part, ...]
 
@@ -54,7 +56,7 @@ class Wave:
     }
 
     def __add__(self, other: Wave) -> Wave:
-        """Both at once, each with its weight."""
+        """The sum of both waves."""
         if not isinstance(other, Wave):
             raise ScenarioError(
                 f"{other!r} is no wave", where=source_location("wave +"), hint='sine("20s") + saw("5s")'
@@ -74,7 +76,7 @@ class Wave:
         return max(1, min(part.period_us for part in self.parts) // 8)
 
     def at(self, t_s: float) -> float:
-        """The value from -1 to 1, `t_s` seconds after the wave's begin."""
+        """The value, from -1 to 1, `t_s` seconds after the begin of the wave."""
         total = math.fsum(part.weight for part in self.parts)
         values = (
             part.weight * self.SHAPES[part.shape]((t_s * 1e6 / part.period_us + part.shift) % 1)
@@ -84,7 +86,17 @@ class Wave:
 
 
 def wave(shape: str, period: QuantityLike, *, weight: float = 1, shift: float = 0) -> Wave:
-    """One wave of a named shape; `shift` is the part of its period at which it begins."""
+    """One wave of a named shape.
+
+    Args:
+        shape: ``sine``, ``square``, ``saw`` or ``triangle``.
+        period: Its duration.
+        weight: Its share in a sum of waves, relative to the others' weights.
+        shift: The part of the period at which it begins, such as 0.25.
+
+    Raises:
+        ScenarioError: A value can't be.
+    """
     where = source_location(f"wave {shape!r}")
     if not isinstance(shape, str) or shape not in Wave.SHAPES:
         raise ScenarioError("there is no such shape", where=where, hint=did_you_mean(shape, Wave.SHAPES))
@@ -95,20 +107,56 @@ def wave(shape: str, period: QuantityLike, *, weight: float = 1, shift: float = 
 
 
 def sine(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
-    """From the middle up, down, and back."""
+    """A sine wave: from the middle up, down, and back.
+
+    Args:
+        period: Its duration.
+        weight: Its share in a sum of waves, relative to the others' weights.
+        shift: The part of the period at which it begins, such as 0.25.
+
+    Raises:
+        ScenarioError: A value can't be.
+    """
     return wave("sine", period, weight=weight, shift=shift)
 
 
 def square(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
-    """Half of the time high, then low."""
+    """A square wave: high for half of its period, then low.
+
+    Args:
+        period: Its duration.
+        weight: Its share in a sum of waves, relative to the others' weights.
+        shift: The part of the period at which it begins, such as 0.25.
+
+    Raises:
+        ScenarioError: A value can't be.
+    """
     return wave("square", period, weight=weight, shift=shift)
 
 
 def saw(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
-    """From low straight up to high, and at once back."""
+    """A saw tooth: straight from low to high, then low at once.
+
+    Args:
+        period: Its duration.
+        weight: Its share in a sum of waves, relative to the others' weights.
+        shift: The part of the period at which it begins, such as 0.25.
+
+    Raises:
+        ScenarioError: A value can't be.
+    """
     return wave("saw", period, weight=weight, shift=shift)
 
 
 def triangle(period: QuantityLike, weight: float = 1, shift: float = 0) -> Wave:
-    """From the middle straight up, straight down, and back."""
+    """A triangle wave: from the middle straight up, straight down, and back.
+
+    Args:
+        period: Its duration.
+        weight: Its share in a sum of waves, relative to the others' weights.
+        shift: The part of the period at which it begins, such as 0.25.
+
+    Raises:
+        ScenarioError: A value can't be.
+    """
     return wave("triangle", period, weight=weight, shift=shift)

@@ -1,4 +1,4 @@
-"""What waits for something else: ``when(metric("detector.latency") > 2.0, held="5s").do(...)``."""
+"""Actions that wait for a condition: ``when(metric("detector.latency") > 2.0, held="5s").do(...)``."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from wotemu.topology.topology import Topology
 from wotemu.units import QuantityLike
 
 Otherwise = Literal["skip", "fire", "fail"]
-"""What a guard does that has not fired in time: nothing, fire then, or end the run as failed."""
+"""What a guard does at its deadline: nothing, fire, or fail the run."""
 
 
 @attrs.frozen
 class MetricCondition:
-    """A number that a node's app reports (`wotemu.app.write_metric`) compares so with a value.
+    """A comparison of a metric (`wotemu.app.write_metric`) with a value.
 
-    Of several replicas the one that reported last counts.
+    Of several replicas, the value that came last counts.
     """
 
     node: str
@@ -44,7 +44,7 @@ class MetricCondition:
     value: float
 
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
-        """As JSON holds it, with the replicas that may report."""
+        """The condition as JSON, with the names of the replicas whose metrics count."""
         names = replicas(self.node, topology, where)
         kind = {"kind": "metric", "replicas": names, "key": self.key}
         return {**kind, "op": self.op, "value": float(self.value)}
@@ -60,7 +60,7 @@ class MetricCondition:
 
 @attrs.frozen(eq=False)
 class Metric:
-    """A number that an app reports; compare it with ``<``, ``<=``, ``>`` or ``>=``."""
+    """A metric of a node's app, to compare with ``<``, ``<=``, ``>`` or ``>=``."""
 
     node: str
     key: str
@@ -95,7 +95,14 @@ class Metric:
 
 
 def metric(name: str) -> Metric:
-    """The metric ``"node.key"``; the node may be one replica."""
+    """A number that a node's app reports, to compare in `when`: ``metric("detector.latency") > 2.0``.
+
+    Args:
+        name: ``"node.key"``, with the name of a node or of one replica.
+
+    Raises:
+        ScenarioError: The name is not of this form.
+    """
     node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
     if not (node and dot and key):
         raise ScenarioError(
@@ -106,14 +113,14 @@ def metric(name: str) -> Metric:
 
 @attrs.frozen
 class EventCondition:
-    """So many events of a kind have happened, of one node or of any role."""
+    """A number of events of one kind have happened, of one node or of any role."""
 
     event: str
     count: int
     node: str | None
 
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
-        """As JSON holds it, with the sources that count; none means all."""
+        """The condition as JSON, with the sources whose events count; an empty list means all."""
         names = [] if self.node is None else replicas(self.node, topology, where)
         sources = [f"agent:{name}" for name in names]
         return {"kind": "event", "event": self.event, "count": self.count, "sources": sources}
@@ -129,11 +136,20 @@ _OUTSIDE = frozenset(
         *("run.interrupted", "run.counters", "run.summary", "run.warning"),
     }
 )
-"""Kinds of events that come before the run or after it, or that only the screen shows."""
+"""Kinds of events before or after the run, and those that only the screen shows: no guard gets them."""
 
 
 def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) -> EventCondition:
-    """`count` events of a kind, such as ``"app.ready"`` or ``"app.crashed"``, since the run began."""
+    """A condition for `when`: events of a kind have happened since the run began.
+
+    Args:
+        kind: A kind of `wotemu.records.event_kinds`, such as ``"app.ready"`` or ``"app.crashed"``.
+        count: How many events are needed.
+        node: Whose events count; None for all.
+
+    Raises:
+        ScenarioError: There is no such kind, or no guard gets events of it.
+    """
     where = source_location(f"event({kind!r})")
     if not isinstance(kind, str) or kind not in EVENT_KINDS:
         raise ScenarioError(
@@ -153,7 +169,7 @@ Condition = MetricCondition | EventCondition
 
 @attrs.frozen
 class When:
-    """A condition, waiting for what is to happen once it holds."""
+    """A condition; `do` says what happens when it holds."""
 
     where: str
     condition: Condition
@@ -163,13 +179,20 @@ class When:
     def do(
         self, *events: Action, within: QuantityLike | None = None, otherwise: Otherwise = "skip"
     ) -> GuardedActions:
-        """Carry out these events, once; their times count from the moment when the condition has held.
+        """Let actions take place once, when the condition holds.
 
         Args:
-            events: What happens. An `every` among them goes on to the end of the run, or its `until`.
-            within: A deadline after T0, by default the end of the run.
-            otherwise: What becomes of a guard that has not fired by then: it is skipped, or fires then, or
-                fails the run.
+            events: The actions. Their times count from the moment when the condition has held. An `every`
+                among them goes on to its `until`, or to the end of the run.
+            within: The deadline after T0, by default the end of the run.
+            otherwise: What happens at the deadline if the condition has not held: ``"skip"`` the actions,
+                ``"fire"``, or ``"fail"`` the run.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: An action can't wait, or the deadline comes too early.
         """
         where = f"{self.where}.do"
         inner = inner_actions(events, where)
@@ -185,7 +208,19 @@ class When:
 
 
 def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 0) -> When:
-    """Once `condition` has held without a break for `held`, counted from `after` (T0) on at the earliest."""
+    """Wait for a condition: ``when(metric("node.key") > 2.0, held="5s").do(at(0).crash(node))``.
+
+    Args:
+        condition: A comparison of `metric(...)`, or `event(...)`.
+        held: For how long it has to hold without a break.
+        after: The offset from T0 from which on it is watched.
+
+    Returns:
+        An object whose method `do` takes what happens then.
+
+    Raises:
+        ScenarioError: It is no condition, or a duration can't be read.
+    """
     if not isinstance(condition, MetricCondition | EventCondition):
         hint = 'write metric("node.key") > 2.0 or event("app.ready")'
         raise ScenarioError(f"{condition!r} is no condition", where=source_location("when"), hint=hint)
@@ -198,7 +233,7 @@ def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 
 
 @attrs.frozen(eq=False, repr=False)
 class GuardedActions:
-    """Events that wait for a condition. They have no times of their own until it holds."""
+    """Actions that wait for a condition. They have no times until it holds."""
 
     where: str
     when: When
@@ -210,24 +245,28 @@ class GuardedActions:
 
     @property
     def start_us(self) -> int:
-        """From when on it is watched."""
+        """When the condition is first watched, in microseconds after T0."""
         return self.when.after_us
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the linter has to say of its events."""
+        """Warnings of the linter about the actions."""
         return tuple(dict.fromkeys(note for event in self.events for note in event.notes))
 
     def steps(self, rng: Random, span_us: int) -> Iterator[TimedStep]:  # noqa: ARG002
-        """None before it fires: see `block`."""
+        """No steps: the guard has not fired. See `block`."""
         return iter(())
 
     def block(self, rng: Random, span_us: int, fired_us: int) -> Iterator[TimedStep]:
-        """Its steps, had it fired at this moment of a scenario of this length."""
+        """The steps, if the guard fires at `fired_us` of a scenario that lasts `span_us`."""
         return shifted_steps(self.events, fired_us, rng, max(0, span_us - fired_us))
 
     def named(self, phase: str) -> NoReturn:
-        """Refused: a phase has a time beforehand."""
+        """Not possible, as the begin of a phase has to be known before the run.
+
+        Raises:
+            ScenarioError: Always.
+        """
         raise ScenarioError(
             f"phase {phase!r} can't begin when a guard fires: nobody knows beforehand when that is",
             where=f"{self.where}.named",
@@ -236,7 +275,7 @@ class GuardedActions:
 
     @property
     def text(self) -> str:
-        """The condition for people."""
+        """The condition and how long it has to hold, in words."""
         held = f" for {seconds(self.when.held_us)}" if self.when.held_us else ""
         return f"{self.when.condition}{held}"
 
