@@ -73,6 +73,7 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
         ("Source", manifest.source),
         ("Engine", manifest.engine),
         ("Shaper", manifest.shaper),
+        ("Gateways' scheduling", manifest.scheduling),
         ("Seed", "" if manifest.seed is None else str(manifest.seed)),
         ("Timeline", manifest.timeline_hash[:12]),
         ("Machine", _machine(run)),

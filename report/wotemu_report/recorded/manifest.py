@@ -31,6 +31,7 @@ class Manifest:
 
     Attributes:
         started, t0, ended: Epoch seconds; None where the run did not get so far.
+        scheduling: The class of the kernel's scheduler that the gateways ran in.
         duration_s: As planned.
         unenforced: Limits of resources that the machine did not enforce, a sentence each.
         wotpy_fixes: Names of the fixes, by node.
@@ -42,6 +43,7 @@ class Manifest:
     status: str
     engine: str
     shaper: str
+    scheduling: str
     seed: int | None
     timeline_hash: str
     wotemu_version: str

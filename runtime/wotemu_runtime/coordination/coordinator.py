@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from wotemu.errors import WotemuError
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
+from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, BusClock, connect
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import CommandSender
@@ -228,7 +229,7 @@ class Coordinator:
 
     def _report_start(self) -> None:
         nodes, networks = len(self.live.plan.replicas), len(self.live.plan.networks)
-        size = f"{nodes} node{'s' * (nodes != 1)} on {networks} network{'s' * (networks != 1)}"
+        size = f"{counted(nodes, 'node')} on {counted(networks, 'network')}"
         self.live.report("deploy.started", f"deploying {size}", nodes=nodes, networks=networks)
 
     async def _remove(self) -> None:

@@ -19,7 +19,8 @@ class Outcome:
     """How a run went; `status` is ``running`` until its scenario is over, stopped, or failed.
 
     `t0` and `ended` are seconds since the epoch on the bus's clock. `losses` counts the records that never
-    came, by the role that lost them and what they were.
+    came, by the role that lost them and what they were. `scheduling` is the class of the gateways:
+    ``real-time``, ``short slices`` or ``ordinary``.
     """
 
     status: Status = "running"
@@ -27,6 +28,7 @@ class Outcome:
     t0: float | None = None
     ended: float = 0.0
     deployed: Deployed | None = None
+    scheduling: str = ""
     losses: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     certificate: Certificate | None = None
 

@@ -39,11 +39,12 @@ async def all_ready(run: LiveRun, deployed: Deployed) -> bool:
 
 
 async def learn_places(run: LiveRun, client: Redis) -> None:
-    """Complete the outcome's deployment by the addresses and shapers that the roles have reported.
+    """Complete the outcome by the addresses, shapers and scheduling that the roles have reported.
 
     What the engine knows itself stays; a bus that does not answer leaves everything as it is.
     """
     deployed = run.outcome.deployed
+    run.outcome.scheduling = ", ".join(sorted(run.recorder.ingest.scheduling))
     if deployed is None:
         return
     with contextlib.suppress(OSError, RedisError):

@@ -58,6 +58,8 @@ class Ingest:
         """Roles that have sent anything at all."""
         self.shapers: set[str] = set()
         """The names of the shapers that impose the conditions."""
+        self.scheduling: set[str] = set()
+        """The classes of the scheduler that gateways run in."""
         self.bus_is_away = False
 
     def __repr__(self) -> str:
@@ -139,6 +141,8 @@ class Ingest:
             if event.kind == "role.ready":
                 if "shaper" in event.data:
                     self.shapers.add(event.data["shaper"])
+                if "scheduling" in event.data:
+                    self.scheduling.add(event.data["scheduling"])
                 t, host = event.t if now is None else now, event.data.get("host", "")
                 events += self._liveness.ready(event.source, t, host)
         return events

@@ -265,6 +265,7 @@ class Run:
             "wotemu_version": version("wotemu"),
             "engine": self.settings.engine,
             "shaper": deployed.shaper if deployed else "",
+            "scheduling": outcome.scheduling,
             "python": platform.python_version(),
             "kernel": platform.release(),
             "host": {

@@ -29,7 +29,8 @@ def deployed(shaper: str = "") -> Deployed:
 
 def say_ready(run: LiveRun, role: str, shaper: str = "netem") -> None:
     """What the recorder does with a role's entry."""
-    event = Event(run.now(), "role.ready", role, "", {"host": "edge", "shaper": shaper})
+    data = {"host": "edge", "shaper": shaper, "scheduling": "real-time"}
+    event = Event(run.now(), "role.ready", role, "", data)
     entry = {**encode_batch(Event.TABLE, [to_row(event)]), **encode_origin(Origin(role, run.now(), 0))}
     run.recorder._take(entry)
 
@@ -82,7 +83,7 @@ async def test_addresses_and_shapers_are_learnt_from_the_roles(tmp_path: Path) -
     say_ready(run, "gateway:field", "netem")
     run.outcome.deployed = deployed()
     await learn_places(run, client)
-    assert run.outcome.deployed.shaper == "netem"
+    assert (run.outcome.deployed.shaper, run.outcome.scheduling) == ("netem", "real-time")
     assert run.outcome.deployed.addresses == {"cam-1": {"field": "10.0.0.2"}}
 
 
