@@ -12,9 +12,8 @@ import json
 import math
 from typing import Any
 
+from wotemu import Link, Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, at
 from wotemu.app import Conf, consume_from_catalogue, wait_node, write_metric
-from wotemu.scenario import Phase, Scenario, at
-from wotemu.topology.models import Link, Network, NetworkConditions, Node, NodeApp, Topology
 
 ROOF = "urn:example:roof"
 THING = {

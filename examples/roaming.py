@@ -6,8 +6,24 @@ wotemu run examples/roaming.py --follow
 
 from __future__ import annotations
 
-from wotemu.scenario import Phase, Scenario, at, during, every, metric, sine, square, tag, when
-from wotemu.topology.models import Link, Network, NetworkConditions, Node, NodeApp, Topology
+from wotemu import (
+    Link,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeApp,
+    Phase,
+    Scenario,
+    Topology,
+    at,
+    during,
+    every,
+    metric,
+    sine,
+    square,
+    tag,
+    when,
+)
 
 SENSOR = {"servient_host": "station", "thing_id": "urn:wotemu:sensor"}
 
