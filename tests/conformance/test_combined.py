@@ -21,7 +21,10 @@ RATE, PER_SECOND, SECONDS = 4e6, 2000, 6
 
 
 def saturated(field: Field, direction: Direction, conditions: NetworkConditions) -> Stream:
-    """Seconds of half as many packets again as the rate lets through."""
+    """Seconds of half as many packets again as the rate lets through.
+
+    `conditions` have a queue in which enough waits that a sender that is held up for a moment costs nothing.
+    """
     field.set("a" if direction == "up" else "b", direction, conditions)
     with field.stream(size=SMALL) as stream:
         field.send(stream, PER_SECOND * SECONDS * 3 // 2, per_second=PER_SECOND * 1.5)
@@ -39,7 +42,7 @@ def of_the_rate(share: float, interval: Interval) -> Interval:
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_what_is_lost_on_the_air_took_time(field: Field, findings: Findings, direction: Direction) -> None:
     loss = 0.3
-    stream = saturated(field, direction, NetworkConditions(rate=Rate(RATE), loss=loss))
+    stream = saturated(field, direction, NetworkConditions(rate=Rate(RATE), queue="1s", loss=loss))
     served = PER_SECOND * SECONDS
     assert findings.within(
         f"goodput at 4 Mbit/s with 30 % loss, {direction}",
@@ -54,7 +57,7 @@ def test_what_is_lost_on_the_air_took_time(field: Field, findings: Findings, dir
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_duplicates_take_none_of_the_rate(field: Field, findings: Findings, direction: Direction) -> None:
     share = 0.2
-    stream = saturated(field, direction, NetworkConditions(rate=Rate(RATE), duplicate=share))
+    stream = saturated(field, direction, NetworkConditions(rate=Rate(RATE), queue="1s", duplicate=share))
     served = PER_SECOND * SECONDS
     low, high = share_interval(share, served)
     ok = findings.within(
@@ -107,7 +110,7 @@ def drained_meanwhile(field: Field, conditions: NetworkConditions, count: int, r
 def test_counters_tell_no_drop_that_was_none(field: Field, findings: Findings) -> None:
     count = 12_000
     rows = drained_meanwhile(field, NetworkConditions(latency="20ms", rate="50mbit", queue="1s"), count, 3000)
-    assert len(rows) > 50
+    assert len(rows) >= 10  # drains while packets pass; a slow machine has time for fewer than one in 20 ms
     refused = sum(row.dropped_queue for row in rows)
     sent = sum(row.sent for row in rows)
     ok = findings.within("drops counted where none was", 0, refused, (0, 0), "packets")
