@@ -29,7 +29,7 @@ async def test_auto_takes_netem_where_the_gateways_kernel_has_it(
     require("DOCKER_HOST" in os.environ, "DOCKER_HOST does not name a manager of a swarm")
     require(not kernel_support.missing_in_new_namespace(), "its kernel has no NetEm")
     # A guest's system calls are several times slower than a machine's.
-    monkeypatch.setattr("wotemu_runtime.coordination.coordinator.READY_DEADLINE_S", 600.0)
+    monkeypatch.setattr("wotemu_runtime.coordination.readiness.READY_DEADLINE_S", 600.0)
     topology = Topology([
         Node("a", command=["ping", "-i", "0.2", "b"], networks=[FIELD]),
         Node("b", command=["sleep", "1000"], networks=[FIELD]),
