@@ -6,6 +6,7 @@ WotemuError
 │   ├── ScenarioError     ... the scenario
 │   ├── LoadError         ... the Python file itself
 │   └── AppStartError     ... an app or command that never got past its start
+├── NotRunningError       the emulation has not begun, is over, or its process is gone, exit code 2
 ├── HostError             this machine lacks what the engine needs (namespaces, /dev/net/tun), exit code 2
 └── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
 """
@@ -63,6 +64,12 @@ class LoadError(InputError):
 
 class AppStartError(InputError):
     """An app raised, or a command failed, each time that it was started at first."""
+
+
+class NotRunningError(WotemuError):
+    """What is asked needs a run that goes on; this one has not begun, is over, or its process is gone."""
+
+    exit_code = EXIT_BAD_INPUT
 
 
 class HostError(WotemuError):

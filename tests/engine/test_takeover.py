@@ -24,6 +24,7 @@ from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.coordination import coordinator_lease as leasing
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.coordinator_lease import Lease
+from wotemu_runtime.coordination.live_timeline import Insertion
 from wotemu_runtime.fidelity import Witness
 from wotemu_runtime.recording.bus_mirror import BusMirror, fetch
 from wotemu_runtime.recording.checkpoint import FILE, Checkpoint
@@ -308,7 +309,8 @@ async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
         {"command": "changes", "guard": 1, "at_s": 2.5, "t": 7.5, "changes": [], "drop": []},
     ):
         await client.xadd(STREAMS.commands, pack(command))  # type: ignore[arg-type]
-    assert await CommandLog.read(client, STREAMS) == CommandLog(timeline.hash, 5.0, {1: 2.5}, stopped=False)
+    log = await CommandLog.read(client, STREAMS)
+    assert log == CommandLog(timeline.hash, 5.0, (Insertion(2.5, guard=1),), stopped=False)
     assert CommandLog.replay([{"command": "stop"}]).stopped
 
 

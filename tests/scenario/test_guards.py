@@ -13,7 +13,8 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario import Resolver, Scenario, at, during, event, metric, when
 from wotemu.scenario.timeline import Timeline
 from wotemu.scenario.vocabulary.actions import Action
-from wotemu_runtime.coordination.guards import GuardWatch, differences
+from wotemu_runtime.coordination.guards import GuardWatch
+from wotemu_runtime.coordination.live_timeline import differences
 
 SLOW = metric("reader.latency") > 2.0
 

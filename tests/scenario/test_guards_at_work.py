@@ -16,6 +16,7 @@ from wotemu.scenario import Resolver, Scenario, at, event, metric, when
 from wotemu.scenario.timeline import Change
 from wotemu.scenario.vocabulary.actions import Action
 from wotemu_runtime.coordination.guards import Guards
+from wotemu_runtime.coordination.live_timeline import LiveTimeline
 
 T0 = 1_000_000.0
 
@@ -27,7 +28,8 @@ class Desk:
         self.now = T0
         self.commands: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.guards = Guards(Resolver(TOPOLOGY, Scenario(events=events)), lambda: self.now)
+        self.timeline = LiveTimeline(Resolver(TOPOLOGY, Scenario(events=events)))
+        self.guards = Guards(self.timeline, lambda: self.now)
 
     def _tell(self, kind: str, message: str, **data: Any) -> None:
         self.told.append((kind, data))
@@ -63,7 +65,7 @@ async def test_the_roles_hear_what_is_different() -> None:
     new, later = (Change(**change) for change in command["changes"])
     assert (new.at_s, new.after["loss"], new.after["latency_s"]) == (13.0, 0.09, 1.0)
     assert (later.at_s, later.after["loss"], later.after["latency_s"]) == (30.0, 0.09, 2.0)
-    assert [change.at_s for change in desk.guards.timeline.changes] == [5.0, 13.0, 30.0]
+    assert [change.at_s for change in desk.timeline.current.changes] == [5.0, 13.0, 30.0]
     assert desk.told == [("guard.fired", {"id": 0, "at_s": 12.0})]
     await task
 
@@ -74,7 +76,7 @@ async def test_several_guards_fire_one_after_another() -> None:
     await desk.at(3, records.Event, ["app.crashed", "agent:reader", "", {}])
     await desk.at(6, records.App, ["reader", "delay", 3.0])
     assert [command["t"] - T0 for command in desk.commands] == [3.0, 6.0]
-    assert [guard.fired_s for guard in desk.guards.timeline.guards] == [6.0, 3.0]
+    assert [guard.fired_s for guard in desk.timeline.current.guards] == [6.0, 3.0]
     await task
 
 

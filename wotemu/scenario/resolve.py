@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from random import Random
 
@@ -94,17 +94,22 @@ class Resolver:
     def __repr__(self) -> str:
         return f"Resolver({len(self.timeline.changes)} changes, {len(self._guards)} guards)"
 
-    def resolve(self, fired: Mapping[int, float]) -> Timeline:
-        """The timeline with some guards fired.
+    def resolve(self, fired: Mapping[int, float], live: Sequence[Action] = ()) -> Timeline:
+        """The timeline with some guards fired, and with actions that were added while the run goes on.
 
-        Their actions take place as though they had been written with those times, so that everything later
-        takes them into account.
+        All of them take place as though they had been written with those times, so that everything later
+        takes them into account. Changes get their ids in the order of the calls.
 
         Args:
             fired: Seconds after T0 at which guards fired, by id.
+            live: The actions that were added so far, in their order.
+
+        Raises:
+            ScenarioError: One of `live` is not possible, or makes a later action impossible. No id is taken.
         """
         times = {number: microseconds(fired_s) for number, fired_s in fired.items()}
-        return self._timeline(times, self._apply(self._steps(times), State.of(self._topology)))
+        steps = [*self._steps(times), *self._live_steps(live)]
+        return self._timeline(times, self._apply(steps, State.of(self._topology), live))
 
     def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Applied]) -> Timeline:
         scenario = self._scenario
@@ -153,6 +158,10 @@ class Resolver:
                 )
         return steps
 
+    def _live_steps(self, live: Sequence[Action]) -> Iterator[_TimedStep]:
+        for place, event in enumerate(live, len(self._scenario.events)):
+            yield from self._steps_of(place, event)
+
     def _steps_of(self, place: int, event: Action, fired_us: int | None = None) -> Iterator[_TimedStep]:
         span_us = self._scenario.duration_us
         rng = Random(f"{self._scenario.seed}/{place}")  # noqa: S311  # repeatable on purpose
@@ -170,29 +179,21 @@ class Resolver:
         except (ArithmeticError, TypeError, ValueError) as error:
             raise _unexpected(error, event) from error
 
-    def _apply(self, steps: Iterable[_TimedStep], state: State) -> list[_Applied]:
+    def _apply(
+        self, steps: Iterable[_TimedStep], state: State, live: Sequence[Action] = ()
+    ) -> list[_Applied]:
         """The changes that steps make, in the order of their times; at one time, as they are written."""
+        events = (*self._scenario.events, *live)
         found: list[_Applied] = []
         for _, timed in groupby(sorted(steps, key=lambda item: item.at_us), key=lambda item: item.at_us):
-            found += _merged([applied for each in timed for applied in self._apply_step(each, state)])
+            found += _merged([applied for each in timed for applied in _apply_step(each, state, events)])
             if len(found) > MAX_CHANGES:
                 raise ScenarioError(
                     f"its timeline has more than {MAX_CHANGES} changes",
-                    where=self._scenario.events[found[-1].origin[0]].where,
+                    where=events[found[-1].origin[0]].where,
                     hint="take a longer every=, or fewer targets",
                 )
         return found
-
-    def _apply_step(self, timed: _TimedStep, state: State) -> Iterator[_Applied]:
-        state.event = timed.event
-        is_ending = isinstance(timed.step, Ending)
-        try:
-            for number, change in enumerate(timed.step(state, timed.at_us)):
-                yield _Applied(timed.at_us, (timed.event, timed.number, number), change, is_ending)
-        except InputError:
-            raise
-        except (ArithmeticError, TypeError, ValueError) as error:
-            raise _unexpected(error, self._scenario.events[timed.event]) from error
 
     def _guard(self, number: int, fired_us: int | None) -> GuardPlan:
         """A guard, with its changes as if it fired at T0."""
@@ -220,6 +221,18 @@ class _Applied:
     origin: Origin
     change: Change
     is_ending: bool
+
+
+def _apply_step(timed: _TimedStep, state: State, events: Sequence[Action]) -> Iterator[_Applied]:
+    state.event = timed.event
+    is_ending = isinstance(timed.step, Ending)
+    try:
+        for number, change in enumerate(timed.step(state, timed.at_us)):
+            yield _Applied(timed.at_us, (timed.event, timed.number, number), change, is_ending)
+    except InputError:
+        raise
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise _unexpected(error, events[timed.event]) from error
 
 
 def _merged(changes: list[_Applied]) -> list[_Applied]:

@@ -300,6 +300,30 @@ _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
 """The names that JSON has: each with the condition, and how it is read."""
 
 
+def values_to_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Some conditions by name, with the names and values that `NetworkConditions.to_dict` has for them.
+
+    Args:
+        values: Conditions as the types that `NetworkConditions` has them in.
+    """
+    encoded = _NOTHING.replaced(values).to_dict()
+    return {
+        key: encoded.get(key) if key in encoded else _DEFAULTS[name]
+        for key, (name, _) in _READ.items()
+        if name in values
+    }
+
+
+def values_from_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What `values_to_json` gave.
+
+    Raises:
+        KeyError: A name is none of a condition.
+    """
+    conditions = NetworkConditions.from_dict(dict(data))
+    return {name: getattr(conditions, name) for name, _ in (_READ[key] for key in data)}
+
+
 def _preset(latency_ms: float, jitter_ms: float, rate: str) -> NetworkConditions:
     return NetworkConditions(
         latency=Seconds(latency_ms / 1e3), jitter=Seconds(jitter_ms / 1e3), rate=Rate.of(rate)
@@ -328,4 +352,6 @@ __all__ = [
     "MarkovLoss",
     "NetworkConditions",
     "Queue",
+    "values_from_json",
+    "values_to_json",
 ]

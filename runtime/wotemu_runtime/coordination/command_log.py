@@ -1,4 +1,4 @@
-"""Replays the command stream to recover the timeline, T0 and the guards that fired."""
+"""Replays the command stream to recover the timeline, T0, the guards that fired and the changes by hand."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from redis.asyncio import Redis
 
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.coordination.live_timeline import Insertion
 
 
 @attrs.frozen
 class CommandLog:
     """The commands that earlier coordinators sent; empty in a new run.
 
-    `fired` maps the ids of guards to their times in seconds after T0, in the order of firing.
+    `insertions` are the guards that fired and the changes made by hand, in their order.
     """
 
     timeline_hash: str | None = None
     t0: float | None = None
-    fired: dict[int, float] = attrs.field(factory=dict)
+    insertions: tuple[Insertion, ...] = ()
     stopped: bool = False
     """Whether the roles were sent the end of the run: they stop, or go on unrecorded."""
 
@@ -30,12 +31,17 @@ class CommandLog:
         """The log of these commands, in the order of the stream."""
         commands = list(commands)
         # The first ones count: a command that was not confirmed may have been sent, and stored, twice.
+        once: dict[Any, Mapping[str, Any]] = {}
+        for place, each in enumerate(commands):
+            once.setdefault(each.get("id", place), each)
         timelines = [each["timeline"]["hash"] for each in commands if each["command"] == "timeline"]
         t0s = [each["t0"] for each in commands if each["command"] == "t0"]
         return cls(
             timeline_hash=timelines[0] if timelines else None,
             t0=t0s[0] if t0s else None,
-            fired={each["guard"]: each["at_s"] for each in commands if each["command"] == "changes"},
+            insertions=tuple(
+                Insertion.from_dict(each) for each in once.values() if each["command"] == "changes"
+            ),
             stopped=any(each["command"] in ("stop", "mute") for each in commands),
         )
 

@@ -17,6 +17,7 @@ from wotemu_runtime.bus import BusAddress, BusClock, connect
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.coordinator_lease import Lease
+from wotemu_runtime.coordination.live_control import LiveControl
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.coordination.readiness import all_ready, learn_places
@@ -43,7 +44,7 @@ class Coordinator:
 
     Args:
         listener: gets every event as it is recorded.
-        resolver: resolves the timeline again when a guard fires; None where there are no guards.
+        resolver: resolves the timeline again when a guard fires or a change is made by hand.
         thresholds: what the certificate is judged by; None means the defaults.
         card: what another coordinator needs to take over, as JSON values.
         code: the deployment's bundle, for the same purpose.
@@ -60,7 +61,7 @@ class Coordinator:
         engine: Engine,
         directory: RunDirectory,
         listener: Listener,
-        resolver: Resolver | None = None,
+        resolver: Resolver,
         thresholds: Thresholds | None = None,
         *,
         card: Mapping[str, Any] | None = None,
@@ -76,12 +77,14 @@ class Coordinator:
             engine,
             directory,
             clock or BusClock(),
-            resolver=resolver,
+            resolver,
             listener=listener,
             durable=durable,
             resumed=resume,
         )
         self.outcome = self.live.outcome
+        self.control = LiveControl(self.live)
+        """Changes the run while it goes on, and answers what is asked about it."""
         self._thresholds = thresholds
         self._card = Card(card or {}, code)
         self._resume = resume
@@ -99,7 +102,7 @@ class Coordinator:
 
     @property
     def timeline(self) -> Timeline:
-        """The planned changes, with those of the guards that have fired."""
+        """The planned changes, with those of guards that have fired and those made by hand."""
         return self.live.timeline
 
     def stop(self, *, at_once: bool = False) -> None:
@@ -170,6 +173,7 @@ class Coordinator:
     async def _coordinate(self, client: Redis, deployed: Deployed, lease: Lease) -> None:
         """Drive the run to its end or failure and wind it down, while tasks record it and watch its roles."""
         run, sender = self.live, CommandSender(client, self.live.streams)
+        self.control.attach(sender)
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(run.recorder.run(client, run.streams), name="recorder")
             others = [
@@ -211,7 +215,7 @@ class Coordinator:
             if phase.name not in run.state.phases:
                 run.report("run.phase", f"phase {phase.name}", phase=phase.name, start_s=phase.start_s)
         is_whole = await run.control.until_time(t0 + duration_s)
-        if is_whole and run.guards is not None:
+        if is_whole:
             await run.guards.decide()
         self.outcome.status = "done" if is_whole else "interrupted"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import operator
-from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Literal
 
 import attrs
 
 from wotemu.errors import EmulationError
 from wotemu.records import App, Event, Record
-from wotemu.scenario.resolve import Resolver
-from wotemu.scenario.timeline import Change, GuardPlan, Timeline
+from wotemu.scenario.timeline import GuardPlan
 from wotemu.suggestions import did_you_mean
+from wotemu_runtime.coordination.live_timeline import Command, LiveTimeline
 
 SETTLE_S = 1.5
 """Records come up to a second late: until then, a metric's record may still show that it did not hold."""
@@ -27,8 +27,6 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-Command = Callable[..., Awaitable[None]]
-"""Sends the roles a command, given as keyword arguments."""
 Report = Callable[..., object]
 """Records an event: its kind, its message, and its data as keyword arguments."""
 
@@ -162,34 +160,21 @@ class GuardWatch:
         return f"; {condition['key']!r} was never reported: {hint}"
 
 
-def differences(before: Timeline, after: Timeline) -> tuple[list[Change], list[int]]:
-    """The changes that are new or differ, and the ids of those that were removed."""
-    known = {change.id: change for change in before.changes}
-    changed = [change for change in after.changes if known.get(change.id) != change]
-    return changed, sorted(known.keys() - {change.id for change in after.changes})
-
-
 class Guards:
     """Fires a run's guards: takes the run's records, and sends the roles the changes that follow.
 
     Args:
-        resolver: resolves the timeline with the guards that have fired.
+        timeline: the run's, which has the guards and gets their changes.
         now: the bus's clock, in seconds since the epoch.
     """
 
-    def __init__(
-        self,
-        resolver: Resolver,
-        now: Callable[[], float],
-    ) -> None:
-        self.timeline = resolver.timeline
-        self._resolver = resolver
+    def __init__(self, timeline: LiveTimeline, now: Callable[[], float]) -> None:
+        self._timeline = timeline
         self._command: Command | None = None
         self._report: Report | None = None
         self._now = now
-        self._watch = GuardWatch(self.timeline.guards, self.timeline.duration_s)
+        self._watch = GuardWatch(timeline.current.guards, timeline.current.duration_s)
         self._records: list[App | Event] = []
-        self._fired: dict[int, float] = {}
         self._t0: float | None = None
         self._news = asyncio.Event()
         self._deciding = asyncio.Lock()
@@ -201,20 +186,9 @@ class Guards:
             self._records += found
             self._news.set()
 
-    async def restore(self, fired: Mapping[int, float], decided: Container[int], report: Report) -> None:
-        """Continue where an earlier coordinator was.
-
-        Args:
-            fired: the guards that it fired, by id: seconds after T0, in the order of firing.
-            decided: the ids of those whose outcome it has recorded.
-            report: records an event.
-        """
-        for number, at_s in fired.items():  # one after the other, so that changes get their ids again
-            self._fired[number] = at_s
-            self.timeline = await asyncio.to_thread(self._resolver.resolve, dict(self._fired))
-            if number not in decided:
-                report("guard.fired", f"guard {number} fired", id=number, at_s=at_s)
-        self._watch.forget(fired, decided)
+    def forget(self, *decided: Container[int]) -> None:
+        """Leave guards alone that an earlier coordinator fired or skipped, by their ids."""
+        self._watch.forget(*decided)
 
     async def run(self, t0: float, command: Command, report: Report) -> None:
         """Watch from T0 until no guard is left to fire.
@@ -262,16 +236,6 @@ class Guards:
         if verdict.outcome == "skipped":
             report("guard.skipped", f"guard {number} is skipped, {text}", id=number)
             return
-        self._fired[number] = fired_s = round(self._now() - t0, 6)
-        before = self.timeline
-        self.timeline = await asyncio.to_thread(self._resolver.resolve, dict(self._fired))
-        changed, dropped = differences(before, self.timeline)
-        await command(
-            command="changes",
-            guard=number,
-            at_s=fired_s,
-            t=t0 + fired_s,
-            changes=[attrs.asdict(change, recurse=False) for change in changed],
-            drop=dropped,
-        )
+        fired_s = round(self._now() - t0, 6)
+        await self._timeline.fire(number, fired_s, t0, command)
         report("guard.fired", f"guard {number} fired: {text}", id=number, at_s=fired_s)

@@ -12,7 +12,9 @@ from wotemu.records import Event
 from wotemu.scenario.resolve import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import BusClock, Streams
+from wotemu_runtime.coordination.change_answers import ChangeAnswers
 from wotemu_runtime.coordination.guards import Guards
+from wotemu_runtime.coordination.live_timeline import LiveTimeline
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.coordination.run_state import RunState
@@ -36,7 +38,9 @@ class LiveRun:
     state: RunState
     recorder: Recorder
     witness: Witness
-    guards: Guards | None
+    inserted: LiveTimeline
+    guards: Guards
+    answers: ChangeAnswers
     outcome: Outcome
 
     @classmethod
@@ -46,8 +50,8 @@ class LiveRun:
         engine: Engine,
         directory: RunDirectory,
         clock: BusClock,
+        resolver: Resolver,
         *,
-        resolver: Resolver | None = None,
         listener: Listener = lambda _: None,
         durable: Durable = lambda: None,
         resumed: bool = False,
@@ -55,24 +59,25 @@ class LiveRun:
         """Connect the parts of a run: what the recorder takes goes to the witness, the state and the guards.
 
         Args:
-            resolver: resolves the timeline again when a guard fires; None where there are no guards.
+            resolver: resolves the timeline again when a guard fires or a change is made by hand.
             listener, durable, resumed: see `Recorder`.
         """
         control = RunControl(clock.now)
         state = RunState(plan, control)
-        guards = None if resolver is None else Guards(resolver, clock.now)
-        witness = Witness(places_of(plan), lambda: plan.timeline if guards is None else guards.timeline)
+        inserted = LiveTimeline(resolver)
+        guards, answers = Guards(inserted, clock.now), ChangeAnswers()
+        witness = Witness(places_of(plan), lambda: inserted.current)
         recorder = Recorder(
             directory,
             witness,
             clock.now,
-            sinks=(state.take,) if guards is None else (guards.take, state.take),
+            sinks=(guards.take, state.take, answers.take),
             listener=listener,
             durable=durable,
             resumed=resumed,
         )
         outcome = Outcome(losses=state.losses)
-        return cls(plan, engine, clock, control, state, recorder, witness, guards, outcome)
+        return cls(plan, engine, clock, control, state, recorder, witness, inserted, guards, answers, outcome)
 
     @property
     def streams(self) -> Streams:
@@ -81,8 +86,8 @@ class LiveRun:
 
     @property
     def timeline(self) -> Timeline:
-        """The planned changes, with those of the guards that have fired."""
-        return self.guards.timeline if self.guards is not None else self.plan.timeline
+        """The planned changes, with those of guards that have fired and those made by hand."""
+        return self.inserted.current
 
     @property
     def is_running(self) -> bool:

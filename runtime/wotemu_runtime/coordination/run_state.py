@@ -28,6 +28,8 @@ class RunState:
         """Phases that have begun."""
         self.guards: set[int] = set()
         """Guards that have fired or been skipped."""
+        self.live_changes = 0
+        """How many changes were made by hand."""
         self.losses: Counter[tuple[str, str]] = Counter()
         """Records that never came, by the role that lost them and what they were."""
 
@@ -61,6 +63,8 @@ class RunState:
                 self.phases.add(event.data["phase"])
             case "guard.fired" | "guard.skipped":
                 self.guards.add(event.data["id"])
+            case "control.change":
+                self.live_changes += 1
         self.control.news()
 
     def _failure(self, event: Event) -> WotemuError | None:

@@ -15,6 +15,7 @@ from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.coordinator_lease import Lease
+from wotemu_runtime.coordination.live_control import report_live_change
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.engines.engine import Engine
 
@@ -99,9 +100,21 @@ async def take_over(run: LiveRun, client: Redis, log: CommandLog) -> None:
     run.recorder.replay()
     when = "before T0" if log.t0 is None else f"{run.now() - log.t0:.1f} s after T0"
     run.report("run.resumed", f"another coordinator takes over {when}", t0=log.t0)
-    if run.guards is not None:
-        await run.guards.restore(log.fired, run.state.guards, run.report)
+    await run.inserted.restore(log.insertions)
+    _report_insertions(run, log)
     for table, count in (await run.recorder.missing(client, run.streams)).items():
         run.report_loss(PREDECESSOR, f"{table} records that only its run directory has", count)
     for name in run.recorder.directory.damaged:
         run.report_loss(PREDECESSOR, f"end of {name}, which its machine had not written", 1)
+
+
+def _report_insertions(run: LiveRun, log: CommandLog) -> None:
+    """Record the guards and changes that the coordinator before sent and could not record any more."""
+    fired = {each.guard for each in log.insertions if each.guard is not None}
+    for each in log.insertions:
+        if each.guard is not None and each.guard not in run.state.guards:
+            run.report("guard.fired", f"guard {each.guard} fired", id=each.guard, at_s=each.at_s)
+    by_hand = [each for each in log.insertions if each.change is not None]
+    for each in by_hand[run.state.live_changes :]:
+        report_live_change(run, each)
+    run.guards.forget(fired, run.state.guards)

@@ -56,7 +56,7 @@ async def watch_silence(run: LiveRun) -> None:
 async def watch_guards(run: LiveRun, sender: CommandSender) -> None:
     """Fire guards from T0 on; one that has to fire and does not fails the run."""
     await run.control.until_over(lambda: run.outcome.t0 is not None)
-    if run.guards is None or run.outcome.t0 is None:
+    if run.outcome.t0 is None:
         return
     try:
         await run.guards.run(run.outcome.t0, sender.send, run.report)

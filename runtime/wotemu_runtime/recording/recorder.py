@@ -136,6 +136,8 @@ class Recorder:
         for event in events:
             self.store(event)
             self._pass_on(Event.TABLE, [to_row(event)])
+        if events:
+            self._write(self.directory.flush_events)
 
     def record_host(self, sample: Host) -> None:
         """Record a sample of this machine's load."""

@@ -26,6 +26,7 @@ from wotemu.errors import InputError
 from wotemu.records import TRANSIENT_TABLES, Event, Log, Probe, to_row
 from wotemu_runtime.recording import checkpoint
 from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.event_log import EventLog
 
 SPOOL = "spool"
 ROWS_AT_ONCE = 50_000
@@ -44,6 +45,8 @@ class RunDirectory:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self._files: dict[str, IO[bytes]] = {}
+        self.events = EventLog(run_dir / EVENTS)
+        """The events that are stored, for those who follow them."""
         for name in (SPOOL, "logs", "tables"):
             (run_dir / name).mkdir(parents=True, exist_ok=True)
         self._lock = _locked(run_dir)
@@ -90,6 +93,12 @@ class RunDirectory:
         """Store an event that did not come over the bus."""
         self.store(Event.TABLE, [to_row(event)])
 
+    def flush_events(self) -> None:
+        """Let those who follow the events have what is stored by now."""
+        if EVENTS in self._files:
+            self._files[EVENTS].flush()
+        self.events.notify(self.counts[Event.TABLE])
+
     def stored(self) -> Iterator[tuple[str, list[list[Any]]]]:
         """The stored rows in batches, each with its table; without logs, and each table in its order."""
         events = self.run_dir / EVENTS
@@ -117,6 +126,7 @@ class RunDirectory:
         """Flush all files and save a checkpoint with these stream positions: both survive this process."""
         for file in self._files.values():
             file.flush()
+        self.events.notify(self.counts[Event.TABLE])
         if positions != self.last.positions or self._sizes != self.last.sizes:
             self.last = Checkpoint(
                 run=self.last.run,
@@ -130,6 +140,7 @@ class RunDirectory:
     def close(self) -> None:
         """Close the files; the spool stays for `finish_tables`."""
         self.keep(self.last.positions)
+        self.events.close()
         for file in self._files.values():
             file.close()
         self._files.clear()

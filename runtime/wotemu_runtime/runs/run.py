@@ -7,6 +7,7 @@ import contextlib
 import platform
 import shutil
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ import attrs
 import psutil
 
 from wotemu.deployment_file import Deployment
-from wotemu.errors import EmulationError, HostError, InputError
+from wotemu.errors import EmulationError, HostError, InputError, NotRunningError
 from wotemu.fidelity import Thresholds
 from wotemu.records import SCHEMA_VERSION, Event
 from wotemu.scenario import Resolver
@@ -23,7 +24,9 @@ from wotemu.scenario.timeline import Timeline
 from wotemu.topology.to_json import topology_to_json
 from wotemu.units import QuantityLike
 from wotemu_runtime.bus import steady_time
+from wotemu_runtime.control.server import control_server
 from wotemu_runtime.coordination.coordinator import Coordinator
+from wotemu_runtime.coordination.live_control import LiveControl
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
@@ -147,6 +150,17 @@ class Run:
         """Totals of what has been recorded so far."""
         return Totals() if self._coordinator is None else self._coordinator.totals
 
+    @property
+    def control(self) -> LiveControl:
+        """Changes the run while it goes on, and answers what is asked about it.
+
+        Raises:
+            NotRunningError: The run has not begun.
+        """
+        if self._coordinator is None:
+            raise NotRunningError("the run has not begun", where=f"emulation {self.settings.name!r}")
+        return self._coordinator.control
+
     def check_timeline(self, expected: str, *, where: str, hint: str) -> None:
         """Raise `EmulationError` where the deployment gives another timeline than the roles follow.
 
@@ -229,7 +243,9 @@ class Run:
         if self._stop_requested:  # before there was a coordinator, as Ctrl-C during the planning
             coordinator.stop()
         try:
-            return await coordinator.run()
+            async with AsyncExitStack() as stack:
+                await self._open_control_socket(stack, coordinator)
+                return await coordinator.run()
         finally:
             await engine.remove()  # again: a cancelled coordinator may not have got so far
             if coordinator.timeline is not self.plan.timeline:
@@ -238,6 +254,13 @@ class Run:
                 directory.write_json("timeline.json", timeline)
             directory.close()
             save_manifest(coordinator.outcome)
+
+    async def _open_control_socket(self, stack: AsyncExitStack, coordinator: Coordinator) -> None:
+        """Let the run be controlled from other processes; without that, it goes on all the same."""
+        try:
+            await stack.enter_async_context(control_server(self.settings.name, coordinator.control))
+        except HostError as error:
+            coordinator.live.report("control.unavailable", f"it can't be controlled from outside: {error}")
 
     def _takeover_card(self, run_dir: Path) -> dict[str, Any]:
         """What a coordinator that takes over needs to plan the same run and to find its record."""

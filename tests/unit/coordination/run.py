@@ -93,6 +93,7 @@ class Run:
     on_event: Callable[[Event], None] = lambda _: None
     resume: bool = False
     keep: bool = False
+    topology: Topology = TOPOLOGY
     trims: bool = True
     """Whether the bus forgets what is recorded."""
     engine: FakeEngine = attrs.field(default=None)
@@ -102,9 +103,9 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         resolver = Resolver(
-            TOPOLOGY, Scenario(phases=self.phases, events=self.events, duration=self.duration)
+            self.topology, Scenario(phases=self.phases, events=self.events, duration=self.duration)
         )
-        self.plan = make_plan(TOPOLOGY, resolver.timeline, stack="test", root=Path("/"))
+        self.plan = make_plan(self.topology, resolver.timeline, stack="test", root=Path("/"))
         self.engine = self.engine or FakeEngine(self.bus, self.play)
         self.recorder = RunDirectory(self.run_dir)
         OPEN.append(self)

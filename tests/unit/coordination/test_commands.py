@@ -11,8 +11,10 @@ from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.bus.codec import unpack
+from wotemu_runtime.control.live_changes import Crash
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import BUS_AWAY_DEADLINE_S, CommandSender
+from wotemu_runtime.coordination.live_timeline import Insertion
 from wotemu_runtime.testing import MemoryBus, on_jumping_clock
 
 STREAMS = Streams("test")
@@ -59,10 +61,17 @@ async def test_the_log_has_the_timeline_t0_the_guards_and_the_end() -> None:
     await sender.send(command="timeline", timeline=timeline.to_dict())
     await sender.send(command="t0", t0=5.0)
     await sender.send(command="changes", guard=3, at_s=2.5, t=7.5, changes=[], drop=[])
+    by_hand = Insertion(3.5, change=Crash(targets="cam-1"), who="me")
+    await sender.send(command="changes", **by_hand.to_dict(), t=8.5, changes=[], drop=[])
     await sender.send(command="changes", guard=1, at_s=4.0, t=9.0, changes=[], drop=[])
     log = await CommandLog.read(bus.client, STREAMS)
-    assert log == CommandLog(timeline.hash, 5.0, {3: 2.5, 1: 4.0}, stopped=False)
-    assert list(log.fired) == [3, 1], "in the order of firing"
+    inserted = (Insertion(2.5, guard=3), by_hand, Insertion(4.0, guard=1))
+    assert log == CommandLog(timeline.hash, 5.0, inserted, stopped=False), "in the order of the stream"
+
+
+def test_a_command_that_the_bus_stored_twice_counts_once() -> None:
+    command = {"command": "changes", "id": "a", **Insertion(2.5, guard=3).to_dict()}
+    assert CommandLog.replay([command, command]).insertions == (Insertion(2.5, guard=3),)
 
 
 @pytest.mark.parametrize("command", ["stop", "mute"])

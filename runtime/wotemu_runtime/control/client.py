@@ -1,0 +1,120 @@
+"""The other end of the control socket: asks a run of this machine, from another process or task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from wotemu.errors import EmulationError, NotRunningError, WotemuError
+from wotemu.suggestions import did_you_mean
+from wotemu_runtime.control.live_changes import LiveChange
+from wotemu_runtime.control.requests import (
+    Changed,
+    ConditionsNow,
+    GetConditions,
+    GetEvents,
+    GetStatus,
+    LoggedEvent,
+    MakeChange,
+    Request,
+    RunStatus,
+    StopRun,
+)
+from wotemu_runtime.control.socket_path import connected_socket, control_names
+from wotemu_runtime.control.wire import MAX_LINE, VERSION, decode, decode_error, encode
+
+
+class ControlClient:
+    """Controls one run of this user on this machine. Each method makes a connection of its own.
+
+    They raise `NotRunningError` where there is no such run, or it ends meanwhile, and `InputError` where it
+    can't do what it is asked.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"ControlClient({self.name!r})"
+
+    async def change(self, change: LiveChange) -> Changed:
+        """Make a change, and wait until it has taken hold.
+
+        Raises:
+            ScenarioError: It is not possible; then nothing is changed.
+            NotRunningError: The scenario has not begun, or is over.
+        """
+        return Changed(**await self._ask(MakeChange(change)))
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End the run cleanly; `at_once` waits for nothing but the removal of all that was started."""
+        await self._ask(StopRun(at_once))
+
+    async def status(self) -> RunStatus:
+        """What the run does now."""
+        return RunStatus(**await self._ask(GetStatus()))
+
+    async def conditions(self) -> ConditionsNow:
+        """What holds on every hop now."""
+        return ConditionsNow.from_dict(await self._ask(GetConditions()))
+
+    async def events(
+        self, *kinds: str, after: int | None = 0, follow: bool = True
+    ) -> AsyncGenerator[LoggedEvent, None]:
+        """Events as they are recorded, until the run is over.
+
+        Args:
+            kinds: Patterns of their kinds, such as ``"app.*"``; none means all.
+            after: How many events to skip, such as the `number` of the last one that is known; None for those
+                from now on.
+            follow: Whether to wait for more when all that are recorded have come.
+        """
+        async with aclosing(self._replies(GetEvents(kinds, after, follow))) as replies:
+            async for reply in replies:
+                yield LoggedEvent.from_dict(reply)
+
+    async def _ask(self, request: Request) -> dict[str, Any]:
+        async with aclosing(self._replies(request)) as replies:
+            async for reply in replies:
+                return reply
+        raise NotRunningError("it ended before it answered", where=self.name)
+
+    async def _replies(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
+        async with self._connection() as (reader, writer):
+            try:
+                writer.write(encode({**request.to_dict(), "version": VERSION}))
+                await writer.drain()
+                while line := await reader.readline():
+                    reply = decode(line)
+                    if "error" in reply:
+                        raise decode_error(reply["error"])
+                    yield reply["reply"]
+            except WotemuError:  # also a ValueError, as the run's own InputError is
+                raise
+            except OSError as error:
+                raise NotRunningError(f"it ended meanwhile: {error}", where=self.name) from error
+            except (ValueError, KeyError) as error:
+                raise EmulationError(f"it answers what is no reply: {error}", where=self.name) from error
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        try:
+            connection = connected_socket(self.name)
+        except OSError as error:
+            raise _missing(self.name, control_names()) from error
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+
+def _missing(name: str, known: Iterable[str]) -> NotRunningError:
+    running = list(known)
+    hint = did_you_mean(name, running) if running else "start one with wotemu run"
+    return NotRunningError(f"no emulation {name!r} of yours runs on this machine", hint=hint)
+
+
+__all__ = ["ControlClient", "control_names"]

@@ -1,0 +1,233 @@
+"""What a run can be asked while it goes on, and what it answers: values that JSON can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import attrs
+
+from wotemu.errors import InputError
+from wotemu.records import Event
+from wotemu_runtime.control.live_changes import LiveChange
+
+RunPhase = Literal["deploying", "running", "ending", "over"]
+"""What a run does: it places its nodes, it follows its scenario, it winds down, it is over."""
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+class Request:
+    """Anything that a run can be asked; `KIND` names it on the wire."""
+
+    KIND: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"request": self.KIND, **_plain(self)}
+
+
+@attrs.frozen
+class MakeChange(Request):
+    """Change something now. Answered by `Changed`, once it has taken hold."""
+
+    KIND = "change"
+
+    change: LiveChange
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"request": self.KIND, "change": self.change.to_dict()}
+
+
+@attrs.frozen
+class StopRun(Request):
+    """End the run: cleanly, or (`at_once`) waiting for nothing but the removal. Answered by `Done`."""
+
+    KIND = "stop_run"
+
+    at_once: bool = False
+
+
+@attrs.frozen
+class GetStatus(Request):
+    """What the run does now. Answered by `RunStatus`."""
+
+    KIND = "status"
+
+
+@attrs.frozen
+class GetConditions(Request):
+    """What holds on every hop now. Answered by `ConditionsNow`."""
+
+    KIND = "conditions"
+
+
+@attrs.frozen
+class GetEvents(Request):
+    """Events as they are recorded, until the run is over. Answered by any number of `LoggedEvent`.
+
+    Attributes:
+        kinds: Patterns of their kinds, such as ``app.*``; none means all.
+        after: How many events of the run to skip; None for those from now on. The `number` of the last one
+            that was received continues exactly behind it.
+        follow: Whether to go on when all that are recorded have been sent.
+    """
+
+    KIND = "events"
+
+    kinds: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    after: int | None = 0
+    follow: bool = True
+
+
+@attrs.frozen
+class Changed:
+    """How a change went.
+
+    Attributes:
+        at_s: When it was due, in seconds after T0.
+        text: What was changed, for people.
+        changes: How many atomic changes it made; 0 where everything was so already.
+        late_s: By how much the latest one took hold after `at_s`; None where there was none.
+        failed: Why changes could not be applied, a sentence each.
+        unanswered: How many changes no role has confirmed in time.
+    """
+
+    at_s: float
+    text: str
+    changes: int
+    late_s: float | None
+    failed: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    unanswered: int = 0
+
+
+@attrs.frozen
+class Done:
+    """It is done; there is nothing more to say."""
+
+
+@attrs.frozen(kw_only=True)
+class RunStatus:
+    """What a run does now.
+
+    Attributes:
+        name: Name of the run.
+        pid: The process that coordinates it.
+        engine: ``local`` or ``swarm``.
+        doing: See `RunPhase`.
+        now_s: Seconds since T0; None before it.
+        duration_s: How long the scenario lasts.
+        phase: The phase of the scenario; "" before T0.
+        nodes: How many replicas there are.
+        networks: How many networks.
+        run_dir: The run directory.
+        events: How many events have been recorded.
+    """
+
+    name: str
+    pid: int
+    engine: str
+    doing: RunPhase
+    now_s: float | None
+    duration_s: float
+    phase: str
+    nodes: int
+    networks: int
+    run_dir: str
+    events: int
+
+
+@attrs.frozen
+class HopNow:
+    """One hop of a replica, and the conditions that it imposes, as `NetworkConditions.to_dict` has them."""
+
+    network: str
+    replica: str
+    direction: str
+    conditions: Mapping[str, Any]
+    is_cut: bool
+
+
+@attrs.frozen
+class ConditionsNow:
+    """What holds at a moment.
+
+    Attributes:
+        at_s: The moment, in seconds after T0.
+        hops: Every hop.
+        partition: The groups of replicas that are kept apart; empty where all reach all.
+        apps: What runs where, by replica: ``running``, ``crashed`` or ``stopped``.
+    """
+
+    at_s: float
+    hops: tuple[HopNow, ...]
+    partition: tuple[tuple[str, ...], ...]
+    apps: Mapping[str, str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """What `attrs.asdict` gave."""
+        hops = tuple(HopNow(**hop) for hop in data["hops"])
+        return cls(data["at_s"], hops, tuple(map(tuple, data["partition"])), data["apps"])
+
+
+@attrs.frozen
+class LoggedEvent:
+    """An event, and its number in the run, from 1 on."""
+
+    number: int
+    event: Event
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """What `attrs.asdict` gave."""
+        return cls(data["number"], Event(**data["event"]))
+
+
+_KINDS: dict[str, type[Request]] = {
+    kind.KIND: kind for kind in (StopRun, GetStatus, GetConditions, GetEvents)
+}
+
+
+def request_from_dict(data: Mapping[str, Any]) -> Request:
+    """The request that `to_dict` was called of.
+
+    Raises:
+        InputError: It is none, or one of another version of WoTemu.
+    """
+    name = data.get("request")
+    given = {key: value for key, value in data.items() if key not in ("request", "version")}
+    if name == MakeChange.KIND:
+        return MakeChange(LiveChange.from_dict(given.get("change") or {}))
+    if name not in _KINDS:
+        known = ", ".join((MakeChange.KIND, *_KINDS))
+        raise InputError(f"there is no request {name!r}", hint=f"known are {known}")
+    try:
+        return _KINDS[str(name)](**given)
+    except TypeError as error:
+        raise InputError(f"request {name!r}: {error}") from error
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return attrs.asdict(value)
+
+
+__all__ = [
+    "Changed",
+    "ConditionsNow",
+    "Done",
+    "GetConditions",
+    "GetEvents",
+    "GetStatus",
+    "HopNow",
+    "LoggedEvent",
+    "MakeChange",
+    "Request",
+    "RunPhase",
+    "RunStatus",
+    "StopRun",
+    "request_from_dict",
+]

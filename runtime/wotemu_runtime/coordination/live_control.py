@@ -1,0 +1,226 @@
+"""Changes a run while it goes on, and answers what is asked about it.
+
+A change by hand becomes part of the timeline like a guard's actions: the roles get it a moment before it is
+due, apply it all at the same time, and answer it; the certificate judges it like a scripted one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from wotemu.errors import NotRunningError
+from wotemu.records import Change
+from wotemu.scenario.timeline import DIRECTIONS, Timeline
+from wotemu_gateways.conditions.network_state import NetworkState
+from wotemu_runtime.control.live_changes import LiveChange
+from wotemu_runtime.control.requests import (
+    Changed,
+    ConditionsNow,
+    HopNow,
+    LoggedEvent,
+    RunPhase,
+    RunStatus,
+)
+from wotemu_runtime.coordination.command_sender import CommandSender
+from wotemu_runtime.coordination.live_run import LiveRun
+from wotemu_runtime.coordination.live_timeline import Insertion
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.probe_schedule import places_of
+
+LEAD_S = 0.05
+"""A change by hand is due so long after it is asked for: by then every role has it, however far away."""
+AT_ONCE_S = 0.1
+"""What a change does within so long is waited for: a crash kills its app 50 ms after it cuts it off."""
+ANSWER_DEADLINE_S = 5.0
+"""Answers come within milliseconds; for so long they are waited for."""
+
+
+class LiveControl:
+    """One run, as those who control it see it; see `wotemu_runtime.control.server.Controllable`."""
+
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+        self._sender: CommandSender | None = None
+        self._changing: set[asyncio.Task[Any]] = set()
+
+    def __repr__(self) -> str:
+        return f"LiveControl({self._run.plan.stack!r}, {self._doing})"
+
+    def attach(self, sender: CommandSender) -> None:
+        """Take what commands can be sent with, once the bus is there."""
+        self._sender = sender
+
+    # Changes
+
+    async def change(self, change: LiveChange, who: str) -> Changed:
+        """Make a change now, and wait until it has taken hold.
+
+        Args:
+            change: what to change.
+            who: who wants that, for people.
+
+        Raises:
+            ScenarioError: it is not possible; then nothing is changed.
+            NotRunningError: the scenario has not begun, or is over.
+        """
+        t0 = self._t0()
+        # A client that leaves must not leave a change that is sent and not recorded.
+        making = asyncio.ensure_future(self._make(change, who, t0))
+        self._changing.add(making)
+        making.add_done_callback(self._changing.discard)
+        insertion, answers = await asyncio.shield(making)
+        try:
+            deadline_s = t0 + insertion.at_s - self._run.now() + ANSWER_DEADLINE_S
+            if answers:
+                await asyncio.wait(answers, timeout=max(0.0, deadline_s))
+        finally:
+            self._run.answers.forget(answers)
+        return _outcome(insertion, [answer.result() if answer.done() else None for answer in answers])
+
+    async def _make(
+        self, change: LiveChange, who: str, t0: float
+    ) -> tuple[Insertion, list[asyncio.Future[Change]]]:
+        run, sender = self._run, self._sender
+        answers: list[asyncio.Future[Change]] = []
+        assert sender is not None  # noqa: S101  # T0 was set through it
+
+        async def send(**command: Any) -> None:
+            soon_s = command["at_s"] + AT_ONCE_S
+            soon = [each["id"] for each in command["changes"] if each["at_s"] <= soon_s]
+            answers.extend(run.answers.expect(soon))
+            await sender.send(**command)
+
+        def due_s() -> float:
+            now_s = max(0.0, run.now() - self._t0())
+            at_s = now_s + LEAD_S + run.inserted.resolving_s
+            if at_s >= run.timeline.duration_s:
+                raise NotRunningError("the scenario is over before it could take hold", where=change.text)
+            return at_s
+
+        insertion = await run.inserted.change(change, who, due_s, t0, send)
+        report_live_change(run, insertion)
+        return insertion, answers
+
+    def stop(self, *, at_once: bool, who: str) -> None:
+        """End the run, cleanly or at once."""
+        self._run.report("control.stop", f"{who} ends the run", who=who, at_once=at_once)
+        self._run.control.stop(at_once=at_once)
+
+    def _t0(self) -> float:
+        """T0 of a run whose scenario goes on.
+
+        Raises:
+            NotRunningError: it has not begun, or is over.
+        """
+        t0, run = self._run.outcome.t0, self._run
+        if not run.is_running or run.control.stop_requested:
+            raise NotRunningError("the run is over", where=f"emulation {run.plan.stack!r}")
+        if t0 is None:
+            raise NotRunningError(
+                "its scenario has not begun: not all nodes are ready yet",
+                where=f"emulation {run.plan.stack!r}",
+                hint="wait for the event run.t0",
+            )
+        return t0
+
+    # Questions
+
+    @property
+    def now_s(self) -> float | None:
+        """Seconds since T0 on the bus's clock; None where T0 is not set, negative just before it."""
+        t0 = self._run.outcome.t0
+        return None if t0 is None else self._run.now() - t0
+
+    @property
+    def _doing(self) -> RunPhase:
+        run = self._run
+        if run.outcome.ended:
+            return "over"
+        if not run.is_running or run.control.stop_requested:
+            return "ending"
+        return "deploying" if run.outcome.t0 is None else "running"
+
+    def status(self) -> RunStatus:
+        """What the run does now."""
+        run, now_s = self._run, self.now_s
+        return RunStatus(
+            name=run.plan.stack,
+            pid=os.getpid(),
+            engine=run.engine.name,
+            doing=self._doing,
+            now_s=now_s,
+            duration_s=run.timeline.duration_s,
+            phase="" if now_s is None else run.timeline.phase_at(now_s),
+            nodes=len(run.plan.replicas),
+            networks=len(run.plan.networks),
+            run_dir=str(run.recorder.directory.run_dir.absolute()),
+            events=run.recorder.directory.events.count,
+        )
+
+    def conditions(self) -> ConditionsNow:
+        """What holds on every hop now, as the timeline says; before T0, what will hold then."""
+        return conditions_at(self._run.plan, self._run.timeline, self.now_s or 0.0)
+
+    async def events(
+        self, kinds: tuple[str, ...], *, after: int | None, follow: bool
+    ) -> AsyncGenerator[LoggedEvent, None]:
+        """Events as they are recorded; see `EventLog.read`."""
+        reading = self._run.recorder.directory.events.read(kinds, after=after, follow=follow)
+        async with aclosing(reading) as events:
+            async for number, event in events:
+                yield LoggedEvent(number, event)
+
+
+def report_live_change(run: LiveRun, insertion: Insertion) -> None:
+    """Record a change that was made by hand: who made it, when, and how a scenario would write it."""
+    change = insertion.change
+    if change is None:
+        return
+    run.report(
+        "control.change",
+        f"{insertion.who}: {change.text}",
+        who=insertion.who,
+        at_s=insertion.at_s,
+        change=change.to_dict(),
+        source=change.source(insertion.at_s),
+    )
+
+
+def _outcome(insertion: Insertion, answers: list[Change | None]) -> Changed:
+    found = [answer for answer in answers if answer is not None]
+    held = [answer.applied - answer.due for answer in found if answer.ok]
+    return Changed(
+        at_s=insertion.at_s,
+        text="" if insertion.change is None else insertion.change.text,
+        changes=len(answers),
+        late_s=max(held, default=None),
+        failed=[f"{each.action} of {each.target}: {each.error}" for each in found if not each.ok],
+        unanswered=len(answers) - len(found),
+    )
+
+
+def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
+    """What holds on every hop at a moment of a timeline, in seconds after T0."""
+    states = {setup.name: NetworkState(setup) for setup in places_of(plan)}
+    apps = {replica.name: "running" for replica in plan.replicas if replica.kind != "service"}
+    groups: list[list[str]] = []
+    for change in timeline.changes:
+        if change.at_s > at_s:
+            break
+        if change.action == "app":
+            apps[str(change.node)] = change.after
+        elif change.network in states:
+            states[change.network].apply(change)
+        if change.action == "partition":
+            groups = change.after
+    hops = (
+        HopNow(name, replica, way, state.hop(replica, way).to_dict(), replica in state.cuts)
+        for name, state in states.items()
+        for replica in state.setup.nodes
+        for way in DIRECTIONS
+    )
+    return ConditionsNow(at_s, tuple(hops), tuple(map(tuple, groups)), apps)
