@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("namespaces")]
 BARE = """
 import os, pathlib, sys
 from wotemu_gateways.netlink import namespaces
-from wotemu_runtime.engines.local.name_resolution import resolve_names
+from wotemu_runtime.engines.local.name_resolution import name_node, share_files
 from wotemu_runtime.processes import syscalls
 syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
 syscalls.mount("tmpfs", "/run", "tmpfs")
@@ -28,7 +28,8 @@ if os.fork() == 0:
     namespaces.unshare(namespaces.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     hosts = "127.0.0.1 localhost\\n10.64.0.9 peer\\n"
-    resolve_names("a", hosts, pathlib.Path("/run/scratch"))
+    share_files(pathlib.Path("/run/scratch"))
+    name_node("a", hosts, pathlib.Path("/run/scratch/a"))
     import pwd, socket
     print(socket.gethostbyname("peer"), open("/etc/hostname").read().strip(), pwd.getpwuid(0).pw_name)
     print(os.path.exists("/etc/resolv.conf"), open("/etc/nsswitch.conf").read().count("files") > 3)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from wotemu_runtime.agent import resource_usage
+from wotemu_runtime.agent import process_tree, resource_usage
 
 
 @pytest.fixture
@@ -56,10 +57,52 @@ def test_the_first_sample_has_nothing_to_compare_with() -> None:
     assert sample.cpu_percent >= 0
 
 
-def test_a_process_that_ends_while_one_looks_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take its time between the list of processes and a look at one of them."""
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    monkeypatch.setattr(psutil, "pids", lambda: [1, os.getppid(), ended.pid])
-    monkeypatch.setattr(psutil, "pid_exists", lambda _: True)
-    assert [process.pid for process in resource_usage.app_processes()] == [os.getppid()]
+def test_the_descendants_of_a_process_are_found_whatever_started_them(tmp_path: Path) -> None:
+    """A child, and a child of another thread than the first."""
+    script = """
+import os, subprocess, sys, threading, time
+def start(*words):
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words]).pid
+print(start("child"), flush=True)
+def in_thread():
+    print(start("of a thread"), flush=True)
+    time.sleep(60)
+threading.Thread(target=in_thread, daemon=True).start()
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        try:
+            children = {int(first.stdout.readline()), int(first.stdout.readline())}
+            found = process_tree.descendants(first.pid)
+            assert found.keys() == children
+            assert all(process.parent == first.pid and process.is_alive for process in found.values())
+            assert all(resource_usage.resident_bytes(pid) > 1_000_000 for pid in found)
+            assert process_tree.descendants(os.getpid()).keys() >= children | {first.pid}
+        finally:
+            for process in (*psutil.Process(first.pid).children(), psutil.Process(first.pid)):
+                process.kill()
+    assert process_tree.descendants(first.pid) == {}, "one that has ended has none"
+
+
+def test_without_the_kernels_lists_of_children_all_processes_are_looked_at(tmp_path: Path) -> None:
+    for pid, parent in ((1, 0), (5, 1), (6, 5), (7, 6), (8, 1)):
+        fields = [str(parent), *["0"] * 9, "100", "50", *["0"] * 4, "1"]
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a b) S {' '.join(fields)}")
+    found = process_tree.descendants(5, tmp_path)
+    assert found.keys() == {6, 7}
+    assert found[6].cpu_s == 150 / os.sysconf("SC_CLK_TCK")
+
+
+def test_time_that_an_ended_process_has_used_is_not_taken_back() -> None:
+    usages = iter(({1: 2.0, 2: 1.0}, {1: 2.5}, {1: 3.0, 3: 0.5}))
+
+    def processes() -> dict[int, process_tree.Process]:
+        return {pid: process_tree.Process(1, "S", cpu_s=cpu_s) for pid, cpu_s in next(usages).items()}
+
+    sampler = resource_usage.Sampler("node", (), None, None, processes)
+    assert sampler._usage().cpu_s == 3.0
+    assert sampler._usage().cpu_s == 3.5
+    usage = sampler._usage()
+    assert (usage.cpu_s, usage.processes) == (4.5, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -63,6 +64,16 @@ class Machine:
         assert received is not None
         return received
 
+    def answers_so_far(self) -> list[dict[str, Any]]:
+        """The same while the launcher still has its end."""
+        assert self.agent is not None
+        self.agent.sock.setblocking(False)
+        found = []
+        with contextlib.suppress(BlockingIOError):
+            while received := self.agent.receive():
+                found.append(received[0])
+        return found
+
     def answers(self) -> list[dict[str, Any]]:
         """All that the agent was answered; what was sent along is given back."""
         assert self.agent is not None
@@ -102,7 +113,7 @@ def serve(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
         monkeypatch.setattr("wotemu_runtime.agent.launcher.reaper.serve", play)
         serving = Launcher(COMMAND, lambda _: None)
         with pytest.raises((Left, Idle)):
-            serving.serve(lambda _: 0)
+            serving.serve_beside_agent(lambda _: 0)
         serving._channel.close()
 
     return serve
@@ -207,6 +218,21 @@ def test_an_agent_that_has_hung_up_is_no_error(
     monkeypatch.setattr("wotemu_runtime.agent.launcher.process_tree.end_all", hang_up)
     serve(START, (APP, 0), (AGENT, 0))
     assert machine.calls[-1] == ("exit", 0)
+
+
+def test_an_agent_of_many_nodes_ends_an_app_by_closing_its_end(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no child of the launcher, which kills everything and returns."""
+    machine.forks = 1  # so that the next fork is the app's
+    monkeypatch.setattr("wotemu_runtime.processes.reaper.reap", lambda _: None)
+    machine.agent, launchers_end = Channel.pair()
+    machine.agent.send(START)
+    machine.agent.sock.shutdown(socket.SHUT_WR)
+    Launcher(COMMAND, lambda _: None).serve(launchers_end)
+    assert [each["op"] for each in machine.answers_so_far()] == ["started"]
+    assert acts(machine) == [("end_all", {1})]
+    launchers_end.close()
 
 
 def test_sigterm_is_passed_on_to_the_agent(machine: Machine, serve: Callable[..., None]) -> None:

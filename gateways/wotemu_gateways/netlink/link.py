@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import attrs
 
@@ -24,7 +24,8 @@ from wotemu_gateways.netlink.request_socket import (
 
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h and linux/if.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR = 16, 17, 18, 19, 20
-IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
+IFA_F_NOPREFIXROUTE = 0x200
 _MESSAGE = struct.Struct("=BBHiII")
 """struct ifinfomsg: family, padding, type, index, flags, and which of the flags to change."""
 IFF_UP, IFF_NOARP = 0x1, 0x80
@@ -153,13 +154,16 @@ def _new(name: str, attributes: Attributes, *, up: bool) -> Request:
     )
 
 
-def tap_settings(index: int, *, mac: bytes, mtu: int, tx_queue: int) -> Request:
+def tap_settings(index: int, *, mac: bytes, mtu: int, tx_queue: int, arp: bool = False) -> Request:
     """Set a TAP's MAC (six bytes), MTU and transmit queue in frames.
 
-    IFF_NOARP: the kernel resolves no addresses on it, as every frame is for the TAP's own MAC.
+    Args:
+        arp: Whether the kernel resolves addresses on it; a gateway's end needs none (IFF_NOARP), as every
+            frame there is for the TAP's own MAC.
     """
     attributes = ((IFLA_ADDRESS, mac), (IFLA_MTU, u32(mtu)), (IFLA_TXQLEN, u32(tx_queue)))
-    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, IFF_NOARP, IFF_NOARP), attributes, 0, "device")
+    flags = 0 if arp else IFF_NOARP
+    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, flags, IFF_NOARP), attributes, 0, "device")
 
 
 def up(index: int) -> Request:
@@ -180,13 +184,25 @@ def isolated_port(index: int, bridge_index: int) -> tuple[Request, Request]:
     return joined, Request(RTM_SETLINK, header, ((IFLA_PROTINFO, flags),), 0, "isolated port")
 
 
-def address(index: int, ipv4: str, prefix: int) -> Request:
-    """Give an interface an IPv4 address."""
+def address(index: int, ipv4: str, prefix: int, *, prefix_route: bool = True) -> Request:
+    """Give an interface an IPv4 address, and a route for its subnet where `prefix_route` is true."""
     packed = IPv4Address(ipv4)
     broadcast = IPv4Network((packed, prefix), strict=False).broadcast_address
     header = struct.pack("=BBBBI", socket.AF_INET, prefix, 0, 0, index)
-    attributes = ((IFA_LOCAL, packed.packed), (IFA_ADDRESS, packed.packed), (IFA_BROADCAST, broadcast.packed))
+    attributes = (
+        (IFA_LOCAL, packed.packed),
+        (IFA_ADDRESS, packed.packed),
+        (IFA_BROADCAST, broadcast.packed),
+        (IFA_FLAGS, u32(0 if prefix_route else IFA_F_NOPREFIXROUTE)),
+    )
     return Request(RTM_NEWADDR, header, attributes, CREATE | EXCL, f"address {ipv4}")
+
+
+def ipv6_host_address(index: int, ipv6: str) -> Request:
+    """Give an interface an IPv6 address without a subnet."""
+    header = struct.pack("=BBBBI", socket.AF_INET6, 128, 0, 0, index)
+    attributes = ((IFA_LOCAL, IPv6Address(ipv6).packed),)
+    return Request(RTM_NEWADDR, header, attributes, CREATE | EXCL, f"address {ipv6}")
 
 
 def ipv4_settings(index: int, **settings: int) -> Request:

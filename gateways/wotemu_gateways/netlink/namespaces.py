@@ -41,17 +41,31 @@ def entered(netns_fd: int) -> Iterator[None]:
     """Move this thread to another network namespace for a while; sockets made there stay there."""
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _setns(netns_fd)
+        _setns(netns_fd, CLONE_NEWNET)
         try:
             yield
         finally:
-            _setns(home)
+            _setns(home, CLONE_NEWNET)
     finally:
         os.close(home)
 
 
-def _setns(fd: int) -> None:
-    if _libc.setns(fd, CLONE_NEWNET):
+@contextmanager
+def new_pid_namespace() -> Iterator[None]:
+    """Have the first process that is forked in the block be the first one of a new PID namespace."""
+    home = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            _setns(home, CLONE_NEWPID)  # else the next fork would fail: unshare(2) moved all later children
+    finally:
+        os.close(home)
+
+
+def _setns(fd: int, kind: int) -> None:
+    if _libc.setns(fd, kind):
         raise _error("setns")
 
 

@@ -4,7 +4,8 @@ A node keeps the interface and the address that its engine gave it. A rule sends
 subnet to a table of its own, whose last resort is to drop: when the gateway is gone, or the interface has
 been down and its routes with it, nothing goes its direct way.
 
-pyroute2's calls run an event loop of their own: call these from outside of one, or in a thread.
+pyroute2's calls run an event loop of their own: call these from outside of one, or in a thread. It is
+imported when it is needed, as that takes 0.2 s: most starts of an emulation need not wait for it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from wotemu_gateways.netlink.routes import LIMITED_BROADCAST, MULTICAST, RT_SCOPE_LINK, RTNH_F_ONLINK
 
 TABLES = 6000
 """Interface number i has table 6000 + i."""
@@ -26,10 +26,6 @@ TABLES = 6000
 RULES = 600
 """Priority of the rules: after the local table's 0, long before the main table's 32766."""
 
-MULTICAST, LIMITED_BROADCAST = "224.0.0.0/4", "255.255.255.255/32"
-
-RT_SCOPE_LINK = 253
-RTNH_F_ONLINK = 4
 _BLACKHOLE_METRIC = 9999
 """Larger than any other route's: the blackhole holds only once no other route does."""
 _ANY = str(IPv4Address(0))
@@ -81,8 +77,8 @@ def route_multicast(interface: str) -> None:
     """
     with _netlink() as routes:
         index = _index(routes, interface)
-        for dst in (MULTICAST, LIMITED_BROADCAST):
-            routes.route("replace", dst=dst, oif=index, scope=RT_SCOPE_LINK)
+        for subnet in (MULTICAST, LIMITED_BROADCAST):
+            routes.route("replace", dst=str(subnet), oif=index, scope=RT_SCOPE_LINK)
 
 
 def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
@@ -124,6 +120,9 @@ def disable_strict_rp_filter() -> bool:
 @contextmanager
 def _netlink() -> Iterator[Any]:
     """pyroute2's requests, failing as everything else that the kernel refuses does: with `OSError`."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         with IPRoute() as routes:
             yield routes
@@ -139,6 +138,8 @@ def _index(routes: Any, interface: str) -> int:
 
 
 def _rule(routes: Any, **rule: Any) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         routes.rule("add", **rule)
     except NetlinkError as error:

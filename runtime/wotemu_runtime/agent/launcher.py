@@ -1,4 +1,4 @@
-"""The launcher: the first process of a node. It forks the node's agent and, on request, its app.
+"""The launcher: the first process of a node. It forks the node's app when the node's agent requests it.
 
 It has one thread and no event loop, so forking is safe at any time. The app's libraries that were imported
 before it was forked itself are shared by every start of the app.
@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import attrs
@@ -53,12 +53,16 @@ class Program:
 
 
 class Launcher:
-    """Serves the requests of one agent until it ends.
+    """Serves the requests of one agent.
 
     Requests: ``{"op": "start"}`` and ``{"op": "kill", "signal": n}``. Answers: ``{"op": "started", "pid"}``
     with the descriptors of standard output, standard error and the records' socket, and
     ``{"op": "exited", "status", "killed", "left"}`` once the main process has ended. As in a container, what
     it left running has been killed by then: `killed` processes, of which `left` are still there.
+
+    Args:
+        program: What the node runs.
+        isolate: Confines the forked process before it becomes the program.
     """
 
     def __init__(self, program: Program, isolate: Callable[[Program], None]) -> None:
@@ -66,22 +70,23 @@ class Launcher:
         self._isolate = isolate
         self._app_pid: int | None = None
         self._starts = 0
-        self._agent_pid = -1
-        self._channel, self._agent_end = Channel.pair()
+        self._agent_pid: int | None = None
+        self._channel: Channel
 
-    def serve(self, run_agent: RunAgent, keep_fds: Sequence[int] = ()) -> NoReturn:
-        """Fork the agent, then serve until it ends; its status becomes this process's.
-
-        `keep_fds` are the agent's from then on.
-        """
-        agent_end = self._agent_end
-        self._agent_pid = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno(), *keep_fds])
-        for fd in keep_fds:
-            os.close(fd)
+    def serve_beside_agent(self, run_agent: RunAgent) -> NoReturn:
+        """Fork an agent of this node's own, and serve until it ends; its status becomes this process's."""
+        self._channel, agent_end = Channel.pair()
+        self._agent_pid = agent = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno()])
         agent_end.close()
-        signal.signal(signal.SIGTERM, lambda *_: self._kill(self._agent_pid, signal.SIGTERM))
+        signal.signal(signal.SIGTERM, lambda *_: self._kill(agent, signal.SIGTERM))
         while True:  # `_ended` leaves with the agent
             reaper.serve(self._channel, self._request, self._ended, until_closed=False)
+
+    def serve(self, channel: Channel) -> None:
+        """Serve an agent that runs elsewhere until it closes its end of the channel, then end the app."""
+        self._channel = channel
+        reaper.serve(channel, self._request, self._ended, until_closed=True)
+        self._end_all()
 
     def _request(self, message: dict[str, Any]) -> None:
         if message["op"] == "start":
@@ -133,7 +138,7 @@ class Launcher:
             self._kill(self._app_pid, number)  # it has not made its session yet
 
     def _end_all(self) -> tuple[int, int]:
-        return process_tree.end_all({1, os.getpid(), self._agent_pid})
+        return process_tree.end_all({1, os.getpid(), self._agent_pid or 1})
 
     def _ended(self, pid: int, status: int) -> None:
         if pid == self._agent_pid:

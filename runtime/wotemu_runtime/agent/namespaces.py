@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import aiomqtt
-import psutil
 
+from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe
-from wotemu_runtime.agent import metric_socket, resource_usage
+from wotemu_runtime.agent import metric_socket, process_tree, resource_usage
+from wotemu_runtime.agent.process_tree import Process
+from wotemu_runtime.agent.relay import relayed
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
 
 SO_TIMESTAMPNS = 35
 """Socket option (asm-generic/socket.h): the kernel stamps each datagram as it comes to the interface."""
+
+
+BROKER_CLIENT = "wotemu-agent"
+"""The MQTT client id by which brokers know their agent."""
 
 
 class NodeNamespaces(Protocol):
@@ -35,11 +44,15 @@ class NodeNamespaces(Protocol):
     def address(self, host: str) -> str:
         """The address of a host name. Raises OSError where the node knows none."""
 
-    def broker_client(self, port: int) -> aiomqtt.Client:
-        """A client of the broker that the node runs."""
+    def broker_client(self, port: int) -> AbstractAsyncContextManager[aiomqtt.Client]:
+        """A client of the broker that the node runs, connected in the block.
 
-    def app_processes(self) -> list[psutil.Process]:
-        """The processes of the node's app."""
+        Raises:
+            aiomqtt.MqttError, OSError: the broker does not answer.
+        """
+
+    def app_processes(self) -> Mapping[int, Process]:
+        """The processes of the node's app that are there now, by their id."""
 
     def report_dropped_frames(self, role: Role) -> None:
         """Report frames that the kernel dropped at the node's interfaces."""
@@ -60,30 +73,107 @@ class OwnNamespaces:
 
     def open_probe_socket(self, address: str) -> socket.socket:
         """Bind the probes' port at an address."""
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            opened.bind((address, probe.PORT))
-        except OSError:
-            opened.close()
-            raise
-        return opened
+        return _probe_socket(address)
 
     def address(self, host: str) -> str:
         """Look a name up in /etc/hosts."""
         return self._hosts.address(host)
 
-    def broker_client(self, port: int) -> aiomqtt.Client:
+    def broker_client(self, port: int) -> AbstractAsyncContextManager[aiomqtt.Client]:
         """Connect over the loopback interface, which no gateway shapes."""
-        return aiomqtt.Client("127.0.0.1", port, identifier="wotemu-agent")
+        return aiomqtt.Client("127.0.0.1", port, identifier=BROKER_CLIENT)
 
-    def app_processes(self) -> list[psutil.Process]:
-        """All of the PID namespace but its first process and this one."""
+    def app_processes(self) -> Mapping[int, Process]:
+        """All of the PID namespace but its first process, this one, and who entered it from outside."""
         return resource_usage.app_processes()
 
     def report_dropped_frames(self, role: Role) -> None:
         """Report the drops at all interfaces but the loopback one."""
         report_interface_drops(role)
+
+
+class NamespacesOf:
+    """The namespaces of a node of this machine, for an agent that serves many of them from outside.
+
+    Sockets are made inside of the node's network namespace and used from here.
+
+    Args:
+        first: the id, in this PID namespace, of the first process of the node's.
+        hosts: the node's hosts file, by its path here.
+    """
+
+    def __init__(self, first: int, hosts: Path) -> None:
+        self._first = first
+        self._hosts = HostsFile(hosts)
+
+    def __repr__(self) -> str:
+        return f"NamespacesOf({self._first})"
+
+    def listen_for_metrics(self) -> socket.socket:
+        """Listen on an abstract socket of the node's."""
+        with self._in_network():
+            return metric_socket.listen()
+
+    def open_probe_socket(self, address: str) -> socket.socket:
+        """Bind the probes' port at an address."""
+        with self._in_network():
+            return _probe_socket(address)
+
+    def address(self, host: str) -> str:
+        """Look a name up in the node's hosts file."""
+        return self._hosts.address(host)
+
+    @asynccontextmanager
+    async def broker_client(self, port: int) -> AsyncIterator[aiomqtt.Client]:
+        """Connect over the node's loopback interface, which no gateway shapes."""
+        # aiomqtt makes its socket itself, in a thread: it is given one of this namespace, and relayed.
+        path = f"\0wotemu-broker-{self._first}"
+        async with (
+            relayed(path, lambda: self._connect(port)),
+            aiomqtt.Client(path, identifier=BROKER_CLIENT, transport="unix") as client,
+        ):
+            yield client
+
+    async def _connect(self, port: int) -> socket.socket:
+        with self._in_network():
+            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def app_processes(self) -> Mapping[int, Process]:
+        """All that the node's first process has started."""
+        return process_tree.descendants(self._first)
+
+    def report_dropped_frames(self, role: Role) -> None:
+        """Report the drops at all the node's interfaces but the loopback one."""
+        with self._in_network():
+            report_interface_drops(role)
+
+    @contextmanager
+    def _in_network(self) -> Iterator[None]:
+        """Move this thread to the node's network namespace; `OSError` where the node is gone."""
+        fd = os.open(f"/proc/{self._first}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with entered(fd):
+                yield
+        finally:
+            os.close(fd)
+
+
+def _probe_socket(address: str) -> socket.socket:
+    """A socket of this thread's network namespace."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        opened.bind((address, probe.PORT))
+    except OSError:
+        opened.close()
+        raise
+    return opened
 
 
 class HostsFile:

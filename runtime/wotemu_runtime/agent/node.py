@@ -78,6 +78,7 @@ class NodeAgent:
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
         app.cancel()
+        await asyncio.wait([app])  # it listens to the launcher until then
         self._prober.close()
         self._report_losses()
 

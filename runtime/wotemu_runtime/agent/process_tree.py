@@ -18,8 +18,10 @@ import attrs
 END_DEADLINE_S = 2.0
 """Seconds for killed processes to disappear; one in uninterruptible sleep (a device) does not."""
 _POLL_S = 0.001
-_THREADS = 15
-"""``num_threads`` among the fields that follow the parent's id: see proc_pid_stat(5)."""
+_UTIME, _STIME, _THREADS = 9, 10, 15
+"""Places among the fields that follow the parent's id: see proc_pid_stat(5)."""
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PROC = Path("/proc")
 
 
 @attrs.frozen
@@ -29,6 +31,8 @@ class Process:
     parent: int
     state: str
     threads: int = 1
+    cpu_s: float = 0.0
+    """CPU time that its threads have used, without its children's."""
 
     @property
     def is_alive(self) -> bool:
@@ -38,7 +42,7 @@ class Process:
 
 def snapshot() -> dict[int, Process]:
     """Every process of this PID namespace, by its id."""
-    return dict(_processes(Path("/proc")))
+    return dict(_processes(PROC))
 
 
 def _processes(proc: Path) -> Iterator[tuple[int, Process]]:
@@ -51,7 +55,49 @@ def _processes(proc: Path) -> Iterator[tuple[int, Process]]:
 def parse_stat(text: str) -> Process:
     """Read ``pid (command) state parent ...``; the command may hold blanks and brackets itself."""
     state, parent, *others = text[text.rindex(")") + 2 :].split()
-    return Process(int(parent), state, threads=int(others[_THREADS]))
+    ticks = int(others[_UTIME]) + int(others[_STIME])
+    return Process(
+        int(parent),
+        state,
+        threads=int(others[_THREADS]),
+        cpu_s=ticks / _TICKS_PER_S,
+    )
+
+
+def descendants(pid: int, proc: Path = PROC) -> dict[int, Process]:
+    """The processes that a process has started, directly or through others, and that are there, by their id.
+
+    It reads only their files, so that a machine with hundreds of nodes need not look at all of its processes
+    for each of them; where the kernel has no lists of children (CONFIG_PROC_CHILDREN), it does.
+    """
+    if not (proc / str(pid) / "task" / str(pid) / "children").exists():
+        everything = dict(_processes(proc))
+        return {each: found for each, found in everything.items() if _descends(each, pid, everything)}
+    found: dict[int, Process] = {}
+    waiting = _children(pid, proc)
+    while waiting:
+        child = waiting.pop()
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found[child] = parse_stat((proc / str(child) / "stat").read_text(errors="replace"))
+            waiting += _children(child, proc)
+    return found
+
+
+def _children(pid: int, proc: Path) -> list[int]:
+    """The children of all threads of a process; empty where it has ended."""
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in (proc / str(pid) / "task").iterdir():
+            children += map(int, (thread / "children").read_text().split())
+    return children
+
+
+def _descends(pid: int, ancestor: int, processes: Mapping[int, Process]) -> bool:
+    while pid in processes:
+        pid = processes[pid].parent
+        if pid == ancestor:
+            return True
+    return False
 
 
 def of_app(processes: Mapping[int, Process], spared: Collection[int]) -> set[int]:
@@ -59,7 +105,7 @@ def of_app(processes: Mapping[int, Process], spared: Collection[int]) -> set[int
 
     Args:
         processes: every process of the namespace.
-        spared: the ids of the namespace's first process, the launcher and the agent.
+        spared: the ids of the namespace's first process, and of the agent where it has one of its own.
     """
     return {
         pid

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
-import psutil
 
 from wotemu.records import System
+from wotemu_runtime.agent import process_tree
+from wotemu_runtime.agent.process_tree import Process
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @attrs.frozen
@@ -31,7 +33,7 @@ class Sampler:
         cgroups: directories of the control groups that the app is in.
         cpu_limit: the enforced limit in cores; None without one.
         mem_limit_bytes: the enforced limit of memory; None without one.
-        processes: lists the app's processes.
+        processes: the app's processes that are there now, by their id.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class Sampler:
         cgroups: tuple[str, ...],
         cpu_limit: float | None,
         mem_limit_bytes: int | None,
-        processes: Callable[[], list[psutil.Process]],
+        processes: Callable[[], Mapping[int, Process]],
     ) -> None:
         self._processes = processes
         self._replica = replica
@@ -79,19 +81,21 @@ class Sampler:
         )
 
     def _sum_processes(self) -> Usage:
-        memory = 0
-        seen: dict[int, float] = {}
-        for process in self._processes():
-            try:
-                with process.oneshot():
-                    times = process.cpu_times()
-                    memory += process.memory_info().rss
-            except psutil.Error:  # it ended meanwhile
-                continue
-            seen[process.pid] = times.user + times.system
-            self._cpu_s += max(0.0, seen[process.pid] - self._by_process.get(process.pid, 0.0))
-        self._by_process = seen
-        return Usage(self._cpu_s, memory, len(seen))
+        processes = self._processes()
+        for pid, process in processes.items():
+            self._cpu_s += max(0.0, process.cpu_s - self._by_process.get(pid, 0.0))
+        self._by_process = {pid: process.cpu_s for pid, process in processes.items()}
+        memory = sum(map(resident_bytes, processes))
+        return Usage(self._cpu_s, memory, len(processes))
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is resident now; 0 where it has ended."""
+    try:
+        # Not from its `stat`, whose figure may be some MB short: the kernel sums it up roughly since 6.2.
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
 
 
 def group_cpu_s(cgroups: tuple[str, ...]) -> float | None:
@@ -123,14 +127,10 @@ def _keyed(path: Path) -> dict[str, int]:
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 
 
-def app_processes() -> list[psutil.Process]:
-    """Every process of this PID namespace but its first one and this one."""
-    found = []
-    for pid in psutil.pids():
-        if pid not in (1, os.getpid()):
-            with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                found.append(psutil.Process(pid))
-    return found
+def app_processes() -> dict[int, Process]:
+    """The app's processes, for an agent that runs in the app's PID namespace."""
+    processes = process_tree.snapshot()
+    return {pid: processes[pid] for pid in process_tree.of_app(processes, {1, os.getpid()})}
 
 
 def out_of_memory_kills(cgroups: tuple[str, ...]) -> int:

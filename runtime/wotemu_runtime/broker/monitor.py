@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import aiomqtt
 
@@ -13,12 +14,16 @@ from wotemu_runtime.roles.role import Role
 _RETRY_S = 0.1
 
 
-async def monitor(role: Role, new_client: Callable[[], aiomqtt.Client], answers: asyncio.Event) -> None:
+async def monitor(
+    role: Role,
+    new_client: Callable[[], AbstractAsyncContextManager[aiomqtt.Client]],
+    answers: asyncio.Event,
+) -> None:
     """Record the broker's figures until cancelled; reconnect when it is back after a crash.
 
     Args:
         role: the role of the broker's node.
-        new_client: makes a client, which is not connected yet.
+        new_client: connects a client, which lives as long as the block.
         answers: set when the broker has answered for the first time.
     """
     name = role.assignment.subject
@@ -33,7 +38,7 @@ async def monitor(role: Role, new_client: Callable[[], aiomqtt.Client], answers:
                     value = _number(message.payload)
                     if value is not None:
                         role.publisher.put(Broker(role.now(), name, str(message.topic), value))
-        except aiomqtt.MqttError:
+        except (aiomqtt.MqttError, OSError):
             await asyncio.sleep(_RETRY_S)  # nothing announces that the broker has started
 
 

@@ -43,7 +43,8 @@ def run(environ: Mapping[str, str]) -> NoReturn:
 
         preload()
     freeze()  # so that the agent and the app share the memory of what is imported
-    Launcher(program, lambda _: _become_app()).serve(lambda channel: _run_agent(assignment, channel))
+    launcher = Launcher(program, lambda _: _become_app())
+    launcher.serve_beside_agent(lambda channel: _run_agent(assignment, channel))
 
 
 def program_of(data: dict[str, Any]) -> Program:

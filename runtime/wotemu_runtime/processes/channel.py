@@ -66,7 +66,10 @@ class Channel:
         data = bytearray()
         while len(data) < size:
             space = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
-            chunk, ancillary, _, _ = self.sock.recvmsg(size - len(data), space, socket.MSG_CMSG_CLOEXEC)
+            try:
+                chunk, ancillary, _, _ = self.sock.recvmsg(size - len(data), space, socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:  # the other end was closed before it had read everything
+                return None
             fds.extend(_descriptors(ancillary))
             if not chunk:
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import Any
 
@@ -66,12 +67,14 @@ class LauncherConnection:
 
     def _receive(self) -> None:
         received = self._channel.receive()
-        if received is not None:
+        if received is None:  # the node is gone, which its engine reports
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        else:
             self._messages.put_nowait(received)
 
     async def start(self) -> Started:
         """Have the app started."""
-        self._channel.send({"op": "start"})
+        self._request({"op": "start"})
         while True:
             message, fds = await self._messages.get()
             if message["op"] == "started":
@@ -103,4 +106,9 @@ class LauncherConnection:
             self._kill_timer = None
 
     def _signal(self, number: signal.Signals) -> None:
-        self._channel.send({"op": "kill", "signal": int(number)})
+        self._request({"op": "kill", "signal": int(number)})
+
+    def _request(self, message: dict[str, Any]) -> None:
+        # A node whose first process is gone must not end the agents of others, which share this process.
+        with contextlib.suppress(ConnectionError):
+            self._channel.send(message)

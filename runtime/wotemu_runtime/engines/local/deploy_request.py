@@ -21,11 +21,16 @@ APP_UID = 1000
 """The user that an app is where root started the emulation: some programs refuse to run as root."""
 
 ROLE_IMPORTS = (
-    "pyroute2",
-    "wotemu_runtime.engines.local.node",
+    "wotemu_runtime.engines.local.agents",
     "wotemu_runtime.gateway.local",
 )
 """Imported once by the zygote, for all roles that it forks."""
+
+
+def preload_request(plan: Plan) -> dict[str, Any]:
+    """The zygote's ``preload`` request: WoT apps start from an interpreter that has their library."""
+    wot = any(replica.app is not None for replica in plan.replicas)
+    return {"op": "preload", "modules": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())]}
 
 
 def deploy_request(
@@ -47,11 +52,9 @@ def deploy_request(
         shaper: ``tun`` or ``netem``.
         file_limit: How many files an app may open.
     """
-    wot = any(replica.app is not None for replica in plan.replicas)
     return {
         "op": "deploy",
         "file_limit": file_limit,
-        "preload": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())],
         "networks": [
             {"name": network.name, "assignment": _gateway_assignment(plan, network, namespaces, bus, shaper)}
             for network in plan.networks

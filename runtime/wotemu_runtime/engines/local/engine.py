@@ -17,7 +17,7 @@ from wotemu_runtime.engines.local import addresses, machine_limits
 from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import Limits, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
-from wotemu_runtime.engines.local.deploy_request import deploy_request
+from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.sandbox_process import START_DEADLINE_S, SandboxProcess
 from wotemu_runtime.engines.local.zygote import RUN_DIR
@@ -56,19 +56,27 @@ class LocalEngine:
         """
         check_host()
         server = find_server()
-        namespaces = addresses.assign(plan)
         machine_limits.check_memory(plan)
         file_limit = machine_limits.allow_files(plan)
+        # The sandbox starts, imports and tries NetEm while this process assigns addresses.
+        starting = asyncio.create_task(self._start_sandbox(plan))
         try:
-            groups, unenforced = await self._start_sandbox(plan)
+            await asyncio.sleep(0)
+            namespaces = addresses.assign(plan)
+            groups, unenforced = await starting
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
+            if self._shaper != "tun":
+                await self._sandbox.send({"op": "check_netem"})
+            await self._sandbox.send(preload_request(plan))
             shaper, unable = await self._choose_shaper(plan)
             await self._sandbox.send(
                 deploy_request(plan, namespaces, groups, bus, shaper=shaper, file_limit=file_limit)
             )
             await self._sandbox.deployed(DEPLOY_DEADLINE_S + DEPLOY_DEADLINE_PER_ROLE_S * len(plan.roles))
         except BaseException:
+            starting.cancel()
+            await asyncio.wait([starting])
             await self.remove()
             raise
         return Deployed(
@@ -108,7 +116,6 @@ class LocalEngine:
         """The shaper to use, and the conditions of the plan that it can't impose, one sentence each."""
         if self._shaper == "tun":
             return "tun", []
-        await self._sandbox.send({"op": "check_netem"})
         missing = (await self._sandbox.next_event(START_DEADLINE_S, "trying NetEm"))["missing"]
         unable = netem_gaps(plan)
         if self._shaper == "netem":

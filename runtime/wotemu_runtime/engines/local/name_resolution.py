@@ -1,4 +1,4 @@
-"""Gives a node its own files of name resolution in /etc, whatever files the machine has there."""
+"""Gives nodes their own files of name resolution in /etc, whatever files the machine has there."""
 
 from __future__ import annotations
 
@@ -9,34 +9,52 @@ from wotemu_runtime.processes import syscalls
 ETC = Path("/etc")
 OTHER_ETC = Path("/run/etc")
 """The mount of the machine's /etc in nodes that have an /etc of their own."""
+OWN_FILES = ("hosts", "hostname")
+"""The files that each node has of its own."""
 _NAME_DATABASES = ("passwd", "group", "shadow", "hosts", "networks", "services", "protocols")
 
 
-def resolve_names(replica: str, hosts: str, scratch: Path) -> None:
-    """Mount the node's own hosts, resolv.conf, nsswitch.conf and hostname over the machine's.
+def share_files(scratch: Path) -> None:
+    """Mount the resolv.conf and nsswitch.conf of all nodes over the machine's, and have a place for the rest.
+
+    To be called once, in the mount namespace that the nodes' will be copies of.
+
+    Args:
+        scratch: A directory for the files on a file system that only the sandbox sees.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    shared = {
+        "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
+        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
+    }
+    names = (*shared, *OWN_FILES)
+    if any(_target(name) is None for name in names):
+        _replace_etc()
+    for name in names:
+        if _target(name) is None:
+            (
+                ETC / name
+            ).touch()  # one that is there may belong to somebody whom this user namespace doesn't know
+    for name, text in shared.items():
+        _mount(name, text, scratch)
+
+
+def name_node(replica: str, hosts: str, scratch: Path) -> None:
+    """Mount a node's hosts and hostname over the machine's, after `share_files` in the sandbox.
 
     Args:
         replica: The host name.
         hosts: The text of its hosts file.
-        scratch: A directory for the files on a file system that only the sandbox sees.
+        scratch: A directory for the two files; see `share_files`.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    files = {
-        "hosts": hosts,
-        "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
-        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
-        "hostname": f"{replica}\n",
-    }
-    for name, text in files.items():
-        (scratch / name).write_text(text)
-    if any(_target(name) is None for name in files):
-        _replace_etc()
-    for name in files:
-        target = _target(name)
-        if target is None:
-            target = ETC / name
-            target.touch()  # one that is there may belong to somebody whom this user namespace doesn't know
-        syscalls.mount(str(scratch / name), str(target), flags=syscalls.MS_BIND)
+    for name, text in zip(OWN_FILES, (hosts, f"{replica}\n"), strict=True):
+        _mount(name, text, scratch)
+
+
+def _mount(name: str, text: str, scratch: Path) -> None:
+    (scratch / name).write_text(text)
+    syscalls.mount(str(scratch / name), str(ETC / name), flags=syscalls.MS_BIND)  # follows links
 
 
 def _target(name: str) -> Path | None:

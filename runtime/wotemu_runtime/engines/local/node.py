@@ -1,73 +1,56 @@
-"""A node of the local engine: makes its namespaces, then waits for its first process."""
+"""A node of the local engine: its first process, which makes its namespaces and launches its app."""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from wotemu_gateways.netlink import namespaces
-from wotemu_runtime.agent.agent import run_agent
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import machine_limits, node_namespace
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
-from wotemu_runtime.processes.fork import fork
 
 SCRATCH = Path("/run/wotemu/nodes")
 
 
-def run_node(replica: dict[str, Any], channel: Channel, file_limit: int) -> int:
-    """Make a node's namespaces, hand its interfaces to the gateways, and run its first process.
+def hosts_path(replica: str) -> Path:
+    """A node's hosts file, where the sandbox's other processes find it."""
+    return SCRATCH / replica / "hosts"
+
+
+def run_node(replica: dict[str, Any], placing: Channel, launcher: Channel, file_limit: int) -> int:
+    """Enter a node's namespaces, hand its interfaces to the gateways, and launch its app when told to.
 
     Args:
-        replica: The namespaces, program and assignment, as `deploy_request` has them.
-        channel: The zygote's messages; it closes when the node's agent is on the bus.
+        replica: The namespaces and the program, as `deploy_request` has them.
+        placing: Gets a message with the interfaces' descriptors, or the error, and is closed.
+        launcher: The requests of the node's agent; the node ends once the agent closes its end.
         file_limit: How many files the app may open.
 
     Returns:
-        The exit code of the first process.
+        The exit code.
     """
     namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
     try:
         fds = node_namespace.enter(namespace, SCRATCH / namespace.replica)
     except OSError as error:
-        channel.send({"error": str(error), "errno": error.errno or 0})
+        placing.send({"error": str(error), "errno": error.errno or 0})
         return 1
-    channel.send({"placed": namespace.replica}, fds)
+    placing.send({"placed": namespace.replica}, fds)
+    placing.close()
     for fd in fds:
         os.close(fd)
-    if channel.receive() is None:
-        return 1
-    fd = channel.fileno()
-    try:
-        first = fork(lambda: _first_process(replica, fd, file_limit), keep_fds=[fd])
-    except OSError as error:
-        channel.send({"error": str(error), "errno": error.errno or 0})
-        return 1
-    channel.close()
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGTERM))
-    _, status = os.waitpid(first, 0)
-    return os.waitstatus_to_exitcode(status)
-
-
-def _first_process(replica: dict[str, Any], fd: int, file_limit: int) -> int:
-    """The node's init: starts agent and app. The agent closes `fd` once it is on the bus."""
-    node_namespace.mount_proc()
-    program = program_from_dict(replica["program"])
-    assignment = replica["assignment"]
 
     def become_app(program: Program) -> None:
         machine_limits.restore_files(file_limit)
         isolate(program)
 
-    launcher = Launcher(program, become_app)
-    launcher.serve(
-        lambda agent_end: run_agent(assignment, agent_end, on_connected=lambda: os.close(fd)), keep_fds=[fd]
-    )
+    Launcher(program_from_dict(replica["program"]), become_app).serve(launcher)
+    return 0
 
 
 def program_from_dict(data: dict[str, Any]) -> Program:

@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import attrs
 
-from wotemu_gateways.netlink import namespaces
-from wotemu_gateways.packets.ethernet import mac_of, mac_text
+from wotemu_gateways.netlink import link, namespaces, routes
+from wotemu_gateways.netlink.request_socket import Netlink, Request
+from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
-from wotemu_runtime.engines.local.name_resolution import resolve_names
+from wotemu_runtime.engines.local.name_resolution import name_node
 from wotemu_runtime.processes import syscalls
-
-if TYPE_CHECKING:
-    from pyroute2 import IPRoute
 
 MTU = 1500
 
 _OWN_IPV6 = "fd00::1"
-_NO_PREFIX_ROUTE = 0x200
-"""IFA_F_NOPREFIXROUTE: no route for the subnet comes with the address."""
-_ONLINK = 4
-"""RTNH_F_ONLINK: the gateway is there, whatever the other routes say."""
+LOOPBACK = 1
+"""The index of ``lo``, the first interface of every network namespace."""
 
 
 @attrs.frozen
@@ -71,7 +68,7 @@ class NodeNamespace:
 
 
 def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
-    """Move this process into new namespaces. Its next child is PID 1 of them, and has to call `mount_proc`.
+    """Move this process, the first one of a PID namespace, into new namespaces of all other kinds.
 
     Args:
         namespace: The interfaces and names.
@@ -85,81 +82,57 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
         OSError: The kernel refuses a namespace, a mount or a TAP.
     """
     namespaces.unshare(
-        namespaces.CLONE_NEWNET
-        | namespaces.CLONE_NEWNS
-        | namespaces.CLONE_NEWPID
-        | namespaces.CLONE_NEWUTS
-        | namespaces.CLONE_NEWIPC
+        namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
     )
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    # Its own: /proc shows the processes of the PID namespace of whoever mounted it.
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", flags)
     socket.sethostname(namespace.replica)
-    resolve_names(namespace.replica, namespace.hosts, scratch)
+    name_node(namespace.replica, namespace.hosts, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group
-    _write_sysctl(
-        "net/ipv4/ip_unprivileged_port_start", "0"
-    )  # apps have no capabilities, and a node is theirs
-    syscalls.interface_up("lo")
+    # Apps have no capabilities, and a node's low ports are its own.
+    _write_sysctl("net/ipv4/ip_unprivileged_port_start", "0")
     if namespace.has_taps:
         fds = [open_tap(interface.name) for interface in namespace.interfaces]
     else:
         # Of the thread: /proc/self is the main thread's, which may be in another namespace.
         fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in namespace.interfaces]
-    _configure_all(namespace)
+    requests = [link.up(LOOPBACK), *_loopback_ipv6()]
+    if namespace.has_taps:
+        requests += [each for interface in namespace.interfaces for each in _configuration(interface)]
+    with Netlink() as netlink:
+        netlink.send(*requests)
     return fds
 
 
-def mount_proc() -> None:
-    """Mount /proc for the PID namespace of which this process is PID 1."""
-    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-    syscalls.mount("proc", "/proc", "proc", flags)
-
-
-def _configure_all(namespace: NodeNamespace) -> None:
-    from pyroute2 import IPRoute  # takes a quarter of a second, which a coordinator need not wait for
-
-    from wotemu_gateways.netlink import routing
-
-    with IPRoute() as netlink:
-        _add_ipv6(netlink)
-        for interface in namespace.interfaces if namespace.has_taps else ():
-            _configure(netlink, interface)
-    for interface in namespace.interfaces if namespace.has_taps else ():
-        if interface.is_first:
-            routing.route_multicast(interface.name)
-
-
-def _configure(netlink: IPRoute, interface: Interface) -> None:
-    index = netlink.link_lookup(ifname=interface.name)[0]
+def _configuration(interface: Interface) -> Iterator[Request]:
+    """The requests that configure a TAP in this thread's network namespace."""
+    index = link.index_of(interface.name)
     subnet = IPv4Network((interface.address, interface.prefix), strict=False)
-    netlink.link("set", index=index, address=interface.mac, mtu=MTU, txqlen=TX_QUEUE_FRAMES)
-    netlink.addr(
-        "add",
-        index=index,
-        address=interface.address,
-        prefixlen=interface.prefix,
-        broadcast=str(subnet.broadcast_address),
-        flags=_NO_PREFIX_ROUTE,
-    )
-    netlink.link("set", index=index, state="up")
+    mac = mac_of(interface.address)
+    yield link.tap_settings(index, mac=mac, mtu=MTU, tx_queue=TX_QUEUE_FRAMES, arp=True)
+    yield link.address(index, interface.address, interface.prefix, prefix_route=False)
+    yield link.up(index)
     # The kernel has one ARP table for all namespaces, 1024 entries by default, and drops packets where it is
     # full. So nodes resolve one address, the gateway's, and that one for good: such entries don't count.
-    mac = mac_text(mac_of(interface.gateway))
-    netlink.neigh("add", dst=interface.gateway, lladdr=mac, ifindex=index, state="permanent")
-    netlink.route(
-        "add", dst=str(subnet), gateway=interface.gateway, oif=index, flags=_ONLINK, prefsrc=interface.address
-    )
+    yield routes.neighbour(index, interface.gateway, mac_of(interface.gateway))
+    yield routes.route_via_gateway(index, subnet, interface.gateway, interface.address)
+    if interface.is_first:
+        # A machine with a default route needs no such routes, and neither does one that joins a group on any
+        # address: the kernel takes the interface to which the group's route leads.
+        for group in (routes.MULTICAST, routes.LIMITED_BROADCAST):
+            yield routes.route_on_link(index, group)
 
 
-def _add_ipv6(netlink: IPRoute) -> None:
-    """Give the loopback an IPv6 address that is not ::1.
+def _loopback_ipv6() -> Iterator[Request]:
+    """The request that gives the loopback an IPv6 address that is not ::1, where there is IPv6.
 
     The networks are IPv4. But a server that binds ``::`` for both families, as CoAP's does, asks
     getaddrinfo(3) with AI_ADDRCONFIG, which finds ``::`` only where there is such an address.
     """
     if Path("/proc/sys/net/ipv6/conf/lo").exists():
-        loopback = netlink.link_lookup(ifname="lo")[0]
-        netlink.addr("add", index=loopback, family=socket.AF_INET6, address=_OWN_IPV6, prefixlen=128)
+        yield link.ipv6_host_address(LOOPBACK, _OWN_IPV6)
 
 
 def _write_sysctl(name: str, value: str) -> None:

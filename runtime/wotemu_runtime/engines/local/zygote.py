@@ -8,22 +8,23 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import selectors
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
+from wotemu_runtime.engines.local.name_resolution import share_files
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
+from wotemu_runtime.roles.assignment import Assignment
+
+if TYPE_CHECKING:
+    from wotemu_runtime.engines.local.agents import ServedNode
 
 RUN_DIR = "/run/wotemu"
 """A directory on the sandbox's own tmpfs, which has no name outside of the sandbox."""
-
-_AT_ONCE = 4 * (os.cpu_count() or 1)
-"""Nodes that start at the same time."""
 
 
 class Failed(Exception):  # noqa: N818  # it travels as a message, and is an error only at the other end
@@ -44,15 +45,14 @@ class Failed(Exception):  # noqa: N818  # it travels as a message, and is an err
 class Zygote:
     """Serves one control channel.
 
-    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "check_netem"}`` and ``{"op": "deploy",
-    ...}`` (see `deploy_request`). Events: ``netem`` (what the kernel lacks), ``deployed``, ``failed`` (where,
-    error, errno) and ``exited`` (role, status).
+    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op":
+    "check_netem"}`` and ``{"op": "deploy", ...}`` (see `deploy_request`). Events: ``netem`` (what the kernel
+    lacks), ``deployed``, ``failed`` (where, error, errno) and ``exited`` (role, status).
     """
 
     def __init__(self, control: Channel) -> None:
         self._control = control
         self._roles: dict[int, str] = {}
-        self._ended_early: tuple[str, str] | None = None
 
     def serve(self) -> int:
         """Serve until the coordinator closes its end; the process's exit code."""
@@ -64,10 +64,12 @@ class Zygote:
             self._exec(request["role"], request["argv"], request["files"])
             return
         if request["op"] == "check_netem":
-            self._control.send({"event": "netem", "missing": _check_netem()})
+            self._check_netem()
             return
-        for name in request["preload"]:
-            importlib.import_module(name)
+        if request["op"] == "preload":
+            for name in request["modules"]:
+                importlib.import_module(name)
+            return
         freeze()
         self._deploy(request)
 
@@ -87,9 +89,29 @@ class Zygote:
 
         self._roles[fork(program)] = role
 
+    def _check_netem(self) -> None:
+        """Have a child report which features of `netem` this kernel lacks; "" if none.
+
+        In a child, since the trial needs a network namespace to make qdiscs in, and may take half a second
+        where the kernel looks for modules that there are none of.
+        """
+
+        def check() -> None:
+            missing = "the check ended early"
+            try:
+                from wotemu_gateways.netem.kernel_support import missing_features
+
+                namespaces.unshare(namespaces.CLONE_NEWNET)
+                missing = missing_features()
+            finally:
+                self._control.send({"event": "netem", "missing": missing})
+
+        fork(check, keep_fds=[self._control.fileno()])
+
     def _deploy(self, request: dict[str, Any]) -> None:
         try:
-            with contextlib.ExitStack() as stack:
+            with contextlib.ExitStack() as stack, _failing_at("the nodes' files of name resolution"):
+                share_files(Path(RUN_DIR, "etc"))
                 self._make_roles(request, stack)
         except Failed as failed:
             where = {"where": failed.where, "errno": failed.errno}
@@ -98,70 +120,76 @@ class Zygote:
             self._control.send({"event": "deployed"})
 
     def _make_roles(self, request: dict[str, Any], stack: contextlib.ExitStack) -> None:
-        """Fork all nodes' namespaces, then the gateways, then start the nodes.
+        """Fork the nodes, then the gateways, then the agents.
 
         In this order, as a gateway needs an interface in each of its nodes' namespaces, and no app may send
-        before the gateways are there.
+        before the gateways are there. Agents start the apps, and serve nodes that are there.
 
         Raises:
             Failed: A role can't be started; those that were end with the sandbox.
         """
-        channels: dict[str, Channel] = {}
+        forked = []
         for replica in request["replicas"]:
             name = replica["namespace"]["replica"]
             with _failing_at(f"the processes of {name}"):
-                ours, theirs = Channel.pair()
-                channels[name] = ours
-                stack.callback(ours.close)
-                self._fork_node(replica, theirs, request["file_limit"])
+                forked.append(self._fork_node(replica, request["file_limit"], stack))
         fds_of: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
-        for replica in request["replicas"]:
+        for replica, (_, placing) in zip(request["replicas"], forked, strict=True):
             namespace = replica["namespace"]
-            fds = _answer(channels[namespace["replica"]], f"the namespaces of {namespace['replica']}")
+            fds = _answer(placing, f"the namespaces of {namespace['replica']}")
             for interface, fd in zip(namespace["interfaces"], fds, strict=True):
                 fds_of[interface["network"]][namespace["replica"]] = fd
         for network in request["networks"]:
             with _failing_at(f"the gateway of {network['name']}"):
                 self._fork_gateway(network, fds_of[network["name"]])
-        self._start(channels)
+        self._fork_agents([node for node, _ in forked])
 
-    def _start(self, channels: Mapping[str, Channel]) -> None:
-        """Start the nodes, `_AT_ONCE` at a time. A node has started when its agent is on the bus.
+    def _fork_node(
+        self, replica: dict[str, Any], file_limit: int, stack: contextlib.ExitStack
+    ) -> tuple[ServedNode, Channel]:
+        """Start a node's first process.
 
-        The agent then closes its end of the channel. Started all at once, the agents of hundreds of nodes
-        share the processors for so long that their connections to the bus time out.
+        Args:
+            replica: The node, of the request.
+            file_limit: How many files an app may open.
+            stack: Closes this process's ends of the node's channels.
+
+        Returns:
+            The node as its agent will need it, and the channel that its interfaces come on.
         """
-        waiting = list(channels.items())[::-1]
-        with selectors.DefaultSelector() as starting:
-            while waiting or starting.get_map():
-                while waiting and len(starting.get_map()) < _AT_ONCE:
-                    name, channel = waiting.pop()
-                    with _failing_at(f"the processes of {name}"):
-                        channel.send({"start": True})
-                    starting.register(channel, selectors.EVENT_READ, name)
-                for key, _ in starting.select():
-                    channel = cast(Channel, key.fileobj)
-                    starting.unregister(channel)
-                    if received := channel.receive():
-                        raise _failure(received[0], f"the processes of {key.data}")
-                    channel.close()
-                reaper.reap(self._ended)
-                if self._ended_early:
-                    role, status = self._ended_early
-                    raise Failed(f"it ended by itself: {status}", role)
-
-    def _fork_node(self, replica: dict[str, Any], channel: Channel, file_limit: int) -> None:
+        from wotemu_runtime.engines.local.agents import ServedNode
         from wotemu_runtime.engines.local.node import run_node
 
-        def node() -> int:
-            leave_real_time_class()  # neither agents nor apps may run before everything else
-            return run_node(replica, channel, file_limit)
+        (placing, node_placing), (launcher, node_launcher) = Channel.pair(), Channel.pair()
 
+        def node() -> int:
+            leave_real_time_class()  # no app may run before everything else
+            return run_node(replica, node_placing, node_launcher, file_limit)
+
+        for channel in (placing, launcher):
+            stack.callback(channel.close)
         try:
-            pid = fork(node, keep_fds=[channel.fileno()])
+            with namespaces.new_pid_namespace():
+                pid = fork(node, keep_fds=[node_placing.fileno(), node_launcher.fileno()])
         finally:
-            channel.close()
-        self._roles[pid] = f"agent:{replica['namespace']['replica']}"
+            node_placing.close()
+            node_launcher.close()
+        assignment = Assignment.from_dict(replica["assignment"])
+        self._roles[pid] = assignment.name
+        return ServedNode(assignment, pid, launcher), placing
+
+    def _fork_agents(self, nodes: list[ServedNode]) -> None:
+        """Start the processes that serve the nodes."""
+        from wotemu_runtime.engines.local.agents import groups, run_agents
+
+        for name, group in groups(nodes).items():
+
+            def agents(group: Sequence[ServedNode] = group) -> int:
+                leave_real_time_class()
+                return run_agents(group)
+
+            with _failing_at(f"the {name}"):
+                self._roles[fork(agents, keep_fds=[node.launcher.fileno() for node in group])] = name
 
     def _fork_gateway(self, network: dict[str, Any], fds: dict[str, int]) -> None:
         """Start a gateway and wait until it has its nodes' interfaces.
@@ -187,9 +215,7 @@ class Zygote:
 
     def _ended(self, pid: int, status: int) -> None:
         if role := self._roles.pop(pid, None):
-            text = exit_text(status)
-            self._ended_early = self._ended_early or (role, text)
-            self._control.send({"event": "exited", "role": role, "status": text})
+            self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
 
 
 def _answer(channel: Channel, where: str) -> list[int]:
@@ -215,23 +241,3 @@ def _failing_at(where: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise Failed(str(error), where, error.errno or 0) from error
-
-
-def _check_netem() -> str:
-    """The features of `netem` that this kernel lacks, in a phrase; "" if none.
-
-    In a child, since the trial needs a network namespace to make qdiscs in.
-    """
-    from wotemu_gateways.netem.kernel_support import missing_features
-
-    ours, theirs = Channel.pair()
-
-    def check() -> None:
-        namespaces.unshare(namespaces.CLONE_NEWNET)
-        theirs.send({"missing": missing_features()})
-
-    fork(check, keep_fds=[theirs.fileno()])
-    theirs.close()
-    message, _ = ours.receive() or ({"missing": "the check ended early"}, [])
-    ours.close()
-    return str(message["missing"])

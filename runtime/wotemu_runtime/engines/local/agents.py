@@ -1,0 +1,66 @@
+"""The agents of a machine: one process that serves many nodes, each from outside of its namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+
+import attrs
+import uvloop
+
+from wotemu_runtime.agent.namespaces import NamespacesOf
+from wotemu_runtime.agent.node import NodeAgent
+from wotemu_runtime.engines.local.node import hosts_path
+from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.assignment import Assignment
+from wotemu_runtime.roles.role import Role, running
+from wotemu_runtime.roles.session import bus_session
+
+NODES_PER_PROCESS = 128
+"""More would share one processor, and the open files that one process may have."""
+
+
+@attrs.frozen
+class ServedNode:
+    """A node that an agent serves: its role, the id of its first process, and the channel to its launcher."""
+
+    assignment: Assignment
+    first: int
+    launcher: Channel
+
+    @property
+    def replica(self) -> str:
+        """The node's name."""
+        return self.assignment.subject
+
+
+def groups(nodes: Sequence[ServedNode]) -> Mapping[str, Sequence[ServedNode]]:
+    """The nodes that share a process, by that process's name."""
+    starts = range(0, len(nodes), NODES_PER_PROCESS)
+    return {f"agents:{i + 1}": nodes[start : start + NODES_PER_PROCESS] for i, start in enumerate(starts)}
+
+
+def run_agents(nodes: Sequence[ServedNode]) -> int:
+    """Run the agents of some nodes until the coordinator stops them; the process's exit code."""
+    # With autogroup scheduling, processors are shared among sessions: apps have sessions of their own, too.
+    os.setsid()
+    uvloop.run(_run(nodes))
+    return 0
+
+
+async def _run(nodes: Sequence[ServedNode]) -> None:
+    first = nodes[0].assignment
+    async with bus_session(first.bus, first.stack) as session:
+        roles = [Role(node.assignment, session) for node in nodes]
+        async with running(*roles) as group:
+            for role, node in zip(roles, nodes, strict=True):
+                group.create_task(_serve(role, node, group), name=role.assignment.name)
+
+
+async def _serve(role: Role, node: ServedNode, group: asyncio.TaskGroup) -> None:
+    namespaces = NamespacesOf(node.first, hosts_path(node.replica))
+    try:
+        await NodeAgent(role, node.launcher, namespaces).run(group)
+    finally:
+        node.launcher.close()  # the node's first process ends with it
