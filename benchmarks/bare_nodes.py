@@ -7,6 +7,7 @@ Prints the seconds until the last node's TAP has come, and the memory of a node 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -102,7 +103,8 @@ def main() -> None:
         print(f"{seconds:.3f} {memory / count / 1e6:.2f}")
         for pid in members():
             if pid != os.getpid():
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it ended with the first of its namespace
+                    os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

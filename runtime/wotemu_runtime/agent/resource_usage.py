@@ -92,7 +92,7 @@ class Sampler:
 def resident_bytes(pid: int) -> int:
     """Memory of a process that is resident now; 0 where it has ended."""
     try:
-        # Not from its `stat`, whose figure may be some MB short: the kernel sums it up roughly since 6.2.
+        # `stat` has it too, but there the kernel leaves out what each processor has not added up yet.
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
