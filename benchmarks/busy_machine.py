@@ -24,7 +24,7 @@ import polars as pl
 import uvloop
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.percentiles import Histogram, nearest_rank
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -76,7 +76,7 @@ async def measured(given: argparse.Namespace, folder: Path) -> tuple[str, list[R
         if event.kind == "run.t0":
             loop.start()
 
-    result = await Emulation(deployment(given.apps, given.seconds, folder), out=folder / "run").run(hear)
+    result = await ReportedRun(deployment(given.apps, given.seconds, folder), out=folder / "run").run(hear)
     bare = ours.recv()
     loop.join()
     log = (result.run_dir / "logs" / "asking.log").read_text()

@@ -18,7 +18,7 @@ import polars as pl
 import uvloop
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 
@@ -56,7 +56,7 @@ async def emulated(hops: int, changes: int, seconds: float, folder: Path) -> lis
     """Lateness in seconds of the changes of a whole emulation."""
     topology, scenario = make_deployment(hops, changes, seconds)
     deployment = Deployment(topology, scenario, folder / "deployment.py")
-    result = await Emulation(deployment, out=folder / "run").run()
+    result = await ReportedRun(deployment, out=folder / "run").run()
     frame = pl.read_parquet(result.run_dir / "tables" / "changes.parquet")
     return (frame["applied"] - frame["due"]).to_list()
 

@@ -19,7 +19,7 @@ import aiodocker
 import uvloop
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, Placement, Topology
@@ -139,7 +139,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as code, tempfile.TemporaryDirectory() as out:
         deployment = Deployment(topology, scenario, Path(code, "deployment.py"))
         run_dir = Path(out, "run")
-        emulation = Emulation(deployment, name="paths", out=run_dir, engine="swarm", shaper=given.shaper)
+        emulation = ReportedRun(deployment, name="paths", out=run_dir, engine="swarm", shaper=given.shaper)
         result = await emulation.run(events.append)
         if result.error is not None:
             raise SystemExit(str(result.error))

@@ -21,7 +21,7 @@ import psutil
 import uvloop
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
@@ -98,7 +98,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as code, tempfile.TemporaryDirectory() as out:
         run_dir = Path(out, "run")
         deployment = Deployment(topology, scenario, Path(code, "deployment.py"))
-        emulation = Emulation(deployment, name="scale", out=run_dir, engine="swarm")
+        emulation = ReportedRun(deployment, name="scale", out=run_dir, engine="swarm")
         result = await emulation.run(watch.listen)
         if result.error is not None:
             raise SystemExit(str(result.error))

@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wotemu.deployment_file import load
-    from wotemu.emulation import Emulation
+    from wotemu.emulation.emulation import Emulation
+    from wotemu.emulation.unattended import run, run_sync
     from wotemu.errors import (
+        AppStartError,
         EmulationError,
         HostError,
         InputError,
         LoadError,
+        NotInTimeError,
+        NotRunningError,
         ScenarioError,
         TopologyError,
         WotemuError,
     )
     from wotemu.fidelity import Certificate, Thresholds
+    from wotemu.recorded_run import RecordedRun
     from wotemu.scenario import (
         PathLoss,
         Phase,
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AppStartError",
     "Broker",
     "BuiltinApps",
     "Certificate",
@@ -77,10 +83,13 @@ __all__ = [
     "Node",
     "NodeApp",
     "NodeResources",
+    "NotInTimeError",
+    "NotRunningError",
     "PathLoss",
     "Phase",
     "Placement",
     "Ports",
+    "RecordedRun",
     "Scenario",
     "ScenarioError",
     "Service",
@@ -96,6 +105,8 @@ __all__ = [
     "every",
     "load",
     "metric",
+    "run",
+    "run_sync",
     "saw",
     "sine",
     "square",
@@ -106,8 +117,11 @@ __all__ = [
 
 _NAMES = {
     "wotemu.deployment_file": "load",
-    "wotemu.emulation": "Emulation",
-    "wotemu.errors": "EmulationError HostError InputError LoadError ScenarioError TopologyError WotemuError",
+    "wotemu.emulation.emulation": "Emulation",
+    "wotemu.emulation.unattended": "run run_sync",
+    "wotemu.recorded_run": "RecordedRun",
+    "wotemu.errors": "AppStartError EmulationError HostError InputError LoadError NotInTimeError "
+    "NotRunningError ScenarioError TopologyError WotemuError",
     "wotemu.fidelity": "Certificate Thresholds",
     "wotemu.scenario": "PathLoss Phase Scenario Trace Wave at during event every metric saw sine square tag "
     "triangle when",

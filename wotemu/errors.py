@@ -6,6 +6,7 @@ WotemuError
 │   ├── ScenarioError     ... the scenario
 │   ├── LoadError         ... the Python file itself
 │   └── AppStartError     ... an app or command that never got past its start
+├── NotInTimeError        what was waited for did not happen within its timeout, exit code 3
 ├── NotRunningError       the emulation has not begun, is over, or its process is gone, exit code 2
 ├── HostError             this machine lacks what the engine needs (namespaces, /dev/net/tun), exit code 2
 └── EmulationError        the emulation itself failed: a bug or a broken machine, exit code 3
@@ -64,6 +65,10 @@ class LoadError(InputError):
 
 class AppStartError(InputError):
     """An app raised, or a command failed, each time that it was started at first."""
+
+
+class NotInTimeError(WotemuError, TimeoutError):
+    """What was waited for did not happen in time. Also a `TimeoutError`, as of `asyncio.timeout`."""
 
 
 class NotRunningError(WotemuError):

@@ -68,7 +68,7 @@ def write(folder: Path) -> Write:
 @pytest.fixture
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Calls the command line in this process, on a machine that passes for one that can run it."""
-    monkeypatch.setattr("wotemu.emulation.check_host", lambda: None)
+    monkeypatch.setattr("wotemu.emulation.reported_run.check_host", lambda: None)
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 

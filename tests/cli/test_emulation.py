@@ -1,4 +1,4 @@
-"""What `Emulation` refuses before it starts anything, and what it says of a report that can't be written."""
+"""What `ReportedRun` refuses before it starts anything, and says of a report that can't be written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import HostError, InputError
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -24,7 +24,7 @@ from .conftest import Invoke
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     """A deployment, on a machine that passes for one that can run it."""
-    monkeypatch.setattr("wotemu.emulation.check_host", lambda: None)
+    monkeypatch.setattr("wotemu.emulation.reported_run.check_host", lambda: None)
     topology = Topology([Node("a", command=["true"], networks=[Network("field")])])
     return Deployment(topology, Scenario(duration="1s"), tmp_path / "deployment.py")
 
@@ -61,14 +61,14 @@ def test_a_wrong_option_is_refused_when_it_is_given(
     deployment: Deployment, given: dict[str, Any], message: str, hint: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        Emulation(deployment, **given)
+        ReportedRun(deployment, **given)
     assert str(refused.value) == message
     assert hint in (refused.value.hint or "")
 
 
 def test_a_topology_is_no_deployment(deployment: Deployment) -> None:
     with pytest.raises(InputError, match="is a Topology"):
-        Emulation(deployment.topology)  # type: ignore[arg-type]
+        ReportedRun(deployment.topology)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("command", [["ps"], ["rm", "x"], ["attach", "x"], ["report", "--stack", "x"]])
@@ -85,14 +85,14 @@ async def test_without_a_docker_client_the_swarm_engine_says_so(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     with pytest.raises(HostError, match="it needs the package aiodocker"):
-        await Emulation(deployment, engine="swarm", out=tmp_path / "run").run()
+        await ReportedRun(deployment, engine="swarm", out=tmp_path / "run").run()
 
 
 @pytest.mark.usefixtures("nothing_runs")
 async def test_an_emulation_runs_once_into_a_directory_given_as_text(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    emulation = Emulation(deployment, out=str(tmp_path / "run"))
+    emulation = ReportedRun(deployment, out=str(tmp_path / "run"))
     emulation.stop(at_once=True)
     assert (await emulation.run()).run_dir == tmp_path / "run"
     with pytest.raises(InputError, match="it has been run already"):
@@ -107,9 +107,9 @@ async def test_a_report_that_can_not_be_written_loses_no_result(
     def write(_: Path) -> Path:
         raise error
 
-    monkeypatch.setattr("wotemu.emulation.write_report", write)
+    monkeypatch.setattr("wotemu.emulation.reported_run.write_report", write)
     events: list[Event] = []
-    result = await Emulation(deployment, out=tmp_path / "run").run(events.append)
+    result = await ReportedRun(deployment, out=tmp_path / "run").run(events.append)
     assert isinstance(result, Result)
     assert (result.status, result.report, result.error, result.exit_code) == ("done", None, None, 3)
     assert "the report could not be written" in str(result.report_error)
@@ -130,8 +130,8 @@ async def test_a_cancelled_run_leaves_no_task(
         asyncio.run_coroutine_threadsafe(on.wait(), loop).result(10)
         return run_dir
 
-    monkeypatch.setattr("wotemu.emulation.write_report", write)
-    running = asyncio.create_task(Emulation(deployment, out=tmp_path / "run").run())
+    monkeypatch.setattr("wotemu.emulation.reported_run.write_report", write)
+    running = asyncio.create_task(ReportedRun(deployment, out=tmp_path / "run").run())
     await begun.wait()
     running.cancel()
     await asyncio.wait([running])

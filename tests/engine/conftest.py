@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Require
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import HostError
 from wotemu.records import Event
 from wotemu.scenario import Scenario
@@ -70,7 +70,7 @@ def emulate(namespaces: None, tmp_path: Path) -> Emulate:
         events: list[Event] = []
         deployment = Deployment(topology, scenario, tmp_path / "deployment.py")
         async with asyncio.timeout(60 * PACE):
-            result = await Emulation(deployment, out=tmp_path / "run").run(events.append)
+            result = await ReportedRun(deployment, out=tmp_path / "run").run(events.append)
         return Ran(result, events)
 
     return run

@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.conftest import Emulate, Ran, processes_printing_into
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
@@ -113,7 +113,7 @@ async def run_starved(folder: Path, starve: Callable[[], None], *, strict: bool 
             asyncio.get_running_loop().call_later(1.5, starve)
 
     async with asyncio.timeout(90):
-        result = await Emulation(deployment, out=folder / "run", strict=strict).run(listen)
+        result = await ReportedRun(deployment, out=folder / "run", strict=strict).run(listen)
     return Ran(result, events)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.engine.conftest import PACE, paced
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
@@ -78,7 +78,7 @@ async def stepped_run(folder: Path) -> tuple[Result, Heard]:
     deployment = Deployment(Topology(nodes), scenario, folder / "deployment.py")
     stepping = asyncio.create_task(step_the_clock(heard.t0))
     async with asyncio.timeout(100 * PACE):
-        result = await Emulation(deployment, out=folder / "run").run(heard.take)
+        result = await ReportedRun(deployment, out=folder / "run").run(heard.take)
     await stepping
     return result, heard
 

@@ -14,7 +14,7 @@ import pytest
 from tests.engine.conftest import PACE, Emulate, paced, processes_printing_into
 from tests.engine.test_certificate import holds_tap
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
@@ -64,7 +64,7 @@ async def test_a_role_that_is_killed_at_its_end_is_told_of(tmp_path: Path) -> No
 
     deployment = Deployment(topology(2), Scenario(duration=paced(2)), tmp_path / "deployment.py")
     async with asyncio.timeout(60 * PACE):
-        result = await Emulation(deployment, out=tmp_path / "run").run(listen)
+        result = await ReportedRun(deployment, out=tmp_path / "run").run(listen)
     lost = {("gateway:field", "count of its records, which it did not send at its end"): 1}
     assert (result.status, result.losses) == ("done", lost)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())

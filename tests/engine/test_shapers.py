@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import Require
 from tests.engine.conftest import paced
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, ShaperName
+from wotemu.emulation.reported_run import ReportedRun
+from wotemu.emulation.run_options import ShaperName
 from wotemu.errors import HostError
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
@@ -51,7 +52,9 @@ async def test_a_run_is_shaped_by_the_shaper_that_was_asked_for(
     require(shaper == "tun" or has_netem, "its kernel has no NetEm")
     field = Network("field", NetworkConditions(latency="20ms"))
     scenario = Scenario(duration=paced(4), events=[at(paced(2)).set(field, latency="60ms")])
-    result = await Emulation(deployment(tmp_path, field, scenario), out=tmp_path / "run", shaper=shaper).run()
+    result = await ReportedRun(
+        deployment(tmp_path, field, scenario), out=tmp_path / "run", shaper=shaper
+    ).run()
     assert result.error is None
     assert manifest_of(tmp_path)["shaper"] == shaper
     lines = (tmp_path / "run" / "logs" / "a.log").read_text().splitlines()
@@ -66,7 +69,7 @@ async def test_netem_is_refused_where_the_kernel_has_none(tmp_path: Path, has_ne
         pytest.skip("this kernel has NetEm")
     field = Network("field")
     with pytest.raises(HostError) as refused:
-        await Emulation(
+        await ReportedRun(
             deployment(tmp_path, field, Scenario(duration="1s")), out=tmp_path / "run", shaper="netem"
         ).run()
     assert refused.value.exit_code == 2
@@ -80,5 +83,5 @@ async def test_auto_takes_netem_only_where_it_can_do_all_that_is_asked(
     require(has_netem, "its kernel has no NetEm")
     tied = Network("field", NetworkConditions(latency="20ms", jitter="2ms", jitter_correlation=0.5))
     scenario = Scenario(duration="1s")
-    await Emulation(deployment(tmp_path, tied, scenario), out=tmp_path / "run").run()
+    await ReportedRun(deployment(tmp_path, tied, scenario), out=tmp_path / "run").run()
     assert manifest_of(tmp_path)["shaper"] == "tun"

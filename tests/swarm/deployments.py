@@ -13,7 +13,7 @@ import attrs
 
 from tests.docker.lab import HOSTS
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology
@@ -27,7 +27,7 @@ LAB = Path(os.environ.get("WOTEMU_SWARM_LAB", "../shared/lab/swarm"))
 class Running:
     """An emulation under way: what has been heard of it, and how to wait for more."""
 
-    emulation: Emulation
+    emulation: ReportedRun
     events: list[Event] = attrs.field(factory=list)
     _came: asyncio.Condition = attrs.field(factory=asyncio.Condition)
     _result: asyncio.Future[Result] = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
@@ -82,7 +82,7 @@ async def running(folder: Path, topology: Topology, scenario: Scenario, name: st
     """An emulation that runs while the block does; afterwards it is over and removed, come what may."""
     (folder / "code").mkdir(parents=True)
     deployment = Deployment(topology, scenario, folder / "code" / "deployment.py")
-    run = Running(Emulation(deployment, name=name, out=folder / "run", engine="swarm"))
+    run = Running(ReportedRun(deployment, name=name, out=folder / "run", engine="swarm"))
     async with asyncio.TaskGroup() as group:
         group.create_task(run.run())
         try:

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Require
 from tests.docker.lab import HOSTS
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import (
@@ -70,7 +70,7 @@ async def test_all_bindings_pass_the_gateway_whole(
     ])  # fmt: skip
     events: list[Event] = []
     deployment = Deployment(topology, Scenario(duration="30s"), tmp_path / "code" / "deployment.py")
-    result = await Emulation(deployment, name="across", out=tmp_path / "run", engine="swarm").run(
+    result = await ReportedRun(deployment, name="across", out=tmp_path / "run", engine="swarm").run(
         events.append
     )
     assert result.status == "done", result.error

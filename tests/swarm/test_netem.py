@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Require
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
@@ -40,7 +40,7 @@ async def test_auto_takes_netem_where_the_gateways_kernel_has_it(
         topology, Scenario(duration="18s", events=events), tmp_path / "code" / "deployment.py"
     )
     told: list[Event] = []
-    emulation = Emulation(deployment, name="in-kernel", out=tmp_path / "run", engine="swarm")
+    emulation = ReportedRun(deployment, name="in-kernel", out=tmp_path / "run", engine="swarm")
     result = await emulation.run(told.append)
     assert result.status == "done", result.error
     assert [e.data["shaper"] for e in told if e.kind == "role.ready" and "shaper" in e.data] == ["netem"]

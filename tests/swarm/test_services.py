@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Require
 from tests.docker.lab import HOSTS, IMAGE
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import (
@@ -83,7 +83,7 @@ async def test_services_are_shaped_as_asked_and_everything_is_where_it_was_put(
     (tmp_path / "code" / "model.bin").write_bytes(random.Random(1).randbytes(600 * 1024))
     events: list[Event] = []
     deployment = Deployment(topology, scenario, tmp_path / "code" / "deployment.py")
-    emulation = Emulation(deployment, name="plain", out=tmp_path / "run", engine="swarm")
+    emulation = ReportedRun(deployment, name="plain", out=tmp_path / "run", engine="swarm")
     result = await emulation.run(events.append)
     assert result.status == "done", result.error
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Require
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import InputError
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at
@@ -46,7 +46,7 @@ async def emulate(
     (folder / "code").mkdir(exist_ok=True)
     deployment = Deployment(topology, scenario, folder / "code" / "deployment.py")
     async with asyncio.timeout(240):
-        emulation = Emulation(deployment, name=name, out=folder / "run", engine="swarm")
+        emulation = ReportedRun(deployment, name=name, out=folder / "run", engine="swarm")
         return await emulation.run(events.append), events
 
 

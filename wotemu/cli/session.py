@@ -12,11 +12,11 @@ from wotemu.cli.interrupts import Interrupts
 from wotemu.cli.screen.base import RunView
 from wotemu.cli.screen.plain import JsonLines, Lines
 from wotemu.cli.screen.terminal import is_capable, leave_at_once
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import EXIT_INTERRUPTED
 
 
-def run_to_end(emulation: Emulation, *, follow: bool, as_json: bool) -> int:
+def run_to_end(emulation: ReportedRun, *, follow: bool, as_json: bool) -> int:
     """Run an emulation and show it.
 
     Args:
@@ -31,7 +31,7 @@ def run_to_end(emulation: Emulation, *, follow: bool, as_json: bool) -> int:
         return runner.run(_show(emulation, _view(emulation, follow=follow, as_json=as_json)))
 
 
-def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> RunView:
+def _view(emulation: ReportedRun, *, follow: bool, as_json: bool) -> RunView:
     if as_json:
         return JsonLines(emulation)
     if not follow:
@@ -43,7 +43,7 @@ def _view(emulation: Emulation, *, follow: bool, as_json: bool) -> RunView:
     return LiveView(emulation)
 
 
-async def _show(emulation: Emulation, view: RunView) -> int:
+async def _show(emulation: ReportedRun, view: RunView) -> int:
     with view:
         view.begin()
         running = asyncio.create_task(emulation.run(view.event), name="run")

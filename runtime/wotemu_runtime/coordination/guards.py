@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import operator
 from collections.abc import Callable, Container, Sequence
 from typing import Literal
 
@@ -15,17 +14,10 @@ from wotemu.records import App, Event, Record
 from wotemu.scenario.timeline import GuardPlan
 from wotemu.suggestions import did_you_mean
 from wotemu_runtime.coordination.live_timeline import Command, LiveTimeline
+from wotemu_runtime.coordination.measurements import COMPARE
 
 SETTLE_S = 1.5
 """Records come up to a second late: until then, a metric's record may still show that it did not hold."""
-
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
-
 
 Report = Callable[..., object]
 """Records an event: its kind, its message, and its data as keyword arguments."""
@@ -51,7 +43,7 @@ class _Watched:
 
     def metric(self, t_s: float, value: float) -> None:
         condition = self.guard.condition
-        if not _COMPARE[condition["op"]](value, condition["value"]):
+        if not COMPARE[condition["op"]](value, condition["value"]):
             if self.since_s is not None and t_s >= self.since_s:
                 self.since_s = None
         elif self.since_s is None:

@@ -7,10 +7,11 @@ due, apply it all at the same time, and answer it; the certificate judges it lik
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NoReturn
 
 from wotemu.errors import NotRunningError
 from wotemu.records import Change
@@ -117,7 +118,7 @@ class LiveControl:
             NotRunningError: it has not begun, or is over.
         """
         t0, run = self._run.outcome.t0, self._run
-        if not run.is_running or run.control.stop_requested:
+        if not self._is_going:
             raise NotRunningError("the run is over", where=f"emulation {run.plan.stack!r}")
         if t0 is None:
             raise NotRunningError(
@@ -127,7 +128,65 @@ class LiveControl:
             )
         return t0
 
+    # Waits
+
+    async def until_begun(self) -> None:
+        """Wait for T0.
+
+        Raises:
+            WotemuError: what the run failed of before.
+            NotRunningError: it was ended before.
+        """
+        run = self._run
+        await self._until(lambda: run.outcome.t0 is not None)
+        assert run.outcome.t0 is not None  # noqa: S101  # it holds
+        await self._until_time(run.outcome.t0)
+
+    async def until_moment(self, at_s: float) -> None:
+        """Wait until `at_s` seconds after T0; otherwise as `until_begun`."""
+        await self.until_begun()
+        await self._until_time((self._run.outcome.t0 or 0.0) + at_s)
+
+    async def until_holds(self, condition: Mapping[str, Any]) -> None:
+        """Wait until a condition holds, as `Measurements` looks at it; otherwise as `until_begun`."""
+        await self._until(lambda: self._run.measured.holds(condition))
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        run = self._run
+        await run.control.until_over(lambda: holds() or not self._is_going)
+        if not holds():
+            self._raise_end()
+
+    async def _until_time(self, t: float) -> None:
+        run = self._run
+        while self._is_going and (left_s := t - run.now()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await run.control.until_over(lambda: not self._is_going)
+        if run.now() < t:
+            self._raise_end()
+
+    @property
+    def _is_going(self) -> bool:
+        run = self._run
+        return run.is_running and not run.control.stop_requested
+
+    def _raise_end(self) -> NoReturn:
+        run = self._run
+        if (error := run.outcome.error or run.control.failure) is not None:
+            raise error
+        raise NotRunningError("the run ended before", where=f"emulation {run.plan.stack!r}")
+
     # Questions
+
+    @property
+    def t0(self) -> float | None:
+        """T0 in seconds since the epoch on the bus's clock; None where it is not set."""
+        return self._run.outcome.t0
+
+    def describe(self, condition: Mapping[str, Any]) -> str:
+        """What a condition depends on, as it is now, for people."""
+        return self._run.measured.describe(condition)
 
     @property
     def now_s(self) -> float | None:
@@ -140,7 +199,7 @@ class LiveControl:
         run = self._run
         if run.outcome.ended:
             return "over"
-        if not run.is_running or run.control.stop_requested:
+        if not self._is_going:
             return "ending"
         return "deploying" if run.outcome.t0 is None else "running"
 

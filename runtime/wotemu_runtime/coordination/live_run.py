@@ -15,6 +15,7 @@ from wotemu_runtime.bus import BusClock, Streams
 from wotemu_runtime.coordination.change_answers import ChangeAnswers
 from wotemu_runtime.coordination.guards import Guards
 from wotemu_runtime.coordination.live_timeline import LiveTimeline
+from wotemu_runtime.coordination.measurements import Measurements
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.coordination.run_state import RunState
@@ -41,6 +42,7 @@ class LiveRun:
     inserted: LiveTimeline
     guards: Guards
     answers: ChangeAnswers
+    measured: Measurements
     outcome: Outcome
 
     @classmethod
@@ -66,18 +68,32 @@ class LiveRun:
         state = RunState(plan, control)
         inserted = LiveTimeline(resolver)
         guards, answers = Guards(inserted, clock.now), ChangeAnswers()
+        measured = Measurements(control.news)
         witness = Witness(places_of(plan), lambda: inserted.current)
         recorder = Recorder(
             directory,
             witness,
             clock.now,
-            sinks=(guards.take, state.take, answers.take),
+            sinks=(guards.take, state.take, answers.take, measured.take),
             listener=listener,
             durable=durable,
             resumed=resumed,
         )
         outcome = Outcome(losses=state.losses)
-        return cls(plan, engine, clock, control, state, recorder, witness, inserted, guards, answers, outcome)
+        return cls(
+            plan,
+            engine,
+            clock,
+            control,
+            state,
+            recorder,
+            witness,
+            inserted,
+            guards,
+            answers,
+            measured,
+            outcome,
+        )
 
     @property
     def streams(self) -> Streams:

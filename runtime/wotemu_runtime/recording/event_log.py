@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,11 +17,21 @@ _AT_ONCE = 200
 """After so many events a reader lets the other tasks of the process run."""
 
 
-class EventLog:
-    """The events in one file, numbered from 1 on."""
+OnNews = Callable[[int, bool], None]
+"""Gets the number of events that are stored, and whether no more come."""
 
-    def __init__(self, path: Path) -> None:
+
+class EventLog:
+    """The events in one file, numbered from 1 on.
+
+    Args:
+        path: the file.
+        on_news: is called with each news, for a log of the same file on another event loop.
+    """
+
+    def __init__(self, path: Path, on_news: OnNews | None = None) -> None:
         self.path = path
+        self._on_news = on_news
         self.count = 0
         """How many there are."""
         self._is_closed = False
@@ -44,6 +54,8 @@ class EventLog:
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+        if self._on_news is not None:
+            self._on_news(self.count, self._is_closed)
 
     async def read(
         self, kinds: Sequence[str] = (), *, after: int | None = 0, follow: bool = True

@@ -26,7 +26,7 @@ from wotemu.errors import InputError
 from wotemu.records import TRANSIENT_TABLES, Event, Log, Probe, to_row
 from wotemu_runtime.recording import checkpoint
 from wotemu_runtime.recording.checkpoint import Checkpoint
-from wotemu_runtime.recording.event_log import EventLog
+from wotemu_runtime.recording.event_log import EventLog, OnNews
 
 SPOOL = "spool"
 ROWS_AT_ONCE = 50_000
@@ -38,14 +38,18 @@ COMPUTED_TABLES = frozenset({Probe.TABLE})
 class RunDirectory:
     """Writes the files of one run; continues from its last checkpoint where it has one.
 
+    Args:
+        run_dir: the directory.
+        on_events: see `EventLog`.
+
     Raises:
         InputError: another process records there.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, on_events: OnNews | None = None) -> None:
         self.run_dir = run_dir
         self._files: dict[str, IO[bytes]] = {}
-        self.events = EventLog(run_dir / EVENTS)
+        self.events = EventLog(run_dir / EVENTS, on_events)
         """The events that are stored, for those who follow them."""
         for name in (SPOOL, "logs", "tables"):
             (run_dir / name).mkdir(parents=True, exist_ok=True)
@@ -176,6 +180,13 @@ def _may_go_on(run_dir: Path) -> bool:
     except (OSError, ValueError):
         return False  # who reads the run will say what is wrong with it
     return manifest.get("engine") != "local" and manifest.get("ended") is None
+
+
+def stored_rows(run_dir: Path, table: str) -> Iterator[list[list[Any]]]:
+    """The rows of a table in batches that are stored by now and not yet in its Parquet file."""
+    path = run_dir / SPOOL / f"{table}.msgpack"
+    if path.is_file():
+        yield from _batches(path)
 
 
 def make_tables(run_dir: Path) -> None:

@@ -32,6 +32,7 @@ from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
+from wotemu_runtime.recording.event_log import OnNews
 from wotemu_runtime.recording.recorder import Listener
 from wotemu_runtime.recording.run_directory import RunDirectory, losses
 from wotemu_runtime.recording.totals import Totals
@@ -137,6 +138,10 @@ class Run:
         """Where the run is recorded; None before it is executed."""
         self.abort_requested = asyncio.Event()
         """Set once nothing but the removal of all that was started is to be waited for."""
+        self.begun = asyncio.Event()
+        """Set once the run can be controlled and asked."""
+        self.on_events: OnNews | None = None
+        """Is called with each news of the events that are stored; see `EventLog`."""
         self._coordinator: Coordinator | None = None
         self._stop_requested = False
 
@@ -199,7 +204,7 @@ class Run:
         """
         self.started = self._context.started or steady_time()
         run_dir = self.run_dir = self._context.make_directory()
-        directory = RunDirectory(run_dir)
+        directory = RunDirectory(run_dir, self.on_events)
         if not directory.is_resumed:  # else they are there, the timeline with the guards that have fired
             directory.write_json("topology.json", topology_to_json(self.deployment.topology))
             directory.write_json("timeline.json", self.timeline.to_dict())
@@ -240,6 +245,7 @@ class Run:
         )
         if not directory.is_resumed:
             save_manifest(Outcome(status="failed", error=killed))
+        self.begun.set()
         if self._stop_requested:  # before there was a coordinator, as Ctrl-C during the planning
             coordinator.stop()
         try:

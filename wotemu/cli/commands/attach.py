@@ -14,7 +14,7 @@ from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import debug_option, follow_option, json_events_option
 
 if TYPE_CHECKING:
-    from wotemu.emulation import Emulation
+    from wotemu.emulation.reported_run import ReportedRun
 
 
 @click.command(short_help="Take over an emulation on a swarm whose wotemu run died.")
@@ -41,7 +41,7 @@ def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: 
 
     Exit codes are those of `wotemu run`.
     """
-    made: list[Emulation] = []
+    made: list[ReportedRun] = []
     with (
         tempfile.TemporaryDirectory(prefix="wotemu-") as code,
         reporting_errors(debug=debug, run_dir=lambda: made[0].run_dir if made else None),
@@ -56,12 +56,13 @@ def _path(given: str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _resumed(name: str, code: Path, path: Path | None, out: Path | None, *, as_json: bool) -> Emulation:
+def _resumed(name: str, code: Path, path: Path | None, out: Path | None, *, as_json: bool) -> ReportedRun:
     import asyncio
 
-    from wotemu.emulation import Emulation, checked_name
+    from wotemu.emulation.reported_run import ReportedRun
+    from wotemu.emulation.run_options import checked_name
     from wotemu_runtime.runs.resumed_run import find_orphaned_run, resume
 
     orphan = asyncio.run(find_orphaned_run(checked_name(name, "NAME")))
     with clean_stdout(as_json=as_json):
-        return Emulation.of_run(resume(orphan, code, path=path, out=out))
+        return ReportedRun.of_run(resume(orphan, code, path=path, out=out))

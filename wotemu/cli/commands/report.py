@@ -41,13 +41,13 @@ def report(
             _write_json(recorded, out)
             return
         from wotemu.cli.screen.terminal import console, path_link
-        from wotemu.emulation import write_report
+        from wotemu.emulation.reports import write_report
 
         console().print(path_link(write_report(recorded, Path(out) if out else None)))
 
 
 def _write_json(run_dir: Path, out: str | None) -> None:
-    from wotemu.emulation import report_json
+    from wotemu.emulation.reports import report_json
 
     text = report_json(run_dir)
     if out is None:

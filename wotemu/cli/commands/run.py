@@ -20,7 +20,8 @@ from wotemu.cli.options import (
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
-    from wotemu.emulation import Emulation, EngineName, ShaperName
+    from wotemu.emulation.reported_run import ReportedRun
+    from wotemu.emulation.run_options import EngineName, ShaperName
 
 
 class Options(NamedTuple):
@@ -89,7 +90,7 @@ def run(**given: object) -> None:
     130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
-    made: list[Emulation] = []
+    made: list[ReportedRun] = []
     with reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
         # Imported only now, as in all commands: --help and completion answer at once.
         from wotemu.cli.session import run_to_end
@@ -98,17 +99,17 @@ def run(**given: object) -> None:
         sys.exit(run_to_end(made[0], follow=options.follow, as_json=options.as_json))
 
 
-def _emulation(options: Options) -> Emulation:
+def _emulation(options: Options) -> ReportedRun:
     from pathlib import Path
 
     from wotemu.deployment_file import load
-    from wotemu.emulation import Emulation
+    from wotemu.emulation.reported_run import ReportedRun
     from wotemu.fidelity import Thresholds
 
     thresholds = Thresholds.of(dict(options.threshold))
     with clean_stdout(as_json=options.as_json):
         deployment = load(options.path)
-    return Emulation(
+    return ReportedRun(
         deployment,
         name=options.name,
         out=options.out,

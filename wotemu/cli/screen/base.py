@@ -12,7 +12,7 @@ from rich.text import Text
 from wotemu.cli.screen.clock import RunClock
 from wotemu.cli.screen.narrator import Narrator, Words
 from wotemu.cli.screen.terminal import console, harmless, mute, path_link
-from wotemu.emulation import Emulation, Result
+from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.records import Event
 from wotemu.units import Seconds
 from wotemu.wording import counted, duration
@@ -31,7 +31,7 @@ class RunView:
     is_plain: ClassVar[bool] = False
     """Whether there are no colours and links, whatever the environment asks for."""
 
-    def __init__(self, emulation: Emulation) -> None:
+    def __init__(self, emulation: ReportedRun) -> None:
         """Prepare to show this emulation; times count from now until T0 is known."""
         self.emulation = emulation
         self.clock = RunClock(steady_time())
@@ -105,7 +105,7 @@ class RunView:
             self.console.print(line)
 
 
-def start_text(emulation: Emulation) -> str:
+def start_text(emulation: ReportedRun) -> str:
     """``quickstart: 5 nodes on 2 networks for 60s, seed 0``."""
     plan = emulation.plan
     nodes, networks = counted(len(plan.replicas), "node"), counted(len(plan.networks), "network")
@@ -117,7 +117,7 @@ def start_text(emulation: Emulation) -> str:
 _STATUS_STYLES = {"done": "bold green", "interrupted": "bold yellow", "failed": "bold red"}
 
 
-def summary(emulation: Emulation, result: Result) -> list[Text]:
+def summary(emulation: ReportedRun, result: Result) -> list[Text]:
     """How a run went: a line for each kind of fact that there is."""
     facts = {
         "unanswered": ", ".join(emulation.counters.in_vain),
@@ -137,7 +137,7 @@ def summary(emulation: Emulation, result: Result) -> list[Text]:
     return lines
 
 
-def _interactions(emulation: Emulation) -> str:
+def _interactions(emulation: ReportedRun) -> str:
     counters = emulation.counters
     others = counters.unmeasured_requests
     served = f"{counted(others, 'request')} of clients that are not measured" if others else ""
@@ -153,19 +153,19 @@ def _interactions(emulation: Emulation) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _packets(emulation: Emulation) -> str:
+def _packets(emulation: ReportedRun) -> str:
     counters = emulation.counters
     return f"{counters.packets:,} delivered; {drops_text(emulation)}"
 
 
-def drops_text(emulation: Emulation) -> str:
+def drops_text(emulation: ReportedRun) -> str:
     """``12 dropped (3 loss, 9 cut)``."""
     dropped = emulation.counters.dropped
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in dropped.items() if number)
     return f"{dropped.total():,} dropped" + (f" ({reasons})" if reasons else "")
 
 
-def _changes(emulation: Emulation) -> str:
+def _changes(emulation: ReportedRun) -> str:
     planned, counters = len(emulation.timeline.changes), emulation.counters
     if not planned:
         return ""

@@ -21,7 +21,7 @@ from rich.text import Text
 from wotemu.cli.screen.base import SHOWN_AT_THE_END, RunView, drops_text, start_text
 from wotemu.cli.screen.narrator import Weight, Words
 from wotemu.cli.screen.terminal import harmless, without_echoed_control_keys
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.wording import duration
 from wotemu_runtime.bus import steady_time
@@ -54,7 +54,7 @@ class LiveView(RunView):
 
     tick_s: ClassVar[float] = 0.25
 
-    def __init__(self, emulation: Emulation) -> None:
+    def __init__(self, emulation: ReportedRun) -> None:
         """Prepare the panel; it is drawn once the view is entered."""
         super().__init__(emulation)
         self.console.soft_wrap = False

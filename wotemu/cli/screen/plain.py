@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from wotemu.cli.screen.base import RunView, start_text
 from wotemu.cli.screen.narrator import Words
 from wotemu.cli.screen.terminal import harmless
-from wotemu.emulation import Result
+from wotemu.emulation.reported_run import Result
 from wotemu.records import Event
 
 

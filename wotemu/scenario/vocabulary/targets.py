@@ -85,6 +85,29 @@ def _several(target: Any) -> tuple[Any, ...]:
     return tuple(each for item in target for each in _several(item))
 
 
+def target_names(target: HopTarget | NodeTarget, topology: Topology, where: str) -> tuple[str, ...]:
+    """A target as names that mean the same; names that are given stay as they are.
+
+    Raises:
+        ScenarioError: No node has the link, or it is no target.
+    """
+    return tuple(
+        dict.fromkeys(name for each in _several(target) for name in _names_of(each, topology, where))
+    )
+
+
+def _names_of(target: Any, topology: Topology, where: str) -> list[str]:
+    if isinstance(target, str):
+        return [target]
+    if isinstance(target, Link):
+        return [f"{node}@{network}" for network, node in _link_places(target, topology, where)]
+    if isinstance(target, Network | Node | Broker | Service):
+        return [target.name]
+    raise ScenarioError(
+        f"{target!r:.80} is no target", where=where, hint="give a Network, Link, Node or a name"
+    )
+
+
 def tags_in(target: Any) -> list[Tag]:
     """The tags in a target."""
     if isinstance(target, Tag):

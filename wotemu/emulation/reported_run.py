@@ -1,27 +1,30 @@
-"""The programmatic way to run an emulation; the command line is a thin shell around it.
-
-async def main():
-    deployment = load("deployment.py")
-    emulation = Emulation(deployment, duration="30s")
-    result = await emulation.run(print)
-"""
+"""A run from its start to its written report, as the command line has it."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Self
 
 import attrs
 
 from wotemu.deployment_file import Deployment
+from wotemu.emulation.reports import write_report
+from wotemu.emulation.run_options import (
+    ENGINES,
+    SHAPERS,
+    EngineName,
+    ShaperName,
+    check_choice,
+    check_type,
+    checked_name,
+    name_of,
+)
 from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, EmulationError, InputError, WotemuError
 from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
 from wotemu.scenario.timeline import Timeline
-from wotemu.topology._fields import HOST_NAME, MAX_NAME
 from wotemu.units import QuantityLike
 from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.outcome import Status
@@ -29,16 +32,11 @@ from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.recording.liveness import SOURCE
-from wotemu_runtime.recording.run_directory import tabulate
 from wotemu_runtime.recording.totals import Totals
 from wotemu_runtime.runs.new_run import NewRun
 from wotemu_runtime.runs.run import Run, RunSettings
 
 Listener = Callable[[Event], None]
-EngineName = Literal["local", "swarm"]
-ShaperName = Literal["auto", "tun", "netem"]
-ENGINES: tuple[str, ...] = get_args(EngineName)
-SHAPERS: tuple[str, ...] = get_args(ShaperName)
 
 
 @attrs.frozen
@@ -80,8 +78,8 @@ class Result:
         return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
 
 
-class Emulation:
-    """One run of a deployment. All input is checked when it is made; `run` starts it, once."""
+class ReportedRun:
+    """One run of a deployment and its report. All input is checked when it is made; `run` starts it, once."""
 
     def __init__(
         self,
@@ -117,10 +115,10 @@ class Emulation:
             InputError: A value is not what it has to be.
             HostError: This machine can't run the local engine.
         """
-        _check_type(deployment, Deployment, "deployment", "read the file with wotemu.load(path)")
-        _check_type(thresholds, Thresholds | None, "thresholds", "make wotemu.fidelity.Thresholds(...)")
-        _check_choice(engine, ENGINES, "engine")
-        _check_choice(shaper, SHAPERS, "shaper")
+        check_type(deployment, Deployment, "deployment", "read the file with wotemu.load(path)")
+        check_type(thresholds, Thresholds | None, "thresholds", "make wotemu.fidelity.Thresholds(...)")
+        check_choice(engine, ENGINES, "engine")
+        check_choice(shaper, SHAPERS, "shaper")
         is_local = engine == LocalEngine.name
         if keep and is_local:
             raise InputError(
@@ -128,7 +126,7 @@ class Emulation:
                 where="--keep",
                 hint="keep it on a cluster: --engine swarm",
             )
-        name = _name_of(deployment.path) if name is None else checked_name(name)
+        name = name_of(deployment.path) if name is None else checked_name(name)
         out = None if out is None else Path(out)
         self._run = Run(
             deployment,
@@ -156,7 +154,9 @@ class Emulation:
         return emulation
 
     def __repr__(self) -> str:
-        return f"Emulation({self.name!r}, {len(self.plan.replicas)} replicas, {self.timeline.duration_s:g} s)"
+        return (
+            f"ReportedRun({self.name!r}, {len(self.plan.replicas)} replicas, {self.timeline.duration_s:g} s)"
+        )
 
     @property
     def name(self) -> str:
@@ -214,7 +214,7 @@ class Emulation:
             raise InputError(
                 "it has been run already",
                 where=f"emulation {self.name!r}",
-                hint="make another Emulation for another run",
+                hint="make another ReportedRun for another run",
             )
         run_dir, outcome = await self._run.execute(listener)
         report = None if self._run.abort_requested.is_set() else await self._report(run_dir, listener)
@@ -249,53 +249,6 @@ class Emulation:
         report = writing.result()
         listener(Event(steady_time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
-
-
-def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
-    """Write a run's report, also of one that was killed or that goes on.
-
-    Args:
-        run_dir: The run directory. Tables that the run could not make yet are made first.
-        out_dir: Where the report goes; None for the run directory's ``report``.
-
-    Returns:
-        The report's page.
-    """
-    # Imported here: a run needs neither Polars nor Altair before its report.
-    from wotemu_report import write_report as write
-
-    tabulate(run_dir)
-    return write(run_dir, out_dir)
-
-
-def report_json(run_dir: Path) -> str:
-    """The data of a run's report as JSON: see `wotemu_report.export.as_json`."""
-    from wotemu_report import report_json as as_json
-
-    tabulate(run_dir)
-    return as_json(run_dir)
-
-
-def checked_name(name: str, where: str = "--name") -> str:
-    """The name, if it can be a run's; else `InputError`, at `where`."""
-    if not HOST_NAME.match(name) or len(name) > MAX_NAME:
-        raise InputError(f"{name!r} can't name a run", where=where, hint="use letters, digits, '-' and '_'")
-    return name
-
-
-def _name_of(path: Path) -> str:
-    """A run's name after its file's; what a host name can't hold becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"
-
-
-def _check_type(value: object, expected: Any, what: str, hint: str) -> None:
-    if not isinstance(value, expected):
-        raise InputError(f"{value!r:.80} is a {type(value).__name__}", where=what, hint=hint)
-
-
-def _check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
-    if value not in choices:
-        raise InputError(f"there is no {what} {value!r}", where=what, hint=f"one of {', '.join(choices)}")
 
 
 def _report_failure(error: BaseException, run_dir: Path) -> WotemuError:

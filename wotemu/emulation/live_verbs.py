@@ -1,0 +1,124 @@
+"""The words with which a run is changed while it goes on: those of a scenario, to be awaited."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Unpack
+
+from wotemu.scenario.timeline import Direction
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
+from wotemu.topology.condition_types import ConditionValues
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import QuantityLike
+from wotemu_runtime.control.live_changes import (
+    Crash,
+    Cut,
+    Heal,
+    LiveChange,
+    Partition,
+    Reconnect,
+    Restart,
+    Restore,
+    SetConditions,
+    Start,
+    Stop,
+    parse_for,
+)
+from wotemu_runtime.control.requests import Changed
+
+
+class LiveVerbs(ABC):
+    """Methods that change a run. Each returns once the change has taken hold on every hop."""
+
+    async def set(
+        self,
+        target: HopTarget,
+        preset: NetworkConditions | None = None,
+        direction: Direction | None = None,
+        *,
+        lasting: QuantityLike | None = None,
+        **conditions: Unpack[ConditionValues],
+    ) -> Changed:
+        """Set conditions now: ``await emulation.set(link, latency="300ms")``. It returns once they hold.
+
+        Args:
+            target: A Network, Link or Node, a name such as ``"reader@field"``, a tag, or several of them.
+            preset: All conditions at once, such as ``NetworkConditions.LTE``.
+            direction: ``"up"``, ``"down"``, or None for both.
+            lasting: How long they hold; None for good.
+            conditions: Conditions by name.
+
+        Returns:
+            When it was due, how many changes it made, and how late they took hold.
+
+        Raises:
+            ScenarioError: It is not possible; then nothing is changed.
+            NotRunningError: The scenario has not begun, or is over.
+            EmulationError: It could not be applied.
+        """
+        targets, for_s = self._names(target, "set"), parse_for(lasting, "lasting")
+        given: Any = conditions
+        return await self._change(SetConditions.of(targets, preset, direction, for_s, **given))
+
+    async def restore(self, target: HopTarget, direction: Direction | None = None) -> Changed:
+        """Put the topology's own conditions back. Otherwise as `set`."""
+        return await self._change(Restore(targets=self._names(target, "restore"), direction=direction))
+
+    async def cut(self, target: HopTarget, *, lasting: QuantityLike | None = None) -> Changed:
+        """Cut off a network, a node, a link or a replica. Otherwise as `set`."""
+        return await self._change(
+            Cut(targets=self._names(target, "cut"), for_s=parse_for(lasting, "lasting"))
+        )
+
+    async def reconnect(self, target: HopTarget) -> Changed:
+        """Undo `cut`. Otherwise as `set`."""
+        return await self._change(Reconnect(targets=self._names(target, "reconnect")))
+
+    async def partition(
+        self, *groups: NodeTarget, name: str | None = None, lasting: QuantityLike | None = None
+    ) -> Changed:
+        """Separate groups of nodes from each other; a single group from all others. Otherwise as `set`.
+
+        Args:
+            groups: Nodes or names, each group a list of them.
+            name: A name for `heal`.
+            lasting: How long it holds; None until `heal`.
+        """
+        names = [self._names(group, "partition") for group in groups]
+        return await self._change(Partition(groups=names, name=name, for_s=parse_for(lasting, "lasting")))
+
+    async def heal(self, name: str | None = None) -> Changed:
+        """End a partition by its name, or all that were not begun for a period. Otherwise as `set`."""
+        return await self._change(Heal(name=name))
+
+    async def crash(self, node: NodeTarget, *, lasting: QuantityLike | None = None) -> Changed:
+        """Cut off a node's network, then kill its app, as a power failure does. Otherwise as `set`.
+
+        Args:
+            node: A Node or Broker, its name or that of one replica, a tag, or several of them.
+            lasting: After how long it is restarted; None for never.
+        """
+        for_s = parse_for(lasting, "lasting")
+        return await self._change(Crash(targets=self._names(node, "crash"), for_s=for_s))
+
+    async def stop(self, node: NodeTarget, *, lasting: QuantityLike | None = None) -> Changed:
+        """Ask a node's app to end (SIGTERM); its network stays. Otherwise as `crash`."""
+        return await self._change(
+            Stop(targets=self._names(node, "stop"), for_s=parse_for(lasting, "lasting"))
+        )
+
+    async def start(self, node: NodeTarget) -> Changed:
+        """Start the app of a node that was stopped or has crashed. Otherwise as `crash`."""
+        return await self._change(Start(targets=self._names(node, "start")))
+
+    async def restart(self, node: NodeTarget) -> Changed:
+        """Start a node's app again, with its network, whatever it does now. Otherwise as `crash`."""
+        return await self._change(Restart(targets=self._names(node, "restart")))
+
+    @abstractmethod
+    def _names(self, target: HopTarget | NodeTarget, where: str) -> tuple[str, ...]:
+        """A target as names."""
+
+    @abstractmethod
+    async def _change(self, change: LiveChange) -> Changed:
+        """Make a change, and wait for its answers."""

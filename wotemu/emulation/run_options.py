@@ -1,0 +1,53 @@
+"""Checks of what a user gives for a run: its name, engine and shaper."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from wotemu.errors import InputError
+from wotemu.topology._fields import HOST_NAME, MAX_NAME
+
+EngineName = Literal["local", "swarm"]
+ShaperName = Literal["auto", "tun", "netem"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+SHAPERS: tuple[str, ...] = get_args(ShaperName)
+
+
+def checked_name(name: str, where: str = "--name") -> str:
+    """The name, if it can be a run's; else `InputError`, at `where`."""
+    if not HOST_NAME.match(name) or len(name) > MAX_NAME:
+        raise InputError(f"{name!r} can't name a run", where=where, hint="use letters, digits, '-' and '_'")
+    return name
+
+
+def name_of(path: Path) -> str:
+    """A run's name after its file's; what a host name can't hold becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"
+
+
+def check_type(value: object, expected: Any, what: str, hint: str) -> None:
+    """Refuse a value that is no instance of `expected`.
+
+    Args:
+        value: What was given.
+        expected: A class, or a union of them.
+        what: Name of the argument.
+        hint: What to give instead.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(value, expected):
+        raise InputError(f"{value!r:.80} is a {type(value).__name__}", where=what, hint=hint)
+
+
+def check_choice(value: object, choices: tuple[str, ...], what: str) -> None:
+    """Refuse a value that is none of the choices; `what` is the argument's name.
+
+    Raises:
+        InputError: It is none.
+    """
+    if value not in choices:
+        raise InputError(f"there is no {what} {value!r}", where=what, hint=f"one of {', '.join(choices)}")
