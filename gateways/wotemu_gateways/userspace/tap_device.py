@@ -11,17 +11,23 @@ TUN_DEVICE = "/dev/net/tun"
 TX_QUEUE_FRAMES = 4000
 """Frames that the kernel queues for a gateway that is busy; the default of 500 fills within one burst."""
 
-_TUNSETIFF, _TUNGETFEATURES = 0x400454CA, 0x800454CF
+_TUNSETIFF, _TUNSETPERSIST, _TUNGETFEATURES = 0x400454CA, 0x400454CB, 0x800454CF
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _IFREQ = struct.Struct("16sH22x")
 """struct ifreq: name and flags."""
 
 
-def open_tap(name: str) -> int:
+def open_tap(name: str, *, outlives_descriptor: bool = False) -> int:
     """Create a TAP in this thread's network namespace; it lives as long as its descriptor.
 
     No offload is requested, so no frame is longer than the MTU allows: one super-frame of 64 KiB would be
     delayed, lost and paced as one packet.
+
+    Args:
+        name: The interface's name.
+        outlives_descriptor: Whether it lives as long as its namespace instead. The kernel removes a device
+            in 25 ms as its descriptor is closed, one after the other, but all devices of namespaces that
+            end at one time at once.
 
     Returns:
         A non-blocking descriptor.
@@ -32,6 +38,8 @@ def open_tap(name: str) -> int:
     fd = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.ioctl(fd, _TUNSETIFF, _IFREQ.pack(name.encode(), _IFF_TAP | _IFF_NO_PI))
+        if outlives_descriptor:
+            fcntl.ioctl(fd, _TUNSETPERSIST, 1)
     except BaseException:
         os.close(fd)
         raise

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Self
 
 import attrs
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError
@@ -16,6 +16,8 @@ from wotemu_runtime.bus.cancellable_connection import TcpConnection, UnixConnect
 
 ANSWER_S = 5.0
 """Timeout of every command: a machine that lost its power or its network never closes a connection."""
+MAX_CONNECTIONS = 16
+"""Of one client, which a hundred roles may share: more commands at once wait for a connection."""
 _RETRY_S = 0.02
 
 
@@ -59,11 +61,16 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
         "socket_connect_timeout": ANSWER_S,
     }
     if address.path is not None:
-        client = Redis(unix_socket_path=address.path, **common)
-        client.connection_pool.connection_class = UnixConnection
+        common |= {"connection_class": UnixConnection, "path": address.path}
     else:
-        client = Redis(host=address.host or "localhost", port=address.port, **common)
-        client.connection_pool.connection_class = TcpConnection
+        common |= {
+            "connection_class": TcpConnection,
+            "host": address.host or "localhost",
+            "port": address.port,
+        }
+    client = Redis.from_pool(
+        BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=ANSWER_S, **common)
+    )
     last: Exception | None = None
     try:
         async with asyncio.timeout(deadline_s):

@@ -27,6 +27,9 @@ from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.recording.totals import Totals
 
 BLOCK_MS = 200
+CHECKPOINT_EVERY_S = 0.25
+"""While much comes. A checkpoint takes a file and a round trip to the bus; what came after the last
+one comes again to a coordinator that takes over."""
 COUNT_S = 5.0
 """What is not stored is counted for so long at most."""
 
@@ -86,6 +89,7 @@ class Recorder:
             EmulationError: the run directory can't be written to, or the bus lost what it had.
         """
         consumer = self._consumer = Consumer(client, streams.all_records(), self.directory.last.positions)
+        kept = self._now()
         async for entries in consumer.batches(BLOCK_MS):
             if consumer.is_away:
                 self.record(*self.ingest.bus_failed(self._now()))
@@ -97,12 +101,15 @@ class Recorder:
             for _, _, fields in entries:
                 self._take(fields)
             self.store(*self._witness.settle(self._now()))
-            self._write(self.directory.keep, consumer.positions)
+            is_due = not entries or self._now() - kept >= CHECKPOINT_EVERY_S
+            self._write(self.directory.keep if is_due else self.directory.flush, consumer.positions)
             self.entries += len(entries)
+            if is_due:
+                kept = self._now()
+                with contextlib.suppress(OSError, RedisError):
+                    await self._trim(client, streams)
             if not entries and self.draining and not consumer.is_away:
                 return
-            with contextlib.suppress(OSError, RedisError):
-                await self._trim(client, streams)
 
     def _take(self, entry: dict[bytes, bytes]) -> None:
         batch, events = self.ingest.accept(entry, self._now())

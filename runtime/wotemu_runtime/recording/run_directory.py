@@ -57,6 +57,8 @@ class RunDirectory:
         earlier = Checkpoint.load(run_dir)
         self.is_resumed = earlier is not None
         self.last = earlier or Checkpoint(run=uuid.uuid4().hex)
+        self._positions: dict[str, str] = dict(self.last.positions)
+        """Those of the streams when the files were last flushed."""
         self.damaged = self.last.cut(run_dir) if earlier is not None else []
         """Files that are shorter than at the checkpoint: their machine died before it had written them."""
         self.counts: Counter[str] = Counter(self.last.counts)
@@ -126,11 +128,16 @@ class RunDirectory:
         self._files[name].write(data)
         self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
-    def keep(self, positions: Mapping[str, str]) -> None:
-        """Flush all files and save a checkpoint with these stream positions: both survive this process."""
+    def flush(self, positions: Mapping[str, str]) -> None:
+        """Flush all files, which readers of the events see; `positions` are those of the streams."""
         for file in self._files.values():
             file.flush()
         self.events.notify(self.counts[Event.TABLE])
+        self._positions = dict(positions)
+
+    def keep(self, positions: Mapping[str, str]) -> None:
+        """Flush all files and save a checkpoint with these stream positions: both survive this process."""
+        self.flush(positions)
         if positions != self.last.positions or self._sizes != self.last.sizes:
             self.last = Checkpoint(
                 run=self.last.run,

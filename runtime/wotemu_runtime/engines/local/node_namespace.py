@@ -94,7 +94,7 @@ def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
     # Apps have no capabilities, and a node's low ports are its own.
     _write_sysctl("net/ipv4/ip_unprivileged_port_start", "0")
     if namespace.has_taps:
-        fds = [open_tap(interface.name) for interface in namespace.interfaces]
+        fds = [open_tap(each.name, outlives_descriptor=True) for each in namespace.interfaces]
     else:
         # Of the thread: /proc/self is the main thread's, which may be in another namespace.
         fds = [os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC) for _ in namespace.interfaces]
