@@ -28,6 +28,7 @@ import attrs
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import enter_real_time_class
 from wotemu_runtime.engines.local.cgroups import delegation
+from wotemu_runtime.engines.local.name_resolution import share_files
 from wotemu_runtime.engines.local.zygote import RUN_DIR, Zygote
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
@@ -169,6 +170,7 @@ def _zygote(unsharer: int, control: Channel, pid_read: int) -> int:
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
         syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
         Path(RUN_DIR).mkdir(mode=0o700)
+        share_files(Path(RUN_DIR, "etc"))
         syscalls.interface_up("lo")
         os.close(os.open("/dev/net/tun", os.O_RDWR))  # seen now, it is one error instead of one a node
     except OSError as error:

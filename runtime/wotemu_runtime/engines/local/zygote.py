@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
-from wotemu_runtime.engines.local.name_resolution import share_files
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
@@ -110,8 +109,7 @@ class Zygote:
 
     def _deploy(self, request: dict[str, Any]) -> None:
         try:
-            with contextlib.ExitStack() as stack, _failing_at("the nodes' files of name resolution"):
-                share_files(Path(RUN_DIR, "etc"))
+            with contextlib.ExitStack() as stack:
                 self._make_roles(request, stack)
         except Failed as failed:
             where = {"where": failed.where, "errno": failed.errno}
