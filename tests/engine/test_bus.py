@@ -79,6 +79,7 @@ async def test_what_the_buffer_can_not_keep_is_counted(
     bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "MAX_KEPT", 10)
+    monkeypatch.setattr(publishing, "MAX_BATCH", 10)
     client = await connect(bus_server.address)
     publisher = Publisher(client, STREAMS, "agent:node", time.time)
     publisher.put(*(metric(number) for number in range(25)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from wotemu_runtime.bus import (
     decode_batch,
     decode_origin,
 )
+from wotemu_runtime.bus.client import NewEntry
 from wotemu_runtime.recording.deduplication import Accepted, Deduplicator
 
 STREAMS = Streams("test")
@@ -73,15 +75,14 @@ async def test_a_publisher_sends_what_was_not_confirmed_again_as_it_was(bus_serv
     publisher = Publisher(client, STREAMS, "agent:a", time.time)
     intake = Deduplicator()
     publisher.put(*(App(float(number), "a", "key", 0.0) for number in range(3)))
-    answered, send = True, client.xadd
+    answered, send = True, client.add_entries
 
-    async def unanswered(*args: Any) -> Any:
-        result = await send(*args)
+    async def unanswered(entries: Sequence[NewEntry]) -> None:
+        await send(entries)
         if not answered:
             raise RedisError("no answer")
-        return result
 
-    client.xadd = unanswered  # type: ignore[method-assign, assignment]
+    client.add_entries = unanswered  # type: ignore[method-assign]
     answered = False
     with pytest.raises(RedisError):
         await publisher.flush()

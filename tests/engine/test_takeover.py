@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import polars as pl
 import pytest
-from redis.asyncio import Redis
 
 from tests.engine.conftest import BusServer
 from wotemu.errors import EmulationError, InputError
-from wotemu.records import App, Event, Log, ProbeSent, Record, to_row
+from wotemu.records import TABLES, App, Event, Log, ProbeSent, Record, to_row
 from wotemu.scenario.timeline import Timeline
-from wotemu_runtime.bus import Publisher, Streams, connect
+from wotemu_runtime.bus import BusClient, Publisher, Streams, connect
 from wotemu_runtime.bus import consumer as consuming
 from wotemu_runtime.bus.codec import encode_batch, pack
 from wotemu_runtime.coordination import coordinator_lease as leasing
@@ -37,14 +37,14 @@ STREAMS = Streams("tuesday")
 
 
 @pytest.fixture
-async def client(bus_server: BusServer) -> AsyncIterator[Redis]:
+async def client(bus_server: BusServer) -> AsyncIterator[BusClient]:
     client = await connect(bus_server.address)
     await client.flushall()
     yield client
     await client.aclose()
 
 
-async def publish(client: Redis, *records: Record) -> None:
+async def publish(client: BusClient, *records: Record) -> None:
     for record in records:
         stream = STREAMS.events if record.TABLE == Event.TABLE else STREAMS.metrics(record.TABLE)
         await client.xadd(stream, encode_batch(record.TABLE, [to_row(record)]))  # type: ignore[arg-type]
@@ -54,26 +54,33 @@ def line(number: int) -> Log:
     return Log(float(number), "node", "stdout", str(number))
 
 
+@attrs.frozen
+class Seen:
+    """Takes all records, as their table and their values."""
+
+    rows: list[Any]
+    tables = frozenset(TABLES)
+
+    def take(self, records: Sequence[Record]) -> None:
+        self.rows.extend((record.TABLE, *to_row(record)) for record in records)
+
+
 def recording(
     recorder: RunDirectory, seen: list[Any] | None = None, durable: Durable = lambda: None
 ) -> Recorder:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
 
-    def take(records: Sequence[Record]) -> None:
-        if seen is not None:
-            seen.extend((record.TABLE, *to_row(record)) for record in records)
-
     return Recorder(
         recorder,
         Witness((), lambda: timeline),
         lambda: 100.0,
-        sinks=[take],
+        sinks=[] if seen is None else [Seen(seen)],
         durable=durable,
         resumed=recorder.is_resumed,
     )
 
 
-async def record_all(client: Redis, recorder: RunDirectory) -> None:
+async def record_all(client: BusClient, recorder: RunDirectory) -> None:
     """Record what is on the bus, to its end."""
     taking = recording(recorder)
     taking.draining = True
@@ -81,7 +88,7 @@ async def record_all(client: Redis, recorder: RunDirectory) -> None:
         await taking.run(client, STREAMS)
 
 
-async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, tmp_path: Path) -> None:
+async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: BusClient, tmp_path: Path) -> None:
     """What was written after it, and cut in the middle as by a SIGKILL, comes again from the bus."""
     dead = RunDirectory(tmp_path)
     await publish(client, *map(line, range(3)), App(1.0, "node", "key", 1.0))
@@ -112,7 +119,7 @@ async def test_who_takes_over_goes_on_after_the_last_checkpoint(client: Redis, t
     assert (heir.counts["app"], heir.taken["app"], heir.taken["logs"]) == (2, 2, 6)
 
 
-async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: Redis, tmp_path: Path) -> None:
+async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: BusClient, tmp_path: Path) -> None:
     recorder = RunDirectory(tmp_path)
     await publish(client, *map(line, range(5)))
     await record_all(client, recorder)
@@ -122,7 +129,7 @@ async def test_the_bus_forgets_what_is_recorded_and_nothing_else(client: Redis, 
     recorder.close()
 
 
-async def test_what_only_a_lost_directory_had_is_counted_once(client: Redis, tmp_path: Path) -> None:
+async def test_what_only_a_lost_directory_had_is_counted_once(client: BusClient, tmp_path: Path) -> None:
     lost = RunDirectory(tmp_path / "lost")
     await publish(client, *map(line, range(5)))
     await record_all(client, lost)
@@ -138,7 +145,7 @@ async def test_what_only_a_lost_directory_had_is_counted_once(client: Redis, tmp
     heir.close()
 
 
-async def test_a_directory_that_lost_its_last_writes_is_found_out(client: Redis, tmp_path: Path) -> None:
+async def test_a_directory_that_lost_its_last_writes_is_found_out(client: BusClient, tmp_path: Path) -> None:
     """A machine that loses power may keep the checkpoint, and not what it speaks of."""
     dead = RunDirectory(tmp_path)
     await publish(client, *map(line, range(3)))
@@ -150,7 +157,7 @@ async def test_a_directory_that_lost_its_last_writes_is_found_out(client: Redis,
     heir.close()
 
 
-async def test_all_that_was_recorded_is_seen_again(client: Redis, tmp_path: Path) -> None:
+async def test_all_that_was_recorded_is_seen_again(client: BusClient, tmp_path: Path) -> None:
     dead = RunDirectory(tmp_path)
     event = Event(1.0, "app.ready", "agent:node", "up", {"x": 1})
     probe = ProbeSent(1.0, "field", "node", "peer", 7, 0.001)
@@ -215,7 +222,7 @@ def test_tables_are_made_in_parts_that_do_not_grow_with_the_run(
     assert peaks[2] < 2 * peaks[1]
 
 
-async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_path: Path) -> None:
+async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: BusClient, tmp_path: Path) -> None:
     """What the container of a dead coordinator took with it is still on the bus."""
     recorder = RunDirectory(tmp_path / "there")
     recorder.write_json("manifest.json", {})
@@ -237,7 +244,7 @@ async def test_a_mirror_lets_the_bus_forget_only_what_it_has(client: Redis, tmp_
     assert (tmp_path / "here/logs/node.log").read_text() == "0\n1\n"
 
 
-async def test_one_coordinates_at_a_time(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_coordinates_at_a_time(client: BusClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leasing, "LASTS_S", 1.0)
     monkeypatch.setattr(leasing, "RENEW_EVERY_S", 0.5)
     one, other = Lease(client, STREAMS), Lease(client, STREAMS)
@@ -257,7 +264,7 @@ async def test_one_coordinates_at_a_time(client: Redis, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("act", ["renew", "release"])
-async def test_a_lease_that_expired_is_left_to_the_one_who_has_it(client: Redis, act: str) -> None:
+async def test_a_lease_that_expired_is_left_to_the_one_who_has_it(client: BusClient, act: str) -> None:
     """It expires and is another's just before this one's command comes to the bus."""
     one, other = Lease(client, STREAMS), Lease(client, STREAMS)
     await one.acquire()
@@ -281,7 +288,7 @@ async def test_a_lease_that_expired_is_left_to_the_one_who_has_it(client: Redis,
     assert await client.pttl(STREAMS.lease) > 50_000
 
 
-async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis) -> None:
+async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: BusClient) -> None:
     one, other = (HostClaim(client, STREAMS.host("edge"), name) for name in ("agent:a", "agent:b"))
     assert await one.renew()
     assert await one.renew()
@@ -300,7 +307,7 @@ async def test_a_claim_of_a_machine_that_expired_is_not_prolonged(client: Redis)
     assert await client.pttl(STREAMS.host("edge")) > 50_000
 
 
-async def test_what_the_roles_were_told_is_on_the_bus(client: Redis) -> None:
+async def test_what_the_roles_were_told_is_on_the_bus(client: BusClient) -> None:
     timeline = Timeline(seed=1, duration_s=60.0, phases=(), changes=())
     assert await CommandLog.read(client, STREAMS) == CommandLog()
     for command in (
@@ -342,7 +349,7 @@ class SlowRecorder(RunDirectory):
 
 
 async def test_a_recorder_that_lags_stores_everything(
-    client: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: BusClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It needs many times the patience that one has with a recorder that does nothing."""
     monkeypatch.setattr(consuming, "MAX_ENTRIES", 2)
@@ -355,7 +362,7 @@ async def test_a_recorder_that_lags_stores_everything(
     recorder.close()
 
 
-async def test_what_a_stuck_recorder_leaves_is_counted(client: Redis, tmp_path: Path) -> None:
+async def test_what_a_stuck_recorder_leaves_is_counted(client: BusClient, tmp_path: Path) -> None:
     """The bus answers no more while it drains, and then is asked how much there is."""
     events: list[Event] = []
     recorder = RunDirectory(tmp_path)

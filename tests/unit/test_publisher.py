@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
 from wotemu.records import SCHEMA_VERSION, App, Event, Log
 from wotemu_runtime.bus import Publisher, Streams, decode_batch, publisher
+from wotemu_runtime.bus.client import NewEntry
 from wotemu_runtime.bus.codec import FIELD, encode_packed, pack_row
 from wotemu_runtime.recording.ingest import Ingest
 
@@ -30,10 +30,11 @@ class FakeBus:
     stuck: frozenset[str] = frozenset()
     entries: list[dict[bytes, bytes]] = attrs.field(factory=list)
 
-    async def xadd(self, stream: str, entry: dict[bytes, bytes]) -> None:
-        table, _ = decode_batch(entry)
-        await asyncio.sleep(3600 if table in self.stuck else self.takes_s)
-        self.entries.append(entry)
+    async def add_entries(self, entries: Sequence[NewEntry]) -> None:
+        for _, fields in entries:
+            table, _ = decode_batch(dict(fields))
+            await asyncio.sleep(3600 if table in self.stuck else self.takes_s)
+            self.entries.append(dict(fields))
 
     def rows(self, table: str) -> list[list[Any]]:
         batches = [decode_batch(entry) for entry in self.entries]
@@ -41,7 +42,7 @@ class FakeBus:
 
 
 def publisher_on(bus: FakeBus) -> Publisher:
-    return Publisher(cast(Redis, bus), STREAMS, "agent:a", lambda: 1.0)
+    return Publisher(bus, STREAMS, "agent:a", lambda: 1.0)
 
 
 def account(records: Mapping[str, int]) -> Event:
@@ -118,7 +119,7 @@ async def test_a_replaced_task_without_a_last_word_is_reported(has_account: bool
     """It was killed with its machine cut off, so nobody knows how many records it still had."""
     bus = FakeBus()
     for life in (1.0, 2.0):
-        sending = Publisher(cast(Redis, bus), STREAMS, "agent:a", partial(float, life))
+        sending = Publisher(bus, STREAMS, "agent:a", partial(float, life))
         sending.put(Event(life, "role.ready", "agent:a", ""))
         if has_account or life == 2.0:
             sending.close(account)
@@ -146,6 +147,7 @@ async def test_kept_records_are_bounded_in_bytes_and_the_dropped_counted(
 ) -> None:
     """Of long lines fewer are kept than of short ones; the newest stay."""
     monkeypatch.setattr(publisher, "MAX_KEPT_BYTES", 100_000)
+    monkeypatch.setattr(publisher, "MAX_BATCH_BYTES", 50_000)
     bus = FakeBus()
     sending = publisher_on(bus)
     sending.put(*(Log(float(number), "a", "stdout", "x" * 9_900) for number in range(100)), *metrics(100))

@@ -7,6 +7,8 @@ Records are values: the bus moves them, the recorder stores them, the report rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 import attrs
@@ -309,6 +311,11 @@ def fields(kind: type[Record]) -> list[str]:
     return [field.name for field in attrs.fields(kind)]
 
 
+_VALUES: dict[str, Callable[[Record], tuple[Any, ...]]] = {
+    table: attrgetter(*fields(kind)) for table, kind in TABLES.items()
+}
+
+
 def to_row(record: Record) -> list[Any]:
     """The record's values in the order of `fields`."""
-    return [getattr(record, name) for name in fields(type(record))]
+    return list(_VALUES[record.TABLE](record))

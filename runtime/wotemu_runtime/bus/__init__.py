@@ -1,5 +1,6 @@
 """The event bus: Redis streams that carry records and commands as msgpack."""
 
+from wotemu_runtime.bus.client import Appender, BusClient
 from wotemu_runtime.bus.clock import BusClock
 from wotemu_runtime.bus.codec import (
     Origin,
@@ -16,7 +17,9 @@ from wotemu_runtime.bus.streams import Streams
 from wotemu_runtime.bus.wall_clock import WallClock, epoch_s, steady_time
 
 __all__ = [
+    "Appender",
     "BusAddress",
+    "BusClient",
     "BusClock",
     "Consumer",
     "Origin",

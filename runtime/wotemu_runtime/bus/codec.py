@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import attrs
@@ -40,18 +41,27 @@ def unpack(entry: dict[bytes, bytes]) -> Any:
     return msgpack.unpackb(entry[FIELD])
 
 
+_PACKER = msgpack.Packer()
+"""One for all rows: `msgpack.packb` makes one a call, which takes as long as packing a row."""
+
+
 def pack_row(row: Sequence[Any]) -> bytes:
     """One row of a table, for `encode_packed`."""
-    packed: bytes = msgpack.packb(row)
+    packed: bytes = _PACKER.pack(row)
     return packed
 
 
 def encode_packed(table: str, rows: Sequence[bytes]) -> dict[bytes, bytes]:
     """Rows of one table, each packed by `pack_row`, as a stream entry."""
-    # By hand, since msgpack can not embed what is packed already: an array of version, table and rows.
-    packer = msgpack.Packer()
-    head = packer.pack_array_header(3), packer.pack(SCHEMA_VERSION), packer.pack(table)
-    return {FIELD: b"".join([*head, packer.pack_array_header(len(rows)), *rows])}
+    # Joined, since msgpack can not embed what is packed already.
+    return {FIELD: b"".join([_head(table), _PACKER.pack_array_header(len(rows)), *rows])}
+
+
+@cache
+def _head(table: str) -> bytes:
+    """A message up to its rows: it is an array of the version, the table and the rows."""
+    head: bytes = msgpack.packb([SCHEMA_VERSION, table, None])  # nil, one byte, in the place of the rows
+    return head[:-1]
 
 
 def encode_batch(table: str, rows: Sequence[Sequence[Any]]) -> dict[bytes, bytes]:
@@ -81,15 +91,12 @@ def packed_rows(entry: dict[bytes, bytes], table: str) -> bytes:
     Args:
         entry: one that `decode_batch` reads as one of `table`.
     """
-    # A message is an array of the version, the table and the rows: the bytes before the rows are constant.
-    # They are packed with nil, one byte, in the place of the rows.
-    head = msgpack.packb([SCHEMA_VERSION, table, None])[:-1]
-    return entry[FIELD][len(head) :]
+    return entry[FIELD][len(_head(table)) :]
 
 
 def encode_origin(origin: Origin) -> dict[bytes, bytes]:
     """The origin's part of a stream entry."""
-    return {ORIGIN: msgpack.packb(attrs.astuple(origin))}
+    return {ORIGIN: _PACKER.pack((origin.source, origin.life, origin.first))}
 
 
 def decode_origin(entry: dict[bytes, bytes]) -> Origin | None:

@@ -13,6 +13,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadin
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus.cancellable_connection import TcpConnection, UnixConnection
+from wotemu_runtime.bus.client import BusClient
 
 ANSWER_S = 5.0
 """Timeout of every command: a machine that lost its power or its network never closes a connection."""
@@ -45,7 +46,7 @@ class BusAddress:
         return cls(**data)
 
 
-async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
+async def connect(address: BusAddress, deadline_s: float = 10.0) -> BusClient:
     """Connect, and return a client whose every failure is an `OSError` or a `RedisError`.
 
     Raises:
@@ -68,9 +69,9 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> Redis:
             "host": address.host or "localhost",
             "port": address.port,
         }
-    client = Redis.from_pool(
-        BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=ANSWER_S, **common)
-    )
+    pool = BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=ANSWER_S, **common)
+    client = BusClient.from_pool(pool)
+    assert isinstance(client, BusClient)  # redis-py says Redis, and makes one of the class that it is asked
     last: Exception | None = None
     try:
         async with asyncio.timeout(deadline_s):

@@ -36,9 +36,17 @@ class Consumer:
         """The id of the last entry that was read of each stream that had any."""
         return {stream: last.decode() for stream, last in self._last.items() if last != FIRST.encode()}
 
-    async def batches(self, block_ms: int = BLOCK_MS) -> AsyncIterator[list[Entry]]:
-        """Lists of new entries; an empty one after `block_ms` without any, so that the caller may stop."""
+    async def batches(self, block_ms: int = BLOCK_MS, gather_s: float = 0.0) -> AsyncIterator[list[Entry]]:
+        """Lists of new entries; an empty one after `block_ms` without any, so that the caller may stop.
+
+        Args:
+            block_ms: how long to wait for new entries, in milliseconds.
+            gather_s: how far apart reads begin at least, in seconds, unless more entries wait than one read
+                returns: a read costs as much as several entries. What comes after a pause is read at once.
+        """
+        loop = asyncio.get_running_loop()
         while True:
+            begun_s = loop.time()
             try:
                 answer: Any = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]
             except (OSError, RedisError):
@@ -48,7 +56,11 @@ class Consumer:
                 yield []
                 continue
             self.is_away = False
-            yield self._entries(answer or {})
+            entries = self._entries(answer or {})
+            yield entries
+            pause_s = begun_s + gather_s - loop.time()
+            if 0 < len(entries) < MAX_ENTRIES and pause_s > 0:
+                await asyncio.sleep(pause_s)
 
     def _entries(self, answer: dict[bytes, list[list[tuple[bytes, dict[bytes, bytes]]]]]) -> list[Entry]:
         entries: list[Entry] = []

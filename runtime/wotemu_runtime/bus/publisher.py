@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.records import Event, Record, to_row
+from wotemu_runtime.bus.client import Appender, NewEntry
 from wotemu_runtime.bus.codec import Origin, encode_origin, encode_packed, pack_row
 from wotemu_runtime.bus.streams import Streams
 
@@ -55,24 +55,27 @@ class _Table:
     def is_done(self) -> bool:
         return not self.under_way and not self.kept
 
-    @property
-    def fills_a_batch(self) -> bool:
-        return len(self.kept) >= MAX_BATCH or self.kept_bytes >= MAX_BATCH_BYTES
-
-    def put(self, row: Sequence[Any]) -> int:
-        """Buffer one more row; how many had to be dropped for it."""
-        packed = pack_row(row)
-        dropped = 0
-        while self.kept and (len(self.kept) >= MAX_KEPT or self.kept_bytes + len(packed) > MAX_KEPT_BYTES):
-            self.kept_bytes -= len(self.kept.popleft())
-            dropped += 1
+    def put(self, packed: bytes) -> bool:
+        """Buffer one more row; whether there are enough for a batch."""
         self.kept.append(packed)
         self.kept_bytes += len(packed)
+        return len(self.kept) >= MAX_BATCH or self.kept_bytes >= MAX_BATCH_BYTES
+
+    def drop_oldest(self) -> int:
+        """Drop what is too much, the oldest rows first; how many rows."""
+        dropped = 0
+        while len(self.kept) > MAX_KEPT or (self.kept_bytes > MAX_KEPT_BYTES and len(self.kept) > 1):
+            self.kept_bytes -= len(self.kept.popleft())
+            dropped += 1
         return dropped
 
     def batch(self, most: int) -> list[bytes]:
         """What is to be sent next; empty where nothing is."""
         if self.under_way:
+            return self.under_way
+        if len(self.kept) <= most and self.kept_bytes <= MAX_BATCH_BYTES:
+            self.under_way, self.kept_bytes = list(self.kept), 0
+            self.kept.clear()
             return self.under_way
         least_kept_bytes = self.kept_bytes - MAX_BATCH_BYTES
         while self.kept and len(self.under_way) < most and self.kept_bytes > least_kept_bytes:
@@ -88,7 +91,7 @@ class _Table:
 class Publisher:
     """The sending end of the bus for one role. `put` never waits; `run` sends."""
 
-    def __init__(self, client: Redis, streams: Streams, source: str, now: Callable[[], float]) -> None:
+    def __init__(self, client: Appender, streams: Streams, source: str, now: Callable[[], float]) -> None:
         self._client = client
         self._streams = streams
         self._source = source
@@ -115,10 +118,14 @@ class Publisher:
         """Take one record as its row."""
         if self._muted:
             return
-        rows = self._tables.setdefault(table, _Table())
-        if dropped := rows.put(row):
-            self.lose(table, dropped)
-        if table == Event.TABLE or rows.fills_a_batch:
+        rows = self._tables.get(table)
+        if rows is None:
+            rows = self._tables[table] = _Table()
+        if rows.put(pack_row(row)):
+            if dropped := rows.drop_oldest():
+                self.lose(table, dropped)
+            self._full.set()
+        elif table == Event.TABLE:
             self._full.set()
 
     def waiting_bytes(self, table: str) -> int:
@@ -140,7 +147,7 @@ class Publisher:
 
     async def _settled(self) -> None:
         """Send until nothing is buffered."""
-        while any(self._unsent()):
+        while self._unsent():
             try:
                 await self.flush()
             except (OSError, RedisError):
@@ -168,24 +175,28 @@ class Publisher:
         """Send everything that is kept; what could not be sent stays kept, and the error is raised."""
         async with self._sending:
             self._report_losses()
-            for table in self._unsent():
-                await self._send(table)
+            while tables := self._unsent():
+                await self._send(tables)
 
-    async def _send(self, name: str) -> None:
-        """Send one table's next batch."""
+    async def _send(self, names: Sequence[str]) -> None:
+        """Send the next batch of each of these tables, in one round trip."""
+        await self._client.add_entries([self._entry(name) for name in names])
+        # Where it fails, the bus may have some of them: all are sent again, and the reader drops those.
+        for name in names:
+            self._tables[name].confirmed()
+
+    def _entry(self, name: str) -> NewEntry:
+        """The stream of a table, and the entry with its next batch."""
         table = self._tables[name]
         batch = table.batch(1 if name == Event.TABLE else MAX_BATCH)
         origin = Origin(self._source, self._life, table.sent)
-        entry = {**encode_packed(name, batch), **encode_origin(origin)}
         stream = self._streams.events if name == Event.TABLE else self._streams.metrics(name)
-        await self._client.xadd(stream, entry)  # type: ignore[arg-type]
-        table.confirmed()
+        return stream, {**encode_packed(name, batch), **encode_origin(origin)}
 
-    def _unsent(self, only: Sequence[str] = ()) -> Iterator[str]:
-        """The tables that have something to send, each as often as it has a batch."""
-        for name in list(self._tables):
-            while not self._tables[name].is_done and (not only or name in only):
-                yield name
+    def _unsent(self, only: Sequence[str] = ()) -> list[str]:
+        """The tables that have something to send."""
+        waiting = [name for name, table in self._tables.items() if not table.is_done]
+        return [name for name in waiting if not only or name in only]
 
     # The end
 
@@ -203,10 +214,10 @@ class Publisher:
         end = loop.time() + LAST_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STUCK_S) as patience:
-                for table in self._unsent(only):
+                while tables := self._unsent(only):
                     try:
                         async with asyncio.timeout(TRY_S):
-                            await self._send(table)
+                            await self._send(tables)
                         patience.reschedule(min(end, loop.time() + STUCK_S))
                     except (OSError, RedisError):
                         await asyncio.sleep(_RETRY_S)
@@ -214,11 +225,11 @@ class Publisher:
     def _put_account(self, account: Account) -> None:
         totals = {name: table.total for name, table in self._tables.items()}
         totals[Event.TABLE] = totals.get(Event.TABLE, 0) + 1
-        self._tables.setdefault(Event.TABLE, _Table()).put(to_row(account(totals)))
+        self._tables.setdefault(Event.TABLE, _Table()).put(pack_row(to_row(account(totals))))
 
     def _report_losses(self) -> None:
         for what, count in self._lost.items():
             data = {"what": what, "count": count, "table": what}
             event = Event(self._now(), "records.lost", self._source, f"{count} {what} lost", data)
-            self._tables.setdefault(Event.TABLE, _Table()).put(to_row(event))
+            self._tables.setdefault(Event.TABLE, _Table()).put(pack_row(to_row(event)))
         self._lost.clear()

@@ -27,6 +27,9 @@ class ChangeAnswers:
             found.append(self._expected[number])
         return found
 
+    tables = frozenset({Change.TABLE})
+    """See `Sink`."""
+
     def take(self, records: Sequence[Record]) -> None:
         """Take records of any table into account."""
         for record in records if self._expected else ():

@@ -171,6 +171,9 @@ class Guards:
         self._news = asyncio.Event()
         self._deciding = asyncio.Lock()
 
+    tables = frozenset({App.TABLE, Event.TABLE})
+    """See `Sink`."""
+
     def take(self, records: Sequence[Record]) -> None:
         """Take records of any table into account; guards are decided by `run`."""
         found = [record for record in records if isinstance(record, App | Event)]

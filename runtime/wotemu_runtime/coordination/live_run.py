@@ -74,7 +74,7 @@ class LiveRun:
             directory,
             witness,
             clock.now,
-            sinks=(guards.take, state.take, answers.take, measured.take),
+            sinks=(guards, state, answers, measured),
             listener=listener,
             durable=durable,
             resumed=resumed,

@@ -35,6 +35,9 @@ class Measurements:
     def __repr__(self) -> str:
         return f"Measurements({len(self._last)} metrics, {self._events.total()} events)"
 
+    tables = frozenset({App.TABLE, Event.TABLE})
+    """See `Sink`."""
+
     def take(self, records: Sequence[Record]) -> None:
         """Take records of any table into account."""
         has_news = False

@@ -41,6 +41,9 @@ class RunState:
         """Roles from which nothing more comes."""
         return self.ended | self.muted
 
+    tables = frozenset({Event.TABLE})
+    """See `Sink`."""
+
     def take(self, records: Iterable[Record]) -> None:
         """Take the events among the records into account."""
         for record in records:

@@ -90,10 +90,18 @@ class Witness:
         """The run is over; records of what was before may still come."""
         self._ended = min(self._ended, t)
 
+    tables = frozenset(
+        {Hop.TABLE, ProbeSent.TABLE, ProbeArrived.TABLE, Change.TABLE, Stall.TABLE, Host.TABLE, Event.TABLE}
+    )
+    """Those whose records are evidence; of others only their number counts."""
+
+    def count(self, records: int) -> None:
+        """So many records came, of any table but the log lines'."""
+        self._records += records
+
     def take(self, records: Sequence[Record]) -> None:
-        """Take records of any table; log lines are not counted among them."""
+        """Take records of any table."""
         for record in records:
-            self._records += not isinstance(record, Log)
             self._take(record)
 
     def lose(self, source: str, what: str, count: int) -> None:

@@ -65,8 +65,8 @@ class Deduplicator:
         name = origin.source, origin.life, table
         expected = self._next.get(name, origin.first if self._resumed else 0)
         self._next[name] = max(expected, origin.first + len(rows))
-        new = rows[max(0, expected - origin.first) :]
-        mine = list(self._of_its_time(table, new, origin))
+        new = rows[expected - origin.first :] if expected > origin.first else rows
+        mine = new if self.is_current(origin) else list(self._of_its_time(table, new, origin))
         return Accepted(mine, max(0, origin.first - expected), len(new) - len(mine))
 
     def account(self, origin: Origin, totals: Mapping[str, int]) -> None:
@@ -118,9 +118,6 @@ class Deduplicator:
         return current is None or current[0] <= life
 
     def _of_its_time(self, table: str, rows: list[list[Any]], origin: Origin) -> Iterator[list[Any]]:
-        if self.is_current(origin):
-            yield from rows
-            return
         _, since = self._place[origin.source]
         at, kind = _TIMES[table], _KIND if table == Event.TABLE else None
         for row in rows:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -33,7 +33,21 @@ one comes again to a coordinator that takes over."""
 COUNT_S = 5.0
 """What is not stored is counted for so long at most."""
 
-Sink = Callable[[Sequence[Record]], None]
+GATHER_S = 0.01
+"""At most so much later an entry is read where many come."""
+
+
+class Sink(Protocol):
+    """Takes batches of records as they are recorded."""
+
+    @property
+    def tables(self) -> AbstractSet[str]:
+        """The tables whose records it takes."""
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Take records of one of these tables, in order."""
+
+
 Listener = Callable[[Event], None]
 Durable = Callable[[], Checkpoint | None]
 
@@ -45,7 +59,7 @@ class Recorder:
         directory: where its records are stored.
         witness: judges the probes among them.
         now: the bus's clock, in seconds since the epoch.
-        sinks: get every batch of records but log lines, also those that an earlier coordinator stored.
+        sinks: get every batch of records of their tables, also those that an earlier coordinator stored.
         listener: gets every event as it is recorded.
         durable: the checkpoint up to which the bus may forget; None means the directory's own.
         resumed: whether an earlier coordinator has read the beginning of the streams.
@@ -67,7 +81,8 @@ class Recorder:
         self.ingest = Ingest(now(), resumed=resumed)
         self._witness = witness
         self._now = now
-        self._sinks: tuple[Sink, ...] = (self.totals.take, witness.take, *sinks)
+        everyone: tuple[Sink, ...] = (self.totals, witness, *sinks)
+        self._sinks = {table: [sink.take for sink in everyone if table in sink.tables] for table in TABLES}
         self._listener = listener
         self._durable = durable
         self._trimmed: Checkpoint | None = None
@@ -90,7 +105,7 @@ class Recorder:
         """
         consumer = self._consumer = Consumer(client, streams.all_records(), self.directory.last.positions)
         kept = self._now()
-        async for entries in consumer.batches(BLOCK_MS):
+        async for entries in consumer.batches(BLOCK_MS, GATHER_S):
             if consumer.is_away:
                 self.record(*self.ingest.bus_failed(self._now()))
             else:
@@ -100,14 +115,15 @@ class Recorder:
                     await _check_commands(client, streams)
             for _, _, fields in entries:
                 self._take(fields)
-            self.store(*self._witness.settle(self._now()))
-            is_due = not entries or self._now() - kept >= CHECKPOINT_EVERY_S
-            self._write(self.directory.keep if is_due else self.directory.flush, consumer.positions)
             self.entries += len(entries)
-            if is_due:
+            if not entries or self._now() - kept >= CHECKPOINT_EVERY_S:
                 kept = self._now()
+                self.store(*self._witness.settle(kept))
+                self._write(self.directory.keep, consumer.positions)
                 with contextlib.suppress(OSError, RedisError):
                     await self._trim(client, streams)
+            else:
+                self._write(self.directory.reached, consumer.positions)
             if not entries and self.draining and not consumer.is_away:
                 return
 
@@ -120,12 +136,15 @@ class Recorder:
 
     def _pass_on(self, table: str, rows: list[list[Any]], *, is_new: bool = True) -> None:
         """Have the sinks and the listener take rows, as records that are made of them once."""
-        if table == Log.TABLE or not rows:
+        if table != Log.TABLE:
+            self._witness.count(len(rows))
+        sinks = self._sinks[table]
+        if not rows or not sinks:
             return
         kind = TABLES[table]
         records = [kind(*row) for row in rows]
-        for sink in self._sinks:
-            sink(records)
+        for take in sinks:
+            take(records)
         for record in records if is_new else ():
             if isinstance(record, Event):
                 self._listener(record)
@@ -149,7 +168,7 @@ class Recorder:
     def record_host(self, sample: Host) -> None:
         """Record a sample of this machine's load."""
         self.store(sample)
-        self._witness.take([sample])
+        self._pass_on(Host.TABLE, [to_row(sample)])
 
     def store(self, *records: Probe | Event | Host) -> None:
         """Store records that did not come over the bus, without passing them on."""

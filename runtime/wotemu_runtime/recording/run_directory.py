@@ -128,16 +128,16 @@ class RunDirectory:
         self._files[name].write(data)
         self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
-    def flush(self, positions: Mapping[str, str]) -> None:
-        """Flush all files, which readers of the events see; `positions` are those of the streams."""
-        for file in self._files.values():
-            file.flush()
-        self.events.notify(self.counts[Event.TABLE])
+    def reached(self, positions: Mapping[str, str]) -> None:
+        """All is stored that the streams had up to these positions; readers of the events see theirs."""
+        self.flush_events()
         self._positions = dict(positions)
 
     def keep(self, positions: Mapping[str, str]) -> None:
         """Flush all files and save a checkpoint with these stream positions: both survive this process."""
-        self.flush(positions)
+        self.reached(positions)
+        for file in self._files.values():
+            file.flush()
         if positions != self.last.positions or self._sizes != self.last.sizes:
             self.last = Checkpoint(
                 run=self.last.run,

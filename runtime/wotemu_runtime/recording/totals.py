@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -44,6 +44,9 @@ class Totals:
     failed_changes: int = 0
     lateness_s: list[float] = attrs.field(factory=list, repr=False)
     """Of each change that took hold, in the order in which they were answered."""
+
+    tables: ClassVar[frozenset[str]] = frozenset({Interaction.TABLE, Hop.TABLE, Change.TABLE, Event.TABLE})
+    """See `Sink`."""
 
     def take(self, records: Iterable[Record]) -> None:
         """Count records; those of tables that hold nothing of this are passed over."""

@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from redis.asyncio import Redis
-
 from wotemu.records import Event, Host
-from wotemu_runtime.bus import BusAddress, BusClock, Streams, connect
+from wotemu_runtime.bus import BusAddress, BusClient, BusClock, Streams, connect
 from wotemu_runtime.roles.address_stream import AddressStream
 from wotemu_runtime.roles.commands import CommandReader
 from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
@@ -24,7 +22,7 @@ class BusSession:
         clock: The bus's clock on this machine, already measured.
     """
 
-    def __init__(self, client: Redis, stack: str, clock: BusClock) -> None:
+    def __init__(self, client: BusClient, stack: str, clock: BusClock) -> None:
         self.client = client
         self.streams = Streams(stack)
         self.clock = clock

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from redis._parsers.encoders import Encoder
-from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from wotemu_runtime.bus.client import BusClient, NewEntry
 
 Fields = dict[bytes, bytes]
 EntryId = tuple[int, int]
@@ -38,9 +39,9 @@ class MemoryBus:
         }
 
     @property
-    def client(self) -> Redis:
+    def client(self) -> BusClient:
         """This bus, for code that takes redis-py's client."""
-        return cast(Redis, self)
+        return cast(BusClient, self)
 
     async def _answer(self) -> None:
         """Every command gives other tasks their turn, and fails while the bus is away."""
@@ -66,6 +67,11 @@ class MemoryBus:
         async with self._news:
             self._news.notify_all()
         return _text((self._added, 0))
+
+    async def add_entries(self, entries: Sequence[NewEntry]) -> None:
+        """See `Appender`."""
+        for stream, fields in entries:
+            await self.xadd(stream, dict(fields))
 
     async def xread(self, streams: Mapping[str, bytes], count: int, block: int) -> dict[bytes, Any]:
         """See XREAD: entries after the given ids, once there are any, or nothing after `block` ms."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from tests.unit.coordination.run import ROLES, STREAMS, Run, deaf, node, slow
 from wotemu.errors import EmulationError, HostError
+from wotemu_runtime.bus.client import NewEntry
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import Play, on_jumping_clock
 
@@ -118,17 +119,18 @@ async def test_a_role_that_does_not_end_is_given_up_and_its_missing_count_is_a_l
 @on_jumping_clock
 async def test_records_that_a_role_counted_and_that_never_came_are_losses(tmp_path: Path) -> None:
     async def forgetful(role: Role, group: asyncio.TaskGroup) -> None:
-        send = role.publisher._client.xadd
+        send = role.publisher._client.add_entries
         lost = 0
 
-        async def xadd(stream: Any, entry: Any) -> Any:
+        async def add_entries(entries: Sequence[NewEntry]) -> None:
             nonlocal lost
-            if stream == STREAMS.metrics("app") and lost < 2:  # confirmed, and forgotten
-                lost += 1
-                return b"0-0"
-            return await send(stream, entry)
+            for stream, fields in entries:
+                if stream == STREAMS.metrics("app") and lost < 2:  # confirmed, and forgotten
+                    lost += 1
+                else:
+                    await send([(stream, fields)])
 
-        role.publisher._client = attrs.make_class("Forgetful", ["xadd"])(xadd)
+        role.publisher._client = attrs.make_class("Forgetful", ["add_entries"])(add_entries)
         await node()(role, group)
 
     run = Run(tmp_path, plays={"agent:cam-1": forgetful}, duration="10s")

@@ -25,10 +25,10 @@ async def test_t0_is_set_once_all_roles_are_ready_and_not_before(tmp_path: Path)
     assert outcome.status == "done"
     ready = {event.source: event.t - EPOCH_S for event in run.of("role.ready")}
     assert ready.keys() == ROLES
-    assert ready["agent:cam-2"] == pytest.approx(42, abs=0.01)
+    assert ready["agent:cam-2"] == pytest.approx(42, abs=0.03)  # the recorder gathers entries for 10 ms
     assert max(ready["agent:cam-1"], ready["gateway:field"]) < 1
     (told,) = run.of("run.t0")
-    assert told.t - EPOCH_S == pytest.approx(42, abs=0.01)
+    assert told.t - EPOCH_S == pytest.approx(42, abs=0.03)  # the recorder gathers entries for 10 ms
     assert run.t0 == pytest.approx(told.t + T0_LEAD_S, abs=0.01)
     order = [command["command"] for command in await run.commands()]
     assert order == ["timeline", "t0", "stop", "stop"]
@@ -173,7 +173,8 @@ async def test_a_role_that_says_nothing_is_told_of_and_heard_again(tmp_path: Pat
     assert outcome.status == "done"
     assert [event.data["role"] for event in run.of("role.silent")] == ["agent:cam-1"]
     (again,) = run.of("role.heard")
-    assert again.data["silent_s"] == pytest.approx(20, abs=2)
+    # Up to a second between samples, and one until they are sent, at either end.
+    assert 20 <= again.data["silent_s"] < 24.1
 
 
 @on_jumping_clock
