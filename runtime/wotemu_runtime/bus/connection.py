@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import attrs
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -70,8 +70,7 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> BusClient:
             "port": address.port,
         }
     pool = BlockingConnectionPool(max_connections=MAX_CONNECTIONS, timeout=ANSWER_S, **common)
-    client = BusClient.from_pool(pool)
-    assert isinstance(client, BusClient)  # redis-py says Redis, and makes one of the class that it is asked
+    client = cast(BusClient, BusClient.from_pool(pool))  # redis-py annotates it as Redis
     last: Exception | None = None
     try:
         async with asyncio.timeout(deadline_s):
