@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wotemu.deployment_file import load
     from wotemu.emulation.emulation import Emulation
+    from wotemu.emulation.sweep import RecordedSweep, sweep
     from wotemu.emulation.unattended import run, run_sync
     from wotemu.errors import (
         AppStartError,
@@ -90,6 +91,7 @@ __all__ = [
     "Placement",
     "Ports",
     "RecordedRun",
+    "RecordedSweep",
     "Scenario",
     "ScenarioError",
     "Service",
@@ -110,6 +112,7 @@ __all__ = [
     "saw",
     "sine",
     "square",
+    "sweep",
     "tag",
     "triangle",
     "when",
@@ -118,6 +121,7 @@ __all__ = [
 _NAMES = {
     "wotemu.deployment_file": "load",
     "wotemu.emulation.emulation": "Emulation",
+    "wotemu.emulation.sweep": "RecordedSweep sweep",
     "wotemu.emulation.unattended": "run run_sync",
     "wotemu.recorded_run": "RecordedRun",
     "wotemu.errors": "AppStartError EmulationError HostError InputError LoadError NotInTimeError "

@@ -168,7 +168,18 @@ def test_conditions_in_the_wrong_place_are_told_where_they_go() -> None:
     assert caught.value.hint == "write conditions=NetworkConditions(latency=...)"
     with pytest.raises(TopologyError, match="no such field") as caught:
         Link(FIELD, rate="1mbit")  # type: ignore[call-arg]
-    assert caught.value.hint == "write up=NetworkConditions(rate=...), down=NetworkConditions(rate=...)"
+    assert caught.value.hint == "write NetworkConditions(rate=...), or up=NetworkConditions(rate=...)"
+
+
+def test_a_link_takes_conditions_for_both_ways_or_for_one() -> None:
+    lte, wifi = NetworkConditions.LTE, NetworkConditions.WIFI
+    both = Link(FIELD, lte)
+    assert (both.up, both.down) == (lte, lte)
+    assert both == Link(FIELD, up=lte, down=lte)
+    one = Link(FIELD, lte, up=wifi)
+    assert (one.up, one.down) == (wifi, lte)
+    only = Link(FIELD, down=wifi)
+    assert (only.up, only.down) == (NetworkConditions(), wifi)
     with pytest.raises(TopologyError, match="no such field") as caught:
         Network("a", condition=NetworkConditions.LTE)  # type: ignore[call-arg]
     assert str(caught.value.hint).startswith("did you mean 'conditions'?")

@@ -55,6 +55,9 @@ class Network(Checked):
         return super().hint_for(unknown, fields)
 
 
+_BOTH_WAYS: NetworkConditions = attrs.Factory(lambda link: link.conditions, takes_self=True)
+
+
 @attrs.frozen(field_transformer=named_errors)
 class Link(Checked):
     """One node's attachment to a network, with conditions of its own beside the network's.
@@ -63,6 +66,7 @@ class Link(Checked):
 
     Attributes:
         network: The network.
+        conditions: Conditions of both hops, where `up` or `down` do not say otherwise.
         up: Conditions of the hop from the node to the gateway.
         down: Conditions of the hop from the gateway to the node.
 
@@ -71,14 +75,17 @@ class Link(Checked):
     """
 
     network: Network = attrs.field(validator=kind_of(Network, "a Network"))
-    up: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=is_conditions)
-    down: NetworkConditions = attrs.field(default=NO_CONDITIONS, kw_only=True, validator=is_conditions)
+    conditions: NetworkConditions = attrs.field(
+        default=NO_CONDITIONS, validator=is_conditions, eq=False, repr=False
+    )
+    up: NetworkConditions = attrs.field(default=_BOTH_WAYS, kw_only=True, validator=is_conditions)
+    down: NetworkConditions = attrs.field(default=_BOTH_WAYS, kw_only=True, validator=is_conditions)
 
     @classmethod
     def hint_for(cls, unknown: str, fields: list[str]) -> str | None:
         """As `Checked.hint_for`; a condition is pointed to `up` and `down`."""
         if unknown in _CONDITIONS:
-            return f"write up=NetworkConditions({unknown}=...), down=NetworkConditions({unknown}=...)"
+            return f"write NetworkConditions({unknown}=...), or up=NetworkConditions({unknown}=...)"
         return super().hint_for(unknown, fields)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 
 from wotemu.topology._fields import Checked, fail, flag, named_errors, text
+
+AppFunction = Callable[..., Coroutine[Any, Any, Any]]
+"""An app: ``async def sensor(wot, conf, loop, **params)``."""
 
 WOTPY_FIXES: Mapping[str, str] = MappingProxyType(
     {
@@ -39,13 +43,23 @@ def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...
             )
 
 
+def _names_an_app(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(value):
+        text(instance, attribute, value)
+    elif not inspect.iscoroutinefunction(value):
+        name = getattr(value, "__name__", repr(value))
+        hint = f"write `async def {name}(wot, conf, loop)`"
+        raise fail(instance, attribute.name, f"{name} is not a coroutine function", hint)
+
+
 @attrs.frozen(field_transformer=named_errors)
 class NodeApp(Checked):
     """A WoTPy app.
 
     Attributes:
-        path: The name of a built-in app, a file (whose function is `app`), ``file.py:function`` or
-            ``module:function``.
+        path: The name of a built-in app, a file (whose function is `app`), ``file.py:function``,
+            ``module:function``, or the coroutine function itself, which travels to the node with what it
+            uses.
         http, ws, mqtt, coap: Which servers its servient has.
         params: Keyword arguments of the app's function; values that JSON can hold.
         wotpy_fixes: Names of `WOTPY_FIXES` to turn on; by default none is on, but for built-in apps.
@@ -54,7 +68,7 @@ class NodeApp(Checked):
         TopologyError: A value is not what it has to be; the error names the field.
     """
 
-    path: str = attrs.field(validator=text)
+    path: str | AppFunction = attrs.field(validator=_names_an_app)
     http: bool = attrs.field(default=False, kw_only=True, converter=flag)
     ws: bool = attrs.field(default=False, kw_only=True, converter=flag)
     mqtt: bool = attrs.field(default=False, kw_only=True, converter=flag)
@@ -74,6 +88,19 @@ class NodeApp(Checked):
                     f"{value!r} can't travel to the node",
                     hint="pass JSON values: numbers, strings, lists, dicts",
                 )
+
+    @property
+    def function(self) -> AppFunction | None:
+        """The function, where the app is given as one."""
+        return None if isinstance(self.path, str) else self.path
+
+    @property
+    def target(self) -> str:
+        """The app as text; of a function its module and name, for people."""
+        if isinstance(self.path, str):
+            return str(self.path)
+        named = inspect.unwrap(getattr(self.path, "func", self.path))
+        return f"{named.__module__}:{named.__name__}"
 
     def __hash__(self) -> int:
         return hash(

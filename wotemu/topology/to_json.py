@@ -66,7 +66,7 @@ def _node_dict(node: Node) -> dict[str, Any]:
     return {
         "name": node.name,
         "scale": node.scale,
-        "app": None if node.app is None else attrs.asdict(node.app),
+        "app": None if node.app is None else {**attrs.asdict(node.app), "path": node.app.target},
         "command": None if node.command is None else list(node.command),
         "networks": _link_dicts(node.links),
         "broker": None if node.broker is None else node.broker.name,

@@ -10,9 +10,9 @@ import sys
 import threading
 from typing import Any
 
+from wotemu.topology.node_app import AppFunction
 from wotemu_runtime.app_process.agent_connection import AgentConnection
 from wotemu_runtime.app_process.failures import failure_of
-from wotemu_runtime.app_process.loading.loader import AppFunction
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.messages import Failed, Ready, Up
 from wotemu_runtime.app_process.servient import build_servient

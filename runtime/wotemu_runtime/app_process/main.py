@@ -15,10 +15,11 @@ import time
 from wotemu.app.metrics import connect_metrics
 from wotemu.app.waiting import report_long_waits
 from wotemu.records import App
+from wotemu.topology.node_app import AppFunction
 from wotemu_runtime.app_process.agent_connection import AgentConnection
 from wotemu_runtime.app_process.app_run import EXIT_FAILED, EXIT_OK, SHUTDOWN_S, AppRun, report_failure
 from wotemu_runtime.app_process.default_logging import log_by_default
-from wotemu_runtime.app_process.loading.loader import AppFunction, load_app
+from wotemu_runtime.app_process.loading.loader import load_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.target import split_target
 from wotemu_runtime.app_process.messages import MAX_MESSAGE, Waits

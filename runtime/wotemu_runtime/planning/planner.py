@@ -10,15 +10,18 @@ from pathlib import Path
 import attrs
 
 from wotemu.app import Conf
-from wotemu.errors import LoadError, TopologyError
+from wotemu.errors import InputError, TopologyError
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import Timeline
 from wotemu.topology.builtin_apps import BUILTIN_FIXES, BuiltinApps
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.network import Network
 from wotemu.topology.node import Node
+from wotemu.topology.node_app import NodeApp
 from wotemu.topology.service import Broker, Service, service_network
 from wotemu.topology.topology import Topology
+from wotemu_runtime.app_process.loading.function_code import pack_function
+from wotemu_runtime.app_process.loading.loader import check_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.apps.parameters import checked
@@ -72,10 +75,10 @@ def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: 
     networks = [link.network.name for link in node.links]
     networks += [service_network(service.name) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
-        _check_app(node.name, str(node.app.path), root)
+        _check_app(node.name, node.app, root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
     hosts = {other.name: other.replicas for other in topology.nodes}
-    replicas = []
+    code, replicas = _code(node), []
     for name in node.replicas:
         conf = Conf(
             node=node.name,
@@ -96,7 +99,7 @@ def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: 
                 node=node.name,
                 kind="node",
                 networks=tuple(networks),
-                app=_app_spec(node, conf, root),
+                app=_app_spec(node, conf, root, code),
                 command=node.command or (),
                 env=env,
                 resources=node.resources,
@@ -107,16 +110,24 @@ def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: 
     return replicas
 
 
-def _app_spec(node: Node, conf: Conf, root: Path) -> AppSpec | None:
+def _code(node: Node) -> str:
+    """The app as text, where it is given as a function."""
+    function = None if node.app is None else node.app.function
+    return "" if function is None else pack_function(function, f"Node {node.name!r}, field 'app'")
+
+
+def _app_spec(node: Node, conf: Conf, root: Path, code: str) -> AppSpec | None:
     app = node.app
     if app is None:
         return None
-    is_builtin = app.path in set(BuiltinApps)
+    target = app.target
+    is_builtin = target in set(BuiltinApps)
     return AppSpec(
-        target=str(app.path),
+        target=target,
+        code=code,
         root=str(root),
         conf=conf,
-        params=checked(app.path, app.params, node.name) if is_builtin else app.params,
+        params=checked(target, app.params, node.name) if is_builtin else app.params,
         http=app.http,
         ws=app.ws,
         coap=app.coap,
@@ -169,10 +180,13 @@ def _service(service: Service) -> Replica:
     )
 
 
-def _check_app(node: str, target: str, root: Path) -> None:
+def _check_app(node: str, app: NodeApp, root: Path) -> None:
     try:
-        check_target(target, root)
-    except LoadError as error:
+        if app.function is None:
+            check_target(app.target, root)
+        else:
+            check_app(app.function, app.params, root)
+    except InputError as error:
         inside = "" if error.where is None or error.where.startswith("NodeApp") else f", {error.where}"
         where = f"Node {node!r}, field 'app'{inside}"
         raise TopologyError(error.message, where=where, hint=error.hint) from error

@@ -74,7 +74,7 @@ def _program(node: Node) -> str:
     if node.app is None:
         return _shortened(shlex.join(node.command or ()))
     servers = [name for name in ("http", "ws", "mqtt", "coap") if getattr(node.app, name)]
-    return f"{node.app.path} ({', '.join(servers)})" if servers else node.app.path
+    return f"{node.app.target} ({', '.join(servers)})" if servers else node.app.target
 
 
 def _service(service: Service) -> str:

@@ -57,8 +57,8 @@ def _no_metric(topology: Topology, condition: MetricCondition) -> str:
     if isinstance(owner, Broker | Service):
         return f"{type(owner).__name__} {owner.name!r} reports no metrics"
     app = owner.app if isinstance(owner, Node) else None
-    if app is None or app.path not in BUILTIN_METRICS or condition.key in BUILTIN_METRICS[app.path]:
+    if app is None or app.target not in BUILTIN_METRICS or condition.key in BUILTIN_METRICS[app.target]:
         return ""
-    keys = BUILTIN_METRICS[app.path]
+    keys = BUILTIN_METRICS[app.target]
     known = f"it reports {', '.join(keys)}" if keys else "it reports none"
-    return f"the built-in app {app.path!r} never reports {condition.key!r}: {known}"
+    return f"the built-in app {app.target!r} never reports {condition.key!r}: {known}"

@@ -7,12 +7,14 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from wotemu.errors import InputError, LoadError
+from wotemu.topology.node_app import AppFunction
+from wotemu_runtime.app_process.loading.function_code import unpack_function
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.target import (
     check_builtin,
@@ -21,8 +23,6 @@ from wotemu_runtime.app_process.loading.target import (
     place,
     split_target,
 )
-
-AppFunction = Callable[..., Coroutine[Any, Any, Any]]
 
 GIVEN = ("wot", "conf", "loop")
 """The arguments that every app is called with, before its own parameters."""
@@ -38,6 +38,8 @@ def load_app(spec: AppSpec) -> AppFunction:
     root = Path(spec.root).resolve()
     if str(root) not in sys.path[:1]:
         sys.path.insert(0, str(root))
+    if spec.code:
+        return unpack_function(spec.code)
     module, name = _import(spec.target, root)
     function = getattr(module, name, None)
     if function is None:

@@ -24,6 +24,7 @@ class AppSpec:
 
     Args:
         target: a built-in app's name, ``file.py``, ``file.py:function`` or ``package.module:function``.
+        code: the function itself, as `pack_function` gives it; "" where `target` is to be imported.
         root: the folder of the topology's file, which files are relative to and the app imports from.
         conf: the app's surroundings.
         params: the app's keyword arguments.
@@ -34,6 +35,7 @@ class AppSpec:
     target: str
     root: str
     conf: Conf
+    code: str = attrs.field(default="", repr=False)
     params: Mapping[str, Any] = attrs.field(factory=dict, converter=_dict, hash=False)
     http: bool = False
     ws: bool = False
@@ -52,6 +54,7 @@ class AppSpec:
             "target": self.target,
             "root": self.root,
             "conf": self.conf.to_dict(),
+            "code": self.code,
             "params": dict(self.params),
             "http": self.http,
             "ws": self.ws,
