@@ -15,6 +15,15 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+_NAMES = {
+    CLONE_NEWNET: "net",
+    CLONE_NEWUTS: "uts",
+    CLONE_NEWIPC: "ipc",
+    CLONE_NEWPID: "pid_for_children",
+    CLONE_NEWNS: "mnt",
+}
+"""The files of /proc/thread-self/ns; the mounts last, which bring another /proc."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,18 +59,41 @@ def entered(netns_fd: int) -> Iterator[None]:
         os.close(home)
 
 
-@contextmanager
-def new_pid_namespace() -> Iterator[None]:
-    """Have the first process that is forked in the block be the first one of a new PID namespace."""
-    home = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        unshare(CLONE_NEWPID)
+class Namespaces:
+    """Namespaces of several kinds, held by descriptors, which a process of one thread can enter.
+
+    Args:
+        flags: ``CLONE_NEW...`` of the kinds that are held: the ones that this process is in now, or of PID
+            namespaces the one that its next child will be in.
+    """
+
+    def __init__(self, flags: int) -> None:
+        self._fds: dict[int, int] = {}
         try:
-            yield
-        finally:
-            _setns(home, CLONE_NEWPID)  # else the next fork would fail: unshare(2) moved all later children
-    finally:
-        os.close(home)
+            for kind, name in _NAMES.items():
+                if kind & flags:
+                    self._fds[kind] = os.open(f"/proc/thread-self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Namespaces({[_NAMES[kind] for kind in self._fds]})"
+
+    def enter(self) -> None:
+        """Move this process there, and of PID namespaces its next children; its directory becomes the root.
+
+        Raises:
+            OSError: The kernel does not permit it.
+        """
+        for kind, fd in self._fds.items():
+            _setns(fd, kind)
+
+    def close(self) -> None:
+        """Give the descriptors back; namespaces live on as long as a process is in them."""
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
 
 
 def _setns(fd: int, kind: int) -> None:

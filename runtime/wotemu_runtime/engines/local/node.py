@@ -1,4 +1,4 @@
-"""A node of the local engine: its first process, which makes its namespaces and launches its app."""
+"""A node of the local engine: its first process, which launches its app."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wotemu_gateways.netlink import namespaces
+from wotemu_gateways.userspace.scheduling import leave_real_time_class
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import machine_limits, node_namespace
@@ -22,34 +23,25 @@ def hosts_path(replica: str) -> Path:
     return SCRATCH / replica / "hosts"
 
 
-def run_node(replica: dict[str, Any], placing: Channel, launcher: Channel, file_limit: int) -> int:
-    """Enter a node's namespaces, hand its interfaces to the gateways, and launch its app when told to.
+def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
+    """Launch a node's app when its agent requests it; this process is the first one of the node.
 
     Args:
-        replica: The namespaces and the program, as `deploy_request` has them.
-        placing: Gets a message with the interfaces' descriptors, or the error, and is closed.
+        program: What the node runs.
         launcher: The requests of the node's agent; the node ends once the agent closes its end.
         file_limit: How many files the app may open.
 
     Returns:
         The exit code.
     """
-    namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
-    try:
-        fds = node_namespace.enter(namespace, SCRATCH / namespace.replica)
-    except OSError as error:
-        placing.send({"error": str(error), "errno": error.errno or 0})
-        return 1
-    placing.send({"placed": namespace.replica}, fds)
-    placing.close()
-    for fd in fds:
-        os.close(fd)
+    leave_real_time_class()  # no app may run before everything else
+    node_namespace.mount_proc()
 
     def become_app(program: Program) -> None:
         machine_limits.restore_files(file_limit)
         isolate(program)
 
-    Launcher(program_from_dict(replica["program"]), become_app).serve(launcher)
+    Launcher(program, become_app).serve(launcher)
     return 0
 
 

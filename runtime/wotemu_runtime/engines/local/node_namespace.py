@@ -25,6 +25,7 @@ from wotemu_runtime.processes import syscalls
 
 MTU = 1500
 
+KINDS = namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
 _OWN_IPV6 = "fd00::1"
 LOOPBACK = 1
 """The index of ``lo``, the first interface of every network namespace."""
@@ -67,26 +68,32 @@ class NodeNamespace:
         return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
 
 
-def enter(namespace: NodeNamespace, scratch: Path) -> list[int]:
-    """Move this process, the first one of a PID namespace, into new namespaces of all other kinds.
+def make(namespace: NodeNamespace, scratch: Path) -> tuple[namespaces.Namespaces, list[int]]:
+    """Move this process to new namespaces for a replica, name the node and configure its interfaces.
 
     Args:
         namespace: The interfaces and names.
         scratch: A directory on a file system that only the sandbox sees.
 
     Returns:
-        For each interface the descriptor that its gateway needs: the TAP's, or one of the network namespace
-        in which the gateway is to make the interface.
+        The namespaces, all but that of processes, and for each interface the descriptor that its gateway
+        needs: the TAP's, or one of the network namespace in which the gateway is to make the interface.
 
     Raises:
         OSError: The kernel refuses a namespace, a mount or a TAP.
     """
-    namespaces.unshare(
-        namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
-    )
-    # Its own: /proc shows the processes of the PID namespace of whoever mounted it.
+    namespaces.unshare(KINDS)
+    return namespaces.Namespaces(KINDS), _set_up(namespace, scratch)
+
+
+def mount_proc() -> None:
+    """Mount /proc for the PID namespace of which this process is the first."""
     flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
     syscalls.mount("proc", "/proc", "proc", flags)
+
+
+def _set_up(namespace: NodeNamespace, scratch: Path) -> list[int]:
+    """Name the node and configure its interfaces, in its namespaces."""
     socket.sethostname(namespace.replica)
     name_node(namespace.replica, namespace.hosts, scratch)
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4

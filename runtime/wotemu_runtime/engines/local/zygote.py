@@ -6,6 +6,7 @@ Forks share the pages of what was imported before, so a node costs a few MB and 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,55 +127,65 @@ class Zygote:
         Raises:
             Failed: A role can't be started; those that were end with the sandbox.
         """
-        forked = []
-        for replica in request["replicas"]:
-            name = replica["namespace"]["replica"]
-            with _failing_at(f"the processes of {name}"):
-                forked.append(self._fork_node(replica, request["file_limit"], stack))
         fds_of: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
-        for replica, (_, placing) in zip(request["replicas"], forked, strict=True):
-            namespace = replica["namespace"]
-            fds = _answer(placing, f"the namespaces of {namespace['replica']}")
-            for interface, fd in zip(namespace["interfaces"], fds, strict=True):
-                fds_of[interface["network"]][namespace["replica"]] = fd
+        served = self._make_nodes(request, fds_of, stack)
         for network in request["networks"]:
             with _failing_at(f"the gateway of {network['name']}"):
                 self._fork_gateway(network, fds_of[network["name"]])
-        self._fork_agents([node for node, _ in forked])
+        self._fork_agents(served)
 
-    def _fork_node(
-        self, replica: dict[str, Any], file_limit: int, stack: contextlib.ExitStack
-    ) -> tuple[ServedNode, Channel]:
-        """Start a node's first process.
+    def _make_nodes(
+        self, request: dict[str, Any], fds_of: dict[str, dict[str, int]], stack: contextlib.ExitStack
+    ) -> list[ServedNode]:
+        """Make all nodes' namespaces, then fork their first processes.
+
+        One after the other, as a fork keeps a copy of each page that this process writes to later: between
+        two forks it writes as little as it can.
 
         Args:
-            replica: The node, of the request.
-            file_limit: How many files an app may open.
-            stack: Closes this process's ends of the node's channels.
+            request: The zygote's request.
+            fds_of: Gets the descriptors of each network's interfaces, by replica.
+            stack: Closes this process's ends of the nodes' channels.
 
         Returns:
-            The node as its agent will need it, and the channel that its interfaces come on.
+            The nodes, as their agents will need them.
         """
+        from wotemu_runtime.engines.local import node, node_namespace
         from wotemu_runtime.engines.local.agents import ServedNode
-        from wotemu_runtime.engines.local.node import run_node
 
-        (placing, node_placing), (launcher, node_launcher) = Channel.pair(), Channel.pair()
-
-        def node() -> int:
-            leave_real_time_class()  # no app may run before everything else
-            return run_node(replica, node_placing, node_launcher, file_limit)
-
-        for channel in (placing, launcher):
-            stack.callback(channel.close)
-        try:
-            with namespaces.new_pid_namespace():
-                pid = fork(node, keep_fds=[node_placing.fileno(), node_launcher.fileno()])
-        finally:
-            node_placing.close()
-            node_launcher.close()
-        assignment = Assignment.from_dict(replica["assignment"])
-        self._roles[pid] = assignment.name
-        return ServedNode(assignment, pid, launcher), placing
+        home = namespaces.Namespaces(node_namespace.KINDS | namespaces.CLONE_NEWPID)
+        stack.callback(home.close)
+        made = []
+        for replica in request["replicas"]:
+            namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
+            with _failing_at(f"the namespaces of {namespace.replica}"):
+                try:
+                    own, fds = node_namespace.make(namespace, node.SCRATCH / namespace.replica)
+                    launcher, nodes_end = Channel.pair()
+                finally:
+                    home.enter()
+            for each in (own, launcher, nodes_end):
+                stack.callback(each.close)
+            for interface, fd in zip(namespace.interfaces, fds, strict=True):
+                fds_of[interface.network][namespace.replica] = fd
+            assignment = Assignment.from_dict(replica["assignment"])
+            program = node.program_from_dict(replica["program"])
+            made.append((assignment, program, own, launcher, nodes_end))
+        served = []
+        for assignment, program, own, launcher, nodes_end in made:
+            first = functools.partial(node.run_node, program, nodes_end, request["file_limit"])
+            with _failing_at(f"the processes of {assignment.subject}"):
+                try:
+                    own.enter()
+                    namespaces.unshare(namespaces.CLONE_NEWPID)
+                    pid = fork(first, keep_fds=[nodes_end.fileno()])
+                finally:
+                    home.enter()
+            own.close()
+            nodes_end.close()
+            self._roles[pid] = assignment.name
+            served.append(ServedNode(assignment, pid, launcher))
+        return served
 
     def _fork_agents(self, nodes: list[ServedNode]) -> None:
         """Start the processes that serve the nodes."""
