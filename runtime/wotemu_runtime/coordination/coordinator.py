@@ -32,6 +32,8 @@ from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.recording.totals import Totals
 
 T0_LEAD_S = 0.25
+"""From the command that sets T0 until it comes: every role has to have it by then, on any machine."""
+T0_LEAD_ON_ONE_MACHINE_S = 0.1
 """T0 is so far ahead that every role has heard of it when it comes."""
 BUS_DEADLINE_S = 60.0
 """A server that was placed a moment ago may still read what it kept."""
@@ -225,7 +227,8 @@ class Coordinator:
         if not await all_ready(run, deployed):
             return None
         await learn_places(run, client)
-        t0 = run.now() + T0_LEAD_S
+        is_on_one_machine = deployed.bus.anchor_s is not None
+        t0 = run.now() + (T0_LEAD_ON_ONE_MACHINE_S if is_on_one_machine else T0_LEAD_S)
         run.begin_at(t0)
         await sender.send(command="t0", t0=t0)
         run.report("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)

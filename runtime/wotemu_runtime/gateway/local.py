@@ -10,8 +10,6 @@ from typing import Any
 
 import uvloop
 
-from wotemu_gateways.netem.netem_shaper import NetemShaper
-from wotemu_gateways.netlink import bridge, routing
 from wotemu_gateways.shaper import Member, Shaper
 from wotemu_gateways.userspace.tun_shaper import TunShaper
 from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
@@ -51,8 +49,11 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
     Raises:
         OSError: The kernel refused it.
     """
-    if data["shaper"] != NetemShaper.name:
+    if data["shaper"] == TunShaper.name:
         return
+    # Imported only here, as the start of an emulation under the tun shaper need not wait for it.
+    from wotemu_gateways.netlink import bridge, routing
+
     members = {member["replica"]: member for member in data["members"]}
     nodes = [
         bridge.Attachment(fd, member["interface"], member["address"], data["prefix"], member["is_first"])
@@ -77,12 +78,14 @@ def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:
         Member(m["replica"], m["address"], bytes.fromhex(m["mac"].replace(":", ""))) for m in data["members"]
     ]
     ports = {port: name for name, port in data["ports"].items()}
-    if data["shaper"] == NetemShaper.name:
-        subnet = IPv4Network((data["gateway"], data["prefix"]), strict=False)
-        return NetemShaper(
-            network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop, subnet=subnet
-        )
-    return TunShaper(network, members, fds, loop, ports=ports, seed=seed, by_address=True)
+    if data["shaper"] == TunShaper.name:
+        return TunShaper(network, members, fds, loop, ports=ports, seed=seed, by_address=True)
+    from wotemu_gateways.netem.netem_shaper import NetemShaper  # as above
+
+    subnet = IPv4Network((data["gateway"], data["prefix"]), strict=False)
+    return NetemShaper(
+        network, members, ports=ports, seed=seed, shared=data["shared"], loop=loop, subnet=subnet
+    )
 
 
 __all__ = ["run_local_gateway"]

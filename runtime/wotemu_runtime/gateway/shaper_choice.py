@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from wotemu.errors import HostError
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.netem.options import unsupported
 from wotemu_runtime.planning.models import Plan
 
 NETEM_MODULES = (
@@ -23,6 +22,8 @@ _LATE_RAISE = "a rate below 1 Mbit/s that more than doubles (NetEm raises it a p
 
 def netem_gaps(plan: Plan) -> list[str]:
     """What the topology or the scenario need and NetEm can't do: a sentence each, with its target."""
+    from wotemu_gateways.netem.options import unsupported  # takes a while, and many runs do without
+
     found = [
         f"{where}: {what}" for where, conditions in _conditions(plan) for what in unsupported(conditions)
     ]

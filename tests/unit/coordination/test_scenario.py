@@ -11,7 +11,7 @@ from tests.unit.coordination.run import FIELD, ROLES, Run, deaf, never_placed, n
 from wotemu.errors import EmulationError
 from wotemu.records import Event
 from wotemu.scenario import Phase, at, event, metric, when
-from wotemu_runtime.coordination.coordinator import T0_LEAD_S
+from wotemu_runtime.coordination.coordinator import T0_LEAD_ON_ONE_MACHINE_S
 from wotemu_runtime.coordination.readiness import READY_DEADLINE_PER_ROLE_S, READY_DEADLINE_S
 from wotemu_runtime.engines.engine import RoleLost, Unplaced
 from wotemu_runtime.roles.role import Role
@@ -29,7 +29,7 @@ async def test_t0_is_set_once_all_roles_are_ready_and_not_before(tmp_path: Path)
     assert max(ready["agent:cam-1"], ready["gateway:field"]) < 1
     (told,) = run.of("run.t0")
     assert told.t - EPOCH_S == pytest.approx(42, abs=0.03)  # the recorder gathers entries for 10 ms
-    assert run.t0 == pytest.approx(told.t + T0_LEAD_S, abs=0.01)
+    assert run.t0 == pytest.approx(told.t + T0_LEAD_ON_ONE_MACHINE_S, abs=0.01)
     order = [command["command"] for command in await run.commands()]
     assert order == ["timeline", "t0", "stop", "stop"]
 
