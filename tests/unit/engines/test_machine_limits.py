@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -14,11 +15,13 @@ import pytest
 from wotemu.errors import HostError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
+from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import machine_limits
 from wotemu_runtime.engines.local.zygote import Zygote
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.roles.assignment import Assignment
 
 
 def plan_of(count: int, networks: int = 1) -> Plan:
@@ -64,19 +67,26 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours, theirs = Channel.pair()
-
-    def fork(*_: object, **__: object) -> int:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.fork", fork)
+    refusal = BlockingIOError(11, "Resource temporarily unavailable")
+    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.fork", Mock(side_effect=refusal))
+    # This process is in no sandbox: it must stay in its namespaces.
+    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.namespaces", Mock(CLONE_NEWPID=0))
+    monkeypatch.setattr("wotemu_runtime.engines.local.node_namespace.make", Mock(return_value=(Mock(), [])))
+    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.freeze", lambda: None)
     request = {
         "op": "deploy",
-        "preload": [],
         "file_limit": 64,
         "networks": [],
-        "replicas": [{"namespace": {"replica": "a-7", "interfaces": []}}],
+        "replicas": [
+            {
+                "namespace": {"replica": "a-7", "interfaces": [], "hosts": "", "has_taps": True},
+                "program": {"app": None, "command": [], "env": {}, "cwd": "/", "cgroups": [], "uid": None},
+                "assignment": Assignment(
+                    name="agent:a-7", stack="test", bus=BusAddress(""), data={}
+                ).to_dict(),
+            }
+        ],
     }
-    monkeypatch.setattr("wotemu_runtime.engines.local.zygote.freeze", lambda: None)
     Zygote(theirs)._serve(request)
     message, _ = ours.receive() or ({}, [])
     for end in (ours, theirs):
