@@ -11,7 +11,7 @@ import uvloop
 
 from wotemu_runtime.agent.namespaces import NamespacesOf
 from wotemu_runtime.agent.node import NodeAgent
-from wotemu_runtime.engines.local.node import hosts_path
+from wotemu_runtime.engines.local.node_namespace import hosts_path
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import Role, running

@@ -19,8 +19,8 @@ from wotemu_runtime.engines.local.cgroups.limits import Limits, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
 from wotemu_runtime.engines.local.host_check import check_host
+from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.sandbox_process import START_DEADLINE_S, SandboxProcess
-from wotemu_runtime.engines.local.zygote import RUN_DIR
 from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan
 

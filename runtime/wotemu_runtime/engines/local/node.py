@@ -15,13 +15,6 @@ from wotemu_runtime.engines.local import machine_limits, node_namespace
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 
-SCRATCH = Path("/run/wotemu/nodes")
-
-
-def hosts_path(replica: str) -> Path:
-    """A node's hosts file, where the sandbox's other processes find it."""
-    return SCRATCH / replica / "hosts"
-
 
 def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
     """Launch a node's app when its agent requests it; this process is the first one of the node.
@@ -64,15 +57,9 @@ def isolate(program: Program) -> None:
             Path(directory, "cgroup.procs").write_text("0")
         except OSError as error:  # reported in the log; the app runs without the limit
             print(f"wotemu: a limit is not enforced: {directory}: {error.strerror}", file=sys.stderr)
-    # Hides the bus's socket and configuration, with its password, from the app.
-    namespaces.unshare(namespaces.CLONE_NEWNS)
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    syscalls.mount(
-        "tmpfs", "/run/wotemu", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k"
-    )
     if program.uid is not None:
         uid, gid = os.geteuid(), os.getegid()
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.map_single_user(program.uid, program.uid, uid, gid)
-    # Last, as mounts and user namespaces need them.
+    # Last, as the user namespace needs them.
     syscalls.drop_all_capabilities()

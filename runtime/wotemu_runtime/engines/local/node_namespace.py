@@ -23,6 +23,11 @@ from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
 from wotemu_runtime.engines.local.name_resolution import name_node
 from wotemu_runtime.processes import syscalls
 
+RUN_DIR = "/run/wotemu"
+"""A directory on the sandbox's own tmpfs, which has no name outside of the sandbox, nor in nodes."""
+SCRATCH = Path(RUN_DIR, "nodes")
+"""What nodes have of their own, a directory for each."""
+
 MTU = 1500
 
 KINDS = namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
@@ -68,12 +73,13 @@ class NodeNamespace:
         return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
 
 
-def make(namespace: NodeNamespace, scratch: Path) -> tuple[namespaces.Namespaces, list[int]]:
-    """Move this process to new namespaces for a replica, name the node and configure its interfaces.
+def hosts_path(replica: str) -> Path:
+    """A node's hosts file, as the sandbox's other processes find it."""
+    return SCRATCH / replica / "hosts"
 
-    Args:
-        namespace: The interfaces and names.
-        scratch: A directory on a file system that only the sandbox sees.
+
+def make(namespace: NodeNamespace) -> tuple[namespaces.Namespaces, list[int]]:
+    """Move this process to new namespaces for a replica, name the node and configure its interfaces.
 
     Returns:
         The namespaces, all but that of processes, and for each interface the descriptor that its gateway
@@ -83,7 +89,7 @@ def make(namespace: NodeNamespace, scratch: Path) -> tuple[namespaces.Namespaces
         OSError: The kernel refuses a namespace, a mount or a TAP.
     """
     namespaces.unshare(KINDS)
-    return namespaces.Namespaces(KINDS), _set_up(namespace, scratch)
+    return namespaces.Namespaces(KINDS), _set_up(namespace)
 
 
 def mount_proc() -> None:
@@ -92,10 +98,12 @@ def mount_proc() -> None:
     syscalls.mount("proc", "/proc", "proc", flags)
 
 
-def _set_up(namespace: NodeNamespace, scratch: Path) -> list[int]:
+def _set_up(namespace: NodeNamespace) -> list[int]:
     """Name the node and configure its interfaces, in its namespaces."""
     socket.sethostname(namespace.replica)
-    name_node(namespace.replica, namespace.hosts, scratch)
+    name_node(namespace.replica, namespace.hosts, SCRATCH / namespace.replica)
+    # Hides the bus's socket and configuration, with its password, from the node; its own files stay mounted.
+    syscalls.mount("tmpfs", RUN_DIR, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group
     # Apps have no capabilities, and a node's low ports are its own.

@@ -29,7 +29,8 @@ from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import enter_real_time_class
 from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.name_resolution import share_files
-from wotemu_runtime.engines.local.zygote import RUN_DIR, Zygote
+from wotemu_runtime.engines.local.node_namespace import RUN_DIR
+from wotemu_runtime.engines.local.zygote import Zygote
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
+from wotemu_runtime.engines.local import node_namespace
+from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
@@ -22,9 +24,6 @@ from wotemu_runtime.roles.assignment import Assignment
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.local.agents import ServedNode
-
-RUN_DIR = "/run/wotemu"
-"""A directory on the sandbox's own tmpfs, which has no name outside of the sandbox."""
 
 
 class Failed(Exception):  # noqa: N818  # it travels as a message, and is an error only at the other end
@@ -150,7 +149,7 @@ class Zygote:
         Returns:
             The nodes, as their agents will need them.
         """
-        from wotemu_runtime.engines.local import node, node_namespace
+        from wotemu_runtime.engines.local import node
         from wotemu_runtime.engines.local.agents import ServedNode
 
         home = namespaces.Namespaces(node_namespace.KINDS | namespaces.CLONE_NEWPID)
@@ -160,7 +159,7 @@ class Zygote:
             namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
             with _failing_at(f"the namespaces of {namespace.replica}"):
                 try:
-                    own, fds = node_namespace.make(namespace, node.SCRATCH / namespace.replica)
+                    own, fds = node_namespace.make(namespace)
                     launcher, nodes_end = Channel.pair()
                 finally:
                     home.enter()
