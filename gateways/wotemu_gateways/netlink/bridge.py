@@ -14,7 +14,7 @@ import attrs
 from wotemu_gateways.netlink import link, routing
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.netlink.request_socket import Netlink
-from wotemu_gateways.packets.ethernet import mac_of, mac_text
+from wotemu_gateways.packets.ethernet import mac_of
 
 INTERFACE = "eth0"
 """The gateway's one interface on the emulated network."""
@@ -65,7 +65,7 @@ def build(gateway: str, nodes: Sequence[Attachment]) -> None:
             index = link.index_of(port)
             netlink.send(*link.isolated_port(index, bridge), link.up(index))
     for node in nodes:
-        routing.add_permanent_neighbour(node.ipv4, mac_text(mac_of(node.ipv4)), INTERFACE)
+        routing.add_permanent_neighbour(node.ipv4, mac_of(node.ipv4), INTERFACE)
         with entered(node.netns_fd):
             _connect(node, gateway)
 
@@ -80,6 +80,6 @@ def _connect(node: Attachment, gateway: str) -> None:
             link.ipv4_settings(index, accept_redirects=0),
         )
     routing.route_via(gateway, routing.subnet_of(node.ipv4, node.prefix), node.interface)
-    routing.add_permanent_neighbour(gateway, mac_text(mac_of(gateway)), node.interface)
+    routing.add_permanent_neighbour(gateway, mac_of(gateway), node.interface)
     if node.is_first:
         routing.route_multicast(node.interface)

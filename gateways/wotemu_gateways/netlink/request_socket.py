@@ -2,8 +2,8 @@
 
 A change of conditions is a batch of requests in one system call, and has taken hold when the call returns:
 the instant that is reported is the true one. pyroute2 has no messages for most of what NetEm and the flower
-classifier take (64-bit rates and delays, seeds, distribution tables, chains), and its synchronous socket runs
-an event loop of its own. It is used where time doesn't matter, see `routing`.
+classifier take (64-bit rates and delays, seeds, distribution tables, chains), its synchronous socket runs an
+event loop of its own, and importing it takes every process of an emulation a quarter of a second and 9 MB.
 """
 
 from __future__ import annotations

@@ -3,22 +3,18 @@
 A node keeps the interface and the address that its engine gave it. A rule sends what is for the network's
 subnet to a table of its own, whose last resort is to drop: when the gateway is gone, or the interface has
 been down and its routes with it, nothing goes its direct way.
-
-pyroute2's calls run an event loop of their own: call these from outside of one, or in a thread. It is
-imported when it is needed, as that takes 0.2 s: most starts of an emulation need not wait for it.
 """
 
 from __future__ import annotations
 
-import errno
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Any
 
-from wotemu_gateways.netlink.routes import LIMITED_BROADCAST, MULTICAST, RT_SCOPE_LINK, RTNH_F_ONLINK
+from wotemu_gateways.netlink import link, routes
+from wotemu_gateways.netlink.request_socket import Netlink
+from wotemu_gateways.netlink.routes import Rule
 
 TABLES = 6000
 """Interface number i has table 6000 + i."""
@@ -28,7 +24,19 @@ RULES = 600
 
 _BLACKHOLE_METRIC = 9999
 """Larger than any other route's: the blackhole holds only once no other route does."""
-_ANY = str(IPv4Address(0))
+
+
+def isolate(subnet: str, interface: str) -> None:
+    """Drop what is for the subnet unless `route_via` has found it a gateway.
+
+    Args:
+        subnet: As ``10.64.0.0/16``.
+        interface: Name of the interface on that subnet.
+    """
+    table, target = TABLES + link.index_of(interface), IPv4Network(subnet)
+    with Netlink() as netlink:
+        netlink.send(routes.drop(target, table=table, metric=_BLACKHOLE_METRIC))
+        add_rules(netlink, Rule(priority=RULES, table=table, destination=target))
 
 
 def route_via(gateway: str, subnet: str, interface: str) -> None:
@@ -41,32 +49,31 @@ def route_via(gateway: str, subnet: str, interface: str) -> None:
         subnet: As ``10.64.0.0/16``.
         interface: Name of the interface on that subnet.
     """
-    with _netlink() as routes:
-        index = _index(routes, interface)
-        table = TABLES + index
-        routes.route("replace", dst=subnet, type="blackhole", table=table, priority=_BLACKHOLE_METRIC)
-        _rule(routes, priority=RULES, table=table, dst=subnet)
-        routes.route("replace", dst=f"{gateway}/32", oif=index, scope=RT_SCOPE_LINK, table=table)
-        routes.route("replace", dst=subnet, gateway=gateway, oif=index, flags=RTNH_F_ONLINK, table=table)
-        for route in _routes(routes, table):
-            if route["dst_len"] == 32 and route.get_attr("RTA_DST") != gateway:
-                routes.route("del", **_same(route))
+    isolate(subnet, interface)
+    index = link.index_of(interface)
+    table, host = TABLES + index, IPv4Network(gateway)
+    with Netlink() as netlink:
+        netlink.send(
+            routes.route_on_link(index, host, table=table),
+            routes.next_hop(index, IPv4Network(subnet), gateway, table=table),
+        )
+        found = list(routes.routes_of(netlink, table))
+        netlink.send(
+            *(each.deletion for each in found if each.subnet.prefixlen == 32 and each.subnet != host)
+        )
 
 
 def blackhole(interface: str) -> None:
     """Drop what is for the interface's subnet, as its gateway is gone: only the last route stays."""
-    with _netlink() as routes:
-        index = _index(routes, interface)
-        for route in _routes(routes, TABLES + index):
-            if route.get_attr("RTA_PRIORITY") != _BLACKHOLE_METRIC:
-                routes.route("del", **_same(route))
+    with Netlink() as netlink:
+        found = list(routes.routes_of(netlink, TABLES + link.index_of(interface)))
+        netlink.send(*(each.deletion for each in found if each.metric != _BLACKHOLE_METRIC))
 
 
-def add_permanent_neighbour(gateway: str, mac: str, interface: str) -> None:
-    """Resolve an address for good, so that no packet waits for ARP."""
-    with _netlink() as routes:
-        index = _index(routes, interface)
-        routes.neigh("replace", dst=gateway, lladdr=mac, ifindex=index, state="permanent")
+def add_permanent_neighbour(gateway: str, mac: bytes, interface: str) -> None:
+    """Resolve an address for good, to a MAC of six bytes, so that no packet waits for ARP."""
+    with Netlink() as netlink:
+        netlink.send(routes.neighbour(link.index_of(interface), gateway, mac))
 
 
 def route_multicast(interface: str) -> None:
@@ -75,10 +82,11 @@ def route_multicast(interface: str) -> None:
     A machine with a default route needs no such routes, and neither does one that joins a group on any
     address: the kernel takes the interface to which the group's route leads.
     """
-    with _netlink() as routes:
-        index = _index(routes, interface)
-        for subnet in (MULTICAST, LIMITED_BROADCAST):
-            routes.route("replace", dst=str(subnet), oif=index, scope=RT_SCOPE_LINK)
+    index = link.index_of(interface)
+    with Netlink() as netlink:
+        netlink.send(
+            *(routes.route_on_link(index, subnet) for subnet in (routes.MULTICAST, routes.LIMITED_BROADCAST))
+        )
 
 
 def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
@@ -90,19 +98,27 @@ def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
         interface: Where the packets come in.
         devices: Names of the TAPs by the IPv4 address that packets come from.
     """
-    with _netlink() as routes:
-        _rule(routes, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
-        wanted = {f"{address}/32": TABLES + _index(routes, device) for address, device in devices.items()}
-        for source, table in wanted.items():
-            index = table - TABLES
-            routes.route("replace", dst=f"{_ANY}/0", oif=index, scope=RT_SCOPE_LINK, table=table)
-            _rule(routes, priority=RULES, table=table, iifname=interface, src=source)
-        # Rules of an earlier call that hold no longer: each packet would be checked against them.
-        for rule in routes.get_rules(family=socket.AF_INET):
-            if rule.get_attr("FRA_IIFNAME") == interface and rule.get_attr("FRA_PRIORITY") == RULES:
-                source, table = f"{rule.get_attr('FRA_SRC')}/32", rule.get_attr("FRA_TABLE")
-                if wanted.get(source) != table:
-                    routes.rule("del", priority=RULES, table=table, iifname=interface, src=source)
+    taps = {IPv4Network(address): link.index_of(device) for address, device in devices.items()}
+    wanted = {
+        Rule(priority=RULES, table=TABLES + index, source=source, interface=interface)
+        for source, index in taps.items()
+    }
+    with Netlink() as netlink:
+        add_rules(netlink, Rule(priority=RULES + 1, action=routes.FR_ACT_BLACKHOLE, interface=interface))
+        netlink.send(
+            *(routes.route_on_link(index, routes.EVERYWHERE, table=TABLES + index) for index in taps.values())
+        )
+        # Rules of an earlier call that hold no longer go: each packet would be checked against them.
+        present = set(routes.rules_of(netlink, RULES, interface))
+        netlink.send(*(rule.addition() for rule in wanted - present))
+        netlink.send(*(rule.deletion() for rule in present - wanted))
+
+
+def add_rules(netlink: Netlink, *rules: Rule) -> None:
+    """Make rules; those that the kernel has stay, as in a container that is restarted."""
+    for rule in rules:
+        with suppress(FileExistsError):
+            netlink.send(rule.addition())
 
 
 def disable_strict_rp_filter() -> bool:
@@ -115,54 +131,6 @@ def disable_strict_rp_filter() -> bool:
     with suppress(OSError):
         setting.write_text("0")
     return setting.read_text().strip() != "1"
-
-
-@contextmanager
-def _netlink() -> Iterator[Any]:
-    """pyroute2's requests, failing as everything else that the kernel refuses does: with `OSError`."""
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        with IPRoute() as routes:
-            yield routes
-    except NetlinkError as error:
-        raise OSError(error.code, str(error)) from error
-
-
-def _index(routes: Any, interface: str) -> int:
-    found = routes.link_lookup(ifname=interface)
-    if not found:
-        raise OSError(errno.ENODEV, f"there is no interface {interface}")
-    return int(found[0])
-
-
-def _rule(routes: Any, **rule: Any) -> None:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    try:
-        routes.rule("add", **rule)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
-
-
-def _routes(routes: Any, table: int) -> list[Any]:
-    return list(routes.get_routes(family=socket.AF_INET, table=table))
-
-
-def _same(route: Any) -> dict[str, Any]:
-    return {
-        "dst": _target(route, "RTA_DST"),
-        "table": route.get_attr("RTA_TABLE"),
-        "type": route["type"],
-        "scope": route["scope"],
-        "priority": route.get_attr("RTA_PRIORITY") or 0,
-    }
-
-
-def _target(message: Any, attribute: str) -> str:
-    return f"{message.get_attr(attribute) or _ANY}/{message['dst_len']}"
 
 
 def subnet_of(address: str, prefix: int) -> str:

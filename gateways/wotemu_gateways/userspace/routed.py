@@ -31,8 +31,6 @@ _TO_NOBODY = bytes(6)
 def add_taps(interface: str, members: Sequence[Member]) -> dict[str, int]:
     """Make each member's TAP and steer into it what the member sends.
 
-    Call it from outside of an event loop, or in a thread, as everything in `routing`.
-
     Returns:
         The TAPs' descriptors by replica.
 

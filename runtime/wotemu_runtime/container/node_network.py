@@ -7,16 +7,13 @@ the shaping. An app reaches the emulated networks alone, neither the control net
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from wotemu_gateways.netlink import routing
+from wotemu_gateways.netlink.request_socket import Netlink
+from wotemu_gateways.netlink.routes import FR_ACT_UNREACHABLE, RT_TABLE_MAIN, Rule
 from wotemu_runtime.container.name_lookup import wait_for_subnet
 from wotemu_runtime.roles.address_stream import AddressDirectory, RoleAddress
 from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
@@ -30,10 +27,6 @@ DIRECT_RULE = 650
 """Priority of the rules that let apps reach plain services which are on no emulated network."""
 APP_RULE = 700
 """Priority of the rule that makes everything else unreachable for apps."""
-_MAIN_TABLE = 254
-"""RT_TABLE_MAIN."""
-_LAST_ROUTE = 9999
-"""Metric of the routes that drop: any other route to the network comes first."""
 
 
 class NodeNetwork:
@@ -68,7 +61,7 @@ class NodeNetwork:
         own = await wait_until_attached(self._subnets)
         self._devices = {network: device for network, (device, _) in own.items()}
         direct = [await wait_for_subnet(name, f"Service {name!r}") for name in self._services.values()]
-        await asyncio.to_thread(self._isolate, direct)
+        self._isolate(direct)
         if not own:
             self._is_routed.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
@@ -99,10 +92,10 @@ class NodeNetwork:
             for network, device in self._devices.items():
                 gateway = self._directory.address(f"gateway:{network}", network)
                 if gateway is None and network in routed:
-                    await asyncio.to_thread(routing.blackhole, device)
+                    routing.blackhole(device)
                     del routed[network]
                 elif gateway is not None and routed.get(network) != gateway:
-                    await asyncio.to_thread(routing.route_via, gateway, self._subnets[network], device)
+                    routing.route_via(gateway, self._subnets[network], device)
                     routed[network] = gateway
             if len(routed) == len(self._devices):
                 self._is_routed.set()
@@ -121,33 +114,17 @@ class NodeNetwork:
         Args:
             direct: Subnets of plain services that are reached without a gateway.
         """
-        with IPRoute() as netlink:
-            for network, device in self._devices.items():
-                index = netlink.link_lookup(ifname=device)[0]
-                table, subnet = routing.TABLES + index, self._subnets[network]
-                netlink.route("replace", dst=subnet, type="blackhole", table=table, priority=_LAST_ROUTE)
-                _add_rule(netlink.rule, priority=routing.RULES, table=table, dst=subnet)
-            for subnet in direct:
-                _add_rule(netlink.rule, priority=DIRECT_RULE, table=_MAIN_TABLE, dst=subnet)
-            if self._app_uid is None:
-                return
+        for network, device in self._devices.items():
+            routing.isolate(self._subnets[network], device)
+        rules = [
+            Rule(priority=DIRECT_RULE, table=RT_TABLE_MAIN, destination=IPv4Network(subnet))
+            for subnet in direct
+        ]
+        if self._app_uid is not None:
             # Unreachable rather than dropped: an app gets an error at once instead of a timeout.
-            _add_rule(
-                netlink.rule,
-                priority=APP_RULE,
-                uid_range=f"{self._app_uid}:{self._app_uid}",
-                action="FR_ACT_UNREACHABLE",
-                family=socket.AF_INET,
-            )
-
-
-def _add_rule(rule: Callable[..., Any], **attributes: Any) -> None:
-    """Add a policy rule unless the kernel has it: a container that is restarted keeps its rules."""
-    try:
-        rule("add", **attributes)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise
+            rules.append(Rule(priority=APP_RULE, action=FR_ACT_UNREACHABLE, uid=self._app_uid))
+        with Netlink() as netlink:
+            routing.add_rules(netlink, *rules)
 
 
 __all__ = ["NodeNetwork"]
