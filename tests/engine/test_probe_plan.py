@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wotemu.scenario import Scenario, at
-from wotemu.scenario.resolve import Resolver
+from wotemu.scenario.resolver import Resolver
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.agent.namespaces import HostsFile

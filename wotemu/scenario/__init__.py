@@ -1,15 +1,24 @@
-"""What changes and when: the vocabulary, and its resolution to a timeline."""
+"""What changes and when: the vocabulary, and its resolution to a timeline.
 
-from wotemu.scenario.resolve import Resolver, resolve
-from wotemu.scenario.scenario import Phase, Scenario
-from wotemu.scenario.vocabulary.at import at
-from wotemu.scenario.vocabulary.during import during
-from wotemu.scenario.vocabulary.every import every
-from wotemu.scenario.vocabulary.radio import PathLoss
-from wotemu.scenario.vocabulary.targets import tag
-from wotemu.scenario.vocabulary.traces import Trace
-from wotemu.scenario.vocabulary.waves import Wave, saw, sine, square, triangle
-from wotemu.scenario.vocabulary.when import event, metric, when
+Each name is loaded on first use: the roles of an emulation need `timeline` alone, and there are hundreds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wotemu.scenario.resolver import Resolver, resolve
+    from wotemu.scenario.scenario import Phase, Scenario
+    from wotemu.scenario.vocabulary.at import at
+    from wotemu.scenario.vocabulary.during import during
+    from wotemu.scenario.vocabulary.every import every
+    from wotemu.scenario.vocabulary.radio import PathLoss
+    from wotemu.scenario.vocabulary.targets import tag
+    from wotemu.scenario.vocabulary.traces import Trace
+    from wotemu.scenario.vocabulary.waves import Wave, saw, sine, square, triangle
+    from wotemu.scenario.vocabulary.when import event, metric, when
 
 __all__ = [
     "PathLoss",
@@ -31,3 +40,28 @@ __all__ = [
     "triangle",
     "when",
 ]
+
+_NAMES = {
+    "resolver": "Resolver resolve",
+    "scenario": "Phase Scenario",
+    "vocabulary.at": "at",
+    "vocabulary.during": "during",
+    "vocabulary.every": "every",
+    "vocabulary.radio": "PathLoss",
+    "vocabulary.targets": "tag",
+    "vocabulary.traces": "Trace",
+    "vocabulary.waves": "Wave saw sine square triangle",
+    "vocabulary.when": "event metric when",
+}
+_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

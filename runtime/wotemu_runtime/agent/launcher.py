@@ -23,7 +23,6 @@ from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.metric_socket import ADDRESS
 from wotemu_runtime.app_process.agent_connection import AgentConnection
 from wotemu_runtime.app_process.loading.spec import AppSpec
-from wotemu_runtime.app_process.main import run_app
 from wotemu_runtime.app_process.messages import Failed, Failure, socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
@@ -128,7 +127,11 @@ class Launcher:
         if program.app is None:
             return _run_command(program.command, records)
         app = attrs.evolve(program.app, conf=attrs.evolve(program.app.conf, restarts=self._starts - 1))
-        return _run_afresh(app, records) if fresh else run_app(app, records)
+        if fresh:
+            _run_afresh(app, records)
+        from wotemu_runtime.app_process.main import run_app  # nodes that run a command need little memory
+
+        return run_app(app, records)
 
     def _kill_app(self, number: int) -> None:
         """Signal the app's process group; SIGKILL reaches everything that it started, in whatever session."""

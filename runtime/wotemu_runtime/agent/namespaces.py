@@ -8,9 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Protocol
-
-import aiomqtt
+from typing import TYPE_CHECKING, Protocol
 
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe
@@ -19,6 +17,9 @@ from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
+
+if TYPE_CHECKING:
+    import aiomqtt
 
 SO_TIMESTAMPNS = 35
 """Socket option (asm-generic/socket.h): the kernel stamps each datagram as it comes to the interface."""
@@ -81,6 +82,8 @@ class OwnNamespaces:
 
     def broker_client(self, port: int) -> AbstractAsyncContextManager[aiomqtt.Client]:
         """Connect over the loopback interface, which no gateway shapes."""
+        import aiomqtt
+
         return aiomqtt.Client("127.0.0.1", port, identifier=BROKER_CLIENT)
 
     def app_processes(self) -> Mapping[int, Process]:
@@ -126,7 +129,9 @@ class NamespacesOf:
     @asynccontextmanager
     async def broker_client(self, port: int) -> AsyncIterator[aiomqtt.Client]:
         """Connect over the node's loopback interface, which no gateway shapes."""
-        # aiomqtt makes its socket itself, in a thread: it is given one of this namespace, and relayed.
+        import aiomqtt
+
+        # It makes its socket itself, in a thread: it is given one of this namespace, and relayed.
         path = f"\0wotemu-broker-{self._first}"
         async with (
             relayed(path, lambda: self._connect(port)),

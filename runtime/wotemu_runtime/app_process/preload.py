@@ -15,6 +15,7 @@ WOT_IMPORTS = (
     "wotpy.protocols.coap.server",
     "wotpy.protocols.mqtt.client",
     "wotpy.protocols.mqtt.server",
+    "wotemu_runtime.app_process.main",
     "wotemu_runtime.app_process.measuring.wotpy_hooks",
     "wotemu_runtime.app_process.wotpy_patches",
     "aiohttp",

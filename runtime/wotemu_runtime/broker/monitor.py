@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-
-import aiomqtt
+from typing import TYPE_CHECKING
 
 from wotemu.records import Broker
 from wotemu_runtime.roles.role import Role
+
+if TYPE_CHECKING:
+    import aiomqtt
 
 _RETRY_S = 0.1
 
@@ -26,6 +28,8 @@ async def monitor(
         new_client: connects a client, which lives as long as the block.
         answers: set when the broker has answered for the first time.
     """
+    from aiomqtt import MqttError  # agents of brokers alone need it
+
     name = role.assignment.subject
     while True:
         try:
@@ -38,7 +42,7 @@ async def monitor(
                     value = _number(message.payload)
                     if value is not None:
                         role.publisher.put(Broker(role.now(), name, str(message.topic), value))
-        except (aiomqtt.MqttError, OSError):
+        except (MqttError, OSError):
             await asyncio.sleep(_RETRY_S)  # nothing announces that the broker has started
 
 

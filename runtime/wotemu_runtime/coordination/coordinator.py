@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from wotemu.errors import WotemuError
-from wotemu.scenario.resolve import Resolver
+from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, BusClock, connect

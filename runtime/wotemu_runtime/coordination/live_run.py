@@ -9,7 +9,7 @@ import attrs
 
 from wotemu.errors import WotemuError
 from wotemu.records import Event
-from wotemu.scenario.resolve import Resolver
+from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu_runtime.bus import BusClock, Streams
 from wotemu_runtime.coordination.change_answers import ChangeAnswers

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.resolve import Resolver
+from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu.scenario.vocabulary.actions import Action, microseconds
 from wotemu_runtime.control.live_changes import LiveChange

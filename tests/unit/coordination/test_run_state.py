@@ -10,7 +10,7 @@ import pytest
 from wotemu.errors import AppStartError, HostError, WotemuError
 from wotemu.records import Event
 from wotemu.scenario import Scenario
-from wotemu.scenario.resolve import resolve
+from wotemu.scenario.resolver import resolve
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
 from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.coordination.run_state import RunState

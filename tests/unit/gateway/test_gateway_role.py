@@ -14,7 +14,7 @@ import pytest
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Event, Hop
 from wotemu.scenario import Scenario, at
-from wotemu.scenario.resolve import resolve
+from wotemu.scenario.resolver import resolve
 from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams, decode_batch
