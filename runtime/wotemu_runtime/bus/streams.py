@@ -29,6 +29,11 @@ class Streams:
         return f"wotemu:{self.stack}:members"
 
     @property
+    def gateways(self) -> str:
+        """The networks whose gateways are in `members`, one an entry: nodes have nothing to read before."""
+        return f"wotemu:{self.stack}:gateways"
+
+    @property
     def card(self) -> str:
         """What a coordinator that takes over has to know of the run, as JSON."""
         return f"wotemu:{self.stack}:card"

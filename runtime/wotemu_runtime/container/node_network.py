@@ -66,7 +66,7 @@ class NodeNetwork:
             self._is_routed.set()  # a node on no network has nothing to wait for
         for network, (_, address) in own.items():
             await self._role.announce_address(network, str(address.ip))
-        following = group.create_task(self._role.session.addresses.follow(self._on_address), name="addresses")
+        following = group.create_task(self._follow(), name="addresses")
         updating = group.create_task(self._update(), name="routes")
         group.create_task(self._end_with_role(following, updating), name="end of routes")
         await self._is_routed.wait()
@@ -76,6 +76,11 @@ class NodeNetwork:
         self._is_routed.set()
         for task in tasks:
             task.cancel()
+
+    async def _follow(self) -> None:
+        addresses = self._role.session.addresses
+        await addresses.wait_for_gateways(self._devices)
+        await addresses.follow(self._on_address)
 
     def _on_address(self, address: RoleAddress) -> None:
         if address.network in self._subnets:

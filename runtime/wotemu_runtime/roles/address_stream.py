@@ -35,10 +35,25 @@ class AddressStream:
     def __init__(self, client: Redis, streams: Streams) -> None:
         self._client = client
         self._stream = streams.members
+        self._gateways = streams.gateways
 
     async def announce(self, address: RoleAddress) -> None:
         """Publish a role's address."""
         await self._client.xadd(self._stream, pack(list(attrs.astuple(address))))  # type: ignore[arg-type]
+        if address.replica is None:
+            await self._client.xadd(self._gateways, {"network": address.network})
+
+    async def wait_for_gateways(self, networks: Iterable[str]) -> None:
+        """Return once the gateways of all the networks have announced themselves.
+
+        A gateway does so once it knows where all its nodes are: `follow` then has all their addresses. Nodes
+        that followed from the start would each be woken for every one of them, n times n times in all.
+        """
+        missing = set(networks)
+        consumer = Consumer(self._client, [self._gateways])
+        batches = consumer.batches()
+        while missing:
+            missing -= {fields[b"network"].decode() for _, _, fields in await anext(batches)}
 
     async def follow(self, on_address: Callable[[RoleAddress], None]) -> None:
         """Call `on_address` with every address, those published before first, until cancelled."""

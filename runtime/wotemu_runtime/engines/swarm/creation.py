@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Awaitable
 from typing import Any
 
@@ -16,6 +17,8 @@ from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 SUBNET_DEADLINE_S = 30.0
+HEAD_START_S = 3.0
+"""The nodes' services are created so long after the bus and the gateways, at most."""
 
 
 class StackCreation:
@@ -59,7 +62,26 @@ class StackCreation:
         # By name: the code's config is the same for all nodes.
         configs = {config.name: config for service in services for config in service.files.values()}
         ids = dict(zip(configs, await _all(*(self._create_config(c) for c in configs.values())), strict=True))
-        await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in services))
+        first = [service for service in services if service.is_awaited]
+        for batch in (first, [service for service in services if not service.is_awaited]):
+            await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in batch))
+            if batch is first:
+                await self._head_start(len(first))
+
+    async def _head_start(self, services: int) -> None:
+        """Wait until so many tasks run, or for `HEAD_START_S`: a machine may be pulling the image.
+
+        Swarm starts tasks in any order, all at once. The bus and the gateways, which all others wait for,
+        would be ready as late as the last node.
+        """
+        filters = {"label": [f"{specs.STACK_LABEL}={self._plan.stack}"]}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START_S):
+                while True:
+                    tasks = await self._docker.tasks.list(filters=filters)
+                    if sum(task["Status"]["State"] == "running" for task in tasks) >= services:
+                        return
+                    await asyncio.sleep(0.1)  # Swarm has no event for it
 
     async def _create_network(self, spec: specs.Json) -> str:
         return await self._post("networks/create", spec)

@@ -63,6 +63,11 @@ class SwarmService:
     spec: Json
     files: Mapping[str, Config]
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether nodes wait for it: the bus or a gateway."""
+        return self.role == "bus" or self.role.startswith("gateway:")
+
 
 def image_of(node_image: str | None) -> str:
     """A node's own image, else that of the environment (WOTEMU_IMAGE), else the default."""
