@@ -15,7 +15,8 @@ from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.agent.namespaces import HostsFile
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan
-from wotemu_runtime.planning.probe_schedule import MAX_PEERS, Rounds, places_of, rounds_of
+from wotemu_runtime.planning.probe_rounds import Rounds
+from wotemu_runtime.planning.probe_schedule import MAX_PEERS, places_of, rounds_of
 
 
 def plan(network: Network, scale: int = 5, scenario: Scenario | None = None) -> Plan:

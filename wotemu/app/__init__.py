@@ -1,14 +1,21 @@
 """What an app on WoTPy may import: its surroundings (`Conf`), finding and consuming Things, and metrics.
 
 An app is ``async def app(wot, conf, loop, **params)``. It needs nothing from here to be measured. All of this
-also works outside of WoTemu, so that production code can keep its calls.
+also works outside of WoTemu, so that production code can keep its calls. Each name is loaded on first use: a
+node's agent needs `agent_socket` alone.
 """
 
-from wotemu.app.conf import Conf
-from wotemu.app.consuming import ThingNotFoundError, consume_from_catalogue
-from wotemu.app.metrics import write_metric
-from wotemu.app.waiting import NodeNotReadyError, wait_node
-from wotemu.topology.ports import Ports
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wotemu.app.conf import Conf
+    from wotemu.app.consuming import ThingNotFoundError, consume_from_catalogue
+    from wotemu.app.metrics import write_metric
+    from wotemu.app.waiting import NodeNotReadyError, wait_node
+    from wotemu.topology.ports import Ports
 
 __all__ = [
     "Conf",
@@ -19,3 +26,24 @@ __all__ = [
     "wait_node",
     "write_metric",
 ]
+
+_MODULE_OF = {
+    "Conf": "wotemu.app.conf",
+    "NodeNotReadyError": "wotemu.app.waiting",
+    "Ports": "wotemu.topology.ports",
+    "ThingNotFoundError": "wotemu.app.consuming",
+    "consume_from_catalogue": "wotemu.app.consuming",
+    "wait_node": "wotemu.app.waiting",
+    "write_metric": "wotemu.app.metrics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,8 @@ from wotemu.topology.network import Link, Network
 from wotemu.topology.node import Node
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
-from wotemu.topology.ports import PROBE_PORT, Ports
+from wotemu.topology.ports import Ports
+from wotemu.topology.reserved_ports import PROBE_PORT
 from wotemu.topology.resources import NodeResources
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology

@@ -7,9 +7,7 @@ from collections import Counter
 import attrs
 
 from wotemu.topology._fields import Checked, fail, named_errors
-
-PROBE_PORT = 61999
-"""The UDP port of probes, reserved on every node: above Linux's ephemeral ports, which end at 60999."""
+from wotemu.topology.reserved_ports import PROBE_PORT
 
 
 @attrs.frozen(kw_only=True, field_transformer=named_errors)

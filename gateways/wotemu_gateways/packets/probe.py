@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from wotemu.topology.ports import PROBE_PORT
+from wotemu.topology.reserved_ports import PROBE_PORT
 from wotemu_gateways.packets.ethernet import IPV4_NO_OPTIONS, FlowId
 
 PORT = PROBE_PORT

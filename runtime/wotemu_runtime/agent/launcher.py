@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
@@ -22,11 +22,13 @@ from wotemu.app.agent_socket import VARIABLE
 from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.metric_socket import ADDRESS
 from wotemu_runtime.app_process.agent_connection import AgentConnection
-from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.messages import Failed, Failure, socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
+
+if TYPE_CHECKING:
+    from wotemu_runtime.app_process.loading.spec import AppSpec
 
 RunAgent = Callable[[Channel], int | None]
 

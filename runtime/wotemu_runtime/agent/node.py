@@ -14,7 +14,7 @@ from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.app_process.messages import Rows
 from wotemu_runtime.broker.monitor import monitor
-from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
 

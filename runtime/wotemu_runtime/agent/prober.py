@@ -14,7 +14,7 @@ from wotemu.records import ProbeArrived, ProbeSent
 from wotemu_gateways.packets import probe
 from wotemu_runtime.agent.namespaces import SO_TIMESTAMPNS, NodeNamespaces
 from wotemu_runtime.bus import WallClock
-from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.roles.role import Role
 
 _TIMESPEC = struct.Struct("@ll")

@@ -14,7 +14,7 @@ from wotemu_runtime.agent.namespaces import OwnNamespaces
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.container.name_lookup import resolve, wait_for_subnet
 from wotemu_runtime.container.node_network import NodeNetwork
-from wotemu_runtime.planning.probe_schedule import Rounds
+from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.interfaces import wait_until_attached
 from wotemu_runtime.roles.role import Role, on_bus

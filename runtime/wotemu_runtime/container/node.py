@@ -9,21 +9,22 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.container.assignment_file import load_assignment
 from wotemu_runtime.container.health import serve_health
 from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
-from wotemu_runtime.planning.code_bundle import unpack
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
 from wotemu_runtime.processes.syscalls import drop_all_capabilities
 from wotemu_runtime.roles.assignment import Assignment
+
+if TYPE_CHECKING:
+    from wotemu_runtime.app_process.loading.spec import AppSpec
 
 APP_USER = "wotemu"
 """The image's ordinary user, which apps run as."""
@@ -54,11 +55,17 @@ def program_of(data: dict[str, Any]) -> Program:
     if data["kind"] == "broker":
         command = (sys.executable, "-m", "wotemu_runtime.broker.server", str(data["port_mqtt"]))
     return Program(
-        app=None if program["app"] is None else AppSpec.from_dict(program["app"]),
+        app=None if program["app"] is None else _app_spec(program["app"]),
         command=command,
         env=dict(program["env"]),
         cwd=program["cwd"],
     )
+
+
+def _app_spec(data: dict[str, Any]) -> AppSpec:
+    from wotemu_runtime.app_process.loading.spec import AppSpec  # nodes that run a command do without
+
+    return AppSpec.from_dict(data)
 
 
 def _with_code(program: Program, path: Path, digest: str) -> Program:
@@ -67,6 +74,8 @@ def _with_code(program: Program, path: Path, digest: str) -> Program:
     Raises:
         EmulationError: The code can't be unpacked.
     """
+
+    from wotemu_runtime.planning.code_bundle import unpack
 
     # The bundle is input of the user: a child unpacks it, with an ordinary user's rights.
     def unpack_it() -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from random import Random
-from typing import Any, Self
-
-import attrs
+from typing import Any
 
 from wotemu.scenario.timeline import Change
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.planning.models import PROBE_EVERY_S, Plan, PlannedNetwork
+from wotemu_runtime.planning.probe_rounds import Rounds
 
 SHARE = 0.01
 """Of a hop's rate, probes take at most this: on slow links they are fewer."""
@@ -21,30 +20,6 @@ PATIENCE_S = 10.0
 """They are not fewer than this for the sake of a rate that holds only for a while."""
 
 MAX_PEERS = 16
-
-
-@attrs.frozen(kw_only=True)
-class Rounds:
-    """One replica's probes on one network: to `peers` in turn, every `every_s`, beginning `phase_s` after T0.
-
-    Each member is `number` of its network. All go through their peers with the same step each time, so
-    every member gets one probe a round.
-    """
-
-    network: str
-    number: int
-    peers: tuple[str, ...]
-    every_s: float
-    phase_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As an assignment holds it."""
-        return attrs.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
-        """What `to_dict` gave."""
-        return cls(**{**data, "peers": tuple(data["peers"])})
 
 
 def rounds_of(plan: Plan, replicas: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
