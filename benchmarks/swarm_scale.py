@@ -32,7 +32,7 @@ import psutil
 import uvloop
 
 from wotemu.deployment_file import Deployment
-from wotemu.emulation import Emulation
+from wotemu.emulation.reported_run import ReportedRun
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
@@ -183,7 +183,7 @@ async def emulated_start(replicas: int, app: str, seconds: float) -> Start:
 
     with tempfile.TemporaryDirectory() as code, tempfile.TemporaryDirectory() as out:
         deployment = Deployment(*_deployment(replicas, app, seconds), Path(code, "deployment.py"))
-        emulation = Emulation(deployment, name=EMULATION, out=Path(out, "run"), engine="swarm")
+        emulation = ReportedRun(deployment, name=EMULATION, out=Path(out, "run"), engine="swarm")
         result = await emulation.run(listen)
         removed_s = time.monotonic() - stopped_s
     if result.error is not None:
