@@ -38,7 +38,8 @@ def report_interface_drops(role: Role, *, prefix: str = "") -> None:
         prefix: Only interfaces whose names begin so; never ``lo``.
     """
     # `dropout` is TX_DROPPED: what the kernel transmits at a TAP is what a gateway reads, or drops.
-    for name, counters in psutil.net_io_counters(pernic=True).items():
+    # Else psutil takes another namespace's interface of that name for one whose counters have wrapped.
+    for name, counters in psutil.net_io_counters(pernic=True, nowrap=False).items():
         if name != "lo" and name.startswith(prefix) and counters.dropout:
             text = f"{counters.dropout} frames were dropped at {name} before a gateway took them"
             role.event("interface.dropped", text, count=counters.dropout, interface=name)
