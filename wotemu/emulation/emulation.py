@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.live_verbs import LiveVerbs
+from wotemu.emulation.node_commands import WHO, NodeCommands, seconds_of
 from wotemu.emulation.run_options import (
     ENGINES,
     SHAPERS,
@@ -55,11 +56,8 @@ from wotemu_runtime.runs.run import Run, RunSettings
 if TYPE_CHECKING:
     import polars as pl
 
-WHO = "Python"
-"""Who makes the changes of this API, as events have it."""
 
-
-class Emulation(LiveVerbs):
+class Emulation(LiveVerbs, NodeCommands):
     """One run of a deployment, which goes on while the block of an ``async with`` does.
 
     Entering the block starts the run; `ready` waits for T0, `done` for the end of the scenario. Leaving the
@@ -166,7 +164,7 @@ class Emulation(LiveVerbs):
     ) -> None:
         await self._leave(at_once=kind is not None and not issubclass(kind, Exception))
         if kind is None:
-            _, outcome = self._over.result.result()
+            _, outcome = self._running.result.result()
             if outcome.error is not None:
                 raise outcome.error
 
@@ -186,7 +184,7 @@ class Emulation(LiveVerbs):
 
     async def _leave(self, *, at_once: bool) -> None:
         """End the run, and wait until all of it is removed, also where this is cancelled."""
-        thread, is_cancelled = self._over, False
+        thread, is_cancelled = self._running, False
         thread.post(lambda: self._run.stop(at_once=at_once))
         while not thread.result.done():
             try:
@@ -198,7 +196,7 @@ class Emulation(LiveVerbs):
             raise asyncio.CancelledError
 
     @property
-    def _over(self) -> RunThread[tuple[Path, Outcome]]:
+    def _running(self) -> RunThread[tuple[Path, Outcome]]:
         if self._thread is None:
             raise NotRunningError(
                 "it has not been started", where=f"emulation {self.name!r}", hint="use it in an async with"
@@ -220,7 +218,7 @@ class Emulation(LiveVerbs):
         Raises:
             WotemuError: What failed the run.
         """
-        thread = self._over
+        thread = self._running
         await thread.join()
         _, outcome = thread.result.result()
         if outcome.error is not None:
@@ -234,7 +232,7 @@ class Emulation(LiveVerbs):
             WotemuError: What failed the run before.
             NotRunningError: The run was ended before.
         """
-        at_s = _seconds(time, "at")
+        at_s = seconds_of(time, "at")
         if at_s > self.timeline.duration_s:
             raise InputError(
                 f"the scenario ends at {Seconds(self.timeline.duration_s)}", where=f"at({time!r})"
@@ -260,7 +258,7 @@ class Emulation(LiveVerbs):
             hint = 'write metric("node.key") > 2.0 or event("app.ready")'
             raise InputError(f"{condition!r} is no condition", where="wait_for", hint=hint)
         wanted = condition.to_dict(self._topology, f"wait_for({condition})")
-        limit_s = None if timeout is None else _seconds(timeout, "timeout")
+        limit_s = None if timeout is None else seconds_of(timeout, "timeout")
         try:
             async with asyncio.timeout(limit_s):
                 await self._wait(lambda control: control.until_holds(wanted))
@@ -272,12 +270,12 @@ class Emulation(LiveVerbs):
 
     async def _wait(self, wait: Any) -> None:
         control = self._control
-        await self._over.call(lambda: wait(control))
+        await self._running.call(lambda: wait(control))
 
     @property
     def _control(self) -> LiveControl:
         """What controls the run, while it goes on."""
-        if self._over.result.done():
+        if self._running.result.done():
             raise NotRunningError("the run is over", where=f"emulation {self.name!r}")
         return self._run.control
 
@@ -325,7 +323,7 @@ class Emulation(LiveVerbs):
         Raises:
             NotRunningError: It is not over.
         """
-        thread = self._over
+        thread = self._running
         if not thread.result.done():
             raise NotRunningError(
                 "the run is not over",
@@ -342,7 +340,7 @@ class Emulation(LiveVerbs):
             InputError: There is no such table.
             NotRunningError: The run has not been started.
         """
-        if self._over and self.run_dir is None:
+        if self._running and self.run_dir is None:
             raise NotRunningError("nothing is stored yet", where=f"emulation {self.name!r}")
         return RecordedRun(self.run_dir or Path()).table(name)
 
@@ -362,9 +360,9 @@ class Emulation(LiveVerbs):
                 raise InputError(
                     f"no kind of event is like {kind!r}", where="events", hint=did_you_mean(kind, EVENT_KINDS)
                 )
-        since_s = None if since in (None, "now") else _seconds(since, "since")
+        since_s = None if since in (None, "now") else seconds_of(since, "since")
         known = self._known_events[0] if since == "now" else 0
-        if self._over and self._log is None:
+        if self._running and self._log is None:
             await self._has_events.wait()
         assert self._log is not None  # noqa: S101  # it is set before the event is
         async with contextlib.aclosing(self._log.read(kinds, after=known)) as found:
@@ -394,7 +392,7 @@ class Emulation(LiveVerbs):
 
     async def _change(self, change: LiveChange) -> Changed:
         control = self._control
-        changed = await self._over.call(lambda: control.change(change, WHO))
+        changed = await self._running.call(lambda: control.change(change, WHO))
         if changed.failed:
             raise EmulationError("; ".join(changed.failed), where=changed.text)
         if changed.unanswered:
@@ -404,13 +402,6 @@ class Emulation(LiveVerbs):
                 hint="the events say whether a role is lost",
             )
         return changed
-
-
-def _seconds(value: QuantityLike, where: str) -> float:
-    try:
-        return float(Seconds.offset(value))
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error), where=where) from error
 
 
 def _soon(loop: asyncio.AbstractEventLoop, callback: Any, *args: Any) -> None:

@@ -23,6 +23,7 @@ class RunThread(Generic[T]):
 
     Attributes:
         result: What the coroutine returned or raised, once the thread is over.
+        over: Is done once the thread is.
     """
 
     def __init__(self, name: str, main: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -33,6 +34,7 @@ class RunThread(Generic[T]):
             main: Makes the coroutine, in the thread.
         """
         self.result: Future[T] = Future()
+        self.over: Future[None] = Future()
         self._name = name
         self._loop = asyncio.SelectorEventLoop()
         # A daemon: where the process ends without leaving the emulation, the kernel removes it.
@@ -50,6 +52,7 @@ class RunThread(Generic[T]):
             self.result.set_exception(error)
         else:
             self.result.set_result(value)
+        self.over.set_result(None)
 
     def post(self, callback: Callable[..., object], *args: Any) -> None:
         """Have the thread call something soon; nothing where it is over."""
@@ -57,27 +60,44 @@ class RunThread(Generic[T]):
             self._loop.call_soon_threadsafe(callback, *args)
 
     async def call(self, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        """Await a coroutine in the thread. Cancelling this cancels it there.
+        """Await a coroutine in the thread. Cancelling this cancels it there, and waits until it has ended.
 
         Raises:
             NotRunningError: The thread ended before the coroutine did.
         """
-        if self.result.done():
-            raise NotRunningError("the run is over", where=self._name)
-        work = make()
+        answer: Future[R] = Future()
+        started: list[asyncio.Task[R]] = []
+
+        def start() -> None:
+            task = self._loop.create_task(make())
+            started.append(task)
+            task.add_done_callback(lambda _: _copy_outcome(task, answer))
+
+        self.post(start)
+        waiting = asyncio.wrap_future(answer)
+        both: list[asyncio.Future[Any]] = [waiting, asyncio.wrap_future(self.over)]
         try:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-        except RuntimeError as error:
-            work.close()
-            if not self._loop.is_closed():
-                raise
-            raise NotRunningError("the run is over", where=self._name) from error
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise NotRunningError("the run is over", where=self._name) from None
+            self.post(lambda: [task.cancel() for task in started])
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done() and not waiting.cancelled():
+                waiting.exception()  # nobody asks for it any more
+            raise
+        if not waiting.done() or waiting.cancelled():
+            raise NotRunningError("the run is over", where=self._name)
+        return waiting.result()
 
     async def join(self) -> None:
         """Wait until the thread is over. What its coroutine raised is in `result`."""
-        await asyncio.wait([asyncio.wrap_future(self.result)])
+        await asyncio.wait([asyncio.wrap_future(self.over)])
+
+
+def _copy_outcome(task: asyncio.Task[R], answer: Future[R]) -> None:
+    """Give a future what a task came to, in the task's thread."""
+    if task.cancelled():
+        answer.cancel()
+    elif (error := task.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(task.result())

@@ -36,6 +36,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "change.failed": EventKind("a change of the timeline could not be applied", "error"),
     "clock.stepped": EventKind("a wall clock was set", "warning"),
     "control.change": EventKind("somebody changed the emulation while it ran"),
+    "control.exec": EventKind("somebody ran a command in a node"),
     "control.stop": EventKind("somebody ended the run"),
     "control.unavailable": EventKind("the run can't be controlled from outside", "warning"),
     "deploy.started": EventKind("the engine began to place the nodes"),

@@ -7,11 +7,13 @@ before it was forked itself are shared by every start of the app.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import socket
 import sys
+import termios
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -61,6 +63,11 @@ class Launcher:
     ``{"op": "exited", "status", "killed", "left"}`` once the main process has ended. As in a container, what
     it left running has been killed by then: `killed` processes, of which `left` are still there.
 
+    ``{"op": "exec", "id", "command", "tty"}`` runs another command as the app would run: answered by
+    ``{"op": "exec_started", "id"}`` with the descriptors of its standard input, output and error, or of its
+    terminal alone, and by ``{"op": "exec_exited", "id", "status"}``. ``{"op": "exec_kill", "id", "signal"}``
+    signals its process group.
+
     Args:
         program: What the node runs.
         isolate: Confines the forked process before it becomes the program.
@@ -72,6 +79,8 @@ class Launcher:
         self._app_pid: int | None = None
         self._starts = 0
         self._agent_pid: int | None = None
+        self._commands: dict[int, str] = {}
+        """Commands beside the app, by their process ids."""
         self._channel: Channel
 
     def serve_beside_agent(self, run_agent: RunAgent) -> NoReturn:
@@ -90,10 +99,16 @@ class Launcher:
         self._end_all()
 
     def _request(self, message: dict[str, Any]) -> None:
-        if message["op"] == "start":
-            self._start()
-        else:
-            self._kill_app(message["signal"])
+        match message["op"]:
+            case "start":
+                self._start()
+            case "kill":
+                self._kill_app(message["signal"])
+            case "exec":
+                self._execute(message["id"], tuple(message["command"]), tty=message["tty"])
+            case "exec_kill":
+                for pid in [pid for pid, each in self._commands.items() if each == message["id"]]:
+                    self._kill(-pid, message["signal"])
 
     def _start(self) -> None:
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
@@ -109,6 +124,40 @@ class Launcher:
             os.close(fd)
         ours.close()
         theirs.close()
+
+    def _execute(self, number: str, command: tuple[str, ...], *, tty: bool) -> None:
+        """Run a command beside the app, with pipes or a terminal of its own."""
+        if tty:
+            terminal, inside = os.openpty()
+            ours, theirs = [terminal], [inside]
+        else:
+            (in_read, in_write), (out_read, out_write), (err_read, err_write) = (
+                os.pipe2(os.O_CLOEXEC) for _ in range(3)
+            )
+            ours, theirs = [in_write, out_read, err_read], [in_read, out_write, err_write]
+        pid = fork(lambda: self._become_command(command, theirs), keep_fds=theirs)
+        self._commands[pid] = number
+        self._send({"op": "exec_started", "id": number}, ours)
+        for fd in (*ours, *theirs):
+            os.close(fd)
+
+    def _become_command(self, command: tuple[str, ...], standard: list[int]) -> int:
+        """Become a command; `standard` has its input, output and error, or its terminal alone."""
+        os.setsid()
+        for target in range(3):
+            os.dup2(standard[min(target, len(standard) - 1)], target)
+        if len(standard) == 1:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for fd in standard:
+            os.close(fd)
+        self._isolate(self._program)
+        os.environ.update(self._program.env)
+        os.chdir(self._program.cwd)
+        try:
+            os.execvp(command[0], command)  # noqa: S606  # running the user's program is the point
+        except OSError as error:
+            print(f"wotemu: can't run {command[0]!r}: {error.strerror}", file=sys.stderr, flush=True)
+            return EXIT_NOT_RUN
 
     def _become_app(self, out: int, err: int, records: socket.socket) -> int:
         program = self._program
@@ -149,6 +198,8 @@ class Launcher:
         if pid == self._agent_pid:
             self._end_all()
             os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+        if (number := self._commands.pop(pid, None)) is not None:
+            self._send({"op": "exec_exited", "id": number, "status": status})
         if pid == self._app_pid:
             self._app_pid = None
             killed, left = self._end_all()

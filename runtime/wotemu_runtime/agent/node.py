@@ -10,6 +10,7 @@ from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
 from wotemu_runtime.agent.namespaces import NodeNamespaces
+from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.app_process.messages import Rows
@@ -65,6 +66,7 @@ class NodeAgent:
             group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
             group.create_task(self._prober.run(), name="probes"),
+            group.create_task(run_commands(self._role, self._app.launcher), name="commands"),
         ]
         answers = asyncio.Event()
         if self._is_broker:

@@ -57,6 +57,14 @@ class Streams:
         """The key that the role holds which tells the load of the machine called `name`."""
         return f"wotemu:{self.stack}:host:{name}"
 
+    def command_input(self, number: str) -> str:
+        """What a command in a node gets: input, signals, and how much more it may print."""
+        return f"wotemu:{self.stack}:exec:{number}:in"
+
+    def command_output(self, number: str) -> str:
+        """What a command in a node prints, and its end."""
+        return f"wotemu:{self.stack}:exec:{number}:out"
+
     def metrics(self, table: str) -> str:
         """Batches of one table's records."""
         return f"wotemu:{self.stack}:metrics:{table}"

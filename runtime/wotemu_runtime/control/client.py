@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+import base64
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -13,11 +15,14 @@ from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
     Changed,
     ConditionsNow,
+    Execute,
+    Exited,
     GetConditions,
     GetEvents,
     GetStatus,
     LoggedEvent,
     MakeChange,
+    Printed,
     Request,
     RunStatus,
     StopRun,
@@ -75,6 +80,23 @@ class ControlClient:
             async for reply in replies:
                 yield LoggedEvent.from_dict(reply)
 
+    @asynccontextmanager
+    async def execute(
+        self, replica: str, argv: Sequence[str], *, tty: bool = False, size: tuple[int, int] = (24, 80)
+    ) -> AsyncIterator[RemoteCommand]:
+        """Run a command in a node; it is killed where the block is left before it has ended.
+
+        Args:
+            replica: The node's name, or that of one replica.
+            argv: The program and its arguments.
+            tty: Whether it gets a terminal.
+            size: The terminal's rows and columns.
+        """
+        async with self._connection() as (reader, writer):
+            request = Execute(replica, argv, tty, size)
+            writer.write(encode({**request.to_dict(), "version": VERSION}))
+            yield RemoteCommand(self.name, reader, writer)
+
     async def _ask(self, request: Request) -> dict[str, Any]:
         async with aclosing(self._replies(request)) as replies:
             async for reply in replies:
@@ -83,20 +105,12 @@ class ControlClient:
 
     async def _replies(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
         async with self._connection() as (reader, writer):
-            try:
+            with contextlib.suppress(OSError):  # it ended meanwhile: there is no reply
                 writer.write(encode({**request.to_dict(), "version": VERSION}))
                 await writer.drain()
-                while line := await reader.readline():
-                    reply = decode(line)
-                    if "error" in reply:
-                        raise decode_error(reply["error"])
-                    yield reply["reply"]
-            except WotemuError:  # also a ValueError, as the run's own InputError is
-                raise
-            except OSError as error:
-                raise NotRunningError(f"it ended meanwhile: {error}", where=self.name) from error
-            except (ValueError, KeyError) as error:
-                raise EmulationError(f"it answers what is no reply: {error}", where=self.name) from error
+            async with aclosing(_replies(self.name, reader)) as replies:
+                async for reply in replies:
+                    yield reply
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -111,10 +125,73 @@ class ControlClient:
             writer.close()
 
 
+class RemoteCommand:
+    """A command that runs in a node of a run in another process."""
+
+    def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._name = name
+        self._reader = reader
+        self._writer = writer
+
+    def __repr__(self) -> str:
+        return f"RemoteCommand({self._name!r})"
+
+    async def output(self) -> AsyncGenerator[Printed | Exited, None]:
+        """What it prints, then how it ended.
+
+        Raises:
+            NotRunningError: The run ended before the command did.
+        """
+        async with aclosing(_replies(self._name, self._reader)) as replies:
+            async for reply in replies:
+                if "returncode" in reply:
+                    yield Exited(reply["returncode"])
+                    return
+                yield Printed(reply["fd"], base64.b64decode(reply["data"]))
+        raise NotRunningError("the run ended before the command did", where=self._name)
+
+    async def write(self, data: bytes) -> None:
+        """Give it input."""
+        await self._give(data=base64.b64encode(data).decode())
+
+    async def end_input(self) -> None:
+        """Close its standard input; of a terminal, write its end-of-file character instead."""
+        await self._give(eof=True)
+
+    async def kill(self, number: int) -> None:
+        """Send its process group a signal."""
+        await self._give(signal=int(number))
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+        await self._give(size=[rows, columns])
+
+    async def _give(self, **line: Any) -> None:
+        with contextlib.suppress(OSError):  # it has ended, as its output says
+            self._writer.write(encode(line))
+            await self._writer.drain()
+
+
+async def _replies(name: str, reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, Any], None]:
+    """The replies that come, until the connection ends."""
+    try:
+        while line := await reader.readline():
+            reply = decode(line)
+            if "error" in reply:
+                raise decode_error(reply["error"])
+            yield reply["reply"]
+    except WotemuError:  # also a ValueError, as the run's own InputError is
+        raise
+    except OSError as error:
+        raise NotRunningError(f"it ended meanwhile: {error}", where=name) from error
+    except (ValueError, KeyError) as error:
+        raise EmulationError(f"it answers what is no reply: {error}", where=name) from error
+
+
 def _missing(name: str, known: Iterable[str]) -> NotRunningError:
     running = list(known)
     hint = did_you_mean(name, running) if running else "start one with wotemu run"
     return NotRunningError(f"no emulation {name!r} of yours runs on this machine", hint=hint)
 
 
-__all__ = ["ControlClient", "control_names"]
+__all__ = ["ControlClient", "RemoteCommand", "control_names"]

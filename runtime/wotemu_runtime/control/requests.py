@@ -19,6 +19,11 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _pair(values: Iterable[int]) -> tuple[int, int]:
+    first, second = values
+    return first, second
+
+
 class Request:
     """Anything that a run can be asked; `KIND` names it on the wire."""
 
@@ -81,6 +86,42 @@ class GetEvents(Request):
     kinds: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     after: int | None = 0
     follow: bool = True
+
+
+@attrs.frozen
+class Execute(Request):
+    """Run a command in a node. Answered by any number of `Printed`, then `Exited`.
+
+    Meanwhile it takes lines of ``data``, ``eof``, ``signal`` and ``size``: see `ControlClient.execute`.
+
+    Attributes:
+        replica: The node's replica.
+        argv: The program and its arguments.
+        tty: Whether it gets a terminal.
+        size: The terminal's rows and columns.
+    """
+
+    KIND = "exec"
+
+    replica: str
+    argv: tuple[str, ...] = attrs.field(converter=_texts)
+    tty: bool = False
+    size: tuple[int, int] = attrs.field(default=(24, 80), converter=_pair)
+
+
+@attrs.frozen
+class Printed:
+    """What a command in a node printed; `fd` is 2 for its standard error, else 1."""
+
+    fd: int
+    data: bytes
+
+
+@attrs.frozen
+class Exited:
+    """How a command in a node ended: its exit code, or minus the number of the signal that killed it."""
+
+    returncode: int
 
 
 @attrs.frozen
@@ -188,7 +229,7 @@ class LoggedEvent:
 
 
 _KINDS: dict[str, type[Request]] = {
-    kind.KIND: kind for kind in (StopRun, GetStatus, GetConditions, GetEvents)
+    kind.KIND: kind for kind in (StopRun, GetStatus, GetConditions, GetEvents, Execute)
 }
 
 
@@ -219,12 +260,15 @@ __all__ = [
     "Changed",
     "ConditionsNow",
     "Done",
+    "Execute",
+    "Exited",
     "GetConditions",
     "GetEvents",
     "GetStatus",
     "HopNow",
     "LoggedEvent",
     "MakeChange",
+    "Printed",
     "Request",
     "RunPhase",
     "RunStatus",

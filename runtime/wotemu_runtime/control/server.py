@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import pwd
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol
 
@@ -20,11 +21,14 @@ from wotemu_runtime.control.requests import (
     Changed,
     ConditionsNow,
     Done,
+    Execute,
+    Exited,
     GetConditions,
     GetEvents,
     GetStatus,
     LoggedEvent,
     MakeChange,
+    Printed,
     Request,
     RunStatus,
     StopRun,
@@ -34,11 +38,41 @@ from wotemu_runtime.control.socket_path import listening_socket
 from wotemu_runtime.control.wire import MAX_LINE, VERSION, decode, encode, encode_error
 
 
+class Command(Protocol):
+    """A command that runs in a node."""
+
+    def output(self) -> AsyncGenerator[Printed | Exited, None]:
+        """What it prints, then how it ended; leaving it early kills it."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Give it input."""
+        ...
+
+    async def end_input(self) -> None:
+        """Close its standard input."""
+        ...
+
+    async def kill(self, number: int) -> None:
+        """Send it a signal."""
+        ...
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+        ...
+
+
 class Controllable(Protocol):
     """A run, as its control socket sees it."""
 
     async def change(self, change: LiveChange, who: str) -> Changed:
         """Make a change."""
+        ...
+
+    async def execute(
+        self, replica: str, argv: Sequence[str], who: str, *, tty: bool, size: tuple[int, int]
+    ) -> Command:
+        """Run a command in a node."""
         ...
 
     def stop(self, *, at_once: bool, who: str) -> None:
@@ -105,7 +139,10 @@ async def _reply(run: Controllable, reader: asyncio.StreamReader, writer: asynci
     try:
         who = _peer(writer.get_extra_info("socket"))
         request = _parse(await _line(reader))
-        await _unless_left(reader, _answer(run, request, who, writer))
+        if isinstance(request, Execute):
+            await _execute(run, request, who, reader, writer)
+        else:
+            await _unless_left(reader, _answer(run, request, who, writer))
     except WotemuError as error:
         writer.write(encode(encode_error(error)))
     except (OSError, asyncio.CancelledError):
@@ -146,8 +183,52 @@ async def _answer(run: Controllable, request: Request, who: str, writer: asyncio
                     await _send(writer, event)  # waits for a slow client, and for nobody else
 
 
+async def _execute(
+    run: Controllable,
+    request: Execute,
+    who: str,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    """Relay a command's output to the client, and the client's lines to the command."""
+    command = await run.execute(request.replica, request.argv, who, tty=request.tty, size=request.size)
+
+    async def relay() -> None:
+        async with aclosing(command.output()) as output:
+            async for each in output:
+                await _send(writer, each)
+
+    relaying = asyncio.ensure_future(relay())
+    taking = asyncio.ensure_future(_take_lines(reader, command))
+    try:
+        # The client's end of the connection ends the command; what is wrong with a line does, too.
+        await asyncio.wait([relaying, taking], return_when=asyncio.FIRST_COMPLETED)
+        (relaying if relaying.done() else taking).result()
+    finally:
+        for task in (relaying, taking):
+            task.cancel()
+        await asyncio.wait([relaying, taking])
+
+
+async def _take_lines(reader: asyncio.StreamReader, command: Command) -> None:
+    while line := await _line(reader):
+        given = decode(line)
+        if "data" in given:
+            await command.write(base64.b64decode(given["data"]))
+        if given.get("eof"):
+            await command.end_input()
+        if "signal" in given:
+            await command.kill(int(given["signal"]))
+        if "size" in given:
+            rows, columns = given["size"]
+            await command.resize(int(rows), int(columns))
+
+
 async def _send(writer: asyncio.StreamWriter, reply: Any) -> None:
-    writer.write(encode({"reply": attrs.asdict(reply)}))
+    data = attrs.asdict(reply)
+    if isinstance(reply, Printed):
+        data["data"] = base64.b64encode(reply.data).decode()
+    writer.write(encode({"reply": data}))
     await writer.drain()
 
 

@@ -175,7 +175,7 @@ class Coordinator:
     async def _coordinate(self, client: Redis, deployed: Deployed, lease: Lease) -> None:
         """Drive the run to its end or failure and wind it down, while tasks record it and watch its roles."""
         run, sender = self.live, CommandSender(client, self.live.streams)
-        self.control.attach(sender)
+        self.control.attach(client, sender)
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(run.recorder.run(client, run.streams), name="recorder")
             others = [

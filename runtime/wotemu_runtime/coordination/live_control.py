@@ -9,13 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+import shlex
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NoReturn
+from uuid import uuid4
 
-from wotemu.errors import NotRunningError
+from redis.asyncio import Redis
+
+from wotemu.errors import InputError, NotRunningError
 from wotemu.records import Change
 from wotemu.scenario.timeline import DIRECTIONS, Timeline
+from wotemu.suggestions import did_you_mean
 from wotemu_gateways.conditions.network_state import NetworkState
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
@@ -29,6 +34,7 @@ from wotemu_runtime.control.requests import (
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.live_timeline import Insertion
+from wotemu_runtime.coordination.node_command import NodeCommand
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.probe_schedule import places_of
 
@@ -45,15 +51,16 @@ class LiveControl:
 
     def __init__(self, run: LiveRun) -> None:
         self._run = run
+        self._client: Redis | None = None
         self._sender: CommandSender | None = None
         self._changing: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
         return f"LiveControl({self._run.plan.stack!r}, {self._doing})"
 
-    def attach(self, sender: CommandSender) -> None:
-        """Take what commands can be sent with, once the bus is there."""
-        self._sender = sender
+    def attach(self, client: Redis, sender: CommandSender) -> None:
+        """Take the bus's client, and what commands can be sent with, once they are there."""
+        self._client, self._sender = client, sender
 
     # Changes
 
@@ -105,6 +112,50 @@ class LiveControl:
         insertion = await run.inserted.change(change, who, due_s, t0, send)
         report_live_change(run, insertion)
         return insertion, answers
+
+    async def execute(
+        self,
+        replica: str,
+        argv: Sequence[str],
+        who: str,
+        *,
+        tty: bool = False,
+        size: tuple[int, int] = (24, 80),
+    ) -> NodeCommand:
+        """Run a command in a node, in its network and as its app's user.
+
+        Args:
+            replica: the node's name, or that of one replica.
+            argv: the program and its arguments.
+            who: who wants that, for people.
+            tty: whether it gets a terminal.
+            size: the terminal's rows and columns.
+
+        Returns:
+            The command; its output says how it ended.
+
+        Raises:
+            InputError: there is no such replica, or nothing of WoTemu's runs there.
+            NotRunningError: the scenario has not begun, or is over.
+        """
+        self._t0()
+        run, role = self._run, f"agent:{replica}"
+        if role not in run.plan.roles:
+            known = [name.partition(":")[2] for name in sorted(run.plan.roles) if name.startswith("agent:")]
+            raise InputError(f"there is no node {replica!r}", where="exec", hint=did_you_mean(replica, known))
+        if run.plan.replica(replica).kind == "service":
+            raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where="exec")
+        if not argv:
+            raise InputError("no command is given", where="exec", hint='write ["ping", "-c3", "sensor"]')
+        assert self._sender is not None and self._client is not None  # noqa: S101  # T0 was set through them
+        number = uuid4().hex
+        command = NodeCommand(self._client, run.streams, number, lambda: self._is_going)
+        await self._sender.send(
+            command="exec", role=role, number=number, argv=list(argv), tty=tty, size=list(size), t=run.now()
+        )
+        text = shlex.join(argv)
+        run.report("control.exec", f"{who}: {replica}: {text}", who=who, replica=replica, argv=list(argv))
+        return command
 
     def stop(self, *, at_once: bool, who: str) -> None:
         """End the run, cleanly or at once."""

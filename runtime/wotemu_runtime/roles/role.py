@@ -17,6 +17,9 @@ from wotemu_runtime.roles.change_schedule import ChangeSchedule
 from wotemu_runtime.roles.host_report import shares_coordinators_host
 from wotemu_runtime.roles.session import BusSession, bus_session
 
+COMMAND_MAX_AGE_S = 10.0
+"""A command for a node that comes later is not run any more."""
+
 
 class Role:
     """What one role publishes and is commanded. All its times are on the bus's clock.
@@ -35,6 +38,8 @@ class Role:
         """Resolves to T0, in seconds since the epoch, once the coordinator has set it."""
         self.stopping = asyncio.Event()
         """Set once the coordinator has commanded this role to stop."""
+        self.commands_to_run: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        """Commands that somebody wants to run in this role's node; see `agent.node_commands`."""
         self.publisher = Publisher(session.client, session.streams, assignment.name, self.now)
         self.changes = ChangeSchedule(assignment.name, self.clock, self.t0, self.publisher.put, self.event)
 
@@ -75,6 +80,9 @@ class Role:
                 self.t0.set_result(command["t0"])
             case "stop" if not ("but" in command and name.startswith(command["but"])):
                 self.stopping.set()
+            # Who reads the stream again, after a restart, must not run again what was run long ago.
+            case "exec" if command["role"] == name and self.now() - command["t"] < COMMAND_MAX_AGE_S:
+                self.commands_to_run.put_nowait(command)
             case "mute":
                 # The run is over, and this role goes on: nobody reads its records any more.
                 await self.publisher.mute(

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,7 +17,15 @@ from wotemu.errors import HostError, InputError, NotRunningError, ScenarioError
 from wotemu.records import Event
 from wotemu_runtime.control.client import ControlClient, control_names
 from wotemu_runtime.control.live_changes import Crash, LiveChange, SetConditions
-from wotemu_runtime.control.requests import Changed, ConditionsNow, HopNow, LoggedEvent, RunStatus
+from wotemu_runtime.control.requests import (
+    Changed,
+    ConditionsNow,
+    Exited,
+    HopNow,
+    LoggedEvent,
+    Printed,
+    RunStatus,
+)
 from wotemu_runtime.control.server import control_server
 from wotemu_runtime.control.socket_path import control_folder
 from wotemu_runtime.control.wire import VERSION
@@ -32,6 +40,36 @@ NOW = ConditionsNow(
 )
 
 
+class Echo:
+    """A command that prints what it is given, and ends with its input."""
+
+    def __init__(self) -> None:
+        self._given: asyncio.Queue[bytes] = asyncio.Queue()
+        self.signals: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.left = asyncio.Event()
+
+    async def output(self) -> AsyncGenerator[Printed | Exited, None]:
+        try:
+            while data := await self._given.get():
+                yield Printed(1, data)
+            yield Exited(3)
+        finally:
+            self.left.set()
+
+    async def write(self, data: bytes) -> None:
+        self._given.put_nowait(data)
+
+    async def end_input(self) -> None:
+        self._given.put_nowait(b"")
+
+    async def kill(self, number: int) -> None:
+        self.signals.append(number)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        self.sizes.append((rows, columns))
+
+
 class Asked:
     """A run that remembers what it was asked."""
 
@@ -40,6 +78,15 @@ class Asked:
         self.stops: list[bool] = []
         self.listeners = 0
         self.left = asyncio.Event()
+        self.command = Echo()
+
+    async def execute(
+        self, replica: str, argv: Sequence[str], who: str, *, tty: bool, size: tuple[int, int]
+    ) -> Echo:
+        if replica != "cam":
+            raise InputError(f"there is no node {replica!r}", where="exec")
+        self.command.sizes.append(size)
+        return self.command
 
     async def change(self, change: LiveChange, who: str) -> Changed:
         if isinstance(change, Crash):
@@ -118,6 +165,32 @@ async def test_events_follow_each_other_and_a_client_that_leaves_is_noticed() ->
             assert run.listeners == 1
         async with asyncio.timeout(10):
             await run.left.wait()
+
+
+async def test_a_command_gets_its_input_and_its_output_comes_back() -> None:
+    run = Asked()
+    async with control_server("field", run) as name:
+        async with ControlClient(name).execute("cam", ["cat"], tty=True, size=(30, 90)) as command:
+            await command.resize(40, 100)
+            await command.kill(2)
+            await command.write(b"\xff\x00")
+            await command.end_input()
+            assert [each async for each in command.output()] == [Printed(1, b"\xff\x00"), Exited(3)]
+        assert run.command.sizes == [(30, 90), (40, 100)]
+        assert run.command.signals == [2]
+        async with ControlClient(name).execute("dog", ["cat"]) as command:
+            with pytest.raises(InputError, match="there is no node 'dog'"):
+                await anext(command.output())
+
+
+async def test_a_client_that_leaves_leaves_no_command() -> None:
+    run = Asked()
+    async with control_server("field", run) as name:
+        async with ControlClient(name).execute("cam", ["cat"]) as command:
+            await command.write(b"a")
+            assert await anext(command.output()) == Printed(1, b"a")
+        async with asyncio.timeout(10):
+            await run.command.left.wait()
 
 
 async def test_the_end_of_the_run_ends_its_connections() -> None:

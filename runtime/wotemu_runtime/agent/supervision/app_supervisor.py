@@ -27,6 +27,7 @@ class AppSupervisor:
     """The app of one replica.
 
     Attributes:
+        launcher: the node's launcher, which also runs commands beside the app.
         wanted: the state that the timeline asks for: ``running``, ``crashed`` or ``stopped``.
         prepared: set once a WoT app is loaded, or a command started.
         released: to be set at T0; a WoT app waits for it before it opens anything.
@@ -35,7 +36,7 @@ class AppSupervisor:
     def __init__(self, role: Role, launcher: Channel, *, is_wot: bool) -> None:
         self._role = role
         self._replica = role.assignment.subject
-        self._launcher = LauncherConnection(launcher)
+        self.launcher = LauncherConnection(launcher)
         self._policy = RestartPolicy(is_wot)
         self._output = AppOutput(role, lambda: self.wanted == "stopped", self._report_up)
         self._tasks = asyncio.TaskGroup()
@@ -54,7 +55,7 @@ class AppSupervisor:
 
     async def run(self) -> None:
         """Keep the app in its wanted state until cancelled."""
-        self._launcher.open()
+        self.launcher.open()
         try:
             async with self._tasks:
                 while True:
@@ -64,24 +65,24 @@ class AppSupervisor:
                         self._changed.clear()
                         await self._changed.wait()
         finally:
-            self._launcher.close()
+            self.launcher.close()
 
     # What the timeline asks for
 
     def crash(self) -> None:
         """Kill every process of the app now."""
         self._want("crashed")
-        self._launcher.kill()
+        self.launcher.kill()
 
     def stop(self) -> None:
         """Terminate the app; kill it if it has not ended within `STOP_GRACE_S`."""
         self._want("stopped")
-        self._launcher.terminate()
+        self.launcher.terminate()
 
     def start(self) -> None:
         """Start the app; restart it if it runs."""
         self._want("running")
-        self._launcher.kill()  # also where it has ended: processes of it may still run
+        self.launcher.kill()  # also where it has ended: processes of it may still run
 
     def _want(self, state: str) -> None:
         self.wanted = state
@@ -96,7 +97,7 @@ class AppSupervisor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_GRACE_S + END_DEADLINE_S + DRAIN_S):
                 await self._idle.wait()
-        self._launcher.cancel_kill()
+        self.launcher.cancel_kill()
 
     # One start of the app, to its end
 
@@ -107,11 +108,11 @@ class AppSupervisor:
         life, readers = await self._launch()
         began_s = loop.time()
         watch = self._tasks.create_task(self._watch_up(life))
-        exited = await self._launcher.exited()
+        exited = await self.launcher.exited()
         # Judged now: a stop that comes while the rest is read is not why the app ended.
         was_requested = self.wanted != "running" or self._changed.is_set()
         lived_s = loop.time() - began_s
-        self._launcher.cancel_kill()
+        self.launcher.cancel_kill()
         watch.cancel()
         await _drain(readers)
         self._idle.set()
@@ -121,7 +122,7 @@ class AppSupervisor:
 
     async def _launch(self) -> tuple[Life, list[asyncio.Task[None]]]:
         """Start the app, and the tasks that read what it prints and sends."""
-        started = await self._launcher.start()
+        started = await self.launcher.start()
         life = Life(started.pid, AppConnection(socket.socket(fileno=started.socket)))
         reads = (
             self._output.read_lines(life, "stdout", started.stdout),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -45,6 +47,19 @@ class Exited:
         return f"{text}, {self.left} still there" if self.left else text
 
 
+@attrs.define(eq=False)
+class RunningCommand:
+    """A command beside the app.
+
+    Attributes:
+        fds: Its standard input, output and error, or its terminal alone; the owner closes them.
+        status: Resolves to its wait(2) status.
+    """
+
+    fds: list[int]
+    status: asyncio.Future[int]
+
+
 class LauncherConnection:
     """Requests to the launcher of one node, and its answers. `open` it before the first start."""
 
@@ -52,6 +67,9 @@ class LauncherConnection:
         self._channel = channel
         self._messages: asyncio.Queue[tuple[dict[str, Any], list[int]]] = asyncio.Queue()
         self._kill_timer: asyncio.TimerHandle | None = None
+        self._started: dict[str, asyncio.Future[RunningCommand]] = {}
+        self._exited: dict[str, asyncio.Future[int]] = {}
+        """What the commands that run beside the app are waited for by, by their ids."""
 
     def __repr__(self) -> str:
         return f"<LauncherConnection {'stopping' if self._kill_timer else 'idle'}>"
@@ -69,8 +87,49 @@ class LauncherConnection:
         received = self._channel.receive()
         if received is None:  # the node is gone, which its engine reports
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._fail_commands()
+        elif received[0]["op"].startswith("exec_"):
+            self._take_answer(*received)
         else:
             self._messages.put_nowait(received)
+
+    def _take_answer(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Take what became of a command beside the app."""
+        number = message["id"]
+        if message["op"] == "exec_started":
+            started, exited = self._started.pop(number, None), self._exited.get(number)
+            if started is not None and exited is not None and not started.done():
+                started.set_result(RunningCommand(fds, exited))
+            else:
+                for fd in fds:
+                    os.close(fd)
+        elif (ended := self._exited.pop(number, None)) is not None and not ended.done():
+            ended.set_result(message["status"])
+
+    def _fail_commands(self) -> None:
+        for started in self._started.values():
+            started.cancel()
+        for exited in self._exited.values():
+            exited.cancel()
+
+    async def execute(self, number: str, command: Sequence[str], *, tty: bool) -> RunningCommand:
+        """Run a command beside the app, as the app would run.
+
+        Args:
+            number: A new id for it.
+            command: The program and its arguments.
+            tty: Whether it gets a terminal.
+        """
+        loop = asyncio.get_running_loop()
+        started: asyncio.Future[RunningCommand] = loop.create_future()
+        self._started[number] = started
+        self._exited[number] = loop.create_future()
+        self._request({"op": "exec", "id": number, "command": list(command), "tty": tty})
+        return await started
+
+    def signal_command(self, number: str, signal_number: int) -> None:
+        """Signal a command's process group; nothing where it has ended."""
+        self._request({"op": "exec_kill", "id": number, "signal": signal_number})
 
     async def start(self) -> Started:
         """Have the app started."""
