@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wotemu.cli.screen.base import losses_text
 from wotemu.cli.screen.terminal import harmless
 from wotemu.scenario.change_text import describe_change, differences, groups_text
 from wotemu.scenario.timeline import Change
@@ -83,3 +84,12 @@ def test_counts_take_the_plural() -> None:
 )
 def test_text_of_others_is_shown_and_not_obeyed(text: str, shown: str) -> None:
     assert harmless(text) == shown
+
+
+def test_losses_of_hundreds_of_roles_are_one_sentence_a_kind() -> None:
+    losses = {(f"agent:n-{i}", "logs"): 2 for i in range(300)} | {("gateway:field", "hops"): 1}
+    text = losses_text(losses)
+    assert text.startswith("600 logs (agent:n-0, ")
+    assert text.endswith("1 hops (gateway:field)")
+    assert len(text) < 150
+    assert losses_text({}) == "none"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -15,7 +17,7 @@ from wotemu.cli.screen.terminal import console, harmless, mute, path_link
 from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.records import Event
 from wotemu.units import Seconds
-from wotemu.wording import counted, duration
+from wotemu.wording import counted, duration, shortened
 from wotemu_runtime.bus import steady_time
 
 SOURCE = "command line"
@@ -125,7 +127,7 @@ def summary(emulation: ReportedRun, result: Result) -> list[Text]:
         "packets": _packets(emulation),
         "changes": _changes(emulation),
         "fidelity": str(result.certificate or ""),
-        "losses": _losses(result),
+        "losses": losses_text(result.losses),
     }
     # Facts without a text are left out: a run of plain commands has no interactions to speak of.
     lines = [Text.assemble((result.status, _STATUS_STYLES[result.status]), f"  {start_text(emulation)}")]
@@ -175,8 +177,10 @@ def _changes(emulation: ReportedRun) -> str:
     return f"{counters.changes} of {planned} took hold{failed}{late}"
 
 
-def _losses(result: Result) -> str:
-    return (
-        ", ".join(f"{number:,} {what} ({source})" for (source, what), number in sorted(result.losses.items()))
-        or "none"
-    )
+def losses_text(losses: Mapping[tuple[str, str], int]) -> str:
+    """Each kind of loss once, with its number and the roles that lost: of hundreds, the first few."""
+    by_kind: dict[str, Counter[str]] = {}
+    for (source, what), number in sorted(losses.items()):
+        by_kind.setdefault(what, Counter())[source] += number
+    parts = (f"{lost.total():,} {what} ({shortened(list(lost))})" for what, lost in by_kind.items())
+    return ", ".join(parts) or "none"
