@@ -152,7 +152,7 @@ def _agents(
 ) -> Iterator[Published]:
     step = 1 + second % (len(names) - 1)
     flight_s = float(held.latency) + SIZE * 8 / float(held.rate or 1) + SIZE * 8 / DOWN_BPS
-    chance = Random(second)
+    chance = Random(f"{network} {second}")
     lost = [chance.random() < LOSS for _ in names]
     for number, name in enumerate(names):
         peer, before = names[(number + step) % len(names)], (number - step) % len(names)

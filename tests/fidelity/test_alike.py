@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from wotemu.fidelity.evidence import Delays
 from wotemu_runtime.fidelity.alike import MIN_PROBES, Samples
 
+RESOLUTION = 0.021
+"""Errors are counted in bins of 4 %."""
+
 MILLISECONDS = st.floats(0, 1000)
 
 
@@ -37,11 +40,14 @@ def test_expected_and_measured_are_of_the_same_probes() -> None:
 
 def test_a_phase_that_is_off_is_found_among_many_that_are_not() -> None:
     found = furthest(*[(0.02, 0.0003)] * 500, *[(0.2, 0.06)] * 12)
-    assert (found.probes, found.expected_s, found.error_s) == (12, 0.2, 0.06)
+    assert (found.probes, found.expected_s) == (12, 0.2)
+    assert found.error_s == pytest.approx(0.06, rel=RESOLUTION)
 
 
 def test_errors_of_two_phases_do_not_cancel_out() -> None:
-    assert abs(furthest(*[(0.02, -0.01)] * 30, *[(0.2, 0.01)] * 30).error_s) == 0.01
+    assert abs(furthest(*[(0.02, -0.01)] * 30, *[(0.2, 0.01)] * 30).error_s) == pytest.approx(
+        0.01, rel=RESOLUTION
+    )
 
 
 def test_a_single_late_probe_is_no_median() -> None:
@@ -66,7 +72,7 @@ def test_it_is_of_at_least_five_probes_where_there_are_five(probes: list[tuple[f
 def test_probes_of_one_expectation_are_judged_by_their_median(errors_s: list[float]) -> None:
     found = furthest(*((0.1, error_s) for error_s in errors_s))
     assert found.probes == len(errors_s)
-    assert found.error_s == pytest.approx(statistics.median(errors_s))
+    assert found.error_s == pytest.approx(statistics.median(errors_s), abs=RESOLUTION)  # of 1 s
 
 
 def test_the_more_probes_the_less_their_median_scatters() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
 from wotemu.units import Rate
-from wotemu_runtime.fidelity.goodput import TIMER_S, Second, goodput
+from wotemu_runtime.fidelity.goodput import TIMER_S, Goodput, GoodputMeter, Second
 from wotemu_runtime.fidelity.rates import RateCourse
 
 RATES = st.none() | st.integers(8, 10**7).map(Rate) | st.just(Rate(0))
@@ -22,12 +23,21 @@ def course(*spans: tuple[float, float | None]) -> RateCourse:
     )
 
 
+def measured(stretches: Iterable[Sequence[Second]], past: RateCourse) -> Goodput | None:
+    meter = GoodputMeter()
+    for stretch in stretches:
+        for second in stretch:
+            meter.add(second, past.passage(second.t - second.span_s, second.t))
+        meter.end_stretch()
+    return meter.result
+
+
 def seconds(*served_bytes: float) -> list[Second]:
     return [Second(t, 1.0, size) for t, size in enumerate(served_bytes, 1)]
 
 
 def short(past: RateCourse, *served_bytes: float) -> float:
-    found = goodput([seconds(*served_bytes)], past)
+    found = measured([seconds(*served_bytes)], past)
     assert found is not None
     return found.short
 
@@ -99,11 +109,11 @@ def test_to_wait_where_there_is_no_rate_is_all_too_long() -> None:
 
 
 def test_nobody_waited_nothing_is_known() -> None:
-    assert goodput([], course((-math.inf, 1e6))) is None
+    assert measured([], course((-math.inf, 1e6))) is None
 
 
 def test_how_long_packets_waited_is_added_up() -> None:
-    found = goodput([seconds(125_000), seconds(125_000, 125_000)], course((-math.inf, 1e6)))
+    found = measured([seconds(125_000), seconds(125_000, 125_000)], course((-math.inf, 1e6)))
     assert found is not None
     assert found.waited_s == 3.0
 

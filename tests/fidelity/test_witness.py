@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from wotemu.fidelity.evidence import HostEvidence
 from wotemu.percentiles import RELATIVE_ERROR, Histogram
@@ -56,6 +58,7 @@ class Run:
         timeline = Timeline(0, END_S, (), changes)
         self.witness = Witness([place], lambda: timeline)
         self.witness.begin(T0)
+        self.early: list[Probe] = []
 
     def tell(self, *records: Record) -> None:
         for record in records:
@@ -103,7 +106,7 @@ def test_probes_that_take_what_the_conditions_say_agree() -> None:
     for hop in (at(evidence, "a", "up"), at(evidence, "b", "down")):
         assert hop.probes == 30
         assert hop.delays is not None
-        assert hop.delays.error_s == pytest.approx(0.0005, abs=1e-6)
+        assert hop.delays.error_s == pytest.approx(0.0005, rel=0.021)
         assert hop.losses is not None
         assert (hop.losses.probes, hop.losses.lost) == (30, 0)
     assert judge(evidence).verdict == "VALID"
@@ -124,7 +127,7 @@ def test_what_the_sender_took_to_hand_it_over_is_not_the_networks() -> None:
     _, evidence = run.over()
     delays = at(evidence, "a", "up").delays
     assert delays is not None
-    assert delays.error_s == pytest.approx(0.001, abs=1e-6)
+    assert delays.error_s == pytest.approx(0.001, rel=0.021)
 
 
 def test_a_probe_that_is_sooner_than_the_conditions_allow_went_another_way() -> None:
@@ -599,3 +602,83 @@ def test_what_happens_before_t0_and_after_the_end_proves_nothing() -> None:
 def test_a_network_without_any_probe_is_told() -> None:
     _, evidence = Run().over()
     assert evidence.probes_missing == ("field",)
+
+
+def eventful(*, settles: bool) -> tuple[list[Probe], Evidence]:
+    """Five minutes with changes, lost probes, cuts and busy seconds; settled each second, or at the end."""
+    lasts_s, chance = 300, Random(7)
+    changes = [
+        planned(
+            number,
+            11.3 * number,
+            "conditions",
+            {
+                **MS_20.to_dict(),
+                "rate_bps": 1e6 + 4e4 * number,
+                "loss": 0.1,
+                "latency_s": 0.02 + number / 1000,
+            },
+            "up",
+        )
+        for number in range(1, 25)
+    ]
+    changes += [planned(100, 120.5, "cut", True), planned(101, 180.5, "cut", False)]
+    changes = [evolve(each, node="c") if each.action == "cut" else each for each in changes]
+    changes.sort(key=lambda each: each.at_s)
+    run = Run(*changes, network=NetworkConditions(latency="20ms", rate="1mbit", loss=0.1))
+    due = list(changes)
+    for second in range(1, lasts_s):
+        while due and due[0].at_s < second:
+            run.changed(due.pop(0).id)
+        busy = second % 40 < 17
+        run.counters([second], sent_bytes=126_000 if busy else 900, served_bytes=120_000 if busy else 900,
+                     busy=1.0 if busy else 0.01, late_max=0.001)  # fmt: skip
+        for receiver, way in (("a", "down"), ("b", "up"), ("b", "down"), ("c", "up"), ("c", "down")):
+            run.counters([second], receiver, way, sent_bytes=900, served_bytes=900, busy=0.01)
+        for sender, receiver in (("a", "b"), ("b", "c"), ("c", "a")):
+            is_cut = "c" in (sender, receiver) and 120 < second < 182
+            lost = is_cut or chance.random() < 0.1
+            run.probe(second - 0.4, None if lost else 0.06, sender, receiver)
+        if settles:
+            run.early += run.witness.settle(T0 + second)
+    run.witness.end(T0 + lasts_s)
+    return run.early + run.witness.finish(), run.witness.evidence()
+
+
+def test_what_is_judged_while_the_run_goes_on_is_what_is_judged_at_its_end() -> None:
+    (early, of_early), (late, of_late) = eventful(settles=True), eventful(settles=False)
+    assert of_early == of_late
+    assert sorted(early, key=str) == sorted(late, key=str)
+    assert {"", "cut", "loaded"} <= {probe.state for probe in early}
+    hop = at(of_early, "a", "up")
+    assert hop.goodput is not None
+    assert hop.rate_excess is not None
+    assert hop.losses is not None
+    assert hop.losses.lost > 10
+
+
+def test_a_witness_keeps_of_a_long_run_only_what_is_open() -> None:
+    """Each second has another receiver's probe lost: none is kept once the receiver told of a later one."""
+    run = Run()
+    for second in range(1, 2000):
+        run.counters([second], sent_bytes=900)
+        run.probe(second, None if second % 3 else 0.02)
+        run.early += run.witness.settle(T0 + second)
+    assert len(run.early) > 1940
+    assert len(run.witness._probes._sent) + len(run.witness._probes._missing) < 40
+    assert len(run.witness._logs["field", "a", "up"]._t) < 110
+
+
+def test_an_arrival_that_is_told_long_after_the_probe_counts() -> None:
+    """Its agent was cut off from the bus for minutes; it sends all that it kept, in order."""
+    run = Run()
+    for second in range(1, 50):
+        run.probe(second, None)
+    for second in range(50, 400):
+        assert run.witness.settle(T0 + second) == []
+    for number in range(49):
+        run.tell(ProbeArrived(T0 + 1 + number + 0.0205, "field", "b", number))
+    _, evidence = run.over()
+    losses = at(evidence, "a", "up").losses
+    assert losses is not None
+    assert (losses.probes, losses.lost) == (49, 0)

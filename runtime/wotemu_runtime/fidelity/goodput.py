@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+import itertools
 from typing import NamedTuple
+
+import attrs
 
 from wotemu.fidelity import Goodput
 from wotemu.topology.conditions import FULL_PACKET_BYTES
-from wotemu_runtime.fidelity.rates import RateCourse
+from wotemu_runtime.fidelity.rates import Passage
 
 TIMER_S = 0.005
 """How far the moment of a counter or of a change may be off."""
@@ -22,64 +23,104 @@ class Second(NamedTuple):
     served_bytes: float
 
 
-def goodput(stretches: Iterable[Sequence[Second]], course: RateCourse) -> Goodput | None:
-    """From stretches of seconds in a row, throughout each of which packets waited; None where there is none.
+@attrs.frozen
+class _Moment:
+    """A point of a stretch, between two seconds.
 
-    What should have been served in a stretch is the integral of the rate, but for a tolerance: a packet and
-    `TIMER_S` at either end, and at each change of the rate `TIMER_S` and the rest of a packet that is being
-    sent at the lower one. Each second is looked at by itself, and
-    then 2, 4, 8, ... together, up to the whole stretch: short times show brief faults, long ones faults of
-    low rates, at which a packet takes a second.
+    `due_bits` is what should have been served since the stretch began, `served_bits` what was, with what is
+    allowed for changes, and `edge_bits` what is allowed if a time begins or ends here.
     """
-    waited_s, short = 0.0, 0.0
-    for stretch in stretches:
-        waited_s += sum(second.span_s for second in stretch)
-        short = max(short, _short(stretch, course))
-    return Goodput(waited_s=waited_s, short=short) if waited_s else None
+
+    due_bits: float
+    served_bits: float
+    edge_bits: float
 
 
-def _short(stretch: Sequence[Second], course: RateCourse) -> float:
-    """The share of what should have been served that is missing, of the part of a stretch in which most is.
+class GoodputMeter:
+    """Compares what a rate served with what it should have, while packets waited for it.
 
-    All of it where there was no rate to wait for.
+    What should have been served in a stretch of seconds is the integral of the rate, but for a tolerance: a
+    packet and `TIMER_S` at either end, and at each change of the rate `TIMER_S` and the rest of a packet that
+    is being sent at the lower one. Each second is looked at by itself, and then 2, 4, 8, ... together, up to
+    the whole stretch: short times show brief faults, long ones faults of low rates, at which a packet takes a
+    second. Of a stretch no more is kept than where each of these times began.
     """
-    passages = [course.passage(second.t - second.span_s, second.t) for second in stretch]
-    if max(passage.unlimited_s for passage in passages) > 2 * TIMER_S:
-        return 1.0
-    # At the beginning, and behind each second: what should have been served since the stretch began, what was
-    # (with what is allowed for changes), and what is allowed if a time begins or ends there.
-    due_bits = list(accumulate((passage.bits for passage in passages), initial=0.0))
-    served_bits = list(
-        accumulate(
-            (
-                8 * second.served_bytes + passage.owed_bits + TIMER_S * passage.steps_bps
-                for second, passage in zip(stretch, passages, strict=True)
-            ),
-            initial=0.0,
-        )
+
+    __slots__ = (
+        "_begun",
+        "_count",
+        "_due_bits",
+        "_is_unlimited",
+        "_peak_bps",
+        "_served_bits",
+        "short",
+        "waited_s",
     )
-    peaks_bps = [passage.peak_bps for passage in passages]
-    edge_bits = [TIMER_S * max(pair) for pair in pairwise([0.0, *peaks_bps, 0.0])]
-    short = 0.0
-    for step in _steps(len(stretch)):
-        parts = zip(due_bits[::step], served_bits[::step], edge_bits[::step], strict=True)
-        for (due, served, edge), (due_after, served_after, edge_after) in pairwise(parts):
-            bits = due_after - due
-            missing = bits - (served_after - served) - edge - edge_after - _ENDS_BITS
-            if missing > short * bits:
-                short = missing / bits
-    return short
 
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+        self.short = 0.0
+        """The share of what should have been served that is missing, of the time in which most is."""
+        self._count = 0
+        self._start_stretch()
 
-def _steps(count: int) -> Iterator[int]:
-    """1, 2, 4, ... and all of them."""
-    step = 1
-    while step < count:
-        yield step
-        step *= 2
-    yield count
+    def _start_stretch(self) -> None:
+        self._count = 0
+        """How many seconds the stretch has."""
+        self._begun: list[_Moment] = []
+        """Where the stretch began, and the times of 1, 2, 4, ... seconds that go on."""
+        self._due_bits = self._served_bits = self._peak_bps = 0.0
+
+    @property
+    def result(self) -> Goodput | None:
+        """None where packets never waited."""
+        return Goodput(waited_s=self.waited_s, short=self.short) if self.waited_s else None
+
+    def add(self, second: Second, passage: Passage) -> None:
+        """The next second throughout which packets waited, and what could pass in it."""
+        self._look_back(TIMER_S * max(self._peak_bps, passage.peak_bps))
+        self._count += 1
+        self._due_bits += passage.bits
+        self._served_bits += 8 * second.served_bytes + passage.owed_bits + TIMER_S * passage.steps_bps
+        self._peak_bps = passage.peak_bps
+        self.waited_s += second.span_s
+        if passage.unlimited_s > 2 * TIMER_S:  # there was no rate to wait for
+            self.short = 1.0
+
+    def end_stretch(self) -> None:
+        """A second came in which packets did not wait all the time, or none comes any more."""
+        if not self._count:
+            return
+        now = self._look_back(TIMER_S * self._peak_bps)
+        self._compare(self._begun[0], now)
+        self._start_stretch()
+
+    def _look_back(self, edge_bits: float) -> _Moment:
+        """Compare the times that end where the last second ended, and begin others there."""
+        now = _Moment(self._due_bits, self._served_bits, edge_bits)
+        if not self._count:
+            self._begun.append(now)
+            return now
+        step = 1
+        for number in itertools.count(1):
+            if self._count % step:
+                break
+            if number == len(self._begun):  # the first time of this length, which began with the stretch
+                self._begun.append(self._begun[0])
+            self._compare(self._begun[number], now)
+            self._begun[number] = now
+            step *= 2
+            if step > self._count:
+                break
+        return now
+
+    def _compare(self, then: _Moment, now: _Moment) -> None:
+        bits = now.due_bits - then.due_bits
+        missing = bits - (now.served_bits - then.served_bits) - now.edge_bits - then.edge_bits - _ENDS_BITS
+        if missing > self.short * bits:
+            self.short = missing / bits
 
 
 _ENDS_BITS = 2 * 8 * FULL_PACKET_BYTES
 
-__all__ = ["TIMER_S", "Goodput", "Second", "goodput"]
+__all__ = ["TIMER_S", "Goodput", "GoodputMeter", "Second"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,14 @@ class Track(Generic[Value]):
         """Its value at `t`."""
         return self.values[bisect_right(self.since, t) - 1]
 
+    def began(self, t: float) -> float:
+        """When the value began to hold that holds at `t`."""
+        return self.since[bisect_right(self.since, t) - 1]
+
+    def began_before(self, t: float) -> float:
+        """When the value began to hold that held until `t`; minus infinity for the first one."""
+        return self.since[max(bisect_left(self.since, t) - 1, 0)]
+
     def between(self, start: float, end: float) -> Sequence[float]:
         """When it changed within a time."""
         return self.since[bisect_right(self.since, start) : bisect_right(self.since, end)]
@@ -49,13 +57,15 @@ class History:
         self._known: dict[NetworkConditions, NetworkConditions] = {}
         self._composed: dict[tuple[int, int, int, Direction], NetworkConditions] = {}
         self._courses: dict[tuple[Direction, int], RateCourse] = {}
+        """Courses over the time `_courses_of`: hops that are alike share them."""
+        self._courses_of = (math.inf, math.inf)
         self._hops = {key: Track(self._one(conditions)) for key, conditions in setup.hops.items()}
         self._groups: Track[Partition] = Track(())
         self._cuts = {replica: Track(False) for replica in setup.nodes}
 
     def apply(self, t: float, change: Change) -> None:
         """A change took hold at `t`. What is no change of this network's packets is passed over."""
-        self._courses.clear()
+        self._courses_of = (math.inf, math.inf)
         match change.action:
             case "conditions" if (key := self._setup.key_of(change)) in self._hops:
                 self._hops[key].set(t, self._one(NetworkConditions.from_dict(change.after)))
@@ -74,30 +84,35 @@ class History:
             for t in _instants(tracks, start, end)
         ]
 
-    def course(self, replica: str, direction: Direction) -> RateCourse:
-        """A replica's hop's rate over the run."""
+    def course(
+        self, replica: str, direction: Direction, start: float = -math.inf, end: float = math.inf
+    ) -> RateCourse:
+        """A replica's hop's rate over a time, with the span of conditions that came before it."""
+        if (start, end) != self._courses_of:
+            self._courses.clear()
+            self._courses_of = (start, end)
         tracks = self._tracks(replica, direction)
         own = tracks[-1]
         key = (direction, id(own.values[0] if len(own.values) == 1 else own))
         if key not in self._courses:
-            self._courses[key] = RateCourse(list(self._spans(tracks, direction)))
+            self._courses[key] = RateCourse(list(self._spans(tracks, direction, start, end)))
         return self._courses[key]
 
-    def shared_course(self) -> RateCourse:
-        """A shared network's own rate over the run."""
+    def shared_course(self, start: float = -math.inf, end: float = math.inf) -> RateCourse:
+        """A shared network's own rate over a time, with the span of conditions that came before it."""
         track = self._hops[self._setup.rate_key]
-        return RateCourse(list(zip(track.since, track.values, strict=True)))
+        return RateCourse([(t, track.at(t)) for t in _starts([track], start, end)])
 
     def _spans(
-        self, tracks: Sequence[Track[NetworkConditions]], direction: Direction
+        self, tracks: Sequence[Track[NetworkConditions]], direction: Direction, start: float, end: float
     ) -> Iterator[tuple[float, NetworkConditions]]:
-        """Since when a hop had which conditions, in order; the first ones since ever."""
+        """Since when a hop had which conditions, in order."""
         before = None
-        for start in sorted({t for track in tracks for t in track.since}):
-            network_up, network, link = (track.at(start) for track in tracks)
+        for since in _starts(tracks, start, end):
+            network_up, network, link = (track.at(since) for track in tracks)
             now = self._compose(network_up, network, link, direction=direction)
             if now is not before:
-                yield start, now
+                yield since, now
             before = now
 
     def _tracks(self, replica: str, direction: Direction) -> tuple[Track[NetworkConditions], ...]:
@@ -140,6 +155,13 @@ class History:
     def _is_open(self, sender: str, receiver: str, t: float) -> bool:
         cut = self._cuts[sender].at(t) or self._cuts[receiver].at(t)
         return not cut and reaches(self._groups.at(t), sender, receiver)
+
+
+def _starts(tracks: Sequence[Track[Any]], start: float, end: float) -> list[float]:
+    """When the conditions began that held within a time, and those before them."""
+    first = max(track.began(start) for track in tracks)
+    before = max(track.began_before(first) for track in tracks)
+    return sorted({before, first, *(t for track in tracks for t in track.between(start, end))})
 
 
 def _instants(tracks: Iterable[Track[Any]], start: float, end: float) -> Iterator[float]:

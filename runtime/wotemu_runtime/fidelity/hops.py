@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from itertools import islice
 
 from wotemu.percentiles import Histogram
 from wotemu.records import Hop
-from wotemu_runtime.fidelity.goodput import TIMER_S, Goodput, Second, goodput
+from wotemu_runtime.fidelity.goodput import TIMER_S, Goodput, GoodputMeter, Second
 from wotemu_runtime.fidelity.rates import RateCourse
 
 _USUAL_SPAN_S = 1.0
@@ -21,11 +19,15 @@ _ALWAYS = 0.99
 
 
 class HopLog:
-    """The counters over a run of one hop, or of a shared network's rate."""
+    """The counters over a run of one hop, or of a shared network's rate.
+
+    Each second is judged once, by `judge`, when all changes are known that it had; it is kept for as long as
+    a probe may ask for it, until `forget`.
+    """
 
     __slots__ = (
-        "_busy_s", "_bytes", "_late", "_refused", "_served", "_span_s", "_t", "backlog_max", "dropped",
-        "late_max_s", "packets",
+        "_busy_s", "_bytes", "_forgotten", "_goodput", "_judged", "_late", "_refused", "_served", "_span_s",
+        "_t", "backlog_max", "dropped", "late_max_s", "packets", "rate_excess",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,7 +37,12 @@ class HopLog:
         self._refused = array("b")
         self._busy_s = array("d")
         self._served = array("d")
+        self._judged = self._forgotten = 0
+        """How many of these are judged, and how many were there before them."""
         self._late = Histogram()
+        self._goodput = GoodputMeter()
+        self.rate_excess: float | None = None
+        """The share by which it sent more than its rate in its worst second; None where it had none."""
         self.late_max_s: float | None = None
         self.packets = self.dropped = self.backlog_max = 0
 
@@ -60,10 +67,12 @@ class HopLog:
         """95 % of its packets left at most so late; None where nobody knows."""
         return self._late.percentile(0.95)
 
+    # What probes ask
+
     def busiest_bps(self, start: float, end: float) -> float:
         """What it sent in a time's busiest second; infinite where its queue was full, or nobody knows."""
         first, last = bisect_left(self._t, start), bisect_left(self._t, end)
-        if last >= len(self._t):
+        if last >= len(self._t) or (first == 0 and self._forgotten):
             return math.inf
         return max(self._bps(index) for index in range(first, last + 1))
 
@@ -80,52 +89,73 @@ class HopLog:
     def _bps(self, index: int) -> float:
         return math.inf if self._refused[index] else self._bytes[index] * 8 / self._span_s[index]
 
-    def goodput(self, course: RateCourse) -> Goodput | None:
+    # The verdict on its rate
+
+    @property
+    def unjudged_since(self) -> float:
+        """When the first second began that is not judged; infinite where there is none."""
+        if self._judged == len(self._t):
+            return math.inf
+        return self._t[self._judged] - self._span_s[self._judged]
+
+    @property
+    def goodput(self) -> Goodput | None:
         """How much it served while packets waited for its rate; None if none did or nobody knows."""
-        return goodput(self._stretches(), course)
+        return self._goodput.result
 
-    def _stretches(self) -> Iterator[list[Second]]:
-        """Seconds in a row throughout each of which packets waited."""
-        stretch: list[Second] = []
-        counted = zip(self._t, self._span_s, self._busy_s, self._served, strict=True)
-        for t, span_s, busy_s, served_bytes in islice(counted, 1, None):  # nobody knows when the first began
-            if busy_s >= _ALWAYS * span_s:
-                stretch.append(Second(t, span_s, served_bytes))
-            elif stretch:
-                yield stretch
-                stretch = []
-        if stretch:
-            yield stretch
+    def judge(self, until: float, course: RateCourse) -> None:
+        """Judge the seconds that ended by `until`, by the rate that held in them."""
+        end = bisect_right(self._t, until)
+        for index in range(self._judged, end):
+            self._judge_goodput(index, course)
+        if course.is_limited:
+            self.rate_excess = self._worst_excess(range(self._judged, end), course)
+        self._judged = max(self._judged, end)
 
-    def rate_excess(self, course: RateCourse) -> float | None:
-        """The share by which it sent more than its rate in its worst second; None if it has none.
+    def close(self) -> None:
+        """No second comes any more."""
+        self._goodput.end_stretch()
+
+    def forget(self, before: float) -> None:
+        """Drop the judged seconds that ended before a time."""
+        count = min(bisect_left(self._t, before), self._judged)
+        for each in (self._t, self._span_s, self._bytes, self._refused, self._busy_s, self._served):
+            del each[:count]
+        self._judged -= count
+        self._forgotten += count
+
+    def _judge_goodput(self, index: int, course: RateCourse) -> None:
+        t, span_s = self._t[index], self._span_s[index]
+        is_first = index + self._forgotten == 0  # nobody knows when it began
+        if not is_first and self._busy_s[index] >= _ALWAYS * span_s:
+            self._goodput.add(Second(t, span_s, self._served[index]), course.passage(t - span_s, t))
+        else:
+            self._goodput.end_stretch()
+
+    def _worst_excess(self, seconds: range, course: RateCourse) -> float | None:
+        """The worst excess so far, with that of these seconds.
 
         What a second may hold is what is serialised in it, the burst, a packet at either end, and what
         jitter and lateness carry over from the seconds before. Where the conditions changed shortly before,
         what was served counts instead of what left: delays that changed gather packets, or spread them.
         """
-        if not course.is_limited:
-            return None
-        worst: float | None = None
+        worst = self.rate_excess
         late_s = self.late_max_s or 0.0
-        since, last = course.since, len(course.since) - 1
-        at = 0
-        for index, (t, span_s, size_bytes) in enumerate(zip(self._t, self._span_s, self._bytes, strict=True)):
-            while at < last and since[at + 1] <= t:
-                at += 1
+        for index in seconds:
+            t, span_s, size_bytes = self._t[index], self._span_s[index], self._bytes[index]
+            at = max(bisect_right(course.since, t) - 1, 0)
             rate_bps = course.rate_bps[at]
             if not size_bytes or rate_bps == math.inf:
                 continue
-            if since[at] <= t - span_s - course.held_s[at]:
+            if course.since[at] <= t - span_s - course.held_s[at]:
                 bits = rate_bps * (span_s + course.spread_s[at] + late_s) + course.extra_bits[at]
                 excess = size_bytes * 8 / bits - 1
-            elif index and not math.isnan(self._served[index]):
+            elif index + self._forgotten and not math.isnan(self._served[index]):
                 excess = self._served_excess(index, span_s, course)
             else:
                 continue
-            if worst is None or excess > worst:
-                worst = excess
-        return None if worst is None else max(worst, 0.0)
+            worst = max(excess, 0.0) if worst is None else max(excess, worst)
+        return worst
 
     def _served_excess(self, index: int, span_s: float, course: RateCourse) -> float:
         t = self._t[index]

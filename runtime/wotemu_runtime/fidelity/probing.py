@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 
 import attrs
 
@@ -30,7 +31,10 @@ LOADED = 0.25
 """Where a larger share of a rate is in use, a probe may wait behind other packets."""
 
 KEPT_S = 30.0
-"""For so long an arrival waits for its sender's word."""
+"""An arrival waits so long for its sender's record, and a probe for its arrival before it is missing."""
+
+IN_ORDER_S = 1.0
+"""An agent tells of arrivals in their order, but for so much."""
 
 MAX_LOSS_RANGE = 0.02
 """Where the expected loss changed by more while a probe was on its way, its loss says nothing."""
@@ -90,8 +94,18 @@ class _Way:
         return expect(self.ups, self.downs, self.buckets, SIZE)
 
 
+@attrs.frozen
+class _Missing:
+    """A probe that is lost unless its receiver still says that it came; `due` is when it should have."""
+
+    sent: ProbeSent
+    expected: Expectation
+    state: str
+    due: float
+
+
 class ProbeLog:
-    """All probes of a run: joined, compared, and counted by hop.
+    """All probes of a run: joined, compared, and counted by hop. It keeps those only whose fate is open.
 
     `clock_error_s` says by how much the clock of a replica's agent may be off.
     """
@@ -105,6 +119,9 @@ class ProbeLog:
         self._sent: dict[tuple[str, int], ProbeSent] = {}
         self._early_birds: dict[tuple[str, int], float] = {}
         self._come: deque[tuple[ProbeSent, float]] = deque()
+        self._missing: dict[tuple[str, int], _Missing] = {}
+        self._last_arrival: dict[str, float] = {}
+        """When the last probe came to each replica that is known of."""
         self.fates: dict[HopName, Fates] = {}
 
     def take_sent(self, probe: ProbeSent) -> None:
@@ -123,9 +140,12 @@ class ProbeLog:
     def take_arrived(self, probe: ProbeArrived) -> None:
         """A probe came to its receiver; its copies, if the network makes any, are passed over."""
         key = probe.network, probe.id
+        self._last_arrival[probe.node] = max(self._last_arrival.get(probe.node, probe.t), probe.t)
         sent = self._sent.pop(key, None)
         if sent is not None:
             self._come.append((sent, probe.t))
+        elif key in self._missing:
+            self._come.append((self._missing.pop(key).sent, probe.t))
         else:
             self._early_birds.setdefault(key, probe.t)
 
@@ -139,12 +159,36 @@ class ProbeLog:
                 self._come.append((sent, arrived))
         for key in [key for key, arrived in self._early_birds.items() if arrived < until - KEPT_S]:
             del self._early_birds[key]
+        self._look_for_missing(until)
+        yield from self._give_up()
+
+    def _look_for_missing(self, until: float) -> None:
+        """Judge those as lost that should have come long ago: later the counters of then are gone."""
+        overdue = takewhile(lambda each: each[1].t < until - KEPT_S, self._sent.items())
+        for key, sent in list(overdue):
+            missing = self._miss(sent)
+            if missing.due + ENDING_S <= until:
+                self._missing[key] = missing
+                del self._sent[key]
+
+    def _give_up(self) -> Iterator[Probe]:
+        """The fates of missing probes whose receivers told of later ones since."""
+        lost = [
+            key
+            for key, missing in self._missing.items()
+            if self._last_arrival.get(missing.sent.peer, -math.inf) > missing.due + IN_ORDER_S
+        ]
+        for key in lost:
+            yield self._lose(self._missing.pop(key))
 
     def finish(self, end: float) -> Iterator[Probe]:
         """The fates of all others: the run ended at `end`."""
-        yield from self.settle(math.inf)
-        for sent in self._sent.values():
-            yield self._miss(sent, end)
+        for sent, arrived in self._come:
+            yield self._compare(sent, arrived)
+        for missing in (*self._missing.values(), *(self._miss(sent, end) for sent in self._sent.values())):
+            yield self._lose(missing)
+        self._come.clear()
+        self._missing.clear()
         self._sent.clear()
 
     def _compare(self, sent: ProbeSent, arrived: float) -> Probe:
@@ -170,12 +214,17 @@ class ProbeLog:
         expected_s = None if state == "outage" else expected.nearest_s(measured_s)
         return _row(sent, expected, expected_s, measured_s, state)
 
-    def _miss(self, sent: ProbeSent, end: float) -> Probe:
+    def _miss(self, sent: ProbeSent, end: float = math.inf) -> _Missing:
+        """What is to be said of a probe if it never came, and the run ends at `end`."""
         way = self._way(sent, None)
         expected = way.expected
         state = self._state(sent, way, expected)
         if state not in ("cut", "outage") and way.end + ENDING_S > end:
             state = "ending"
+        return _Missing(sent, expected, state, way.end)
+
+    def _lose(self, missing: _Missing) -> Probe:
+        sent, expected, state = missing.sent, missing.expected, missing.state
         for fates in (self.fates[name] for name in _hops(sent)):
             if state == "":
                 _risk(fates, expected, lost=True)

@@ -7,7 +7,6 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import fmean, median
 from typing import Any
 
 import attrs
@@ -16,10 +15,8 @@ from wotemu.fidelity.evidence import (
     ChangeEvidence,
     Evidence,
     HopEvidence,
-    HostEvidence,
     LossEvidence,
     RoleChanges,
-    StallEvidence,
 )
 from wotemu.percentiles import nearest_rank
 from wotemu.records import (
@@ -39,6 +36,7 @@ from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_runtime.fidelity.history import History
 from wotemu_runtime.fidelity.hops import HopLog
+from wotemu_runtime.fidelity.machines import HostLog, StallLog
 from wotemu_runtime.fidelity.probing import Fates, HopName, ProbeLog
 from wotemu_runtime.fidelity.rates import RateCourse
 
@@ -53,6 +51,12 @@ UNKNOWN_CLOCK_S = 0.001
 
 SETTLED_S = 3.0
 """Within so long the records of a moment have come: publishers send theirs every second."""
+
+JUDGE_EVERY_S = 5.0
+"""Hops are judged so often while the run goes on."""
+
+KEPT_S = 90.0
+"""Counters are kept for so long after they were judged; probes that take longer find none."""
 
 
 class Witness:
@@ -76,8 +80,9 @@ class Witness:
         self._late_s: dict[str, array[float]] = {}
         self._failed: Counter[str] = Counter()
         self._records = 0
-        self._stalls: dict[str, list[float]] = {}
-        self._hosts: dict[str, list[Host]] = {}
+        self._stalls: dict[str, StallLog] = {}
+        self._hosts: dict[str, HostLog] = {}
+        self._judged_until = -math.inf
         self._lost: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
         self._begun, self._ended = math.inf, math.inf
@@ -119,9 +124,9 @@ class Witness:
             case Change():
                 self._change(record)
             case Stall() if self._counts(record.t):
-                self._stalls.setdefault(record.source, []).append(record.duration)
+                self._stalls.setdefault(record.source, StallLog()).take(record.duration)
             case Host() if self._counts(record.t):
-                self._hosts.setdefault(record.host, []).append(record)
+                self._hosts.setdefault(record.host, HostLog()).take(record)
             case Event():
                 self._event(record)
 
@@ -176,7 +181,20 @@ class Witness:
 
     def settle(self, now: float) -> list[Probe]:
         """The fates of those probes of which all is known by now."""
-        return list(self._probes.settle(min(now - SETTLED_S, self._known_until(now))))
+        until = min(now - SETTLED_S, self._known_until(now))
+        if until >= self._judged_until + JUDGE_EVERY_S:
+            self._judged_until = until
+            self._judge_hops(until)
+        return list(self._probes.settle(until))
+
+    def _judge_hops(self, until: float) -> None:
+        """Judge all hops by their counters up to a time; those of before are not needed any more."""
+        since: dict[str, float] = {}
+        for (network, _, _), log in self._logs.items():
+            since[network] = min(since.get(network, until), log.unjudged_since)
+        for name, log in self._logs.items():
+            log.judge(until, self._course(name, since[name[0]], until))
+            log.forget(until - KEPT_S)
 
     def _known_until(self, now: float) -> float:
         """Until when all changes that were due have been answered."""
@@ -190,7 +208,11 @@ class Witness:
 
     def finish(self) -> list[Probe]:
         """The fates of all other probes; no more records come."""
-        return list(self._probes.finish(self._ended))
+        found = list(self._probes.finish(self._ended))
+        self._judge_hops(math.inf)
+        for log in self._logs.values():
+            log.close()
+        return found
 
     def evidence(self) -> Evidence:
         """All of it, after `finish`."""
@@ -198,10 +220,8 @@ class Witness:
         return Evidence(
             changes=self._changes(),
             hops=tuple(self._hops()),
-            stalls=tuple(
-                StallEvidence(source, len(each), max(each)) for source, each in sorted(self._stalls.items())
-            ),
-            hosts=tuple(_host(name, samples) for name, samples in sorted(self._hosts.items())),
+            stalls=tuple(each.evidence(source) for source, each in sorted(self._stalls.items())),
+            hosts=tuple(each.evidence(name) for name, each in sorted(self._hosts.items())),
             frames_dropped=tuple(
                 LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items()) if n
             ),
@@ -235,7 +255,6 @@ class Witness:
     def _hops(self) -> Iterator[HopEvidence]:
         for name in sorted({*self._logs, *self._probes.fates}):
             fates, log = self._probes.fates.get(name, Fates()), self._logs.get(name, HopLog())
-            course = self._course(*name)
             network, node, direction = name
             yield HopEvidence(
                 network=network,
@@ -249,18 +268,19 @@ class Witness:
                 unjudged=dict(sorted(fates.unjudged.items())),
                 late_p95_s=log.late_p95_s,
                 late_max_s=log.late_max_s,
-                rate_excess=log.rate_excess(course),
-                goodput=log.goodput(course),
+                rate_excess=log.rate_excess,
+                goodput=log.goodput,
                 packets=log.packets,
                 dropped=log.dropped,
                 backlog_max=log.backlog_max,
             )
 
-    def _course(self, network: str, node: str, direction: str) -> RateCourse:
+    def _course(self, name: HopName, start: float, end: float) -> RateCourse:
+        network, node, direction = name
         history = self._histories[network]
         if direction == "shared":
-            return history.shared_course()
-        return history.course(node, "up" if direction == "up" else "down")
+            return history.shared_course(start, end)
+        return history.course(node, "up" if direction == "up" else "down", start, end)
 
     def _without_probes(self) -> Iterator[str]:
         probed = {network for network, _, _ in self._probes.fates}
@@ -272,13 +292,3 @@ class Witness:
 def _is_of_logs(loss: LossEvidence) -> bool:
     """Whether it is lines of logs that were lost: `what` begins with the table's name."""
     return loss.what.partition(" ")[0] == Log.TABLE
-
-
-def _host(name: str, samples: Sequence[Host]) -> HostEvidence:
-    return HostEvidence(
-        name,
-        cpu=fmean(sample.cpu_percent for sample in samples) / 100,
-        steal=fmean(sample.steal_percent for sample in samples) / 100,
-        clock_offset_s=median(sample.clock_offset for sample in samples),
-        clock_error_s=max(sample.clock_error for sample in samples),
-    )

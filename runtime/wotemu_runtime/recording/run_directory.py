@@ -15,9 +15,9 @@ import os
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 import msgpack
@@ -27,6 +27,9 @@ from wotemu.records import TRANSIENT_TABLES, Event, Log, Probe, to_row
 from wotemu_runtime.recording import checkpoint
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.event_log import EventLog, OnNews
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SPOOL = "spool"
 ROWS_AT_ONCE = 50_000
@@ -209,17 +212,50 @@ def make_tables(run_dir: Path) -> None:
 
 def _write_parts(spool: Path, folder: Path) -> None:
     """Write a spool's rows to Parquet files, whose names are in their order."""
-    import polars as pl
-
     from wotemu.records.schemas import SCHEMAS
 
-    rows = (row for batch in _batches(spool) for row in batch)
-    for number in itertools.count():
-        part = list(itertools.islice(rows, ROWS_AT_ONCE))
-        if number and not part:
-            return
-        frame = pl.DataFrame(part, schema=SCHEMAS[spool.stem], orient="row", infer_schema_length=None)
-        frame.write_parquet(folder / f"{number:08d}.parquet", compression="zstd")
+    numbers, part = itertools.count(), list[list[Any]]()
+
+    def write() -> None:
+        frame = _frame(part, SCHEMAS[spool.stem])
+        frame.write_parquet(folder / f"{next(numbers):08d}.parquet", compression="lz4", statistics=False)
+
+    for batch in _batches(spool):
+        part += batch
+        if len(part) >= ROWS_AT_ONCE:
+            write()
+            part = []
+    write()
+
+
+def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows as a table, column by column, which takes a third of the time that polars takes for rows."""
+    import polars as pl
+
+    try:
+        columns = zip(*rows, strict=True)
+        return pl.DataFrame(
+            [
+                _column(name, values, kind)
+                for (name, kind), values in zip(schema.items(), columns, strict=True)
+            ]
+        )
+    except (
+        TypeError,
+        ValueError,
+        pl.exceptions.PolarsError,
+    ):  # such as a float among integers, or no rows: polars converts what it can
+        return pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
+
+
+def _column(name: str, values: Sequence[Any], kind: pl.DataType) -> pl.Series:
+    import polars as pl
+
+    if (
+        kind.is_nested()
+    ):  # lists of integers: polars makes a series of each one, and reads JSON 20 times as fast
+        return pl.Series(name, map(str, values), dtype=pl.String).str.json_decode(kind)
+    return pl.Series(name, values, dtype=kind, strict=True)
 
 
 def _join(folder: Path, table: Path) -> None:
@@ -227,11 +263,9 @@ def _join(folder: Path, table: Path) -> None:
     import polars as pl
 
     first, *others = sorted(folder.iterdir())
-    if others:
-        joined = folder / "table"
-        pl.scan_parquet([first, *others]).sink_parquet(joined, compression="zstd")
-        first = joined
-    first.replace(table)
+    joined = folder / "table"
+    pl.scan_parquet([first, *others]).sink_parquet(joined, compression="zstd")
+    joined.replace(table)
 
 
 def finish_tables(run_dir: Path) -> None:
