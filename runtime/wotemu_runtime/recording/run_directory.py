@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 SPOOL = "spool"
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 10_000
 EVENTS = "events.jsonl"
 COMPUTED_TABLES = frozenset({Probe.TABLE})
 """Tables that are computed from others, and computed again after a take-over."""
