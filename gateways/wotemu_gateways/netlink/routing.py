@@ -7,10 +7,13 @@ been down and its routes with it, nothing goes its direct way.
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 from wotemu_gateways.netlink import link, routes
 from wotemu_gateways.netlink.request_socket import Netlink
@@ -93,25 +96,48 @@ def steer_into_taps(interface: str, devices: Mapping[str, str]) -> None:
     """In a gateway: send what is to be forwarded from an address into that address's device; drop the rest.
 
     A device that goes takes its route with it, and what came from its address is dropped from then on.
+    pyroute2 runs an event loop of its own: call this from outside of one, or in a thread.
 
     Args:
         interface: Where the packets come in.
         devices: Names of the TAPs by the IPv4 address that packets come from.
     """
-    taps = {IPv4Network(address): link.index_of(device) for address, device in devices.items()}
-    wanted = {
-        Rule(priority=RULES, table=TABLES + index, source=source, interface=interface)
-        for source, index in taps.items()
-    }
-    with Netlink() as netlink:
-        add_rules(netlink, Rule(priority=RULES + 1, action=routes.FR_ACT_BLACKHOLE, interface=interface))
-        netlink.send(
-            *(routes.route_on_link(index, routes.EVERYWHERE, table=TABLES + index) for index in taps.values())
-        )
-        # Rules of an earlier call that hold no longer go: each packet would be checked against them.
-        present = set(routes.rules_of(netlink, RULES, interface))
-        netlink.send(*(rule.addition() for rule in wanted - present))
-        netlink.send(*(rule.deletion() for rule in present - wanted))
+    # Imported here, as it takes a quarter of a second: nodes, of which there are hundreds, do without.
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    tables = {address: TABLES + link.index_of(device) for address, device in devices.items()}
+    try:
+        with IPRoute() as netlink:
+            _add_rule(netlink, priority=RULES + 1, action="FR_ACT_BLACKHOLE", iifname=interface)
+            for source, table in tables.items():
+                netlink.route(
+                    "replace",
+                    dst=str(routes.EVERYWHERE),
+                    oif=table - TABLES,
+                    scope=routes.RT_SCOPE_LINK,
+                    table=table,
+                )
+                _add_rule(netlink, priority=RULES, table=table, iifname=interface, src=f"{source}/32")
+            # Rules of an earlier call that hold no longer: each packet would be checked against them.
+            for rule in netlink.get_rules(family=socket.AF_INET, match={"priority": RULES}):
+                source, table = rule.get("src"), rule.get("table")
+                if rule.get("iifname") == interface and tables.get(source) != table:
+                    same = {"table": table, "iifname": interface, "src": f"{source}/32"}
+                    netlink.rule("del", priority=RULES, **same)
+    except NetlinkError as error:
+        raise OSError(error.code, str(error)) from error
+
+
+def _add_rule(netlink: Any, **rule: Any) -> None:
+    """Make a rule with pyroute2; one that the kernel has stays."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        netlink.rule("add", **rule)
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
 
 
 def add_rules(netlink: Netlink, *rules: Rule) -> None:
