@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import altair as alt
 import pytest
 
 from wotemu.records import Flow
-from wotemu_report.blocks import Empty, Figure, Logs
+from wotemu_report.blocks import Empty, Figure, Logs, Table
 from wotemu_report.charts.layers import compact
 from wotemu_report.page.render import figure_spec
 from wotemu_report.recorded.run_data import RunData
@@ -48,6 +49,27 @@ def test_what_a_chart_draws_are_the_rows_of_its_layers(figures: list[Figure]) ->
         drawn = list(spec["datasets"].values())
         for each in figure.layers:
             assert compact(each.rows).write_csv() in drawn, figure.title
+
+
+def test_changes_made_by_hand_are_listed_with_who_made_them(run_dir: Path) -> None:
+    change = {
+        "t": T0 + 12.0,
+        "kind": "control.change",
+        "source": "coordinator",
+        "message": "ada (process 7): cut reader-3g-1",
+        "data": {"who": "ada (process 7)", "at_s": 12.05, "source": "at('12.05s').cut('reader-3g-1')"},
+    }
+    with (run_dir / "events.jsonl").open("a") as file:
+        file.write(json.dumps(change) + "\n")
+    parts = {section.id: section for section in sections(RunData.load(run_dir))}
+    (table,) = (
+        block
+        for block in parts["changes"].blocks
+        if isinstance(block, Table) and block.title == "Changes made by hand"
+    )
+    assert list(table.rows) == [
+        (12.05, "ada (process 7)", "cut reader-3g-1", "at('12.05s').cut('reader-3g-1')")
+    ]
 
 
 def test_a_run_without_records_says_why_each_section_is_empty(run_dir: Path) -> None:

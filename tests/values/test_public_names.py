@@ -34,7 +34,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         wotemu.Nod  # noqa: B018  # looked up for its error
 
 
-@pytest.mark.parametrize("path", ["README.md", "examples/quickstart.py", "examples/roaming.py"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "examples/quickstart.py", "examples/roaming.py", "examples/live.py"]
+)
 def test_what_the_readme_and_examples_import_is_public(path: str) -> None:
     text = (ROOT / path).read_text()
     for names in re.findall(

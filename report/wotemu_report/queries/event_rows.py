@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 
 from wotemu.records.event_kinds import EVENT_KINDS
@@ -29,6 +31,23 @@ def most_important(events: pl.DataFrame, limit: int) -> pl.DataFrame:
     rank = pl.when(is_error()).then(0).when(pl.col("kind").is_in(_ROUTINE)).then(2).otherwise(1)
     kept = events.with_columns(rank=rank).sort("rank", "t", maintain_order=True).head(limit)
     return kept.drop("rank").sort("t", maintain_order=True)
+
+
+def changes_by_hand(run: RunData) -> pl.DataFrame:
+    """What somebody changed while the run went on: `s` (when it was due), `who`, `text` and `source`.
+
+    `source` is the line that a scenario would have for it.
+    """
+    found = run.events.filter(pl.col("kind") == "control.change").sort("t", maintain_order=True)
+    data = [json.loads(each) for each in found["data"]]
+    return pl.DataFrame(
+        [
+            (each.get("at_s"), each.get("who", ""), message.partition(": ")[2], each.get("source", ""))
+            for each, message in zip(data, found["message"], strict=True)
+        ],
+        schema={"s": pl.Float64, "who": pl.String, "text": pl.String, "source": pl.String},
+        orient="row",
+    )
 
 
 def event_ticks(run: RunData) -> pl.DataFrame:

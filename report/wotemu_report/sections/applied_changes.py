@@ -12,6 +12,7 @@ from wotemu_report.charts.theme import DURATION
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import count, milliseconds
 from wotemu_report.queries.change_lateness import change_results, lateness, missed_changes, worst_changes
+from wotemu_report.queries.event_rows import changes_by_hand
 from wotemu_report.queries.ranking import sample
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.state_text import json_state_text
@@ -32,7 +33,21 @@ def section(run: RunData) -> Section:
     blocks: list[Block] = [_tiles(results)]
     if results["late"].count():
         blocks.append(_lateness(run, results))
+    by_hand = changes_by_hand(run)
+    if by_hand.height:
+        blocks.append(_by_hand(by_hand))
     return Section("changes", "Changes", _LEAD, [*blocks, _table(results)])
+
+
+def _by_hand(rows: pl.DataFrame) -> Table:
+    return Table(
+        "Changes made by hand",
+        "What somebody changed while the run went on, and the line that a scenario would have for it.",
+        (Column("Due", "instant"), Column("Who"), Column("Change"), Column("In a scenario", "code")),
+        rows.head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )
 
 
 def _tiles(results: pl.DataFrame) -> Tiles:
