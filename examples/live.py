@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import Any
 
@@ -22,12 +23,16 @@ from wotemu import (
     metric,
     sweep,
 )
-from wotemu.app import Conf, consume_from_catalogue, write_metric
+from wotemu.app import Conf, consume_from_catalogue, wait_node, write_metric
 
-TD = {
-    "title": "roof",
-    "id": "urn:example:roof",
-    "properties": {"celsius": {"type": "number", "readOnly": True, "forms": []}},
+ROOF = "urn:example:roof"
+THING = {
+    "@context": "https://www.w3.org/2022/wot/td/v1.1",
+    "id": ROOF,
+    "title": "Roof",
+    "security": ["nosec_sc"],
+    "securityDefinitions": {"nosec_sc": {"scheme": "nosec"}},
+    "properties": {"temperature": {"type": "number", "readOnly": True}},
 }
 
 
@@ -37,19 +42,19 @@ async def sensor(wot: Any, conf: Conf, loop: asyncio.AbstractEventLoop) -> None:
     async def read() -> float:
         return 20 + random.random()
 
-    thing = wot.produce(TD)
-    thing.set_property_read_handler("celsius", read)
+    thing = wot.produce(json.dumps(THING))
+    thing.set_property_read_handler("temperature", read)
     thing.expose()
 
 
 async def phone(wot: Any, conf: Conf, loop: asyncio.AbstractEventLoop, every_s: float) -> None:
     """Read it, and count what fails."""
+    await wait_node(conf, "sensor", thing_ids=[ROOF])
+    roof = await consume_from_catalogue(wot, servient_host="sensor", thing_id=ROOF, conf=conf)
     errors = 0
     while True:
         try:
-            async with asyncio.timeout(1):
-                roof = await consume_from_catalogue(wot, conf.ports.catalogue, "sensor", "roof")
-                await roof.properties["celsius"].read()
+            write_metric("celsius", await roof.properties["temperature"].read(timeout=1))
         except Exception:  # whatever a network that fails makes of it
             errors += 1
             write_metric("errors", errors)
@@ -83,6 +88,8 @@ async def main() -> None:
             print(f"{happened.kind}: {happened.message}")
             if happened.kind == "app.ready" and happened.source == "agent:sensor":
                 break
+        await emulation.wait_for(metric("phone-1.celsius") > 0, timeout="20s")
+        await emulation.wait_for(metric("phone-2.celsius") > 0, timeout="20s")
         done = await emulation.exec("phone-1", ["ping", "-c3", "-i0.2", "sensor"])
         print(done.stdout.splitlines()[-1])
 

@@ -274,8 +274,10 @@ class Emulation(LiveVerbs, NodeCommands):
 
     @property
     def _control(self) -> LiveControl:
-        """What controls the run, while it goes on."""
-        if self._running.result.done():
+        """What controls the run, while it goes on; what has failed it is raised."""
+        if (result := self._running.result).done():
+            if (error := result.result()[1].error) is not None:
+                raise error
             raise NotRunningError("the run is over", where=f"emulation {self.name!r}")
         return self._run.control
 

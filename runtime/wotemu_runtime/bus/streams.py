@@ -57,6 +57,19 @@ class Streams:
         """The key that the role holds which tells the load of the machine called `name`."""
         return f"wotemu:{self.stack}:host:{name}"
 
+    @property
+    def control(self) -> str:
+        """Connections that clients open to control the run."""
+        return f"wotemu:{self.stack}:control"
+
+    def to_run(self, number: str) -> str:
+        """What a client sends on a connection."""
+        return f"wotemu:{self.stack}:control:{number}:requests"
+
+    def to_client(self, number: str) -> str:
+        """What the run answers on a connection."""
+        return f"wotemu:{self.stack}:control:{number}:replies"
+
     def command_input(self, number: str) -> str:
         """What a command in a node gets: input, signals, and how much more it may print."""
         return f"wotemu:{self.stack}:exec:{number}:in"

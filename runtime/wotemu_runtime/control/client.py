@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
+
+from redis.asyncio import Redis
 
 from wotemu.errors import EmulationError, NotRunningError, WotemuError
 from wotemu.suggestions import did_you_mean
+from wotemu_runtime.bus import Streams
+from wotemu_runtime.control.bus_transport import Ends, bus_connection
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
     Changed,
@@ -30,16 +34,31 @@ from wotemu_runtime.control.requests import (
 from wotemu_runtime.control.socket_path import connected_socket, control_names
 from wotemu_runtime.control.wire import MAX_LINE, VERSION, decode, decode_error, encode
 
+Connect = Callable[[], AbstractAsyncContextManager[Ends]]
+"""Makes a connection to a run, closed after the block."""
+
 
 class ControlClient:
-    """Controls one run of this user on this machine. Each method makes a connection of its own.
+    """Controls one run, by default of this user on this machine. Each method makes a connection of its own.
 
     They raise `NotRunningError` where there is no such run, or it ends meanwhile, and `InputError` where it
     can't do what it is asked.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, connect: Connect | None = None) -> None:
         self.name = name
+        self._connect = connect or (lambda: _own_connection(name))
+
+    @classmethod
+    def on_bus(cls, name: str, client: Redis, who: str) -> ControlClient:
+        """Control a run of any machine, over its bus.
+
+        Args:
+            name: The run's stack.
+            client: A client of its bus.
+            who: Who controls it, for the run's events.
+        """
+        return cls(name, lambda: bus_connection(client, Streams(name), who))
 
     def __repr__(self) -> str:
         return f"ControlClient({self.name!r})"
@@ -92,7 +111,7 @@ class ControlClient:
             tty: Whether it gets a terminal.
             size: The terminal's rows and columns.
         """
-        async with self._connection() as (reader, writer):
+        async with self._connect() as (reader, writer):
             request = Execute(replica, argv, tty, size)
             writer.write(encode({**request.to_dict(), "version": VERSION}))
             yield RemoteCommand(self.name, reader, writer)
@@ -104,7 +123,7 @@ class ControlClient:
         raise NotRunningError("it ended before it answered", where=self.name)
 
     async def _replies(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
-        async with self._connection() as (reader, writer):
+        async with self._connect() as (reader, writer):
             with contextlib.suppress(OSError):  # it ended meanwhile: there is no reply
                 writer.write(encode({**request.to_dict(), "version": VERSION}))
                 await writer.drain()
@@ -112,17 +131,19 @@ class ControlClient:
                 async for reply in replies:
                     yield reply
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        try:
-            connection = connected_socket(self.name)
-        except OSError as error:
-            raise _missing(self.name, control_names()) from error
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
-        try:
-            yield reader, writer
-        finally:
-            writer.close()
+
+@asynccontextmanager
+async def _own_connection(name: str) -> AsyncIterator[Ends]:
+    """A connection to the socket of a run of this machine."""
+    try:
+        connection = connected_socket(name)
+    except OSError as error:
+        raise _missing(name, control_names()) from error
+    reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
 
 
 class RemoteCommand:

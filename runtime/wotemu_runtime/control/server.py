@@ -9,7 +9,7 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol
 
@@ -115,7 +115,7 @@ async def control_server(name: str, run: Controllable) -> AsyncIterator[str]:
         assert own is not None  # noqa: S101  # asyncio calls this in a task
         connections.add(own)
         try:
-            await _reply(run, reader, writer)
+            await serve_connection(run, reader, writer, lambda: _peer(writer.get_extra_info("socket")))
         except (OSError, asyncio.CancelledError):
             pass  # the client is gone, or the run is over
         finally:
@@ -134,10 +134,22 @@ async def control_server(name: str, run: Controllable) -> AsyncIterator[str]:
                 await asyncio.wait(connections)
 
 
-async def _reply(run: Controllable, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer the one request of a connection."""
+async def serve_connection(
+    run: Controllable,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    identify: Callable[[], str],
+) -> None:
+    """Answer the one request of a connection.
+
+    Args:
+        run: Carries it out.
+        reader: Brings the request.
+        writer: Takes the replies.
+        identify: Says who is at the other end; `InputError` where they may not control the run.
+    """
     try:
-        who = _peer(writer.get_extra_info("socket"))
+        who = identify()
         request = _parse(await _line(reader))
         if isinstance(request, Execute):
             await _execute(run, request, who, reader, writer)

@@ -14,6 +14,8 @@ from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, BusClock, connect
+from wotemu_runtime.control.bus_transport import serve_over_bus
+from wotemu_runtime.control.server import serve_connection
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.coordinator_lease import Lease
@@ -37,6 +39,9 @@ T0_LEAD_ON_ONE_MACHINE_S = 0.1
 """T0 is so far ahead that every role has heard of it when it comes."""
 BUS_DEADLINE_S = 60.0
 """A server that was placed a moment ago may still read what it kept."""
+
+SWARM = "swarm"
+"""The engine whose coordinator may be on another machine than whoever controls the run."""
 
 Connect = Callable[[BusAddress, float], Awaitable[Redis]]
 
@@ -186,6 +191,9 @@ class Coordinator:
                 group.create_task(watch_guards(run, sender), name="guards"),
                 group.create_task(hold(lease, run.engine), name="lease"),
             ]
+            if run.engine.name == SWARM:  # a local run's socket is all that anybody needs
+                serving = serve_over_bus(client, run.streams, self._serve_control)
+                others.append(group.create_task(serving, name="control"))
             try:
                 await self._drive(client, sender, deployed)
             except WotemuError as error:
@@ -201,6 +209,11 @@ class Coordinator:
                 thresholds=self._thresholds,
             )
         await self._card.publish_end(client, run.streams, self.outcome.status)
+
+    async def _serve_control(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str
+    ) -> None:
+        await serve_connection(self.control, reader, writer, lambda: who)
 
     async def _drive(self, client: Redis, sender: CommandSender, deployed: Deployed) -> None:
         """From the first command to the last moment of the scenario."""

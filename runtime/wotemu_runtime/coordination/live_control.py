@@ -167,10 +167,11 @@ class LiveControl:
 
         Raises:
             NotRunningError: it has not begun, or is over.
+            WotemuError: what it has failed of.
         """
         t0, run = self._run.outcome.t0, self._run
         if not self._is_going:
-            raise NotRunningError("the run is over", where=f"emulation {run.plan.stack!r}")
+            self._raise_end("the run is over")
         if t0 is None:
             raise NotRunningError(
                 "its scenario has not begun: not all nodes are ready yet",
@@ -222,11 +223,11 @@ class LiveControl:
         run = self._run
         return run.is_running and not run.control.stop_requested
 
-    def _raise_end(self) -> NoReturn:
+    def _raise_end(self, message: str = "the run ended before") -> NoReturn:
         run = self._run
         if (error := run.outcome.error or run.control.failure) is not None:
             raise error
-        raise NotRunningError("the run ended before", where=f"emulation {run.plan.stack!r}")
+        raise NotRunningError(message, where=f"emulation {run.plan.stack!r}")
 
     # Questions
 

@@ -1,0 +1,120 @@
+"""The control protocol over the event bus, for runs whose coordinator is on another machine.
+
+A connection is two streams, one for each way, of ``data``, ``eof``, and ``credit``: how many more entries the
+other end may send. A client opens one by an entry on the run's ``control`` stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from wotemu_runtime.bus import Consumer, Streams
+from wotemu_runtime.control.wire import MAX_LINE
+
+CHUNK = 32 * 1024
+CREDIT = 32
+"""Entries that one end may send before the other has taken any."""
+CLOSES_S = 5.0
+"""Who closes a connection waits so long for a bus that does not answer."""
+EXPIRES_S = 600
+"""The streams of a connection whose ends both died are removed after so long without an entry."""
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str], Awaitable[None]]
+"""Serves one connection; the text says who is at its other end."""
+
+
+async def serve_over_bus(client: Redis, streams: Streams, serve: Serve) -> None:
+    """Serve the connections that clients open from now on, until cancelled."""
+    seconds, _ = await client.time()
+    after = {streams.control: f"{int(seconds) * 1000 - 1000}-0"}  # what came before was for another process
+    async with asyncio.TaskGroup() as group:
+        async for entries in Consumer(client, [streams.control], after).batches():
+            for _, _, fields in entries:
+                number, who = fields[b"number"].decode(), fields[b"who"].decode()
+                group.create_task(_serve_one(client, streams, number, who, serve), name=f"control of {who}")
+
+
+async def _serve_one(client: Redis, streams: Streams, number: str, who: str, serve: Serve) -> None:
+    with contextlib.suppress(OSError, RedisError):
+        async with _bridged(client, streams.to_client(number), streams.to_run(number)) as (reader, writer):
+            await serve(reader, writer, who)
+
+
+@asynccontextmanager
+async def bus_connection(client: Redis, streams: Streams, who: str) -> AsyncIterator[Ends]:
+    """A connection to the run's control server, closed after the block.
+
+    Args:
+        client: A client of the run's bus.
+        streams: Its streams.
+        who: Who connects, for people.
+    """
+    number = uuid4().hex
+    async with _bridged(client, streams.to_run(number), streams.to_client(number)) as ends:
+        await client.xadd(streams.control, {"number": number, "who": who}, maxlen=1000)
+        yield ends
+
+
+@asynccontextmanager
+async def _bridged(client: Redis, out: str, into: str) -> AsyncIterator[Ends]:
+    """One end of a connection, as a reader and writer of this process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    own = await asyncio.open_unix_connection(sock=theirs)
+    near = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
+    credit = asyncio.Semaphore(CREDIT)
+    sending = asyncio.create_task(_send(client, out, own[0], credit))
+    taking = asyncio.create_task(_take(client, into, out, own[1], credit))
+    try:
+        yield near
+    finally:
+        near[1].close()
+        # What was written last is sent, unless the other end has left and takes no more.
+        await asyncio.wait([sending, taking], timeout=CLOSES_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in (sending, taking):
+            task.cancel()
+        await asyncio.gather(sending, taking, return_exceptions=True)
+        own[1].close()
+        with contextlib.suppress(OSError, RedisError):
+            await client.delete(into)
+
+
+async def _send(client: Redis, out: str, reader: asyncio.StreamReader, credit: asyncio.Semaphore) -> None:
+    """Send what this end writes, as far as there is credit, then its end."""
+    # A connection that is closed with data in it that nobody has read is reset.
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(CHUNK):
+            await credit.acquire()
+            await _add(client, out, data=data)
+    await _add(client, out, eof=1)
+
+
+async def _take(
+    client: Redis, into: str, out: str, writer: asyncio.StreamWriter, credit: asyncio.Semaphore
+) -> None:
+    """Take what the other end sends, until it leaves."""
+    async for entries in Consumer(client, [into]).batches():
+        for _, _, fields in entries:
+            for _ in range(int(fields.get(b"credit", 0))):
+                credit.release()
+            if b"eof" in fields:
+                writer.close()
+                return
+            if b"data" in fields:
+                writer.write(fields[b"data"])
+                await writer.drain()
+                await _add(client, out, credit=1)
+
+
+async def _add(client: Redis, stream: str, **fields: Any) -> None:
+    await client.xadd(stream, fields)  # type: ignore[arg-type]
+    await client.expire(stream, EXPIRES_S)

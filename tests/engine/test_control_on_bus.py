@@ -1,0 +1,67 @@
+"""The control protocol over the event bus: the same requests, with no socket between the two ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from tests.engine.conftest import BusServer
+from tests.unit.control.test_socket import STATUS, Asked
+from wotemu.errors import InputError
+from wotemu_runtime.bus import Streams, connect
+from wotemu_runtime.control.bus_transport import serve_over_bus
+from wotemu_runtime.control.client import ControlClient
+from wotemu_runtime.control.live_changes import SetConditions
+from wotemu_runtime.control.requests import Exited, Printed
+from wotemu_runtime.control.server import serve_connection
+
+STREAMS = Streams("field")
+
+
+@asynccontextmanager
+async def served(bus_server: BusServer, run: Asked) -> AsyncIterator[ControlClient]:
+    """A client of the run, whose two ends have a connection to the bus each."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str) -> None:
+        await serve_connection(run, reader, writer, lambda: who)
+
+    async with (
+        aclosing(await connect(bus_server.address, 10)) as ours,
+        aclosing(await connect(bus_server.address, 10)) as theirs,
+    ):
+        serving = asyncio.create_task(serve_over_bus(ours, STREAMS, serve))
+        try:
+            yield ControlClient.on_bus("field", theirs, "ada@laptop")
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+        left = [key async for key in theirs.scan_iter("wotemu:field:control:*")]
+        assert all([await theirs.ttl(key) > 0 for key in left]), "nothing stays for ever"
+
+
+async def test_requests_are_answered_and_events_followed(bus_server: BusServer) -> None:
+    run, change = Asked(), SetConditions.of("cam@field", latency="300ms")
+    async with served(bus_server, run) as client:
+        assert await client.status() == STATUS
+        assert (await client.change(change)).text == change.text
+        assert run.changes == [(change, "ada@laptop")]
+        async with aclosing(client.events(after=7)) as events:
+            numbers = [(await anext(events)).number for _ in range(500)]
+        assert numbers == list(range(8, 508))
+        async with asyncio.timeout(10):
+            await run.left.wait()
+
+
+async def test_commands_take_input_and_what_is_wrong_is_raised(bus_server: BusServer) -> None:
+    async with served(bus_server, Asked()) as client:
+        async with client.execute("cam", ["cat"]) as command:
+            await command.write(b"x" * 200_000)
+            await command.end_input()
+            found = [each async for each in command.output()]
+        assert found == [Printed(1, b"x" * 200_000), Exited(3)]
+        async with client.execute("dog", ["cat"]) as command:
+            with pytest.raises(InputError, match="there is no node 'dog'"):
+                await anext(command.output())
