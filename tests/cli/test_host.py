@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import shlex
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Write, command_line
+from tests.conftest import Require
 from wotemu.errors import HostError
 from wotemu_runtime.engines.local import host_check
+from wotemu_runtime.engines.local.cgroups import own_groups
 
 
 @pytest.mark.parametrize(
@@ -73,15 +79,20 @@ def test_on_another_system_the_message_says_linux(monkeypatch: pytest.MonkeyPatc
     ("limits", "user", "refused"),
     [
         ("user:1", 1000, "this kernel refuses: user namespace (No space left on device)"),
-        ("net:0", 0, "this kernel refuses: network, mount and PID namespaces (No space left on device)"),
-        ("net:2", 0, "(No space left on device)"),
-        ("pid:0", 0, "this kernel refuses: network, mount and PID namespaces (No space left on device)"),
+        ("net:0", 1000, "this kernel refuses: network, mount and PID namespaces (No space left on device)"),
+        ("net:2", 1000, "(No space left on device)"),
+        ("net:2", 0, "2 nodes need at least 4 net namespaces, but user.max_net_namespaces is 2"),
+        ("pid:0", 0, "2 nodes need at least 3 pid namespaces, but user.max_pid_namespaces is 0"),
     ],
 )
 def test_a_kernel_without_namespaces_to_give_leaves_nothing(
     namespaces: None, write: Write, folder: Path, limits: str, user: int, refused: str
 ) -> None:
-    """The limits hold in a user namespace of the test's own; an ordinary user needs one more within it."""
+    """The limits hold in a user namespace of the test's own.
+
+    An ordinary user needs one more within it, which does not show the outer one's limits: what can't be known
+    before the start is refused by the kernel.
+    """
     kind, _, number = limits.partition(":")
     become = f"unshare --user --map-user={user} --map-group={user} " if user else ""
     command = shlex.join(command_line("run", write(TWO_NODES)))
@@ -91,3 +102,89 @@ def test_a_kernel_without_namespaces_to_give_leaves_nothing(
     assert refused in done.stderr and "hint:" in done.stderr
     assert done.stderr.count("\n") == 3
     assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["deployment.py"]
+
+
+MANY_NODES = """
+def topology():
+    return Topology([Node("idle", command=["sleep", "100"], networks=[net], scale=40)])
+"""
+
+
+def check_refused(done: subprocess.CompletedProcess[str], folder: Path, *texts: str) -> None:
+    """The command ended with one error of three lines that has the texts, and left nothing."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    for text in texts:
+        assert text in done.stderr
+    assert done.stderr.count("\n") == 3
+    assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["deployment.py"]
+
+
+@pytest.mark.namespaces
+def test_more_nodes_than_open_files_are_refused(namespaces: None, write: Write, folder: Path) -> None:
+    command = ["prlimit", "--nofile=200", *command_line("run", write(MANY_NODES))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    check_refused(
+        done, folder, "40 nodes need at least", "RLIMIT_NOFILE (ulimit -Hn) is 200", "ulimit -n", "at most 14"
+    )
+
+
+@pytest.mark.namespaces
+def test_more_nodes_than_a_users_processes_are_refused(
+    namespaces: None, require: Require, write: Write, folder: Path
+) -> None:
+    """Root is exempt, so it becomes an ordinary user that may read and write all files."""
+    command = ["prlimit", "--nproc=60", *command_line("run", write(MANY_NODES))]
+    if os.geteuid() == 0:
+        user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+        files = "+dac_override"  # this Python may be in a private folder, and the TUN device root's
+        user += [f"--inh-caps=-all,{files}", f"--ambient-caps={files}"]
+        tried = subprocess.run([*user, sys.executable, "-c", "import wotemu"], capture_output=True, cwd="/")
+        require(tried.returncode == 0, "another user can't run this Python")
+        command = [*user, *command]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(folder)}
+    )
+    check_refused(done, folder, "processes and threads, but RLIMIT_NPROC (ulimit -u) is 60", "ulimit -u")
+
+
+@pytest.fixture
+def pids_group(require: Require) -> Iterator[Path]:
+    """A control group below this process's that takes 60 tasks."""
+    parent = next(own_groups.directories("pids"), Path("/sys/fs/cgroup/pids"))
+    group = parent / f"wotemu-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "pids.max").write_text("60")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        require(False, f"no control group with the pids controller can be made: {error}")
+    yield group
+    group.rmdir()
+
+
+@pytest.mark.namespaces
+def test_more_nodes_than_a_control_groups_processes_are_refused(
+    namespaces: None, pids_group: Path, write: Write, folder: Path
+) -> None:
+    script = f"echo 0 > {pids_group}/cgroup.procs; exec " + shlex.join(command_line("run", write(MANY_NODES)))
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+    check_refused(done, folder, "40 nodes need at least 91 processes", f"{pids_group}/pids.max is 60")
+
+
+@pytest.mark.namespaces
+def test_a_control_groups_limit_that_is_not_seen_before_leaves_nothing(
+    namespaces: None, pids_group: Path, write: Write, folder: Path
+) -> None:
+    """Without its /sys/fs/cgroup, as in many containers, the limit shows only when the kernel refuses."""
+    command = shlex.join(command_line("run", write(MANY_NODES)))
+    hidden = f"mount -t tmpfs none /sys/fs/cgroup; exec {command}"
+    (pids_group / "pids.max").write_text("30")  # not even the first processes of the nodes have room
+    join = f"echo 0 > {pids_group}/cgroup.procs"
+    script = f"{join}; exec unshare -Urm sh -c {shlex.quote(hidden)}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)
+    check_refused(
+        done, folder, "Resource temporarily unavailable", "no room for so many processes", "pids.max"
+    )
+    assert not (pids_group / "cgroup.procs").read_text()

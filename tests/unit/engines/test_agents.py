@@ -7,7 +7,8 @@ from unittest.mock import Mock
 import pytest
 
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.engines.local.agents import NODES_PER_PROCESS, ServedNode, groups
+from wotemu_runtime.engines.local.agents import ServedNode, groups
+from wotemu_runtime.engines.local.plan_demand import NODES_PER_AGENT_PROCESS
 from wotemu_runtime.roles.assignment import Assignment
 
 
@@ -21,8 +22,8 @@ def node(number: int) -> ServedNode:
     [
         (0, []),
         (1, [1]),
-        (NODES_PER_PROCESS, [NODES_PER_PROCESS]),
-        (NODES_PER_PROCESS + 1, [NODES_PER_PROCESS, 1]),
+        (NODES_PER_AGENT_PROCESS, [NODES_PER_AGENT_PROCESS]),
+        (NODES_PER_AGENT_PROCESS + 1, [NODES_PER_AGENT_PROCESS, 1]),
     ],
 )
 def test_each_node_is_in_one_group_and_no_group_is_too_large(count: int, sizes: list[int]) -> None:

@@ -12,13 +12,11 @@ import uvloop
 from wotemu_runtime.agent.namespaces import NamespacesOf
 from wotemu_runtime.agent.node import NodeAgent
 from wotemu_runtime.engines.local.node_namespace import hosts_path
+from wotemu_runtime.engines.local.plan_demand import NODES_PER_AGENT_PROCESS
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.roles.session import bus_session
-
-NODES_PER_PROCESS = 128
-"""More would share one processor, and the open files that one process may have."""
 
 
 @attrs.frozen
@@ -37,8 +35,10 @@ class ServedNode:
 
 def groups(nodes: Sequence[ServedNode]) -> Mapping[str, Sequence[ServedNode]]:
     """The nodes that share a process, by that process's name."""
-    starts = range(0, len(nodes), NODES_PER_PROCESS)
-    return {f"agents:{i + 1}": nodes[start : start + NODES_PER_PROCESS] for i, start in enumerate(starts)}
+    starts = range(0, len(nodes), NODES_PER_AGENT_PROCESS)
+    return {
+        f"agents:{i + 1}": nodes[start : start + NODES_PER_AGENT_PROCESS] for i, start in enumerate(starts)
+    }
 
 
 def run_agents(nodes: Sequence[ServedNode]) -> int:

@@ -18,8 +18,10 @@ from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import Limits, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
+from wotemu_runtime.engines.local.file_limit import raise_file_limit
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
+from wotemu_runtime.engines.local.plan_demand import FILES, Demand
 from wotemu_runtime.engines.local.sandbox_process import START_DEADLINE_S, SandboxProcess
 from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan
@@ -56,8 +58,11 @@ class LocalEngine:
         """
         check_host()
         server = find_server()
-        machine_limits.check_memory(plan)
-        file_limit = machine_limits.allow_files(plan)
+        demand = Demand.of_plan(plan)
+        machine_limits.check(demand, machine_limits.read_limits())
+        if self._shaper == "netem":
+            machine_limits.check_bridges(plan)
+        file_limit = raise_file_limit(demand.total(FILES))
         # The sandbox starts, imports and tries NetEm while this process assigns addresses.
         starting = asyncio.create_task(self._start_sandbox(plan))
         try:
@@ -122,7 +127,9 @@ class LocalEngine:
             if missing:
                 raise netem_missing(missing)
             return "netem", unable
-        return ("tun", []) if missing or unable else ("netem", [])
+        if missing or unable or machine_limits.crowded(plan):
+            return "tun", []
+        return "netem", []
 
     async def _start_sandbox(self, plan: Plan) -> tuple[Mapping[str, LimitedReplica], list[str]]:
         """Start the sandbox and make the replicas' control groups.

@@ -5,10 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping
 
 from wotemu.errors import HostError
 from wotemu_gateways.userspace import tap_device
 from wotemu_gateways.userspace.tap_device import TUN_DEVICE
+from wotemu_runtime.engines.local import machine_limits
+from wotemu_runtime.engines.local.plan_demand import FILES, MEMORY, NAMESPACES, TASKS, Resource
+
+_LIMITED_BY: Mapping[int, tuple[Resource, ...]] = {
+    errno.EAGAIN: (TASKS,),
+    errno.ENOMEM: (MEMORY, TASKS),
+    errno.EMFILE: (FILES,),
+    errno.ENOSPC: tuple(NAMESPACES.values()),
+}
+"""The limits that the kernel's errors are about."""
 
 
 def check_host() -> None:
@@ -70,4 +81,6 @@ def refusal(step: str, number: int) -> HostError:
         hint = "in a container, run it with --privileged, or use the host"
     else:
         hint = "run as root, or on a machine whose kernel allows network namespaces"
+    now = machine_limits.in_use(_LIMITED_BY.get(number, ()), machine_limits.read_limits())
+    hint = f"{hint}; now {now}" if now else hint
     return HostError(f"this kernel refuses: {step} ({reason})", where="local engine", hint=hint)

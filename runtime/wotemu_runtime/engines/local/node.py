@@ -11,7 +11,8 @@ from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
-from wotemu_runtime.engines.local import machine_limits, node_namespace
+from wotemu_runtime.engines.local import node_namespace
+from wotemu_runtime.engines.local.file_limit import restore_file_limit
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 
@@ -31,7 +32,7 @@ def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
     node_namespace.mount_proc()
 
     def become_app(program: Program) -> None:
-        machine_limits.restore_files(file_limit)
+        restore_file_limit(file_limit)
         isolate(program)
 
     Launcher(program, become_app).serve(launcher)

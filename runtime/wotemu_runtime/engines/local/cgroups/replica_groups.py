@@ -10,6 +10,7 @@ import attrs
 
 from wotemu_runtime.engines.local.cgroups.delegation import ROOT, DelegatedGroup
 from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, Limits, enforceable
+from wotemu_runtime.engines.local.cgroups.own_groups import version_1_groups
 
 _PERIOD_US = 100_000
 """The kernel's default period of CFS bandwidth control."""
@@ -88,7 +89,7 @@ class ReplicaGroups:
             return {self.parent.path / replica: wanted} if wanted else {}
         if CPU in wanted:
             wanted.add("cpuacct")  # it limits nothing, but accounts for the CPU time that agents report
-        own = _version_1_groups()
+        own = version_1_groups(Path("/proc/self/cgroup").read_text())
         return {
             ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
             for name in sorted(wanted)
@@ -111,13 +112,3 @@ def _limit(directory: Path, controllers: Collection[str], limits: Limits) -> Non
         # memory and swap together there, version 2 swap alone.
         if (directory / swap).exists():
             (directory / swap).write_text("0" if is_version_2 else str(limits.mem_bytes))
-
-
-def _version_1_groups() -> dict[str, str]:
-    """This process's version 1 group by controller: lines of cgroups(7)'s ``ID:CONTROLLERS:PATH``."""
-    groups: dict[str, str] = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            groups[controller] = path
-    return groups
