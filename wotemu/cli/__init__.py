@@ -6,6 +6,7 @@ import click
 
 from wotemu.cli.commands.attach import attach
 from wotemu.cli.commands.compose import compose
+from wotemu.cli.commands.doctor import doctor
 from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
 from wotemu.cli.commands.report import report
@@ -29,3 +30,4 @@ main.add_command(compose)
 main.add_command(stop)
 main.add_command(ps)
 main.add_command(rm)
+main.add_command(doctor)

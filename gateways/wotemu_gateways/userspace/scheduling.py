@@ -7,6 +7,7 @@ import gc
 import os
 import platform
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 Scheduling = Literal["real-time", "short slices", "ordinary"]
@@ -63,6 +64,18 @@ def enter_real_time_class(*, children_too: bool = False) -> bool:
     except OSError:  # EPERM, also in a control group without a real-time budget
         return False
     return True
+
+
+def obtainable() -> Scheduling:
+    """What `request_low_latency` would be granted in this process, without a change to it.
+
+    It is tried in a thread of its own, as policies are a thread's.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        # Children too: an ordinary user could not take the flag back that keeps them out.
+        if pool.submit(enter_real_time_class, children_too=True).result():
+            return "real-time"
+        return "short slices" if pool.submit(_ask_for_short_slices).result() else "ordinary"
 
 
 def leave_real_time_class() -> None:

@@ -43,10 +43,15 @@ def amqtt_configuration(port: int) -> dict[str, Any]:
     }
 
 
+def find_mosquitto() -> str | None:
+    """The path of Mosquitto; None where it is not installed."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
+
+
 def main() -> None:
     """Replace this process by Mosquitto, or serve amqtt."""
     port = int(sys.argv[1])
-    if mosquitto := shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}"):
+    if mosquitto := find_mosquitto():
         # A file in memory leaves nothing behind; Mosquitto 2.0.21 takes no configuration from a pipe.
         file = os.memfd_create("mosquitto.conf", flags=0)
         os.write(file, mosquitto_configuration(port).encode())

@@ -28,9 +28,12 @@ def connect_docker() -> aiodocker.Docker:
     """
     try:
         return aiodocker.Docker()
-    except (ValueError, aiodocker.DockerError) as error:
+    except (ValueError, AssertionError, aiodocker.DockerError) as error:
+        # Where there is neither a socket nor DOCKER_HOST, aiodocker 0.27 fails in an assertion without text.
         raise HostError(
-            f"no daemon: {error}", where="Docker", hint="start it, or name another one in DOCKER_HOST"
+            f"no daemon: {str(error) or 'there is no socket of one'}",
+            where="Docker",
+            hint="start it, or name another one in DOCKER_HOST",
         ) from error
 
 

@@ -143,14 +143,23 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
 
 
-def _published_port() -> Json:
-    """The port of the environment, for clusters behind a firewall; else Docker takes a free one."""
+def bus_port() -> int | None:
+    """The port of the environment for the bus, for clusters behind a firewall; None: Docker takes a free one.
+
+    Raises:
+        InputError: It is no port.
+    """
     given = os.environ.get(BUS_PORT_VARIABLE, "")
     if not given:
-        return {}
+        return None
     if not given.isdecimal() or not 0 < int(given) < 65536:
         raise InputError(f"{given!r} is no port", where=BUS_PORT_VARIABLE, hint="name one from 1 to 65535")
-    return {"PublishedPort": int(given)}
+    return int(given)
+
+
+def _published_port() -> Json:
+    port = bus_port()
+    return {} if port is None else {"PublishedPort": port}
 
 
 def gateway_service(

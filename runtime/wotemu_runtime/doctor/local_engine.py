@@ -1,0 +1,162 @@
+"""Checks of what the local engine uses. Each is a function of what was found on the machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from wotemu.errors import HostError, WotemuError
+from wotemu_gateways.userspace.scheduling import Scheduling
+from wotemu_gateways.userspace.tap_device import TUN_DEVICE
+from wotemu_runtime.doctor.check import Check, missing
+from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY
+from wotemu_runtime.engines.local.machine_limits import Limit
+from wotemu_runtime.engines.local.plan_demand import FILES, NAMESPACES, TASKS, Demand, Resource
+from wotemu_runtime.engines.local.plan_demand import MEMORY as MEMORY_BYTES
+from wotemu_runtime.gateway.shaper_choice import netem_missing
+
+OLDEST_KERNEL = (5, 3)
+"""The first Linux with pidfd_open(2), by which the sandbox is watched."""
+FEW_NODES = 100
+"""Where fewer nodes than this have room, the limit is worth a look."""
+
+
+def kernel(system: str, release: str) -> Check:
+    """The kernel, of what uname(2) says."""
+    number = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
+    is_enough = system == "Linux" and number >= OLDEST_KERNEL
+    least = ".".join(map(str, OLDEST_KERNEL))
+    return Check(
+        name="kernel",
+        purpose="nodes are namespaces of this machine's kernel",
+        state="OK" if is_enough else "missing",
+        found=f"{system} {release}",
+        remedy="" if is_enough else f"use Linux {least} or newer, also in a virtual machine",
+        is_required=True,
+    )
+
+
+def tun_device(error: HostError | None) -> Check:
+    """The TUN device, of the error of `check_host`."""
+    purpose = "interfaces of nodes, which lead to gateways"
+    if error is not None:
+        return missing("TUN device", purpose, error, is_required=True)
+    return Check(
+        name="TUN device", purpose=purpose, state="OK", found=f"{TUN_DEVICE} can be opened", is_required=True
+    )
+
+
+def sandbox(error: WotemuError | None, *, is_root: bool) -> Check:
+    """User, network, mount and PID namespaces, of the error of a sandbox that was started."""
+    name, purpose = "namespaces", "isolate nodes, and remove all of them at the end"
+    # A sandbox opens the TUN device last, in its namespaces; that has a check of its own.
+    if error is not None and TUN_DEVICE not in error.message:
+        return missing(name, purpose, error, is_required=True)
+    by = "as root" if is_root else "as an ordinary user"
+    return Check(name=name, purpose=purpose, state="OK", found=f"can be made {by}", is_required=True)
+
+
+def event_bus(server: str | HostError) -> Check:
+    """The server of the event bus: its path, or why there is none."""
+    name, purpose = "event bus", "carries records and commands of a run"
+    if isinstance(server, HostError):
+        return missing(name, purpose, server, is_required=True)
+    return Check(name=name, purpose=purpose, state="OK", found=server, is_required=True)
+
+
+def netem(lacking: str) -> Check:
+    """The kernel's NetEm, of what it lacks; "" where it lacks nothing."""
+    remedy = netem_missing(lacking).hint or "" if lacking else ""
+    return Check(
+        name="NetEm",
+        purpose="imposes conditions in the kernel; without it gateways do so in user space (tun)",
+        state="limited" if lacking else "OK",
+        found=f"the kernel can't: {lacking}" if lacking else "the kernel has all that is needed",
+        remedy=remedy,
+    )
+
+
+def control_groups(version: int, controllers: Collection[str], refused: str = "") -> Check:
+    """Control groups, of their version and of the controllers by which nodes can be limited.
+
+    Args:
+        version: 1 or 2.
+        controllers: Those that this user can use.
+        refused: The kernel's reason, where it gave one.
+    """
+    lacking = [each for each in (CPU, MEMORY) if each not in controllers]
+    reason = f" ({refused})" if refused else ""
+    remedy = "run as root, or under systemd, which delegates groups to any user who is logged in"
+    return Check(
+        name="control groups",
+        purpose="limits of nodes' CPU and memory; a run without limits needs none",
+        state="limited" if lacking else "OK",
+        found=f"version {version}, without {' and '.join(lacking)} for this user{reason}"
+        if lacking
+        else f"version {version}, with CPU and memory",
+        remedy=remedy if lacking else "",
+    )
+
+
+def real_time_class(scheduling: Scheduling) -> Check:
+    """What the scheduler grants gateways."""
+    is_real_time = scheduling == "real-time"
+    return Check(
+        name="real-time class",
+        purpose="gateways come before busy apps, so that those don't delay packets",
+        state="OK" if is_real_time else "limited",
+        found="gateways may use it" if is_real_time else f"not allowed: gateways get {_GRANTED[scheduling]}",
+        remedy=""
+        if is_real_time
+        else "as root, add a line 'USER - rtprio 1' to /etc/security/limits.conf and log in again; for a"
+        " service of systemd, LimitRTPRIO=1; or run as root",
+    )
+
+
+_GRANTED = {"short slices": "short time slices (Linux 6.12 and newer)", "ordinary": "ordinary time slices"}
+
+
+def mosquitto(path: str | None) -> Check:
+    """The MQTT broker."""
+    return Check(
+        name="Mosquitto",
+        purpose="broker of nodes that speak MQTT",
+        state="OK" if path else "limited",
+        found=path or "not installed; brokers run amqtt, which is slower",
+        remedy="" if path else "install it: sudo apt install mosquitto",
+    )
+
+
+def room(limits: Iterable[Limit]) -> Iterator[Check]:
+    """How many idle nodes have room within the limits, by what they are limits of."""
+    one = Demand.of_nodes(1, gateways=1, interfaces=1)
+    found = list(limits)
+    for name, resources in _LIMITED.items():
+        fitting = [
+            (one.nodes_within(limit.resource, limit.room), limit)
+            for limit in found
+            if limit.resource in resources
+        ]
+        if not fitting:
+            yield Check(name=name, purpose=_ROOM, state="OK", found="no limit", is_required=True)
+            continue
+        nodes, limit = min(fitting, key=lambda each: each[0])
+        needed = limit.used + Demand.of_nodes(FEW_NODES, gateways=1, interfaces=FEW_NODES).total(
+            limit.resource
+        )
+        yield Check(
+            name=name,
+            purpose=_ROOM,
+            state="OK" if nodes >= FEW_NODES else "limited" if nodes else "missing",
+            found=f"room for {nodes:,} idle nodes: {limit}",
+            remedy="" if nodes >= FEW_NODES else f"for {FEW_NODES} nodes: {limit.remedy.format(needed)}",
+            is_required=True,
+        )
+
+
+_ROOM = "bounds the number of nodes"
+_LIMITED: dict[str, tuple[Resource, ...]] = {
+    "memory": (MEMORY_BYTES,),
+    "processes": (TASKS,),
+    "open files": (FILES,),
+    "number of namespaces": tuple(NAMESPACES.values()),
+}
