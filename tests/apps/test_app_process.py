@@ -18,7 +18,8 @@ from wotemu_runtime.agent.supervision.app_connection import AppConnection
 from wotemu_runtime.app_process.app_run import EXIT_FAILED
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.main import EXIT_UNUSABLE
-from wotemu_runtime.app_process.messages import AppError, Failed, Message, Ready, Rows, Up, socket_pair
+from wotemu_runtime.app_process.messages import AppError, Failed, Message, Ready, Rows, Up
+from wotemu_runtime.app_process.record_sockets import socket_pair
 
 from .lamp import HOST
 

@@ -25,8 +25,8 @@ from wotemu_runtime.app_process.messages import (
     Up,
     decode,
     encode,
-    socket_pair,
 )
+from wotemu_runtime.app_process.record_sockets import socket_pair
 
 FAILURE = Failure("run", "ValueError", "wrong", "apps.py:3", "mend it", "Traceback ...")
 

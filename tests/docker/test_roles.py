@@ -17,7 +17,7 @@ from wotemu.errors import EmulationError, InputError
 from wotemu_runtime.bus.server import configuration
 from wotemu_runtime.container import __main__ as roles
 from wotemu_runtime.container import health
-from wotemu_runtime.container.assignment_file import for_slot, load_assignment
+from wotemu_runtime.container.assignment_file import load_assignment
 from wotemu_runtime.container.bus import LISTEN
 from wotemu_runtime.container.health import query_role, serve_health
 from wotemu_runtime.planning.code_bundle import MAX_BUNDLE, digest, pack, unpack
@@ -92,9 +92,8 @@ def test_a_stack_is_called_as_it_was_deployed(secret: Path) -> None:
 def test_no_such_slot(secret: Path, slot: str) -> None:
     """A task beyond the replicas does not guess who it is."""
     environ = {"WOTEMU_ASSIGNMENT": json.dumps(DOCUMENT), "WOTEMU_BUS_PASSWORD_FILE": str(secret)}
-    assignment = load_assignment(environ)
     with pytest.raises(InputError, match="none of this service's 2 replicas"):
-        for_slot(assignment, slot)
+        load_assignment({**environ, "WOTEMU_SLOT": slot})
 
 
 @pytest.mark.parametrize(

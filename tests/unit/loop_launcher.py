@@ -9,7 +9,8 @@ import os
 import attrs
 
 from wotemu_runtime.app_process.agent_connection import AgentConnection
-from wotemu_runtime.app_process.messages import Message, Ready, socket_pair
+from wotemu_runtime.app_process.messages import Message, Ready
+from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes.channel import Channel
 
 

@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping
 
 VARIABLE = "WOTEMU_SOCKET"
+ADDRESS = "\0wotemu-agent"
+"""An abstract address, as its first byte is 0: it belongs to the node's network namespace."""
 WAIT_S = 0.05
 """Seconds to wait for a full socket: long enough for a burst, short enough where the agent hangs."""
 

@@ -1,7 +1,8 @@
 """The launcher: the first process of a node. It forks the node's app when the node's agent requests it.
 
 It has one thread and no event loop, so forking is safe at any time. The app's libraries that were imported
-before it was forked itself are shared by every start of the app.
+before it was forked itself are shared by every start of the app. A node that runs a command has two processes
+of Python's, one with an agent and this one, so this module imports little.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from wotemu.app.agent_socket import VARIABLE
+from wotemu.app.agent_socket import ADDRESS, VARIABLE
 from wotemu_runtime.agent import process_tree
-from wotemu_runtime.agent.metric_socket import ADDRESS
-from wotemu_runtime.app_process.agent_connection import AgentConnection
-from wotemu_runtime.app_process.messages import Failed, Failure, socket_pair
+from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
@@ -83,12 +82,18 @@ class Launcher:
         """Commands beside the app, by their process ids."""
         self._channel: Channel
 
-    def serve_beside_agent(self, run_agent: RunAgent) -> NoReturn:
-        """Fork an agent of this node's own, and serve until it ends; its status becomes this process's."""
+    def serve_beside_agent(self, run_agent: RunAgent, prepare: Callable[[], None] = lambda: None) -> NoReturn:
+        """Fork an agent of this node's own, and serve until it ends; its status becomes this process's.
+
+        Args:
+            run_agent: Runs the agent, given its end of the channel.
+            prepare: Imports what apps share, once the agent is forked: it has no use for it.
+        """
         self._channel, agent_end = Channel.pair()
         self._agent_pid = agent = fork(lambda: run_agent(agent_end), keep_fds=[agent_end.fileno()])
         agent_end.close()
         signal.signal(signal.SIGTERM, lambda *_: self._kill(agent, signal.SIGTERM))
+        prepare()
         while True:  # `_ended` leaves with the agent
             reaper.serve(self._channel, self._request, self._ended, until_closed=False)
 
@@ -229,6 +234,9 @@ def _run_command(command: tuple[str, ...], records: socket.socket) -> int:
     try:
         os.execvp(command[0], command)  # noqa: S606  # running the user's program is the point
     except OSError as error:
+        from wotemu_runtime.app_process.agent_connection import AgentConnection
+        from wotemu_runtime.app_process.messages import Failed, Failure
+
         message = f"can't run {command[0]!r}: {error.strerror}"
         print(f"wotemu: {message}", file=sys.stderr)
         channel = AgentConnection(records)

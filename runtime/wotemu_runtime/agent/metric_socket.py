@@ -16,11 +16,10 @@ from typing import Any
 
 import attrs
 
+from wotemu.app.agent_socket import ADDRESS
 from wotemu.records import Interaction
 from wotemu_runtime.app_process.messages import Lost, Rows, decode
 
-ADDRESS = "\0wotemu-agent"
-"""An abstract address, as its first byte is 0: it belongs to the node's network namespace."""
 PACKET_BYTES = 64 * 1024
 MAX_RUN = 64
 """Packets that are read from one connection before other tasks of the loop get a turn."""

@@ -32,7 +32,7 @@ class AgentConnection:
     """Sends messages to the agent, from any thread.
 
     Args:
-        connected: one end of `messages.socket_pair`, or a connection to the agent's metric socket.
+        connected: one end of `record_sockets.socket_pair`, or a connection to the agent's metric socket.
         buffer_bytes: how much may wait for a full socket before records are dropped.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -153,8 +152,3 @@ def decode(packet: bytes) -> Message:
         values = [Failure(*values[0])]
     message: Message = kind(*values)
     return message
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected packet sockets: the agent's, and the one that the app's process inherits."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

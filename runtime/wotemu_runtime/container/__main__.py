@@ -10,24 +10,26 @@ proxy           read-only proxy of Docker's API, restricted to one stack
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from wotemu.errors import InputError, WotemuError
 from wotemu_runtime.container.assignment_file import load_assignment
-from wotemu_runtime.container.health import serve_health
-from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
-from wotemu_runtime.roles.assignment import Assignment
 
-Serve = Callable[[Assignment], Awaitable[None]]
-"""Serves until the role is over; cancelled by SIGTERM."""
-Run = Callable[[Mapping[str, str]], None]
-"""Runs until the role is over, given the environment; it has the whole process to itself."""
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
 
-# Each role's module is imported when it is run: a bus or a gateway does without what an agent needs.
+    from wotemu_runtime.roles.assignment import Assignment
+
+    Serve = Callable[[Assignment], Awaitable[None]]
+    """Serves until the role is over; cancelled by SIGTERM."""
+    Run = Callable[[Mapping[str, str]], None]
+    """Runs until the role is over, given the environment; it has the whole process to itself."""
+
+# Each role's module is imported when it is run: a bus or a gateway does without what an agent needs, and the
+# first process of a node without an event loop.
 
 
 def _gateway() -> Serve:
@@ -114,6 +116,10 @@ def run(role: str, environ: Mapping[str, str]) -> None:
 
 async def _serve(serve: Serve, assignment: Assignment) -> None:
     """Serve until done, or until SIGTERM cancels it; the health check is answered from the start."""
+    import asyncio
+
+    from wotemu_runtime.container.health import serve_health
+
     serving = asyncio.ensure_future(_start(serve, assignment))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     async with serve_health(assignment.name):
@@ -123,6 +129,8 @@ async def _serve(serve: Serve, assignment: Assignment) -> None:
 
 
 async def _start(serve: Serve, assignment: Assignment) -> None:
+    from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
+
     await wait_for_bus(assignment.bus)
     await serve(await complete_assignment(assignment))
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from wotemu.errors import InputError
-from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,
     DEFAULT_PASSWORD_FILE,
@@ -19,6 +18,9 @@ from wotemu_runtime.roles.container_environment import (
     STACK_VARIABLE,
 )
 
+if TYPE_CHECKING:
+    from wotemu_runtime.roles.assignment import Assignment
+
 
 def load_assignment(environ: Mapping[str, str]) -> Assignment:
     """This container's assignment, with the stack, the replica and the password that are set beside it.
@@ -26,22 +28,33 @@ def load_assignment(environ: Mapping[str, str]) -> Assignment:
     Raises:
         InputError: It is missing or malformed, or the password is missing.
     """
-    data = _document(environ)
+    from wotemu_runtime.roles.assignment import Assignment
+
+    document = load_document(environ)
     try:
         # The password comes from its secret; the document, which anybody may read, has none.
-        bus = {"password": "", **data["bus"]}
-        assignment = Assignment.from_dict({**data, "bus": bus})
-    except (KeyError, TypeError) as error:
+        assignment = Assignment.from_dict({**document, "bus": {"password": "", **document["bus"]}})
+    except TypeError as error:
         raise InputError(f"it is no assignment: {error}", where=ASSIGNMENT_VARIABLE) from error
-    if not assignment.bus.password:
-        assignment = attrs.evolve(
-            assignment, bus=attrs.evolve(assignment.bus, password=bus_password(environ))
-        )
+    if assignment.bus.password:
+        return assignment
+    return attrs.evolve(assignment, bus=attrs.evolve(assignment.bus, password=bus_password(environ)))
+
+
+def load_document(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The assignment as JSON, without the bus's password, for a process that needs nothing of the bus.
+
+    Raises:
+        InputError: It is missing or malformed.
+    """
+    document = _document(environ)
+    for key in ("bus", "data", "name"):
+        if key not in document:
+            raise InputError(f"it is no assignment: {key!r} is missing", where=ASSIGNMENT_VARIABLE)
     if stack := environ.get(STACK_VARIABLE):
-        assignment = attrs.evolve(assignment, stack=stack)
-    if slot := environ.get(SLOT_VARIABLE):
-        assignment = for_slot(assignment, slot)
-    return assignment
+        document["stack"] = stack
+    slot = environ.get(SLOT_VARIABLE)
+    return for_slot(document, slot) if slot else document
 
 
 def bus_password(environ: Mapping[str, str]) -> str:
@@ -61,25 +74,25 @@ def bus_password(environ: Mapping[str, str]) -> str:
     return password
 
 
-def for_slot(assignment: Assignment, slot: str) -> Assignment:
+def for_slot(document: dict[str, Any], slot: str) -> dict[str, Any]:
     """The assignment of one replica of a service.
 
     Args:
-        assignment: The service's; its data names all replicas in ``replicas``.
+        document: The service's; its data names all replicas in ``replicas``.
         slot: The task's number among them, from 1, as Docker writes it.
 
     Raises:
         InputError: There is no such replica.
     """
-    replicas: list[str] = assignment.data.get("replicas", [])
+    replicas: list[str] = document["data"].get("replicas", [])
     if not slot.isdigit() or not 0 < int(slot) <= len(replicas):
         raise InputError(f"{slot!r} is none of this service's {len(replicas)} replicas", where=SLOT_VARIABLE)
     replica = replicas[int(slot) - 1]
-    data: dict[str, Any] = {**assignment.data, "replica": replica}
+    data: dict[str, Any] = {**document["data"], "replica": replica}
     if program := data.get("program"):
         data["program"] = _for_replica(program, replica)
-    kind = assignment.name.partition(":")[0]
-    return attrs.evolve(assignment, name=f"{kind}:{replica}", data=data)
+    kind = document["name"].partition(":")[0]
+    return {**document, "name": f"{kind}:{replica}", "data": data}
 
 
 def _for_replica(program: dict[str, Any], replica: str) -> dict[str, Any]:

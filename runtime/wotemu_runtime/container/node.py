@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pwd
 import signal
@@ -15,16 +14,14 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.agent.launcher import Launcher, Program
-from wotemu_runtime.container.assignment_file import load_assignment
-from wotemu_runtime.container.health import serve_health
-from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
+from wotemu_runtime.container.assignment_file import bus_password, load_assignment, load_document
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
 from wotemu_runtime.processes.syscalls import drop_all_capabilities
-from wotemu_runtime.roles.assignment import Assignment
 
 if TYPE_CHECKING:
     from wotemu_runtime.app_process.loading.spec import AppSpec
+    from wotemu_runtime.roles.assignment import Assignment
 
 APP_USER = "wotemu"
 """The image's ordinary user, which apps run as."""
@@ -32,20 +29,37 @@ CODE_DIR = "/home/wotemu/code"
 
 
 def run(environ: Mapping[str, str]) -> NoReturn:
-    """Run as the first process of a node's container until its agent ends."""
-    assignment = load_assignment(environ)
-    program = program_of(assignment.data)
-    if bundle := assignment.data.get("bundle"):
+    """Run as the first process of a node's container until its agent ends.
+
+    Raises:
+        InputError: The assignment or the bus's password is missing or malformed.
+        EmulationError: The app's code can't be unpacked.
+    """
+    document = load_document(environ)
+    data = document["data"]
+    if not document["bus"].get("password"):
+        bus_password(environ)  # here its absence is one line in the log, in the agent a traceback
+    program = program_of(data)
+    if bundle := data.get("bundle"):
         program = _with_code(program, Path(bundle["path"]), bundle["digest"])
     elif not program.cwd:
         program = _of_image(program)
+    freeze()
+    launcher = Launcher(program, lambda _: _become_app())
+    # The agent imports what it needs after it is forked. This process then has little that the agent would
+    # copy as it runs, and does not wait for it.
+    launcher.serve_beside_agent(
+        lambda channel: _run_agent(environ, channel), prepare=lambda: _preload(program)
+    )
+
+
+def _preload(program: Program) -> None:
+    """Import what each start of a WoT app would import."""
     if program.app is not None:
         from wotemu_runtime.app_process.preload import preload
 
         preload()
-    freeze()  # so that the agent and the app share the memory of what is imported
-    launcher = Launcher(program, lambda _: _become_app())
-    launcher.serve_beside_agent(lambda channel: _run_agent(assignment, channel))
+        freeze()  # so that the app shares the memory of what is imported
 
 
 def program_of(data: dict[str, Any]) -> Program:
@@ -115,17 +129,21 @@ def drop_privileges() -> None:
     drop_all_capabilities()
 
 
-def _run_agent(assignment: Assignment, launcher: Channel) -> int:
+def _run_agent(environ: Mapping[str, str], launcher: Channel) -> int:
     import uvloop
 
-    uvloop.run(_agent(assignment, launcher))
+    uvloop.run(_agent(load_assignment(environ), launcher))
     return 0
 
 
 async def _agent(assignment: Assignment, launcher: Channel) -> None:
+    import asyncio
+
     from wotemu_runtime.agent.namespaces import OwnNamespaces
     from wotemu_runtime.agent.node import NodeAgent
+    from wotemu_runtime.container.health import serve_health
     from wotemu_runtime.container.node_network import NodeNetwork
+    from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
     from wotemu_runtime.roles.role import on_bus
 
     async with serve_health(assignment.name):

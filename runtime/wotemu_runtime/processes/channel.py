@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import array
-import asyncio
 import socket
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgpack
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_MESSAGE = 64 * 1024 * 1024
 _HEADER = 4
@@ -96,6 +98,8 @@ class AsyncChannel:
     async def pair(cls) -> tuple[Self, Channel]:
         """Two connected ends; the second, blocking one is for another process."""
         left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        import asyncio  # launchers do without
+
         return cls(*await asyncio.open_unix_connection(sock=left)), Channel(right)
 
     def __repr__(self) -> str:
@@ -112,7 +116,7 @@ class AsyncChannel:
             size = int.from_bytes(await self._reader.readexactly(_HEADER), "big")
             _check_size(size)
             body = await self._reader.readexactly(size)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (EOFError, ConnectionError):
             return None
         message: dict[str, Any] = msgpack.unpackb(body)
         return message
