@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,7 +31,9 @@ from wotemu import (
     event,
     metric,
     run,
+    run_sync,
 )
+from wotemu_runtime.control.client import control_names
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("namespaces")]
 
@@ -184,3 +189,40 @@ async def test_two_emulations_run_side_by_side() -> None:
         (change,) = emulation.timeline.changes
         assert change.after["latency_s"] == latency_s
     assert one.result.run_dir != two.result.run_dir
+
+
+SCRIPT = """
+import asyncio
+from wotemu import Emulation, Network, Node, Topology
+
+async def main():
+    topology = Topology([Node("a", command=["sleep", "600"], networks=[Network("field")])])
+    async with Emulation(topology, name="signalled") as emulation:
+        await emulation.ready()
+        print("ready", flush=True)
+        await emulation.done()
+
+asyncio.run(main())
+"""
+
+
+async def test_ctrl_c_in_a_script_ends_the_run_and_leaves_nothing(in_folder: Path) -> None:
+    script = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SCRIPT), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert script.stdout is not None
+    assert script.stderr is not None
+    assert await script.stdout.readline() == b"ready\n"
+    script.send_signal(signal.SIGINT)
+    said = await script.stderr.read()
+    assert await script.wait() != 0
+    assert said.splitlines()[-1] == b"KeyboardInterrupt"
+    assert processes_printing_into(in_folder) == []
+    assert "signalled" not in control_names()
+
+
+async def test_a_blocking_run_needs_a_thread_without_a_loop() -> None:
+    with pytest.raises(InputError, match="an event loop runs already"):
+        run_sync(TOPOLOGY)
+    found = await asyncio.to_thread(run_sync, TOPOLOGY, Scenario(duration="1s"), name="blocking")
+    assert found.status == "done"

@@ -201,7 +201,8 @@ class LiveControl:
 
     async def until_holds(self, condition: Mapping[str, Any]) -> None:
         """Wait until a condition holds, as `Measurements` looks at it; otherwise as `until_begun`."""
-        await self._until(lambda: self._run.measured.holds(condition))
+        with self._run.measured.awaited():
+            await self._until(lambda: self._run.measured.holds(condition))
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         run = self._run

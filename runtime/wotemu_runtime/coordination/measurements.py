@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from wotemu.records import App, Event, Record
@@ -24,11 +25,12 @@ class Measurements:
     Conditions are as `MetricCondition.to_dict` and `EventCondition.to_dict` give them.
 
     Args:
-        news: is called after records that a condition may depend on.
+        news: is called after records that a condition may depend on, while somebody waits for one.
     """
 
     def __init__(self, news: Callable[[], None]) -> None:
         self._news = news
+        self._waiting = 0
         self._last: dict[tuple[str, str], tuple[float, float]] = {}
         self._events: Counter[tuple[str, str]] = Counter()
 
@@ -49,8 +51,17 @@ class Measurements:
             elif isinstance(record, Event):
                 self._events[record.kind, record.source] += 1
                 has_news = True
-        if has_news:
+        if has_news and self._waiting:  # else hundreds of batches a second would wake the run for nothing
             self._news()
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """While in the block, somebody waits for a condition."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     def holds(self, condition: Mapping[str, Any]) -> bool:
         """Whether a condition holds by now; of several replicas' metrics, the one that came last counts."""
