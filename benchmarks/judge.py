@@ -1,18 +1,21 @@
 """CPU time of judging a long run of many nodes, from synthetic records.
 
-    python -m benchmarks.judge [--nodes 100] [--hours 1] [--changes 600]
+    python -m benchmarks.judge [--nodes 100] [--hours 1] [--changes 600] [--check] [--slack 1] [--json FILE]
 
 The nodes are on one network with a rate, whose conditions change; each hop has a record and each node a probe
 a second. Half of the hops are busy all the time. Prints the CPU time of reading the records, which happens
-during a run, and of judging them, for which its end waits.
+during a run, and of judging them, for which its end waits. `--check` exits with 1 where reading takes more
+than 20 ms for a second of the run, or judging more than 1 s; `--slack 2` doubles these goals.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from wotemu.records import Change, Event, Hop, ProbeArrived, ProbeSent, Record
 from wotemu.scenario.timeline import Change as Planned
@@ -23,6 +26,8 @@ from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
 from wotemu_runtime.fidelity import Certificate, Witness, judge
 
+GOAL_READING_MS = 20.0
+GOAL_JUDGING_S = 1.0
 T0 = 1_750_000_000.0
 NETWORK = "field"
 WAYS: tuple[Direction, Direction] = ("up", "down")
@@ -112,6 +117,9 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--changes", type=int, default=600)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--slack", type=float, default=1.0)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     lasts_s = int(3600 * given.hours)
     names = [f"n{number}" for number in range(given.nodes)]
@@ -121,10 +129,15 @@ def main() -> None:
     certificate = certify(witness)
     ended = time.process_time()
     print(f"{given.nodes} nodes, {lasts_s} s, {given.changes} changes: {certificate}")
-    print(
-        f"reading the records {took - begun:8.2f} s of CPU, {(took - begun) / lasts_s * 1e3:.2f} ms a second"
-    )
-    print(f"judging             {ended - took:8.2f} s of CPU")
+    reading_ms, judging_s = (took - begun) / lasts_s * 1e3, ended - took
+    print(f"reading the records {took - begun:8.2f} s of CPU, {reading_ms:.2f} ms a second")
+    print(f"judging             {judging_s:8.2f} s of CPU")
+    if given.json:
+        given.json.write_text(json.dumps({"reading_ms_a_second": reading_ms, "judging_s": judging_s}))
+    if given.check and (
+        reading_ms > GOAL_READING_MS * given.slack or judging_s > GOAL_JUDGING_S * given.slack
+    ):
+        sys.exit("goals missed: 20 ms to read a second's records, 1 s to judge them")
 
 
 if __name__ == "__main__":
