@@ -135,7 +135,7 @@ async def measured(run: GeneratedRun, address: BusAddress, folder: Path) -> tupl
     adding_s, theirs_wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
     await client.flushall()
 
-    context = get_context("fork")
+    context = get_context("spawn")  # a fork would have the generated records in its heap
     control, other = context.Pipe()
     recorder = context.Process(target=record, args=(run, address, folder, other))
     recorder.start()

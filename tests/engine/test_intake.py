@@ -62,7 +62,9 @@ def test_a_task_whose_place_another_took_tells_nothing_of_the_time_after() -> No
     assert not intake.supersede("agent:a", 1.0, 30.0), "the place is the later life's"
     assert intake.is_current(new)
     assert not intake.is_current(old)
-    assert intake.accept("app", rows(23, 24, 25, 26), old) == Accepted(rows(23, 24), superseded=2)
+    assert intake.accept("app", rows(23, 24, 25, 26), old) == Accepted(
+        rows(23, 24), superseded=2, is_current=False
+    )
     assert intake.accept("events", event(26, "app.exited"), old).rows == []
     losses = event(26, "records.lost")
     assert intake.accept("events", losses, Origin("agent:a", 1.0, 1)).rows == losses, "they are lost anyhow"

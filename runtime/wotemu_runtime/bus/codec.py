@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import attrs
 import msgpack
 
 from wotemu.errors import EmulationError
@@ -18,8 +17,7 @@ ORIGIN = b"o"
 """The field that has the sender; entries that can't come twice lack it."""
 
 
-@attrs.frozen
-class Origin:
+class Origin(NamedTuple):
     """The sender of a batch of records and its place in the sequence, to detect duplicates and gaps.
 
     `life` is when this process began to publish, in seconds since the epoch: a role that is restarted has
@@ -96,7 +94,7 @@ def packed_rows(entry: dict[bytes, bytes], table: str) -> bytes:
 
 def encode_origin(origin: Origin) -> dict[bytes, bytes]:
     """The origin's part of a stream entry."""
-    return {ORIGIN: _PACKER.pack((origin.source, origin.life, origin.first))}
+    return {ORIGIN: _PACKER.pack(origin)}
 
 
 def decode_origin(entry: dict[bytes, bytes]) -> Origin | None:

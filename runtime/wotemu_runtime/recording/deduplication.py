@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from wotemu.records import TABLES, Event, fields
 from wotemu_runtime.bus import Origin
@@ -21,8 +19,7 @@ TIME_FIELDS = ("t", "applied")
 LOSSES = "records.lost"
 
 
-@attrs.frozen
-class Accepted:
+class Accepted(NamedTuple):  # not attrs: there is one for each stream entry
     """What is new of a batch, and what is wrong with it."""
 
     rows: list[list[Any]]
@@ -30,6 +27,8 @@ class Accepted:
     """Records that the sender had sent before these and that never came."""
     superseded: int = 0
     """Records of a time when another task had the sender's place."""
+    is_current: bool = True
+    """Whether the sender is the source's current life, or a later one."""
 
 
 class Deduplicator:
@@ -66,8 +65,9 @@ class Deduplicator:
         expected = self._next.get(name, origin.first if self._resumed else 0)
         self._next[name] = max(expected, origin.first + len(rows))
         new = rows[expected - origin.first :] if expected > origin.first else rows
-        mine = new if self.is_current(origin) else list(self._of_its_time(table, new, origin))
-        return Accepted(mine, max(0, origin.first - expected), len(new) - len(mine))
+        is_current = self.is_current(origin)
+        mine = new if is_current else list(self._of_its_time(table, new, origin))
+        return Accepted(mine, max(0, origin.first - expected), len(new) - len(mine), is_current)
 
     def account(self, origin: Origin, totals: Mapping[str, int]) -> None:
         """Take the account of a life that ended: the number of records of each table that it published."""
@@ -106,7 +106,8 @@ class Deduplicator:
 
     def is_current(self, origin: Origin) -> bool:
         """Whether the sender is the source's current life, or a later one."""
-        return origin.life >= self._place.get(origin.source, (origin.life, 0.0))[0]
+        place = self._place.get(origin.source)
+        return place is None or origin.life >= place[0]
 
     def supersede(self, source: str, life: float, t: float) -> bool:
         """Make `life` the current one from `t` on, unless a later one is; whether it is current now."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from wotemu.records import Change, Event, Hop, fields
 from wotemu_runtime.bus import Origin, decode_batch, decode_origin, packed_rows
@@ -19,12 +17,14 @@ BUS = "bus"
 ACCOUNTS = frozenset({"role.done", "role.muted"})
 """Each role's last event, with the number of records that it published."""
 
+_NOTED = frozenset({Change.TABLE, Hop.TABLE, Event.TABLE})
+"""Tables whose records say something about roles."""
+
 _CHANGE_ID = fields(Change).index("id")
 _SHAPER = fields(Hop).index("shaper")
 
 
-@attrs.frozen
-class Batch:
+class Batch(NamedTuple):
     """The records of one stream entry that count.
 
     `received` is how many the entry had. `packed` is the rows' msgpack as it came, or None where some of
@@ -90,7 +90,8 @@ class Ingest:
         accepted = rows
         if origin is not None:
             self.heard.add(origin.source)
-            self._note_lives(table, rows, origin)
+            if table == Event.TABLE:
+                self._note_lives(table, rows, origin)
             found = self._deduplicator.accept(table, rows, origin)
             accepted = found.rows
             if found.lost:
@@ -98,11 +99,12 @@ class Ingest:
                 events.append(loss(now, origin.source, what, found.lost, table))
             if found.superseded:
                 events += self._leave_out(now, origin.source, table, found.superseded)
-            if self._deduplicator.is_current(origin):
+            if found.is_current:
                 events += self._liveness.heard(origin.source, now)
         if table == Change.TABLE:  # a gateway that replaces another answers all that it took over
             accepted = [row for row in accepted if row[_CHANGE_ID] not in self.answered]
-        events += self._note(table, accepted, now)
+        if table in _NOTED:
+            events += self._note(table, accepted, now)
         packed = packed_rows(entry, table) if len(accepted) == len(rows) else None
         return Batch(table, len(rows), accepted, packed), events
 
