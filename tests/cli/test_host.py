@@ -174,17 +174,34 @@ def test_more_nodes_than_a_control_groups_processes_are_refused(
 
 
 @pytest.mark.namespaces
+def test_a_limit_that_is_reached_when_apps_start_is_one_clear_error(
+    namespaces: None, pids_group: Path, write: Write
+) -> None:
+    """The first processes of the nodes have room, those of their apps have not; what began is recorded."""
+    done = run_unseen(pids_group, 60, write(MANY_NODES))
+    assert done.returncode == 2, done.stderr
+    assert "another process for agent:idle" in done.stderr and "pids.max" in done.stderr
+    assert done.stderr.count("Error:") == 1 and "Traceback" not in done.stderr
+    assert not (pids_group / "cgroup.procs").read_text()
+
+
+@pytest.mark.namespaces
 def test_a_control_groups_limit_that_is_not_seen_before_leaves_nothing(
     namespaces: None, pids_group: Path, write: Write, folder: Path
 ) -> None:
-    """Without its /sys/fs/cgroup, as in many containers, the limit shows only when the kernel refuses."""
-    command = shlex.join(command_line("run", write(MANY_NODES)))
-    hidden = f"mount -t tmpfs none /sys/fs/cgroup; exec {command}"
-    (pids_group / "pids.max").write_text("30")  # not even the first processes of the nodes have room
-    join = f"echo 0 > {pids_group}/cgroup.procs"
-    script = f"{join}; exec unshare -Urm sh -c {shlex.quote(hidden)}"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)
+    """Not even the first processes of the nodes have room."""
+    done = run_unseen(pids_group, 30, write(MANY_NODES))
     check_refused(
         done, folder, "Resource temporarily unavailable", "no room for so many processes", "pids.max"
     )
     assert not (pids_group / "cgroup.procs").read_text()
+
+
+def run_unseen(group: Path, limit: int, deployment: Path) -> subprocess.CompletedProcess[str]:
+    """Run a deployment in a control group that it can't look at, as in many containers."""
+    command = shlex.join(command_line("run", deployment))
+    hidden = f"mount -t tmpfs none /sys/fs/cgroup; exec {command}"
+    (group / "pids.max").write_text(str(limit))
+    join = f"echo 0 > {group}/cgroup.procs"
+    script = f"{join}; exec unshare -Urm sh -c {shlex.quote(hidden)}"
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)

@@ -31,12 +31,12 @@ async def watch_roles(run: LiveRun, client: Redis) -> None:
 def take_news(run: LiveRun, news: News) -> None:
     """Take one piece of news about a role into account: fail the run, or record what happened."""
     match news:
-        case RoleEnded(role, status):
+        case RoleEnded(role, status, refused):
             run.state.ended.add(role)
             if run.is_running:
                 hint = f"what it printed is in {run.recorder.directory.run_dir / 'logs' / '_wotemu.log'}"
                 error = EmulationError(f"it ended by itself: {status}", where=role, hint=hint)
-                run.control.fail(error)
+                run.control.fail(refused or error)
         case RoleLost(role, reason, host) if not run.recorder.draining:
             run.recorder.role_lost(role, reason, host)
         case Unplaced(role, error) if run.outcome.t0 is None:

@@ -10,17 +10,21 @@ from typing import Protocol
 
 import attrs
 
-from wotemu.errors import EmulationError
+from wotemu.errors import EmulationError, HostError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.planning.models import Plan
 
 
 @attrs.frozen
 class RoleEnded:
-    """A role's process ended, and the engine starts no other. `status` says how, for people."""
+    """A role's process ended, and the engine starts no other.
+
+    `status` says how, for people; `refused` what the machine lacks, where it ended for that.
+    """
 
     role: str
     status: str
+    refused: HostError | None = None
 
 
 @attrs.frozen

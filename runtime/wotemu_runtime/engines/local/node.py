@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from wotemu_runtime.engines.local import node_namespace
 from wotemu_runtime.engines.local.file_limit import restore_file_limit
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
+
+NO_PROCESS = os.EX_OSERR
+"""Exit code of a node that the kernel refused a process (sysexits.h: "can't fork")."""
 
 
 def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
@@ -35,7 +39,13 @@ def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
         restore_file_limit(file_limit)
         isolate(program)
 
-    Launcher(program, become_app).serve(launcher)
+    try:
+        Launcher(program, become_app).serve(launcher)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+            raise
+        print(f"wotemu: the app's process can't be made: {error.strerror}", file=sys.stderr)
+        return NO_PROCESS
     return 0
 
 

@@ -146,7 +146,9 @@ class SandboxProcess:
         """Sort the zygote's events until it ends: roles' ends may come at any time, also between answers."""
         while (message := await control.receive()) is not None:
             if message["event"] == "exited":
-                self.ended.put_nowait(RoleEnded(message["role"], message["status"]))
+                role, number = message["role"], message["errno"]
+                refused = refusal(f"another process for {role}", number) if number else None
+                self.ended.put_nowait(RoleEnded(role, message["status"], refused))
             else:
                 self._events.put_nowait(message)
         self._events.put_nowait(None)

@@ -6,6 +6,7 @@ Forks share the pages of what was imported before, so a node costs a few MB and 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib
 import os
@@ -46,7 +47,7 @@ class Zygote:
 
     Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op":
     "check_netem"}`` and ``{"op": "deploy", ...}`` (see `deploy_request`). Events: ``netem`` (what the kernel
-    lacks), ``deployed``, ``failed`` (where, error, errno) and ``exited`` (role, status).
+    lacks), ``deployed``, ``failed`` (where, error, errno) and ``exited`` (role, status, errno).
     """
 
     def __init__(self, control: Channel) -> None:
@@ -223,7 +224,12 @@ class Zygote:
 
     def _ended(self, pid: int, status: int) -> None:
         if role := self._roles.pop(pid, None):
-            self._control.send({"event": "exited", "role": role, "status": exit_text(status)})
+            from wotemu_runtime.engines.local.node import NO_PROCESS
+
+            number = errno.EAGAIN if os.waitstatus_to_exitcode(status) == NO_PROCESS else 0
+            self._control.send(
+                {"event": "exited", "role": role, "status": exit_text(status), "errno": number}
+            )
 
 
 def _answer(channel: Channel, where: str) -> list[int]:
