@@ -32,7 +32,7 @@ def control_folder() -> Path:
 def control_names() -> list[str]:
     """The names of the runs of this user whose process answers, in order."""
     folder = control_folder()
-    found = folder.glob(f"*{SUFFIX}") if folder.is_dir() else ()
+    found = folder.glob(f"*{SUFFIX}") if _is_own(folder) else ()
     return sorted(path.stem for path in found if _answers(path))
 
 
@@ -76,9 +76,12 @@ def connected_socket(name: str) -> socket.socket:
     Raises:
         OSError: There is none, or nobody listens.
     """
+    folder = control_folder()
+    if not _is_own(folder):  # in /tmp, somebody else may have made it
+        raise FileNotFoundError(f"there is no folder {folder} of yours")
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(control_folder() / f"{name}{SUFFIX}") as address:
+        with _short(folder / f"{name}{SUFFIX}") as address:
             client.connect(address)
     except BaseException:
         client.close()
@@ -91,8 +94,7 @@ def connected_socket(name: str) -> socket.socket:
 def _locked(folder: Path) -> Iterator[None]:
     """The folder, made if it is not there, held against other runs that look for a free name."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not _is_own(folder):
         raise HostError(
             "it belongs to somebody else", where=str(folder), hint="set XDG_RUNTIME_DIR to a folder of yours"
         )
@@ -103,6 +105,15 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether it is a folder, no link, and this user's."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
 
 
 def _free_path(folder: Path, name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 from redis.asyncio import Redis
 
 from wotemu_runtime.bus import BusAddress, connect
+from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.engines.swarm import needing_docker_client
 
 if TYPE_CHECKING:
@@ -46,3 +49,19 @@ async def bus_client(address: BusAddress, deadline_s: float = 10.0) -> AsyncIter
         yield client
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def control_on_swarm(name: str) -> AsyncIterator[ControlClient]:
+    """Control the run of a stack on the swarm of DOCKER_HOST, wherever its coordinator is.
+
+    Args:
+        name: Name of the stack.
+
+    Raises:
+        InputError: There is no such stack, or its bus does not run.
+        HostError: Docker is not deployed.
+    """
+    who = f"{getpass.getuser()}@{platform.node()}"
+    async with stack_on_swarm(name) as deployed, bus_client(await deployed.bus()) as client:
+        yield ControlClient.on_bus(name, client, who)

@@ -226,6 +226,9 @@ async def test_a_folder_of_somebody_else_is_refused(own_folder: Path) -> None:
     with pytest.raises(HostError, match="it belongs to somebody else"):
         async with control_server("field", Asked()):
             pass
+    assert control_names() == []
+    with pytest.raises(NotRunningError, match="no emulation 'field' of yours"):
+        await ControlClient("field").status()
 
 
 async def test_two_runs_of_one_name_have_two_sockets_and_a_dead_one_is_replaced() -> None:
