@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import BusServer
 from tests.unit.control.test_socket import STATUS, Asked
-from wotemu.errors import InputError
+from wotemu.errors import InputError, NotRunningError
 from wotemu_runtime.bus import Streams, connect
 from wotemu_runtime.control.bus_transport import serve_over_bus
 from wotemu_runtime.control.client import ControlClient
@@ -65,3 +65,13 @@ async def test_commands_take_input_and_what_is_wrong_is_raised(bus_server: BusSe
         async with client.execute("dog", ["cat"]) as command:
             with pytest.raises(InputError, match="there is no node 'dog'"):
                 await anext(command.output())
+
+
+async def test_a_run_without_a_coordinator_is_said_not_to_run(
+    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wotemu_runtime.control.bus_transport.ANSWERS_S", 0.3)
+    monkeypatch.setattr("wotemu_runtime.control.bus_transport.CLOSES_S", 0.3)
+    async with aclosing(await connect(bus_server.address, 10)) as client:
+        with pytest.raises(NotRunningError, match="field: no coordinator answers over its bus"):
+            await ControlClient.on_bus("field", client, "ada@laptop").status()

@@ -17,12 +17,15 @@ from uuid import uuid4
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from wotemu.errors import NotRunningError
 from wotemu_runtime.bus import Consumer, Streams
 from wotemu_runtime.control.wire import MAX_LINE
 
 CHUNK = 32 * 1024
 CREDIT = 32
 """Entries that one end may send before the other has taken any."""
+ANSWERS_S = 10.0
+"""A coordinator that does not answer for so long does not run; one that has just died may be replaced."""
 CLOSES_S = 5.0
 """Who closes a connection waits so long for a bus that does not answer."""
 EXPIRES_S = 600
@@ -46,6 +49,7 @@ async def serve_over_bus(client: Redis, streams: Streams, serve: Serve) -> None:
 
 async def _serve_one(client: Redis, streams: Streams, number: str, who: str, serve: Serve) -> None:
     with contextlib.suppress(OSError, RedisError):
+        await _add(client, streams.to_client(number), hello=1)
         async with _bridged(client, streams.to_client(number), streams.to_run(number)) as (reader, writer):
             await serve(reader, writer, who)
 
@@ -58,22 +62,32 @@ async def bus_connection(client: Redis, streams: Streams, who: str) -> AsyncIter
         client: A client of the run's bus.
         streams: Its streams.
         who: Who connects, for people.
+
+    Raises:
+        NotRunningError: No coordinator answers.
     """
-    number = uuid4().hex
-    async with _bridged(client, streams.to_run(number), streams.to_client(number)) as ends:
+    number, answered = uuid4().hex, asyncio.Event()
+    async with _bridged(client, streams.to_run(number), streams.to_client(number), answered) as ends:
         await client.xadd(streams.control, {"number": number, "who": who}, maxlen=1000)
+        try:
+            async with asyncio.timeout(ANSWERS_S):
+                await answered.wait()
+        except TimeoutError:
+            raise NotRunningError("no coordinator answers over its bus", where=streams.stack) from None
         yield ends
 
 
 @asynccontextmanager
-async def _bridged(client: Redis, out: str, into: str) -> AsyncIterator[Ends]:
+async def _bridged(
+    client: Redis, out: str, into: str, answered: asyncio.Event | None = None
+) -> AsyncIterator[Ends]:
     """One end of a connection, as a reader and writer of this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     own = await asyncio.open_unix_connection(sock=theirs)
     near = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
     credit = asyncio.Semaphore(CREDIT)
     sending = asyncio.create_task(_send(client, out, own[0], credit))
-    taking = asyncio.create_task(_take(client, into, out, own[1], credit))
+    taking = asyncio.create_task(_take(client, into, out, own[1], credit, answered or asyncio.Event()))
     try:
         yield near
     finally:
@@ -99,11 +113,17 @@ async def _send(client: Redis, out: str, reader: asyncio.StreamReader, credit: a
 
 
 async def _take(
-    client: Redis, into: str, out: str, writer: asyncio.StreamWriter, credit: asyncio.Semaphore
+    client: Redis,
+    into: str,
+    out: str,
+    writer: asyncio.StreamWriter,
+    credit: asyncio.Semaphore,
+    answered: asyncio.Event,
 ) -> None:
-    """Take what the other end sends, until it leaves."""
+    """Take what the other end sends, until it leaves; `answered` is set with the first of it."""
     async for entries in Consumer(client, [into]).batches():
         for _, _, fields in entries:
+            answered.set()
             for _ in range(int(fields.get(b"credit", 0))):
                 credit.release()
             if b"eof" in fields:

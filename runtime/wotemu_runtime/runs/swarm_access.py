@@ -59,7 +59,7 @@ async def control_on_swarm(name: str) -> AsyncIterator[ControlClient]:
         name: Name of the stack.
 
     Raises:
-        InputError: There is no such stack, or its bus does not run.
+        EmulationError: Its bus does not run, or there is no such stack.
         HostError: Docker is not deployed.
     """
     who = f"{getpass.getuser()}@{platform.node()}"
