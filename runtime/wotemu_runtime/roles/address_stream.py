@@ -41,7 +41,7 @@ class AddressStream:
         """Publish a role's address."""
         await self._client.xadd(self._stream, pack(list(attrs.astuple(address))))  # type: ignore[arg-type]
         if address.replica is None:
-            await self._client.xadd(self._gateways, {"network": address.network})
+            await self._client.xadd(self._gateways, {b"network": address.network.encode()})
 
     async def wait_for_gateways(self, networks: Iterable[str]) -> None:
         """Return once the gateways of all the networks have announced themselves.

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from wotemu_runtime.roles.address_stream import AddressDirectory, RoleAddress, addresses_by_replica
+import asyncio
+
+from wotemu_runtime.bus import Streams
+from wotemu_runtime.roles.address_stream import (
+    AddressDirectory,
+    AddressStream,
+    RoleAddress,
+    addresses_by_replica,
+)
+from wotemu_runtime.testing import MemoryBus, on_jumping_clock
 
 
 def test_an_address_belongs_to_the_role_that_announced_it_last() -> None:
@@ -35,3 +44,25 @@ def test_gateways_are_no_replicas() -> None:
         RoleAddress("agent:a", "field", "10.0.1.8", "two"),
     ]
     assert addresses_by_replica(announced) == {"a": {"field": "10.0.1.8", "core": "10.0.2.6"}}
+
+
+@on_jumping_clock
+async def test_a_node_reads_addresses_once_all_its_gateways_have_announced_themselves() -> None:
+    addresses, loop = AddressStream(MemoryBus().client, Streams("s")), asyncio.get_running_loop()
+    waiting = asyncio.ensure_future(addresses.wait_for_gateways(["field", "core"]))
+    for role, network in (("agent:a", "field"), ("gateway:field", "field"), ("gateway:other", "other")):
+        await addresses.announce(RoleAddress(role, network, "10.0.1.6", "one"))
+    await asyncio.sleep(5)
+    assert not waiting.done()
+    loop.call_later(
+        5,
+        lambda: loop.create_task(addresses.announce(RoleAddress("gateway:core", "core", "10.0.2.5", "one"))),
+    )
+    await waiting
+    assert loop.time() >= 10
+    assert [each.role for each in await addresses.read()] == [
+        "agent:a",
+        "gateway:field",
+        "gateway:other",
+        "gateway:core",
+    ]
