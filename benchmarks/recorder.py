@@ -40,7 +40,7 @@ from wotemu_runtime.bus import BusAddress, Publisher, connect
 from wotemu_runtime.bus.publisher import MAX_BATCH
 from wotemu_runtime.fidelity import Witness, judge
 from wotemu_runtime.recording.recorder import Recorder
-from wotemu_runtime.recording.run_directory import RunDirectory, finish_tables
+from wotemu_runtime.recording.run_directory import SPOOL, RunDirectory, finish_tables
 
 GOAL_RECORDS_A_SECOND = 20_000
 GOAL_GROWTH = 0.1
@@ -119,10 +119,12 @@ async def _record(
     after_mb, peak = memory_mb(), peak_mb()
     directory.close()
     await client.aclose()
+    spool_mb = sum(path.stat().st_size for path in (folder / SPOOL).iterdir()) / 1e6
     return {
         "records": records,
         "recording_s": recording_s,
         "memory_mb": memory,
+        "spool_mb": spool_mb,
         "judging_s": judging_s,
         "after_judging_mb": after_mb,
         "peak_mb": peak,
@@ -201,7 +203,7 @@ def main() -> None:
     print(f"judging      {found['judging_s']:>10.2f} s of CPU, {found['peak_mb']:.0f} MB at most")
     print(
         f"tables       {found['tabulating_s']:>10.2f} s of CPU, {found['tabulating_peak_mb']:.0f} MB at most,"
-        f" {found['tables_mb']:.0f} MB on disk"
+        f" {found['tables_mb']:.0f} MB on disk, of {found['spool_mb']:.0f} MB until then"
     )
     if given.json:
         given.json.write_text(json.dumps({"nodes": given.nodes, "records_per_cpu_s": rate, **found}))

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
 
+Member = Node | Broker | Service
 
-def members_by_name(topology: Topology) -> dict[str, Node | Broker | Service]:
+_last: tuple[Topology, dict[str, Member]] | None = None
+"""Of the topology that was asked for last: a scenario asks once for each of its actions."""
+
+
+def members_by_name(topology: Topology) -> Mapping[str, Member]:
     """Everything on a network by its name, and by each replica's."""
-    return {name: owner for owner in topology.members for name in (owner.name, *replicas_of(owner))}
+    global _last
+    last = _last
+    if last is None or last[0] is not topology:  # the same object: to compare topologies takes as long
+        found = {name: owner for owner in topology.members for name in (owner.name, *replicas_of(owner))}
+        _last = last = topology, found
+    return last[1]
 
 
-def replicas_of(owner: Node | Broker | Service) -> tuple[str, ...]:
+def replicas_of(owner: Member) -> tuple[str, ...]:
     """The replicas of a node; a broker or service is its only one."""
     return owner.replicas if isinstance(owner, Node) else (owner.name,)
 

@@ -35,8 +35,13 @@ def make_plan(
     """The plan; `TopologyError` where an app, or what is to run `on_this_machine`, isn't there."""
     if on_this_machine:
         _check_machine(topology, root)
+    hosts = {node.name: node.replicas for node in topology.nodes}
     replicas = [
-        *(replica for node in topology.nodes for replica in _node(topology, timeline, node, stack, root)),
+        *(
+            replica
+            for node in topology.nodes
+            for replica in _node(topology, timeline, node, stack, root, hosts)
+        ),
         *(_broker(topology, broker) for broker in topology.brokers),
         *(_service(service) for service in topology.services),
     ]
@@ -71,13 +76,19 @@ def unplaced(plan: Plan) -> list[str]:
     ]
 
 
-def _node(topology: Topology, timeline: Timeline, node: Node, stack: str, root: Path) -> list[Replica]:
+def _node(
+    topology: Topology,
+    timeline: Timeline,
+    node: Node,
+    stack: str,
+    root: Path,
+    hosts: Mapping[str, tuple[str, ...]],
+) -> list[Replica]:
     networks = [link.network.name for link in node.links]
     networks += [service_network(service.name) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, node.app, root)
     broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
-    hosts = {other.name: other.replicas for other in topology.nodes}
     code, replicas = _code(node), []
     for name in node.replicas:
         conf = Conf(
