@@ -28,7 +28,7 @@ LAST_TRY_S = 30.0
 FAILING_S = 10.0
 """A bus that answers, and refuses for so long, will not take the run at all."""
 CHUNK_BYTES = 8 * 1024**2
-_GROWING = frozenset({".jsonl", ".log", ".msgpack"})
+_GROWING = frozenset({".jsonl", ".log", ".times", ".msgpack"})
 _WHOLE = frozenset({".json"})
 MANIFEST = "manifest.json"
 

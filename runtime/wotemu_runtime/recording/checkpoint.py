@@ -17,7 +17,7 @@ import attrs
 from wotemu.errors import InputError
 
 FILE = "checkpoint.json"
-GROWING = ("events.jsonl", "logs/*.log", "spool/*.msgpack")
+GROWING = ("events.jsonl", "logs/*.log", "logs/*.times", "spool/*.msgpack")
 """The files that a recorder appends to, as patterns from the run directory."""
 
 

@@ -27,6 +27,7 @@ from wotemu.records import TRANSIENT_TABLES, Event, Log, Probe, to_row
 from wotemu_runtime.recording import checkpoint
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.event_log import EventLog, OnNews
+from wotemu_runtime.recording.timed_log import TIMES, packed_time
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,8 +94,9 @@ class RunDirectory:
             for row in rows:
                 self._append(EVENTS, json.dumps(attrs.asdict(Event(*row))).encode() + b"\n")
         elif table == Log.TABLE:
-            for _, node, _, line in rows:
+            for t, node, _, line in rows:
                 self._append(f"logs/{node}.log", line.encode(errors="replace") + b"\n")
+                self._append(f"logs/{node}{TIMES}", packed_time(t))
         else:
             self._append(f"{SPOOL}/{table}.msgpack", msgpack.packb(rows) if packed is None else packed)
 
