@@ -78,8 +78,12 @@ class LiveChange(ABC):
     @property
     def text(self) -> str:
         """What it does, for people: ``set phone@field latency=300ms for 30s``."""
-        words = [self.VERB, *(each.replace("'", "") for each in self._arguments())]
+        words = [self.VERB, *(each.replace("'", "") for each in self._shown_arguments())]
         return " ".join(words if self.for_s is None else [*words, "for", str(seconds(_us(self.for_s)))])
+
+    def _shown_arguments(self) -> list[str]:
+        """What it is given, for people."""
+        return self._arguments()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -174,8 +178,15 @@ class SetConditions(_OnHops):
         return when.set(self.targets, self.direction, **self._values())
 
     def _arguments(self) -> list[str]:
-        given = [f"{name}={_literal(value)}" for name, value in self._values().items()]
-        return [*super()._arguments(), *given]
+        return [*super()._arguments(), *_given(self._values())]
+
+    def _shown_arguments(self) -> list[str]:
+        values, defaults = self._values(), all_fields(NetworkConditions())
+        if values.keys() != defaults.keys():
+            return self._arguments()
+        # A preset sets all of them, of which few are worth a word.
+        given = _given({name: value for name, value in values.items() if value != defaults[name]})
+        return [*super()._arguments(), *given, "and nothing else"]
 
     def _values(self) -> Any:
         try:
@@ -184,6 +195,11 @@ class SetConditions(_OnHops):
             raise ScenarioError(
                 f"{dict(self.conditions)!r} are no conditions: {error}", where="set"
             ) from error
+
+
+def _given(values: Mapping[str, Any]) -> list[str]:
+    """Conditions as arguments in Python source."""
+    return [f"{name}={_literal(value)}" for name, value in values.items()]
 
 
 def _literal(value: Any) -> str:
