@@ -1,6 +1,6 @@
 """A sensor on a wired network, read over 3G and over WiFi, while the mobile link fades, breaks and heals.
 
-    wotemu run examples/quickstart.py --follow
+    wotemu run examples/quickstart.py
 
 The apps below are ordinary WoTPy apps: what WoTemu measures, it measures from outside.
 """

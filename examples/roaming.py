@@ -1,7 +1,7 @@
 """A day of trouble in a minute and a half: a van roams, a backhaul fades, machines crash, a mast gives up.
 
 wotemu plan examples/roaming.py --html plan.html
-wotemu run examples/roaming.py --follow
+wotemu run examples/roaming.py
 """
 
 from __future__ import annotations

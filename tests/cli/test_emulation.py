@@ -71,7 +71,7 @@ def test_a_topology_is_no_deployment(deployment: Deployment) -> None:
         ReportedRun(deployment.topology)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("command", [["ps"], ["rm", "x"], ["attach", "x"], ["report", "--stack", "x"]])
+@pytest.mark.parametrize("command", [["rm", "x"], ["attach", "x"], ["report", "--stack", "x"]])
 @pytest.mark.usefixtures("no_docker_client")
 def test_without_a_docker_client_commands_say_what_to_install(invoke: Invoke, command: list[str]) -> None:
     result = invoke(*command)

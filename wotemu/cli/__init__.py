@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import click
 
+from wotemu.cli.command_groups import GroupedCommands
 from wotemu.cli.commands.attach import attach
+from wotemu.cli.commands.changes import crash, heal, partition, restart, restore, set_, start
 from wotemu.cli.commands.compose import compose
 from wotemu.cli.commands.doctor import doctor
+from wotemu.cli.commands.events import events
+from wotemu.cli.commands.logs import logs
 from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
 from wotemu.cli.commands.report import report
 from wotemu.cli.commands.run import run
+from wotemu.cli.commands.show import show
 from wotemu.cli.commands.stop import stop
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=GroupedCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="wotemu", message="%(prog)s %(version)s")
 def main() -> None:
-    """Emulate an IoT or edge deployment: real apps, real packets, scripted network conditions, one report."""
+    """Emulate an IoT or edge deployment: real apps, real packets, scripted network conditions, one report.
+
+    \b
+    wotemu run deployment.py                # run it; Ctrl-C ends it, with its report
+    wotemu show deployment                  # from a second terminal: what holds now
+    wotemu set deployment field latency=200ms --for 30s
+
+    FILE is a deployment's Python file, NAME a run's name, as wotemu ps lists it.
+    """
 
 
-main.add_command(run)
-main.add_command(attach)
-main.add_command(plan)
-main.add_command(report)
-main.add_command(compose)
-main.add_command(stop)
-main.add_command(ps)
-main.add_command(rm)
-main.add_command(doctor)
+main.add_group("Run a deployment", run, plan, report, doctor)
+main.add_group("Watch a run, from another terminal", ps, show, events, logs)
+main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
+main.add_group("On a swarm", compose, attach, rm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from wotemu.units import Seconds
@@ -51,9 +53,29 @@ seed_option = click.option(
     help="Seed of the random number generators.  [default: the scenario's own]",
 )
 follow_option = click.option(
-    "--follow", is_flag=True, help="Show events as they happen; on a pipe, one line for each."
+    "--follow",
+    is_flag=True,
+    help="Show events as they happen; on a pipe, one line for each.  [default: on a terminal]",
 )
 json_events_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each event."
 )
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+for_option = click.option(
+    "--for", "lasting", type=Duration(), metavar="TIME", help="End it after so long.  [default: it stays]"
+)
+quiet_option = click.option(
+    "-q", "--quiet", is_flag=True, help="Show warnings, errors and the summary alone."
+)
+
+
+def follows(*, follow: bool, quiet: bool) -> bool:
+    """Whether to show events as they happen: by default on a terminal.
+
+    Raises:
+        click.UsageError: Both are given.
+    """
+    if follow and quiet:
+        raise click.UsageError("give either --follow, or --quiet")
+    return follow or (sys.stdout.isatty() and not quiet)

@@ -11,7 +11,7 @@ import click
 
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
-from wotemu.cli.options import debug_option, follow_option, json_events_option
+from wotemu.cli.options import debug_option, follow_option, follows, json_events_option, quiet_option
 
 if TYPE_CHECKING:
     from wotemu.emulation.reported_run import ReportedRun
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--path", metavar="FILE", help="The deployment's file.  [default: the copy on the swarm]")
 @follow_option
+@quiet_option
 @click.option(
     "--out",
     metavar="DIR",
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
 )
 @json_events_option
 @debug_option
-def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: bool, debug: bool) -> None:
+def attach(
+    name: str,
+    path: str | None,
+    follow: bool,
+    quiet: bool,
+    out: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Take over the emulation NAME on the swarm of DOCKER_HOST, whose `wotemu run` died.
 
     Meanwhile the scenario has gone on, and the nodes' records have waited on the event bus. This command
@@ -41,6 +50,7 @@ def attach(name: str, path: str | None, follow: bool, out: str | None, as_json: 
 
     Exit codes are those of `wotemu run`.
     """
+    follow = follows(follow=follow, quiet=quiet)
     made: list[ReportedRun] = []
     with (
         tempfile.TemporaryDirectory(prefix="wotemu-") as code,

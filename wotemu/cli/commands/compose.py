@@ -28,7 +28,7 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 @click.command(short_help="Write a deployment as a compose file for docker stack deploy.")
 @click.option("--path", required=True, metavar="FILE", help="The Python file of the deployment.")
 @click.option(
-    "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="F", help="The compose file to write."
+    "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="FILE", help="The compose file to write."
 )
 @click.option(
     "--func", default="topology", show_default=True, help="The file's function that returns the topology."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show a deployment's topology, conditions and timeline, without running it.")
-@click.argument("path")
+@click.argument("path", metavar="FILE")
 @duration_option
 @seed_option
 @click.option(
@@ -45,7 +45,7 @@ def plan(
     whole: bool,
     debug: bool,
 ) -> None:
-    """Show the topology of the Python file PATH, each hop's conditions at T0, and its scenario's timeline.
+    """Show the topology of the Python FILE, each hop's conditions at T0, and its scenario's timeline.
 
     Nothing is started. What a run would refuse is refused here, too, such as apps and programs that are not
     there. The same file, duration and seed always give the same timeline, with the same hash.

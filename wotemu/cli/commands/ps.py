@@ -1,41 +1,100 @@
-"""``wotemu ps`` and ``wotemu rm``: list the emulations on a swarm, and remove them."""
+"""``wotemu ps`` and ``wotemu rm``: list the emulations of this machine and of a swarm, and remove these."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
-from wotemu.cli.failures import reporting_errors
+from wotemu.cli.failures import print_error, reporting_errors
 from wotemu.cli.options import debug_option
+from wotemu.errors import HostError, NotRunningError, WotemuError
 from wotemu.wording import counted_each
 
 if TYPE_CHECKING:
+    from wotemu_runtime.control.requests import RunStatus
     from wotemu_runtime.runs.emulations import ListedEmulation
 
 
-@click.command(short_help="List the emulations on a swarm.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array, with every service.")
+@click.command(short_help="List the emulations that run, here and on a swarm.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array; of a swarm, with every service.")
 @debug_option
 def ps(as_json: bool, debug: bool) -> None:
-    """List the emulations on the swarm of DOCKER_HOST, also what is left over from crashed ones.
+    """List your runs that a process of this machine drives, then the emulations on the swarm of DOCKER_HOST.
 
-    MADE BY is run for `wotemu run`, stack for `docker stack deploy`. COORDINATOR is the process that drives
-    the run; none if that died: then `wotemu attach` takes the run over, or `wotemu rm` removes it.
+    \b
+    wotemu ps
+    DOCKER_HOST=ssh://manager wotemu ps
+
+    The swarm's list also has what is left over from crashed runs. MADE BY is run for `wotemu run`, stack for
+    `docker stack deploy`. COORDINATOR is the process that drives the run; none if that died: then
+    `wotemu attach` takes the run over, or `wotemu rm` removes it. Without DOCKER_HOST, a machine that has no
+    swarm is no error.
     """
     with reporting_errors(debug=debug):
         import asyncio
 
+        here = asyncio.run(_here())
+        if not as_json:
+            _print_here(here)
+        found = asyncio.run(_on_swarm(bool(here)))
+        if as_json:
+            print(json.dumps([*map(_as_dict, here), *_swarm_dicts(found)], indent=2))
+        elif found:
+            if here:
+                print()
+            _print_table(found)
+
+
+async def _here() -> list[RunStatus]:
+    """The runs of this user that a process of this machine drives."""
+    import asyncio
+
+    from wotemu_runtime.control.client import ControlClient, control_names
+
+    asked = (ControlClient(name).status() for name in control_names())
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, WotemuError) and not isinstance(answer, NotRunningError):
+            print_error(answer)  # a run of another version; the others are listed all the same
+        elif isinstance(answer, BaseException) and not isinstance(answer, WotemuError):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+async def _on_swarm(is_any_here: bool) -> list[ListedEmulation]:
+    """The emulations on the swarm; without one that was asked for by DOCKER_HOST, none."""
+    try:
         from wotemu_runtime.runs.emulations import list_emulations
 
-        found = asyncio.run(list_emulations())
-        if as_json:
-            print(json.dumps([each.to_dict() for each in found], indent=2))
-        else:
-            _print_table(found)
+        return await list_emulations()
+    except HostError as error:
+        if "DOCKER_HOST" in os.environ:
+            raise
+        if not is_any_here:
+            print(f"no emulation of yours runs on this machine; no swarm: {error.message}", file=sys.stderr)
+        return []
+
+
+def _as_dict(status: RunStatus) -> dict[str, Any]:
+    return {"on": "machine", **attrs.asdict(status)}
+
+
+def _swarm_dicts(found: list[ListedEmulation]) -> list[dict[str, Any]]:
+    return [{"on": "swarm", **each.to_dict()} for each in found]
+
+
+def _print_here(here: list[RunStatus]) -> None:
+    if here:
+        from wotemu.cli.screen.run_tables import runs_table
+        from wotemu.cli.screen.tables import table_console
+
+        table_console().print(runs_table(here))
 
 
 def _print_table(found: list[ListedEmulation]) -> None:

@@ -14,7 +14,9 @@ from wotemu.cli.options import (
     debug_option,
     duration_option,
     follow_option,
+    follows,
     json_events_option,
+    quiet_option,
     seed_option,
 )
 from wotemu.units import Seconds
@@ -29,6 +31,7 @@ class Options(NamedTuple):
 
     path: str
     follow: bool
+    quiet: bool
     duration: Seconds | None
     seed: int | None
     name: str | None
@@ -43,8 +46,9 @@ class Options(NamedTuple):
 
 
 @click.command(short_help="Run a deployment and write its report.")
-@click.argument("path")
+@click.argument("path", metavar="FILE")
 @follow_option
+@quiet_option
 @duration_option
 @seed_option
 @click.option("--name", help="Name of the run.  [default: the file's]")
@@ -77,9 +81,16 @@ class Options(NamedTuple):
 @json_events_option
 @debug_option
 def run(**given: object) -> None:
-    """Run the deployment that the Python file PATH describes, and write a report of it.
+    """Run the deployment that the Python FILE describes, and write a report of it.
 
-    PATH defines a function topology(), and may define a function scenario().
+    \b
+    wotemu run deployment.py
+    wotemu run deployment.py --duration 20s --seed 7 --name short
+    wotemu run deployment.py --quiet --strict --threshold change_late_invalid=20ms
+
+    Meanwhile, `wotemu show`, `wotemu set` and others watch and change it from another terminal.
+
+    FILE defines a function topology(), and may define a function scenario().
 
     The first Ctrl-C ends the run and still writes its report, a second one ends it at once.
 
@@ -91,12 +102,13 @@ def run(**given: object) -> None:
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
     made: list[ReportedRun] = []
+    follow = follows(follow=options.follow, quiet=options.quiet)
     with reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
         # Imported only now, as in all commands: --help and completion answer at once.
         from wotemu.cli.session import run_to_end
 
         made.append(_emulation(options))
-        sys.exit(run_to_end(made[0], follow=options.follow, as_json=options.as_json))
+        sys.exit(run_to_end(made[0], follow=follow, as_json=options.as_json))
 
 
 def _emulation(options: Options) -> ReportedRun:

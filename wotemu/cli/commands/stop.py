@@ -1,31 +1,99 @@
-"""``wotemu stop``: end the run of a stack that was deployed from a compose file."""
+"""``wotemu stop``: end a run or nodes of it, or the run of a stack that was deployed from a compose file."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.options import debug_option
+from wotemu.cli.options import debug_option, for_option, json_option
+
+if TYPE_CHECKING:
+    from wotemu.units import Seconds
+    from wotemu_runtime.control.client import ControlClient
 
 
-@click.command(short_help="End the run of a stack; its record stays for wotemu report.")
-@click.option("--compose-file", required=True, metavar="F", help="The file that wotemu compose wrote.")
-@click.option("--stack", required=True, metavar="S", help="The name that it was deployed under.")
+@click.command(short_help="End a run, or stop nodes of it.")
+@click.argument("name", required=False)
+@click.argument("nodes", metavar="[NODE]...", nargs=-1)
+@for_option
+@click.option("--at-once", is_flag=True, help="End the run without a report, as a second Ctrl-C does.")
+@click.option("--compose-file", metavar="FILE", help="The file that wotemu compose wrote.")
+@click.option("--stack", metavar="NAME", help="The name that it was deployed under.")
+@json_option
 @debug_option
-def stop(compose_file: str, stack: str, debug: bool) -> None:
-    """End the run of a stack: scale its services to zero, but for the event bus, which has the run's record.
+def stop(
+    name: str | None,
+    nodes: tuple[str, ...],
+    lasting: Seconds | None,
+    at_once: bool,
+    compose_file: str | None,
+    stack: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """End the run NAME as Ctrl-C does, with its report; or ask the apps of NODEs of it to end.
 
-    The state of each task and the tail of its log are recorded first. `docker stack rm` removes the rest.
+    \b
+    wotemu stop field
+    wotemu stop field phone-2
+    wotemu stop field phone-2 --for 10s
+
+    Of a stack that was deployed from a compose file, it scales the services to zero, but for the event bus,
+    which has the run's record. The state of each task and the tail of its log are recorded first.
+    `docker stack rm` removes the rest.
+
+    \b
+    wotemu stop --compose-file docker-compose.yml --stack field
     """
+    if compose_file is not None or stack is not None:
+        if name or compose_file is None or stack is None or lasting is not None or at_once or as_json:
+            raise click.UsageError("of a stack, give --compose-file and --stack, and nothing else")
+        _stop_stack(compose_file, stack, debug=debug)
+    elif name is None:
+        raise click.UsageError("give the NAME of a run, or --compose-file and --stack of a stack")
+    elif nodes:
+        if at_once:
+            raise click.UsageError("--at-once ends a run: give no NODE")
+        from wotemu.cli.commands.changes import stop_nodes
+
+        stop_nodes(name, nodes, lasting, as_json=as_json, debug=debug)
+    else:
+        if lasting is not None or as_json:
+            raise click.UsageError("--for and --json go with a NODE")
+        _stop_run(name, at_once=at_once, debug=debug)
+
+
+def _stop_run(name: str, *, at_once: bool, debug: bool) -> None:
     with reporting_errors(debug=debug):
-        import asyncio
+        from wotemu.cli.running import ask
+        from wotemu.cli.screen.terminal import console, harmless
 
+        run_dir = ask(name, lambda client: _ended(client, at_once=at_once))
+        console().print(harmless(f"{name}: ended; its record is in {run_dir}"))
+
+
+async def _ended(client: ControlClient, *, at_once: bool) -> str:
+    """Have a run end, and wait until all that it started is removed; its run directory."""
+    from wotemu.cli.running import until_over
+
+    run_dir = (await client.status()).run_dir
+    over = asyncio.create_task(until_over(client))
+    await asyncio.sleep(0)
+    await client.stop(at_once=at_once)
+    await over
+    return run_dir
+
+
+def _stop_stack(compose_file: str, stack: str, *, debug: bool) -> None:
+    with reporting_errors(debug=debug):
         from wotemu.cli.screen.terminal import console
-        from wotemu_runtime.runs.composed_runs import stop as stop_stack
+        from wotemu_runtime.runs.composed_runs import stop as stop_composed
 
-        asyncio.run(stop_stack(stack, Path(compose_file)))
+        asyncio.run(stop_composed(stack, Path(compose_file)))
         out = console()
         out.print(f"{stack}: stopped; its run is on its event bus", highlight=False)
         out.print(f"wotemu report --stack {stack}", highlight=False, soft_wrap=True)

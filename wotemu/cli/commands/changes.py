@@ -1,0 +1,314 @@
+"""The commands that change a run while it goes on: ``wotemu set``, ``partition``, ``crash`` and others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from wotemu.cli.failures import reporting_errors
+from wotemu.cli.options import debug_option, for_option, json_option
+from wotemu.errors import EmulationError, ScenarioError
+from wotemu.units import Seconds
+from wotemu.wording import counted, lateness
+
+if TYPE_CHECKING:
+    from wotemu.topology.conditions import NetworkConditions
+    from wotemu_runtime.control.live_changes import LiveChange
+    from wotemu_runtime.control.requests import Changed
+
+direction_option = click.option(
+    "--direction", type=click.Choice(["up", "down"]), help="Only the nodes' way up or down.  [default: both]"
+)
+name_argument = click.argument("name")
+nodes_argument = click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+
+
+@click.command("set", short_help="Set network conditions.")
+@name_argument
+@click.argument("target")
+@click.argument("conditions", metavar="CONDITION=VALUE...", nargs=-1, required=True)
+@for_option
+@direction_option
+@json_option
+@debug_option
+def set_(
+    name: str,
+    target: str,
+    conditions: tuple[str, ...],
+    lasting: Seconds | None,
+    direction: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Set conditions of a TARGET in the run NAME, now. It returns once they hold.
+
+    \b
+    wotemu set field backbone latency=200ms loss=5%
+    wotemu set field phone rate=0 --for 30s
+    wotemu set field phone@backbone LTE jitter=10ms --direction up
+
+    A TARGET is a network, a node, node@network, or several with commas. A preset such as LTE sets
+    all conditions at once. Each change is an event of the run, and its certificate judges it like a scripted
+    one.
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import SetConditions
+
+        preset, values = parse_conditions(conditions)
+        return SetConditions.of(_names(target), preset, direction, _seconds(lasting), **values)
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Put the topology's own conditions back.")
+@name_argument
+@click.argument("target")
+@direction_option
+@json_option
+@debug_option
+def restore(name: str, target: str, direction: Any, as_json: bool, debug: bool) -> None:
+    """Put the topology's own conditions of a TARGET in the run NAME back, now.
+
+    \b
+    wotemu restore field backbone
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Restore
+
+        return Restore(targets=_names(target), direction=direction)
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Separate groups of nodes from each other.")
+@name_argument
+@click.argument("groups", metavar="NODE,NODE...", nargs=-1, required=True)
+@for_option
+@json_option
+@debug_option
+def partition(
+    name: str, groups: tuple[str, ...], lasting: Seconds | None, as_json: bool, debug: bool
+) -> None:
+    """Separate groups of nodes of the run NAME from each other; a single group from all others.
+
+    \b
+    wotemu partition field phone,sensor broker
+    wotemu partition field phone --for 20s
+    wotemu heal field
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Partition
+
+        return Partition(groups=[_names(group) for group in groups], for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="End partitions.")
+@name_argument
+@click.argument("partition_name", metavar="[PARTITION]", required=False)
+@json_option
+@debug_option
+def heal(name: str, partition_name: str | None, as_json: bool, debug: bool) -> None:
+    """End a partition that the scenario named, or all that were not begun for a period.
+
+    \b
+    wotemu heal field
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Heal
+
+        return Heal(name=partition_name)
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Crash nodes, as a power failure does.")
+@name_argument
+@nodes_argument
+@for_option
+@json_option
+@debug_option
+def crash(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: bool, debug: bool) -> None:
+    """Cut off the network of nodes of the run NAME, then kill their apps.
+
+    \b
+    wotemu crash field phone-2
+    wotemu crash field phone --for 10s      # all replicas; they start again after 10 seconds
+    wotemu restart field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Crash
+
+        return Crash(targets=_all_names(nodes), for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Start nodes that were stopped or have crashed.")
+@name_argument
+@nodes_argument
+@json_option
+@debug_option
+def start(name: str, nodes: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Start the apps of nodes of the run NAME that were stopped or have crashed.
+
+    \b
+    wotemu start field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Start
+
+        return Start(targets=_all_names(nodes))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Start nodes again, whatever they do.")
+@name_argument
+@nodes_argument
+@json_option
+@debug_option
+def restart(name: str, nodes: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Start the apps of nodes of the run NAME again, with their network, whatever they do now.
+
+    \b
+    wotemu restart field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Restart
+
+        return Restart(targets=_all_names(nodes))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+def stop_nodes(
+    name: str, nodes: tuple[str, ...], lasting: Seconds | None, *, as_json: bool, debug: bool
+) -> None:
+    """Ask the apps of nodes to end; for ``wotemu stop NAME NODE``."""
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Stop
+
+        return Stop(targets=_all_names(nodes), for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+def make(name: str, change: Callable[[], LiveChange], *, as_json: bool, debug: bool) -> None:
+    """Make a change, wait until it holds, and print how it went.
+
+    Args:
+        name: The run's name.
+        change: Makes the change of what was typed.
+        as_json: Print what the run answered as JSON.
+        debug: Show tracebacks of errors.
+    """
+    with reporting_errors(debug=debug):
+        from wotemu.cli.running import running
+
+        client = running(name)  # first: a run that is not there is the larger mistake
+        changed = asyncio.run(client.change(change()))
+        if as_json:
+            print(json.dumps(attrs.asdict(changed)))
+        else:
+            from wotemu.cli.screen.terminal import console, harmless
+
+            console().print(harmless(changed_text(changed)))
+        _check(changed)
+
+
+def changed_text(changed: Changed) -> str:
+    """``+12.345 set backbone latency=200ms: 4 changes, the latest 1.2 ms late``."""
+    if not changed.changes:
+        return f"{changed.at_s:+.3f} {changed.text}: it was so already, nothing is changed"
+    late = "" if changed.late_s is None else f", the latest {lateness(changed.late_s)}"
+    return f"{changed.at_s:+.3f} {changed.text}: {counted(changed.changes, 'change')}{late}"
+
+
+def _check(changed: Changed) -> None:
+    """Raise an `EmulationError` where a change did not take hold."""
+    if changed.failed:
+        raise EmulationError("; ".join(changed.failed), where=changed.text)
+    if changed.unanswered:
+        raise EmulationError(
+            f"{changed.unanswered} of its {changed.changes} changes were not confirmed in time",
+            where=changed.text,
+            hint="wotemu events says whether a role is lost",
+        )
+
+
+def parse_conditions(words: Iterable[str]) -> tuple[NetworkConditions | None, dict[str, Any]]:
+    """A preset, where one is given, and conditions by name, of words such as ``LTE`` and ``loss=5%``.
+
+    Raises:
+        ScenarioError: A word is neither, or there are two for the same.
+    """
+    from wotemu.suggestions import did_you_mean
+    from wotemu.topology.conditions import NetworkConditions
+
+    presets = {
+        name: value for name, value in vars(NetworkConditions).items() if isinstance(value, NetworkConditions)
+    }
+    preset: NetworkConditions | None = None
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            if preset is not None or name.upper() not in presets:
+                problem = "there can be one preset only" if preset else f"{word!r} is no CONDITION=VALUE"
+                hint = f"write latency=200ms, or a preset: {did_you_mean(word, presets)}"
+                raise ScenarioError(problem, where="set", hint=hint)
+            preset = presets[name.upper()]
+        elif name in values:
+            raise ScenarioError(f"{name} is given twice", where="set")
+        else:
+            values[name] = _typed(name, value.strip())
+    return preset, values
+
+
+_WHOLE_NUMBERS = frozenset({"reorder_gap", "overhead", "cell_size", "cell_overhead"})
+
+
+def _typed(name: str, value: str) -> Any:
+    """A value of a command line as the scenario takes it; most are strings with units there, too."""
+    if value.lower() in ("none", "unlimited"):
+        return None
+    if name == "ecn" and value.lower() in ("true", "yes", "on", "false", "no", "off"):
+        return value.lower() in ("true", "yes", "on")
+    if name in _WHOLE_NUMBERS:
+        try:
+            return int(value)
+        except ValueError:
+            raise ScenarioError(f"{name} takes a whole number, not {value!r}", where="set") from None
+    return value
+
+
+def _names(text: str) -> list[str]:
+    """Names with commas between them."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ScenarioError(f"{text!r} has an empty name in it", hint="write names with commas: a,b")
+    return names
+
+
+def _all_names(texts: Iterable[str]) -> list[str]:
+    return [name for text in texts for name in _names(text)]
+
+
+def _seconds(lasting: Seconds | None) -> float | None:
+    return None if lasting is None else float(lasting)

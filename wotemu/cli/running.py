@@ -1,0 +1,116 @@
+"""Finds the run of this machine that a command is about, and asks it over its control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import tempfile
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from wotemu.errors import NotRunningError
+from wotemu.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from wotemu_runtime.control.client import ControlClient
+
+T = TypeVar("T")
+
+
+def ask(name: str, question: Callable[[ControlClient], Awaitable[T]]) -> T:
+    """Ask a run, on an event loop of its own.
+
+    Args:
+        name: The run's name.
+        question: What is asked of its client.
+
+    Raises:
+        InputError: No run can have that name.
+        NotRunningError: No such run goes on here.
+    """
+    client = running(name)
+
+    async def ask_it() -> T:
+        return await question(client)
+
+    return asyncio.run(ask_it())
+
+
+def running(name: str) -> ControlClient:
+    """The client of a run that goes on.
+
+    Raises:
+        InputError: No run can have that name.
+        NotRunningError: No such run goes on here.
+    """
+    from wotemu.emulation.run_options import checked_name
+    from wotemu_runtime.control.client import ControlClient, control_names
+
+    known = control_names()
+    if checked_name(name, "NAME") not in known:
+        raise _missing(name, known)
+    return ControlClient(name)
+
+
+async def until_over(client: ControlClient) -> None:
+    """Wait until a run is over, or its process has ended without a word."""
+    with contextlib.suppress(NotRunningError):
+        async with aclosing(client.events("run.done", after=None)) as events:
+            async for _ in events:
+                pass
+
+
+def recorded(name: str) -> Path | None:
+    """The record of a run that is not going on: a run directory, or ``runs/NAME``; None where there is none.
+
+    A run of this name that goes on comes first.
+    """
+    from wotemu_runtime.control.client import control_names
+
+    if name in control_names():
+        return None
+    found = (folder for folder in (Path(name), Path("runs") / name) if (folder / "manifest.json").is_file())
+    return next(found, None)
+
+
+def _missing(name: str, known: list[str]) -> NotRunningError:
+    from wotemu_runtime.control.socket_path import SUFFIX, control_folder
+
+    record = Path("runs") / name
+    if (record / "manifest.json").is_file():
+        hint = f"wotemu report --run {record} writes its report" + _also(known)
+        return NotRunningError("the run is over", where=f"emulation {name!r}", hint=hint)
+    if (control_folder() / f"{name}{SUFFIX}").exists():
+        return NotRunningError(
+            "the process that ran it is gone", where=f"emulation {name!r}", hint=_hint(name, known)
+        )
+    if (others := _others_with_runs()) and not known:
+        hint = f"runs of {', '.join(others)} can only be controlled by them, as that user"
+    else:
+        hint = _hint(name, known)
+    return NotRunningError(f"no emulation {name!r} of yours runs on this machine", hint=hint)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    return (did_you_mean(name, known) if known else None) or "none runs; wotemu run FILE starts one"
+
+
+def _also(known: list[str]) -> str:
+    return f"; these run: {', '.join(known)}" if known else ""
+
+
+def _others_with_runs() -> list[str]:
+    """Other users who have, or had, runs on this machine."""
+    found = set()
+    for folder in Path(tempfile.gettempdir()).glob("wotemu-*"):
+        try:
+            uid = folder.stat().st_uid
+            if uid != os.getuid() and folder.name == f"wotemu-{uid}":
+                found.add(pwd.getpwuid(uid).pw_name)
+        except (OSError, KeyError):
+            continue
+    return sorted(found)
