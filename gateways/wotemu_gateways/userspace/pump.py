@@ -31,6 +31,8 @@ class Pump:
         self._timer = TimerFd()
         self._armed_s: float | None = None
         self._ports: dict[int, Port] = {}
+        self._fds: dict[str, int] = {}
+        """The descriptors in `_ports` by their replica."""
         self._epoll = select.epoll()
         self._epoll.register(self._timer.fd, select.EPOLLIN)
         switch.wake = self._arm
@@ -39,12 +41,12 @@ class Pump:
     def attach(self, replica: str, fd: int) -> None:
         """Serve a replica's descriptor, in place of any before; the pump closes it."""
         self.detach(replica)
-        self._ports[fd] = self._switch.attach(replica, fd)
+        self._ports[fd], self._fds[replica] = self._switch.attach(replica, fd), fd
         self._epoll.register(fd, select.EPOLLIN)
 
     def detach(self, replica: str) -> None:
         """Close a replica's descriptor, if it has one."""
-        for fd in [fd for fd, port in self._ports.items() if port.replica == replica]:
+        if (fd := self._fds.pop(replica, None)) is not None:
             self._switch.attach(replica, -1)
             self._epoll.unregister(fd)
             del self._ports[fd]
@@ -54,8 +56,8 @@ class Pump:
         """Stop, and close every descriptor."""
         self._switch.wake = lambda: None
         self._loop.remove_reader(self._epoll.fileno())
-        for port in list(self._ports.values()):
-            self.detach(port.replica)
+        for replica in list(self._fds):
+            self.detach(replica)
         self._epoll.close()
         self._timer.close()
 
