@@ -15,33 +15,33 @@ of the rounds' ratios. CPU is the gateway's time for each packet it delivered.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import select
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 import attrs
-import uvloop
 
-from benchmarks.namespace import UNSHARE, Namespace
-from wotemu.scenario.timeline import Direction
+from benchmarks.namespace import UNSHARE
+from benchmarks.tun_testbed import (
+    ALL,
+    ALL_FOR_TCP,
+    DELAY,
+    ENDS,
+    PORT,
+    WIDE,
+    Gateway,
+    Testbed,
+    bare_gateway,
+    with_conditions,
+)
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.packets.ethernet import mac_of
-from wotemu_gateways.shaper import Member
-from wotemu_gateways.userspace.pump import Pump
-from wotemu_gateways.userspace.scheduling import request_low_latency
-from wotemu_gateways.userspace.switch import Switch
-from wotemu_gateways.userspace.timerfd import TimerFd
 
-DELAY_S = 0.005
 PACKET_BYTES = 1000
 SEGMENTS = 32
 """Packets in one send: 32 * 1000 bytes fit into the largest UDP datagram."""
@@ -49,12 +49,6 @@ OFFERED_PER_S = 150_000
 """More packets than any of the gateways carries on one core."""
 UDP_SEGMENT = 103
 """Socket option of linux/udp.h that Python has no name for: the kernel cuts sends into such packets."""
-ENDS = [Member(name, address, mac_of(address)) for name, address in (("a", "10.64.0.2"), ("b", "10.64.0.3"))]
-
-DELAY = NetworkConditions(latency="5ms")
-WIDE = NetworkConditions(rate="10gbit", queue="1s")
-ALL = NetworkConditions(latency="5ms", jitter="1ms", loss="0.001%", rate="10gbit", queue="1s")
-ALL_FOR_TCP = NetworkConditions(latency="5ms", rate="10gbit", queue="1s")
 
 
 @attrs.frozen
@@ -63,63 +57,6 @@ class Throughput:
 
     per_second: float
     cpu_us: float
-
-
-def bare_gateway(taps: Sequence[int]) -> None:
-    """The least that can delay packets: one queue, absolute timers, 64 frames per wake-up."""
-    timer, epoll = TimerFd(), select.epoll()
-    epoll.register(timer.fd, select.EPOLLIN)
-    for tap in taps:
-        epoll.register(tap, select.EPOLLIN)
-    other = {taps[0]: taps[1], taps[1]: taps[0]}
-    waiting: deque[tuple[float, bytes, int]] = deque()
-    now, read, write = time.monotonic, os.read, os.write
-    while True:
-        for fd, _ in epoll.poll():
-            if fd == timer.fd:
-                timer.clear()
-                continue
-            to, was_empty, due_s = other[fd], not waiting, now() + DELAY_S
-            try:
-                for _ in range(64):
-                    waiting.append((due_s, read(fd, 65535), to))
-            except BlockingIOError:
-                pass
-            if was_empty and waiting:
-                timer.set(waiting[0][0])
-        now_s = now()
-        while waiting and waiting[0][0] <= now_s:
-            _, frame, to = waiting.popleft()
-            write(to, frame)
-        if waiting:
-            timer.set(waiting[0][0])
-
-
-def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkConditions) -> None:
-    """The shaper as a run uses it."""
-    directions: dict[Direction, NetworkConditions] = {"up": up, "down": down}
-    hops = {(end.replica, way): conditions for end in ENDS for way, conditions in directions.items()}
-
-    async def serve() -> None:
-        request_low_latency()
-        switch = Switch("field", ENDS, hops=hops, ports={5201: "iperf3"})
-        pump = Pump(switch, asyncio.get_running_loop())
-        for end, tap in zip(ENDS, taps, strict=True):
-            pump.attach(end.replica, tap)
-        while True:
-            await asyncio.sleep(1)
-            for _ in switch.drain(time.time()):
-                pass
-
-    uvloop.run(serve())
-
-
-Gateway = Callable[[Sequence[int]], None]
-
-
-def with_conditions(up: NetworkConditions, down: NetworkConditions) -> Gateway:
-    """A gateway with these conditions on each node's two hops."""
-    return lambda taps: switch_gateway(taps, up, down)
 
 
 UDP: dict[str, Gateway] = {
@@ -134,53 +71,16 @@ TCP: dict[str, Gateway] = {
 }
 
 
-class Testbed:
-    """Two replicas and a gateway process between them."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        """Make the namespaces, and fork the gateway with the other ends of their interfaces."""
-        self.namespaces = {end.replica: Namespace() for end in ENDS}
-        taps = [self.namespaces[end.replica].make_tap(end) for end in ENDS]
-        self._gateway = os.fork()
-        if not self._gateway:
-            try:
-                gateway(taps)
-            finally:
-                os._exit(1)
-        for tap in taps:
-            os.close(tap)
-
-    def close(self) -> None:
-        """End the gateway and remove the namespaces."""
-        os.kill(self._gateway, 15)
-        os.waitpid(self._gateway, 0)
-        for namespace in self.namespaces.values():
-            namespace.close()
-
-    def cpu_s(self) -> float:
-        """CPU time of the gateway so far, user and system."""
-        with open(f"/proc/{self._gateway}/stat") as stat:  # noqa: PTH123
-            fields = stat.read().rpartition(")")[2].split()
-        # utime and stime, fields 14 and 15 of proc(5), of which the first two stand before the ")".
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def delivered(self, member: Member) -> int:
-        """Packets that a replica's interface has received."""
-        with self.namespaces[member.replica].entered(), open("/proc/thread-self/net/dev") as devices:  # noqa: PTH123
-            line = next(line for line in devices if line.strip().startswith("eth0"))
-        return int(line.partition(":")[2].split()[1])
-
-
 def flood(bed: Testbed, seconds: float) -> Throughput:
     """Packets per second that reach the receiver while more are sent than the gateway can carry."""
     sender, receiver = ENDS
     with bed.namespaces[receiver.replica].entered():
         sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind(("", 5201))
+    sink.bind(("", PORT))
     with bed.namespaces[sender.replica].entered():
         source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     source.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, PACKET_BYTES)
-    source.connect((receiver.ipv4, 5201))
+    source.connect((receiver.ipv4, PORT))
     flooder = os.fork()
     if not flooder:
         try:

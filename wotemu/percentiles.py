@@ -64,6 +64,10 @@ class Histogram:
             number = bisect_left(BOUNDS_S, duration_s)
             counts[number] = counts.get(number, 0) + 1
 
+    def add_to_bin(self, number: int, count: int) -> None:
+        """Count so many durations of one bin."""
+        self._counts[number] = self._counts.get(number, 0) + count
+
     def merge(self, bins: Iterable[int], counts: Iterable[int]) -> None:
         """Add another histogram's bins, as `bins` and `counts` give them."""
         own = self._counts

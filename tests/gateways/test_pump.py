@@ -10,6 +10,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
 from wotemu_gateways.userspace.port import Port
 from wotemu_gateways.userspace.pump import Pump
+from wotemu_gateways.userspace.switch import BATCH
 
 from .network import FakeNetwork, ipv4
 
@@ -26,12 +27,12 @@ class BusyNetwork(FakeNetwork):
         self.all_read = asyncio.Event()
         read = self.switch.read
 
-        def slow(port: Port) -> int:
+        def slow(port: Port, at_most: int = BATCH) -> int:
             self.reads.append(len(self.received("b")))
             if len(self.reads) == len(NODES) - 2:
                 self.all_read.set()
             self.clock.advance(READ_S)
-            return read(port)
+            return read(port, at_most)
 
         self.switch.read = slow  # type: ignore[method-assign]
 

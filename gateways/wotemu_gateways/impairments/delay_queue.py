@@ -80,6 +80,10 @@ class DelayQueue(Generic[Item]):
     def release(self, now_s: float) -> None:
         """Let those go that are due; the delay_queue was entered for its first packet's departure."""
         dues_s, items = self._dues_s, self._items
+        if len(dues_s) == 1 and dues_s[0] <= now_s + GRAIN_S:  # sparse traffic: nothing to search or to copy
+            self._dues_s, self._items, self.next_s = [], [], math.inf
+            self.outlet.release(dues_s, items, now_s)
+            return
         due = bisect_right(dues_s, now_s + GRAIN_S)
         leaving_s, leaving = dues_s[:due], items[:due]
         del dues_s[:due]

@@ -80,6 +80,7 @@ class RateLimiter(Generic[Packet]):
         "_cell_overhead",
         "_cell_size",
         "_dues_s",
+        "_is_rate_alone",
         "_left_bytes",
         "_limit_bytes",
         "_limit_packets",
@@ -146,6 +147,9 @@ class RateLimiter(Generic[Packet]):
         if after != before:
             self._reschedule(left_bytes, min(unspent_bytes, self._burst_bytes), now_s)
         self._waiting = deque(self._dues_s)
+        self._is_rate_alone = not (
+            self._burst_bytes or self._limit_packets is not None or self._overhead or self._cell_size
+        )
 
     def _left(self, now_s: float) -> float:
         """The bytes of the packet that is being sent that are still to be sent."""
@@ -225,6 +229,8 @@ class RateLimiter(Generic[Packet]):
         if self._memory.held_bytes >= self._memory.max_bytes:
             user.drop_without_memory(packets)
             return
+        if len(packets) == 1 and self._passes_alone(user, arrivals_s[0], packets, now_s, ahead_s):
+            return
         sizes = [packet[1] for packet in packets]
         if self._overhead or self._cell_size:
             sizes = [self._wire_size(size) for size in sizes]
@@ -242,6 +248,27 @@ class RateLimiter(Generic[Packet]):
             user.leave_queue(self, sent_s, packets, now_s)
         else:
             self._hold(user, sent_s, packets, sizes, now_s)
+
+    def _passes_alone(
+        self,
+        user: QueuedHop[Packet],
+        arrival_s: float,
+        packets: Sequence[Packet],
+        now_s: float,
+        ahead_s: float,
+    ) -> bool:
+        """Pass on a packet that finds the queue empty, at a rate alone; False where more is to be looked at.
+
+        It does what `_departures` and `enqueue` do for any number, without their lists.
+        """
+        if arrival_s < self.busy_until_s or self._dues_s or not self._is_rate_alone:
+            return False
+        sent_s = arrival_s + packets[0][1] * self._seconds_per_byte
+        if sent_s > now_s + ahead_s:
+            return False
+        self.busy_until_s = sent_s
+        user.leave_queue(self, (sent_s,), packets, now_s)
+        return True
 
     def _hold(
         self,

@@ -58,6 +58,10 @@ def count_lost(packets: Sequence[Packet]) -> None:
 def count_sent(packets: Sequence[Packet]) -> None:
     """Count packets of the flows that nodes send; most batches are of one flow."""
     first = packets[0][3]
+    if len(packets) == 1:
+        first.packets_up += 1
+        first.bytes_up += packets[0][1]
+        return
     if [packet[3] for packet in packets].count(first) == len(packets):
         first.packets_up += len(packets)
         first.bytes_up += sum([packet[1] for packet in packets])
@@ -215,12 +219,15 @@ class HopQueue:
 
     def count_late(self, dues_s: Sequence[float], now_s: float) -> None:
         """Count how late packets leave that were due at `dues_s`, in order."""
-        most_s = max(0.0, now_s - dues_s[0])
+        most_s = now_s - dues_s[0]
+        if most_s < 0.0:
+            most_s = 0.0
         if self.late_max_s is None or most_s > self.late_max_s:
             self.late_max_s = most_s
-        first, last = bisect_left(BOUNDS_S, most_s), bisect_left(BOUNDS_S, now_s - dues_s[-1])
-        if first == last:  # one step for the whole batch: it is what most are
-            self.late.merge((first,), (len(dues_s),))
+        count, first = len(dues_s), bisect_left(BOUNDS_S, most_s)
+        # One step for the whole batch where all are of one bin, as most are.
+        if count == 1 or first == bisect_left(BOUNDS_S, now_s - dues_s[-1]):
+            self.late.add_to_bin(first, count)
         else:
             self.late.add([now_s - due_s for due_s in dues_s])
 
@@ -259,6 +266,11 @@ class UpHop(HopQueue):
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Forward each packet along its path."""
+        if len(packets) == 1:
+            self.sent += 1
+            self.sent_bytes += packets[0][1]
+            packets[0][2].forward(dues_s, packets, now_s)
+            return
         self.sent += len(packets)
         self.sent_bytes += sum([packet[1] for packet in packets])
         ways = [packet[2] for packet in packets]
@@ -291,6 +303,18 @@ class DownHop(HopQueue):
     ) -> None:
         """Write frames to the replica's interface; what has no room in its queue is dropped."""
         fd, write = self.fd, _write
+        if len(packets) == 1:
+            frame, size, _, counter = packets[0]
+            try:
+                write(fd, frame)
+            except OSError:
+                self.drop_queue_full(packets)
+                return
+            counter.packets_down += 1
+            counter.bytes_down += size
+            self.sent += 1
+            self.sent_bytes += size
+            return
         lost: list[Packet] = []
         for packet in packets:
             try:

@@ -11,7 +11,7 @@ import select
 from collections.abc import Sequence
 
 from wotemu_gateways.userspace.port import Port
-from wotemu_gateways.userspace.switch import Switch
+from wotemu_gateways.userspace.switch import BATCH, Switch
 from wotemu_gateways.userspace.timerfd import TimerFd
 
 _TURN_S = 0.002
@@ -34,7 +34,8 @@ class Pump:
         self._fds: dict[str, int] = {}
         """The descriptors in `_ports` by their replica."""
         self._epoll = select.epoll()
-        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        # Edge-triggered: an expiry is reported once, and needs no read that clears it.
+        self._epoll.register(self._timer.fd, select.EPOLLIN | select.EPOLLET)
         switch.wake = self._arm
         loop.add_reader(self._epoll.fileno(), self._serve)
 
@@ -62,23 +63,35 @@ class Pump:
         self._timer.close()
 
     def _serve(self) -> None:
-        """Serve packets until none is left or the turn is over; only then set the timer, which costs 2 us."""
+        """Serve packets until none is left or the turn is over; only then set the timer, which costs 2 us.
+
+        At first a port gives one frame: most wake-ups are for one, and looking for another with a read that
+        fails costs more than the poll, which ends the turn anyway. A port with more has batches read.
+        """
         switch, poll = self._switch, self._epoll.poll
-        turn_ends_s = switch.now() + _TURN_S
-        while switch.now() < turn_ends_s and (events := poll(0)):
-            self._serve_ready([fd for fd, _ in events])
+        now_s = switch.now()
+        turn_ends_s, at_most = now_s + _TURN_S, 1
+        while now_s < turn_ends_s and (events := poll(0)):
+            now_s = self._serve_ready(events, at_most)
+            at_most = BATCH
         self._arm()
 
-    def _serve_ready(self, fds: Sequence[int]) -> None:
-        """Read each port, and let go what is due before the next one has its turn."""
+    def _serve_ready(self, events: Sequence[tuple[int, int]], at_most: int) -> float:
+        """Read each port, and release what is due before the next one has its turn.
+
+        Returns:
+            The time at the last of them.
+        """
         switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
-        for fd in fds:
+        now_s = 0.0
+        for fd, _ in events:
             if fd == timer_fd:
-                self._timer.clear()
                 self._armed_s = None
             else:
-                switch.read(ports[fd])
-            switch.timers.release(switch.now())
+                switch.read(ports[fd], at_most)
+            now_s = switch.now()
+            switch.timers.release(now_s)
+        return now_s
 
     def _arm(self) -> None:
         next_s = self._switch.timers.next_s

@@ -69,7 +69,7 @@ class RoutedTunShaper(TunShaper):
 
     MTU = 65_517  # whatever the interface has
 
-    def frames(self, fd: int) -> list[bytes]:
+    def frames(self, fd: int, at_most: int) -> list[bytes]:
         """See `Switch.frames`."""
         macs = self._macs
-        return [macs.get(frame[30:34], _TO_NOBODY) + frame[6:] for frame in super().frames(fd)]
+        return [macs.get(frame[30:34], _TO_NOBODY) + frame[6:] for frame in super().frames(fd, at_most)]

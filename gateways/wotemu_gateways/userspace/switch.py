@@ -166,12 +166,12 @@ class Switch:
 
     # The data path
 
-    def read(self, port: Port) -> int:
-        """Take up to a batch of frames from a port; the number of frames.
+    def read(self, port: Port, at_most: int = BATCH) -> int:
+        """Take up to so many frames from a port; the number of frames.
 
         They came at some time before they were read. Stamped with the time after, none leaves too early.
         """
-        frames = self.frames(port.fd)
+        frames = self.frames(port.fd, at_most)
         now_s = self.now()
         paths = port.paths
         packets: list[Packet] = []
@@ -188,12 +188,12 @@ class Switch:
             port.up.enter([now_s] * len(packets), packets, now_s)
         return len(frames)
 
-    def frames(self, fd: int) -> list[bytes]:
-        """Read up to a batch of frames from a descriptor, each with its receiver's MAC as destination."""
+    def frames(self, fd: int, at_most: int) -> list[bytes]:
+        """Read up to so many frames from a descriptor, each with its receiver's MAC as destination."""
         read, max_bytes = _read, self.MTU + MAX_HEADER_BYTES
         frames: list[bytes] = []
         try:
-            for _ in range(BATCH):
+            for _ in range(at_most):
                 frames.append(read(fd, max_bytes))  # noqa: PERF401  # it ends by an exception, with what it has
         except BlockingIOError:
             pass

@@ -20,7 +20,7 @@ class _Itimerspec(ctypes.Structure):
 
 
 class TimerFd:
-    """A timerfd: `fd` is readable once the instant that was set has passed."""
+    """A timerfd: `fd` is readable once the instant that was set has passed, until another is set."""
 
     __slots__ = ("_settime", "_spec", "_spec_ref", "_value", "fd")
 
@@ -43,13 +43,6 @@ class TimerFd:
         # At least 1 ns: an instant of all zeros would disarm the timer.
         value.tv_nsec = max(int((at_s - seconds) * 1e9), 1)
         self._settime(self.fd, _TFD_TIMER_ABSTIME, self._spec_ref, None)
-
-    def clear(self) -> None:
-        """Read the expiry, so that the descriptor is readable no more."""
-        try:
-            os.read(self.fd, 8)
-        except BlockingIOError:
-            return
 
     def close(self) -> None:
         """Close the descriptor."""
