@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from tests.cli.conftest import Invoke
 from wotemu.cli.commands.changes import parse_conditions
 from wotemu.cli.commands.logs import replicas_of
-from wotemu.errors import InputError, ScenarioError
+from wotemu.errors import EmulationError, InputError, ScenarioError
 from wotemu.records import Event
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import (
@@ -210,6 +211,7 @@ def test_what_is_so_already_is_said(run: FakeRun, invoke: Invoke) -> None:
         (["events", "yarf"], "no emulation 'yarf'", "did you mean 'yard'?"),
         (["events", "yard", "--kind", "ap.*"], "no kind of event is like 'ap.*'", "app."),
         (["events", "yard", "--as-scenario", "--json"], "goes with no other option", ""),
+        (["run", "deployment.py", "--follow", "--quiet"], "either --follow, or --quiet", ""),
         (["stop"], "give the NAME of a run", ""),
         (["stop", "yard", "--stack", "x"], "give --compose-file and --stack", ""),
         (["stop", "--stack", "x"], "give --compose-file and --stack", ""),
@@ -407,3 +409,31 @@ def test_a_log_that_grows_is_read_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "cam.times").write_bytes(packed_time(1.0) + packed_time(2.0))
     assert log.new_lines() == [(2.0, "two")]
     assert log.new_lines(is_over=True) == []
+
+
+@pytest.mark.usefixtures("sockets")
+def test_a_run_on_the_swarm_of_docker_host_is_asked_over_its_bus(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    class OnSwarm:
+        """Answers as the bus would."""
+
+        async def status(self) -> RunStatus:
+            return FakeRun(folder).status()
+
+        async def conditions(self) -> ConditionsNow:
+            return FakeRun(folder).conditions()
+
+    @asynccontextmanager
+    async def control_on_swarm(name: str) -> AsyncGenerator[OnSwarm, None]:
+        if name != "yard":
+            raise EmulationError("there is no such stack")
+        yield OnSwarm()
+
+    monkeypatch.setenv("DOCKER_HOST", "ssh://manager")
+    monkeypatch.setattr("wotemu_runtime.runs.swarm_access.control_on_swarm", control_on_swarm)
+    assert "12.3 s of 60s" in invoke("show", "yard").output
+    result = invoke("show", "yarf")
+    assert result.exit_code == 2
+    assert "no emulation 'yarf' of yours runs on this machine" in result.stderr
+    assert "there is no such stack" in result.stderr

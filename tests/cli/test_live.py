@@ -40,10 +40,10 @@ def as_a_shell_does() -> None:
 
 @pytest.fixture
 def started(namespaces: None, write: Write) -> tuple[subprocess.Popen[bytes], int]:
-    """A run that is followed on a terminal of 80 columns, and the terminal."""
+    """A run on a terminal of 80 columns, which is followed by default, and the terminal."""
     terminal, theirs = pty.openpty()
     process = subprocess.Popen(
-        command_line("run", write(TWO_NODES), "--follow"),
+        command_line("run", write(TWO_NODES)),
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
         preexec_fn=as_a_shell_does,

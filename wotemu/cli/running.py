@@ -1,4 +1,4 @@
-"""Finds the run of this machine that a command is about, and asks it over its control socket."""
+"""Finds the run that a command is about, and asks it: over its socket here, over its bus on a swarm."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import os
 import pwd
 import tempfile
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from wotemu.errors import NotRunningError
+from wotemu.errors import EmulationError, NotRunningError
 from wotemu.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -30,18 +30,47 @@ def ask(name: str, question: Callable[[ControlClient], Awaitable[T]]) -> T:
 
     Raises:
         InputError: No run can have that name.
-        NotRunningError: No such run goes on here.
+        NotRunningError: No such run goes on, here or on the swarm of DOCKER_HOST.
     """
-    client = running(name)
 
     async def ask_it() -> T:
-        return await question(client)
+        async with connected(name) as client:
+            return await question(client)
 
     return asyncio.run(ask_it())
 
 
+@asynccontextmanager
+async def connected(name: str) -> AsyncIterator[ControlClient]:
+    """The client of a run of this machine or, over its bus, of one on the swarm of DOCKER_HOST.
+
+    Raises:
+        InputError: No run can have that name.
+        NotRunningError: No such run goes on.
+        HostError: DOCKER_HOST is set, and no manager of a swarm answers there.
+    """
+    try:
+        here: ControlClient | None = running(name)
+    except NotRunningError as error:
+        if "DOCKER_HOST" not in os.environ:
+            raise
+        here, missing = None, error
+    if here is not None:
+        yield here
+        return
+    async with AsyncExitStack() as stack:
+        from wotemu_runtime.runs import swarm_access
+
+        try:
+            client = await stack.enter_async_context(swarm_access.control_on_swarm(name))
+        except EmulationError as error:
+            missing.hint = f"{missing.hint}; on the swarm of DOCKER_HOST: {error}"
+            raise missing from error
+        yield client
+
+
 def running(name: str) -> ControlClient:
-    """The client of a run that goes on.
+    """The client of a run that a process of this machine drives.
 
     Raises:
         InputError: No run can have that name.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -218,10 +217,10 @@ def make(name: str, change: Callable[[], LiveChange], *, as_json: bool, debug: b
         debug: Show tracebacks of errors.
     """
     with reporting_errors(debug=debug):
-        from wotemu.cli.running import running
+        from wotemu.cli.running import ask
 
-        client = running(name)  # first: a run that is not there is the larger mistake
-        changed = asyncio.run(client.change(change()))
+        # Made only once it is connected: a run that is not there is the larger mistake.
+        changed = ask(name, lambda client: client.change(change()))
         if as_json:
             print(json.dumps(attrs.asdict(changed)))
         else:

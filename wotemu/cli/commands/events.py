@@ -64,7 +64,7 @@ def check_kinds(kinds: tuple[str, ...]) -> None:
 
 async def stored_or_live(name: str, *kinds: str, follow: bool) -> AsyncGenerator[Event, None]:
     """The events of a run that goes on, or of a record."""
-    from wotemu.cli.running import recorded, running
+    from wotemu.cli.running import connected, recorded
 
     found = recorded(name)
     if found is not None:
@@ -73,7 +73,7 @@ async def stored_or_live(name: str, *kinds: str, follow: bool) -> AsyncGenerator
         for event in RecordedRun(found).events(*kinds):
             yield event
         return
-    async with aclosing(running(name).events(*kinds, follow=follow)) as logged:
+    async with connected(name) as client, aclosing(client.events(*kinds, follow=follow)) as logged:
         async for each in logged:
             yield each.event
 
@@ -101,12 +101,18 @@ async def _as_scenario(name: str) -> str:
 
 
 async def _settings(name: str) -> dict[str, Any]:
-    """Duration and seed of a run, from its record."""
-    from wotemu.cli.running import recorded, running
+    """Duration of a run, and its seed, which a run on another machine does not say."""
+    from wotemu.cli.running import connected, recorded
 
-    found = recorded(name)
-    run_dir = found if found is not None else Path((await running(name).status()).run_dir)
-    timeline = json.loads((run_dir / "timeline.json").read_bytes())
+    run_dir, duration_s = recorded(name), None
+    if run_dir is None:
+        async with connected(name) as client:
+            status = await client.status()
+        run_dir, duration_s = Path(status.run_dir), status.duration_s
+    path = run_dir / "timeline.json"
+    if duration_s is not None and not path.is_file():
+        return {"duration_s": duration_s}
+    timeline = json.loads(path.read_bytes())
     return {"duration_s": timeline["duration_s"], "seed": timeline["seed"]}
 
 
@@ -123,7 +129,7 @@ def scenario_text(name: str, settings: dict[str, Any], made: list[Event]) -> str
         f'    """What was done by hand to {harmless_name(name)}; events of its own scenario are not here."""',
         "    return Scenario(",
         f'        duration="{Seconds(settings["duration_s"])}",',
-        f"        seed={settings['seed']},",
+        *([f"        seed={settings['seed']},"] if "seed" in settings else []),
         "        events=[",
         *(f"            {_source(event)},  # {_who(event)}" for event in made),
         "        ],",

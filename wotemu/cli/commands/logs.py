@@ -37,7 +37,8 @@ def logs(name: str, node: str, follow: bool, as_json: bool, debug: bool) -> None
     wotemu logs field phone-2 --follow
     wotemu logs field phone                 # all replicas
 
-    Times are seconds after T0. Lines come within about a second.
+    Times are seconds after T0. Lines come within about a second. Logs are on the machine whose process drives
+    the run.
     """
     with reporting_errors(debug=debug):
         asyncio.run(_show(name, node, follow=follow, as_json=as_json))
