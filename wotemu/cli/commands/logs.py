@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ async def _show(name: str, node: str, *, follow: bool, as_json: bool) -> None:
     names = replicas_of(node, [*known, *sorted(path.stem for path in folder.glob("*.log"))])
     printer = Printer([(each, TimedLog(folder / f"{each}.log")) for each in names], run_dir, as_json=as_json)
     if client is None or not follow:
-        printer.print_new(is_over=True)
+        printer.print_new(is_over=client is None)
         return
     await _follow(client, printer)
 
@@ -94,6 +95,13 @@ def replicas_of(node: str, known: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda each: int(each.rpartition("-")[2]))
 
 
+def _lines(name: str, log: TimedLog, *, is_over: bool) -> Iterator[tuple[float | None, str, str]]:
+    """What was added to a log: each line with its time and node."""
+    while new := log.new_lines(is_over=is_over):
+        for t, line in new:
+            yield t, name, line
+
+
 class Printer:
     """Prints the lines of logs, those of several nodes in the order of their times."""
 
@@ -110,17 +118,9 @@ class Printer:
 
     def print_new(self, *, is_over: bool = False) -> None:
         """Print what was added since the last time."""
-        while True:
-            new = [
-                (t, name, line)
-                for name, log in self._logs
-                for t, line in log.new_lines(is_over=is_over)
-            ]  # fmt: skip
-            if not new:
-                return
-            new.sort(key=lambda each: each[0] or 0.0)
-            for t, name, line in new:
-                print(self._text(t, name, line), flush=not is_over)
+        each_log = (_lines(name, log, is_over=is_over) for name, log in self._logs)
+        for t, name, line in heapq.merge(*each_log, key=lambda each: each[0] or 0.0):
+            print(self._text(t, name, line), flush=not is_over)
 
     def _text(self, t: float | None, name: str, line: str) -> str:
         from wotemu.cli.screen.terminal import harmless
