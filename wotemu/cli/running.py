@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+POLL_S = 0.05
+"""Between looks at whether a run's record is closed."""
+
 
 def ask(name: str, question: Callable[[ControlClient], Awaitable[T]]) -> T:
     """Ask a run, on an event loop of its own.
@@ -85,12 +88,16 @@ def running(name: str) -> ControlClient:
     return ControlClient(name)
 
 
-async def until_over(client: ControlClient) -> None:
-    """Wait until a run is over, or its process has ended without a word."""
+async def until_over(client: ControlClient, run_dir: Path) -> None:
+    """Wait until a run is over and its record is whole, or its process has ended without a word."""
+    from wotemu_runtime.recording.run_directory import is_being_recorded
+
     with contextlib.suppress(NotRunningError):
         async with aclosing(client.events("run.done", after=None)) as events:
             async for _ in events:
                 pass
+    while is_being_recorded(run_dir):  # noqa: ASYNC110  # the kernel has no event for a lock that is free
+        await asyncio.sleep(POLL_S)
 
 
 def recorded(name: str) -> Path | None:

@@ -174,6 +174,17 @@ def _locked(run_dir: Path) -> int:
     return lock
 
 
+def is_being_recorded(run_dir: Path) -> bool:
+    """Whether a process of this machine records there."""
+    try:
+        os.close(_locked(run_dir))
+    except InputError:
+        return True
+    except OSError:  # it is not here
+        pass
+    return False
+
+
 def tabulate(run_dir: Path) -> None:
     """Make the tables of a run, whether it is over or not; its spool stays as long as it may be continued."""
     if _may_go_on(run_dir):

@@ -63,13 +63,13 @@ async def _show(name: str, node: str, *, follow: bool, as_json: bool) -> None:
     if client is None or not follow:
         printer.print_new(is_over=client is None)
         return
-    await _follow(client, printer)
+    await _follow(client, run_dir, printer)
 
 
-async def _follow(client: ControlClient, printer: Printer) -> None:
+async def _follow(client: ControlClient, run_dir: Path, printer: Printer) -> None:
     from wotemu.cli.running import until_over
 
-    over = asyncio.create_task(until_over(client))
+    over = asyncio.create_task(until_over(client, run_dir))
     while not over.done():
         printer.print_new()
         await asyncio.wait([over], timeout=POLL_S)

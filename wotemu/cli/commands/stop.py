@@ -81,10 +81,8 @@ async def _ended(client: ControlClient, *, at_once: bool) -> str:
     from wotemu.cli.running import until_over
 
     run_dir = (await client.status()).run_dir
-    over = asyncio.create_task(until_over(client))
-    await asyncio.sleep(0)
     await client.stop(at_once=at_once)
-    await over
+    await until_over(client, Path(run_dir))
     return run_dir
 
 
