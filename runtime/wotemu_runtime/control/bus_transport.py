@@ -136,5 +136,8 @@ async def _take(
 
 
 async def _add(client: Redis, stream: str, **fields: Any) -> None:
-    await client.xadd(stream, fields)  # type: ignore[arg-type]
-    await client.expire(stream, EXPIRES_S)
+    # Both or none: an end that leaves in between must not leave a stream that stays for ever.
+    async with client.pipeline(transaction=True) as both:
+        both.xadd(stream, fields)  # type: ignore[arg-type]
+        both.expire(stream, EXPIRES_S)
+        await both.execute()
