@@ -65,7 +65,11 @@ class NetworkState:
 
     def __init__(self, setup: NetworkSetup) -> None:
         self.setup = setup
-        self._conditions = dict(setup.hops)
+        # Equal conditions are one object, so that what is composed of them can be found by their ids: hashing
+        # and comparing conditions costs as much as imposing them.
+        same: dict[NetworkConditions, NetworkConditions] = {}
+        self._conditions = {key: same.setdefault(each, each) for key, each in setup.hops.items()}
+        self._composed: dict[tuple[int, int, int, Direction], NetworkConditions] = {}
         self.partition: Partition = ()
         self.cuts: set[str] = set()
 
@@ -97,12 +101,18 @@ class NetworkState:
         if key not in self._conditions:
             raise EmulationError(f"there is no hop {change.node!r} {key[2]} on network {self.setup.name!r}")
         self._conditions[key] = NetworkConditions.from_dict(change.after)
+        self._composed.clear()  # ids hold only as long as their objects
         return [replica for replica, node in self.setup.nodes.items() if change.node in (None, node)]
 
     def hop(self, replica: str, direction: Direction) -> NetworkConditions:
         """What a replica's hop imposes: the network's conditions and the link's, composed."""
         network_up, network, link = (self._conditions[key] for key in self.setup.sources(replica, direction))
-        return hop_conditions(network_up, network, link, direction, shared=self.setup.shared)
+        ids = (id(network_up), id(network), id(link), direction)
+        composed = self._composed.get(ids)
+        if composed is None:
+            composed = hop_conditions(network_up, network, link, direction, shared=self.setup.shared)
+            self._composed[ids] = composed
+        return composed
 
     @property
     def bucket(self) -> NetworkConditions | None:

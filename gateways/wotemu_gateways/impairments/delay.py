@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from random import Random
 from statistics import NormalDist
 
@@ -13,7 +14,7 @@ from wotemu_gateways.impairments.distributions import SHARES, SHARES_BITS, table
 from wotemu_gateways.impairments.loss import Chance
 
 _STANDARD = NormalDist()
-_FIELDS = (
+_fields: Callable[[NetworkConditions], tuple[object, ...]] = attrgetter(
     "latency", "jitter", "jitter_correlation", "distribution",
     "reorder", "reorder_correlation", "reorder_gap",
 )  # fmt: skip
@@ -45,7 +46,7 @@ class DelayStage:
 
     def change(self, conditions: NetworkConditions) -> None:
         """Delay as `conditions` say from now on."""
-        wanted = tuple(getattr(conditions, name) for name in _FIELDS)
+        wanted = _fields(conditions)
         if wanted == self._conditions:  # a change of the rate alone draws the same jitter as without it
             return
         self._conditions = wanted

@@ -8,6 +8,8 @@ than what it does to a packet.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from random import Random
 from typing import Generic
 
@@ -19,15 +21,11 @@ from wotemu_gateways.impairments.loss import Loss, loss_processes
 from wotemu_gateways.impairments.memory_budget import MemoryBudget
 from wotemu_gateways.impairments.rate_limiter import Packet, RateLimiter
 
-_RANDOM = (
+_randomness: Callable[[NetworkConditions], tuple[object, ...]] = attrgetter(
     "loss", "loss_correlation", "loss_model", "ecn",
     "duplicate", "duplicate_correlation", "corrupt", "corrupt_correlation",
 )  # fmt: skip
-
-
-def _randomness(conditions: NetworkConditions) -> tuple[object, ...]:
-    """The fields of random processes with a memory, which changes of other fields must not restart."""
-    return tuple(getattr(conditions, name) for name in _RANDOM)
+"""The fields of random processes with a memory, which changes of other fields must not restart."""
 
 
 class HopShaper(Generic[Packet]):
