@@ -55,6 +55,8 @@ class FakeRun:
         self.stops: list[bool] = []
         self.answer: dict[str, Any] = {}
         self.over = asyncio.Event()
+        self.end: Callable[[], object] = self.over.set
+        """Ends the run, from the test's thread."""
 
     async def change(self, change: LiveChange, who: str) -> Changed:
         if isinstance(change, Crash) and "nobody" in change.targets:
@@ -117,6 +119,7 @@ def run(sockets: Path, folder: Path) -> Iterator[FakeRun]:
     (run_dir / "logs").mkdir(parents=True)
     (run_dir / "manifest.json").write_text("{}")
     fake = FakeRun(run_dir)
+    fake.end = lambda: loop.call_soon_threadsafe(fake.over.set)
 
     async def serve() -> None:
         async with control_server("yard", fake):
@@ -357,6 +360,22 @@ def test_logs_of_replicas_are_merged_by_time(run: FakeRun, invoke: Invoke) -> No
     assert lines == [["+1.000", "cam-1", "a"], ["+2.000", "cam-2", "b"], ["+3.000", "cam-1", "c"]]
     first = json.loads(invoke("logs", "yard", "cam-2", "--json").output)
     assert first == {"t": 104.0, "at": 2.0, "node": "cam-2", "line": "b"}
+
+
+def test_what_is_followed_ends_with_the_run(run: FakeRun, invoke: Invoke) -> None:
+    """A line that is printed meanwhile is shown, whether it comes before the run's end or just at it."""
+
+    def print_and_end() -> None:
+        write_log(run.run_dir, "cam-1", {103.0: "a", 105.0: "b"})
+        run.end()
+
+    write_log(run.run_dir, "cam-1", {103.0: "a"})
+    later = threading.Timer(0.2, print_and_end)
+    later.start()
+    lines = invoke("logs", "yard", "cam-1", "--follow").output.splitlines()
+    later.join()
+    assert [line.split()[-1] for line in lines] == ["a", "b"]
+    assert len(invoke("events", "yard", "--follow").output.splitlines()) == len(EVENTS)
 
 
 def test_a_run_is_stopped_and_its_end_waited_for(run: FakeRun, invoke: Invoke) -> None:
