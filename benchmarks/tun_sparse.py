@@ -10,8 +10,10 @@ A packet each 2 ms passes two replicas' hops, so each is read and written in wak
 
 All gateways run at one time, and get their packets in turn: a machine that is busy is so for all of them. The
 median of the rounds is printed, in microseconds of CPU a packet: all of the gateway process, with what the
-kernel does in its name, as the receiver's part of the network stack. `--check` exits with 1 where the shaper
-with all conditions takes more than 8 us.
+kernel does in its name, as the receiver's part of the network stack.
+
+`--check` exits with 1 where the shaper with all conditions takes more than 8 us and more than twice what the
+bare loop takes: on a virtual machine the kernel's timers and wake-ups alone can take more than 8 us.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from wotemu.topology.conditions import NetworkConditions
 
 EVERY_S = 0.002
 GOAL_US = 8.0
+GOAL_X_BARE = 2.0
 PACKET = bytes(200)
 VARIANTS: dict[str, Gateway] = {
     "bare": bare_gateway,
@@ -106,8 +109,9 @@ def main() -> None:
         print(f"{name:<8} {took_us:>14.2f} {took_us / bare_us:>8.2f}")
     if given.json:
         given.json.write_text(json.dumps({"cpu_us": medians}))
-    if given.check and medians["all"] > GOAL_US:
-        sys.exit(f"goal missed: {GOAL_US:g} us of CPU a packet with all conditions")
+    goal_us = max(GOAL_US, GOAL_X_BARE * bare_us)
+    if given.check and medians["all"] > goal_us:
+        sys.exit(f"goal missed: {goal_us:.1f} us of CPU a packet with all conditions")
 
 
 if __name__ == "__main__":
