@@ -16,7 +16,7 @@ import pytest
 from tests.cli.conftest import Invoke
 from wotemu.cli.commands.changes import parse_conditions
 from wotemu.cli.commands.logs import replicas_of
-from wotemu.errors import EmulationError, InputError, ScenarioError
+from wotemu.errors import InputError, ScenarioError
 from wotemu.records import Event
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import (
@@ -446,7 +446,7 @@ def test_a_run_on_the_swarm_of_docker_host_is_asked_over_its_bus(
     @asynccontextmanager
     async def control_on_swarm(name: str) -> AsyncGenerator[OnSwarm, None]:
         if name != "yard":
-            raise EmulationError("there is no such stack")
+            raise InputError(f"there is no stack {name!r}", where="--stack")
         yield OnSwarm()
 
     monkeypatch.setenv("DOCKER_HOST", "ssh://manager")
@@ -455,4 +455,4 @@ def test_a_run_on_the_swarm_of_docker_host_is_asked_over_its_bus(
     result = invoke("show", "yarf")
     assert result.exit_code == 2
     assert "no emulation 'yarf' of yours runs on this machine" in result.stderr
-    assert "there is no such stack" in result.stderr
+    assert "on the swarm of DOCKER_HOST: there is no stack 'yarf'" in result.stderr

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from wotemu.errors import EmulationError, NotRunningError
+from wotemu.errors import EmulationError, InputError, NotRunningError
 from wotemu.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ async def connected(name: str) -> AsyncIterator[ControlClient]:
 
         try:
             client = await stack.enter_async_context(swarm_access.control_on_swarm(name))
-        except EmulationError as error:
-            missing.hint = f"{missing.hint}; on the swarm of DOCKER_HOST: {error}"
+        except (EmulationError, InputError) as error:  # its bus does not run; there is no such stack
+            missing.hint = f"{missing.hint}; on the swarm of DOCKER_HOST: {error.message}"
             raise missing from error
         yield client
 

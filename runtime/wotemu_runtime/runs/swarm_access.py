@@ -59,8 +59,9 @@ async def control_on_swarm(name: str) -> AsyncIterator[ControlClient]:
         name: Name of the stack.
 
     Raises:
-        EmulationError: Its bus does not run, or there is no such stack.
-        HostError: Docker is not deployed.
+        EmulationError: Its bus does not run.
+        InputError: There is no such stack.
+        HostError: No manager of a swarm answers.
     """
     who = f"{getpass.getuser()}@{platform.node()}"
     async with stack_on_swarm(name) as deployed, bus_client(await deployed.bus()) as client:
