@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import attrs
@@ -36,6 +37,11 @@ def _field(shaper: str, require: Require) -> Iterator[Field]:
     lacks = _lacks(shaper)
     require(not lacks, lacks)
     with Field(shaper) as field:
+        # So that all have each other's MACs: what waits for an answer to ARP may be overtaken in the kernel.
+        for source, target in itertools.permutations(field.nodes, 2):
+            with field.stream(source, target) as stream:
+                stream.send()
+                stream.settle(1, within_s=2.0)
         yield field
 
 
