@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.conftest import Require
+
 pytestmark = [
     pytest.mark.namespaces,
     pytest.mark.usefixtures("namespaces"),
@@ -64,13 +66,17 @@ CELLS = [
 ]
 
 
-def test_a_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> None:
+def test_a_notebook_runs_from_its_first_cell_to_its_last(tmp_path: Path, require: Require) -> None:
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [nbformat.v4.new_code_cell(textwrap.dedent(cell)) for cell in CELLS]
     client = NotebookClient(
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     )
-    client.execute()
+    try:
+        client.execute()
+    except RuntimeError as error:  # before its first cell, as was seen on a bare machine
+        require("Kernel didn't respond" not in str(error), "no Jupyter kernel answers here")
+        raise
     (shown,) = notebook.cells[-1].outputs
     assert "<caption><b>emulation</b></caption>" in shown["data"]["text/html"]
     assert "interrupted" in shown["data"]["text/html"]
