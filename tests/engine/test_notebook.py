@@ -54,7 +54,8 @@ CELLS = [
         await emu.set(mobile, latency="300ms")
         await emu.partition([topology.nodes[1]], ["sensor"])
         await emu.heal()
-        await emu.wait_for(metric("phone.total") > 10, timeout="30s")
+        for node in ("phone", "sensor"):
+            await emu.wait_for(metric(f"{node}.total") > 10, timeout="30s")
         rows = emu.table("app").filter(pl.col("s") > 0).collect()
     """,
     """
