@@ -20,12 +20,12 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import polars as pl
 import uvloop
 
+from benchmarks.many_readers import lateness_ms
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.reported_run import ReportedRun
-from wotemu.percentiles import Histogram, nearest_rank
+from wotemu.percentiles import nearest_rank
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
@@ -81,13 +81,9 @@ async def measured(given: argparse.Namespace, folder: Path) -> tuple[str, list[R
     loop.join()
     log = (result.run_dir / "logs" / "asking.log").read_text()
     trips_ms = [float(each) for each in re.findall(r"time=([\d.]+) ms", log)]
-    late = Histogram()
-    hops = pl.read_parquet(result.run_dir / "tables" / "hops.parquet")
-    for bins, counts in hops.select("late_bins", "late_counts").iter_rows():
-        late.merge(bins, counts)
     return scheduling[0], [
         ("round trips over 50 ms", [nearest_rank(trips_ms, share) or 0.0 for share in SHARES]),
-        ("lateness of departures", [(late.percentile(share) or 0.0) * 1e3 for share in SHARES]),
+        ("lateness of departures", list(lateness_ms(result.run_dir))),
         ("lateness of a bare loop", [(nearest_rank(bare, share) or 0.0) * 1e3 for share in SHARES]),
     ]
 
