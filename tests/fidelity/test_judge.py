@@ -251,9 +251,9 @@ def test_wrong_thresholds_are_refused_by_name() -> None:
         Thresholds.of({"steal_invalid": "120%"})
 
 
-def test_readme_lists_every_threshold_with_its_unit_and_defaults() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (time|share|chance) \| ([^|]+) \| ([^|]+) \|", readme, re.MULTILINE)
+def test_the_documentation_lists_every_threshold_with_its_unit_and_defaults() -> None:
+    page = (Path(__file__).parents[2] / "docs/concepts.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (time|share|chance) \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
     listed = {
         f"{name}_{verdict}": value.strip().replace(" ", "")
         for name, _, *values in rows

@@ -81,5 +81,5 @@ class RunState:
     def _never_started(self, event: Event) -> AppStartError:
         node = self._plan.replica(event.source.partition(":")[2]).node
         where = f"Node {node!r}" + (f", {event.data['where']}" if event.data["where"] else "")
-        hint = event.data["hint"] or "mend the app, or its parameters; its whole output is in the logs"
+        hint = event.data["hint"] or "correct the app, or its parameters; its whole output is in the logs"
         return AppStartError(event.data["error"] or "it ended at once", where=where, hint=hint)

@@ -75,7 +75,7 @@ class Options(NamedTuple):
     multiple=True,
     metavar="NAME=VALUE",
     help="A limit beyond which the certificate says SUSPECT or INVALID, such as change_late_invalid=20ms or"
-    " cpu_suspect=none; README lists them. May be repeated.",
+    " cpu_suspect=none; docs/concepts.md lists them. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if the fidelity certificate says INVALID.")
 @json_events_option

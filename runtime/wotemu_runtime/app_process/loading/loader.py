@@ -115,7 +115,7 @@ def _misfit(
     name: str, signature: inspect.Signature, params: Mapping[str, Any], where: str, reason: str
 ) -> InputError:
     """The clearest error for parameters that a function can't be called with."""
-    hint = "mend NodeApp(params={...}) or the function"
+    hint = "correct NodeApp(params={...}) or the function"
     own = list(signature.parameters.values())[len(GIVEN) :]
     takes = [one.name for one in own if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     for unknown in params.keys() - set(takes):
