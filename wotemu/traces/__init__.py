@@ -1,0 +1,1 @@
+"""Measurements and published data sets read into traces: what ``.replay`` takes."""
