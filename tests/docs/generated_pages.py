@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 import wotemu
@@ -57,8 +58,9 @@ def api_page() -> str:
 _API_HEAD = """# Python API
 
 Every public name, from its docstring. Durations, rates and sizes are strings with units
-([concepts](concepts.md#units)); `QuantityLike` is such a string or a number. The words of a scenario are in
-[vocabulary](vocabulary.md), with examples."""
+([concepts](concepts.md#units)); `QuantityLike` is such a string or a number. Of values that are parsed,
+signatures have the type that they become: `Seconds`, `Rate` (bits a second), `Fraction` (a share) and `Bytes`
+are numbers. The words of a scenario are in [vocabulary](vocabulary.md), with examples."""
 
 
 def _api_parts() -> Iterator[str]:
@@ -83,6 +85,8 @@ def described(name: str, thing: Any) -> Iterator[str]:
     """A heading, signature and docstring, and those of a class' own public members."""
     yield f"### {name}\n\n{signature(name, thing)}{text(inspect.getdoc(thing) or '')}".rstrip()
     if inspect.isclass(thing):
+        if "__init__" in vars(thing) and not attrs.has(thing) and not issubclass(thing, Exception):
+            yield text(inspect.getdoc(thing.__init__) or "")
         members = [
             (key, member)
             for key, member in _members(thing)
@@ -120,16 +124,30 @@ def _member_line(key: str, thing: type, member: Any) -> str:
 
 def signature(name: str, thing: Any) -> str:
     """The signature as a block of code; nothing for exceptions and enumerations."""
-    if inspect.isclass(thing) and (issubclass(thing, Exception | str)):
+    if inspect.isclass(thing) and issubclass(thing, Exception | str):
         return ""
+    found = inspect.signature(thing)
+    kinds = (
+        {field.alias or field.name: field.type for field in attrs.fields(thing)} if attrs.has(thing) else {}
+    )
+    parameters = [  # what a converter takes has no annotation: what it gives says more
+        each.replace(annotation=kinds.get(key, each.annotation)) if each.annotation in ("Any", Any) else each
+        for key, each in found.parameters.items()
+    ]
     kind = "await " if inspect.iscoroutinefunction(thing) else ""
-    return f"```text\n{kind}{name}{_tidy(str(inspect.signature(thing)))}\n```\n\n"
+    return f"```text\n{kind}{name}{_tidy(str(found.replace(parameters=parameters)))}\n```\n\n"
 
 
 def _tidy(arguments: str) -> str:
-    """A signature without what does not help its reader."""
-    without_self = re.sub(r"^\(self(, )?", "(", arguments).replace("'", "").replace("-> None", "").strip()
-    return without_self.replace("NOTHING", "...")
+    """A signature without what does not help its reader: quotes of annotations, classes of defaults."""
+    text = re.sub(r"^\(self(, )?", "(", arguments).replace("'None'", "None")
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)
+    text = re.sub(r"\b(?:Seconds|Fraction|Rate|Bytes)\('([^']*)'\)", r"\1", text)
+    return (
+        re.sub(r"Placement\(constraints=.*?None\)", "Placement()", text)
+        .replace("NOTHING", "...")
+        .removesuffix(" -> None")
+    )
 
 
 def text(docstring: str) -> str:

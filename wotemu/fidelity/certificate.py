@@ -46,9 +46,16 @@ class Reason:
 
 @attrs.frozen(kw_only=True)
 class Certificate:
-    """The worst of all reasons' verdicts, and the figures of each hop with its own.
+    """Whether an emulation did what its scenario says, with what was measured.
 
-    `log_lines_lost` is no reason: no measurement is missing.
+    Attributes:
+        verdict: VALID, SUSPECT or INVALID: the worst of the reasons' verdicts.
+        reasons: What speaks against the run, the worst first.
+        changes: How many changes there were, and how late they took hold (seconds).
+        hosts: The load and clock of each machine.
+        hops: What probes and counters say of each hop.
+        thresholds: The limits that it was judged by.
+        log_lines_lost: Lines of logs that never came. They are no reason: no measurement is missing.
     """
 
     verdict: Verdict
@@ -60,17 +67,17 @@ class Certificate:
     log_lines_lost: tuple[LossEvidence, ...] = ()
 
     def hop_verdict(self, hop: HopEvidence) -> Verdict:
-        """The worst that is said of one hop."""
+        """The worst verdict of the reasons that concern one hop."""
         return worst(reason.verdict for reason in self.reasons if hop.where in reason.affected)
 
     @property
     def probes(self) -> int:
-        """How many were sent."""
+        """Number of probes that were sent."""
         return sum(hop.probes for hop in self.hops if hop.direction == "up")
 
     @property
     def unjudged(self) -> int:
-        """Of how many of the probes nothing certain can be expected."""
+        """Number of probes that were not judged, as nothing certain can be expected of them."""
         return sum(sum(hop.unjudged.values()) for hop in self.hops if hop.direction == "up")
 
     def __str__(self) -> str:

@@ -31,7 +31,9 @@ distributions that jitter has it is the largest (normal: 1.25)."""
 
 @attrs.frozen(kw_only=True)
 class Thresholds:
-    """Each measure's two limits: beyond the one the run is suspect, beyond the other invalid. None: never.
+    """Each measure's two limits: beyond the one the run is SUSPECT, beyond the other INVALID. None: never.
+
+    Times are durations such as ``"5ms"`` (seconds once parsed), all others shares such as ``"5%"``.
 
     - `change_late`: 95 % of the changes took hold within so long after they were due. 5 ms is what MockFog 2
       (Hasenburg et al., 2021) allows, and what a change costs here on an idle machine many times over.
@@ -47,7 +49,7 @@ class Thresholds:
     - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them, or a gateway
       for want of memory.
     - `cpu` and `steal`: shares of the machine's time: in use, and taken by its hypervisor.
-    - `clock`: by how much a machine's time may have differed from the bus's, as far as can be told.
+    - `clock`: by how much a machine's time may have differed from the bus's, as far as it is known.
     - `records_lost`: the share of records that never came, but for lines of logs.
     """
 

@@ -25,7 +25,7 @@ class Record:
 
 @attrs.frozen
 class Event(Record):
-    """Something that happened. `kind` is dotted (``app.crashed``), `source` is who says so."""
+    """Something that happened. `kind` is dotted (``app.crashed``), `source` is the role that reports it."""
 
     TABLE: ClassVar[str] = "events"
     t: float

@@ -110,18 +110,33 @@ _RANGES: Mapping[str, tuple[tuple[type[float], float, float], ...]] = {
 class NetworkConditions(Checked):
     """Conditions of one hop, as tc-netem(8) has them. Delays are one-way; what isn't given doesn't happen.
 
-    - `latency`, and `jitter` around it: a standard deviation, or half the width of the ``uniform``
-      `distribution`; the others are ``normal``, ``pareto``, ``paretonormal``, a `DistributionTable` or the
-      path of a ``.dist`` file. `jitter_correlation` ties each packet's to the one before.
-    - `loss` is a share of packets, `loss_correlation` ties each to the one before. `loss_model` loses in
-      bursts (`GilbertElliott`, `MarkovLoss`), independently of `loss`. With `ecn`, packets that can be are
-      marked instead.
-    - `duplicate`, `corrupt` (one bit) and `reorder` are shares of packets, each with its correlation. A
-      reordered packet overtakes the delay; `reorder_gap` lets only every n-th do so.
-    - `rate` is bits a second or None for no limit. `burst` may pass at once after a pause. A packet counts
-      `overhead` bytes more than it has, in whole cells of `cell_size` with `cell_overhead` each.
-    - `queue` bounds what waits for the rate: a duration ("200ms"), a size ("64K") or packets ("100p");
-      None takes a bound from the rate and the delay (see `queue_bytes`).
+    Attributes:
+        latency: One-way delay, such as ``"20ms"``; seconds once parsed.
+        jitter: Standard deviation of the delay, or half the width of the ``uniform`` `distribution`.
+        jitter_correlation: Correlation of a packet's jitter with that of the packet before, a share.
+        distribution: ``normal``, ``uniform``, ``pareto``, ``paretonormal``, a `DistributionTable` or the path
+            of a ``.dist`` file.
+        loss: Share of packets that are lost, such as ``"5%"`` or 0.05.
+        loss_correlation: Correlation of a packet's loss with that of the packet before, a share.
+        loss_model: Losses in bursts, independent of `loss`: `GilbertElliott` or `MarkovLoss`.
+        ecn: Whether packets that can be marked are marked instead of lost.
+        duplicate: Share of packets that are sent twice.
+        duplicate_correlation: As `loss_correlation`.
+        corrupt: Share of packets in which one bit is wrong.
+        corrupt_correlation: As `loss_correlation`.
+        reorder: Share of packets that overtake the delay.
+        reorder_correlation: As `loss_correlation`.
+        reorder_gap: Only every n-th packet may be reordered.
+        rate: Bits a second, such as ``"1.5mbit"``; 0 is an outage, None no limit.
+        burst: Bytes that may pass at once after a pause.
+        overhead: Bytes that a packet counts more than it has; may be negative.
+        cell_size: Bytes of a cell; packets count as whole cells. 0: no cells.
+        cell_overhead: Bytes that each cell counts more than it has.
+        queue: What may wait for the rate: a duration (``"200ms"``), a size (``"64K"``) or packets
+            (``"100p"``); None takes a bound from the rate and the delay (see `queue_bytes`).
+
+    Raises:
+        TopologyError: A value can't be read, or can't be imposed; the error names the condition.
     """
 
     latency: Seconds = attrs.field(default=Seconds(0), converter=seconds, validator=_in_range)
@@ -197,7 +212,7 @@ class NetworkConditions(Checked):
         return made
 
     def differences(self, other: NetworkConditions) -> list[tuple[str, str, str]]:
-        """What `other` has otherwise, for people: each field's name, its value here and there."""
+        """The conditions that differ: each one's name, and its value here and in `other`, as text."""
         return [
             (name, _told(getattr(self, name)), _told(getattr(other, name)))
             for name in _NAMES

@@ -34,9 +34,14 @@ def _values(values: Any) -> tuple[int, ...]:
 class DistributionTable:
     """A delay distribution as iproute2's ``.dist`` files hold it.
 
-    `values` are its quantiles at equal shares, in 1/8192 (NETEM_DIST_SCALE) of the jitter away from the
-    latency: a packet's delay is latency + jitter * value / 8192 for a random value. They are kept sorted,
-    which correlated jitter needs. At most 16384 (NETEM_DIST_MAX).
+    A packet's delay is latency + jitter * value / 8192, for a random one of its values.
+
+    Attributes:
+        values: Quantiles at equal shares, sorted, in 1/8192 (NETEM_DIST_SCALE) of the jitter away from the
+            latency: 2 to 16384 (NETEM_DIST_MAX) whole numbers.
+
+    Raises:
+        ValueError: A value is no whole number of 16 bits, or there are too few or too many.
     """
 
     values: tuple[int, ...] = attrs.field(converter=_values)
@@ -48,9 +53,13 @@ class DistributionTable:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """A ``.dist`` file: whole numbers between blanks; ``#`` begins a comment.
+        """Read a ``.dist`` file: whole numbers between blanks; ``#`` begins a comment.
 
-        `TopologyError` names the file and the line that is wrong.
+        Args:
+            path: The file, relative to the folder of the deployment's file.
+
+        Raises:
+            TopologyError: It can't be read; the error names the file and the line.
         """
         try:
             lines = locate(path).read_text("ascii").splitlines()
@@ -71,9 +80,15 @@ class DistributionTable:
 
     @classmethod
     def of_samples(cls, delays: Iterable[float]) -> Self:
-        """The shape of measured delays in any unit: centred on their mean, scaled by their deviation.
+        """The shape of measured delays: centred on their mean, scaled by their standard deviation.
 
-        Give the same mean as `latency` and the same standard deviation as `jitter` to get them back.
+        Give the same mean as `latency` and the same standard deviation as `jitter` to get the delays back.
+
+        Args:
+            delays: Two different ones at least, in any unit.
+
+        Raises:
+            ValueError: There are fewer, or one is not finite.
         """
         ordered = sorted(delays)
         if len(ordered) < 2 or ordered[0] == ordered[-1] or not all(map(math.isfinite, ordered)):

@@ -15,9 +15,16 @@ from wotemu.units import Fraction, QuantityLike
 class GilbertElliott(Checked):
     """Two states, good and bad, each with its own loss; tc-netem(8) calls it ``gemodel``.
 
-    `p` is the chance of going bad and `r` of going good again, for each packet; `bad_loss` is the loss
-    while bad (NetEm's 1-h, by default all) and `good_loss` while good (1-k, by default none). Without `r`
-    losses are independent: r = 1 - p. Gilbert, BSTJ 39 (1960); Elliott, BSTJ 42 (1963).
+    Gilbert, BSTJ 39 (1960); Elliott, BSTJ 42 (1963).
+
+    Attributes:
+        p: Chance of going bad at each packet, a share.
+        r: Chance of going good again at each packet. Without it losses are independent: r = 1 - p.
+        bad_loss: Share lost while bad (NetEm's 1-h), by default all.
+        good_loss: Share lost while good (NetEm's 1-k), by default none.
+
+    Raises:
+        TopologyError: A chance is no share.
     """
 
     p: Fraction = attrs.field(converter=share)
@@ -33,7 +40,15 @@ class GilbertElliott(Checked):
 
     @classmethod
     def of_bursts(cls, loss: QuantityLike, length: float) -> Self:
-        """Losses of share `loss` in bursts of `length` packets on average, as simple Gilbert loses them."""
+        """Losses in bursts, by how many packets are lost and how long bursts are (simple Gilbert model).
+
+        Args:
+            loss: Share of packets that are lost in the long run, below 100 %.
+            length: Mean length of a burst in packets, 1 at least.
+
+        Raises:
+            ValueError: There is no such model, as where much is lost in short bursts.
+        """
         lost = Fraction.of(loss)
         if not (length >= 1 and math.isfinite(length)) or lost >= 1:
             raise ValueError(f"a loss of {lost} in bursts of {length!r} packets can't be")
@@ -62,9 +77,18 @@ class GilbertElliott(Checked):
 class MarkovLoss(Checked):
     """Four states, as tc-netem(8) ``loss state`` has them (Salsano, Ludovici, Ordine: GI loss model).
 
-    1 is received in a gap, 2 received in a burst, 3 lost in a burst, 4 lost alone in a gap. `p13` is the
-    chance of going from 1 to 3 at each packet, and so on; 4 always returns to 1. Without `p31` bursts
-    have no received packets and losses are independent: p31 = 1 - p13.
+    1 is received in a gap, 2 received in a burst, 3 lost in a burst, 4 lost alone in a gap; 4 always returns
+    to 1.
+
+    Attributes:
+        p13: Chance of going from 1 to 3 at each packet, a share.
+        p31: Chance of going from 3 to 1. Without it losses are independent: p31 = 1 - p13.
+        p32: Chance of going from 3 to 2.
+        p23: Chance of going from 2 to 3.
+        p14: Chance of going from 1 to 4.
+
+    Raises:
+        TopologyError: A chance is no share, or those of leaving a state are above 100 % together.
     """
 
     p13: Fraction = attrs.field(converter=share)

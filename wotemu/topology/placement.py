@@ -24,13 +24,17 @@ def _texts(value: Iterable[str] | str) -> tuple[str, ...]:
 class Placement(Checked):
     """On which machines of a swarm something may run.
 
-    - `constraints` must all hold: ``"node.labels.site==roof"``, ``"node.platform.arch!=aarch64"``. Keys are
-      ``node.id``, ``node.hostname``, ``node.ip``, ``node.role``, ``node.platform.os``,
-      ``node.platform.arch``, ``node.labels.NAME`` (`docker node update --label-add`) and
-      ``engine.labels.NAME`` (the daemon's own).
-    - `preferences` spread replicas evenly over a label's values, the first one first:
-      ``"spread=node.labels.rack"``.
-    - `max_per_machine` bounds how many replicas one machine gets.
+    Attributes:
+        constraints: All of them must hold: ``"node.labels.site==roof"``, ``"node.platform.arch!=aarch64"``.
+            Keys are ``node.id``, ``node.hostname``, ``node.ip``, ``node.role``, ``node.platform.os``,
+            ``node.platform.arch``, ``node.labels.NAME`` (``docker node update --label-add``) and
+            ``engine.labels.NAME`` (the daemon's own).
+        preferences: Spread replicas evenly over a label's values, the first one first:
+            ``"spread=node.labels.rack"``.
+        max_per_machine: How many replicas one machine gets at most; None for any number.
+
+    Raises:
+        TopologyError: A constraint or preference is not of this form.
     """
 
     constraints: tuple[str, ...] = attrs.field(default=(), converter=_texts)

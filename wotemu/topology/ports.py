@@ -14,6 +14,13 @@ from wotemu.topology.reserved_ports import PROBE_PORT
 class Ports(Checked):
     """The ports that every node's servient and every broker listens on.
 
+    Attributes:
+        http: HTTP server of a servient.
+        ws: WebSocket server of a servient.
+        coap: CoAP server of a servient, over UDP.
+        mqtt: MQTT brokers.
+        catalogue: HTTP server of a servient that lists its Things.
+
     Raises:
         TopologyError: A value is no port, two TCP ports are the same, or CoAP's is that of probes.
     """

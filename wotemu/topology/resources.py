@@ -18,10 +18,18 @@ from wotemu.units import Bytes, Hertz
 
 @attrs.frozen(kw_only=True, field_transformer=named_errors)
 class NodeResources(Checked):
-    """What a node may use: CPU in cores, memory in bytes ("150M").
+    """How much of a machine each replica of a node may use.
 
-    `target_cpu_speed` ("1.2GHz") is turned into a CPU limit on the machine that the node runs on; it and
-    `cpu_limit` exclude each other.
+    Attributes:
+        cpu_limit: Cores, such as 0.5.
+        mem_limit: Bytes, such as ``"150M"``; 4 MiB at least.
+        cpu_reservation: Cores that the swarm engine reserves.
+        mem_reservation: Bytes that the swarm engine reserves.
+        target_cpu_speed: A clock rate, such as ``"1.2GHz"``. It becomes a CPU limit by the clock rate of the
+            machine that the node runs on; it and `cpu_limit` exclude each other.
+
+    Raises:
+        TopologyError: A value can't be read, or contradicts another one.
     """
 
     cpu_limit: float | None = attrs.field(default=None, converter=optional_cores)

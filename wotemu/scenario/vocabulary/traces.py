@@ -42,7 +42,13 @@ Row = tuple[float, Mapping[str, Any]]
 
 @attrs.frozen
 class Trace:
-    """Conditions over time: `rows` of seconds and conditions by name. After `length_s` it may begin again."""
+    """Conditions over time.
+
+    Attributes:
+        name: For messages.
+        rows: Pairs of a time in seconds, rising, and the conditions that hold from it on, by name.
+        length_s: When it is over and may begin again, in seconds.
+    """
 
     name: str
     rows: tuple[Row, ...] = attrs.field(repr=False)
