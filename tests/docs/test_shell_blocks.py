@@ -41,26 +41,26 @@ WOTEMU = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the commands name."""
+    """A folder to parse commands in."""
     monkeypatch.chdir(tmp_path)
-    for name in (
-        "deployment.py",
-        "docker-compose.yml",
-        "compose.yml",
-        "examples/quickstart.py",
-        "examples/roaming.py",
-    ):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    for name in ("deployment", "quickstart", "live"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
     return tmp_path
+
+
+def make_what_is_read(words: list[str], folder: Path) -> None:
+    """Make the files and run directories that a command names, as it may look whether they are there."""
+    for word in words:
+        if word.startswith("runs/"):
+            (folder / word).mkdir(parents=True, exist_ok=True)
+        elif Path(word).suffix and "=" not in word and not word.startswith("-"):
+            (folder / word).parent.mkdir(parents=True, exist_ok=True)
+            (folder / word).touch()
 
 
 @pytest.mark.parametrize("words", WOTEMU)
 def test_a_command_is_one_that_the_command_line_takes(words: list[str], folder: Path) -> None:
     words = words[: words.index("|")] if "|" in words else words
     name, arguments = words[0], words[1:]
+    make_what_is_read(arguments, folder)
     if name in ("--help", "--version"):
         return
     assert name in main.commands, f"there is no command {name}"
