@@ -2,8 +2,9 @@
 
     @pytest.mark.wotemu(topology, scenario)               # or a file: @pytest.mark.wotemu("deployment.py")
     async def test_readers_survive_an_outage(emulation):  # needs pytest-asyncio
+        await emulation.at("15s")                         # all read by then
         await emulation.partition(["reader"], ["sensor"])
-        await emulation.wait_for(metric("reader.read_failures") > 0, timeout="10s")
+        await emulation.wait_for(metric("reader.read_failures") > 0, timeout="30s")
 
     @pytest.mark.wotemu("deployment.py", duration="20s")
     def test_all_of_it(recorded_run):                     # runs the scenario to its end

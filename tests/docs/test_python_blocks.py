@@ -7,6 +7,8 @@ import asyncio
 import inspect
 import re
 import shutil
+import subprocess
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,17 @@ def test_a_pages_python_is_a_plan(page: Path) -> None:
 )
 def test_a_pages_emulations_run(page: Path, local_engine: None) -> None:
     asyncio.run(Page(page).run(emulate=True))
+
+
+@pytest.mark.namespaces
+def test_the_recipes_tests_pass(local_engine: None) -> None:
+    """The blocks that only define are a module of tests, which pytest runs in a process of its own."""
+    code = [
+        block.code
+        for block in blocks(ROOT / "docs/recipes.md")
+        if block.language == "python" and not RUNS.search(block.code)
+    ]
+    Path("test_recipes.py").write_text("\n\n".join(code))
+    argv = [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "test_recipes.py"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
