@@ -254,7 +254,7 @@ def inner_actions(events: Iterable[Any], where: str) -> tuple[Action, ...]:
     for event in found:
         if event.phase:
             raise ScenarioError(
-                f"phase {event.phase!r} can't begin in here, where nobody knows its one time",
+                f"phase {event.phase!r} can't begin in here: this may happen several times, or never",
                 where=event.where,
                 hint="leave out .named(...), or name a Phase of the scenario",
             )

@@ -55,7 +55,7 @@ class MetricCondition:
     def __bool__(self) -> NoReturn:
         where = source_location(str(self))
         hint = "give it to when(...), one comparison to each"
-        raise ScenarioError("nobody knows yet whether it holds", where=where, hint=hint)
+        raise ScenarioError("whether it holds is known only while the run goes on", where=where, hint=hint)
 
 
 @attrs.frozen(eq=False)
@@ -268,7 +268,7 @@ class GuardedActions:
             ScenarioError: Always.
         """
         raise ScenarioError(
-            f"phase {phase!r} can't begin when a guard fires: nobody knows beforehand when that is",
+            f"phase {phase!r} can't begin when a guard fires: that time is not known before the run",
             where=f"{self.where}.named",
             hint="name a Phase of the scenario instead",
         )

@@ -97,7 +97,7 @@ class StackCreation:
                     await asyncio.sleep(0.1)  # Swarm has no event for it
         except TimeoutError:
             message = f"it has no subnet after {SUBNET_DEADLINE_S:g} s"
-            hint = "remove networks that nobody needs: Docker may have no more addresses for another"
+            hint = "remove networks that are not needed: Docker may have no more addresses for another"
             raise EmulationError(message, where=f"network {network!r}", hint=hint) from None
 
     async def _create_config(self, config: specs.Config) -> str:
