@@ -1,4 +1,4 @@
-"""Load a deployment, its topology and scenario, from the user's Python file."""
+"""Load a deployment, its topology and scenario, from the user's file: Python, YAML or JSON."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from wotemu.errors import InputError, LoadError
 from wotemu.scenario.scenario import Scenario
 from wotemu.topology.deployment_paths import relative_to
 from wotemu.topology.topology import Topology
+
+FORMS = (".yml", ".yaml", ".json")
+"""How the names of files end that are read, not run."""
 
 
 @attrs.frozen
@@ -43,10 +46,11 @@ class Deployment:
 
 
 def load(path: str | Path, func: str = "topology") -> Deployment:
-    """Run a Python file, and call its functions `func` and, if it has one, ``scenario``.
+    """Run a Python file, and call its functions `func` and, if it has one, ``scenario``; or read a form.
 
     Args:
-        path: The file. Modules in its folder can be imported.
+        path: The file. Modules in its folder can be imported. A form's name ends in .yml, .yaml or .json, and
+            no code of it is run.
         func: Name of the function that returns the `Topology`.
 
     Returns:
@@ -58,10 +62,16 @@ def load(path: str | Path, func: str = "topology") -> Deployment:
     """
     file = Path(path)
     if not file.exists():
-        raise LoadError("there is no such file", where=str(path), hint="give the path of a Python file")
+        raise LoadError(
+            "there is no such file", where=str(path), hint="give the path of a Python, YAML or JSON file"
+        )
     if file.is_dir():
-        raise LoadError("it is a folder", where=str(path), hint="give the Python file in it")
+        raise LoadError("it is a folder", where=str(path), hint="give the file in it")
     file = file.resolve()
+    if file.suffix.lower() in FORMS:
+        from wotemu.forms.deployment import load_form  # with pyyaml, which Python files need not wait for
+
+        return Deployment(*load_form(file), file)
     module = _run(file)
     topology = _call(module, func, file, Topology)
     if topology is None:

@@ -4,7 +4,7 @@ WotemuError
 ├── InputError            the user's file, arguments or app are wrong: correct them, exit code 2
 │   ├── TopologyError     ... the topology; `where` names the object and the field
 │   ├── ScenarioError     ... the scenario
-│   ├── LoadError         ... the Python file itself
+│   ├── LoadError         ... the file itself
 │   └── AppStartError     ... an app or command that never got past its start
 ├── NotInTimeError        what was waited for did not happen within its timeout, exit code 3
 ├── NotRunningError       the emulation has not begun, is over, or its process is gone, exit code 2
@@ -60,7 +60,7 @@ class ScenarioError(InputError):
 
 
 class LoadError(InputError):
-    """The Python file can't be read or run, or defines no topology."""
+    """The file can't be read or run, or defines no topology."""
 
 
 class AppStartError(InputError):

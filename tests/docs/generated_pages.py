@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import wotemu.app
 import wotemu.scenario
 from tests.docs.columns import meaning
 from wotemu.cli import main
+from wotemu.forms.deployment import form_schema
 from wotemu.records.event_kinds import EVENT_KINDS
 from wotemu.records.rows import TABLES, TRANSIENT_TABLES
 from wotemu.records.schemas import SCHEMAS
@@ -224,7 +226,16 @@ def kinds_part() -> str:
     return "| kind | severity | what happened |\n|---|---|---|\n" + "\n".join(rows)
 
 
-PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page, "api.md": api_page}
+def schema_page() -> str:
+    """The JSON Schema of deployments in YAML and JSON."""
+    return json.dumps(form_schema(), indent=1) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "api.md": api_page,
+    "wotemu.schema.json": schema_page,
+}
 PARTS: dict[tuple[str, str], Callable[[], str]] = {
     ("run-directory.md", "tables"): tables_part,
     ("run-directory.md", "event kinds"): kinds_part,

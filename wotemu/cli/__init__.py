@@ -16,6 +16,7 @@ from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
 from wotemu.cli.commands.report import report
 from wotemu.cli.commands.run import run
+from wotemu.cli.commands.schema import schema
 from wotemu.cli.commands.show import show
 from wotemu.cli.commands.stop import stop
 
@@ -35,11 +36,11 @@ def main() -> None:
     wotemu show deployment                  # from a second terminal: what holds now
     wotemu set deployment field latency=200ms --for 30s
 
-    FILE is a deployment's Python file, NAME a run's name, as wotemu ps lists it.
+    FILE is a deployment's Python, YAML or JSON file, NAME a run's name, as wotemu ps lists it.
     """
 
 
-main.add_group("Run a deployment", run, plan, report, doctor)
+main.add_group("Run a deployment", run, plan, report, doctor, schema)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
 main.add_group("Traces of real paths", import_)

@@ -32,7 +32,7 @@ def load_and_resolve(
     """Load a file, and resolve its scenario to a timeline.
 
     Args:
-        path: The Python file.
+        path: The file.
         duration: In place of the scenario's.
         seed: In place of the scenario's.
         func: The file's function that gives the topology.

@@ -26,7 +26,7 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 
 
 @click.command(short_help="Write a deployment as a compose file for docker stack deploy.")
-@click.option("--path", required=True, metavar="FILE", help="The Python file of the deployment.")
+@click.option("--path", required=True, metavar="FILE", help="The file of the deployment.")
 @click.option(
     "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="FILE", help="The compose file to write."
 )
@@ -39,7 +39,7 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 def compose(
     path: str, output: str, func: str, duration: Seconds | None, seed: int | None, debug: bool
 ) -> None:
-    """Write the deployment of a Python file as a compose file. Once deployed, the stack runs the scenario by
+    """Write the deployment of a file as a compose file. Once deployed, the stack runs the scenario by
     itself:
 
     docker stack deploy -c docker-compose.yml STACK

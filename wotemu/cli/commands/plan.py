@@ -45,7 +45,7 @@ def plan(
     whole: bool,
     debug: bool,
 ) -> None:
-    """Show the topology of the Python FILE, each hop's conditions at T0, and its scenario's timeline.
+    """Show the topology of the FILE, each hop's conditions at T0, and its scenario's timeline.
 
     Nothing is started. What a run would refuse is refused here, too, such as apps and programs that are not
     there. The same file, duration and seed always give the same timeline, with the same hash.

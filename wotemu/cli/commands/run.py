@@ -81,7 +81,7 @@ class Options(NamedTuple):
 @json_events_option
 @debug_option
 def run(**given: object) -> None:
-    """Run the deployment that the Python FILE describes, and write a report of it.
+    """Run the deployment that the FILE describes, and write a report of it.
 
     \b
     wotemu run deployment.py

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _OURS = __name__.partition(".")[0]
+_place: ContextVar[str | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def written_at(place: str) -> Iterator[None]:
+    """While the block runs, parts of a scenario are written here: in a file that is read, not run."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
 
 
 def source_location(where: str) -> str:
@@ -14,6 +28,8 @@ def source_location(where: str) -> str:
     Args:
         where: What is written there. It is returned as it is where no caller is outside the package.
     """
+    if (place := _place.get()) is not None:
+        return f"{place}, {where}"
     # traceback.walk_stack goes through all frames of the stack, which takes many times as long.
     frame = sys._getframe(1)
     while frame is not None and _is_ours(frame.f_globals.get("__name__"), frame.f_code.co_filename):
