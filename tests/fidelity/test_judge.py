@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotemu.errors import InputError
+from wotemu.fidelity.evidence import GatewayEvidence
 from wotemu.units import Fraction, Seconds
 from wotemu_runtime.fidelity import (
     VERDICTS,
@@ -48,6 +49,10 @@ def delays(error_s: float, expected_s: float = 0.01, scatter_s: float = 0.0, pro
 
 def lost(count: int, probes: int = 60, expected: float = 0.0, memory: float = 0.0) -> Losses:
     return Losses(probes=probes, lost=count, expected=expected, memory=memory)
+
+
+def gateway(cpu: float) -> GatewayEvidence:
+    return GatewayEvidence(role="gateway:field", since_s=12, lasted_s=5, cpu=cpu, packets_per_s=150_000)
 
 
 FLAWLESS = Evidence(
@@ -97,6 +102,7 @@ ALONE = [
     ("rate_excess", "INVALID", of_hop(rate_excess=0.3)),
     ("goodput_short", "SUSPECT", of_hop(goodput=Goodput(waited_s=30, short=0.06))),
     ("goodput_short", "INVALID", of_hop(goodput=Goodput(waited_s=30, short=0.3))),
+    ("gateway_cpu", "SUSPECT", Evidence(gateways=(gateway(0.97),))),
     ("stall", "SUSPECT", Evidence(stalls=(StallEvidence("gateway:field", 1, 0.06),))),
     ("stall", "INVALID", Evidence(stalls=(StallEvidence("gateway:field", 1, 0.3),))),
     ("cpu", "SUSPECT", Evidence(hosts=(HostEvidence("localhost", 0.95, 0.0),))),
@@ -130,6 +136,19 @@ def test_each_reason_alone_decides(what: str, verdict: str, evidence: Evidence) 
     assert all(place in reason.text for place in reason.affected)
     if what != "probe_loss":
         assert reason.measured > reason.threshold
+
+
+def test_a_saturated_gateway_is_named_with_the_time_its_packets_and_what_to_do() -> None:
+    (reason,) = judge(Evidence(gateways=(gateway(0.97),))).reasons
+    assert reason.where == "gateway:field"
+    assert reason.text == (
+        "gateway:field: from 12 s to 17 s after T0 its process carried 150,000 packets/s; share of one core"
+        " 97 %, more than 90 %: send less over this network, describe it as several, or use --shaper netem"
+    )
+
+
+def test_a_gateway_with_time_to_spare_is_no_reason() -> None:
+    assert judge(Evidence(gateways=(gateway(0.9),))).verdict == "VALID"
 
 
 def test_the_worst_reason_decides_and_comes_first() -> None:

@@ -15,6 +15,7 @@ from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import (
     Change,
     Event,
+    GatewayLoad,
     Hop,
     Host,
     Probe,
@@ -579,6 +580,38 @@ def test_stalls_losses_and_load_are_summed_up() -> None:
         ("agent:a", "flows", 3)
     ]
     assert [(each.source, each.count) for each in evidence.frames_dropped] == [("agent:b", 2)]
+
+
+def busy(second: int, cpu: float, packets: int, shaper: str = "tun") -> GatewayLoad:
+    return GatewayLoad(T0 + second, "field", shaper, interval=1.0, cpu=cpu, packets=packets)
+
+
+def test_a_gateways_busiest_five_seconds_are_evidence() -> None:
+    run = Run()
+    loads = [0.1] * 10 + [1.0, 1.0, 1.0, 0.9, 0.95] + [0.1] * 5
+    run.tell(*(busy(second, cpu, int(cpu * 1000)) for second, cpu in enumerate(loads, 1)))
+    _, evidence = run.over()
+    (found,) = evidence.gateways
+    assert (found.role, found.since_s, found.lasted_s) == ("gateway:field", 10, 5)
+    assert found.cpu == pytest.approx(0.97)
+    assert found.packets_per_s == pytest.approx(970)
+    assert judge(evidence).reasons[0].what == "gateway_cpu"
+
+
+def test_a_burst_of_four_seconds_is_averaged_over_five() -> None:
+    run = Run()
+    run.tell(*(busy(second, 1.0 if 5 <= second < 9 else 0.2, 10) for second in range(1, 15)))
+    _, evidence = run.over()
+    assert [each.cpu for each in evidence.gateways] == [pytest.approx(0.84)]
+    assert "gateway_cpu" not in {reason.what for reason in judge(evidence).reasons}
+
+
+def test_the_process_of_a_netem_gateway_and_what_was_before_t0_say_nothing() -> None:
+    run = Run()
+    run.tell(*(busy(second, 1.0, 10, "netem") for second in range(1, 10)))
+    run.tell(*(busy(second, 1.0, 10) for second in range(-9, 1)))
+    _, evidence = run.over()
+    assert evidence.gateways == ()
 
 
 def test_what_a_gateway_has_no_memory_for_is_a_reason() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from wotemu.fidelity.evidence import ChangeEvidence, HopEvidence, HostEvidence, LossEvidence
+from wotemu.fidelity.evidence import ChangeEvidence, GatewayEvidence, HopEvidence, HostEvidence, LossEvidence
 from wotemu.fidelity.thresholds import Thresholds
 from wotemu.wording import counted
 
@@ -65,6 +65,7 @@ class Certificate:
     hops: tuple[HopEvidence, ...]
     thresholds: Thresholds
     log_lines_lost: tuple[LossEvidence, ...] = ()
+    gateways: tuple[GatewayEvidence, ...] = ()
 
     def hop_verdict(self, hop: HopEvidence) -> Verdict:
         """The worst verdict of the reasons that concern one hop."""
@@ -98,6 +99,7 @@ class Certificate:
             "log_lines_lost": [attrs.asdict(loss) for loss in self.log_lines_lost],
             "changes": attrs.asdict(self.changes),
             "hosts": [attrs.asdict(host) for host in self.hosts],
+            "gateways": [attrs.asdict(gateway) for gateway in self.gateways],
             "hops": [{**attrs.asdict(hop), "verdict": self.hop_verdict(hop)} for hop in self.hops],
             "thresholds": self.thresholds.to_dict(),
         }

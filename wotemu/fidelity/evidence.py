@@ -146,6 +146,20 @@ class HostEvidence:
     clock_error_s: float | None = None
 
 
+@attrs.frozen(kw_only=True)
+class GatewayEvidence:
+    """A gateway's busiest window: from `since_s` after T0, `lasted_s` long.
+
+    `cpu` is the share of one core that its process used meanwhile, `packets_per_s` what it carried.
+    """
+
+    role: str
+    since_s: float
+    lasted_s: float
+    cpu: float
+    packets_per_s: float
+
+
 @attrs.frozen
 class LossEvidence:
     """What one role lost."""
@@ -161,13 +175,14 @@ class Evidence:
 
     `records` counts the records that came, but for lines of logs: what is lost of those, `log_lines_lost`,
     is no measurement. `probes_missing` names networks whose members should have probed each other and did
-    not at all.
+    not at all. `gateways` has those whose processes move packets.
     """
 
     changes: ChangeEvidence = ChangeEvidence()
     hops: tuple[HopEvidence, ...] = ()
     stalls: tuple[StallEvidence, ...] = ()
     hosts: tuple[HostEvidence, ...] = ()
+    gateways: tuple[GatewayEvidence, ...] = ()
     frames_dropped: tuple[LossEvidence, ...] = ()
     records_lost: tuple[LossEvidence, ...] = ()
     log_lines_lost: tuple[LossEvidence, ...] = ()

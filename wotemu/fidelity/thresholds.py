@@ -48,6 +48,8 @@ class Thresholds:
     - `goodput_short`: by how much a hop may have sent less than its rate while packets waited for it.
     - `frames_dropped`: the share of frames that a kernel dropped before a gateway took them, or a gateway
       for want of memory.
+    - `gateway_cpu`: the share of one core that a gateway's process used while it moved packets, in its
+      busiest 5 seconds. At a whole core packets wait for the process, whatever the conditions say.
     - `cpu` and `steal`: shares of the machine's time: in use, and taken by its hypervisor.
     - `clock`: by how much a machine's time may have differed from the bus's, as far as it is known.
     - `records_lost`: the share of records that never came, but for lines of logs.
@@ -71,6 +73,8 @@ class Thresholds:
     goodput_short_invalid: Fraction | None = attrs.field(default=Fraction(0.25), converter=_share)
     frames_dropped_suspect: Fraction | None = attrs.field(default=Fraction(0), converter=_share)
     frames_dropped_invalid: Fraction | None = attrs.field(default=Fraction(0.001), converter=_share)
+    gateway_cpu_suspect: Fraction | None = attrs.field(default=Fraction(0.9), converter=_share)
+    gateway_cpu_invalid: Fraction | None = attrs.field(default=None, converter=_share)
     cpu_suspect: Fraction | None = attrs.field(default=Fraction(0.9), converter=_share)
     cpu_invalid: Fraction | None = attrs.field(default=None, converter=_share)
     steal_suspect: Fraction | None = attrs.field(default=Fraction(0.05), converter=_share)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @attrs.frozen
@@ -267,6 +267,24 @@ class Stall(Record):
 
 
 @attrs.frozen
+class GatewayLoad(Record):
+    """One gateway's CPU time in the `interval` seconds before `t`, and what it carried in them.
+
+    `cpu` is the CPU time of its process in seconds, of all its threads, to the microsecond; `packets` are
+    those that its members' up hops passed on or dropped, probes included. With the ``tun`` shaper the
+    process moves each packet; with ``netem`` the kernel does, and `cpu` is of changes and counters alone.
+    """
+
+    TABLE: ClassVar[str] = "gateways"
+    t: float
+    network: str
+    shaper: str
+    interval: float
+    cpu: float
+    packets: int
+
+
+@attrs.frozen
 class Change(Record):
     """One atomic change of the timeline: when it was due and when it took hold."""
 
@@ -297,7 +315,7 @@ TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
         Event, System, Host, Flow, Interaction, App, Broker, Hop, ProbeSent, ProbeArrived, Probe, Stall,
-        Change, Log,
+        GatewayLoad, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

@@ -39,6 +39,7 @@ def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> Certifica
         hops=evidence.hops,
         thresholds=limits,
         log_lines_lost=evidence.log_lines_lost,
+        gateways=evidence.gateways,
     )
 
 
@@ -239,6 +240,21 @@ def _stalls(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
         yield from _beyond(limits, "stall", stall.longest_s, _At(stall.source), "s", "did not run for")
 
 
+def _gateways(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
+    for gateway in evidence.gateways:
+        until_s = gateway.since_s + gateway.lasted_s
+        text = (
+            f"from {gateway.since_s:,.0f} s to {until_s:,.0f} s after T0 its process carried"
+            f" {gateway.packets_per_s:,.0f} packets/s; share of one core"
+        )
+        for reason in _beyond(limits, "gateway_cpu", gateway.cpu, _At(gateway.role), "share", text):
+            yield attrs.evolve(reason, text=f"{reason.text}: {_RELIEF}")
+
+
+_RELIEF = "send less over this network, describe it as several, or use --shaper netem"
+"""What to do where a gateway is the limit."""
+
+
 def _hosts(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
     for host in evidence.hosts:
         at = _At(host.host)
@@ -288,13 +304,14 @@ def _sum(losses: Iterable[LossEvidence]) -> int:
 Rule = Callable[[Evidence, Thresholds], Iterator[Reason]]
 
 _RULES: tuple[Rule, ...] = (
-    _leaks, _changes, _losses, _delays, _departures, _stalls, _rates, _dropped, _hosts, _records, _unproved,
+    _leaks, _changes, _losses, _delays, _departures, _gateways, _stalls, _rates, _dropped, _hosts, _records,
+    _unproved,
 )  # fmt: skip
 
 _ORDER = (
     "leak", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
-    "departure_late", "stall", "rate_excess", "goodput_short", "frames_dropped", "cpu", "steal", "clock",
-    "records_lost", "no_probes",
+    "departure_late", "gateway_cpu", "stall", "rate_excess", "goodput_short", "frames_dropped", "cpu",
+    "steal", "clock", "records_lost", "no_probes",
 )  # fmt: skip
 """What reasons are about, the gravest first."""
 

@@ -1,14 +1,18 @@
-"""Sums up the samples of a machine's load and clock, and the stalls of a role. Pure."""
+"""Sums up the samples of a machine's load and clock, of a gateway's load, and the stalls of a role. Pure."""
 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from statistics import median
 
 import attrs
 
-from wotemu.fidelity.evidence import HostEvidence, StallEvidence
-from wotemu.records import Host
+from wotemu.fidelity.evidence import GatewayEvidence, HostEvidence, StallEvidence
+from wotemu.records import GatewayLoad, Host
+
+WINDOW_S = 5.0
+"""A gateway that is busy for a shorter time has only a burst to work off."""
 
 
 @attrs.define
@@ -54,3 +58,41 @@ class StallLog:
     def evidence(self, source: str) -> StallEvidence:
         """All of it."""
         return StallEvidence(source, self.count, self.longest_s)
+
+
+@attrs.define
+class GatewayLog:
+    """The load of one gateway: its samples of the last `WINDOW_S`, and the busiest such window so far."""
+
+    _window: deque[GatewayLoad] = attrs.field(factory=deque)
+    _lasted_s: float = 0.0
+    _cpu_s: float = 0.0
+    _packets: int = 0
+    _busiest: GatewayEvidence | None = None
+
+    def take(self, sample: GatewayLoad, t0: float) -> None:
+        """Take a sample; `t0` is when the run began."""
+        self._window.append(sample)
+        self._lasted_s += sample.interval
+        self._cpu_s += sample.cpu
+        self._packets += sample.packets
+        while self._lasted_s - self._window[0].interval >= WINDOW_S:
+            oldest = self._window.popleft()
+            self._lasted_s -= oldest.interval
+            self._cpu_s -= oldest.cpu
+            self._packets -= oldest.packets
+        if self._lasted_s < WINDOW_S:
+            return
+        cpu = self._cpu_s / self._lasted_s
+        if self._busiest is None or cpu > self._busiest.cpu:
+            self._busiest = GatewayEvidence(
+                role=f"gateway:{sample.network}",
+                since_s=sample.t - self._lasted_s - t0,
+                lasted_s=self._lasted_s,
+                cpu=cpu,
+                packets_per_s=self._packets / self._lasted_s,
+            )
+
+    def evidence(self) -> GatewayEvidence | None:
+        """The busiest window; None if the run was shorter than one."""
+        return self._busiest

@@ -22,6 +22,7 @@ from wotemu.percentiles import nearest_rank
 from wotemu.records import (
     Change,
     Event,
+    GatewayLoad,
     Hop,
     Host,
     Log,
@@ -36,7 +37,7 @@ from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_runtime.fidelity.history import History
 from wotemu_runtime.fidelity.hops import HopLog
-from wotemu_runtime.fidelity.machines import HostLog, StallLog
+from wotemu_runtime.fidelity.machines import GatewayLog, HostLog, StallLog
 from wotemu_runtime.fidelity.probing import Fates, HopName, ProbeLog
 from wotemu_runtime.fidelity.rates import RateCourse
 
@@ -82,6 +83,7 @@ class Witness:
         self._records = 0
         self._stalls: dict[str, StallLog] = {}
         self._hosts: dict[str, HostLog] = {}
+        self._gateways: dict[str, GatewayLog] = {}
         self._judged_until = -math.inf
         self._lost: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
@@ -96,7 +98,7 @@ class Witness:
         self._ended = min(self._ended, t)
 
     tables = frozenset(
-        {Hop.TABLE, ProbeSent.TABLE, ProbeArrived.TABLE, Change.TABLE, Stall.TABLE, Host.TABLE, Event.TABLE}
+        kind.TABLE for kind in (Hop, ProbeSent, ProbeArrived, Change, Stall, Host, GatewayLoad, Event)
     )
     """Those whose records are evidence; of others only their number counts."""
 
@@ -127,6 +129,9 @@ class Witness:
                 self._stalls.setdefault(record.source, StallLog()).take(record.duration)
             case Host() if self._counts(record.t):
                 self._hosts.setdefault(record.host, HostLog()).take(record)
+            case GatewayLoad(shaper="tun") if self._counts(record.t - record.interval):
+                # Under NetEm the kernel moves the packets: the process limits nothing but changes.
+                self._gateways.setdefault(record.network, GatewayLog()).take(record, self._begun)
             case Event():
                 self._event(record)
 
@@ -222,6 +227,9 @@ class Witness:
             hops=tuple(self._hops()),
             stalls=tuple(each.evidence(source) for source, each in sorted(self._stalls.items())),
             hosts=tuple(each.evidence(name) for name, each in sorted(self._hosts.items())),
+            gateways=tuple(
+                found for _, log in sorted(self._gateways.items()) if (found := log.evidence()) is not None
+            ),
             frames_dropped=tuple(
                 LossEvidence(source, "frames", n) for source, n in sorted(self._dropped.items()) if n
             ),

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any
 
+from wotemu.records import GatewayLoad, Hop, Record
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu_gateways.conditions.network_state import NetworkSetup, NetworkState
 from wotemu_gateways.shaper import Shaper
 from wotemu_gateways.userspace.routed import PREFIX as TAP_PREFIX
 from wotemu_gateways.userspace.scheduling import request_low_latency
 from wotemu_runtime.roles.role import Role
-from wotemu_runtime.roles.self_monitoring import record_stalls, report_interface_drops
+from wotemu_runtime.roles.self_monitoring import CpuMeter, record_stalls, report_interface_drops
 
 DRAIN_EVERY_S = 1.0
 ROWS_PER_SLICE = 64
@@ -25,6 +26,15 @@ def network_state(data: dict[str, Any]) -> NetworkState:
     nodes = {member["replica"]: member["node"] for member in data["members"]}
     setup = NetworkSetup.of(data["network"], shared=data["shared"], nodes=nodes, hops=data["hops"])
     return NetworkState(setup)
+
+
+def packets_taken(rows: Iterable[Record]) -> int:
+    """How many packets members' up hops passed on or dropped: each packet of the network once."""
+    return sum(
+        row.sent + row.dropped_loss + row.dropped_queue + row.dropped_cut + row.dropped_memory
+        for row in rows
+        if isinstance(row, Hop) and row.direction == "up"
+    )
 
 
 class Gateway:
@@ -80,16 +90,23 @@ class Gateway:
 
     async def publish_counters(self) -> None:
         """Publish the counters each second until the role is stopping, and once more then."""
+        meter = CpuMeter(self._role.now)
         while not self._role.stopping.is_set():
             try:
                 async with asyncio.timeout(DRAIN_EVERY_S):
                     await self._role.stopping.wait()
             except TimeoutError:
                 pass
-            rows = self.shaper.drain(self._role.now())
+            rows, packets = self.shaper.drain(self._role.now()), 0
             while rows_now := list(islice(rows, ROWS_PER_SLICE)):
                 self._role.publisher.put(*rows_now)
+                packets += packets_taken(rows_now)
                 await asyncio.sleep(0)
+            t, interval_s, cpu_s = meter.sample()
+            load = GatewayLoad(
+                t, self.state.setup.name, self.shaper.name, interval=interval_s, cpu=cpu_s, packets=packets
+            )
+            self._role.publisher.put(load)
         self._report_ignored()
 
     def _report_ignored(self) -> None:

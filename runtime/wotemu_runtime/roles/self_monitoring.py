@@ -1,10 +1,12 @@
-"""What a role reports of its own process and interfaces: stalls, and frames that the kernel dropped."""
+"""What a role reports of its own process and interfaces: stalls, CPU time, frames that the kernel dropped."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
+import attrs
 import psutil
 
 from wotemu.records import Stall
@@ -15,6 +17,30 @@ CHECK_EVERY_S = 0.05
 
 MIN_STALL_S = 0.02
 """Shorter stalls are not recorded: a timer may be late by as much on a busy machine."""
+
+
+@attrs.define
+class CpuMeter:
+    """CPU time of this process between one sample and the next.
+
+    Args:
+        now: The clock of the samples, in seconds.
+        cpu_s: The CPU time used so far, in seconds: of all threads, to the nanosecond.
+    """
+
+    _now: Callable[[], float]
+    _cpu_s: Callable[[], float] = time.process_time
+    _last: tuple[float, float] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._last = self._now(), self._cpu_s()
+
+    def sample(self) -> tuple[float, float, float]:
+        """The time of the sample, the seconds since the one before, and the CPU seconds used in them."""
+        t, cpu_s = self._now(), self._cpu_s()
+        then, cpu_then_s = self._last
+        self._last = t, cpu_s
+        return t, t - then, round(cpu_s - cpu_then_s, 6)
 
 
 async def record_stalls(role: Role) -> None:
@@ -45,4 +71,4 @@ def report_interface_drops(role: Role, *, prefix: str = "") -> None:
             role.event("interface.dropped", text, count=counters.dropout, interface=name)
 
 
-__all__ = ["record_stalls", "report_interface_drops"]
+__all__ = ["CpuMeter", "record_stalls", "report_interface_drops"]
