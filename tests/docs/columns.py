@@ -69,6 +69,12 @@ _OF_TABLE = {
         "served_bytes": "bytes since the row before; null where unknown",
         "dropped_memory": "packets in this second",
     },
+    "gateways": {
+        "shaper": "`tun` or `netem`",
+        "interval": "s before `t`",
+        "cpu": "s of CPU time of the process",
+        "packets": "passed on or dropped on members' up hops",
+    },
     "probes": {
         "peer": "replica",
         "expected": "s; null while cut off",
