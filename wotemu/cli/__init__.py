@@ -14,6 +14,7 @@ from wotemu.cli.commands.import_ import import_
 from wotemu.cli.commands.logs import logs
 from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
+from wotemu.cli.commands.record import record
 from wotemu.cli.commands.report import report
 from wotemu.cli.commands.run import run
 from wotemu.cli.commands.schema import schema
@@ -43,5 +44,5 @@ def main() -> None:
 main.add_group("Run a deployment", run, plan, report, doctor, schema)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
-main.add_group("Traces of real paths", import_)
+main.add_group("Traces of real paths", record, import_)
 main.add_group("On a swarm", compose, attach, rm)

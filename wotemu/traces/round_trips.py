@@ -40,7 +40,7 @@ def window_s(times_s: Sequence[float]) -> float:
     """Seconds that hold ten packets at their median interval, at least one second."""
     intervals = [b - a for a, b in itertools.pairwise(times_s) if b > a]
     usual_s = statistics.median(intervals) if intervals else 0.0
-    return max(MIN_WINDOW_S, round(PACKETS_A_WINDOW * usual_s, 3))
+    return max(MIN_WINDOW_S, round(PACKETS_A_WINDOW * usual_s, 1))
 
 
 def recording_of(

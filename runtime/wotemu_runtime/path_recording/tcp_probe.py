@@ -1,0 +1,43 @@
+"""Round trips by TCP's handshake, for targets that answer nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from wotemu.traces.round_trips import RoundTrip
+
+INTERVAL_S = 0.5
+_WAIT_S = 0.95
+"""Shorter than the kernel's first retransmission of a SYN (1 s), whose answer is no round trip."""
+
+
+async def probe(address: str, port: int, seconds: float) -> tuple[RoundTrip, ...]:
+    """Connect twice a second. A refused connection has made its round trip, too.
+
+    Args:
+        address: Of the target.
+        port: That is connected to.
+        seconds: How long.
+    """
+    start_s = time.monotonic()
+    tasks: list[asyncio.Task[RoundTrip]] = []
+    async with asyncio.TaskGroup() as group:
+        for number in range(max(1, round(seconds / INTERVAL_S))):
+            await asyncio.sleep(max(0.0, start_s + number * INTERVAL_S - time.monotonic()))
+            tasks.append(group.create_task(_connect(address, port, start_s)))
+    return tuple(task.result() for task in tasks)
+
+
+async def _connect(address: str, port: int, start_s: float) -> RoundTrip:
+    at_s = time.monotonic()
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            _, writer = await asyncio.open_connection(address, port)
+    except ConnectionRefusedError:
+        return RoundTrip(at_s - start_s, time.monotonic() - at_s)
+    except OSError:  # unreachable, or no answer in time
+        return RoundTrip(at_s - start_s, None)
+    rtt_s = time.monotonic() - at_s
+    writer.close()
+    return RoundTrip(at_s - start_s, rtt_s)

@@ -1,0 +1,159 @@
+"""Probes a path to an echo: round trips, losses of each way, and trains for the rate of each way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import attrs
+
+from wotemu.traces.round_trips import RoundTrip
+from wotemu_runtime.path_recording.echo_messages import Kind, Message, decode, encode
+from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, spacing_s
+
+PROBE_BYTES = 64
+PROBE_INTERVAL_S = 0.1
+TRAIN_PACKETS = 8
+TRAIN_BYTES = 1200
+TRAIN_INTERVAL_S = 2.0
+ANSWER_WAIT_S = 2.0
+"""After the last probe."""
+_BURST_WAIT_S = 5.0
+_QUIET_S = 0.5
+"""Without a further packet, a burst that began is over."""
+
+
+@attrs.frozen
+class PathMeasurement:
+    """What was measured.
+
+    Attributes:
+        trips: Of the probes.
+        up, down: Trains that went to the target, and that came back.
+        headers_bytes: Of a train's packet on the wire, beside its payload: Ethernet, IP and UDP.
+    """
+
+    trips: tuple[RoundTrip, ...]
+    up: tuple[TrainSpacing, ...] = ()
+    down: tuple[TrainSpacing, ...] = ()
+    headers_bytes: int = 42
+
+
+class UdpProber:
+    """Sends probes and trains, and collects answers. One train at a time, with no probe meanwhile.
+
+    Args:
+        key: Of the token.
+        send: Sends a datagram.
+    """
+
+    def __init__(self, key: bytes, send: Callable[[bytes], None]) -> None:
+        self._key, self._send = key, send
+        self._session = secrets.randbits(64)
+        self._sent_ns: list[int] = []
+        self._replies: dict[int, tuple[float, int]] = {}  # by number: round trip, probes received until then
+        self._bursts: dict[int, dict[int, tuple[int, int]]] = {}  # by train, by index: stamps there and here
+        self._trains_s: list[float] = []
+        self._burst = asyncio.Event()
+
+    def receive(self, datagram: bytes, _peer: object, stamp_ns: int) -> None:
+        """Take an answer."""
+        message = decode(datagram, self._key)
+        if message is None or message.session != self._session:
+            return
+        if message.kind is Kind.REPLY and message.number < len(self._sent_ns):
+            rtt_s = (stamp_ns - self._sent_ns[message.number]) / 1e9
+            self._replies.setdefault(message.number, (max(rtt_s, 0.0), message.received))
+        elif message.kind is Kind.BURST and message.number < len(self._trains_s):
+            burst = self._bursts.setdefault(message.number, {})
+            burst[message.index] = (message.stamp_ns, stamp_ns)
+            self._burst.set()
+
+    async def run(self, seconds: float, *, trains: bool = True) -> PathMeasurement:
+        """Probe for a while.
+
+        Args:
+            seconds: How long.
+            trains: Whether to measure rates, too.
+        """
+        start_s = time.monotonic()
+        next_train_s = TRAIN_INTERVAL_S / 2 if trains else float("inf")
+        next_probe_s = 0.0
+        while (now_s := time.monotonic() - start_s) < seconds:
+            if now_s >= next_train_s:
+                await self._send_train(now_s)
+                next_train_s = max(next_train_s + TRAIN_INTERVAL_S, time.monotonic() - start_s + _QUIET_S)
+                next_probe_s = time.monotonic() - start_s
+                continue
+            if now_s >= next_probe_s:
+                self._send_probe()
+                next_probe_s = max(next_probe_s + PROBE_INTERVAL_S, now_s)
+            await asyncio.sleep(max(0.0, min(next_probe_s, next_train_s) - (time.monotonic() - start_s)))
+        await asyncio.sleep(ANSWER_WAIT_S)
+        return self._measurement()
+
+    def _send_probe(self) -> None:
+        self._sent_ns.append(time.time_ns())
+        probe = Message(Kind.PROBE, self._session, len(self._sent_ns) - 1)
+        self._send(encode(probe, self._key, PROBE_BYTES))
+
+    async def _send_train(self, at_s: float) -> None:
+        number = len(self._trains_s)
+        self._trains_s.append(at_s)
+        packets = [
+            encode(Message(Kind.TRAIN, self._session, number, i, TRAIN_PACKETS), self._key, TRAIN_BYTES)
+            for i in range(TRAIN_PACKETS)
+        ]
+        self._burst.clear()
+        for packet in packets:
+            self._send(packet)
+        wait_s = _BURST_WAIT_S
+        while len(self._bursts.get(number, ())) < TRAIN_PACKETS:
+            try:
+                await asyncio.wait_for(self._burst.wait(), wait_s)
+            except TimeoutError:
+                return
+            self._burst.clear()
+            wait_s = _QUIET_S
+
+    def _measurement(self) -> PathMeasurement:
+        first_ns = self._sent_ns[0]
+        lost = lost_on(len(self._sent_ns), {n: received for n, (_, received) in self._replies.items()})
+        trips = tuple(
+            RoundTrip(
+                (sent_ns - first_ns) / 1e9, self._replies[n][0] if n in self._replies else None, lost.get(n)
+            )
+            for n, sent_ns in enumerate(self._sent_ns)
+        )
+        return PathMeasurement(trips, tuple(self._spacings(0)), tuple(self._spacings(1)))
+
+    def _spacings(self, end: int) -> Iterable[TrainSpacing]:
+        for number, burst in self._bursts.items():
+            found = spacing_s({index: stamps[end] for index, stamps in burst.items()})
+            if found is not None:
+                yield TrainSpacing(self._trains_s[number], found)
+
+
+def lost_on(sent: int, received: Mapping[int, int]) -> dict[int, Literal["up", "down"]]:
+    """Which way lost each probe without an answer, from how many the echo had received at each answer.
+
+    Between two answers the echo's count says how many of those in between it got; which ones is not known, so
+    the first of them count as lost on the way up. After the last answer nothing is known: half of each.
+
+    Args:
+        sent: Probes, numbered from 0.
+        received: The count at each answered probe.
+    """
+    found: dict[int, Literal["up", "down"]] = {}
+    before, count = -1, 0
+    for number in sorted(received):
+        missing = range(before + 1, number)
+        arrived = received[number] - count - 1
+        lost_up = min(max(len(missing) - arrived, 0), len(missing))
+        found.update({n: "up" if place < lost_up else "down" for place, n in enumerate(missing)})
+        before, count = number, max(received[number], count)
+    found.update({n: "up" if n % 2 else "down" for n in range(before + 1, sent)})
+    return found
