@@ -3,7 +3,8 @@
 A node publishes 20 records a second: its two hops' counters (by its network's gateway), 10 flows, 4
 interactions, a sample of its app, a metric, and a probe that left and one that came. Networks have 100 nodes
 each and a rate; some change its conditions all the time. Every tenth node is busy throughout, so that its
-goodput is judged. Deterministic: the same arguments give the same bytes.
+goodput is judged. A gateway also publishes its own load. Deterministic: the same arguments give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from wotemu.records import (
     Change,
     Event,
     Flow,
+    GatewayLoad,
     Hop,
     Interaction,
     ProbeArrived,
@@ -40,6 +42,10 @@ FLOWS = 10
 OPERATIONS = ("readproperty", "writeproperty", "invokeaction", "readproperty")
 DOWN_BPS = 2e6
 LOSS = 0.01
+SENT = 80
+"""Packets that each hop sends a second."""
+PACKET_CPU_S = 6e-6
+"""A tun gateway's CPU time for one of them."""
 WAYS: tuple[Direction, Direction] = ("up", "down")
 
 Published = tuple[str, list[Record]]
@@ -115,7 +121,8 @@ class GeneratedRun:
             held = conditions(int((second - 0.5) * self.changes / self.lasts_s))
             for network, names in networks.items():
                 answers = [_answer(change) for change in now if change.network == network]
-                published.append((f"gateway:{network}", [*answers, *_hops(t, network, names, held)]))
+                counters = [*_hops(t, network, names, held), _load(t, network, names)]
+                published.append((f"gateway:{network}", [*answers, *counters]))
                 published += _agents(t, second, network, names, held)
             yield published
 
@@ -141,10 +148,15 @@ def _hops(t: float, network: str, names: Sequence[str], held: NetworkConditions)
         for way in WAYS:
             size = int((float(held.rate or 0) if way == "up" else DOWN_BPS) / 8) if busy else 9_000
             yield Hop(
-                t, network, name, way, "tun", 80, size, 1 if way == "up" else 0, 0, 0, 0, 0.001,
+                t, network, name, way, "tun", SENT, size, 1 if way == "up" else 0, 0, 0, 0, 0.001,
                 late_bins=[90, 100, 110], late_counts=[50, 20, 10],
                 busy=1.0 if busy else 0.07, served_bytes=size,
             )  # fmt: skip
+
+
+def _load(t: float, network: str, names: Sequence[str]) -> GatewayLoad:
+    packets = SENT * len(names)
+    return GatewayLoad(t, network, "tun", interval=1.0, cpu=packets * PACKET_CPU_S, packets=packets)
 
 
 def _agents(

@@ -74,6 +74,7 @@ def write_run(folder: Path, *, names: Names | None = None, seed: int = 7) -> Pat
         "hops": list(hops(dice)),
         "system": list(system(dice)),
         "host": list(host(dice)),
+        "gateways": list(gateways()),
         "app": list(metrics(dice)),
         "broker": list(broker(dice)),
         "changes": list(changes(dice)),
@@ -373,6 +374,13 @@ def host(dice: random.Random) -> Iterator[records.Host]:
         yield records.Host(
             T0 + second, "bench", dice.gauss(34, 5), abs(dice.gauss(0.4, 0.4)), used, 8_000_000_000, 0.0, 0.0
         )
+
+
+def gateways() -> Iterator[records.GatewayLoad]:
+    for second in range(int(DURATION_S)):
+        for network in NETWORKS:
+            packets = 90 if network == "wifi" else 0 if network == "field" and 30 <= second < 40 else 45
+            yield records.GatewayLoad(T0 + second + 1, network, "tun", 1.0, 0.004 + packets * 6e-6, packets)
 
 
 def metrics(dice: random.Random) -> Iterator[records.App]:

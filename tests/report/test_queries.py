@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from wotemu.percentiles import RELATIVE_ERROR, Histogram
-from wotemu.records import Change, Flow, Hop, Interaction, Record
+from wotemu.records import Change, Flow, GatewayLoad, Hop, Interaction, Record
 from wotemu_report.queries.change_lateness import change_results, lateness, worst_changes
 from wotemu_report.queries.event_rows import event_ticks, most_important
 from wotemu_report.queries.flow_traffic import network_rates, node_pairs
+from wotemu_report.queries.gateway_load import gateway_totals, gateways_over_time
 from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.ranking import fold, in_order
@@ -160,6 +161,49 @@ def bin_of(duration_s: float) -> int:
     histogram = Histogram()
     histogram.add([duration_s])
     return histogram.bins[0]
+
+
+def load(at: float, network: str, interval: float, cpu: float, packets: int, shaper: str = "tun") -> Record:
+    return GatewayLoad(T0 + at, network, shaper, interval=interval, cpu=cpu, packets=packets)
+
+
+def test_gateways_are_listed_by_their_busiest_second(run_dir: Path) -> None:
+    rows = [
+        load(0.5, "wired", 1.0, 1.0, 900),  # half of it before T0: its middle is at T0
+        load(-1, "wired", 1.0, 1.0, 900),
+        load(10, "field", 1.0, 0.25, 1000),
+        load(12, "field", 2.0, 1.0, 5000),
+        load(12.25, "field", 0.25, 0.25, 500),  # the last one, too short for a maximum
+        load(10, "wifi", 1.0, 0.75, 0),
+        load(10, "radio-10", 1.0, 0.01, 400, "netem"),
+        load(10, "radio-2", 1.0, 0.01, 400, "netem"),
+    ]
+    totals = gateway_totals(loaded(run_dir, "gateways", rows))
+    assert totals["cpu_p95"].to_list() == pytest.approx([100, 75, 25 + 0.95 * (50 - 25), 1, 1])
+    assert totals.drop("cpu_p95").rows() == [
+        ("wired", "tun", 100.0, 100.0, 900.0, 900.0),
+        ("wifi", "tun", 75.0, 75.0, 0.0, 0.0),
+        ("field", "tun", pytest.approx(150 / 3.25), 50.0, 2000.0, 2500.0),
+        ("radio-2", "netem", 1.0, 1.0, 400.0, 400.0),
+        ("radio-10", "netem", 1.0, 1.0, 400.0, 400.0),
+    ]
+
+
+def test_a_gateways_load_lies_where_it_was_and_weighs_by_its_time(run_dir: Path) -> None:
+    rows = [
+        load(9, "field", 0.5, 0.25, 100),
+        load(10, "field", 1.0, 0.05, 500),
+        load(11, "field", 1.0, 0.2, 40),
+        load(10, "wifi", 1.0, 0.9, 9),
+    ]
+    run = loaded(run_dir, "gateways", rows)
+    assert run.axis.bin_s == 1
+    over_time = gateways_over_time(run, ["field"]).select("s", "series", "cpu", "rate").rows()
+    assert over_time == [
+        (8.0, "field", 50.0, 200.0),
+        (9.0, "field", pytest.approx(5.0), 500.0),
+        (10.0, "field", pytest.approx(20.0), 40.0),
+    ]
 
 
 def test_lateness_is_from_due_to_applied(run_dir: Path) -> None:

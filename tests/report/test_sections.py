@@ -8,12 +8,13 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from wotemu.records import Flow
+from wotemu.records import Flow, GatewayLoad
 from wotemu_report.blocks import Empty, Figure, Logs, Table
 from wotemu_report.charts.layers import compact
 from wotemu_report.page.render import figure_spec
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
+from wotemu_report.sections.gateway_cpu import gateway_blocks
 from wotemu_report.sections.network_traffic import node_matrix
 
 from .synthetic import T0, write_table
@@ -102,3 +103,39 @@ def test_the_matrix_adds_up_the_quietest_nodes(run_dir: Path) -> None:
     shown = node_matrix(RunData.load(run_dir).tables["flows"])
     assert len(shown.columns) == 25
     assert shown.columns[-1] == "others"
+
+
+def gateways_shown(run_dir: Path, shapers: list[str]) -> tuple[Figure, Figure, Table]:
+    """The blocks of gateways of which the n-th uses n % of a core."""
+    rows = [
+        GatewayLoad(T0 + 5, f"net-{number}", shaper, interval=1.0, cpu=number / 100, packets=10)
+        for number, shaper in enumerate(shapers)
+    ]
+    write_table(run_dir, "gateways", rows)
+    cpu, packets, table = gateway_blocks(RunData.load(run_dir))
+    assert isinstance(cpu, Figure)
+    assert isinstance(packets, Figure)
+    assert isinstance(table, Table)
+    return cpu, packets, table
+
+
+def test_the_busiest_gateways_are_drawn_and_all_are_listed(run_dir: Path) -> None:
+    cpu, packets, table = gateways_shown(run_dir, ["tun"] * 20)
+    busiest = [f"net-{number}" for number in range(19, 11, -1)]
+    for figure in (cpu, packets):
+        assert set(figure.layers[0].rows["series"]) == set(busiest)
+        assert "The 8 busiest of 20 gateways." in figure.caption
+    assert [row[0] for row in table.rows] == [f"net-{number}" for number in range(19, -1, -1)]
+    assert table.filterable
+
+
+@pytest.mark.parametrize(
+    ("shapers", "says_full", "says_kernel"),
+    [(["tun"], True, False), (["netem"], False, True), (["tun", "netem"], True, True)],
+)
+def test_the_cpu_of_a_gateway_is_explained_by_its_shaper(
+    run_dir: Path, shapers: list[str], says_full: bool, says_kernel: bool
+) -> None:
+    cpu, _, _ = gateways_shown(run_dir, shapers)
+    assert ("packets wait for it" in cpu.caption) == says_full
+    assert ("of changes and counters alone" in cpu.caption) == says_kernel

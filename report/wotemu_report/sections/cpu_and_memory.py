@@ -1,4 +1,4 @@
-"""System: CPU and memory of the apps, and the load of the machines that emulated them."""
+"""System: CPU and memory of the apps, and the load of the machines and gateways that emulated them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from wotemu_report.charts.value_axis import value_y
 from wotemu_report.queries.cpu_and_memory_use import machine_load, node_totals, usage_over_time
 from wotemu_report.queries.ranking import MAX_SERIES
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.gateway_cpu import gateway_blocks
 
 _MAX_ROWS = 200
 _LEAD = "Sampled by each node's agent from its app's processes; CPU is in percent of one core."
 
 
 def section(run: RunData) -> Section:
-    """CPU and memory of the apps and of the machines."""
+    """CPU and memory of the apps and of the machines, and CPU of the gateways."""
     samples = run.tables["system"]
     blocks: list[Block] = []
     if samples.height:
@@ -29,7 +30,7 @@ def section(run: RunData) -> Section:
         blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(samples)]
     else:
         blocks.append(Empty("Nodes", "No agent reported a sample."))
-    return Section("system", "System", _LEAD, [*blocks, _machines(run)])
+    return Section("system", "System", _LEAD, [*blocks, _machines(run), *gateway_blocks(run)])
 
 
 def _charts(

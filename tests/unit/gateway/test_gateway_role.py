@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from wotemu.records import Change as ChangeRecord
-from wotemu.records import Event, Hop
+from wotemu.records import Event, GatewayLoad, Hop
 from wotemu.scenario import Scenario, at
 from wotemu.scenario.resolver import resolve
 from wotemu.scenario.vocabulary.actions import Action
 from wotemu.topology.models import Link, Network, NetworkConditions, Node, Topology
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
-from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
+from wotemu_runtime.gateway.role import Gateway, network_state, packets_taken, serve_network
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.testing import EPOCH_S, FakeShaper, MemoryBus, gateway_data, make_role, on_jumping_clock
@@ -223,6 +223,36 @@ async def test_counters_come_every_second_and_once_more_at_the_end() -> None:
     drained = sorted({row.t - EPOCH_S for row in rows})
     assert drained == pytest.approx([*range(1, 11), 10.5], abs=0.01)
     assert len(rows) == len(drained) * 6
+
+
+@on_jumping_clock
+async def test_a_gateways_own_load_comes_with_its_counters() -> None:
+    field = Field("field", [])
+    async with field.serving(begun=False):
+        await asyncio.sleep(3.5)
+    loads = [GatewayLoad(*row) for row in await field.rows(GatewayLoad.TABLE)]
+    assert [load.t - EPOCH_S for load in loads] == pytest.approx([1, 2, 3, 3.5], abs=0.01)
+    assert [load.interval for load in loads] == pytest.approx([1, 1, 1, 0.5], abs=0.01)
+    assert {(load.network, load.shaper, load.packets) for load in loads} == {("field", "fake", 0)}
+    assert all(load.cpu >= 0 for load in loads)
+
+
+def test_each_packet_is_counted_once_on_the_hop_of_its_sender_whatever_became_of_it() -> None:
+    def hop(direction: str, sent: int, loss: int = 0, queue: int = 0, cut: int = 0, memory: int = 0) -> Hop:
+        return Hop(
+            1.0, "field", "cam", direction, "tun", sent, 100 * sent, loss, queue, cut,
+            backlog=0, late_max=None, dropped_memory=memory,
+        )  # fmt: skip
+
+    up = hop("up", 1000, loss=100, queue=10, cut=1, memory=5)
+    rows = [
+        up,
+        hop("down", 900, loss=9),
+        hop("shared", 1000),
+        Event(1.0, "role.ready", "gateway:field", "", {}),
+    ]
+    assert packets_taken([*rows, up]) == 2 * 1116
+    assert packets_taken([]) == 0
 
 
 @on_jumping_clock
