@@ -34,6 +34,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate, Seconds
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.packets.probe import SIZE
+from wotemu_runtime.gateway.role import packets_taken
 
 T0 = 1_750_000_000.0
 NODES_A_NETWORK = 100
@@ -42,10 +43,8 @@ FLOWS = 10
 OPERATIONS = ("readproperty", "writeproperty", "invokeaction", "readproperty")
 DOWN_BPS = 2e6
 LOSS = 0.01
-SENT = 80
-"""Packets that each hop sends a second."""
 PACKET_CPU_S = 6e-6
-"""A tun gateway's CPU time for one of them."""
+"""A tun gateway's CPU time for a packet when it is busy."""
 WAYS: tuple[Direction, Direction] = ("up", "down")
 
 Published = tuple[str, list[Record]]
@@ -121,8 +120,9 @@ class GeneratedRun:
             held = conditions(int((second - 0.5) * self.changes / self.lasts_s))
             for network, names in networks.items():
                 answers = [_answer(change) for change in now if change.network == network]
-                counters = [*_hops(t, network, names, held), _load(t, network, names)]
-                published.append((f"gateway:{network}", [*answers, *counters]))
+                hops = list(_hops(t, network, names, held))
+                load = _load(t, network, packets_taken(hops))
+                published.append((f"gateway:{network}", [*answers, *hops, load]))
                 published += _agents(t, second, network, names, held)
             yield published
 
@@ -148,14 +148,13 @@ def _hops(t: float, network: str, names: Sequence[str], held: NetworkConditions)
         for way in WAYS:
             size = int((float(held.rate or 0) if way == "up" else DOWN_BPS) / 8) if busy else 9_000
             yield Hop(
-                t, network, name, way, "tun", SENT, size, 1 if way == "up" else 0, 0, 0, 0, 0.001,
+                t, network, name, way, "tun", 80, size, 1 if way == "up" else 0, 0, 0, 0, 0.001,
                 late_bins=[90, 100, 110], late_counts=[50, 20, 10],
                 busy=1.0 if busy else 0.07, served_bytes=size,
             )  # fmt: skip
 
 
-def _load(t: float, network: str, names: Sequence[str]) -> GatewayLoad:
-    packets = SENT * len(names)
+def _load(t: float, network: str, packets: int) -> GatewayLoad:
     return GatewayLoad(t, network, "tun", interval=1.0, cpu=packets * PACKET_CPU_S, packets=packets)
 
 

@@ -33,19 +33,24 @@ NOTE = "<!-- Written by `python -m tests.docs.generated_pages`; do not edit. -->
 
 def commands_page() -> str:
     """Every command with its help."""
-    shown = [name for name in main.list_commands(click.Context(main)) if not main.commands[name].hidden]
+    root = _context(main, "wotemu")
+    shown = [name for name in main.list_commands(root) if not main.commands[name].hidden]
     parts = [
         NOTE,
         "# Commands\n\nThe help of every command, as `wotemu COMMAND --help` prints it.",
-        _help("wotemu", main),
-        *(f"## wotemu {name}\n\n{_help(f'wotemu {name}', main.commands[name])}" for name in shown),
+        _help(root),
+        *(f"## wotemu {name}\n\n{_help(_context(main.commands[name], name, root))}" for name in shown),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _help(path: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
-    lines = (line.rstrip() for line in command.get_help(context).strip().splitlines())
+def _context(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    settings = {**command.context_settings, "terminal_width": 100}
+    return click.Context(command, parent=parent, info_name=name, **settings)
+
+
+def _help(context: click.Context) -> str:
+    lines = (line.rstrip() for line in context.get_help().strip().splitlines())
     return "```text\n" + "\n".join(lines) + "\n```"
 
 
