@@ -1,0 +1,117 @@
+"""A run on a real swarm that is changed while it goes on: from Python, and from another machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.conftest import Require
+from tests.docker.lab import HOSTS
+from wotemu import Emulation, Network, NetworkConditions, Node, NodeApp, Scenario, Topology, event, metric
+from wotemu.app import Conf, write_metric
+
+pytestmark = pytest.mark.docker
+
+NAME = f"live-{os.getpid()}"
+field = Network("field", NetworkConditions(latency="20ms"))
+
+
+async def beat(wot: Any, conf: Conf, loop: asyncio.AbstractEventLoop) -> None:
+    """Count seconds."""
+    count = 0
+    while True:
+        write_metric("beats", count := count + 1)
+        await asyncio.sleep(1)
+
+
+def topology() -> Topology:
+    return Topology(
+        [
+            Node("sensor", NodeApp("sensor", http=True), networks=[field]),
+            Node("phone", NodeApp(beat), networks=[field], scale=2),
+        ]
+    )
+
+
+class Elsewhere:
+    """Runs commands as on another machine: the run's socket is not there, only the manager is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._env = os.environ | {"XDG_RUNTIME_DIR": str(folder)}
+
+    async def run(self, *words: str, input: bytes = b"", exit_code: int = 0) -> str:
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-m", "wotemu.cli", *words]
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=self._folder, env=self._env, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        async with asyncio.timeout(60):
+            out, errors = await process.communicate(input)
+        assert process.returncode == exit_code, (out + errors).decode()
+        return (out + errors).decode()
+
+
+@pytest.fixture
+def elsewhere(require: Require, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    require(bool(HOSTS), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
+    monkeypatch.setenv("DOCKER_HOST", HOSTS[0])
+    folder = tmp_path / "elsewhere"
+    folder.mkdir(mode=0o700)
+    return Elsewhere(folder)
+
+
+async def test_a_run_is_changed_from_python_and_from_another_machine(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    """Every change takes hold, is an event with who made it, and is judged."""
+    scenario = Scenario(duration="90s")
+    (code := tmp_path / "code").mkdir()
+    async with Emulation(
+        topology(), scenario, engine="swarm", name=NAME, root=code, out=tmp_path / "run"
+    ) as emulation:
+        await emulation.ready()
+        await emulation.wait_for(metric("phone-2.beats") > 1, timeout="60s")
+        pinged = await emulation.exec("phone-1", ["ping", "-c3", "-i0.2", "sensor"], timeout="20s")
+        assert pinged.returncode == 0, pinged.stderr
+        fed = await emulation.exec("phone-1", ["wc", "-c"], input=b"x" * 300_000, timeout="20s")
+        assert fed.stdout.split() == ["300000"]
+
+        await emulation.set(field, latency="150ms")
+        assert "150ms" in await elsewhere.run("show", NAME)
+        changed = await elsewhere.run("partition", NAME, "phone", "sensor", "--json")
+        assert json.loads(changed)["unanswered"] == 0
+        cut_off = await emulation.exec("phone-1", ["ping", "-c1", "-W2", "sensor"], timeout="20s")
+        assert cut_off.returncode == 1
+        await elsewhere.run("heal", NAME)
+        healed = await emulation.exec("phone-2", ["ping", "-c3", "-i0.2", "-W2", "sensor"], timeout="20s")
+        assert healed.returncode == 0, healed.stdout
+
+        await elsewhere.run("crash", NAME, "phone-2")
+        await emulation.wait_for(event("app.exited", node="phone-2"), timeout="30s")
+        await emulation.restart("phone-2")
+        refused = await elsewhere.run("set", NAME, "fjeld", "latency=1ms", exit_code=2)
+        assert "did you mean 'field'" in refused
+        assert emulation.table("probes").filter(pl.col("s") > 0).collect().height > 0
+        heard = await elsewhere.run("events", NAME, "--kind", "app.*", "--json")
+        assert {json.loads(line)["kind"] for line in heard.splitlines()} >= {"app.ready", "app.exited"}
+        await elsewhere.run("stop", NAME)
+        await emulation.done()
+    run = emulation.result
+    changes = run.table("changes").collect()
+    assert changes["ok"].all()
+    assert changes.height >= 4 + 2  # two hops of each of three nodes, a partition and its end
+    by_whom = {
+        each["data"]["who"]
+        for each in map(json.loads, (tmp_path / "run" / "events.jsonl").read_text().splitlines())
+        if each["kind"] == "control.change"
+    }
+    assert "Python" in by_whom
+    assert len(by_whom) == 2, by_whom
