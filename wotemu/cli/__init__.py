@@ -11,6 +11,7 @@ from wotemu.cli.commands.compose import compose
 from wotemu.cli.commands.doctor import doctor
 from wotemu.cli.commands.events import events
 from wotemu.cli.commands.import_ import import_
+from wotemu.cli.commands.init import init
 from wotemu.cli.commands.logs import logs
 from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
@@ -41,7 +42,7 @@ def main() -> None:
     """
 
 
-main.add_group("Run a deployment", run, plan, report, doctor, schema)
+main.add_group("Run a deployment", run, plan, report, init, doctor, schema)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
 main.add_group("Traces of real paths", record, import_)

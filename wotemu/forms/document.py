@@ -83,8 +83,12 @@ def joined(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def read_document(path: Path) -> Item:
+def read_document(path: Path, *, merge_keys: bool = False) -> Item:
     """Read a file; its name says whether it is JSON.
+
+    Args:
+        path: The file.
+        merge_keys: Whether ``<<`` merges mappings.
 
     Raises:
         LoadError: It can't be read, is too large, or is no YAML (JSON), with the line and column.
@@ -100,16 +104,17 @@ def read_document(path: Path) -> Item:
         raise LoadError("it is not UTF-8", where=f"{path.name}:{line}") from error
     if len(data) > MAX_BYTES:
         raise LoadError(f"it is larger than {MAX_BYTES // 2**20} MiB", where=str(path))
-    return parse(text, path.name, as_json=path.suffix.lower() == ".json")
+    return parse(text, path.name, as_json=path.suffix.lower() == ".json", merge_keys=merge_keys)
 
 
-def parse(text: str, file: str, *, as_json: bool = False) -> Item:
+def parse(text: str, file: str, *, as_json: bool = False, merge_keys: bool = False) -> Item:
     """Parse a document.
 
     Args:
         text: YAML or JSON.
         file: The file's name, for messages.
         as_json: Whether it has to be JSON.
+        merge_keys: Whether ``<<`` merges mappings, as in YAML 1.1; otherwise it is refused.
 
     Raises:
         LoadError: It is not, or has tags, duplicate keys, or too many or too deeply nested values.
@@ -119,7 +124,7 @@ def parse(text: str, file: str, *, as_json: bool = False) -> Item:
     # libyaml takes no surrogate pairs, which JSON may have.
     loader = yaml.SafeLoader if as_json else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _Builder(file, yaml.parse(text, Loader=loader)).document()
+        return _Builder(file, yaml.parse(text, Loader=loader), merge_keys=merge_keys).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = file if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
@@ -141,12 +146,17 @@ def _checked_json(text: str, file: str) -> str:
     return text.replace("\t", " ")  # JSON's strings can't hold one; YAML does not take all between values
 
 
+def _is_merge_key(event: Any) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and event.value == "<<" and not event.style
+
+
 class _Builder:
     """Makes items of the parser's events."""
 
-    def __init__(self, file: str, events: Iterator[Any]) -> None:
+    def __init__(self, file: str, events: Iterator[Any], *, merge_keys: bool) -> None:
         self._file = file
         self._events = events
+        self._merge_keys = merge_keys
         self._anchors: dict[str, Item | None] = {}
         self._count = 0
 
@@ -195,18 +205,34 @@ class _Builder:
             return Item(tuple(items), self._file, line, column, path, 1 + sum(each.size for each in items))
         entries: dict[str, Item] = {}
         keys: dict[str, tuple[int, int]] = {}
+        merged: list[Item] = []
         while not isinstance(inner := next(self._events), yaml.MappingEndEvent):
+            if self._merge_keys and _is_merge_key(inner):
+                merged += self._merged(next(self._events), joined(path, "<<"), depth + 1)
+                continue
             key = self._key(inner, path, keys)
             entries[key] = self._item(next(self._events), joined(path, key), depth + 1)
             keys[key] = inner.start_mark.line + 1, inner.start_mark.column + 1
+        for other in merged:  # a mapping's own entries win, then those of the first that is merged
+            entries = {**other.value, **entries}
+            keys = {**other.keys, **keys}
         size = 1 + sum(each.size for each in entries.values())
         return Item(entries, self._file, line, column, path, size, keys)
+
+    def _merged(self, event: Any, path: str, depth: int) -> list[Item]:
+        """The mappings that a merge key names: one, or a list."""
+        item = self._item(event, path, depth)
+        found = list(item.value) if isinstance(item.value, tuple) else [item]
+        for each in found:
+            if not isinstance(each.value, dict):
+                raise self._error(event, f"it is {each.what}, but only mappings can be merged", path=path)
+        return found
 
     def _key(self, event: Any, path: str, keys: dict[str, tuple[int, int]]) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.tag not in (None, "!"):
             raise self._error(event, "a key has to be text", path=path)
         key = str(event.value)
-        if key == "<<" and not event.style:
+        if _is_merge_key(event):
             raise self._error(
                 event, "merge keys are no part of YAML 1.2", path=path, hint="write the entries themselves"
             )
