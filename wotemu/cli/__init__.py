@@ -42,7 +42,7 @@ def main() -> None:
     """
 
 
-main.add_group("Run a deployment", run, plan, report, init, doctor, schema)
+main.add_group("Run a deployment", init, run, plan, report, doctor, schema)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
 main.add_group("Traces of real paths", record, import_)

@@ -1,0 +1,1 @@
+"""The files that `wotemu init` writes: a deployment and its apps, to edit."""
