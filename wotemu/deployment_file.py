@@ -22,6 +22,8 @@ from wotemu.topology.topology import Topology
 
 FORMS = (".yml", ".yaml", ".json")
 """How the names of files end that are read, not run."""
+TOPOLOGY = "topology"
+"""The function of a Python file that returns the topology, unless another is named."""
 
 
 @attrs.frozen
@@ -45,7 +47,7 @@ class Deployment:
         return self.path.parent
 
 
-def load(path: str | Path, func: str = "topology") -> Deployment:
+def load(path: str | Path, func: str = TOPOLOGY) -> Deployment:
     """Run a Python file, and call its functions `func` and, if it has one, ``scenario``; or read a form.
 
     Args:
@@ -57,7 +59,7 @@ def load(path: str | Path, func: str = "topology") -> Deployment:
         The deployment; its scenario is `Scenario()`, in which nothing changes, if the file defines none.
 
     Raises:
-        LoadError: The file can't be read or run, or has no function `func`.
+        LoadError: The file can't be read or run, or has no function `func`; a form has none at all.
         InputError: The topology or scenario is wrong; `where` has the file's line.
     """
     file = Path(path)
@@ -69,6 +71,12 @@ def load(path: str | Path, func: str = "topology") -> Deployment:
         raise LoadError("it is a folder", where=str(path), hint="give the file in it")
     file = file.resolve()
     if file.suffix.lower() in FORMS:
+        if func != TOPOLOGY:
+            raise LoadError(
+                f"it is read, not run, and has no function {func}()",
+                where=str(path),
+                hint="leave --func out, or give a Python file",
+            )
         from wotemu.forms.deployment import load_form  # with pyyaml, which Python files need not wait for
 
         return Deployment(*load_form(file), file)

@@ -87,6 +87,7 @@ def test_a_python_file_does_not_wait_for_yaml(tmp_path: Path) -> None:
     ("text", "place", "words", "in_schema"),
     [
         (START.replace("nodes", "nods"), "2:1, nods", "there is no 'nods'", True),
+        ("networks: {field: {}}\n", "1:1", "there are no nodes", True),
         (START + "nodes: {}\n", "3:1", "the key 'nodes' is there twice", False),
         (
             START.replace("networks: [field]", "scael: 2"),
@@ -165,3 +166,10 @@ def test_an_error_of_the_timeline_names_the_event_in_the_file() -> None:
     with pytest.raises(InputError) as caught:
         resolve(topology, found)
     assert (caught.value.where or "").startswith("d.yml:5:7, scenario.events[0], at(1s).crash")
+
+
+def test_another_function_of_a_form_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "roaming.yml"
+    file.write_text(example())
+    with pytest.raises(InputError, match=r"no function other\(\)"):
+        load(file, "other")

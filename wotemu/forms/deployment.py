@@ -107,6 +107,9 @@ def read_form(document: Item) -> tuple[Topology, Scenario]:
             raise LoadError(
                 f"there is no {key!r}", where=document.place_of(key), hint=did_you_mean(key, known)
             )
+    if "nodes" not in document.value:
+        hint = "write `nodes:` with a name and an app or command below"
+        raise LoadError("there are no nodes", where=document.place, hint=hint)
     names = Names()
     for key, section in sections().items():
         if key in document.value:
