@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.errors import InputError
 
-_HEAD = struct.Struct("!4sBBHQIIQ")
+_HEAD = struct.Struct("!4sBBHQIIQQ")
 _MAGIC = b"WTE1"
 _MAC_BYTES = 16
 HEAD_BYTES = _HEAD.size + _MAC_BYTES
@@ -37,8 +37,10 @@ class Message:
         session: Of one recording, chosen at random by it.
         number: Of the probe or train.
         index: Of a packet in its train or burst.
-        received: REPLY: probes of the session that the echo has received so far.
+        received: REPLY: probes of the session that the echo has received so far. TRAIN, BURST: its packets.
         stamp_ns: REPLY, BURST: when the echo received the packet of this number or index, by its clock.
+        sent_ns: REPLY, BURST: when the echo sent this, by its clock.
+        place: BURST: of the packet in the burst, which has no holes where the train lost packets.
     """
 
     kind: Kind
@@ -47,13 +49,15 @@ class Message:
     index: int = 0
     received: int = 0
     stamp_ns: int = 0
+    sent_ns: int = 0
+    place: int = 0
 
 
 def encode(message: Message, key: bytes, size: int) -> bytes:
     """Encode, with zeros up to `size` bytes."""
     head = _HEAD.pack(
-        _MAGIC, message.kind, message.index, 0, message.session, message.number, message.received,
-        message.stamp_ns,
+        _MAGIC, message.kind, message.index, message.place, message.session, message.number, message.received,
+        message.stamp_ns, message.sent_ns,
     )  # fmt: skip
     return (head + _mac(head, key)).ljust(size, b"\0")
 
@@ -65,10 +69,10 @@ def decode(datagram: bytes, key: bytes) -> Message | None:
     head, mac = datagram[: _HEAD.size], datagram[_HEAD.size : HEAD_BYTES]
     if not hmac.compare_digest(mac, _mac(head, key)):
         return None
-    magic, kind, index, _, session, number, received, stamp_ns = _HEAD.unpack(head)
+    magic, kind, index, place, session, number, received, stamp_ns, sent_ns = _HEAD.unpack(head)
     if magic != _MAGIC or kind not in Kind._value2member_map_:
         return None
-    return Message(Kind(kind), session, number, index, received, stamp_ns)
+    return Message(Kind(kind), session, number, index, received, stamp_ns, sent_ns, place)
 
 
 def key_of(token: str) -> bytes:

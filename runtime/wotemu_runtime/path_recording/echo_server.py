@@ -43,10 +43,17 @@ class EchoServer:
         key: Of the token.
         send: Sends a datagram.
         clock: Seconds, for the budget.
+        now_ns: Nanoseconds of the clock that stamps arrivals.
     """
 
-    def __init__(self, key: bytes, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
-        self._key, self._send, self._clock = key, send, clock
+    def __init__(
+        self,
+        key: bytes,
+        send: Send,
+        clock: Callable[[], float] = time.monotonic,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._key, self._send, self._clock, self._now_ns = key, send, clock, now_ns
         self._sessions: dict[tuple[Peer, int], _Session] = {}
         self._budget, self._at_s = float(_BURST_BYTES), clock()
 
@@ -82,8 +89,10 @@ class EchoServer:
         if train is None:
             return
         answers = [
-            Message(Kind.BURST, message.session, train.number, index, len(train.stamps_ns), stamp_ns)
-            for index, stamp_ns in sorted(train.stamps_ns.items())
+            Message(
+                Kind.BURST, message.session, train.number, index, len(train.stamps_ns), stamp_ns, place=place
+            )
+            for place, (index, stamp_ns) in enumerate(sorted(train.stamps_ns.items()))
         ]
         self._answer(answers, train.size, peer)
 
@@ -95,7 +104,8 @@ class EchoServer:
             return
         self._budget -= size * len(messages)
         for message in messages:
-            self._send(encode(message, self._key, size), peer)
+            stamped = attrs.evolve(message, sent_ns=self._now_ns())
+            self._send(encode(stamped, self._key, size), peer)
 
     def _session(self, key: tuple[Peer, int]) -> _Session:
         session = self._sessions.pop(key, None) or _Session()

@@ -18,7 +18,7 @@ from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, estimate
 from wotemu_runtime.path_recording.stamped_socket import StampedSocket
 from wotemu_runtime.path_recording.udp_probe import TRAIN_BYTES, PathMeasurement, UdpProber
 
-RATE_WINDOW_S = 10.0
+RATE_WINDOW_S = 12.0
 """A row's rate is the median of the trains within this time around it."""
 _LIGHT = "the path may have carried other traffic meanwhile; its queue is in latency and jitter then"
 
@@ -97,7 +97,7 @@ def _one_way(measured: PathMeasurement, way: Direction, seconds: float) -> Recor
     frame_bytes = TRAIN_BYTES + measured.headers_bytes
     whole = estimate(spacings, frame_bytes)
     if whole.rate_bps is None:
-        said = (*found.assumptions, _LIGHT, f"rate is not measured: {whole.why_not}")
+        said = (*found.assumptions, _LIGHT, f"rate not measured: {whole.why_not}")
         return attrs.evolve(found, assumptions=said)
     rows = _with_rates(found.rows, spacings, frame_bytes, whole.rate_bps)
     said = (
@@ -114,7 +114,7 @@ def _with_rates(
 ) -> tuple[Row, ...]:
     def near(t_s: float) -> float:
         around = [each for each in spacings if abs(each.t_s - t_s) <= RATE_WINDOW_S / 2]
-        return estimate(around, frame_bytes).rate_bps or whole_bps
+        return estimate(around, frame_bytes, min_trains=3).rate_bps or whole_bps
 
     return tuple((t_s, {**values, "rate_bps": near(t_s)}) for t_s, values in rows)
 

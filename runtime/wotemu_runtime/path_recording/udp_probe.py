@@ -12,13 +12,13 @@ import attrs
 
 from wotemu.traces.round_trips import RoundTrip
 from wotemu_runtime.path_recording.echo_messages import Kind, Message, decode, encode
-from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, spacing_s
+from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, train_spacing
 
 PROBE_BYTES = 64
 PROBE_INTERVAL_S = 0.1
-TRAIN_PACKETS = 8
+TRAIN_PACKETS = 16
 TRAIN_BYTES = 1200
-TRAIN_INTERVAL_S = 2.0
+TRAIN_INTERVAL_S = 2.5
 ANSWER_WAIT_S = 2.0
 """After the last probe."""
 _BURST_WAIT_S = 5.0
@@ -55,8 +55,8 @@ class UdpProber:
         self._session = secrets.randbits(64)
         self._sent_ns: list[int] = []
         self._replies: dict[int, tuple[float, int]] = {}  # by number: round trip, probes received until then
-        self._bursts: dict[int, dict[int, tuple[int, int]]] = {}  # by train, by index: stamps there and here
-        self._trains_s: list[float] = []
+        self._bursts: dict[int, dict[int, tuple[Message, int]]] = {}  # by train, by index: and when it came
+        self._trains: list[tuple[float, dict[int, int]]] = []  # when, and nanoseconds of sending by index
         self._burst = asyncio.Event()
 
     def receive(self, datagram: bytes, _peer: object, stamp_ns: int) -> None:
@@ -65,11 +65,13 @@ class UdpProber:
         if message is None or message.session != self._session:
             return
         if message.kind is Kind.REPLY and message.number < len(self._sent_ns):
-            rtt_s = (stamp_ns - self._sent_ns[message.number]) / 1e9
+            # What the echo's process was late is no delay of the path.
+            held_ns = max(message.sent_ns - message.stamp_ns, 0)
+            rtt_s = (stamp_ns - self._sent_ns[message.number] - held_ns) / 1e9
             self._replies.setdefault(message.number, (max(rtt_s, 0.0), message.received))
-        elif message.kind is Kind.BURST and message.number < len(self._trains_s):
+        elif message.kind is Kind.BURST and message.number < len(self._trains):
             burst = self._bursts.setdefault(message.number, {})
-            burst[message.index] = (message.stamp_ns, stamp_ns)
+            burst[message.index] = (message, stamp_ns)
             self._burst.set()
 
     async def run(self, seconds: float, *, trains: bool = True) -> PathMeasurement:
@@ -88,6 +90,10 @@ class UdpProber:
                 next_train_s = max(next_train_s + TRAIN_INTERVAL_S, time.monotonic() - start_s + _QUIET_S)
                 next_probe_s = time.monotonic() - start_s
                 continue
+            # Jitter could take the train past a probe just before it, which then waited behind the train.
+            next_probe_s = max(next_probe_s, now_s)
+            if next_probe_s > next_train_s - PROBE_INTERVAL_S:
+                next_probe_s = float("inf")
             if now_s >= next_probe_s:
                 self._send_probe()
                 next_probe_s = max(next_probe_s + PROBE_INTERVAL_S, now_s)
@@ -96,28 +102,34 @@ class UdpProber:
         return self._measurement()
 
     def _send_probe(self) -> None:
+        probe = encode(Message(Kind.PROBE, self._session, len(self._sent_ns)), self._key, PROBE_BYTES)
         self._sent_ns.append(time.time_ns())
-        probe = Message(Kind.PROBE, self._session, len(self._sent_ns) - 1)
-        self._send(encode(probe, self._key, PROBE_BYTES))
+        self._send(probe)
 
     async def _send_train(self, at_s: float) -> None:
-        number = len(self._trains_s)
-        self._trains_s.append(at_s)
+        number, sent_ns = len(self._trains), dict[int, int]()
+        self._trains.append((at_s, sent_ns))
         packets = [
             encode(Message(Kind.TRAIN, self._session, number, i, TRAIN_PACKETS), self._key, TRAIN_BYTES)
             for i in range(TRAIN_PACKETS)
         ]
         self._burst.clear()
-        for packet in packets:
+        for index, packet in enumerate(packets):
+            sent_ns[index] = time.time_ns()
             self._send(packet)
         wait_s = _BURST_WAIT_S
-        while len(self._bursts.get(number, ())) < TRAIN_PACKETS:
+        while not self._is_whole(number):
             try:
                 await asyncio.wait_for(self._burst.wait(), wait_s)
             except TimeoutError:
                 return
             self._burst.clear()
             wait_s = _QUIET_S
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether all has come of what the echo sent."""
+        burst = self._bursts.get(number)
+        return burst is not None and len(burst) >= next(iter(burst.values()))[0].received
 
     def _measurement(self) -> PathMeasurement:
         first_ns = self._sent_ns[0]
@@ -128,13 +140,21 @@ class UdpProber:
             )
             for n, sent_ns in enumerate(self._sent_ns)
         )
-        return PathMeasurement(trips, tuple(self._spacings(0)), tuple(self._spacings(1)))
+        return PathMeasurement(trips, tuple(self._up()), tuple(self._down()))
 
-    def _spacings(self, end: int) -> Iterable[TrainSpacing]:
+    def _up(self) -> Iterable[TrainSpacing]:
         for number, burst in self._bursts.items():
-            found = spacing_s({index: stamps[end] for index, stamps in burst.items()})
-            if found is not None:
-                yield TrainSpacing(self._trains_s[number], found)
+            at_s, sent_ns = self._trains[number]
+            arrived_ns = {index: message.stamp_ns for index, (message, _) in burst.items()}
+            if found := train_spacing(at_s, sent_ns, arrived_ns):
+                yield found
+
+    def _down(self) -> Iterable[TrainSpacing]:
+        for number, burst in self._bursts.items():
+            sent_ns = {message.place: message.sent_ns for message, _ in burst.values()}
+            arrived_ns = {message.place: at_ns for message, at_ns in burst.values()}
+            if found := train_spacing(self._trains[number][0], sent_ns, arrived_ns):
+                yield found
 
 
 def lost_on(sent: int, received: Mapping[int, int]) -> dict[int, Literal["up", "down"]]:

@@ -54,9 +54,9 @@ def record(
     wotemu record --serve 192.0.2.1:7007 --token SECRET               # there
     wotemu record 192.0.2.1 --udp 7007 --token SECRET --out path.csv  # here
 
-    It sends 10 packets of 64 bytes a second (TCP: 2 handshakes), and by UDP 8 packets of 1200 bytes
-    every 2 s, which come back: 5.5 kB/s each way. The echo answers only who knows the token, never with
-    more than it received.
+    It sends 10 packets of 64 bytes a second (TCP: 2 handshakes), and by UDP 16 packets of 1200
+    bytes every 2.5 s, which come back: 8.3 kB/s each way. The echo answers only who knows the token, never
+    with more than it received. A rate takes 15 s at least.
     """
     with reporting_errors(debug=debug):
         if serve is not None:

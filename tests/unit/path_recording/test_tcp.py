@@ -1,0 +1,40 @@
+"""Round trips by handshakes: refused connections are answers, time-outs are losses."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from wotemu.errors import InputError
+from wotemu_runtime.path_recording import tcp_probe
+from wotemu_runtime.path_recording.recorder import record_round_trips
+
+HOST = "127.0.0.1"
+
+
+async def test_each_handshake_is_a_round_trip_half_a_second_apart() -> None:
+    with socket.create_server((HOST, 0), backlog=16) as server:
+        trips = await tcp_probe.probe(HOST, server.getsockname()[1], 1.5)
+    assert len(trips) == 3
+    assert all(trip.rtt_s is not None and 0 < trip.rtt_s < 0.95 for trip in trips)
+    # Never early; lateness is the machine's.
+    assert all(trip.t_s >= number * tcp_probe.INTERVAL_S for number, trip in enumerate(trips))
+
+
+async def test_a_refused_connection_is_an_answer() -> None:
+    with socket.socket() as closed:
+        closed.bind((HOST, 0))  # bound, but nobody listens
+        found = await record_round_trips(HOST, closed.getsockname()[1], 1.0)
+    assert [values["loss"] for _, values in found.rows] == [0.0]
+    assert 0 < found.rows[0][1]["latency_ms"] < 500
+    assert "handshakes" in found.sources["latency_ms"]
+
+
+async def test_a_handshake_without_an_answer_is_lost() -> None:
+    # The first handshake fills the queue of a server that accepts none, and the kernel drops further SYNs.
+    with socket.create_server((HOST, 0), backlog=0) as server:
+        trips = await tcp_probe.probe(HOST, server.getsockname()[1], 1.5)
+        assert [trip.rtt_s is None for trip in trips] == [False, True, True]
+        with pytest.raises(InputError, match="none of 2 packets was answered"):
+            await record_round_trips(HOST, server.getsockname()[1], 1.0)
