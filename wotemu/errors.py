@@ -14,10 +14,14 @@ WotemuError
 
 from __future__ import annotations
 
+EXIT_OBJECTIVE_FAILED = 1
+"""Exit code: the emulation went well, and an objective of the deployment was not met. Nothing uses it yet."""
 EXIT_BAD_INPUT = 2
 """Exit code: the input is wrong, or this machine lacks something; click's own for wrong arguments, too."""
 EXIT_FAILED = 3
-"""Exit code: the emulation, its certificate (with ``--strict``) or its report failed."""
+"""Exit code: the emulation or its report failed."""
+EXIT_INVALID = 4
+"""Exit code: the fidelity certificate says INVALID, with ``--strict``."""
 EXIT_INTERRUPTED = 130
 """Exit code: ended by a signal, as shells report SIGINT (128 + 2)."""
 

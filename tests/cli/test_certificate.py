@@ -36,7 +36,7 @@ def test_a_strict_run_that_breaks_a_threshold_fails(start: Start, write: Write, 
     running = start(
         "run", write(TWO_NODES), "--out", folder / "run", "--strict", "--threshold", "change_late_invalid=0s"
     )
-    assert running.finish() == 3
+    assert running.finish() == 4
     assert re.search(
         r"fidelity +INVALID: gateway:\w+: changes took hold late.*; p95 of all \d+:", running.output
     )

@@ -21,7 +21,7 @@ from wotemu.emulation.run_options import (
     checked_name,
     name_of,
 )
-from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, EmulationError, InputError, WotemuError
+from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, EmulationError, InputError, WotemuError
 from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
 from wotemu.scenario.timeline import Timeline
@@ -70,11 +70,13 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """The command line's: 0 done, 2 bad input, 3 the emulation or its report failed, 130 interrupted."""
+        """The command line's: 0 done, 2 bad input, 3 failed, 4 INVALID and strict, 130 interrupted."""
         if self.error is not None:
             return self.error.exit_code
-        if self.is_rejected or self.report_error is not None:
+        if self.report_error is not None:
             return EXIT_FAILED
+        if self.is_rejected:
+            return EXIT_INVALID
         return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
 
 
@@ -107,7 +109,7 @@ class ReportedRun:
             shaper: What gateways impose conditions with: the kernel's NetEm, or ``tun`` in user space.
             command: The command line that asked for the run, for the manifest.
             thresholds: Limits of the fidelity certificate; None for the defaults.
-            strict: Whether an INVALID certificate makes `Result.exit_code` 3.
+            strict: Whether an INVALID certificate makes `Result.exit_code` 4.
             engine: What places the nodes on machines: namespaces of this one, or Docker Swarm.
             keep: Whether the nodes stay on the swarm, unrecorded, when the run is over.
 

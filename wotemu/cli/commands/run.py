@@ -77,7 +77,7 @@ class Options(NamedTuple):
     help="A limit beyond which the certificate says SUSPECT or INVALID, such as change_late_invalid=20ms or"
     " cpu_suspect=none; docs/concepts.md lists them. May be repeated.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 3 if the fidelity certificate says INVALID.")
+@click.option("--strict", is_flag=True, help="Exit with 4 if the fidelity certificate says INVALID.")
 @json_events_option
 @debug_option
 def run(**given: object) -> None:
@@ -97,8 +97,8 @@ def run(**given: object) -> None:
     Each run gets a fidelity certificate: VALID if the networks did what the scenario says; SUSPECT or
     INVALID, with the reasons, if not.
 
-    Exit codes: 0 done, 2 wrong input or a machine that lacks something, 3 the emulation failed,
-    130 interrupted.
+    Exit codes: 0 done, 2 wrong input or a machine that lacks something, 3 the emulation or its
+    report failed, 4 the certificate says INVALID and --strict is given, 130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
     made: list[ReportedRun] = []
