@@ -12,7 +12,9 @@ from wotemu.cli.commands.doctor import doctor
 from wotemu.cli.commands.events import events
 from wotemu.cli.commands.import_ import import_
 from wotemu.cli.commands.init import init
+from wotemu.cli.commands.list_ import list_
 from wotemu.cli.commands.logs import logs
+from wotemu.cli.commands.open_ import open_
 from wotemu.cli.commands.plan import plan
 from wotemu.cli.commands.ps import ps, rm
 from wotemu.cli.commands.record import record
@@ -42,7 +44,8 @@ def main() -> None:
     """
 
 
-main.add_group("Run a deployment", init, run, plan, report, doctor, schema)
+main.add_group("Run a deployment", init, run, plan, doctor, schema)
+main.add_group("Look at what runs left", list_, open_, report)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
 main.add_group("Traces of real paths", record, import_)
