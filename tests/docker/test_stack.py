@@ -131,9 +131,11 @@ async def test_a_stopped_run_is_kept_without_a_gap(stack: Deployed) -> None:
     await stack.deploy("600s")
     await stack.coordinator_says("reader-2 is up")
     await stack.coordinator_says("change.applied gateway:field")
+    await stack.wotemu("set", stack.lab.name, "reader@field", "latency=80ms")
     for coordinator in await stack.lab.containers(f"{stack.lab.name}_coordinator"):
         await coordinator.kill(signal="SIGKILL")
     await stack.coordinator_says("another coordinator takes over")
+    assert "80ms" in await stack.wotemu("show", stack.lab.name), "what was set by hand holds on"
     assert "wotemu report" in await stack.wotemu(
         "stop", "--compose-file", "docker-compose.yml", "--stack", stack.lab.name
     )
