@@ -25,7 +25,7 @@ from wotemu.topology.models import (
     Topology,
 )
 from wotemu_runtime.engines.swarm import object_names, specs
-from wotemu_runtime.engines.swarm.docker_client import check_daemon, negotiated
+from wotemu_runtime.engines.swarm.docker_client import check_daemon, has_start_interval, negotiated
 from wotemu_runtime.engines.swarm.requirements import check_capacity, unsupported
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
@@ -328,6 +328,21 @@ def test_only_the_bus_is_asked_how_it_is(plan: Plan) -> None:
     for role, service in services(plan).items():
         check = service.spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"]
         assert check == ({"Interval": 10**9} if role == "bus" else {"Test": ["NONE"]})
+
+
+@pytest.mark.parametrize(
+    ("api", "first_s", "later_s"), [("v1.41", 1, 1), ("v1.43", 1, 1), ("v1.44", 0.5, 30)]
+)
+def test_the_bus_is_checked_within_a_second_of_its_start(
+    plan: Plan, api: str, first_s: float, later_s: float
+) -> None:
+    """The engine checks first after a start interval, if it has such, which is 5 s unless it is given."""
+    made = all_services(plan, SUBNETS, "manager-1", has_start_interval=has_start_interval(api))
+    (bus,) = [service for service in made if service.role == "bus"]
+    check = bus.spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"]
+    assert check.get("StartInterval", check["Interval"]) == first_s * 10**9
+    assert check["Interval"] == later_s * 10**9
+    assert ("StartPeriod" in check) == ("StartInterval" in check) == (api == "v1.44")
 
 
 @pytest.mark.parametrize("asked", ["auto", "tun", "netem"])

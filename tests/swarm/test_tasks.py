@@ -88,6 +88,24 @@ def test_the_bus_is_told_when_it_runs_and_when_it_has_moved() -> None:
     assert tasks.look(moved, HOSTS, UP, 3) == [RoleLost("bus", "137", "one"), BusTask("t2", 40002)]
 
 
+def test_a_bus_that_fails_before_it_runs_is_reported_at_once_with_its_tasks_error() -> None:
+    tasks = roles()
+    assert tasks.look([task(1, "starting", "bus")], HOSTS, UP, 0) == []
+    failed = [task(1, "failed", "bus", error="task: non-zero exit (1)"), task(2, "ready", "bus")]
+    (news,) = tasks.look(failed, HOSTS, UP, 1)
+    assert isinstance(news, Unplaced)
+    assert news.role == "bus"
+    assert "can't run on one: task: non-zero exit (1)" in str(news.error)
+    assert tasks.look(failed, HOSTS, UP, 2) == []
+
+
+def test_a_bus_that_failed_before_its_emulation_was_adopted_is_no_error() -> None:
+    tasks = Tasks({}, adopted=True)
+    failed = task(1, "failed", "bus", error="137")
+    assert tasks.look([failed, task(2, "starting", "bus")], HOSTS, UP, 0) == []
+    assert tasks.look([failed, task(2, "running", "bus", port=40002)], HOSTS, UP, 1) == [BusTask("t2", 40002)]
+
+
 def test_what_no_machine_takes_is_told_with_the_reason_and_what_to_do() -> None:
     tasks = roles()
     waiting = [task(1, "pending", node="", error="no suitable node (insufficient resources on 2 nodes)")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.swarm.engine import SwarmEngine
+from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
 
 BUS = BusAddress("secret", host="10.0.0.1")
 
@@ -28,16 +31,18 @@ class Nodes:
         return answer
 
 
-def engine_on(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> SwarmEngine:
-    """An engine that has deployed, and watches."""
+def engine_on(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, tasks: Sequence[dict[str, Any]] = ()
+) -> SwarmEngine:
+    """An engine that has deployed, and watches these tasks."""
 
-    async def no_tasks(*_: object) -> list[Any]:
-        return []
+    async def all_tasks(*_: object) -> list[dict[str, Any]]:
+        return list(tasks)
 
     async def closed() -> None:
         return None
 
-    monkeypatch.setattr("wotemu_runtime.engines.swarm.engine.objects_of", no_tasks)
+    monkeypatch.setattr("wotemu_runtime.engines.swarm.engine.objects_of", all_tasks)
     monkeypatch.setattr("wotemu_runtime.engines.swarm.engine.WATCH_EVERY_S", 0)
     engine = SwarmEngine()
     engine._docker = SimpleNamespace(nodes=nodes, close=closed)  # type: ignore[assignment]
@@ -69,3 +74,28 @@ async def test_removing_ends_the_watching(monkeypatch: pytest.MonkeyPatch) -> No
     await asyncio.sleep(0)
     await engine.remove()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "tasks"]
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "reported"),
+    [
+        ("failed", "task: non-zero exit (1)", "can't run on one: task: non-zero exit (1)"),
+        ("complete", "", "has ended: complete"),
+    ],
+)
+async def test_a_bus_that_does_not_start_is_reported_without_waiting_for_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, state: str, error: str, reported: str
+) -> None:
+    task = {
+        "ID": "t1",
+        "CreatedAt": "2026-01-01T00:00:00Z",
+        "NodeID": "n1",
+        "Spec": {"ContainerSpec": {"Labels": {ROLE_LABEL: "bus"}}},
+        "Status": {"State": state, "Err": error},
+    }
+    node = {"ID": "n1", "Status": {"State": "ready"}, "Description": {"Hostname": "one"}}
+    engine = engine_on(Nodes([node]), monkeypatch, [task])
+    with pytest.raises(EmulationError, match=r"service bus: it " + re.escape(reported)):
+        async with asyncio.timeout(5):
+            await engine._bus_placed()
+    await engine.remove()

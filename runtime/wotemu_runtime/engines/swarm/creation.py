@@ -22,12 +22,22 @@ HEAD_START_S = 3.0
 
 
 class StackCreation:
-    """Creates what `plan` needs through the client `docker` of a manager."""
+    """Creates what `plan` needs through the client `docker` of a manager.
 
-    def __init__(self, docker: aiodocker.Docker, plan: Plan, shaper: str) -> None:
+    Args:
+        docker: The client.
+        plan: The nodes and networks.
+        shaper: The gateways' shaper.
+        has_start_interval: Whether the manager knows a ``StartInterval`` of health checks.
+    """
+
+    def __init__(
+        self, docker: aiodocker.Docker, plan: Plan, shaper: str, *, has_start_interval: bool
+    ) -> None:
         self._docker = docker
         self._plan = plan
         self._shaper = shaper
+        self._has_start_interval = has_start_interval
 
     def __repr__(self) -> str:
         return f"StackCreation({self._plan.stack!r})"
@@ -49,7 +59,13 @@ class StackCreation:
         overlays = [specs.object_name(plan, object_names.emulated_network(name)) for name in emulated]
         found = await _all(*map(self._subnet, overlays))
         subnets = dict(zip(emulated, found, strict=True))
-        services = all_services(plan, subnets, manager_id, shaper=self._shaper)
+        services = all_services(
+            plan,
+            subnets,
+            manager_id,
+            shaper=self._shaper,
+            has_start_interval=self._has_start_interval,
+        )
         secret_name = specs.object_name(plan, "bus-password")
         secret_id = await self._post(
             "secrets/create",

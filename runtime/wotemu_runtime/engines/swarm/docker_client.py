@@ -14,6 +14,7 @@ OLDEST_API = (1, 41)
 """Engine 20.10: the first that gives services capabilities (``CapabilityAdd``)."""
 NEWEST_API = (1, 50)
 """The newest that was tested; newer daemons speak it, too."""
+_START_INTERVAL_API = (1, 44)
 _NOT_REACHED = 900
 """The status that aiodocker gives an error for a daemon that does not answer at all."""
 
@@ -68,6 +69,11 @@ def negotiated(version: Mapping[str, Any]) -> str:
         )
     # An old client may speak an old API with a new daemon, as long as that is not below its minimum.
     return f"v{_text(max(least, min(offered, NEWEST_API)))}"
+
+
+def has_start_interval(api_version: str) -> bool:
+    """Whether containers may have a ``StartInterval`` of health checks, by the version that is spoken."""
+    return _number(api_version.removeprefix("v")) >= _START_INTERVAL_API
 
 
 def check_daemon(info: Mapping[str, Any]) -> Json:

@@ -13,13 +13,18 @@ import attrs
 
 from wotemu.errors import EmulationError, HostError, InputError
 from wotemu_runtime.bus import BusAddress
-from wotemu_runtime.engines.engine import BusAt, Deployed, News, Unplaced
+from wotemu_runtime.engines.engine import BusAt, Deployed, News, RoleEnded, Unplaced
 from wotemu_runtime.engines.swarm.creation import StackCreation
-from wotemu_runtime.engines.swarm.docker_client import check_daemon, connect_docker, negotiated
+from wotemu_runtime.engines.swarm.docker_client import (
+    check_daemon,
+    connect_docker,
+    has_start_interval,
+    negotiated,
+)
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.requirements import DEFAULT_PREFIX, check_capacity, unsupported
 from wotemu_runtime.engines.swarm.specs import STACK_LABEL
-from wotemu_runtime.engines.swarm.tasks import BusTask, Tasks
+from wotemu_runtime.engines.swarm.tasks import BUS, BusTask, Tasks
 from wotemu_runtime.gateway.shaper_choice import netem_gaps
 from wotemu_runtime.planning.models import Plan
 
@@ -80,7 +85,10 @@ class SwarmEngine:
         manager_id, manager_address = await self._check_swarm(plan)
         password = randomness.token_urlsafe(24)
         self._owned = True  # from here on an error may leave objects behind
-        await StackCreation(self._client(), plan, self._shaper).create(manager_id, password)
+        docker = self._client()
+        checks_early = has_start_interval(docker.api_version)
+        creation = StackCreation(docker, plan, self._shaper, has_start_interval=checks_early)
+        await creation.create(manager_id, password)
         self._watch_tasks(plan, BusAddress(password, host=manager_address))
         return await self._bus_placed()
 
@@ -176,7 +184,11 @@ class SwarmEngine:
     # Watching
 
     async def _bus_placed(self) -> BusAddress:
-        """The bus's address once it runs; `EmulationError` where it, or any other role, can't be placed."""
+        """The bus's address once it runs.
+
+        Raises:
+            EmulationError: The bus has failed or ended, or a machine can't run it or any other role.
+        """
         try:
             async with asyncio.timeout(BUS_DEADLINE_S):
                 while True:
@@ -185,12 +197,18 @@ class SwarmEngine:
                             return address
                         case Unplaced(_, error):
                             raise error
+                        case RoleEnded(role, outcome) if role == BUS:
+                            raise EmulationError(f"it has ended: {outcome}", where=f"service {BUS}")
         except TimeoutError:
             raise EmulationError(f"it does not run after {BUS_DEADLINE_S:g} s", where="service bus") from None
 
     async def _watch(self, replicas: dict[str, list[str]], bus: BusAddress) -> None:
         """Compare the tasks once a second: Docker's events are of services and containers, not of tasks."""
-        loop, docker, seen = asyncio.get_running_loop(), self._client(), Tasks(replicas)
+        loop, docker, seen = (
+            asyncio.get_running_loop(),
+            self._client(),
+            Tasks(replicas, adopted=self._adopted_bus is not None),
+        )
         while True:
             # A manager that is busy or elects a leader fails requests for seconds; the next one may succeed.
             with contextlib.suppress(OSError, aiodocker.DockerError, aiohttp.ClientError):

@@ -62,7 +62,12 @@ GATEWAY_SYSCTLS = {
 
 
 def services(
-    plan: Plan, subnets: Mapping[str, str], manager_id: str, *, shaper: str = "auto"
+    plan: Plan,
+    subnets: Mapping[str, str],
+    manager_id: str,
+    *,
+    shaper: str = "auto",
+    has_start_interval: bool = False,
 ) -> list[SwarmService]:
     """Every service of an emulation.
 
@@ -71,6 +76,7 @@ def services(
         subnets: The emulated networks' subnets by name; "" where Docker has not chosen one yet.
         manager_id: The machine of the bus.
         shaper: ``tun``, ``netem``, or ``auto``: then each gateway takes netem where its host's kernel has it.
+        has_start_interval: Whether the bus's manager can check a container's health more often at its start.
 
     Raises:
         InputError: The topology's folder is too large for a Swarm config, or WOTEMU_BUS_PORT is no port.
@@ -80,7 +86,7 @@ def services(
     # Reversed, so that the first replica stands for its node: a service has one spec for all its tasks.
     nodes = {replica.node: replica for replica in reversed(plan.replicas)}
     return [
-        bus_service(plan, manager_id),
+        bus_service(plan, manager_id, has_start_interval=has_start_interval),
         *(gateway_service(plan, network, subnets, shaper) for network in plan.emulated),
         *(
             agent_service(plan, replica, subnets, code)
@@ -118,7 +124,7 @@ def needs_code(replica: Replica) -> bool:
     return replica.kind == "node" and replica.image is None and not is_builtin
 
 
-def bus_service(plan: Plan, manager_id: str) -> SwarmService:
+def bus_service(plan: Plan, manager_id: str, *, has_start_interval: bool = False) -> SwarmService:
     """The bus, on one manager. Its port is published there alone, and asks for the password.
 
     Its data is in a volume, where a task that replaces it finds it.
@@ -127,7 +133,7 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     template = spec["TaskTemplate"]
     template["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
     container = template["ContainerSpec"]
-    container["Healthcheck"] = {"Interval": 10**9}  # Docker resolves its name once it is healthy
+    container["Healthcheck"] = _bus_healthcheck(has_start_interval)
     container["Env"].append(f"{BUS_DIRECTORY_VARIABLE}={BUS_RUN_DIRECTORY}")
     container["Mounts"] = [
         {
@@ -141,6 +147,16 @@ def bus_service(plan: Plan, manager_id: str) -> SwarmService:
     # "host" mode: the routing mesh would publish it on every machine of the swarm.
     spec["EndpointSpec"] = {"Mode": "dnsrr", "Ports": [port]}
     return SwarmService(name=spec["Name"], role="bus", spec=spec, files={})
+
+
+def _bus_healthcheck(has_start_interval: bool) -> Json:
+    """How often Docker checks the bus, which has its name from the first success on, in nanoseconds.
+
+    An engine with a start interval must get one: it would wait 5 s, the default, before its first check.
+    """
+    if not has_start_interval:
+        return {"Interval": 10**9}
+    return {"StartPeriod": 60 * 10**9, "StartInterval": 5 * 10**8, "Interval": 30 * 10**9}
 
 
 def bus_port() -> int | None:

@@ -57,11 +57,16 @@ TaskNews = RoleEnded | RoleLost | Unplaced | BusTask
 
 
 class Tasks:
-    """The tasks of one stack. `replicas` has each node's replicas in the order of their slots."""
+    """The tasks of one stack.
 
-    def __init__(self, replicas: Mapping[str, Sequence[str]]) -> None:
+    Args:
+        replicas: Each node's replicas in the order of their slots.
+        adopted: Whether another coordinator created the stack: its bus has run.
+    """
+
+    def __init__(self, replicas: Mapping[str, Sequence[str]], *, adopted: bool = False) -> None:
         self._replicas = replicas
-        self._slots: dict[Slot, _Slot] = {}
+        self._slots: dict[Slot, _Slot] = {(BUS, 1): _Slot(has_run=True)} if adopted else {}
         self._failures: dict[str, list[float]] = {}
         self._bus: BusTask | None = None
 
@@ -97,6 +102,10 @@ class Tasks:
         slot, role = self._slots.setdefault(place, _Slot()), self._name_of(*place)
         newest = tasks[-1]
         state = newest["Status"]["State"]
+        # Swarm shows tasks of a machine that is gone as running until it has replaced them.
+        runs = state == "running" and newest.get("NodeID") not in down
+        # Before failures are judged: another task may run already in place of one that failed.
+        slot.has_run = slot.has_run or runs
         ended = [
             task for task in tasks if task["Status"]["State"] in _BROKEN and task["ID"] not in slot.broken
         ]
@@ -112,10 +121,9 @@ class Tasks:
             slot.over = newest["ID"]
             slot.current = ""
             yield RoleEnded(role, "complete")
-        # Swarm shows tasks of a machine that is gone as running until it has replaced them.
-        if state == "running" and newest.get("NodeID") not in down:
+        if runs:
             slot.current, slot.host = newest["ID"], hosts.get(newest.get("NodeID", ""), "")
-            slot.has_run, slot.complaint = True, ""
+            slot.complaint = ""
             if role == BUS:
                 yield from self._bus_task(newest)
         yield from self._waits(slot, role, newest, now_s)
@@ -139,9 +147,12 @@ class Tasks:
     def _broke(
         self, slot: _Slot, role: str, task: Task, hosts: Mapping[str, str], now_s: float
     ) -> Iterator[TaskNews]:
-        """A machine refused the task, or it failed. A reason that will not go away is reported at once."""
+        """A machine refused the task, or it failed. A reason that will not go away is reported at once.
+
+        So is the bus's first failure: all other roles wait for it, and a new bus fails the same way again.
+        """
         error, host = str(task["Status"].get("Err", "")), hosts.get(task.get("NodeID", ""), "")
-        if task["Status"]["State"] == "rejected" or (not slot.has_run and _hint(error)):
+        if task["Status"]["State"] == "rejected" or (not slot.has_run and (role == BUS or _hint(error))):
             # Never counted as a failure: Swarm tries again elsewhere, and the user can act on the reason.
             yield from self._complain(slot, role, error, host)
             return
