@@ -23,6 +23,7 @@ from wotemu.cli.commands.run import run
 from wotemu.cli.commands.schema import schema
 from wotemu.cli.commands.show import show
 from wotemu.cli.commands.stop import stop
+from wotemu.cli.commands.validate import validate
 
 __all__ = ["main"]
 
@@ -44,7 +45,7 @@ def main() -> None:
     """
 
 
-main.add_group("Run a deployment", init, run, plan, doctor, schema)
+main.add_group("Run a deployment", init, validate, plan, run, doctor, schema)
 main.add_group("Look at what runs left", list_, open_, report)
 main.add_group("Watch a run, from another terminal", ps, show, events, logs)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)

@@ -45,3 +45,16 @@ def load_and_resolve(
         deployment = load(path, func)
     scenario = deployment.scenario.overridden(duration=duration, seed=seed)
     return deployment, Resolver(deployment.topology, scenario)
+
+
+def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
+    """Refuse apps and programs that are not there, as a run would before anything starts."""
+    from wotemu_runtime.planning.planner import make_plan
+
+    make_plan(
+        deployment.topology,
+        resolver.timeline,
+        stack=deployment.path.stem,
+        root=deployment.root,
+        on_this_machine=engine == "local",
+    )

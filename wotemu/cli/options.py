@@ -60,6 +60,13 @@ follow_option = click.option(
 json_events_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each event."
 )
+checked_engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "swarm"]),
+    default="local",
+    show_default=True,
+    help="Check that the apps and programs are there as a run with this engine would.",
+)
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 for_option = click.option(

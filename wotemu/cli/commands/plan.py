@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.loading import load_and_resolve
-from wotemu.cli.options import debug_option, duration_option, seed_option
+from wotemu.cli.loading import check_programs, load_and_resolve
+from wotemu.cli.options import checked_engine_option, debug_option, duration_option, seed_option
 from wotemu.units import Seconds
 from wotemu.wording import counted
 
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="FILE")
 @duration_option
 @seed_option
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "swarm"]),
-    default="local",
-    show_default=True,
-    help="Check that the apps and programs are there as a run with this engine would.",
-)
+@checked_engine_option
 @click.option("--html", metavar="FILE", help="Write a page with a chart of each hop's conditions over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the timeline, topology and warnings as JSON.")
 @click.option("--all", "whole", is_flag=True, help="Print every change; by default, at most 200.")
@@ -52,7 +46,7 @@ def plan(
     """
     with reporting_errors(debug=debug):
         deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json)
-        _check_programs(deployment, resolver, engine)
+        check_programs(deployment, resolver, engine)
         if html is not None:
             _write_page(Path(html), deployment, resolver)
         if as_json:
@@ -63,19 +57,6 @@ def plan(
             from wotemu.cli.screen.terminal import console, path_link
 
             console().print(path_link(Path(html)))
-
-
-def _check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
-    """Refuse apps and programs that are not there, as a run would before anything starts."""
-    from wotemu_runtime.planning.planner import make_plan
-
-    make_plan(
-        deployment.topology,
-        resolver.timeline,
-        stack=deployment.path.stem,
-        root=deployment.root,
-        on_this_machine=engine == "local",
-    )
 
 
 def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
