@@ -38,6 +38,10 @@ async def test_commands_run_in_nodes() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (3, "phone-2\nhello", "no\n")
         long = await emulation.exec("phone-1", ["head", "-c", "3000000", "/dev/zero"])
         assert (long.returncode, len(long.output)) == (0, 3_000_000)
+        # More than its pipes and its credit hold: it prints before it has read all.
+        given = bytes(range(250)) * 12_000
+        echoed = await emulation.exec("phone-1", ["cat"], input=given, timeout=60)
+        assert (echoed.returncode, echoed.output == given) == (0, True)
         missing = await emulation.exec("phone-1", ["no-such-program"])
         assert (missing.returncode, missing.stderr) == (
             127,

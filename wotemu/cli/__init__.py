@@ -7,9 +7,11 @@ import click
 from wotemu.cli.command_groups import GroupedCommands
 from wotemu.cli.commands.attach import attach
 from wotemu.cli.commands.changes import crash, heal, partition, restart, restore, set_, start
+from wotemu.cli.commands.completion import completion
 from wotemu.cli.commands.compose import compose
 from wotemu.cli.commands.doctor import doctor
 from wotemu.cli.commands.events import events
+from wotemu.cli.commands.exec_ import exec_, shell
 from wotemu.cli.commands.import_ import import_
 from wotemu.cli.commands.init import init
 from wotemu.cli.commands.list_ import list_
@@ -42,12 +44,15 @@ def main() -> None:
     wotemu set deployment field latency=200ms --for 30s
 
     FILE is a deployment's Python, YAML or JSON file, NAME a run's name, as wotemu ps lists it.
+
+    Every option has an environment variable: WOTEMU_RUN_DURATION=30s is --duration 30s of wotemu run.
     """
 
 
 main.add_group("Run a deployment", init, validate, plan, run, doctor, schema)
 main.add_group("Look at what runs left", list_, open_, report)
-main.add_group("Watch a run, from another terminal", ps, show, events, logs)
+main.add_group("Watch a run, from another terminal", ps, show, events, logs, exec_, shell)
 main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
 main.add_group("Traces of real paths", record, import_)
 main.add_group("On a swarm", compose, attach, rm)
+main.add_group("For your shell", completion)

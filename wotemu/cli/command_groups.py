@@ -19,8 +19,11 @@ class GroupedCommands(click.Group):
         self._groups: dict[str, list[str]] = {}
 
     def add_group(self, heading: str, *commands: click.Command) -> None:
-        """Add commands under a heading."""
+        """Add commands under a heading, and give each of their options its environment variable."""
         for command in commands:
+            for option in command.params:
+                if isinstance(option, click.Option) and option.envvar is None:
+                    option.envvar = environment_variable(command, option)
             self.add_command(command)
             self._groups.setdefault(heading, []).append(str(command.name))
 
@@ -46,3 +49,9 @@ class GroupedCommands(click.Group):
             for name, command in shown
             if not command.hidden
         ]
+
+
+def environment_variable(command: click.Command, option: click.Option) -> str:
+    """The variable of an option: ``WOTEMU_RUN_JSON`` for ``--json`` of ``wotemu run``."""
+    long = next(each for each in option.opts if each.startswith("--"))
+    return f"WOTEMU_{command.name}_{long.removeprefix('--')}".upper().replace("-", "_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from wotemu.units import Seconds
 
@@ -38,6 +39,23 @@ class Threshold(click.ParamType[tuple[str, str]]):
         if not (name and equals and limit):
             self.fail(f"{value!r} is no NAME=VALUE: write change_late_invalid=20ms", param, ctx)
         return name.strip().replace("-", "_"), limit.strip()  # as in change-late-invalid
+
+
+class EmulationName(click.ParamType[str]):
+    """Name of a run that goes on; completed with those of this machine."""
+
+    name = "name"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # as click calls it
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Names of runs that start like this."""
+        from wotemu_runtime.control.socket_path import control_names
+
+        return [CompletionItem(each) for each in control_names() if each.startswith(incomplete)]
 
 
 duration_option = click.option(

@@ -3,6 +3,8 @@
 What a command prints comes as entries of one stream, ``{fd, data}``, then ``{status}``; what it is given as
 entries of another: ``data`` and ``eof`` for its standard input, ``signal``, ``size`` of its terminal, and
 ``credit``: how many more entries it may print. So a reader that is slow slows the command, not the bus.
+
+Input waits in a queue of its own: a command that prints before it reads on needs credit that comes after it.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class _NodeCommand:
         self._input = role.session.streams.command_input(self._number)
         self._output = role.session.streams.command_output(self._number)
         self._credit = asyncio.Semaphore(CREDIT)
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        """Input that the command has not read yet; None ends it."""
         self._entries = 0
         """How many it has printed."""
 
@@ -82,15 +86,18 @@ class _NodeCommand:
     async def _relay(self, command: RunningCommand) -> None:
         outputs = command.fds[1:] or command.fds  # of a terminal, its one descriptor
         reading = [asyncio.create_task(self._read(number, fd)) for number, fd in enumerate(outputs, 1)]
-        writing = asyncio.create_task(self._take_input(command))
+        writing = [
+            asyncio.create_task(self._take_input(command)),
+            asyncio.create_task(self._write_input(command)),
+        ]
         try:
             status = await command.status
             await self._read_rest(reading)
             await self._client.xadd(self._output, {"status": status})
         finally:
-            for task in (*reading, writing):
+            for task in (*reading, *writing):
                 task.cancel()
-            await asyncio.gather(*reading, writing, return_exceptions=True)
+            await asyncio.gather(*reading, *writing, return_exceptions=True)
 
     async def _read_rest(self, reading: list[asyncio.Task[None]]) -> None:
         """Wait until all is read, or nothing more comes of a process that the command left running."""
@@ -108,13 +115,12 @@ class _NodeCommand:
             self._entries += 1
 
     async def _take_input(self, command: RunningCommand) -> None:
-        """Pass on what the command is given."""
-        os.set_blocking(command.fds[0], False)
+        """Take what the command is given."""
         async for entries in Consumer(self._client, [self._input]).batches(_INPUT_BLOCK_MS):
             for _, _, fields in entries:
-                await self._take(command, fields)
+                self._take(command, fields)
 
-    async def _take(self, command: RunningCommand, fields: dict[bytes, bytes]) -> None:
+    def _take(self, command: RunningCommand, fields: dict[bytes, bytes]) -> None:
         for _ in range(int(fields.get(b"credit", 0))):
             self._credit.release()
         if b"signal" in fields:
@@ -123,9 +129,17 @@ class _NodeCommand:
             rows, columns = map(int, fields[b"size"].split())
             _resize(command.fds[0], (rows, columns))
         if b"data" in fields:
+            self._waiting.put_nowait(fields[b"data"])
+        if b"eof" in fields:
+            self._waiting.put_nowait(None)
+
+    async def _write_input(self, command: RunningCommand) -> None:
+        """Write the command's input, as fast as it reads."""
+        os.set_blocking(command.fds[0], False)
+        while (data := await self._waiting.get()) is not None:
             with contextlib.suppress(BrokenPipeError):
-                await _write_all(command.fds[0], fields[b"data"])
-        if b"eof" in fields and len(command.fds) > 1:
+                await _write_all(command.fds[0], data)
+        if len(command.fds) > 1:
             # Another descriptor in its place: the number must not be somebody else's when it is closed again.
             null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(null, command.fds[0], inheritable=False)

@@ -1,0 +1,164 @@
+"""Connects a command that runs in a node with the terminal or pipes of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import termios
+import threading
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from wotemu.errors import NotRunningError
+
+if TYPE_CHECKING:
+    from wotemu_runtime.control.client import RemoteCommand
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+CHUNK = 32768
+"""Bytes of input a line on the wire, which has a limit."""
+EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
+
+
+def run_remote(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) -> int:
+    """Run a command in a node until it ends.
+
+    Args:
+        name: The run's name.
+        node: The node's name, or that of one replica.
+        argv: The program and its arguments.
+        is_terminal: Give it a terminal, and set this one to raw mode meanwhile.
+
+    Returns:
+        Its exit code, as a shell reports it.
+
+    Raises:
+        InputError: There is no such node.
+        NotRunningError: No such run goes on, or it ended before the command did.
+    """
+    return asyncio.run(_run(name, node, argv, is_terminal=is_terminal))
+
+
+async def _run(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) -> int:
+    from wotemu.cli.running import connected
+
+    size = _size() if is_terminal else (24, 80)
+    given = ("env", f"TERM={os.environ.get('TERM', 'xterm')}", *argv) if is_terminal else argv
+    async with (
+        connected(name) as client,
+        client.execute(node, given, tty=is_terminal, size=size) as command,
+    ):
+        with _raw_terminal() if is_terminal else contextlib.nullcontext():
+            relaying = asyncio.create_task(_relay(command))
+            with _signals(command, relaying.cancel, is_terminal=is_terminal) as killed_by:
+                _pass_input(command, asyncio.get_running_loop())
+                try:
+                    return await relaying
+                except asyncio.CancelledError:
+                    if not killed_by:
+                        raise
+                    return 128 + killed_by[-1]  # leaving the connection kills the command
+
+
+async def _relay(command: RemoteCommand) -> int:
+    """Write what the command prints, and return its exit code."""
+    from wotemu_runtime.control.requests import Exited
+
+    async with aclosing(command.output()) as output:
+        async for each in output:
+            if isinstance(each, Exited):
+                return each.returncode if each.returncode >= 0 else 128 - each.returncode
+            try:
+                _write(STDERR if each.fd == STDERR else STDOUT, each.data)
+            except BrokenPipeError:
+                return EXIT_BROKEN_PIPE
+    raise NotRunningError("the run ended before the command did")
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all of it; blocks, so that a slow reader slows the command down."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _pass_input(command: RemoteCommand, loop: asyncio.AbstractEventLoop) -> None:
+    """Pass standard input on from a thread, since asyncio can't wait for files."""
+
+    def read() -> None:
+        with contextlib.suppress(OSError, RuntimeError):  # no standard input; the loop is closed
+            while data := os.read(STDIN, CHUNK):
+                asyncio.run_coroutine_threadsafe(command.write(data), loop).result()
+            asyncio.run_coroutine_threadsafe(command.end_input(), loop).result()
+
+    # A daemon: a read can't be interrupted, and would hold up the exit.
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+
+
+@contextlib.contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Set the terminal to raw mode, and back again."""
+    before = termios.tcgetattr(STDIN)
+    tty.setraw(STDIN, termios.TCSADRAIN)  # what is typed ahead is kept
+    try:
+        yield
+    finally:
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _signals(
+    command: RemoteCommand, leave: Callable[[], object], *, is_terminal: bool
+) -> Iterator[list[int]]:
+    """Pass signals on to the command; of a terminal, its size instead.
+
+    Args:
+        command: The command.
+        leave: Called at a signal that ends this process: the second one, or any with a terminal.
+        is_terminal: Whether Ctrl-C comes as input.
+
+    Yields:
+        The signals that have come.
+    """
+    loop = asyncio.get_running_loop()
+    came: list[int] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start(task: asyncio.Task[None]) -> None:
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def take(number: int) -> None:
+        came.append(number)
+        if is_terminal or len(came) > 1:
+            leave()
+        else:
+            start(loop.create_task(command.kill(number)))
+
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _is_heeded(n)]
+    for number in handled:
+        loop.add_signal_handler(number, take, number)
+    if is_terminal:
+        loop.add_signal_handler(signal.SIGWINCH, lambda: start(loop.create_task(command.resize(*_size()))))
+        handled.append(signal.SIGWINCH)
+    try:
+        yield came
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+        for task in tasks:
+            task.cancel()
+
+
+def _is_heeded(number: int) -> bool:
+    # nohup ignores SIGHUP, and shells ignore SIGINT for background jobs: both stay ignored.
+    return signal.getsignal(number) is not signal.SIG_IGN
+
+
+def _size() -> tuple[int, int]:
+    """Rows and columns of the terminal."""
+    columns, rows = os.get_terminal_size(STDOUT)
+    return rows, columns
