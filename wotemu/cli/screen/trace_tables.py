@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.table import Table
 from rich.text import Text
 
 from wotemu.cli.screen.tables import add_row, columns, table_console
@@ -33,11 +34,14 @@ def show_recording(
     )
     for gap in sorted(found, key=lambda each: -each.length_s)[:_SHOWN_GAPS]:
         held = f"gap of {Seconds(gap.length_s)} at {Seconds(gap.start_s)}: the row before it holds on"
-        console.print(Text(held, style="yellow"))
+        console.print(Text(held, style="yellow"), soft_wrap=False)
     if len(found) > _SHOWN_GAPS:
         console.print(Text(f"{len(found) - _SHOWN_GAPS} shorter gaps", style="yellow"))
     for line in recording.assumptions:
-        console.print(Text(f"- {harmless(line)}", style="dim"))
+        # By words, and below the first one: the terminal would break within words.
+        told = Table.grid(padding=(0, 1))
+        told.add_row(Text("-", style="dim"), Text(harmless(line), style="dim", overflow="fold"))
+        console.print(told)
     console.print(Text.assemble("Written to ", (harmless(out), "bold")))
 
 
