@@ -116,6 +116,7 @@ def test_what_is_left_out_is_named_with_its_place_in_the_order_of_the_file() -> 
 
 def test_variables_have_their_defaults_or_are_named() -> None:
     assert '"a", "b"' in imported(service(command="'${A:-a} ${B-b}'")).text
+    assert '"a $${B:-b}"'.replace("$$", "$") in imported(service(command="['${A:-${C-a}} $${B:-b}']")).text
     found = reasons(service(command='"$A ${B} ${C:?no}"', environment="[TOKEN]"))
     assert "no default" in found["services.one.command"]
     assert "TOKEN" in found["services.one.environment[0]"]

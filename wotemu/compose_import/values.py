@@ -9,7 +9,9 @@ from wotemu.compose_import.left_out import LeftOuts
 from wotemu.errors import LoadError
 from wotemu.forms.document import Item
 
-_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})")
+_DEFAULT = re.compile(r"(?<!\$)((?:\$\$)*)\$\{[A-Za-z_]\w*:?-([^{}]*)\}")
+"""``${NAME:-default}``, unless its ``$`` belongs to a pair, which stands for one ``$``."""
+_VARIABLE = re.compile(r"\$(?:(\$)|[A-Za-z_]\w*|\{[A-Za-z_]\w*(?::?[-?+][^{}]*)?\})")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _FACTORS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -36,16 +38,19 @@ def text(item: Item, left: LeftOuts) -> str:
     if isinstance(item.value, bool):
         return str(item.value).lower()
 
+    written = str(item.value)
+    while (
+        inner := _DEFAULT.sub(r"\1\2", written)
+    ) != written:  # a default may have a variable with a default
+        written = inner
+
     def value_of(found: re.Match[str]) -> str:
-        dollar, _, name, how, default = found.groups()
-        if dollar:
+        if found[1]:
             return "$"
-        if name and how in ("-", ":-"):
-            return str(default)
         left.add(item.place, f"the variable {found[0]} has no default: write its value")
         return found[0]
 
-    return _VARIABLE.sub(value_of, str(item.value))
+    return _VARIABLE.sub(value_of, written)
 
 
 def command(item: Item, left: LeftOuts) -> tuple[str, ...]:
