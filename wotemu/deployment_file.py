@@ -100,7 +100,11 @@ def _run(file: Path) -> ModuleType:
     name = "wotemu_file"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise LoadError("it is no Python file", where=str(file), hint="its name must end in .py")
+        raise LoadError(
+            "it is no Python, YAML or JSON file",
+            where=str(file),
+            hint="its name must end in .py, .yml, .yaml or .json",
+        )
     module = importlib.util.module_from_spec(spec)
     _enter(file.parent)
     sys.modules[name] = module  # dataclasses and attrs look their modules up there

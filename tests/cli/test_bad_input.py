@@ -144,7 +144,7 @@ def test_a_file_that_is_not_there_is_named(invoke: Invoke) -> None:
     assert result.stderr.splitlines() == [
         "Error: there is no such file",
         "  where: nowhere.py",
-        "  hint:  give the path of a Python file",
+        "  hint:  give the path of a Python, YAML or JSON file",
     ]
 
 
@@ -155,8 +155,8 @@ def test_a_folder_is_no_file(invoke: Invoke, folder: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_no_topology(invoke: Invoke, folder: Path) -> None:
-    (folder / "deployment.yaml").write_text("nodes: []")
-    result = invoke("run", "deployment.yaml")
+    (folder / "deployment.toml").write_text("nodes = []")
+    result = invoke("run", "deployment.toml")
     assert result.exit_code == 2
     assert "its name must end in .py" in result.stderr
 
