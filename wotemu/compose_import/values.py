@@ -11,6 +11,8 @@ from wotemu.forms.document import Item
 
 _DEFAULT = re.compile(r"(?<!\$)((?:\$\$)*)\$\{[A-Za-z_]\w*:?-([^{}]*)\}")
 """``${NAME:-default}``, unless its ``$`` belongs to a pair, which stands for one ``$``."""
+_NESTED = 10
+"""Defaults within each other that are read; what is nested deeper stays as it is and is left out."""
 _VARIABLE = re.compile(r"\$(?:(\$)|[A-Za-z_]\w*|\{[A-Za-z_]\w*(?::?[-?+][^{}]*)?\})")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([bkmgt]?)(?:i?b)?", re.IGNORECASE)
 _FACTORS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -39,10 +41,8 @@ def text(item: Item, left: LeftOuts) -> str:
         return str(item.value).lower()
 
     written = str(item.value)
-    while (
-        inner := _DEFAULT.sub(r"\1\2", written)
-    ) != written:  # a default may have a variable with a default
-        written = inner
+    for _ in range(_NESTED):  # a default may have a variable with a default
+        written = _DEFAULT.sub(r"\1\2", written)
 
     def value_of(found: re.Match[str]) -> str:
         if found[1]:
