@@ -178,15 +178,22 @@ class SetConditions(_OnHops):
         return when.set(self.targets, self.direction, **self._values())
 
     def _arguments(self) -> list[str]:
-        return [*super()._arguments(), *_given(self._values())]
+        target, *direction = super()._arguments()
+        if (preset := self._preset()) is not None:
+            return [target, _preset_source(preset), *direction]
+        return [target, *direction, *_given(self._values())]
 
     def _shown_arguments(self) -> list[str]:
+        if (preset := self._preset()) is not None:
+            return [*super()._arguments(), *_given(preset), "and nothing else"]
+        return self._arguments()
+
+    def _preset(self) -> dict[str, Any] | None:
+        """What a preset sets, which is all of them, but for defaults; None of single conditions."""
         values, defaults = self._values(), all_fields(NetworkConditions())
         if values.keys() != defaults.keys():
-            return self._arguments()
-        # A preset sets all of them, of which few are worth a word.
-        given = _given({name: value for name, value in values.items() if value != defaults[name]})
-        return [*super()._arguments(), *given, "and nothing else"]
+            return None
+        return {name: value for name, value in values.items() if value != defaults[name]}
 
     def _values(self) -> Any:
         try:
@@ -195,6 +202,15 @@ class SetConditions(_OnHops):
             raise ScenarioError(
                 f"{dict(self.conditions)!r} are no conditions: {error}", where="set"
             ) from error
+
+
+def _preset_source(values: Mapping[str, Any]) -> str:
+    """A preset as Python source, by its name where it has one."""
+    wanted = NetworkConditions(**values)
+    for name, preset in vars(NetworkConditions).items():
+        if isinstance(preset, NetworkConditions) and preset == wanted:
+            return f"NetworkConditions.{name}"
+    return f"NetworkConditions({', '.join(_given(values))})"
 
 
 def _given(values: Mapping[str, Any]) -> list[str]:

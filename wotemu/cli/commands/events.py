@@ -120,9 +120,12 @@ def scenario_text(name: str, settings: dict[str, Any], made: list[Event]) -> str
     """Changes that were made by hand as Python source: the function of a deployment's file."""
     from wotemu.units import Seconds
 
-    words = [word for word in ("at", "during") if any(_source(e).startswith(word) for e in made)]
+    sources = [_source(event) for event in made]
+    names = ["Scenario", *(word for word in ("at", "during") if any(e.startswith(word) for e in sources))]
+    if any(" NetworkConditions" in each for each in sources):
+        names.insert(0, "NetworkConditions")
     lines = [
-        f"from wotemu import {', '.join(['Scenario', *words])}",
+        f"from wotemu import {', '.join(names)}",
         "",
         "",
         "def scenario():",
