@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.engine.conftest import BusServer
 from tests.unit.control.test_socket import STATUS, Asked
 from wotemu.errors import InputError, NotRunningError
 from wotemu_runtime.bus import Streams, connect
+from wotemu_runtime.control import bus_transport
 from wotemu_runtime.control.bus_transport import serve_over_bus
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import SetConditions
@@ -75,3 +77,36 @@ async def test_a_run_without_a_coordinator_is_said_not_to_run(
     async with aclosing(await connect(bus_server.address, 10)) as client:
         with pytest.raises(NotRunningError, match="field: no coordinator answers over its bus"):
             await ControlClient.on_bus("field", client, "ada@laptop").status()
+
+
+async def test_a_follower_hears_that_the_coordinator_died(
+    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies without a word: nothing is sent, and its connections are not closed."""
+    for name, value in {"ALIVE_EVERY_S": 0.1, "SILENT_S": 1.0, "CLOSES_S": 0.3}.items():
+        monkeypatch.setattr(f"wotemu_runtime.control.bus_transport.{name}", value)
+    silent = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str) -> None:
+        await silent.wait()
+
+    async with (
+        aclosing(await connect(bus_server.address, 10)) as ours,
+        aclosing(await connect(bus_server.address, 10)) as theirs,
+    ):
+        serving = asyncio.create_task(serve_over_bus(ours, STREAMS, serve))
+        following = asyncio.create_task(anext(ControlClient.on_bus("field", theirs, "ada").events()))
+        done, _ = await asyncio.wait([following], timeout=2.5)
+        assert not done, "while it lives, its silence is no end"
+        add = bus_transport._add
+
+        async def of_the_living(client: Any, stream: str, **fields: Any) -> None:
+            if client is not ours:
+                await add(client, stream, **fields)
+
+        monkeypatch.setattr(bus_transport, "_add", of_the_living)
+        with pytest.raises(NotRunningError, match="field: its coordinator does not answer any more"):
+            async with asyncio.timeout(20):
+                await following
+        serving.cancel()
+        await asyncio.wait([serving])

@@ -1,7 +1,8 @@
 """The control protocol over the event bus, for runs whose coordinator is on another machine.
 
 A connection is two streams, one for each way, of ``data``, ``eof``, and ``credit``: how many more entries the
-other end may send. A client opens one by an entry on the run's ``control`` stream.
+other end may send. A client opens one by an entry on the run's ``control`` stream. Each end adds an entry
+``alive`` every few seconds, so that the other one notices when it died without a word.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ ANSWERS_S = 10.0
 """A coordinator that does not answer for so long does not run; one that has just died may be replaced."""
 CLOSES_S = 5.0
 """Who closes a connection waits so long for a bus that does not answer."""
+ALIVE_EVERY_S = 2.0
+SILENT_S = 15.0
+"""An end of which nothing came for so long, while the bus answered, has died."""
+AWAY_S = 60.0
+"""A connection ends when the bus has not answered for so long."""
 EXPIRES_S = 600
 """The streams of a connection whose ends both died are removed after so long without an entry."""
 
@@ -66,8 +72,8 @@ async def bus_connection(client: Redis, streams: Streams, who: str) -> AsyncIter
     Raises:
         NotRunningError: No coordinator answers.
     """
-    number, answered = uuid4().hex, asyncio.Event()
-    async with _bridged(client, streams.to_run(number), streams.to_client(number), answered) as ends:
+    number, answered, lost = uuid4().hex, asyncio.Event(), asyncio.Event()
+    async with _bridged(client, streams.to_run(number), streams.to_client(number), answered, lost) as ends:
         await client.xadd(streams.control, {"number": number, "who": who}, maxlen=1000)
         try:
             async with asyncio.timeout(ANSWERS_S):
@@ -75,28 +81,40 @@ async def bus_connection(client: Redis, streams: Streams, who: str) -> AsyncIter
         except TimeoutError:
             raise NotRunningError("no coordinator answers over its bus", where=streams.stack) from None
         yield ends
+        if lost.is_set():
+            raise NotRunningError("its coordinator does not answer any more", where=streams.stack)
 
 
 @asynccontextmanager
 async def _bridged(
-    client: Redis, out: str, into: str, answered: asyncio.Event | None = None
+    client: Redis,
+    out: str,
+    into: str,
+    answered: asyncio.Event | None = None,
+    lost: asyncio.Event | None = None,
 ) -> AsyncIterator[Ends]:
-    """One end of a connection, as a reader and writer of this process."""
+    """One end of a connection, as a reader and writer of this process.
+
+    `answered` is set with the first entry of the other end, `lost` when nothing comes of it any more.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     own = await asyncio.open_unix_connection(sock=theirs)
     near = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
     credit = asyncio.Semaphore(CREDIT)
     sending = asyncio.create_task(_send(client, out, own[0], credit))
-    taking = asyncio.create_task(_take(client, into, out, own[1], credit, answered or asyncio.Event()))
+    heard = _Heard(answered or asyncio.Event(), lost or asyncio.Event())
+    taking = asyncio.create_task(_take(client, into, out, own[1], credit, heard))
+    beating = asyncio.create_task(_beat(client, out))
     try:
         yield near
     finally:
+        beating.cancel()
         near[1].close()
         # What was written last is sent, unless the other end has left and takes no more.
         await asyncio.wait([sending, taking], timeout=CLOSES_S, return_when=asyncio.FIRST_COMPLETED)
         for task in (sending, taking):
             task.cancel()
-        await asyncio.gather(sending, taking, return_exceptions=True)
+        await asyncio.gather(sending, taking, beating, return_exceptions=True)
         own[1].close()
         with contextlib.suppress(OSError, RedisError):
             await client.delete(into)
@@ -118,12 +136,15 @@ async def _take(
     out: str,
     writer: asyncio.StreamWriter,
     credit: asyncio.Semaphore,
-    answered: asyncio.Event,
+    heard: _Heard,
 ) -> None:
-    """Take what the other end sends, until it leaves; `answered` is set with the first of it."""
-    async for entries in Consumer(client, [into]).batches():
+    """Take what the other end sends, until it leaves or nothing comes of it any more."""
+    consumer = Consumer(client, [into])
+    async for entries in consumer.batches():
+        if heard.is_over(bool(entries), bus_away=consumer.is_away):
+            writer.close()
+            return
         for _, _, fields in entries:
-            answered.set()
             for _ in range(int(fields.get(b"credit", 0))):
                 credit.release()
             if b"eof" in fields:
@@ -133,6 +154,44 @@ async def _take(
                 writer.write(fields[b"data"])
                 await writer.drain()
                 await _add(client, out, credit=1)
+
+
+class _Heard:
+    """How long nothing has come of the other end.
+
+    Args:
+        answered: set when it was heard first.
+        lost: set when it was not heard for too long.
+    """
+
+    def __init__(self, answered: asyncio.Event, lost: asyncio.Event) -> None:
+        self._answered = answered
+        self._lost = lost
+        self._looked_s = asyncio.get_running_loop().time()
+        self._silent_s = 0.0
+        self._away_s = 0.0
+
+    def is_over(self, has_come: bool, *, bus_away: bool) -> bool:
+        """Take that something has come, or nothing; whether to wait no longer."""
+        now_s = asyncio.get_running_loop().time()
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        self._away_s = self._away_s + passed_s if bus_away else 0.0
+        if has_come:
+            self._answered.set()
+            self._silent_s = 0.0
+        elif not bus_away:
+            self._silent_s += passed_s
+        if self._silent_s > SILENT_S or self._away_s > AWAY_S:
+            self._lost.set()
+        return self._lost.is_set()
+
+
+async def _beat(client: Redis, out: str) -> None:
+    """Let the other end know that this one lives."""
+    while True:
+        await asyncio.sleep(ALIVE_EVERY_S)
+        with contextlib.suppress(OSError, RedisError):
+            await _add(client, out, alive=1)
 
 
 async def _add(client: Redis, stream: str, **fields: Any) -> None:
