@@ -68,7 +68,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     run_dir = getattr(item, "wotemu_run_dir", None)
     report = outcome.get_result()
     if report.failed and run_dir is not None:
-        report.sections.append(("wotemu", f"the run is recorded in {run_dir}\nwotemu report --run {run_dir}"))
+        report.sections.append(("wotemu", f"the run is recorded in {run_dir}\nwotemu report {run_dir}"))
 
 
 @pytest.fixture

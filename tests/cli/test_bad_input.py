@@ -221,7 +221,7 @@ def test_a_report_needs_a_recorded_run(invoke: Invoke, folder: Path, content: di
         (folder / "run").mkdir()
         for name, text in content.items():
             (folder / "run" / name).write_text(text)
-    result = invoke("report", "--run", "run")
+    result = invoke("report", "run")
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ") and "run" in result.stderr
     assert "Traceback" not in result.stderr

@@ -63,7 +63,7 @@ def test_a_run_of_the_local_engine_can_not_be_taken_over(invoke: Invoke, folder:
     result = invoke("attach", "field")
     assert result.exit_code == 2
     assert "local engine" in result.output
-    assert "wotemu report --run runs/field" in " ".join(result.output.split())
+    assert "wotemu report runs/field" in " ".join(result.output.split())
 
 
 def service(name: str, desired: int, running: int, complete: int = 0) -> ServiceState:

@@ -258,7 +258,7 @@ def test_a_run_that_is_over_has_a_record(invoke: Invoke, folder: Path, arguments
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert "the run is over" in result.stderr
-    assert "wotemu report --run runs/yard" in result.stderr
+    assert "wotemu report runs/yard" in result.stderr
 
 
 @pytest.mark.usefixtures("sockets")

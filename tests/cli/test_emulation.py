@@ -114,7 +114,7 @@ async def test_a_report_that_can_not_be_written_loses_no_result(
     assert (result.status, result.report, result.error, result.exit_code) == ("done", None, None, 3)
     assert "the report could not be written" in str(result.report_error)
     assert str(error.args[-1]) in str(result.report_error)
-    assert f"wotemu report --run {tmp_path / 'run'}" in (result.report_error.hint or "")  # type: ignore[union-attr]
+    assert f"wotemu report {tmp_path / 'run'}" in (result.report_error.hint or "")  # type: ignore[union-attr]
     assert events[-1].kind == "report.failed"
 
 

@@ -177,7 +177,7 @@ def test_a_second_interrupt_ends_it_at_once(start: Start, write: Write, folder: 
     assert still_there(processes, within_s=0) == {}
     assert json.loads((folder / "runs/deployment/manifest.json").read_text())["status"] == "interrupted"
     assert not (folder / "runs/deployment/report").exists()
-    reporting = start("report", "--run", "runs/deployment", "--out", "report")
+    reporting = start("report", "runs/deployment", "--out", "report")
     assert reporting.finish() == 0
     assert (folder / "report/index.html").exists()
 
@@ -212,7 +212,7 @@ def test_two_interrupts_while_it_reports_leave_a_run_that_can_be_reported(
     running.until("run.interrupted")
     running.hit(signal.SIGINT)
     assert running.finish() == 130
-    assert start("report", "--run", "runs/deployment").finish() == 0
+    assert start("report", "runs/deployment").finish() == 0
     assert (folder / "runs/deployment/report/index.html").exists()
 
 
@@ -236,7 +236,7 @@ def test_a_killed_run_leaves_nothing_running_and_can_still_be_reported(
     assert Path("/proc/self/mountinfo").read_text() == mounts
     assert list(Path("/sys/fs/cgroup").glob(f"**/wotemu-*-{running.process.pid}")) == []
     assert (folder / "runs/deployment/spool").is_dir()
-    reporting = start("report", "--run", "runs/deployment")
+    reporting = start("report", "runs/deployment")
     assert reporting.finish() == 0
     assert reporting.output == "runs/deployment/report/index.html"
     assert {"hops.parquet", "changes.parquet"} <= {

@@ -80,7 +80,7 @@ def test_a_run_is_watched_changed_and_ended_from_a_second_terminal(
     judged = json.loads((run_dir / "manifest.json").read_text())["certificate"]
     roles = {role["role"]: (role["failed"], role["missing"]) for role in judged["changes"]["roles"]}
     assert roles == dict.fromkeys(("agent:pinger", "agent:target", "gateway:field"), (0, 0))
-    report = json.loads(wotemu("report", "--run", run_dir, "--json"))
+    report = json.loads(wotemu("report", run_dir, "--json"))
     assert "partition [pinger] [target]" in json.dumps(report)
     timeline = json.loads((run_dir / "timeline.json").read_text())["changes"]
     assert len(timeline) == judged["changes"]["planned"] >= 6  # as scripted ones would be

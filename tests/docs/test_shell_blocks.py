@@ -117,4 +117,4 @@ def test_the_readmes_deployment_runs_and_its_second_terminal_works(
             running.kill()
     assert Path("runs/deployment/report/index.html").is_file()
     assert "at(" in called("events", "deployment", "--as-scenario")
-    called("report", "--run", "runs/deployment")
+    called("report", "runs/deployment")

@@ -73,19 +73,17 @@ def test_figures_have_the_rows_of_their_layers_in_full_precision(data: Any, run:
 
 
 def test_the_command_prints_it_or_writes_it(data: Any, run_dir: Path, tmp_path: Path) -> None:
-    printed = CliRunner().invoke(main, ["report", "--run", str(run_dir), "--json"])
+    printed = CliRunner().invoke(main, ["report", str(run_dir), "--json"])
     assert printed.exit_code == 0
     assert json.loads(printed.output)["sections"] == data["sections"]
-    written = CliRunner().invoke(
-        main, ["report", "--run", str(run_dir), "--json", "--out", str(tmp_path / "o")]
-    )
+    written = CliRunner().invoke(main, ["report", str(run_dir), "--json", "--out", str(tmp_path / "o")])
     assert written.output.strip() == str(tmp_path / "o" / "report.json")
     assert json.loads((tmp_path / "o" / "report.json").read_text())["sections"] == data["sections"]
 
 
 def test_mistakes_are_told(run_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for words in (["--run", str(tmp_path)], ["--run", str(run_dir), "--out", str(tmp_path / "file")], []):
+    for words in ([str(tmp_path)], [str(run_dir), "--out", str(tmp_path / "file")], []):
         result = CliRunner().invoke(main, ["report", "--json", *words])
         assert result.exit_code == 2, result.output
         assert "Error" in result.output

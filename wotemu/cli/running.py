@@ -118,7 +118,7 @@ def _missing(name: str, known: list[str]) -> NotRunningError:
 
     record = Path("runs") / name
     if (record / "manifest.json").is_file():
-        hint = f"wotemu report --run {record} writes its report" + _also(known)
+        hint = f"wotemu report {record} writes its report" + _also(known)
         return NotRunningError("the run is over", where=f"emulation {name!r}", hint=hint)
     if (control_folder() / f"{name}{SUFFIX}").exists():
         return NotRunningError(

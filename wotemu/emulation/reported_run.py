@@ -259,7 +259,7 @@ def _report_failure(error: BaseException, run_dir: Path) -> WotemuError:
     failure = EmulationError(
         f"the report could not be written: {cause}",
         where=f"run directory {run_dir}",
-        hint=f"the run is recorded; wotemu report --run {run_dir} writes its report",
+        hint=f"the run is recorded; wotemu report {run_dir} writes its report",
     )
     failure.__cause__ = error
     return failure

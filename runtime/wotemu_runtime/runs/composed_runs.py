@@ -46,7 +46,7 @@ async def fetch_run(*, stack: str | None, redis_url: str | None) -> Path:
             return await _fetch_to_new_directory(client, stack)
     if stack is None:
         raise InputError(
-            "there is nothing to report", where="report", hint="give --run, --stack or --redis-url"
+            "there is nothing to report", where="report", hint="give RUN, --stack or --redis-url"
         )
     async with stack_on_swarm(stack) as deployed, bus_client(await deployed.bus()) as client:
         return await _fetch_to_new_directory(client, stack)

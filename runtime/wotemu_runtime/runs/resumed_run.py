@@ -103,7 +103,7 @@ def _refuse_local(run_dir: Path) -> None:
         raise InputError(
             "the local engine's emulation ends with the process that runs it: there is nothing to take over",
             where=f"run directory {run_dir}",
-            hint=f"wotemu report --run {run_dir} writes the report of what it recorded",
+            hint=f"wotemu report {run_dir} writes the report of what it recorded",
         )
 
 

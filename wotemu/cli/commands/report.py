@@ -12,7 +12,7 @@ from wotemu.errors import InputError
 
 
 @click.command()
-@click.option("--run", "run_dir", metavar="DIR", help="The run directory, such as runs/quickstart.")
+@click.argument("run", required=False)
 @click.option("--stack", metavar="S", help="Fetch the run of this stack from the swarm of DOCKER_HOST first.")
 @click.option(
     "--redis-url", metavar="URL", help="Fetch it from this event bus instead: redis://:PASSWORD@HOST:PORT."
@@ -26,17 +26,24 @@ from wotemu.errors import InputError
 )
 @debug_option
 def report(
-    run_dir: str | None, stack: str | None, redis_url: str | None, out: str | None, as_json: bool, debug: bool
+    run: str | None, stack: str | None, redis_url: str | None, out: str | None, as_json: bool, debug: bool
 ) -> None:
-    """Write the report of a recorded run, also of one that was killed or still runs.
+    """Write the report of RUN, a run's directory or its name under runs/, also of one that still runs.
+
+    \b
+    wotemu report quickstart
+    wotemu report runs/quickstart-2 --out report --json
+    wotemu report --stack field --out report    # a stack's run, from the swarm of DOCKER_HOST
 
     The JSON has the run's manifest, its phases, and every section of the report with its tables and the data
     of its figures; `python -m pydoc wotemu_report.export.as_json` describes it.
     """
     with reporting_errors(debug=debug):
-        if (run_dir is None) == (stack is None and redis_url is None):
-            raise click.UsageError("give either --run, or --stack or --redis-url")
-        recorded = Path(run_dir) if run_dir else _fetched(stack, redis_url)
+        if (run is None) == (stack is None and redis_url is None):
+            raise click.UsageError("give either RUN, or --stack or --redis-url")
+        from wotemu.cli.local_runs import found_run
+
+        recorded = found_run(run) if run else _fetched(stack, redis_url)
         if as_json:
             _write_json(recorded, out)
             return
