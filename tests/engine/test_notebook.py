@@ -56,7 +56,8 @@ CELLS = [
         await emu.heal()
         for node in ("phone", "sensor"):
             await emu.wait_for(metric(f"{node}.total") > 10, timeout="30s")
-        rows = emu.table("app").filter(pl.col("s") > 0).collect()
+        while (rows := emu.table("app").filter(pl.col("s") > 0).collect())["group"].n_unique() < 2:
+            await asyncio.sleep(0.2)  # what is known may be stored a second later
     """,
     """
     run_of_it = emu.result
