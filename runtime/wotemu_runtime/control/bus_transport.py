@@ -55,8 +55,9 @@ async def serve_over_bus(client: Redis, streams: Streams, serve: Serve) -> None:
 
 async def _serve_one(client: Redis, streams: Streams, number: str, who: str, serve: Serve) -> None:
     with contextlib.suppress(OSError, RedisError):
-        await _add(client, streams.to_client(number), hello=1)
-        async with _bridged(client, streams.to_client(number), streams.to_run(number)) as (reader, writer):
+        out, into = streams.to_client(number), streams.to_run(number)
+        await _add(client, out, hello=1)
+        async with _bridged(client, out, into, _Heard()) as (reader, writer):
             await serve(reader, writer, who)
 
 
@@ -72,37 +73,27 @@ async def bus_connection(client: Redis, streams: Streams, who: str) -> AsyncIter
     Raises:
         NotRunningError: No coordinator answers.
     """
-    number, answered, lost = uuid4().hex, asyncio.Event(), asyncio.Event()
-    async with _bridged(client, streams.to_run(number), streams.to_client(number), answered, lost) as ends:
+    number, heard = uuid4().hex, _Heard()
+    async with _bridged(client, streams.to_run(number), streams.to_client(number), heard) as ends:
         await client.xadd(streams.control, {"number": number, "who": who}, maxlen=1000)
         try:
             async with asyncio.timeout(ANSWERS_S):
-                await answered.wait()
+                await heard.first.wait()
         except TimeoutError:
             raise NotRunningError("no coordinator answers over its bus", where=streams.stack) from None
         yield ends
-        if lost.is_set():
+        if heard.is_lost:
             raise NotRunningError("its coordinator does not answer any more", where=streams.stack)
 
 
 @asynccontextmanager
-async def _bridged(
-    client: Redis,
-    out: str,
-    into: str,
-    answered: asyncio.Event | None = None,
-    lost: asyncio.Event | None = None,
-) -> AsyncIterator[Ends]:
-    """One end of a connection, as a reader and writer of this process.
-
-    `answered` is set with the first entry of the other end, `lost` when nothing comes of it any more.
-    """
+async def _bridged(client: Redis, out: str, into: str, heard: _Heard) -> AsyncIterator[Ends]:
+    """One end of a connection, as a reader and writer of this process; `heard` is of the other end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     own = await asyncio.open_unix_connection(sock=theirs)
     near = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
     credit = asyncio.Semaphore(CREDIT)
     sending = asyncio.create_task(_send(client, out, own[0], credit))
-    heard = _Heard(answered or asyncio.Event(), lost or asyncio.Event())
     taking = asyncio.create_task(_take(client, into, out, own[1], credit, heard))
     beating = asyncio.create_task(_beat(client, out))
     try:
@@ -157,16 +148,11 @@ async def _take(
 
 
 class _Heard:
-    """How long nothing has come of the other end.
+    """When the other end was heard: `first` is set then, `is_lost` once it was silent for too long."""
 
-    Args:
-        answered: set when it was heard first.
-        lost: set when it was not heard for too long.
-    """
-
-    def __init__(self, answered: asyncio.Event, lost: asyncio.Event) -> None:
-        self._answered = answered
-        self._lost = lost
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.is_lost = False
         self._looked_s = asyncio.get_running_loop().time()
         self._silent_s = 0.0
         self._away_s = 0.0
@@ -177,13 +163,12 @@ class _Heard:
         passed_s, self._looked_s = now_s - self._looked_s, now_s
         self._away_s = self._away_s + passed_s if bus_away else 0.0
         if has_come:
-            self._answered.set()
+            self.first.set()
             self._silent_s = 0.0
         elif not bus_away:
             self._silent_s += passed_s
-        if self._silent_s > SILENT_S or self._away_s > AWAY_S:
-            self._lost.set()
-        return self._lost.is_set()
+        self.is_lost = self._silent_s > SILENT_S or self._away_s > AWAY_S
+        return self.is_lost
 
 
 async def _beat(client: Redis, out: str) -> None:
