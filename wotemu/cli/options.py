@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from wotemu.units import Seconds
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Duration(click.ParamType[Seconds]):
@@ -53,6 +56,8 @@ class EmulationName(click.ParamType[str]):
         incomplete: str,
     ) -> list[CompletionItem]:
         """Names of runs that start like this."""
+        from click.shell_completion import CompletionItem
+
         from wotemu_runtime.control.socket_path import control_names
 
         return [CompletionItem(each) for each in control_names() if each.startswith(incomplete)]

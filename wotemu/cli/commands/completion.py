@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
 
 INSTALL = {
     "bash": '# In ~/.bashrc:  eval "$(wotemu completion bash)"',
@@ -23,6 +22,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     eval "$(wotemu completion zsh)"         # in ~/.zshrc, after compinit
     wotemu completion fish > ~/.config/fish/completions/wotemu.fish
     """
+    from click.shell_completion import get_completion_class
+
     maker = get_completion_class(shell)
     assert maker is not None  # noqa: S101  # click has all three
     print(INSTALL[shell])
