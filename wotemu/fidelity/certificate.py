@@ -56,6 +56,7 @@ class Certificate:
         hops: What probes and counters say of each hop.
         thresholds: The limits that it was judged by.
         log_lines_lost: Lines of logs that never came. They are no reason: no measurement is missing.
+        gateways: The busiest seconds of each gateway whose process moves packets.
     """
 
     verdict: Verdict
