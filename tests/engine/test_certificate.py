@@ -141,7 +141,7 @@ async def test_a_gateway_that_is_stopped_for_a_while_makes_the_run_invalid(
 
     ran = await run_starved(tmp_path, stop_for_a_while, strict=True)
     found = certificate(ran)
-    assert (found.verdict, ran.result.status, ran.result.exit_code) == ("INVALID", "done", 3)
+    assert (found.verdict, ran.result.status, ran.result.exit_code) == ("INVALID", "done", 4)
     stall = next(reason for reason in found.reasons if reason.what == "stall")
     assert stall.where == "gateway:field"
     assert stall.measured == pytest.approx(0.5, abs=0.15)
