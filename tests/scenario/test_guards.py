@@ -104,9 +104,9 @@ def test_chances_in_a_guard_do_not_depend_on_when_it_fires() -> None:
 WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: metric("latency"), "is no metric"),
     (lambda: metric("reader.x") > "2", "is no number"),  # type: ignore[operator]
-    (lambda: bool(SLOW), "known only while the run goes on"),
+    (lambda: bool(SLOW), "known only during the run"),
     (lambda: event("ready"), "is no kind of event"),
-    (lambda: event("run.done"), "no guard waits any more"),
+    (lambda: event("run.done"), "guards don't get 'run.done'"),
     (lambda: event("app.ready", 0), "is no number of events"),
     (lambda: when(True), "is no condition"),  # type: ignore[arg-type]
     (lambda: when(event("app.ready"), held="1s"), "leave out held"),

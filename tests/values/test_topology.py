@@ -89,7 +89,7 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
         "NodeResources, field 'cpu_reservation'",
         "more than cpu_limit",
     ),
-    (lambda: Broker("b", ()), "Broker 'b', field 'networks'", "reaches nobody"),
+    (lambda: Broker("b", ()), "Broker 'b', field 'networks'", "no node can reach it"),
     (lambda: Service("s"), "Service 's', field 'image'", "an image or a command"),
     (lambda: Service("s", command=[]), "Service 's', field 'command'", "is empty"),
     (lambda: Service("s", " "), "Service 's', field 'image'", "not a non-empty string"),

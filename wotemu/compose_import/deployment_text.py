@@ -56,9 +56,38 @@ def deployment_text(
         nodes: The nodes, one at least.
         left_out: What the file had besides.
     """
-    taken: set[str] = set()
-    network_of = {name: variable(name, "network", taken) for name in networks}
-    service_of = {each.name: variable(each.name, "service", taken) for each in services}
+    names = _Variables.of(networks, services)
+    return "\n".join(
+        [
+            *_head(source, networks, services, nodes),
+            *_topology(names, services, nodes),
+            *_scenario(),
+            *_left_out(source, left_out),
+            "",
+        ]
+    )
+
+
+@attrs.frozen
+class _Variables:
+    """The variables that hold networks and services, by their names."""
+
+    network_of: Mapping[str, str]
+    service_of: Mapping[str, str]
+
+    @classmethod
+    def of(cls, networks: Sequence[str], services: Sequence[Member]) -> _Variables:
+        taken: set[str] = set()
+        return cls(
+            {name: variable(name, "network", taken) for name in networks},
+            {each.name: variable(each.name, "service", taken) for each in services},
+        )
+
+
+def _head(
+    source: str, networks: Sequence[str], services: Sequence[Member], nodes: Sequence[Member]
+) -> list[str]:
+    """The docstring, the imports, and the command that stands for unknown programs."""
     members = [*services, *nodes]
     used = ["Network"] * bool(networks) + ["Node"] + ["NodeResources"] * any(m.resources for m in members)
     used += ["Scenario"] + ["Service"] * bool(services) + ["Topology"]
@@ -70,19 +99,24 @@ def deployment_text(
         f"from wotemu import {', '.join(used)}",
         "",
     ]
-    if any(not each.command for each in members):
-        lines += [
-            "# Stands for a program that only an image knows (see its Dockerfile), and does nothing:",
-            "# write the program's command where this is used.",
-            f'{PLACEHOLDER} = ["sleep", "infinity"]',
-            "",
-        ]
-    lines += ["", "def topology() -> Topology:"]
-    if networks:
+    if all(each.command for each in members):
+        return lines
+    return [
+        *lines,
+        "# Stands for a program that only an image knows (see its Dockerfile), and does nothing:",
+        "# write the program's command where this is used.",
+        f'{PLACEHOLDER} = ["sleep", "infinity"]',
+        "",
+    ]
+
+
+def _topology(names: _Variables, services: Sequence[Member], nodes: Sequence[Member]) -> list[str]:
+    lines = ["", "def topology() -> Topology:"]
+    if names.network_of:
         lines += [
             "    # A network has no conditions yet. Give it some:",
             '    # Network("field", NetworkConditions(latency="20ms", loss="1%")), or NetworkConditions.LTE',
-            *(f"    {network_of[name]} = Network({_quoted(name)})" for name in networks),
+            *(f"    {variable} = Network({_quoted(name)})" for name, variable in names.network_of.items()),
         ]
     if services:
         lines += [
@@ -91,26 +125,30 @@ def deployment_text(
         ]
     for service in services:
         first = [_quoted(service.name), f"image={_quoted(service.image or '')}"]
-        lines += _call(
-            f"    {service_of[service.name]} = Service", [*first, *_arguments(service, network_of, {})]
-        )
-    lines.append("    return Topology(")
-    lines.append("        [")
+        start = f"    {names.service_of[service.name]} = Service"
+        lines += _call(start, [*first, *_arguments(service, names.network_of, {})])
+    lines += ["    return Topology(", "        ["]
     for node in nodes:
         if node.image is not None:
             lines.append(" " * 12 + _comment(f"Its image was {node.image}; see Node.image for a swarm."))
-        arguments = [_quoted(node.name), *_arguments(node, network_of, service_of)]
+        arguments = [_quoted(node.name), *_arguments(node, names.network_of, names.service_of)]
         lines += _call(" " * 12 + "Node", arguments, end=",")
-    lines += ["        ]", "    )", "", "", "def scenario() -> Scenario:"]
-    lines += [
+    return [*lines, "        ]", "    )", "", ""]
+
+
+def _scenario() -> list[str]:
+    return [
+        "def scenario() -> Scenario:",
         '    # What changes while it runs: events=[during("20s", "40s").set(NETWORK, loss="5%")]; then',
         "    # networks have to be made outside of topology(), as both functions name them.",
         '    return Scenario(duration="60s")',
     ]
-    left = [f"- {each.place}: {each.reason}" for each in left_out]
-    if left:
-        lines += ["", "", _comment(f"Left out of {source}:"), *map(_comment, left)]
-    return "\n".join(lines) + "\n"
+
+
+def _left_out(source: str, left_out: Iterable[LeftOut]) -> list[str]:
+    """Comments on what of the compose file is not in the deployment."""
+    found = [_comment(f"- {each.place}: {each.reason}") for each in left_out]
+    return ["", "", _comment(f"Left out of {source}:"), *found] if found else []
 
 
 def _arguments(member: Member, network_of: Mapping[str, str], service_of: Mapping[str, str]) -> list[str]:

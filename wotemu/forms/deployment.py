@@ -14,10 +14,9 @@ from wotemu.forms import events as _  # noqa: F401  # adds the kind of actions
 from wotemu.forms.calls import Argument, Call, guarded
 from wotemu.forms.document import Item, read_document
 from wotemu.forms.from_types import SECTIONS, call_of
-from wotemu.forms.kinds import Kind, ListOf, Names, Schema, Target
+from wotemu.forms.kinds import Kind, ListOf, Names, Schema, Target, check_keys
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.vocabulary.targets import tag
-from wotemu.suggestions import did_you_mean
 from wotemu.topology.deployment_paths import relative_to
 from wotemu.topology.models import Node, Topology
 
@@ -101,12 +100,7 @@ def read_form(document: Item) -> tuple[Topology, Scenario]:
             where=document.place,
             hint="begin with `nodes:`",
         )
-    known = [*sections(), *settings()]
-    for key in document.value:
-        if key not in known:
-            raise LoadError(
-                f"there is no {key!r}", where=document.place_of(key), hint=did_you_mean(key, known)
-            )
+    check_keys(document, [*sections(), *settings()], "there is no {}")
     if "nodes" not in document.value:
         hint = "write `nodes:` with a name and an app or command below"
         raise LoadError("there are no nodes", where=document.place, hint=hint)

@@ -15,7 +15,7 @@ from wotemu.forms.calls import Call, guarded
 from wotemu.forms.compound import Comparison, Waiting
 from wotemu.forms.document import Item
 from wotemu.forms.from_types import OTHER_KINDS, call_of
-from wotemu.forms.kinds import Kind, Names, Schema, refuse
+from wotemu.forms.kinds import Kind, Names, Schema, check_keys, refuse
 from wotemu.scenario.vocabulary.actions import Action, PlannedAction
 from wotemu.scenario.vocabulary.when import GuardedActions, event
 from wotemu.suggestions import did_you_mean
@@ -95,10 +95,7 @@ class Event:
 
     def _check(self, item: Item, word: str, moment: Moment) -> None:
         known = [word, *moment.verbs, *([NAMED] if moment.can_be_named else [])]
-        for key in item.value:
-            if key not in known:
-                hint = did_you_mean(key, known)
-                raise LoadError(f"{key!r} does not go with {word!r}", where=item.place_of(key), hint=hint)
+        check_keys(item, known, f"{{}} does not go with {word!r}")
 
     def _only(self, item: Item, known: Mapping[str, Any], role: str) -> str:
         found: list[str] = [key for key in item.value if key in known]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import attrs
@@ -53,6 +53,27 @@ class Kind(Protocol):
 def refuse(item: Item, kind: Kind, hint: str | None = None) -> LoadError:
     """The error for an item of another kind."""
     return LoadError(f"it is {item.what}, but has to be {kind.what}", where=item.place, hint=hint)
+
+
+def check_keys(
+    item: Item, known: Iterable[str], message: str, aliases: Mapping[str, str] | None = None
+) -> None:
+    """Refuse keys of a mapping that are not known.
+
+    Args:
+        item: The mapping.
+        known: The keys that it may have.
+        message: With ``{}`` for the key that is not known.
+        aliases: See `did_you_mean`.
+
+    Raises:
+        LoadError: There is such a key.
+    """
+    names = list(known)
+    for key in item.value:
+        if key not in names:
+            hint = did_you_mean(key, names, aliases)
+            raise LoadError(message.format(repr(key)), where=item.place_of(key), hint=hint)
 
 
 @attrs.frozen

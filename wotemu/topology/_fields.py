@@ -213,7 +213,7 @@ def check_host_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) 
         raise fail(
             instance,
             attribute.name,
-            f"{value!r} is read as an IPv4 address: nobody would look it up",
+            f"{value!r} is read as an IPv4 address, so it is never looked up",
             hint=f"write a letter before it, such as {'n' + value!r}",
         )
     if value.lower() in LOCAL_NAMES:

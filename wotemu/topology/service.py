@@ -58,7 +58,10 @@ class Broker(Checked):
         check_links(self)
         if not self.networks:
             raise fail(
-                self, "networks", "a broker on no network reaches nobody", hint="give at least one Network"
+                self,
+                "networks",
+                "it is on no network, so no node can reach it",
+                hint="give at least one Network",
             )
 
     @property

@@ -232,5 +232,5 @@ def unshaped_services(topology: Topology) -> Iterator[str]:
         if service.links and service.image is not None:
             yield (
                 f"{service.name} runs from an image: on a cluster it sees all its clients at one address, "
-                "and connections that it opens itself reach nobody"
+                "and connections that it opens itself don't reach the emulated networks"
             )

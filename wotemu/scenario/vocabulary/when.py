@@ -55,7 +55,7 @@ class MetricCondition:
     def __bool__(self) -> NoReturn:
         where = source_location(str(self))
         hint = "give it to when(...), one comparison to each"
-        raise ScenarioError("whether it holds is known only while the run goes on", where=where, hint=hint)
+        raise ScenarioError("its value is known only during the run", where=where, hint=hint)
 
 
 @attrs.frozen(eq=False)
@@ -69,7 +69,7 @@ class Metric:
 
     def __eq__(self, value: object) -> NoReturn:
         raise ScenarioError(
-            "what is measured hardly ever equals a number",
+            "a measured value is rarely equal to a number",
             where=self._where(),
             hint="compare it with <, <=, > or >=",
         )
@@ -156,7 +156,10 @@ def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) ->
             f"{kind!r} is no kind of event", where=where, hint=did_you_mean(kind, sorted(EVENT_KINDS))
         )
     if kind.startswith("report.") or kind in _OUTSIDE:
-        raise ScenarioError(f"no guard waits any more, or yet, when {kind!r} comes", where=where)
+        raise ScenarioError(
+            f"guards don't get {kind!r}: it comes before or after the scenario, or only on the screen",
+            where=where,
+        )
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ScenarioError(f"count={count!r} is no number of events", where=where)
     if not isinstance(node, Node | Broker | str | None):
@@ -201,7 +204,9 @@ class When:
             raise ScenarioError(f"otherwise={otherwise!r} is not known", where=where, hint=f"write {known}")
         deadline_us = None if within is None else parse_offset(within, f"{where}, within")
         if deadline_us is not None and deadline_us <= self.after_us + self.held_us:
-            raise ScenarioError(f"the deadline {within!r} passes before it can have held", where=where)
+            raise ScenarioError(
+                f"the deadline within={within!r} is before the condition can have held", where=where
+            )
         if any(isinstance(each, GuardedActions) for each in inner):
             raise ScenarioError("a guard can't wait inside another", where=where)
         return GuardedActions(where, self, inner, deadline_us, otherwise)
@@ -227,7 +232,7 @@ def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 
     where = source_location(f"when({condition})")
     held_us = parse_offset(held, f"{where}, held")
     if held_us and isinstance(condition, EventCondition):
-        raise ScenarioError("what has happened stays so: leave out held", where=where)
+        raise ScenarioError("an event that happened can't end: leave out held", where=where)
     return When(where, condition, held_us, parse_offset(after, f"{where}, after"))
 
 

@@ -52,13 +52,13 @@ def unsupported(plan: Plan) -> list[str]:
         for node in plan.topology.nodes
         if node.resources is not None and node.resources.target_cpu_speed is not None
     ]
-    doors = [
-        f"{service.name}: it sees all its clients at one address, its door's, and connections that it "
-        "opens itself reach nobody"
+    forwarded = [
+        f"{service.name}: it sees all its clients at one address, that of the container that forwards to it, "
+        "and connections that it opens itself don't reach the emulated networks"
         for service in plan.topology.services
         if service.networks
     ]
-    return speeds + doors
+    return speeds + forwarded
 
 
 def check_capacity(plan: Plan, prefix: int, machines: int) -> None:
