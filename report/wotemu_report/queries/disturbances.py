@@ -1,0 +1,130 @@
+"""What disturbed a run: changes of the scenario that worsen what holds, and crashes that nobody planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import polars as pl
+
+from wotemu.scenario.change_text import groups_text
+from wotemu.scenario.timeline import Change
+from wotemu_report.queries.event_rows import crashes
+from wotemu_report.recorded.run_data import RunData
+
+STEPS_APART_S = 5.0
+"""Changes of one target that are closer than that are steps of one disturbance, such as a ramp."""
+_TOGETHER_S = 1.0
+"""Disturbances of several targets that begin this close to each other are one."""
+_WORSE_IF_MORE = {
+    "latency_s": "latency", "jitter_s": "jitter", "loss": "loss", "corrupt": "corrupt",
+    "duplicate": "duplicate", "reorder": "reorder",
+}  # fmt: skip
+_CRASHED = " crashed"
+_SCHEMA = {"s": pl.Float64(), "until": pl.Float64(), "what": pl.String()}
+
+
+@attrs.define
+class _Span:
+    start_s: float
+    until_s: float
+    what: str
+
+
+def disturbances(run: RunData) -> pl.DataFrame:
+    """A row for each disturbance, in order of time.
+
+    A disturbance is a change that worsens conditions (more delay, jitter, loss, corruption, duplication or
+    reordering, or a lower rate), a partition, a cut, an app that is stopped, or a crash. Changes of one
+    target less than 5 s apart are one, and so are those that begin within a second.
+
+    Returns:
+        `s` and `until`, when its first and last change was due, in seconds since T0; `what`, in words.
+    """
+    spans = _together(sorted(_by_target(run), key=lambda span: span.start_s))
+    rows = [(span.start_s, span.until_s, span.what) for span in spans]
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+
+def _instants(run: RunData) -> Iterator[tuple[float, str, str]]:
+    """Each change for the worse: when it was due, its target, and what it does."""
+    for change in run.timeline.changes:
+        if what := worsening(change):
+            owner = change.node if change.action in ("app", "cut") else change.target
+            yield change.at_s, str(owner), what
+    for at_s, replica in crashes(run).select("s", "replica").iter_rows():
+        yield at_s, replica, f"{replica}{_CRASHED}"
+
+
+def _by_target(run: RunData) -> list[_Span]:
+    last: dict[str, _Span] = {}
+    spans: list[_Span] = []
+    for at_s, target, what in sorted(_instants(run)):
+        if not 0 <= at_s <= run.axis.end_s:
+            continue
+        span = last.get(target)
+        if span is not None and at_s - span.until_s < STEPS_APART_S:
+            span.until_s = at_s
+            if what.endswith(_CRASHED):  # a crash begins as a cut, and says more than it
+                span.what = what
+        else:
+            last[target] = _Span(at_s, at_s, what)
+            spans.append(last[target])
+    return spans
+
+
+def _together(spans: list[_Span]) -> Iterator[_Span]:
+    """Spans, in order of their starts, with those that begin together made one."""
+    group: list[_Span] = []
+    for span in spans:
+        if group and span.start_s - group[0].start_s > _TOGETHER_S:
+            yield _one(group)
+            group = []
+        group.append(span)
+    if group:
+        yield _one(group)
+
+
+def _one(group: list[_Span]) -> _Span:
+    more = len(group) - 1
+    words = f"{group[0].what}, and {more} more" if more else group[0].what
+    return _Span(group[0].start_s, max(span.until_s for span in group), words)
+
+
+def worsening(change: Change) -> str:
+    """How a change worsens what held before, in words; "" where it does not."""
+    match change.action:
+        case "conditions":
+            worse = list(_worse(_mapping(change.before), _mapping(change.after)))
+            return f"{change.target}: worse {', '.join(worse)}" if worse else ""
+        case "partition":
+            cut = bool(change.after) and change.after != change.before
+            return f"{change.network}: cut {groups_text(change.after)}" if cut else ""
+        case "cut":
+            return f"{change.node} cut off from {change.network}" if change.after else ""
+        case "app":
+            return f"{change.node} {change.after}" if change.after != "running" else ""
+        case _:  # of a later version
+            return ""
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _worse(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for field, name in _WORSE_IF_MORE.items():
+        if float(after.get(field) or 0) > float(before.get(field) or 0):
+            yield name
+    if after.get("loss_model") and after["loss_model"] != before.get("loss_model"):
+        yield "loss in bursts"
+    if _rate(after) < _rate(before):
+        yield "rate"
+
+
+def _rate(conditions: Mapping[str, Any]) -> float:
+    """Bits a second; infinite where nothing limits it."""
+    rate = conditions.get("rate_bps")
+    return math.inf if rate is None else float(rate)
