@@ -33,7 +33,7 @@ COORDINATOR = "coordinator"
 _DOCKER_SOCKET = "/var/run/docker.sock"
 _STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'
 _HEAD = f"""\
-{code_bundle.GENERATED}; write it anew rather than change it.
+{code_bundle.GENERATED}; generate it again rather than edit it.
 #
 #   docker stack deploy -c THIS_FILE STACK
 #
