@@ -5,33 +5,100 @@ from __future__ import annotations
 import click
 
 from wotemu.cli.command_groups import GroupedCommands
-from wotemu.cli.commands.attach import attach
-from wotemu.cli.commands.changes import crash, heal, partition, restart, restore, set_, start
-from wotemu.cli.commands.completion import completion
-from wotemu.cli.commands.compose import compose
-from wotemu.cli.commands.doctor import doctor
-from wotemu.cli.commands.events import events
-from wotemu.cli.commands.exec_ import exec_, shell
-from wotemu.cli.commands.import_ import import_
-from wotemu.cli.commands.init import init
-from wotemu.cli.commands.list_ import list_
-from wotemu.cli.commands.logs import logs
-from wotemu.cli.commands.open_ import open_
-from wotemu.cli.commands.plan import plan
-from wotemu.cli.commands.ps import ps, rm
-from wotemu.cli.commands.record import record
-from wotemu.cli.commands.report import report
-from wotemu.cli.commands.run import run
-from wotemu.cli.commands.schema import schema
-from wotemu.cli.commands.show import show
-from wotemu.cli.commands.stop import stop
-from wotemu.cli.commands.validate import validate
 
 __all__ = ["main"]
+
+GROUPS = {
+    "Run a deployment": ("init", "validate", "plan", "run", "doctor", "schema"),
+    "Look at what runs left": ("list", "open", "report"),
+    "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell"),
+    "Change a run while it goes on": (
+        "set",
+        "restore",
+        "partition",
+        "heal",
+        "crash",
+        "start",
+        "restart",
+        "stop",
+    ),
+    "Traces of real paths": ("record", "import"),
+    "On a swarm": ("compose", "attach", "rm"),
+    "For your shell": ("completion",),
+}
+"""The commands, by the headings of the help."""
+
+
+def _load(name: str) -> click.Command:
+    """Import a command. Only the one that is run: all of them take longer than most need to run."""
+    match name:
+        case "init":
+            from wotemu.cli.commands.init import init as command
+        case "validate":
+            from wotemu.cli.commands.validate import validate as command
+        case "plan":
+            from wotemu.cli.commands.plan import plan as command
+        case "run":
+            from wotemu.cli.commands.run import run as command
+        case "doctor":
+            from wotemu.cli.commands.doctor import doctor as command
+        case "schema":
+            from wotemu.cli.commands.schema import schema as command
+        case "list":
+            from wotemu.cli.commands.list_ import list_ as command
+        case "open":
+            from wotemu.cli.commands.open_ import open_ as command
+        case "report":
+            from wotemu.cli.commands.report import report as command
+        case "ps":
+            from wotemu.cli.commands.ps import ps as command
+        case "show":
+            from wotemu.cli.commands.show import show as command
+        case "events":
+            from wotemu.cli.commands.events import events as command
+        case "logs":
+            from wotemu.cli.commands.logs import logs as command
+        case "exec":
+            from wotemu.cli.commands.exec_ import exec_ as command
+        case "shell":
+            from wotemu.cli.commands.exec_ import shell as command
+        case "set":
+            from wotemu.cli.commands.changes import set_ as command
+        case "restore":
+            from wotemu.cli.commands.changes import restore as command
+        case "partition":
+            from wotemu.cli.commands.changes import partition as command
+        case "heal":
+            from wotemu.cli.commands.changes import heal as command
+        case "crash":
+            from wotemu.cli.commands.changes import crash as command
+        case "start":
+            from wotemu.cli.commands.changes import start as command
+        case "restart":
+            from wotemu.cli.commands.changes import restart as command
+        case "stop":
+            from wotemu.cli.commands.stop import stop as command
+        case "record":
+            from wotemu.cli.commands.record import record as command
+        case "import":
+            from wotemu.cli.commands.import_ import import_ as command
+        case "compose":
+            from wotemu.cli.commands.compose import compose as command
+        case "attach":
+            from wotemu.cli.commands.attach import attach as command
+        case "rm":
+            from wotemu.cli.commands.ps import rm as command
+        case "completion":
+            from wotemu.cli.commands.completion import completion as command
+        case _:
+            raise KeyError(name)
+    return command
 
 
 @click.group(
     cls=GroupedCommands,
+    groups=GROUPS,
+    load=_load,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="wotemu", message="%(prog)s %(version)s")
@@ -47,12 +114,3 @@ def main() -> None:
 
     Every option has an environment variable: WOTEMU_RUN_DURATION=30s is --duration 30s of wotemu run.
     """
-
-
-main.add_group("Run a deployment", init, validate, plan, run, doctor, schema)
-main.add_group("Look at what runs left", list_, open_, report)
-main.add_group("Watch a run, from another terminal", ps, show, events, logs, exec_, shell)
-main.add_group("Change a run while it goes on", set_, restore, partition, heal, crash, start, restart, stop)
-main.add_group("Traces of real paths", record, import_)
-main.add_group("On a swarm", compose, attach, rm)
-main.add_group("For your shell", completion)

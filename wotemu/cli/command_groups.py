@@ -1,43 +1,79 @@
-"""Lists commands in the help under headings, in the order that a user needs them."""
+"""Lists commands in the help under headings, in the order of their use, and loads each when it is needed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import chain
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands by name, each loaded the first time that it is looked up."""
+
+    def __init__(self, names: Iterable[str], load: Callable[[str], click.Command]) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            names: The names of all, in the order of the help.
+            load: Gives the command of a name.
+        """
+        self._loaded: dict[str, click.Command | None] = dict.fromkeys(names)
+        self._load = load
+
+    def __repr__(self) -> str:
+        return f"LazyCommands({list(self._loaded)})"
+
+    def __getitem__(self, name: str) -> click.Command:
+        command = self._loaded[name]
+        if command is None:
+            command = self._loaded[name] = self._load(name)
+            _name_variables(command)
+        return command
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
 
 
 class GroupedCommands(click.Group):
     """A group whose help has a heading for each group of commands."""
 
-    def __init__(self, *given: object, **options: object) -> None:
-        """As click's own group."""
-        super().__init__(*given, **options)  # type: ignore[arg-type]  # as click's own
-        self._groups: dict[str, list[str]] = {}
+    def __init__(
+        self,
+        *given: object,
+        groups: Mapping[str, Sequence[str]],
+        load: Callable[[str], click.Command],
+        **options: object,
+    ) -> None:
+        """As click's own group.
 
-    def add_group(self, heading: str, *commands: click.Command) -> None:
-        """Add commands under a heading, and give each of their options its environment variable."""
-        for command in commands:
-            for option in command.params:
-                if isinstance(option, click.Option) and option.envvar is None:
-                    option.envvar = environment_variable(command, option)
-            self.add_command(command)
-            self._groups.setdefault(heading, []).append(str(command.name))
+        Args:
+            given: As click's.
+            groups: The names of the commands, by heading, in the order of the help.
+            load: Gives the command of a name.
+            options: As click's.
+        """
+        super().__init__(*given, **options)  # type: ignore[arg-type]  # as click's own
+        self._groups = groups
+        self.commands = LazyCommands(chain.from_iterable(groups.values()), load)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """All of them, in the order of the help."""
-        grouped = [name for names in self._groups.values() for name in names]
-        return [*grouped, *(name for name in self.commands if name not in grouped)]
+        return list(self.commands)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write a section for each heading; what was added without one is under "Others"."""
-        grouped = {name for names in self._groups.values() for name in names}
-        others = [name for name in self.commands if name not in grouped]
+        """Write a section for each heading."""
         widest = max(map(len, self.commands))
-        for heading, names in {**self._groups, "Others": others}.items():
+        for heading, names in self._groups.items():
             if rows := self._rows(names, widest):
                 with formatter.section(heading):
                     formatter.write_dl(rows, col_max=widest)
@@ -49,6 +85,13 @@ class GroupedCommands(click.Group):
             for name, command in shown
             if not command.hidden
         ]
+
+
+def _name_variables(command: click.Command) -> None:
+    """Give each of a command's options its environment variable."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            option.envvar = environment_variable(command, option)
 
 
 def environment_variable(command: click.Command, option: click.Option) -> str:
