@@ -128,7 +128,7 @@ class RecordedRun:
             name: Such as ``interactions``, ``flows``, ``system``, ``app``, ``changes`` or ``events``.
 
         Raises:
-            InputError: There is no such table.
+            InputError: There is no such table, or its file is damaged.
         """
         if name not in self.tables:
             raise InputError(
@@ -136,6 +136,17 @@ class RecordedRun:
             )
         frame = self._events_frame() if name == "events" else self._stored(name)
         return self._placed(frame, _TIMES.get(name, "t"))
+
+    def exported(self, name: str) -> pl.LazyFrame:
+        """`table` as `wotemu export` writes it: with `group` in every table, "" where a row is of no node.
+
+        Raises:
+            InputError: There is no such table, or its file is damaged.
+        """
+        import polars as pl
+
+        frame = self.table(name)
+        return frame if "group" in frame.collect_schema() else frame.with_columns(group=pl.lit(""))
 
     def _stored(self, name: str) -> pl.LazyFrame:
         """The table's Parquet file where it is written, else what the spool has by now."""
@@ -150,10 +161,18 @@ class RecordedRun:
             return pl.LazyFrame(rows, schema=SCHEMAS[name], orient="row", infer_schema_length=None)
         if not path.is_file():
             return pl.LazyFrame(schema=SCHEMAS[name])
-        frame = pl.scan_parquet(path)
-        if frame.collect_schema() == pl.Schema(SCHEMAS[name]):
-            return frame
-        return conform(pl.read_parquet(path), name).lazy()  # of an earlier version
+        try:
+            frame = pl.scan_parquet(path)
+            if frame.collect_schema() == pl.Schema(SCHEMAS[name]):
+                return frame
+            return conform(pl.read_parquet(path), name).lazy()  # of an earlier version
+        except (OSError, pl.exceptions.PolarsError) as error:
+            why = str(error).partition("\n")[0]
+            raise InputError(
+                f"it can't be read: {why}",
+                where=str(path),
+                hint="the file is damaged; restore it, or run the emulation again",
+            ) from error
 
     def _events_frame(self) -> pl.LazyFrame:
         import polars as pl

@@ -19,9 +19,9 @@ import click
 import wotemu
 import wotemu.app
 import wotemu.scenario
-from tests.docs.columns import meaning
 from wotemu.cli import main
 from wotemu.forms.deployment import form_schema
+from wotemu.records.columns import meaning
 from wotemu.records.event_kinds import EVENT_KINDS
 from wotemu.records.rows import TABLES, TRANSIENT_TABLES
 from wotemu.records.schemas import SCHEMAS

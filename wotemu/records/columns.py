@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 _EVERYWHERE = {
+    "s": "s since T0; null in a run that never began",
+    "phase": 'of the scenario; "" before T0',
+    "group": 'node of the topology that the replica is a copy of; "" where the row is of none',
     "t": "s since the epoch, on the bus's clock",
     "node": "replica, such as `reader-2`",
     "network": "name",
@@ -11,6 +14,7 @@ _EVERYWHERE = {
 }
 
 _OF_TABLE = {
+    "events": {"kind": "such as `app.crashed`", "message": "text", "data": "JSON, by kind"},
     "system": {
         "cpu_percent": "% of one core",
         "cpu_limit_percent": "% of one core; null without a limit",

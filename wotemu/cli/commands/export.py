@@ -1,0 +1,220 @@
+"""``wotemu export``: the tables and figures of a run in the formats of other programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from wotemu.cli.failures import print_message, reporting_errors
+from wotemu.cli.options import debug_option
+from wotemu.errors import InputError
+
+if TYPE_CHECKING:
+    from wotemu.recorded_run import RecordedRun
+    from wotemu_report.blocks import Section
+
+PICTURES = ("svg", "png")
+BINARY = ("parquet", "png")
+FORMATS = ("json", "csv", "parquet", *PICTURES)
+
+
+class Wanted(NamedTuple):
+    """The command line, parsed."""
+
+    run: str
+    form: str
+    table: str | None
+    figure: str | None
+    out: Path | None
+
+
+@click.command(short_help="Export the tables and figures of a run to other programs.")
+@click.argument("run")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="json",
+    show_default=True,
+    help="What to write.",
+)
+@click.option("--table", metavar="T", help="Export this table of records alone, such as interactions.")
+@click.option("--figure", metavar="F", help="Export this figure of the report alone.")
+@click.option("--out", metavar="PATH", help="The file or folder to write.  [default: stdout]")
+@click.option("--list", "listing", is_flag=True, help="List the run's tables and figures instead.")
+@debug_option
+def export(
+    run: str,
+    form: str,
+    table: str | None,
+    figure: str | None,
+    out: str | None,
+    listing: bool,
+    debug: bool,
+) -> None:
+    """Export RUN, a run's directory or its name under runs/, also one that still runs.
+
+    \b
+    wotemu export quickstart --format csv --out tables     # every table, with a description
+    wotemu export quickstart --format parquet --table interactions --out interactions.parquet
+    wotemu export quickstart --list
+    wotemu export quickstart --format svg --figure system-cpu-per-node --out cpu.svg
+
+    json is the whole report, or an array of rows with --table or --figure. Each row of a table has `s`
+    (seconds since T0), `phase` and `group` (the node of the topology). docs/export.md describes all of it.
+    """
+    with reporting_errors(debug=debug):
+        if table is not None and figure is not None:
+            raise click.UsageError("give either --table or --figure")
+        from wotemu.cli.local_runs import found_run
+        from wotemu.recorded_run import RecordedRun
+
+        wanted = Wanted(run, form, table, figure, None if out is None else Path(out))
+        recorded = RecordedRun(found_run(run))
+        if listing:
+            _list(recorded)
+            return
+        _check(wanted)
+        _exporter(wanted)(recorded, wanted)
+
+
+def _check(wanted: Wanted) -> None:
+    """Refuse what can't be put where it is wanted, before anything is read."""
+    if wanted.form in PICTURES and wanted.table is not None:
+        raise InputError(
+            "a table is no picture", where=f"--format {wanted.form}", hint="give --figure, or csv or parquet"
+        )
+    is_whole = wanted.table is None and wanted.figure is None
+    if is_whole and wanted.form != "json" and wanted.out is None:
+        raise InputError(
+            "it takes several files",
+            where=f"--format {wanted.form}",
+            hint="give --out FOLDER, or choose one with --table or --figure",
+        )
+    if wanted.out is None and wanted.form in BINARY and sys.stdout.isatty():
+        raise InputError(
+            "it is no text for a terminal", where=f"--format {wanted.form}", hint="give --out, or a pipe"
+        )
+
+
+def _exporter(wanted: Wanted) -> Callable[[RecordedRun, Wanted], None]:
+    if wanted.table is not None:
+        return _one_table
+    if wanted.figure is not None:
+        return _one_figure
+    if wanted.form == "json":
+        return _report
+    return _all_pictures if wanted.form in PICTURES else _all_tables
+
+
+def _one_table(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import file_for
+    from wotemu_report.export.files import write_frame
+
+    name = str(wanted.table)
+    frame = run.exported(name)
+    with file_for(wanted.out, f"{name}.{wanted.form}") as path:
+        write_frame(frame, path, wanted.form, name)  # type: ignore[arg-type]  # a picture was refused above
+
+
+def _all_tables(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import folder_for
+    from wotemu_report.export.data_package import FILE, data_package
+    from wotemu_report.export.files import write_frame
+
+    written, damaged = {}, {}
+    with folder_for(_out(wanted)) as folder:
+        for name in run.tables:
+            path = folder / f"{name}.{wanted.form}"
+            try:
+                frame = run.exported(name)
+                write_frame(frame, path, wanted.form, name)  # type: ignore[arg-type]  # no picture
+            except InputError as error:
+                path.unlink(missing_ok=True)
+                damaged[name] = str(error)
+            else:
+                written[name] = (path.name, frame.collect_schema())
+        (folder / FILE).write_text(json.dumps(data_package(run.name, written, damaged), indent=1) + "\n")
+    for name, why in damaged.items():
+        print_message(f"the table {name} is left out: {why}", title="Warning: ")
+    click.echo(wanted.out)
+
+
+def _one_figure(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import file_for
+    from wotemu_report.export.figures import figure_named, figures
+
+    name = str(wanted.figure)
+    block = figure_named(name, figures(_sections(run)))
+    write = _figure_writer(name, block, wanted.form)
+    with file_for(wanted.out, f"{name}.{wanted.form}") as path:
+        write(path)
+
+
+def _figure_writer(name: str, block: Any, form: str) -> Callable[[Path], object]:
+    from wotemu_report.blocks import Figure
+    from wotemu_report.export.figures import frame_of, png, svg
+    from wotemu_report.export.files import write_frame
+
+    if form not in PICTURES:
+        return lambda path: write_frame(frame_of(block).lazy(), path, form, name)  # type: ignore[arg-type]
+    if not isinstance(block, Figure):
+        raise InputError(
+            f"it is a {block.KIND}, not a chart", where=f"--figure {name}", hint="choose json, csv or parquet"
+        )
+    if form == "svg":
+        return lambda path: path.write_text(svg(block), encoding="utf-8")
+    return lambda path: path.write_bytes(png(block))
+
+
+def _all_pictures(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import folder_for
+    from wotemu_report.blocks import Figure
+    from wotemu_report.export.figures import figures
+
+    charts: Mapping[str, Any] = figures(_sections(run))
+    with folder_for(_out(wanted)) as folder:
+        for name, block in charts.items():
+            if isinstance(block, Figure):
+                _figure_writer(name, block, wanted.form)(folder / f"{name}.{wanted.form}")
+    click.echo(wanted.out)
+
+
+def _report(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import file_for
+    from wotemu.emulation.reports import report_json
+
+    text = report_json(run.run_dir)
+    with file_for(wanted.out, "report.json") as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _list(run: RecordedRun) -> None:
+    from wotemu_report.export.figures import figures
+
+    click.echo("Tables:")
+    for name in run.tables:
+        click.echo(f"  {name}")
+    click.echo("Figures:")
+    for name, block in figures(_sections(run)).items():
+        click.echo(f"  {name} ({'chart' if block.KIND == 'figure' else block.KIND})")
+
+
+def _sections(run: RecordedRun) -> list[Section]:
+    from wotemu_report.recorded.run_data import RunData
+    from wotemu_report.sections import sections
+    from wotemu_runtime.recording.run_directory import tabulate
+
+    tabulate(run.run_dir)
+    return sections(RunData.load(run.run_dir))
+
+
+def _out(wanted: Wanted) -> Path:
+    """Where several files go; `_check` has refused stdout."""
+    assert wanted.out is not None  # noqa: S101  # for mypy
+    return wanted.out
