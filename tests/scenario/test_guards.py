@@ -112,7 +112,7 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
     (lambda: when(event("app.ready"), held="1s"), "leave out held"),
     (lambda: when(SLOW).do(), "nothing is to be done"),
     (lambda: when(SLOW).do(at(1).heal(), otherwise="panic"), "is not known"),  # type: ignore[arg-type]
-    (lambda: when(SLOW, held=5).do(at(1).heal(), within=5), "passes before it can have held"),
+    (lambda: when(SLOW, held=5).do(at(1).heal(), within=5), "is before the condition can have held"),
     (lambda: when(SLOW).do(when(SLOW).do(at(1).heal())), "can't wait inside another"),
     (lambda: timeline_of(when(metric("nobody.x") > 1).do(at(0).heal())), "there is no node 'nobody'"),
     (lambda: timeline_of(when(event("app.ready", node="x")).do(at(0).heal())), "there is no node 'x'"),

@@ -381,7 +381,8 @@ def test_a_guard_is_not_blamed_for_waiting() -> None:
 def test_a_name_of_a_network_and_a_node() -> None:
     topology = Topology([Node("net", command=["x"], networks=[Network("net")])])
     assert warnings(topology=topology) == [
-        "'net' is the name of a network and of a node: a scenario can't say 'net' for either"
+        "'net' is the name of a network and of a node: a scenario that names it has to say "
+        "'network:net' or 'node:net'"
     ]
 
 

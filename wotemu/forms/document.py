@@ -18,6 +18,8 @@ MAX_BYTES = 4 * 2**20
 MAX_ITEMS = 200_000
 """Values in a file, each counted as often as aliases repeat it: aliases of aliases fill any memory."""
 MAX_DEPTH = 60
+MAX_DIGITS = 400
+"""Longer text is no number."""
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -134,6 +136,26 @@ def parse(text: str, file: str, *, as_json: bool = False, merge_keys: bool = Fal
         raise LoadError(f"it is no YAML: {error}", where=file) from error
 
 
+def plain_value(text: str) -> str | int | float | bool | None:
+    """What text without quotes stands for.
+
+    Raises:
+        OverflowError: A number is too large for a float.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) > MAX_DIGITS:
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if not _FLOAT.fullmatch(text):
+        return text
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise OverflowError(text)
+    return number
+
+
 def _checked_json(text: str, file: str) -> str:
     try:
         json.loads(text)
@@ -144,6 +166,11 @@ def _checked_json(text: str, file: str) -> str:
     except RecursionError as error:
         raise LoadError("it is nested too deeply", where=file) from error
     return text.replace("\t", " ")  # JSON's strings can't hold one; YAML does not take all between values
+
+
+def _with_pairs_joined(text: str) -> str:
+    """Text with each pair of surrogates, as JSON escapes characters beyond the BMP, made one character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _is_merge_key(event: Any) -> bool:
@@ -231,7 +258,7 @@ class _Builder:
     def _key(self, event: Any, path: str, keys: dict[str, tuple[int, int]]) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.tag not in (None, "!"):
             raise self._error(event, "a key has to be text", path=path)
-        key = str(event.value)
+        key = _with_pairs_joined(event.value)
         if _is_merge_key(event):
             raise self._error(
                 event, "merge keys are no part of YAML 1.2", path=path, hint="write the entries themselves"
@@ -258,16 +285,8 @@ class _Builder:
     def _scalar(self, event: Any, path: str) -> str | int | float | bool | None:
         text: str = event.value
         if event.style or event.tag == "!":
-            # JSON escapes characters beyond the BMP as two surrogates
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if text in _WORDS:
-            return _WORDS[text]
-        if len(text) <= 400:
-            if _INT.fullmatch(text):
-                return int(text)
-            if _FLOAT.fullmatch(text):
-                number = float(text)
-                if number in (float("inf"), float("-inf")):
-                    raise self._error(event, f"{text} is too large a number", path=path)
-                return number
-        return text
+            return _with_pairs_joined(text)
+        try:
+            return plain_value(text)
+        except OverflowError:
+            raise self._error(event, f"{text} is too large a number", path=path) from None

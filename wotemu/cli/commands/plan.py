@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 @checked_engine_option
 @click.option("--html", metavar="FILE", help="Write a page with a chart of each hop's conditions over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the timeline, topology and warnings as JSON.")
+@click.option(
+    "--as-yaml", is_flag=True, help="Print the deployment as a YAML file, which is read without running code."
+)
+@click.option("--as-json", "as_json_form", is_flag=True, help="Print it as a JSON file of the same form.")
 @click.option("--all", "whole", is_flag=True, help="Print every change; by default, at most 200.")
 @debug_option
 def plan(
@@ -36,6 +40,8 @@ def plan(
     engine: str,
     html: str | None,
     as_json: bool,
+    as_yaml: bool,
+    as_json_form: bool,
     whole: bool,
     debug: bool,
 ) -> None:
@@ -43,14 +49,24 @@ def plan(
 
     Nothing is started. What a run would refuse is refused here, too, such as apps and programs that are not
     there. The same file, duration and seed always give the same timeline, with the same hash.
+
+    \b
+    wotemu plan deployment.py
+    wotemu plan deployment.py --as-yaml > deployment.yml    # what only Python can say is refused
     """
+    if as_json + as_yaml + as_json_form > 1:
+        raise click.UsageError("give one of --json, --as-yaml and --as-json")
+    is_form = as_yaml or as_json_form
     with reporting_errors(debug=debug):
-        deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json)
+        deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json or is_form)
         check_programs(deployment, resolver, engine)
         if html is not None:
             _write_page(Path(html), deployment, resolver)
         if as_json:
             click.echo(json.dumps(_json(deployment, resolver), indent=1))
+            return
+        if is_form:
+            click.echo(_form(deployment, duration, seed, "yaml" if as_yaml else "json"), nl=False)
             return
         _show(deployment, resolver, whole=whole)
         if html is not None:
@@ -64,6 +80,15 @@ def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
 
     topology = topology_to_json(deployment.topology)
     return {**resolver.timeline.to_dict(), "topology": topology, "warnings": resolver.warnings}
+
+
+def _form(
+    deployment: Deployment, duration: Seconds | None, seed: int | None, language: Literal["yaml", "json"]
+) -> str:
+    from wotemu.forms.written_deployment import written_form
+
+    scenario = deployment.scenario.overridden(duration=duration, seed=seed)
+    return written_form(deployment.topology, scenario, file=deployment.path, language=language)
 
 
 def _write_page(path: Path, deployment: Deployment, resolver: Resolver) -> None:

@@ -21,7 +21,10 @@ def ambiguous_names(topology: Topology, scenario: Scenario) -> Iterator[str]:
     nodes = {member.name for member in topology.members}
     networks = {network.name for network in topology.networks}
     for name in sorted(nodes & networks):
-        yield f"{name!r} is the name of a network and of a node: a scenario can't say {name!r} for either"
+        yield (
+            f"{name!r} is the name of a network and of a node: a scenario that names it has to say "
+            f"'network:{name}' or 'node:{name}'"
+        )
     tags: dict[str, Tag] = {}
     for event in scenario.events:
         for tag in tags_in(getattr(event, "target", None)):

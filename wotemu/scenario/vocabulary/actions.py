@@ -14,6 +14,7 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import State
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
+from wotemu.scenario.vocabulary.written import Written
 from wotemu.units import Fraction, QuantityLike, Seconds
 
 
@@ -93,6 +94,7 @@ class PlannedAction:
     phase: str = ""
     target: Any = None
     notes: tuple[str, ...] = ()
+    written: Written | None = None
 
     def steps(self, rng: Random, span_us: int) -> Iterable[TimedStep]:
         """The steps with their offsets from T0, in any order."""

@@ -27,12 +27,14 @@ from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
 from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
+from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.units import QuantityLike
 
 CUT = "cut"
 """The reason for which `Instant.cut` cuts a replica off, until `Instant.reconnect` takes it back."""
 
 
+@keeps_calls
 @attrs.frozen(repr=False)
 class Instant(Verbs):
     """One moment. Its effects stay until something else changes them."""

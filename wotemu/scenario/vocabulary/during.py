@@ -47,6 +47,7 @@ from wotemu.scenario.vocabulary.stepped import SteppedLayer, Values, Walks, ramp
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave
+from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionEnds, ConditionRanges
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.network import Network
@@ -57,6 +58,7 @@ from wotemu.units import QuantityLike
 ValuesAt = Callable[[Random], Iterable[tuple[int, Values]]]
 
 
+@keeps_calls
 @attrs.frozen(repr=False)
 class Period(Holds):
     """The time between two moments.

@@ -20,9 +20,11 @@ from wotemu.scenario.vocabulary.actions import (
 )
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.when import GuardedActions
+from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.units import QuantityLike
 
 
+@keeps_calls
 @attrs.frozen
 class Repeat:
     """An interval; `do` says what happens at its beginnings."""

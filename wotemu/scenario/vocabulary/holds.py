@@ -15,8 +15,10 @@ from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, 
 from wotemu.scenario.vocabulary.stepped import SteppedLayer, same_for_all
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
+from wotemu.scenario.vocabulary.written import keeps_calls
 
 
+@keeps_calls
 @attrs.frozen(repr=False)
 class Holds(Verbs):
     """A period whose effects begin with it and end with it.

@@ -19,8 +19,12 @@ from wotemu.topology.topology import Topology
 OneTarget = Network | Link | Node | Broker | Service | str
 """A Network, a Link (of every node that has it), a Node, Broker or Service (all its links), or a name.
 
-Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link.
+Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link. Where a network and a node are
+called the same, ``"network:field"`` and ``"node:field"`` say which one is meant.
 """
+
+KINDS = ("network", "node")
+"""What may be before a name: brokers and services count as nodes."""
 
 Place = tuple[str, str | None]
 """The names of a network and of a node on it; None stands for the network's own conditions."""
@@ -69,13 +73,32 @@ def tag(name: str, *targets: OneTarget | Tag) -> Tag:
 
 def target_label(target: Any) -> str:
     """The name of a target, for phases and messages."""
-    if isinstance(target, str | Tag):
-        return str(target)
+    if isinstance(target, str):
+        return _kind_and_name(target)[1]
+    if isinstance(target, Tag):
+        return target.name
     if isinstance(target, Link):
         return f"link to {target.network.name}"
     if isinstance(target, Network | Node | Broker | Service):
         return target.name
     return " and ".join(map(target_label, _several(target))) if isinstance(target, Iterable) else repr(target)
+
+
+def _kind_and_name(target: str) -> tuple[str, str]:
+    """What a text says it names, "" where it does not say it, and the name."""
+    kind, colon, name = target.partition(":")
+    return (kind, name) if colon and kind in KINDS else ("", target)
+
+
+def ambiguous_names(topology: Topology) -> frozenset[str]:
+    """The names of both a network and a node, broker or service."""
+    return frozenset({each.name for each in topology.networks} & {each.name for each in topology.members})
+
+
+def unambiguous_name(obj: Network | Node | Broker | Service, ambiguous: frozenset[str]) -> str:
+    """The name of an object as a target, with its kind where another object has the same name."""
+    kind = "network" if isinstance(obj, Network) else "node"
+    return f"{kind}:{obj.name}" if obj.name in ambiguous else obj.name
 
 
 def _several(target: Any) -> tuple[Any, ...]:
@@ -102,7 +125,7 @@ def _names_of(target: Any, topology: Topology, where: str) -> list[str]:
     if isinstance(target, Link):
         return [f"{node}@{network}" for network, node in _link_places(target, topology, where)]
     if isinstance(target, Network | Node | Broker | Service):
-        return [target.name]
+        return [unambiguous_name(target, ambiguous_names(topology))]
     raise ScenarioError(
         f"{target!r:.80} is no target", where=where, hint="give a Network, Link, Node or a name"
     )
@@ -143,13 +166,13 @@ def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
         raise ScenarioError(f"{target!r} is no Network, Link, Node or name", where=where)
     if "@" in target:
         return [_named_link(target, topology, where)]
-    if target in {network.name for network in topology.networks}:
-        if target in {owner.name for owner in topology.members}:
-            raise ScenarioError(
-                f"{target!r} is both a network and a node", where=where, hint="pass the object itself"
-            )
-        return [(target, None)]
-    return _node_places(target, topology, where)
+    if target in ambiguous_names(topology):
+        hint = f"write 'network:{target}' or 'node:{target}'; in Python, the object itself may be given, too"
+        raise ScenarioError(f"{target!r} is both a network and a node", where=where, hint=hint)
+    kind, name = _kind_and_name(target)
+    if kind == "network" or (not kind and name in {network.name for network in topology.networks}):
+        return [(_network(name, topology, where), None)]
+    return _node_places(name, topology, where)
 
 
 def _named_link(target: str, topology: Topology, where: str) -> Place:
@@ -191,6 +214,8 @@ def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
 
 def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: str) -> list[str]:
     name = target.name if isinstance(target, Node | Broker | Service) else target
+    if isinstance(name, str):
+        name = name.removeprefix("node:")
     if not isinstance(name, str) or name not in known:
         what = f"there is no node {name!r}" if isinstance(name, str) else f"{target_label(target)} is no node"
         raise ScenarioError(what, where=where, hint=did_you_mean(name, known))
@@ -215,7 +240,7 @@ def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[
 
 def _of_one_replica(target: Any, known: Mapping[str, Node | Broker | Service]) -> list[tuple[str, str]]:
     """The named replica with its networks, or with the named one; none where the target is something else."""
-    name, _, wanted = target.partition("@") if isinstance(target, str) else ("", "", "")
+    name, _, wanted = target.removeprefix("node:").partition("@") if isinstance(target, str) else ("", "", "")
     owner = known.get(name)
     if owner is None or owner.name == name:
         return []
@@ -249,7 +274,8 @@ def network_name(target: Network | str, topology: Topology, where: str) -> str:
     """
     if not isinstance(target, Network | str):
         raise ScenarioError(f"{target!r} is no Network or name", where=where)
-    return _network(target.name if isinstance(target, Network) else target, topology, where)
+    name = target.name if isinstance(target, Network) else target.removeprefix("network:")
+    return _network(name, topology, where)
 
 
 def _link_places(target: Link, topology: Topology, where: str) -> list[Place]:

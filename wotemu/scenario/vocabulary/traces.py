@@ -24,6 +24,9 @@ from wotemu.units import Fraction, Quantity, QuantityLike, Rate, Seconds
 OPPORTUNITY_BITS = 1504 * 8
 """What one delivery opportunity of Mahimahi's carries: a packet of 1504 bytes (its MTU-sized packet)."""
 
+WINDOW = "500ms"
+"""Over how long the rate of Mahimahi's delivery opportunities is a mean, unless it is said."""
+
 COLUMNS: dict[str, tuple[str, Callable[[float], Quantity]]] = {
     "latency_ms": ("latency", lambda value: Seconds.of_number(value / 1e3)),
     "jitter_ms": ("jitter", lambda value: Seconds.of_number(value / 1e3)),
@@ -48,11 +51,15 @@ class Trace:
         name: For messages.
         rows: Pairs of a time in seconds, rising, and the conditions that hold from it on, by name.
         length_s: When it is over and may begin again, in seconds.
+        path: The file from which `read` makes the same; None where it can't.
+        from_zero: As `read` takes it.
     """
 
     name: str
     rows: tuple[Row, ...] = attrs.field(repr=False)
     length_s: float
+    path: str | Path | None = attrs.field(default=None, eq=False, repr=False)
+    from_zero: bool = attrs.field(default=False, eq=False, repr=False)
 
     @classmethod
     def read(cls, path: str | Path, *, from_zero: bool = False) -> Self:
@@ -62,7 +69,7 @@ class Trace:
             path: The file, relative to the folder of the deployment's file.
             from_zero: Subtract the first time from all, as recordings with times of day need.
         """
-        read = cls.csv if str(path).lower().endswith(".csv") else cls.mahimahi
+        read = cls.csv if _is_csv(path) else cls.mahimahi
         return read(path, from_zero=from_zero)
 
     @classmethod
@@ -93,10 +100,11 @@ class Trace:
         if first_s:
             rows = [(round(t_s - first_s, 9), values) for t_s, values in rows]
         last_s = rows[-1][0] - rows[-2][0] if len(rows) > 1 else 1.0
-        return cls(Path(path).name, tuple(rows), rows[-1][0] + last_s)
+        again = path if _is_csv(path) else None
+        return cls(Path(path).name, tuple(rows), rows[-1][0] + last_s, again, from_zero)
 
     @classmethod
-    def mahimahi(cls, path: str | Path, window: QuantityLike = "500ms", *, from_zero: bool = False) -> Self:
+    def mahimahi(cls, path: str | Path, window: QuantityLike = WINDOW, *, from_zero: bool = False) -> Self:
         """Lines of milliseconds, each an opportunity to deliver 1504 bytes, as mm-link(1) takes them.
 
         The rate is the mean over each `window`; 0, an outage, where it has no opportunity: packets wait, as
@@ -116,7 +124,8 @@ class Trace:
             rate = counts[number] * OPPORTUNITY_BITS / (min(start_s + window_s, length_s) - start_s)
             if not rows or round(rate) != rows[-1][1]["rate"]:
                 rows.append((start_s, {"rate": Rate(round(rate))}))
-        return cls(Path(path).name, tuple(rows), length_s)
+        again = path if window == WINDOW and not _is_csv(path) else None
+        return cls(Path(path).name, tuple(rows), length_s, again, from_zero)
 
     def scaled(self, factors: Mapping[str, float], where: str) -> Self:
         """The same with conditions multiplied."""
@@ -132,7 +141,7 @@ class Trace:
             (t_s, {name: same_kind(value, value * factors.get(name, 1.0)) for name, value in values.items()})
             for t_s, values in self.rows
         ]
-        return attrs.evolve(self, rows=tuple(rows))
+        return attrs.evolve(self, rows=tuple(rows), path=None)
 
     def placed(
         self, start_us: int, end_us: int, *, speed: float, loop: bool
@@ -159,6 +168,10 @@ class Trace:
             where=self.name,
             hint=FROM_ZERO,
         )
+
+
+def _is_csv(path: str | Path) -> bool:
+    return str(path).lower().endswith(".csv")
 
 
 def _start(first_s: float, where: str, *, from_zero: bool) -> float:

@@ -13,10 +13,12 @@ from wotemu.scenario.condition_values import all_fields, check_graded, parse_con
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import MakeSteps, PlannedAction, direction_of, number
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
+from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
 from wotemu.topology.conditions import NetworkConditions
 
 
+@keeps_calls
 @attrs.frozen(repr=False)
 class Verbs(ABC):
     """A moment or a period; each of its methods makes an action for `Scenario(events=[...])`.

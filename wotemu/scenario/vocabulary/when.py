@@ -21,6 +21,7 @@ from wotemu.scenario.vocabulary.actions import (
 )
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import replicas
+from wotemu.scenario.vocabulary.written import Written, keeps_calls
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker
@@ -170,6 +171,7 @@ def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) ->
 Condition = MetricCondition | EventCondition
 
 
+@keeps_calls
 @attrs.frozen
 class When:
     """A condition; `do` says what happens when it holds."""
@@ -247,6 +249,7 @@ class GuardedActions:
     otherwise: Otherwise
     phase: str = ""
     label: str = ""
+    written: Written | None = None
 
     @property
     def start_us(self) -> int:
