@@ -16,9 +16,10 @@ import attrs
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Fraction, Packets, Rate
+from wotemu_gateways.netem import options
 from wotemu_gateways.netem.netem_shaper import NetemShaper
-from wotemu_gateways.netlink import bridge, link, namespaces
-from wotemu_gateways.netlink.request_socket import Netlink
+from wotemu_gateways.netlink import bridge, link, namespaces, tc
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Netlink
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Member
 
@@ -74,6 +75,11 @@ def _try(interface: str) -> None:
     addresses = ("10.64.0.2", "10.64.0.3")
     with Netlink() as netlink:
         netlink.send(link.bridge(interface, mtu=bridge.MTU, mac=mac_of("10.64.0.1")))
+        # First what kernels without NetEm lack: a shaper that can't be made has to remove all its interfaces
+        # again, which takes some 16 ms for each.
+        index = link.index_of(interface)
+        netem = tc.qdisc(index, "netem", options.RELEASING.encode(), flags=CREATE | EXCL)
+        netlink.send(netem, tc.delete_qdisc(index, tc.ROOT))
     members = [Member(address, address, mac_of(address)) for address in addresses]
     shaper = NetemShaper("check", members, interface=interface, shared=True)
     for address in addresses:
