@@ -30,6 +30,7 @@ from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.outcome import Status
 from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.engines.local.host_check import check_host
+from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.recording.liveness import SOURCE
 from wotemu_runtime.recording.totals import Totals
@@ -97,6 +98,7 @@ class ReportedRun:
         strict: bool = False,
         engine: EngineName = "local",
         keep: bool = False,
+        monitor: Monitor | None = None,
     ) -> None:
         """Check everything and plan the run; nothing is started.
 
@@ -112,6 +114,7 @@ class ReportedRun:
             strict: Whether an INVALID certificate makes `Result.exit_code` 4.
             engine: What places the nodes on machines: namespaces of this one, or Docker Swarm.
             keep: Whether the nodes stay on the swarm, unrecorded, when the run is over.
+            monitor: The monitor of the local engine's sandbox, where it was started early.
 
         Raises:
             InputError: A value is not what it has to be.
@@ -140,7 +143,15 @@ class ReportedRun:
                 strict=strict,
                 keep=keep,
             ),
-            NewRun(name=name, engine=engine, shaper=shaper, root=deployment.root, out=out, keep=keep),
+            NewRun(
+                name=name,
+                engine=engine,
+                shaper=shaper,
+                root=deployment.root,
+                out=out,
+                keep=keep,
+                monitor=monitor,
+            ),
             duration=duration,
             seed=seed,
         )

@@ -90,7 +90,7 @@ async def _sandbox_error() -> WotemuError | None:
     with tempfile.TemporaryDirectory(prefix="wotemu-doctor-") as directory:
         sandbox = SandboxProcess(Path(directory, "log"))
         try:
-            await sandbox.start(None)
+            await sandbox.start()
             await sandbox.ready()
         except WotemuError as error:
             return error

@@ -95,12 +95,17 @@ class AsyncChannel:
         self._writer = writer
 
     @classmethod
+    async def of(cls, sock: socket.socket) -> Self:
+        """The end of a stream socket whose other end has a `Channel`."""
+        import asyncio  # launchers do without
+
+        return cls(*await asyncio.open_unix_connection(sock=sock))
+
+    @classmethod
     async def pair(cls) -> tuple[Self, Channel]:
         """Two connected ends; the second, blocking one is for another process."""
         left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        import asyncio  # launchers do without
-
-        return cls(*await asyncio.open_unix_connection(sock=left)), Channel(right)
+        return await cls.of(left), Channel(right)
 
     def __repr__(self) -> str:
         return f"<AsyncChannel {'closing' if self._writer.is_closing() else 'open'}>"

@@ -9,6 +9,7 @@ import attrs
 from wotemu.errors import InputError
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
+from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.swarm import needing_docker_client
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.recording.checkpoint import Checkpoint
@@ -27,6 +28,7 @@ class NewRun:
         root: The deployment's folder.
         out: The run directory; None for ``runs/NAME``, numbered if taken.
         keep: Whether the nodes stay on the swarm when the run is over.
+        monitor: The monitor of the local engine's sandbox, where it was started early.
     """
 
     name: str
@@ -35,6 +37,7 @@ class NewRun:
     root: Path
     out: Path | None = None
     keep: bool = False
+    monitor: Monitor | None = None
 
     started: None = attrs.field(default=None, init=False)
 
@@ -45,7 +48,7 @@ class NewRun:
     def make_engine(self, run_dir: Path) -> Engine:
         """Make the engine; `HostError` for the swarm's without its Docker client."""
         if self.engine == LocalEngine.name:
-            return LocalEngine(run_dir / "logs" / "_wotemu.log", shaper=self.shaper)
+            return LocalEngine(run_dir / "logs" / "_wotemu.log", shaper=self.shaper, monitor=self.monitor)
         with needing_docker_client("engine swarm"):
             from wotemu_runtime.engines.swarm.engine import SwarmEngine
         return SwarmEngine(keep=self.keep, shaper=self.shaper)

@@ -17,7 +17,7 @@ from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import Network, Node, Topology
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import machine_limits
-from wotemu_runtime.engines.local.file_limit import raise_file_limit, restore_file_limit
+from wotemu_runtime.engines.local.file_limit import raise_file_limit, set_file_limit
 from wotemu_runtime.engines.local.machine_limits import Limit
 from wotemu_runtime.engines.local.plan_demand import (
     FILES,
@@ -235,7 +235,7 @@ def test_a_soft_limit_is_raised_and_an_app_gets_it_back(
     limits = [(64, hard)]
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
-    restore_file_limit(raise_file_limit(1599))
+    set_file_limit(raise_file_limit(1599))
     assert limits == [(64, hard), (raised, hard), (64, hard)]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -24,6 +27,7 @@ from wotemu.units import Seconds
 if TYPE_CHECKING:
     from wotemu.emulation.reported_run import ReportedRun
     from wotemu.emulation.run_options import EngineName, ShaperName
+    from wotemu_runtime.engines.local.monitor import Monitor
 
 
 class Options(NamedTuple):
@@ -101,17 +105,35 @@ def run(**given: object) -> None:
     report failed, 4 the certificate says INVALID and --strict is given, 130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
+    from wotemu_runtime.engines.local.monitor import early_monitor
+
     made: list[ReportedRun] = []
     follow = follows(follow=options.follow, quiet=options.quiet)
-    with reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None):
-        # Imported only now, as in all commands: --help and completion answer at once.
-        from wotemu.cli.session import run_to_end
+    with (
+        reporting_errors(debug=options.debug, run_dir=lambda: made[0].run_dir if made else None),
+        early_monitor(options.engine, options.shaper) as monitor,
+    ):
+        # Imported only now, as in all commands: --help and completion answer at once. The sandbox's first
+        # process imports what it needs meanwhile.
+        with _without_collections():
+            from wotemu.cli.session import run_to_end
 
-        made.append(_emulation(options))
+            made.append(_emulation(options, monitor))
         sys.exit(run_to_end(made[0], follow=follow, as_json=options.as_json))
 
 
-def _emulation(options: Options) -> ReportedRun:
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Exempt all that is imported and made in the block from garbage collection: most of it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _emulation(options: Options, monitor: Monitor | None) -> ReportedRun:
     from pathlib import Path
 
     from wotemu.deployment_file import load
@@ -133,4 +155,5 @@ def _emulation(options: Options) -> ReportedRun:
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         thresholds=thresholds,
         strict=options.strict,
+        monitor=monitor,
     )

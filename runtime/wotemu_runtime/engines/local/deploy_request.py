@@ -20,17 +20,11 @@ from wotemu_runtime.roles.assignment import Assignment
 APP_UID = 1000
 """The user that an app is where root started the emulation: some programs refuse to run as root."""
 
-ROLE_IMPORTS = (
-    "wotemu_runtime.engines.local.agents",
-    "wotemu_runtime.gateway.local",
-)
-"""Imported once by the zygote, for all roles that it forks."""
-
 
 def preload_request(plan: Plan) -> dict[str, Any]:
     """The zygote's ``preload`` request: WoT apps start from an interpreter that has their library."""
     wot = any(replica.app is not None for replica in plan.replicas)
-    return {"op": "preload", "modules": [*ROLE_IMPORTS, *(WOT_IMPORTS if wot else ())]}
+    return {"op": "preload", "modules": [*WOT_IMPORTS] if wot else []}
 
 
 def deploy_request(

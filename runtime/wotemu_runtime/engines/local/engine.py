@@ -20,9 +20,10 @@ from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, 
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
 from wotemu_runtime.engines.local.file_limit import raise_file_limit
 from wotemu_runtime.engines.local.host_check import check_host
+from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
-from wotemu_runtime.engines.local.sandbox_process import START_DEADLINE_S, SandboxProcess
+from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan
 
@@ -38,13 +39,14 @@ class LocalEngine:
     Args:
         log_path: The file for what roles print, which is nothing while all is well.
         shaper: ``tun``, ``netem``, or ``auto``: netem where the kernel has it and it can do what is asked.
+        monitor: The sandbox's monitor, where it was started early; see `early_monitor`.
     """
 
     name = "local"
 
-    def __init__(self, log_path: Path, *, shaper: str = "auto") -> None:
+    def __init__(self, log_path: Path, *, shaper: str = "auto", monitor: Monitor | None = None) -> None:
         self._shaper = shaper
-        self._sandbox = SandboxProcess(log_path)
+        self._sandbox = SandboxProcess(log_path, monitor)
 
     def __repr__(self) -> str:
         return f"LocalEngine({self._sandbox!r})"
@@ -71,8 +73,6 @@ class LocalEngine:
             groups, unenforced = await starting
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
-            if self._shaper != "tun":
-                await self._sandbox.send({"op": "check_netem"})
             await self._sandbox.send(preload_request(plan))
             shaper, unable = await self._choose_shaper(plan)
             await self._sandbox.send(
@@ -121,7 +121,7 @@ class LocalEngine:
         """The shaper to use, and the conditions of the plan that it can't impose, one sentence each."""
         if self._shaper == "tun":
             return "tun", []
-        missing = (await self._sandbox.next_event(START_DEADLINE_S, "trying NetEm"))["missing"]
+        missing = await self._sandbox.missing_of_netem()
         unable = netem_gaps(plan)
         if self._shaper == "netem":
             if missing:
@@ -144,7 +144,7 @@ class LocalEngine:
         if controllers and delegation.is_version_2():
             groups.parent = await asyncio.to_thread(delegation.find, name, controllers)
             if groups.parent is None:
-                await self._sandbox.start(None)
+                await self._sandbox.start(shaper=self._shaper)
                 return {}, [*unenforced, *_none(wanted, "no control group can be made here")]
         if refused := await self._start_in(groups, wanted):
             return {}, [*unenforced, *_none(wanted, refused)]
@@ -159,9 +159,9 @@ class LocalEngine:
         """Start the sandbox in the delegated group, if any; the kernel's reason where it is not in it."""
         parent = groups.parent
         try:
-            await self._sandbox.start(parent)
             planned = [each for replica in wanted.items() for each in groups.planned(*replica)]
-            return await self._sandbox.remove_at_end([*planned, *(parent.to_remove if parent else ())])
+            remove = [*planned, *(parent.to_remove if parent else ())]
+            return await self._sandbox.start(parent, remove, shaper=self._shaper)
         except BaseException:
             if parent is not None:
                 delegation.remove(parent)

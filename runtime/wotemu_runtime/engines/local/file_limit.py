@@ -20,7 +20,12 @@ def raise_file_limit(needed: int) -> int:
     return soft
 
 
-def restore_file_limit(soft: int) -> None:
-    """Give this process the limit that `raise_file_limit` returned."""
+def file_limit() -> int:
+    """How many files this process may open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def set_file_limit(soft: int) -> None:
+    """Give this process, and its children, a limit of open files up to its hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

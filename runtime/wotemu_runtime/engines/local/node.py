@@ -13,7 +13,7 @@ from wotemu_gateways.userspace.scheduling import leave_real_time_class
 from wotemu_runtime.agent.launcher import Launcher, Program
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import node_namespace
-from wotemu_runtime.engines.local.file_limit import restore_file_limit
+from wotemu_runtime.engines.local.file_limit import set_file_limit
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 
@@ -36,7 +36,7 @@ def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
     node_namespace.mount_proc()
 
     def become_app(program: Program) -> None:
-        restore_file_limit(file_limit)
+        set_file_limit(file_limit)
         isolate(program)
 
     try:

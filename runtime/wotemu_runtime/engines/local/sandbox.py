@@ -14,8 +14,10 @@ network namespaces in it.
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import os
-import selectors
+import select
 import signal
 import socket
 import sys
@@ -28,12 +30,19 @@ import attrs
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import enter_real_time_class
 from wotemu_runtime.engines.local.cgroups import delegation
+from wotemu_runtime.engines.local.file_limit import set_file_limit
 from wotemu_runtime.engines.local.name_resolution import share_files
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
-from wotemu_runtime.engines.local.zygote import Zygote
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
+
+ROLE_IMPORTS = (
+    "wotemu_runtime.engines.local.zygote",
+    "wotemu_runtime.engines.local.agents",
+    "wotemu_runtime.gateway.local",
+)
+"""Imported once, for all roles that are forked."""
 
 _REMOVAL_DEADLINE_S = 5.0
 
@@ -47,23 +56,75 @@ class Refusal(Exception):  # noqa: N818  # it travels as a message, and is an er
 
 
 def main() -> NoReturn:
-    """Entry point: ``python -m wotemu_runtime.engines.local.sandbox CONTROL_FD LIFELINE_FD [GROUP]``.
+    """Entry point: ``python -m wotemu_runtime.engines.local.sandbox CONTROL_FD LIFELINE_FD SHAPER``.
 
-    This process becomes the monitor. It joins the control group GROUP, which it makes if need be.
+    This process becomes the monitor. The coordinator may start it before it knows what to run, or whether it
+    will run anything: nothing is made until it sends the sandbox's parameters over the lifeline.
     """
     control, lifeline = (Channel(socket.socket(fileno=int(fd))) for fd in sys.argv[1:3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps children: their status is of no use
     syscalls.adopt_orphans()  # the zygote is the monitor's to wait for once the unsharer is killed
     home = delegation.current()
-    refused = _join(Path(sys.argv[3])) if len(sys.argv) > 3 else ""
     monitor = os.getpid()
+    if sys.argv[3] != "tun":
+        fork(lambda: _try_netem(monitor, control), keep_fds=[control.fileno()])
+    _import_roles(until=lifeline)
+    received = lifeline.receive()
+    if received is None:  # there is nothing to run
+        os._exit(0)
+    parameters, _ = received
+    _redirect_output(parameters["log"])
+    set_file_limit(parameters["file_limit"])
+    group = parameters["group"]
+    refused = "" if group is None else _join(Path(group))
     unsharer = fork(lambda: _unsharer(monitor, control), keep_fds=[control.fileno()])
     control.close()
-    _monitor(unsharer, lifeline, home, refused)
+    lifeline.send({"refused": refused})
+    _monitor(unsharer, lifeline, home, parameters["remove"])
+
+
+def _import_roles(until: Channel | None = None) -> None:
+    """Import what is forked from here, until the coordinator has sent something."""
+    gc.disable()  # what is imported stays: to look for garbage in it takes a quarter of the time
+    for name in ROLE_IMPORTS:
+        if until is not None and select.select([until], [], [], 0)[0]:
+            break
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+
+
+def _redirect_output(log: str) -> None:
+    """Have this process and its children print to a file from now on."""
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
+
+
+def _try_netem(monitor: int, control: Channel) -> None:
+    """Report which features of `netem` this kernel lacks; "" if none.
+
+    In a child, since the trial needs a network namespace to make qdiscs in, and may take half a second where
+    the kernel looks for modules that there are none of.
+    """
+    missing = "the check ended early"
+    try:
+        from wotemu_gateways.netem.kernel_support import missing_features
+
+        _enter_user_namespace()
+        syscalls.die_with_parent(signal.SIGKILL, monitor)
+        namespaces.unshare(namespaces.CLONE_NEWNET)
+        missing = missing_features()
+    except (OSError, Refusal) as error:  # the sandbox is refused the same, and then says so
+        missing = str(error)
+    finally:
+        control.send({"event": "netem", "missing": missing})
 
 
 def _join(group: Path) -> str:
-    """Move this process into a control group; the kernel's reason where it refuses, else ""."""
+    """Move this process into a control group, which it makes if need be; why the kernel refuses, else ""."""
     try:
         group.mkdir(exist_ok=True)
         (group / "cgroup.procs").write_text("0")
@@ -72,32 +133,19 @@ def _join(group: Path) -> str:
     return ""
 
 
-def _monitor(unsharer: int, lifeline: Channel, home: Path, refused: str) -> NoReturn:
+def _monitor(unsharer: int, lifeline: Channel, home: Path, leftovers: list[str]) -> NoReturn:
     """Wait for the coordinator's or the unsharer's end, then kill the sandbox and remove its control groups.
 
     Args:
         unsharer: The process id of the child with which the sandbox dies.
-        lifeline: Brings the directories to remove; its other end closes when the coordinator ends.
+        lifeline: Its other end closes when the coordinator ends.
         home: The control group that this process was started in.
-        refused: Why this process could not join the control group that it was given; "" if it did.
+        leftovers: The directories to remove at the end.
     """
-    leftovers: list[str] = []
     child = os.pidfd_open(unsharer)
-    with selectors.DefaultSelector() as selector:
-        selector.register(lifeline, selectors.EVENT_READ)
-        selector.register(child, selectors.EVENT_READ)
-        while True:
-            ready = {key.fd for key, _ in selector.select()}
-            if child in ready:
-                break
-            with contextlib.suppress(OSError):
-                if received := lifeline.receive():
-                    leftovers += received[0]["remove"]
-                    lifeline.send({"refused": refused})
-                    continue
-            break
+    select.select([lifeline.fileno(), child], [], [])
     with contextlib.suppress(ProcessLookupError):
-        os.kill(unsharer, signal.SIGKILL)
+        signal.pidfd_send_signal(child, signal.SIGKILL)
     _wait_for_all()
     if leftovers:
         _join(home)  # a group can't be removed while it has a process: the monitor is the leaf's last
@@ -109,10 +157,10 @@ def _wait_for_all() -> None:
     """Wait for the unsharer, and for the zygote that it leaves to this process.
 
     The kernel reports the end of a PID namespace's init only after all other processes of the namespace.
+    As SIGCHLD is ignored, waitpid(2) returns once there is no child any more.
     """
     with contextlib.suppress(ChildProcessError):
-        while True:
-            os.waitpid(-1, 0)
+        os.waitpid(-1, 0)
 
 
 def _remove(directories: list[str]) -> None:
@@ -146,7 +194,8 @@ def _unsharer(monitor: int, control: Channel) -> int:
     return 0 if status == 0 else 1
 
 
-def _unshare_all() -> None:
+def _enter_user_namespace() -> None:
+    """Become root of a new user namespace, unless this user is root and the kernel has no such namespaces."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         namespaces.unshare(namespaces.CLONE_NEWUSER)
@@ -155,6 +204,10 @@ def _unshare_all() -> None:
         # Root needs none: some kernels forbid user namespaces altogether (user.max_user_namespaces=0).
         if uid != 0:
             raise Refusal("user namespace", error) from error
+
+
+def _unshare_all() -> None:
+    _enter_user_namespace()
     flags = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNET
     try:
         namespaces.unshare(flags | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC)
@@ -181,6 +234,9 @@ def _zygote(unsharer: int, control: Channel, pid_read: int) -> int:
         raise AssertionError(f"the zygote's parent is {os.getppid()}, not the unsharer {unsharer}")
     syscalls.die_with_parent(signal.SIGKILL, 0)
     control.send({"event": "ready", "pid": outer_pid})
+    _import_roles()
+    from wotemu_runtime.engines.local.zygote import Zygote
+
     return Zygote(control).serve()
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.engines.engine import RoleEnded
 from wotemu_runtime.engines.local.cgroups.delegation import DelegatedGroup
+from wotemu_runtime.engines.local.file_limit import file_limit
 from wotemu_runtime.engines.local.host_check import refusal
+from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.processes.channel import AsyncChannel
 
 START_DEADLINE_S = 20.0
@@ -20,15 +22,22 @@ REMOVE_DEADLINE_S = 10.0
 
 
 class SandboxProcess:
-    """One sandbox, from its start to its end. `log_path` gets what its processes print."""
+    """One sandbox, from its start to its end.
 
-    def __init__(self, log_path: Path) -> None:
+    Args:
+        log_path: Gets what its processes print.
+        monitor: One that was started early, to be used where it fits; None for none.
+    """
+
+    def __init__(self, log_path: Path, monitor: Monitor | None = None) -> None:
         self._log_path = log_path
+        self._early = monitor
         self._monitor: subprocess.Popen[bytes] | None = None
         self._control: AsyncChannel | None = None
         self._lifeline: AsyncChannel | None = None
         self._listening: asyncio.Task[None] | None = None
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._netem: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
         """The roles that ended, in that order."""
         self._removal: asyncio.Future[None] | None = None
@@ -36,31 +45,39 @@ class SandboxProcess:
     def __repr__(self) -> str:
         return f"SandboxProcess(monitor={self._monitor.pid if self._monitor else None})"
 
-    async def start(self, group: DelegatedGroup | None) -> None:
-        """Start the monitor, in a control group where one is given."""
-        self._control, control = await AsyncChannel.pair()
-        self._lifeline, lifeline = await AsyncChannel.pair()
-        self._monitor = _start_monitor(self._log_path, (control.fileno(), lifeline.fileno()), group)
-        control.close()
-        lifeline.close()
-        self._listening = asyncio.create_task(self._listen(self._control), name="sandbox")
+    async def start(
+        self, group: DelegatedGroup | None = None, remove: Sequence[str] = (), *, shaper: str = "tun"
+    ) -> str:
+        """Start it, in a control group where one is given.
 
-    async def remove_at_end(self, directories: list[str]) -> str:
-        """Have the monitor remove directories at the end, however this process ends.
-
-        To be called before the directories are made.
+        Args:
+            group: The group; None for the one that this process is in.
+            remove: Directories that are to be removed at the end, however this process ends. None of them
+                is to be made before.
+            shaper: The one that is asked for; unless that is ``tun``, `missing_of_netem` can be called.
 
         Returns:
-            Why the monitor, and so the sandbox, is not in the control group that it was given; "" if it is.
+            Why the sandbox is not in the control group that it was given; "" if it is.
 
         Raises:
-            EmulationError: The monitor does not answer.
+            EmulationError: It does not answer.
         """
-        if self._lifeline is None:
-            raise EmulationError("the sandbox is gone")
+        command = () if group is None else group.command
+        monitor = self._take_early(command, shaper) or Monitor(shaper, command)
+        monitor.is_used = True
+        self._monitor = monitor.process
+        self._control = await AsyncChannel.of(monitor.control)
+        self._lifeline = await AsyncChannel.of(monitor.lifeline)
+        self._listening = asyncio.create_task(self._listen(self._control), name="sandbox")
+        parameters = {
+            "log": str(self._log_path.absolute()),
+            "file_limit": file_limit(),
+            "group": None if group is None else str(group.leaf),
+            "remove": list(remove),
+        }
         try:
             async with asyncio.timeout(START_DEADLINE_S):
-                await self._lifeline.send({"remove": directories})
+                await self._lifeline.send(parameters)
                 answer = await self._lifeline.receive()
         except TimeoutError:
             raise self._no_answer(f"did not start within {START_DEADLINE_S:g} s") from None
@@ -69,6 +86,14 @@ class SandboxProcess:
         if answer is None:
             raise self._no_answer("ended as it started")
         return str(answer["refused"])
+
+    def _take_early(self, command: Sequence[str], shaper: str) -> Monitor | None:
+        """The monitor that was started early, if it is what is needed; else it is ended."""
+        early, self._early = self._early, None
+        if early is None or (not command and early.shaper == shaper):
+            return early
+        early.discard()
+        return None
 
     async def ready(self) -> int:
         """Wait for the zygote.
@@ -103,9 +128,18 @@ class SandboxProcess:
         Raises:
             EmulationError: The deadline passed, or the sandbox ended.
         """
+        return await self._next(self._events, deadline_s, doing)
+
+    async def missing_of_netem(self) -> str:
+        """What this kernel lacks of NetEm; "" if nothing. To be called once."""
+        return str((await self._next(self._netem, START_DEADLINE_S, "trying NetEm"))["missing"])
+
+    async def _next(
+        self, events: asyncio.Queue[dict[str, Any] | None], deadline_s: float, doing: str
+    ) -> dict[str, Any]:
         try:
             async with asyncio.timeout(deadline_s):
-                message = await self._events.get()
+                message = await events.get()
         except TimeoutError:
             raise EmulationError(f"{doing} took more than {deadline_s:g} s") from None
         if message is None:
@@ -127,6 +161,8 @@ class SandboxProcess:
 
     async def remove(self) -> None:
         """Close the lifeline and wait for the monitor, which ends the sandbox. All callers wait."""
+        if self._early is not None:
+            self._early.discard()
         if self._monitor is None:
             return
         if self._removal is None:
@@ -150,8 +186,9 @@ class SandboxProcess:
                 refused = refusal(f"another process for {role}", number) if number else None
                 self.ended.put_nowait(RoleEnded(role, message["status"], refused))
             else:
-                self._events.put_nowait(message)
-        self._events.put_nowait(None)
+                (self._netem if message["event"] == "netem" else self._events).put_nowait(message)
+        for events in (self._events, self._netem):
+            events.put_nowait(None)
         self.ended.put_nowait(RoleEnded("sandbox", "its first process is gone"))
 
     def _no_answer(self, what: str) -> EmulationError:
@@ -160,25 +197,6 @@ class SandboxProcess:
     @property
     def _hint(self) -> str:
         return f"what it printed is in {self._log_path}"
-
-
-def _start_monitor(
-    log_path: Path, fds: tuple[int, int], group: DelegatedGroup | None
-) -> subprocess.Popen[bytes]:
-    before, after = ((), ()) if group is None else (group.command, (str(group.leaf),))
-    with log_path.open("ab") as log:
-        return subprocess.Popen(
-            [
-                *before,
-                *(sys.executable, "-m", "wotemu_runtime.engines.local.sandbox", *map(str, fds)),
-                *after,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=fds,
-            start_new_session=True,  # Ctrl-C in a terminal goes to the coordinator's process group alone
-        )
 
 
 def _wait(monitor: subprocess.Popen[bytes]) -> None:

@@ -45,9 +45,9 @@ class Failed(Exception):  # noqa: N818  # it travels as a message, and is an err
 class Zygote:
     """Serves one control channel.
 
-    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op":
-    "check_netem"}`` and ``{"op": "deploy", ...}`` (see `deploy_request`). Events: ``netem`` (what the kernel
-    lacks), ``deployed``, ``failed`` (where, error, errno) and ``exited`` (role, status, errno).
+    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}`` and ``{"op":
+    "deploy", ...}`` (see `deploy_request`). Events: ``deployed``, ``failed`` (where, error, errno) and
+    ``exited`` (role, status, errno).
     """
 
     def __init__(self, control: Channel) -> None:
@@ -62,9 +62,6 @@ class Zygote:
     def _serve(self, request: dict[str, Any]) -> None:
         if request["op"] == "exec":
             self._exec(request["role"], request["argv"], request["files"])
-            return
-        if request["op"] == "check_netem":
-            self._check_netem()
             return
         if request["op"] == "preload":
             for name in request["modules"]:
@@ -88,25 +85,6 @@ class Zygote:
             os.execv(argv[0], argv)  # noqa: S606  # a program of ours, no shell
 
         self._roles[fork(program)] = role
-
-    def _check_netem(self) -> None:
-        """Have a child report which features of `netem` this kernel lacks; "" if none.
-
-        In a child, since the trial needs a network namespace to make qdiscs in, and may take half a second
-        where the kernel looks for modules that there are none of.
-        """
-
-        def check() -> None:
-            missing = "the check ended early"
-            try:
-                from wotemu_gateways.netem.kernel_support import missing_features
-
-                namespaces.unshare(namespaces.CLONE_NEWNET)
-                missing = missing_features()
-            finally:
-                self._control.send({"event": "netem", "missing": missing})
-
-        fork(check, keep_fds=[self._control.fileno()])
 
     def _deploy(self, request: dict[str, Any]) -> None:
         try:
