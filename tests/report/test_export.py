@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from wotemu import RecordedRun
 from wotemu.cli import main
@@ -22,6 +23,7 @@ from wotemu.records.columns import meaning
 from wotemu_report.blocks import Column, Figure, Matrix, MatrixCell, Section, Table
 from wotemu_report.export.figures import column_names, figures, frame_of
 from wotemu_report.export.files import csv_cells
+from wotemu_report.export.openmetrics import Family, lines
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
@@ -140,6 +142,44 @@ def test_a_chart_is_drawn_as_a_picture(quickstart: Path, tmp_path: Path) -> None
             assert {"CPU per node", "calm", "healed"} <= {word.strip() for word in words}
 
 
+def test_prometheus_reads_the_samples(quickstart: Path) -> None:
+    printed = export(quickstart, "--format", "openmetrics")
+    assert printed.exit_code == 0
+    parsed = {each.name: each for each in text_string_to_metric_families(printed.stdout)}
+    run = RecordedRun(quickstart)
+    sent = run.table("hops").filter(node="thing", direction="up").collect()["sent"].to_list()
+    samples = [
+        each.value
+        for each in parsed["wotemu_hop_sent_packets"].samples
+        if (each.labels["node"], each.labels["direction"]) == ("thing", "up")
+    ]
+    assert samples == [sum(sent[: number + 1]) for number in range(len(sent))]
+    asked = run.table("interactions").filter(
+        stage="request", phase="cut", group="reader-wifi", op="readproperty"
+    )
+    took = asked.collect()["duration"].sort()
+    summary = {
+        each.labels.get("quantile", each.name.rpartition("_")[2]): each.value
+        for each in parsed["wotemu_request_duration_seconds"].samples
+        if (each.labels["phase"], each.labels["group"], each.labels["op"])
+        == ("cut", "reader-wifi", "readproperty")
+    }
+    assert summary["count"] == took.len()
+    assert summary["sum"] == pytest.approx(took.sum())
+    assert summary["0.95"] == took[-(-took.len() * 95 // 100) - 1]
+
+
+def test_labels_and_values_are_what_they_were() -> None:
+    names = ['quote "', "back\\slash", "line\nbreak", "😀 ‏عربي"]
+    values = [float("nan"), float("inf"), -1.5, 1e300]
+    frame = pl.LazyFrame({"key": names, "suffix": [""] * 4, "t": [1.5, 2.5, 3.5, 4.5], "value": values})
+    text = "\n".join(lines(Family("x", "gauge", "", "x", frame, ["key"]))["line"])
+    (family,) = text_string_to_metric_families(f"# TYPE wotemu_x gauge\n{text}\n# EOF\n")
+    found = {each.labels["key"]: (repr(each.value), float(each.timestamp)) for each in family.samples}
+    times = (1.5, 2.5, 3.5, 4.5)
+    assert found == {name: (repr(value), at) for name, value, at in zip(names, values, times, strict=True)}
+
+
 def test_rows_of_tables_and_matrices_keep_units_and_holes() -> None:
     columns = [
         Column("P95", "ms"),
@@ -178,6 +218,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(quickstart: Path) -> None:
         (["--format", "csv"], "--out FOLDER"),
         (["--format", "svg", "--table", "app", "--out", "x.svg"], "a table is no picture"),
         (["--format", "png", "--figure", "system-nodes", "--out", "x.png"], "it is a table, not a chart"),
+        (["--format", "openmetrics", "--table", "app"], "it is of the whole run"),
         (["--table", "app", "--figure", "system-nodes"], "either --table or --figure"),
         (["--table", "app", "--out", "/dev/null/x/y"], "can't be written"),
     ],

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 PICTURES = ("svg", "png")
 BINARY = ("parquet", "png")
-FORMATS = ("json", "csv", "parquet", *PICTURES)
+WHOLE = ("openmetrics",)
+"""Formats of a whole run."""
+FORMATS = ("json", "csv", "parquet", *WHOLE, *PICTURES)
 
 
 class Wanted(NamedTuple):
@@ -90,7 +92,11 @@ def _check(wanted: Wanted) -> None:
             "a table is no picture", where=f"--format {wanted.form}", hint="give --figure, or csv or parquet"
         )
     is_whole = wanted.table is None and wanted.figure is None
-    if is_whole and wanted.form != "json" and wanted.out is None:
+    if wanted.form in WHOLE and not is_whole:
+        raise InputError(
+            "it is of the whole run", where=f"--format {wanted.form}", hint="leave --table and --figure out"
+        )
+    if is_whole and wanted.form not in ("json", *WHOLE) and wanted.out is None:
         raise InputError(
             "it takes several files",
             where=f"--format {wanted.form}",
@@ -103,6 +109,8 @@ def _check(wanted: Wanted) -> None:
 
 
 def _exporter(wanted: Wanted) -> Callable[[RecordedRun, Wanted], None]:
+    if wanted.form == "openmetrics":
+        return _openmetrics
     if wanted.table is not None:
         return _one_table
     if wanted.figure is not None:
@@ -192,6 +200,14 @@ def _report(run: RecordedRun, wanted: Wanted) -> None:
     text = report_json(run.run_dir)
     with file_for(wanted.out, "report.json") as path:
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def _openmetrics(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import file_for
+    from wotemu_report.export.openmetrics import write_openmetrics
+
+    with file_for(wanted.out, "metrics.txt") as path:
+        write_openmetrics(run.exported, run.manifest, run.timeline, path)
 
 
 def _list(run: RecordedRun) -> None:
