@@ -10,9 +10,13 @@ import attrs
 from wotemu_report.axis import Axis
 from wotemu_report.charts.layers import HEIGHT, Layer
 
-Format = Literal["text", "code", "int", "number", "ms", "answer", "instant", "bytes", "percent", "status"]
-"""How a table writes the cells of a column; `instant` is seconds since T0, `answer` a duration in ms that may
-be infinite (no answer)."""
+Format = Literal[
+    "text", "node", "code", "int", "number", "ms", "answer", "instant", "bytes", "percent", "status"
+]
+"""How a table writes the cells of a column; `node` is a node's or a replica's name, `instant` seconds since
+T0, `answer` a duration in ms that may be infinite (no answer)."""
+Fold = Literal["sum", "max", "min"]
+"""What stands for a column's numbers where rows are folded."""
 
 
 @attrs.frozen
@@ -45,16 +49,25 @@ class Figure(Block):
 
 @attrs.frozen
 class Column:
-    """A column of a table: its label, how its cells are written, and what it means."""
+    """A column of a table: its label, how its cells are written, what it means.
+
+    `fold`: what stands for the numbers of folded rows; None: the sum of counts, the greatest of others.
+    """
 
     label: str
     format: Format = "text"
     hint: str = ""
+    fold: Fold | None = None
 
 
 @attrs.frozen
 class Table(Block):
-    """Rows to read and sort; `total` is how many there are where only the first are listed."""
+    """Rows to read and sort.
+
+    Attributes:
+        total: How many there are, where only the first are listed.
+        folded: For each row the rows that it stands for, shown when it is opened; or nothing at all.
+    """
 
     KIND: ClassVar[str] = "table"
     title: str
@@ -63,6 +76,7 @@ class Table(Block):
     rows: Sequence[Sequence[Any]]
     total: int | None = None
     filterable: bool = False
+    folded: Sequence[Sequence[Sequence[Any]]] = ()
 
 
 @attrs.frozen

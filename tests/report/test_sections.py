@@ -100,7 +100,8 @@ def test_the_matrix_adds_up_the_quietest_nodes(run_dir: Path) -> None:
         for number in range(40)
     ]
     write_table(run_dir, "flows", rows)
-    shown = node_matrix(RunData.load(run_dir).tables["flows"])
+    run = RunData.load(run_dir)
+    shown = node_matrix(run, run.tables["flows"])
     assert len(shown.columns) == 25
     assert shown.columns[-1] == "others"
 

@@ -93,7 +93,7 @@ def _fit(encoding: Spec, *, half: bool) -> None:
     _fit_legend(encoding.get("color", {}), _HALF_PX if half else _WHOLE_PX)
     ticks = encoding.get("x", {}).get("axis") or {}
     if half and "values" in ticks:
-        ticks["values"] = ticks["values"][::2]
+        ticks["values"] = {"expr": ticks["values"]["expr"].replace("tick", "(2 * tick)")}
 
 
 def _fit_legend(color: Spec, width_px: int) -> None:

@@ -40,7 +40,7 @@ def lines(
     """
     middle = rows.with_columns(mid=pl.min_horizontal(pl.col("s") + axis.bin_s / 2, pl.lit(axis.end_s)))
     base = alt.Chart().encode(x=time_x(axis, "mid"), y=y, color=series_color(colors))
-    line = base.mark_line(strokeDash=list(dash), interpolate="step" if step else "linear")
+    line = base.mark_line(strokeDash=list(dash), interpolate="step" if step else "linear", clip=True)
     if pick:
         chosen = alt.selection_point(fields=["series"], bind="legend", name="pick")
         line = line.encode(opacity=alt.condition(chosen, alt.value(1), alt.value(0.12))).add_params(chosen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.resources import files
@@ -12,47 +13,54 @@ import jinja2
 from markupsafe import Markup
 
 from wotemu.errors import InputError
-from wotemu.records.event_kinds import severity_of
-from wotemu_report import formats
-from wotemu_report.blocks import Figure, Format, Section
+from wotemu_report.axis import Axis
+from wotemu_report.blocks import Figure, Section
 from wotemu_report.charts.layers import Spec, specification
 from wotemu_report.charts.theme import CONFIG
 from wotemu_report.charts.time_axis import LONG_S, over_time
-from wotemu_report.page import vega_bundle
+from wotemu_report.page import lazy_data, vega_bundle
+from wotemu_report.page.cells import cell, tone
 from wotemu_report.page.head import Head, head
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
 _HERE = files("wotemu_report.page")
+_SCRIPTS = ("rows", "charts", "zoom", "nodes", "tables", "main")
+_MAX_PHASE_BUTTONS = 16
 
 
 def render(run: RunData) -> str:
     """The report of `run` as HTML."""
-    return page(head(run), sections(run), long=run.axis.end_s >= LONG_S, version=run.manifest.wotemu_version)
+    return page(head(run), sections(run), axis=run.axis, version=run.manifest.wotemu_version)
 
 
-def page(top: Head, parts: Sequence[Section], *, long: bool, version: str) -> str:
+def page(top: Head, parts: Sequence[Section], *, axis: Axis, version: str) -> str:
     """A page as HTML.
 
     Args:
         top: Its header.
         parts: Its sections.
-        long: Whether instants read as minutes and seconds.
+        axis: The time axis that its charts share.
         version: WoTemu's, for the footer.
     """
-    return (
-        _environment(long=long)
-        .get_template("page.html.j2")
-        .render(
-            head=top,
-            sections=parts,
-            specs=_specs(parts),
-            config=CONFIG,
-            style=Markup(_text("style.css")),  # noqa: S704 - our own file
-            script=Markup(_text("page.js")),  # noqa: S704 - our own file
-            bundle=Markup(vega_bundle.script()),  # noqa: S704 - the library's own code, without the end of a script element
-            version=version,
-        )
+    long = axis.end_s >= LONG_S
+    bundle, script = vega_bundle.script(), _script()
+    node_ids: dict[str, str] = {}
+    charts = {"config": CONFIG, "specs": _specs(parts), "end_s": axis.end_s, "node_ids": node_ids}
+    environment = _environment(long=long)
+    environment.globals["node_ids"] = node_ids
+    return environment.get_template("page.html.j2").render(
+        head=top,
+        sections=parts,
+        charts=charts,
+        lazy=lazy_data.packed({"folds": lazy_data.folds(parts, long=long)}),
+        phases=axis.phases if 1 < len(axis.phases) <= _MAX_PHASE_BUTTONS else (),
+        end_s=axis.end_s,
+        allowed=" ".join(_hash(text) for text in (bundle, script)),
+        style=Markup(_text("style.css")),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own files
+        bundle=Markup(bundle),  # noqa: S704 - the library's own code, without the end of a script element
+        version=version,
     )
 
 
@@ -99,6 +107,17 @@ def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
+def _hash(script: str) -> str:
+    """By what a Content-Security-Policy allows an inline script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _script() -> str:
+    """The page's own script; its parts share one scope."""
+    parts = "\n".join(_text(f"script/{name}.js") for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}\n}})();'
+
+
 def _environment(*, long: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("wotemu_report.page"),
@@ -110,36 +129,3 @@ def _environment(*, long: bool) -> jinja2.Environment:
     environment.filters["cell"] = partial(cell, long=long)
     environment.globals["tone"] = tone
     return environment
-
-
-def cell(value: object, form: Format, *, long: bool = False) -> str:
-    """A table cell's text; `long`: instants as minutes and seconds."""
-    if form == "answer" and value == math.inf:
-        return formats.NO_ANSWER
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return formats.NONE
-    if isinstance(value, int | float) and form == "instant":
-        return formats.instant(value, long)
-    if isinstance(value, int | float) and form in _NUMBERS:
-        return _NUMBERS[form](value)
-    return str(value)
-
-
-_NUMBERS = {
-    "int": formats.count,
-    "number": formats.number,
-    "ms": formats.milliseconds,
-    "answer": formats.answer,
-    "bytes": formats.size,
-    "percent": formats.percent,
-}
-_TONES_OF_SEVERITY = {"error": "bad", "warning": "warn"}
-_TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"}
-"""The results of changes, and the one event that is good news."""
-
-
-def tone(text: object) -> str:
-    """The colour of a state, a verdict or an event's kind: bad, warn, good or plain."""
-    words = str(text)
-    known = formats.VERDICT_TONES.get(words) or _TONES_OF_STATES.get(words)
-    return known or _TONES_OF_SEVERITY.get(severity_of(words), "plain")

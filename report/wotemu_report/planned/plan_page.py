@@ -8,7 +8,6 @@ from wotemu.scenario.timeline import Change, Timeline
 from wotemu.topology.topology import Topology
 from wotemu_report.axis import Axis, make_axis
 from wotemu_report.blocks import Column, Section, Table
-from wotemu_report.charts.time_axis import LONG_S
 from wotemu_report.formats import seconds
 from wotemu_report.page.head import Head, Notice
 from wotemu_report.page.render import page
@@ -50,7 +49,7 @@ def plan_page(
             notices=(Notice("warn", "Warnings", tuple(warnings)),) if warnings else (),
         ),
         parts,
-        long=axis.end_s >= LONG_S,
+        axis=axis,
         version=version,
     )
 

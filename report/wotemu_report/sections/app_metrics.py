@@ -9,12 +9,13 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.ranking import biggest
 from wotemu_report.queries.reported_values import means_over_time, totals_by_key
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 
 _MAX_CHARTS = 8
-_MAX_ROWS = 200
 _NONE = "No app called wotemu.app.write_metric."
 _LEAD = "What apps reported with wotemu.app.write_metric, in their own units."
 
@@ -29,7 +30,7 @@ def section(run: RunData) -> Section:
         rows, nodes = means_over_time(run, metrics.filter(pl.col("key") == key))
         caption = f"Mean of “{key}” per {run.axis.bin_s} s on each node."
         blocks.append(value_chart(run, key, caption, rows, nodes, subject="node", zero=False))
-    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals_table(metrics)])
+    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals_table(run, metrics)])
 
 
 def value_chart(
@@ -51,22 +52,22 @@ def value_chart(
     return Figure(key, caption, [drawn], run.axis, height=130, half=True)
 
 
-def totals_table(values: pl.DataFrame) -> Table:
+def totals_table(run: RunData, values: pl.DataFrame) -> Table:
     """Every key of every node with the count, minimum, mean, maximum and last of its values."""
     rows = totals_by_key(values)
-    return Table(
+    table = Table(
         "All keys",
         "Over the whole run.",
         (
             Column("Key"),
-            Column("Node"),
+            Column("Node", "node"),
             Column("Values", "int"),
-            Column("Min", "number"),
+            Column("Min", "number", fold="min"),
             Column("Mean", "number"),
             Column("Max", "number"),
             Column("Last", "number"),
         ),
-        rows.head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.rows(),
         filterable=rows.height > 12,
     )
+    return folded(table, ["Key", "Node"], {"Node": rows.select(group(run)).to_series().to_list()})

@@ -25,7 +25,7 @@ def section(run: RunData) -> Section:
         caption = f"The last value of {key} in each {run.axis.bin_s} s."
         blocks.append(value_chart(run, key, caption, rows, brokers, subject="broker", zero=True))
     return Section(
-        "broker", "Broker", "As brokers publish them under $SYS.", [*blocks, totals_table(figures)]
+        "broker", "Broker", "As brokers publish them under $SYS.", [*blocks, totals_table(run, figures)]
     )
 
 

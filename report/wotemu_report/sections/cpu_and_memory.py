@@ -13,11 +13,12 @@ from wotemu_report.charts.theme import SIZE
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.queries.cpu_and_memory_use import machine_load, node_totals, usage_over_time
+from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.ranking import MAX_SERIES
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 from wotemu_report.sections.gateway_cpu import gateway_blocks
 
-_MAX_ROWS = 200
 _LEAD = "Sampled by each node's agent from its app's processes; CPU is in percent of one core."
 
 
@@ -27,7 +28,7 @@ def section(run: RunData) -> Section:
     blocks: list[Block] = []
     if samples.height:
         rows, nodes = usage_over_time(run, samples)
-        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(samples)]
+        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run, samples)]
     else:
         blocks.append(Empty("Nodes", "No agent reported a sample."))
     return Section("system", "System", _LEAD, [*blocks, _machines(run), *gateway_blocks(run)])
@@ -74,26 +75,27 @@ def _limits(run: RunData, rows: pl.DataFrame, field: str, colors: dict[str, str]
     return [layer(limited, rule.encode(x=time_x(run.axis), y=y, color=series_color(colors)))]
 
 
-def _table(samples: pl.DataFrame) -> Table:
+def _table(run: RunData, samples: pl.DataFrame) -> Table:
     rows = node_totals(samples)
-    return Table(
+    table = Table(
         "Nodes",
         "CPU in percent of one core; memory resident.",
         (
-            Column("Node"),
+            Column("Node", "node"),
             Column("CPU mean %", "number"),
             Column("CPU p95 %", "number"),
             Column("CPU max %", "number"),
             Column("CPU limit %", "number"),
-            Column("Memory mean", "bytes"),
-            Column("Memory max", "bytes"),
-            Column("Memory limit", "bytes"),
-            Column("Processes", "int"),
+            Column("Memory mean", "bytes", fold="max"),
+            Column("Memory max", "bytes", fold="max"),
+            Column("Memory limit", "bytes", fold="max"),
+            Column("Processes", "int", fold="max"),
         ),
-        rows.head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.rows(),
         filterable=rows.height > 12,
     )
+    groups = rows.select(group(run)).to_series().to_list()
+    return folded(table, ["Node"], {"Node": groups})
 
 
 def _machines(run: RunData) -> Block:

@@ -12,8 +12,11 @@ from wotemu_report.charts.time_axis import time_x
 from wotemu_report.queries.event_rows import event_ticks, is_error, most_important
 from wotemu_report.queries.role_absences import RoleAbsence, role_absences
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 
-_MAX_ROWS = 400
+_MAX_ROWS = 2500
+_MAX_ALIKE = 3
+"""More events of one kind in a phase are folded."""
 _MAX_MESSAGE = 160
 _COLORS = {"event": palette.SERIES[0], "trouble": palette.BAD}
 
@@ -83,7 +86,13 @@ def _absences(absences: list[RoleAbsence]) -> Table:
 
 def _table(run: RunData) -> Table:
     rows = most_important(run.events, _MAX_ROWS)
-    return Table(
+    # Two hundred times "is ready" says nothing more than once.
+    like = pl.len().over("kind", "phase")
+    summary = pl.format("{} events; the first: {}", like, pl.col("message").first().over("kind", "phase"))
+    messages = (
+        rows.select(pl.when(like > _MAX_ALIKE).then(summary).otherwise("message")).to_series().to_list()
+    )
+    table = Table(
         "All events" if rows.height == run.events.height else "Events",
         "Times are since T0; before it the run was being deployed.",
         (
@@ -97,3 +106,4 @@ def _table(run: RunData) -> Table:
         total=run.events.height,
         filterable=True,
     )
+    return folded(table, ["Kind", "Message", "Phase"], {"Message": messages})

@@ -17,12 +17,16 @@ from wotemu_report.charts.theme import SIGNED_MS
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import VERDICT_TONES, count, in_ms, milliseconds, percent, seconds
 from wotemu_report.queries.hop_delays import chance_s, loss_share, unexplained_s
+from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.probe_errors import compared_probes, unexplained_errors
 from wotemu_report.queries.ranking import fold
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 
 _SHORT_S = 0.03
 _MAX_ROWS = 400
+_LEAST_REASONS = 8
+"""More reasons than that are folded by their threshold."""
 _LEAD = (
     "Agents probe each other about once a second; these packets are in no other figure. A probe's expected "
     "delay is that of the conditions of its two hops: the sender's up and the receiver's down."
@@ -41,7 +45,7 @@ def section(run: RunData) -> Section:
     probes = compared_probes(run)
     if probes.height:
         blocks.append(_errors(run, probes))
-    return Section("fidelity", "Fidelity", _LEAD, [*blocks, _hops(certificate), _machines(certificate)])
+    return Section("fidelity", "Fidelity", _LEAD, [*blocks, _hops(run, certificate), _machines(certificate)])
 
 
 def _tiles(certificate: Certificate) -> Tiles:
@@ -93,7 +97,7 @@ def _reasons(certificate: Certificate) -> Table:
         (reason.verdict, reason.what, reason.where, len(reason.affected) or 1, reason.text)
         for reason in certificate.reasons
     ]
-    return Table(
+    table = Table(
         "Reasons",
         "Each measure that is beyond its threshold; the thresholds are in manifest.json.",
         (
@@ -103,10 +107,10 @@ def _reasons(certificate: Certificate) -> Table:
             Column("Affected", "int", "hops of the gateway, or agents or machines"),
             Column("Worst case"),
         ),
-        rows[:_MAX_ROWS],
-        total=len(rows),
+        rows,
         filterable=len(rows) > 12,
     )
+    return folded(table, ["Verdict", "Threshold"], {}, least_rows=_LEAST_REASONS)
 
 
 def _errors(run: RunData, probes: pl.DataFrame) -> Figure:
@@ -159,21 +163,20 @@ _HOP_COLUMNS: tuple[tuple[Column, _HopCell], ...] = (
 )  # fmt: skip
 
 
-def _hops(certificate: Certificate) -> Table:
+def _hops(run: RunData, certificate: Certificate) -> Table:
     judged = [(certificate.hop_verdict(hop), hop) for hop in certificate.hops]
     worst_first = sorted(judged, key=lambda pair: -VERDICTS.index(pair[0]))
-    return Table(
+    groups = group_of(run)
+    table = Table(
         "Hops",
         "Delays and losses of probes. Not judged are those that may have waited behind the apps' packets,"
         " that met a change of their delay, an outage or the end of a cut, or were under way at the end.",
         (Column("Hop"), Column("Verdict", "status"), *(column for column, _ in _HOP_COLUMNS)),
-        [
-            (hop.where, verdict, *(cell(hop) for _, cell in _HOP_COLUMNS))
-            for verdict, hop in worst_first[:_MAX_ROWS]
-        ],
-        total=len(judged),
+        [(hop.where, verdict, *(cell(hop) for _, cell in _HOP_COLUMNS)) for verdict, hop in worst_first],
         filterable=len(judged) > 12,
     )
+    places = [f"{groups.get(hop.node, hop.node)}@{hop.network} {hop.direction}" for _, hop in worst_first]
+    return folded(table, ["Hop"], {"Hop": places})
 
 
 def _machines(certificate: Certificate) -> Table:

@@ -19,7 +19,9 @@ from wotemu_report.queries.flow_traffic import (
     with_few_ends,
 )
 from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
+from wotemu_report.queries.node_groups import group, has_many_nodes
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 
 _MATRIX_NODES = 24
 _MAX_ROWS = 300
@@ -40,7 +42,12 @@ def section(run: RunData) -> Section:
     flows = run.tables["flows"]
     blocks: list[Block] = []
     if flows.height:
-        blocks += [_rates(run, flows), _protocols(run, flows), node_matrix(flows), _protocol_table(flows)]
+        blocks += [
+            _rates(run, flows),
+            _protocols(run, flows),
+            node_matrix(run, flows),
+            _protocol_table(flows),
+        ]
     else:
         blocks.append(Empty("Flows", "No packet was counted on any emulated network."))
     return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run)])
@@ -81,15 +88,19 @@ def _protocols(run: RunData, flows: pl.DataFrame) -> Figure:
     )
 
 
-def node_matrix(flows: pl.DataFrame) -> Matrix:
-    """Bytes from node to node; beyond 24 nodes the quietest ones are added up."""
+def node_matrix(run: RunData, flows: pl.DataFrame) -> Matrix:
+    """Bytes from node to node, or from group to group of many; beyond 24 the quietest ones are added up."""
+    many = has_many_nodes(run)
+    if many:
+        flows = flows.with_columns(group(run, "src"), group(run, "dst"))
     named, ends = with_few_ends(flows, _MATRIX_NODES)
     found = {(row["src"], row["dst"]): row for row in node_pairs(named).to_dicts()}
     top = max((row["delivered"] for row in found.values()), default=0) or 1
     rows = [(src, [_cell(found.get((src, dst)), top) for dst in ends]) for src in ends]
     return Matrix(
-        "From node to node",
-        "Bytes delivered over the whole run, from the row's node to the column's; point at a cell for what "
+        "From group to group" if many else "From node to node",
+        ("The nodes are folded by group. " if many else "")
+        + "Bytes delivered over the whole run, from the row's to the column's; point at a cell for what "
         "was sent.",
         "from \\ to",
         ends,
@@ -130,7 +141,7 @@ def _drops(run: RunData) -> list[Block]:
         return [Empty("Hops", "The gateways reported no counters.")]
     counts = drops_over_time(run)
     if not counts.height:
-        return [Empty("Drops", "No packet was dropped."), _hop_table(hops)]
+        return [Empty("Drops", "No packet was dropped."), _hop_table(run, hops)]
     present = set(counts["series"])
     colors = {reason: color for reason, color in _REASON_COLORS.items() if reason in present}
     tooltip = tips(series="reason", s="from (s)|~r", count="packets|,d")
@@ -143,18 +154,18 @@ def _drops(run: RunData) -> list[Block]:
         run.axis,
         height=130,
     )
-    return [figure, _hop_table(hops)]
+    return [figure, _hop_table(run, hops)]
 
 
-def _hop_table(hops: pl.DataFrame) -> Table:
+def _hop_table(run: RunData, hops: pl.DataFrame) -> Table:
     rows = hop_totals(hops)
-    return Table(
+    table = Table(
         "Hops",
         "Each node's hop to its network (up) and back (down). Late: how long after its due time a packet "
         "left the gateway; p95 is of all packets of the hop, to within 2 %.",
         (
             Column("Network"),
-            Column("Node"),
+            Column("Node", "node"),
             Column("Hop"),
             Column("Sent", "int", "packets that left the hop"),
             Column("Bytes", "bytes"),
@@ -162,11 +173,12 @@ def _hop_table(hops: pl.DataFrame) -> Table:
             Column("Queue full", "int", "dropped because the queue was full"),
             Column("Cut", "int", "dropped by a partition or a crash"),
             Column("No memory", "int", "dropped because the gateway held too much already"),
-            Column("Backlog", "int", "most packets held at once"),
+            Column("Backlog", "int", "most packets held at once", fold="max"),
             Column("Late p95", "ms"),
             Column("Late max", "ms"),
         ),
-        rows.head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.rows(),
         filterable=rows.height > 12,
     )
+    groups = rows.select(group(run)).to_series().to_list()
+    return folded(table, ["Network", "Node", "Hop"], {"Node": groups})

@@ -9,11 +9,11 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
+from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.requests import consumers_or_producers
 from wotemu_report.queries.subscriptions import items_over_time, subscribers
 from wotemu_report.recorded.run_data import RunData
-
-_MAX_ROWS = 200
+from wotemu_report.sections.folding import folded
 
 
 def notification_blocks(run: RunData) -> list[Block]:
@@ -47,12 +47,12 @@ def _table(run: RunData, frame: pl.DataFrame) -> Table:
         *("node", "thing", "name", "op", "binding", "subscriptions", "items", "errors", "ended"),
         *("first", "silence"),
     ]
-    return Table(
+    table = Table(
         "Subscribers",
         "Longest silence: the longest time from subscribing, or from an item, to the next item or the end of "
         "the run. The longest comes first.",
         (
-            Column("Node"),
+            Column("Node", "node"),
             Column("Thing"),
             Column("Affordance"),
             Column("Operation", "code"),
@@ -64,7 +64,8 @@ def _table(run: RunData, frame: pl.DataFrame) -> Table:
             Column("First item", "instant"),
             Column("Longest silence", "ms"),
         ),
-        rows.select(columns).head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.select(columns).rows(),
         filterable=rows.height > 12,
     )
+    groups = rows.select(group(run)).to_series().to_list()
+    return folded(table, ["Node", "Affordance", "Operation", "Binding"], {"Node": groups})

@@ -9,6 +9,7 @@ from wotemu_report.formats import availability_tone, count, first_few, milliseco
 from wotemu_report.queries.availability import SLOW_FACTOR, by_node_and_phase, lowest_availability
 from wotemu_report.queries.change_lateness import change_results, lateness, missed_changes
 from wotemu_report.queries.event_rows import crashes
+from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.requests import (
     consumers_or_producers,
@@ -19,8 +20,7 @@ from wotemu_report.queries.requests import (
     unmeasured_requests,
 )
 from wotemu_report.recorded.run_data import RunData
-
-_MAX_ROWS = 400
+from wotemu_report.sections.folding import folded
 
 
 def section(run: RunData) -> Section:
@@ -111,17 +111,18 @@ def node_table(run: RunData) -> Block:
         *("phase", "owner", "availability", "count", "failed", "waiting", "cancelled"),
         *("p50", "p95", "p99"),
     ]
-    return Table(
+    table = Table(
         "By node and phase",
         "As the consumers measured it. Quantiles are of all requests that began in the phase: a failed one "
         "counts as never answered.",
         (
             Column("Phase"),
-            Column("Node", hint="replicas together"),
+            Column("Node", "node", "replicas together"),
             Column(
                 "Available", "percent",
                 "share of the time: a failed request counts against it until the next one begins, a slow one "
                 f"(over {SLOW_FACTOR:g} times the usual) until just before its answer",
+                fold="min",
             ),
             Column("Requests", "int"),
             Column("Failed", "int"),
@@ -131,10 +132,11 @@ def node_table(run: RunData) -> Block:
             Column("p95", "answer"),
             Column("p99", "answer"),
         ),
-        rows.select(columns).head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.select(columns).rows(),
         filterable=rows.height > 12,
     )  # fmt: skip
+    groups = rows.select(group(run, "owner")).to_series().to_list()
+    return folded(table, ["Phase", "Node"], {"Node": groups})
 
 
 def _phases(run: RunData) -> Table:
@@ -155,7 +157,7 @@ def _phases(run: RunData) -> Table:
             Column("Requests", "int"),
             Column("Error share", "percent"),
             Column("Worst availability", "percent"),
-            Column("Worst node"),
+            Column("Worst node", "node"),
             Column("Notifications/s", "number"),
             Column("Bytes/s sent", "bytes"),
             Column("Packets dropped", "int"),
@@ -170,7 +172,7 @@ def _unmeasured(others: pl.DataFrame) -> Table:
         "Requests that things served beyond those of measured consumers: other programs' requests. How long "
         "these took for their clients, and which never arrived, is not known.",
         (
-            Column("Served by"),
+            Column("Served by", "node"),
             Column("Thing"),
             Column("Affordance"),
             Column("Operation", "code"),

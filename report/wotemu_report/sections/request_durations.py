@@ -12,6 +12,7 @@ from wotemu_report.charts.layers import Layer, layer, series_color, tips
 from wotemu_report.charts.series import dots, lines
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import duration_y
+from wotemu_report.queries.node_groups import group, has_many_nodes
 from wotemu_report.queries.ranking import fold, sample
 from wotemu_report.queries.request_series import axis_for_medians, quantiles_by_phase, quantiles_over_time
 from wotemu_report.queries.requests import SUBJECT
@@ -38,9 +39,12 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
         run: The run, for its time axis.
         seen: The requests that one role measured.
     """
-    subjects = (
-        seen.group_by(SUBJECT).agg(count=pl.len()).sort(["count", *SUBJECT], descending=[True, *[False] * 3])
-    )
+    subjects = _subjects(seen)
+    if subjects.height > _MAX_CHARTS:  # the same affordance of many things
+        seen = seen.with_columns(thing=pl.lit("all things"))
+        subjects = _subjects(seen)
+    if has_many_nodes(run):
+        seen = seen.with_columns(series=pl.format("{} · {}", group(run, "owner"), "binding"))
     shown = subjects.head(_MAX_CHARTS).sort(SUBJECT)
     several = seen["thing"].n_unique() > 1
     blocks: list[Block] = [
@@ -50,6 +54,12 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
         rest = subjects.height - _MAX_CHARTS
         blocks.append(Empty("", f"{rest} more operations with fewer requests are in the table below."))
     return [*blocks, _by_phase(run, seen)]
+
+
+def _subjects(seen: pl.DataFrame) -> pl.DataFrame:
+    """The operations, those with most requests first."""
+    sizes = seen.group_by(SUBJECT).agg(count=pl.len())
+    return sizes.sort(["count", *SUBJECT], descending=[True, *[False] * 3])
 
 
 def _only(frame: pl.DataFrame, subject: tuple[str, str, str]) -> pl.DataFrame:

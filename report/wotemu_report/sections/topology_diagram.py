@@ -8,14 +8,16 @@ from typing import Any
 
 import attrs
 
+from wotemu.wording import counted
 from wotemu_report.blocks import Block, Column, Diagram, Empty, LinkDot, NetworkLane, NodeLine, Section, Table
 from wotemu_report.charts import palette
+from wotemu_report.queries.node_groups import group_of
 from wotemu_report.recorded.manifest import RecordedReplica
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 from wotemu_report.state_text import UNSHAPED, conditions_text
 
 _MAX_LINES = 24
-_MAX_ROWS = 300
 _LINE_PX, _TOP_PX, _LEFT_PX, _BOX_PX, _WIDTH_PX = 32.0, 70.0, 316.0, 254.0, 1180.0
 _LEAST_LANE_PX, _MOST_LANE_PX = 210.0, 430.0
 _LEAD = "Every link passes its network's gateway, which imposes the conditions; delays are one way."
@@ -41,7 +43,7 @@ class _Group:
 
 
 def diagram(run: RunData) -> Diagram:
-    """Networks as lanes, replicas as lines; beyond 24 replicas those of one node are one line."""
+    """Networks as lanes, replicas as lines; beyond 24 replicas those of one group are one line."""
     colors = palette.colors(run.network_names())
     networks = {str(entry.get("name")): entry for entry in run.topology.get("networks") or ()}
     room = (_WIDTH_PX - _LEFT_PX) / max(1, len(colors))
@@ -54,7 +56,7 @@ def diagram(run: RunData) -> Diagram:
     links = _links(run)
     drawn = [
         _line(group, _TOP_PX + _LINE_PX * (number + 0.5), lane_of, links)
-        for number, group in enumerate(_groups(run.manifest.replicas))
+        for number, group in enumerate(_groups(run))
     ]
     return Diagram(
         "Nodes and networks",
@@ -81,19 +83,24 @@ def _line(
     return NodeLine(group.name, group.detail, group.kind, y, end, dots)
 
 
-def _groups(replicas: tuple[RecordedReplica, ...]) -> list[_Group]:
+def _groups(run: RunData) -> list[_Group]:
+    replicas = run.manifest.replicas
     if len(replicas) <= _MAX_LINES:
         return [_Group(r.name, r.app, r.kind, r.addresses, r.node) for r in replicas]
-    nodes: dict[str, list[RecordedReplica]] = {}
+    groups: dict[str, list[RecordedReplica]] = {}
     for replica in replicas:
-        nodes.setdefault(replica.node, []).append(replica)
-    return [_one_line(node, copies) for node, copies in nodes.items()]
+        groups.setdefault(group_of(run)[replica.name], []).append(replica)
+    return [_one_line(name, copies) for name, copies in groups.items()]
 
 
-def _one_line(node: str, copies: list[RecordedReplica]) -> _Group:
+def _one_line(name: str, copies: list[RecordedReplica]) -> _Group:
     first, more = copies[0], len(copies) - 1
-    addresses = {name: f"{address} +{more}" if more else address for name, address in first.addresses.items()}
-    return _Group(f"{node} × {len(copies)}" if more else node, first.app, first.kind, addresses, node)
+    addresses = {
+        network: f"{address} +{more}" if more else address for network, address in first.addresses.items()
+    }
+    apps = list(dict.fromkeys(replica.app for replica in copies))
+    detail = first.app if len(apps) == 1 else counted(len(apps), "app")
+    return _Group(f"{name} × {len(copies)}" if more else name, detail, first.kind, addresses, first.node)
 
 
 def _conditions(network: Mapping[str, Any]) -> str:
@@ -154,19 +161,21 @@ def _replicas(run: RunData) -> Table:
         )
         for replica in run.manifest.replicas
     ]
-    return Table(
+    table = Table(
         "Nodes, brokers and services",
         "A row for each replica. WoTPy fixes: known defects of WoTPy that were patched for this node at its "
         "request.",
         (
-            Column("Name"),
+            Column("Name", "node"),
             Column("Kind"),
             Column("App or command", "code"),
             Column("Addresses"),
             Column("Link conditions"),
             Column("WoTPy fixes"),
         ),
-        rows[:_MAX_ROWS],
-        total=len(rows),
+        rows,
         filterable=len(rows) > 12,
     )
+    groups = group_of(run)
+    named = {"Name": [groups[replica.name] for replica in run.manifest.replicas]}
+    return folded(table, ["Name", "Kind"], named)

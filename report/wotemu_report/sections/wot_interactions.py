@@ -9,6 +9,8 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import stacked
 from wotemu_report.charts.value_axis import value_y
+from wotemu_report.formats import first_few
+from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.request_series import errors_over_time, outcomes_over_time
 from wotemu_report.queries.requests import (
     consumers_or_producers,
@@ -17,11 +19,12 @@ from wotemu_report.queries.requests import (
     requests_by_phase,
 )
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.folding import folded
 from wotemu_report.sections.notifications import notification_blocks
 from wotemu_report.sections.request_durations import duration_blocks
 
-_MAX_ROWS = 400
 _MAX_ERRORS = 50
+_MAX_NAMED = 5
 _OUTCOME_COLORS = {
     "failed": palette.BAD,
     "cancelled": palette.OTHERS,
@@ -71,7 +74,7 @@ def _requests(run: RunData) -> list[Block]:
     blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(asked)]
     # With one node at each end, the table by node would repeat the one by phase.
     if asked.select(pl.struct("role", "owner").n_unique()).item() > asked["role"].n_unique():
-        blocks.append(_node_table(asked))
+        blocks.append(_node_table(run, asked))
     return [*blocks, *_errors(run, asked)]
 
 
@@ -92,28 +95,30 @@ def _outcomes(run: RunData, frame: pl.DataFrame) -> Figure:
 
 def _phase_table(asked: pl.DataFrame) -> Table:
     rows = requests_by_phase(asked)
-    return Table(
+    table = Table(
         "Requests by phase",
         "Durations of successful requests that began in the phase; errors as a count and a share of all.",
         (*_WHAT, _SEEN_BY, *_FIGURES),
-        rows.select("thing", "name", "op", "role", *_FIGURE_NAMES).head(_MAX_ROWS).rows(),
-        total=rows.height,
+        rows.select("thing", "name", "op", "role", *_FIGURE_NAMES).rows(),
         filterable=rows.height > 12,
     )
+    return folded(table, ["Affordance", "Operation", "Seen by", "Binding", "Phase"], {})
 
 
-def _node_table(asked: pl.DataFrame) -> Table:
+def _node_table(run: RunData, asked: pl.DataFrame) -> Table:
     rows = requests_by_phase(asked, "owner")
     ordered = rows.sort("role", "owner", maintain_order=True)
-    return Table(
+    table = Table(
         "Requests by phase and node",
         "The same for each node that measured, so that nodes on different networks can be compared; replicas "
         "of a node are together.",
-        (Column("Node"), *_WHAT, _SEEN_BY, *_FIGURES),
-        ordered.select("owner", "thing", "name", "op", "role", *_FIGURE_NAMES).head(_MAX_ROWS).rows(),
-        total=rows.height,
+        (Column("Node", "node"), *_WHAT, _SEEN_BY, *_FIGURES),
+        ordered.select("owner", "thing", "name", "op", "role", *_FIGURE_NAMES).rows(),
         filterable=rows.height > 12,
     )
+    groups = ordered.select(group(run, "owner")).to_series().to_list()
+    by = ["Node", "Affordance", "Operation", "Seen by", "Binding", "Phase"]
+    return folded(table, by, {"Node": groups})
 
 
 def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
@@ -139,7 +144,8 @@ def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
 
 
 def _error_table(errors: pl.DataFrame) -> Table:
-    rows = errors.with_columns(nodes=pl.col("nodes").list.join(", "))
+    named = [first_few(names, _MAX_NAMED) for names in errors["nodes"].to_list()]
+    rows = errors.with_columns(nodes=pl.Series(named, dtype=pl.String))
     columns = ["error", "op", "binding", "role", "count", "first", "last", "nodes"]
     return Table(
         "Errors",

@@ -1,0 +1,21 @@
+// Marks the section in sight in the navigation, and starts the drawing.
+
+function follow() {
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const watch = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        links.get(target.id)?.classList.toggle("here", isIntersecting);
+      }
+    },
+    { rootMargin: "-64px 0px -70% 0px" },
+  );
+  for (const section of document.querySelectorAll("section")) watch.observe(section);
+}
+
+window.addEventListener("beforeprint", () => {
+  for (const log of document.querySelectorAll(".logs details")) log.open = true;
+});
+for (const end of document.querySelectorAll("details[open] pre")) end.scrollTop = end.scrollHeight;
+follow();
+drawAll();

@@ -1,0 +1,1 @@
+const { node_ids: nodeIds } = JSON.parse(document.getElementById("charts").textContent);
