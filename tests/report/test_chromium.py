@@ -1,16 +1,22 @@
-"""A real browser opens the report from disk and draws all of it."""
+"""A real browser opens the report from disk, draws all of it, and is asked what a reader would do.
+
+Drawing a report takes seconds: one page of each run serves all tests.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from wotemu_report import write_report
 
+from .many_nodes import many_nodes_run
 from .test_page import hostile_run
 
 pytestmark = pytest.mark.chromium
@@ -27,7 +33,7 @@ QUIET = (
 DRAW_MS = 60_000
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(require: Callable[[object, str], None]) -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     require(found, "no Chromium on PATH (Debian: apt-get install chromium)")
@@ -43,7 +49,7 @@ class Visit:
     def __init__(self, browser: Browser, report: Path) -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
-        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        self.page: Page = browser.new_page(viewport={"width": 1400, "height": 1000}, reduced_motion="reduce")
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
@@ -65,9 +71,27 @@ class Visit:
             )
         )
 
+    def violations(self) -> list[tuple[str, str]]:
+        """What axe-core finds that is serious: the rule, and the first element."""
+        self.page.evaluate((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
+        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        return [(each["id"], each["nodes"][0]["html"][:200]) for each in serious]
 
-def test_every_chart_is_drawn_without_a_complaint_or_a_request(browser: Browser, report: Path) -> None:
-    visit = Visit(browser, report)
+    def ticks(self, section: str) -> list[str]:
+        """The labels of the time axis of a section's first chart over time."""
+        axis = self.page.locator(f"#{section} .chart[tabindex]").first.locator(".role-axis-label").first
+        # Vega adds elements for labels in the order in which they came.
+        return sorted(axis.locator("text").all_text_contents(), key=lambda label: float(label.split()[0]))
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser, report: Path) -> Visit:
+    """The synthetic quickstart's report; tests leave it as they found it."""
+    return Visit(browser, report)
+
+
+def test_every_chart_is_drawn_without_a_complaint_or_a_request(visit: Visit, report: Path) -> None:
     assert visit.page.locator(".chart").count() > 12
     assert visit.undrawn() == []
     assert visit.complaints == []
@@ -75,16 +99,69 @@ def test_every_chart_is_drawn_without_a_complaint_or_a_request(browser: Browser,
 
 
 def test_hostile_names_run_nothing_in_a_browser(browser: Browser, tmp_path: Path) -> None:
-    visit = Visit(browser, write_report(hostile_run(tmp_path / "run")))
-    assert visit.undrawn() == []
+    hostile = Visit(browser, write_report(hostile_run(tmp_path / "run")))
+    assert hostile.undrawn() == []
+    page = hostile.page
+    for button in page.locator("button[data-export=data]").all()[:3]:
+        button.click()
+    page.locator("[id^=node-] > summary").evaluate_all("all => all.forEach(each => each.click())")
+    page.wait_for_selector("html[data-drawn=yes]", state="attached")
+    assert hostile.complaints == []
+    assert len(hostile.requests) == 1
+    assert page.locator("img, iframe, object, main script").count() == 0
+    page.close()
+
+
+def test_a_drag_on_one_chart_zooms_all_and_a_double_click_resets(visit: Visit) -> None:
+    page, before = visit.page, visit.ticks("traffic")
+    chart = page.locator("#interactions .chart[tabindex]").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.3, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=4)
+    page.mouse.up()
+    page.wait_for_selector("html[data-range]", state="attached")
+    first, last = (float(each) for each in str(page.locator("html").get_attribute("data-range")).split())
+    assert 10 < first < 20 < last < 35
+    assert visit.ticks("traffic") != before
+    assert visit.ticks("traffic")[0] == visit.ticks("interactions")[0]
+    chart.dblclick()
+    page.wait_for_selector('html[data-range="0 60"]', state="attached")
+    assert visit.ticks("traffic") == before
+
+
+def test_a_phase_and_keys_zoom_too(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("button", name="cut", exact=True).press("Enter")
+    page.wait_for_selector('html[data-range="30 40"]', state="attached")
+    assert page.locator("#time output").inner_text() == "30 s to 40 s"
+    chart = page.locator("#interactions .chart[tabindex]").first
+    chart.press("ArrowLeft")
+    page.wait_for_selector('html[data-range="27.5 37.5"]', state="attached")
+    chart.press("Escape")
+    page.wait_for_selector('html[data-range="0 60"]', state="attached")
     assert visit.complaints == []
-    assert len(visit.requests) == 1
-    assert visit.page.locator("img").count() == 0
 
 
-def test_a_table_sorts_by_the_column_that_is_clicked(browser: Browser, report: Path) -> None:
-    page = Visit(browser, report).page
-    rows_by_node = page.locator("#overview table").first
+def test_behind_a_chart_are_its_rows_and_files(visit: Visit) -> None:
+    figure = visit.page.locator("#interactions figure").first
+    data = figure.get_by_role("button", name="Data")
+    data.click()
+    assert figure.locator(".data th").all_inner_texts()[:2] == ["s", "series"]
+    assert figure.locator(".data tbody tr").count() > 50
+    data.click()
+    assert figure.locator(".data").count() == 0
+    for name, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG"), ("Source", b"{")):
+        with visit.page.expect_download() as waited:
+            figure.get_by_role("button", name=name).click()
+        assert Path(waited.value.path()).read_bytes().startswith(start), name
+
+
+def test_a_table_sorts_by_the_column_that_is_clicked(visit: Visit) -> None:
+    rows_by_node = visit.page.locator("#overview table").first
     rows_by_node.get_by_role("button", name="Requests").click()
     requests = rows_by_node.locator("tbody td:nth-child(4)")
     counts = [int(text.replace(",", "")) for text in requests.all_inner_texts()]
@@ -93,14 +170,40 @@ def test_a_table_sorts_by_the_column_that_is_clicked(browser: Browser, report: P
     assert requests.first.inner_text().replace(",", "") == str(max(counts))
 
 
-def test_a_filter_hides_the_rows_without_its_text(browser: Browser, report: Path) -> None:
-    page = Visit(browser, report).page
-    page.locator("#events input[type=search]").fill("CRASHED")
-    assert page.locator("#events tbody tr:visible").count() == 1
+def test_a_filter_hides_the_rows_without_its_text(visit: Visit) -> None:
+    visit.page.locator("#events input[type=search]").fill("CRASHED")
+    rows = visit.page.locator("#events tbody tr:visible")
+    rows.filter(has_text="app.crashed").first.wait_for()
+    assert all("crashed" in text.lower() for text in rows.all_inner_texts())
+    visit.page.locator("#events input[type=search]").fill("")
 
 
-def test_nothing_is_wider_than_the_page(browser: Browser, report: Path) -> None:
-    page = Visit(browser, report).page
-    for width in (1400, 700):
+def test_nothing_is_wider_than_the_page(visit: Visit) -> None:
+    page = visit.page
+    for width in (1400, 700, 400):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit: Visit, scheme: Any) -> None:
+    visit.page.emulate_media(color_scheme=scheme)
+    assert visit.violations() == []
+    visit.page.emulate_media(color_scheme="light")
+
+
+def test_many_nodes_are_folded_and_open_on_demand(browser: Browser, tmp_path: Path) -> None:
+    many = Visit(browser, write_report(many_nodes_run(tmp_path / "run")))
+    page = many.page
+    table = page.locator("#overview table").first
+    assert table.locator("tbody tr").count() <= 8
+    table.locator("button.fold").first.click()
+    table.locator("tr.below").first.wait_for()
+    assert table.locator("tr.below").count() == 80
+    assert "phone-17" in table.inner_text()
+    table.locator("button.fold").first.click()
+    assert table.locator("tr.below").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+    assert many.complaints == []
+    page.close()

@@ -77,10 +77,10 @@ def _head(columns: Sequence[Column], known: Mapping[int, Any], rows: list[Row]) 
 
 def _one(column: Column, values: list[Any]) -> Any:
     """What stands for all `values` of a column."""
-    distinct = list(dict.fromkeys(values))
-    if len(distinct) == 1:
-        return distinct[0]
     fold = column.fold or _BY_FORMAT.get(column.format)
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) == 1 and fold != "sum":
+        return distinct[0]
     if fold is not None:
         return _FOLDS[fold]([value for value in values if _is_number(value)])
     if column.format == "status":

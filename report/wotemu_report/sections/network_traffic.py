@@ -24,6 +24,7 @@ from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
 _MATRIX_NODES = 24
+_DOTTED, _SOLID = (2, 3), (1, 0)
 _MAX_ROWS = 300
 _REASON_COLORS = {
     "random loss": palette.SERIES[1],
@@ -65,8 +66,9 @@ def _rates(run: RunData, flows: pl.DataFrame) -> Figure:
         "Solid: delivered to the network's nodes; dotted: sent by them. A message between two networks is "
         "sent on one and delivered on the other.",
         [
-            lines(sent, run.axis, y, colors, tooltip, dash=[2, 3]),
-            lines(delivered, run.axis, y, colors, tooltip, pick=False),
+            lines(side, run.axis, y, colors, tooltip, dash=dash, pick=dash == _DOTTED)
+            for side, dash in ((sent, _DOTTED), (delivered, _SOLID))
+            if side.height
         ],
         run.axis,
         height=160,

@@ -16,6 +16,7 @@ async function draw(id) {
       loader: { load: () => Promise.reject(new Error("nothing is loaded")) },
     });
     views.set(id, view);
+    place.querySelector("svg").setAttribute("aria-hidden", "true"); // its place has the name, "Data" the rows
     place.dataset.drawn = "yes";
     if (isTimed(id)) listenToBrush(place, view);
     await showRange(id);
