@@ -12,7 +12,6 @@ import pytest
 
 from wotemu.records import CANCELLED, OK, UNFINISHED, Event, Interaction, Record
 from wotemu_report.page.head import head
-from wotemu_report.page.run_summary import phase_sentences
 from wotemu_report.queries.availability import by_node_and_phase, lowest_availability
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.requests import unmeasured_requests
@@ -67,9 +66,6 @@ def test_clients_that_are_cut_off_are_the_worst_and_not_the_best(run_dir: Path) 
     assert (cut["count"], cut["failed"]) == (3, 3)
     assert (cut["availability"], cut["p50"], cut["p95"]) == (0.0, math.inf, math.inf)
     assert row(run, "cut", "reader-wifi")["availability"] == 1.0
-    assert phase_sentences(run)[2] == (
-        "cut: reader-3g 0 % available (3 of 3 requests failed); reader-wifi was always answered, p95 20 ms"
-    )
     phases = phase_totals(run).filter(pl.col("phase") == "cut").row(0, named=True)
     assert (phases["worst"], phases["whose"]) == (0.0, "reader-3g")
     assert lowest_availability(run)["availability"].item() == 0.0
@@ -116,7 +112,6 @@ def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
 def test_a_request_that_hangs_to_the_end_counts_against_availability(run_dir: Path) -> None:
     run = run_of(run_dir, [*steady(0, 30), request(30, 30.0, status=UNFINISHED)])
     assert (row(run, "healed")["waiting"], row(run, "healed")["availability"]) == (1, 0.0)
-    assert "1 waited from before" in phase_sentences(run)[3]
 
 
 def test_a_request_that_the_end_cut_short_counts_for_nothing(run_dir: Path) -> None:

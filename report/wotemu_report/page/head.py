@@ -8,7 +8,7 @@ import attrs
 
 from wotemu.fidelity import Certificate
 from wotemu_report.formats import VERDICT_TONES, availability_tone, instant, moment, seconds, size
-from wotemu_report.page.run_summary import phase_sentences, unanswered_sentences
+from wotemu_report.page.what_happened import broken_sentences, unanswered_sentences, worst_sentences
 from wotemu_report.queries.availability import lowest_availability
 from wotemu_report.recorded.manifest import Manifest
 from wotemu_report.recorded.run_data import RunData
@@ -117,11 +117,14 @@ def _more_places(count: int) -> str:
     return places.get(count, f"; likewise in {count} more places")
 
 
-def _availability(run: RunData) -> list[Notice]:
-    """Each phase in a sentence, coloured by the lowest availability."""
+def _happened(run: RunData) -> list[Notice]:
+    """What broke, and what the nodes went through, coloured by the lowest availability."""
     lowest = lowest_availability(run)
     tone = availability_tone(lowest["availability"].item()) if lowest.height else "good"
-    return [Notice(tone, "Availability by phase", tuple(phase_sentences(run)))]
+    return [
+        Notice(tone, "What the nodes went through", tuple(worst_sentences(run))),
+        Notice("warn", "What broke, and when it was well again", tuple(broken_sentences(run))),
+    ]
 
 
 def _notices(run: RunData) -> list[Notice]:
@@ -129,7 +132,7 @@ def _notices(run: RunData) -> list[Notice]:
     no_t0 = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
     return [
         Notice("bad", "Never answered", tuple(unanswered_sentences(run))),
-        *_availability(run),
+        *_happened(run),
         *_fidelity(manifest),
         Notice("bad", "Error", (manifest.error,) if manifest.error else ()),
         Notice("warn", "No T0", no_t0),

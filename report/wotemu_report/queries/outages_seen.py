@@ -1,0 +1,92 @@
+"""What consumers went through: times without an answer, times without an item, and durations by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from wotemu_report.queries.availability import available_intervals
+from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.requests import requests, seen_by
+from wotemu_report.recorded.run_data import RunData
+
+LEAST_S = 1.0
+"""Shorter times without an answer or an item are not told."""
+_JOINED_S = 0.05
+_GAP_FACTOR = 3.0
+_LEAST_SILENCE_S = 2.0
+_SEPARATOR = "\x1f"
+
+
+def outages_seen(run: RunData) -> pl.DataFrame:
+    """Times in which consumers could not carry out an operation, by group of nodes.
+
+    Returns:
+        `group`, `op`; `start` and `stop`, in seconds since T0, of the time in which any node of the group was
+        without an answer; `lasts`, the longest of a single node in seconds; `nodes`, how many were. In order
+        of time.
+    """
+    asked = seen_by(requests(run), "consumer").filter(pl.col("phase_no") >= 0)
+    named = asked.with_columns(owner=pl.concat_str("node", "op", separator=_SEPARATOR))
+    down = available_intervals(named, run.axis.end_s).filter(~pl.col("up"))
+    parts = pl.col("owner").str.split(_SEPARATOR)
+    spans = down.select("start", "stop", node=parts.list.get(0), key=parts.list.get(1))
+    return _by_group(run, spans).rename({"key": "op"})
+
+
+def silences(run: RunData) -> pl.DataFrame:
+    """Times in which subscriptions delivered no item although they do so far more often, by group of nodes.
+
+    Longer than three times the usual distance of a subscriber's items, and than 2 s.
+
+    Returns:
+        As `outages_seen`, with `name` (the affordance) instead of `op`.
+    """
+    heard = run.tables["interactions"].filter(pl.col("stage") == "next", pl.col("s") >= 0)
+    by = ["node", "name", "thing", "binding"]
+    items = seen_by(heard, "consumer").sort(*by, "s")
+    following = pl.col("s").shift(-1).over(by).fill_null(run.axis.end_s)
+    gaps = items.with_columns(stop=following, gap=following - pl.col("s")).with_columns(
+        usual=pl.col("gap").median().over(by)
+    )
+    wide = gaps.filter(pl.col("gap") > pl.max_horizontal(_GAP_FACTOR * pl.col("usual"), _LEAST_SILENCE_S))
+    return _by_group(run, wide.select("node", start="s", stop="stop", key="name")).rename({"key": "name"})
+
+
+def _by_group(run: RunData, spans: pl.DataFrame) -> pl.DataFrame:
+    """`group`, `key`, `start`, `stop`, `lasts` and `nodes` of spans with a `node` and a `key`."""
+    of_node = _merged(spans, ["node", "key"], {"lasts": pl.col("stop").max() - pl.col("start").min()})
+    long = of_node.filter(pl.col("lasts") >= LEAST_S).with_columns(group=group(run))
+    figures = {"lasts": pl.col("lasts").max(), "nodes": pl.col("node").n_unique()}
+    return _merged(long, ["group", "key"], figures).sort("start", "group", "key")
+
+
+def _merged(spans: pl.DataFrame, by: Sequence[str], figures: dict[str, pl.Expr]) -> pl.DataFrame:
+    """Spans that overlap or touch made one, for each combination of `by`."""
+    until = pl.col("stop").cum_max().shift(1).over(by)
+    apart = (pl.col("start") > until + _JOINED_S).fill_null(value=True)
+    numbered = spans.sort(*by, "start").with_columns(apart=apart)
+    numbered = numbered.with_columns(number=pl.col("apart").cum_sum().over(by))
+    merged = numbered.group_by(*by, "number").agg(
+        **figures, start=pl.col("start").min(), stop=pl.col("stop").max()
+    )
+    return merged.drop("number")
+
+
+def durations_by_phase(run: RunData) -> pl.DataFrame:
+    """Durations of consumers' successful requests by group of nodes, operation and phase.
+
+    Returns:
+        `group`, `op`, `phase_no`, `phase`; `count`; `p95` and `most` in ms, each of the node of the group
+        that has the longest.
+    """
+    done = seen_by(requests(run), "consumer").filter(pl.col("phase_no") >= 0, pl.col("ok"))
+    key = ["op", "phase_no", "phase"]
+    of_node = done.group_by("owner", *key).agg(
+        count=pl.len(), p95=pl.col("ms").quantile(0.95, "equiprobable"), most=pl.col("ms").max()
+    )
+    worst = of_node.group_by(group(run, "owner").alias("group"), *key).agg(
+        pl.col("count").sum(), pl.col("p95", "most").max()
+    )
+    return worst.sort("group", "op", "phase_no")
