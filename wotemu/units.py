@@ -290,6 +290,19 @@ class Fraction(Quantity):
         return f"{_trim(self * 100)}%"
 
 
+class PerSecond(Quantity):
+    """How often something happens; ``"5/s"``, ``"300/min"``."""
+
+    UNITS: ClassVar = {"/s": Decimal(1), "/min": 1 / Decimal(60), "/h": 1 / Decimal(3600)}
+    SUGGESTED: ClassVar = ("/s", "/min")
+    EXAMPLE: ClassVar = '"5/s"'
+    WHAT: ClassVar = "a number a second"
+    MOST: ClassVar = 1e12
+
+    def __str__(self) -> str:
+        return f"{_trim(self)}/s"
+
+
 class Hertz(Quantity):
     """A clock frequency; ``"1.2GHz"``."""
 

@@ -11,6 +11,7 @@ import attrs
 
 from wotemu.errors import LoadError
 from wotemu.forms import events as _  # noqa: F401  # adds the kind of actions
+from wotemu.forms import objectives as _objectives  # noqa: F401  # adds the kind of objectives
 from wotemu.forms.calls import Argument, Call, guarded
 from wotemu.forms.document import Item, read_document
 from wotemu.forms.from_types import SECTIONS, call_of

@@ -14,6 +14,8 @@ from wotemu.errors import InputError
 from wotemu.forms.calls import Call
 from wotemu.forms.events import NAMED, moments
 from wotemu.forms.from_types import NO_FUNCTION, PRESETS
+from wotemu.forms.objectives import objective_text
+from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.scenario import Phase, Scenario
 from wotemu.scenario.vocabulary.actions import Action, seconds
 from wotemu.scenario.vocabulary.at import Instant
@@ -61,6 +63,7 @@ class _Writer:
         self._topology = topology
         self._scenario = scenario
         mentioned = [each for event in scenario.events for each in _mentioned(event)]
+        mentioned += [each.figure.select.node for each in scenario.expect]
         self._tags = _tags(mentioned, topology)
         self._links = _link_names(topology, mentioned, set(self._tags))
         self._ambiguous: frozenset[str] = frozenset()
@@ -112,6 +115,8 @@ class _Writer:
             return self._links[id(obj)][1] if id(obj) in self._links else self._link(obj)
         if isinstance(obj, Tag):
             return obj.name
+        if isinstance(obj, Objective):
+            return objective_text(obj)
         if isinstance(obj, NetworkConditions):
             preset = next((name for name, each in PRESETS.items() if each == obj), None)
             return preset or self._fields(obj, where=where)

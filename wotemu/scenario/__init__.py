@@ -9,6 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wotemu.scenario.objectives.expect import Objective, expect
+    from wotemu.scenario.objectives.words import (
+        app,
+        availability,
+        errors,
+        lost_events,
+        mean,
+        node,
+        p50,
+        p90,
+        p95,
+        p99,
+        throughput,
+    )
     from wotemu.scenario.resolver import Resolver, resolve
     from wotemu.scenario.scenario import Phase, Scenario
     from wotemu.scenario.vocabulary.at import at
@@ -21,27 +35,42 @@ if TYPE_CHECKING:
     from wotemu.scenario.vocabulary.when import event, metric, when
 
 __all__ = [
+    "Objective",
     "PathLoss",
     "Phase",
     "Resolver",
     "Scenario",
     "Trace",
     "Wave",
+    "app",
     "at",
+    "availability",
     "during",
+    "errors",
     "event",
     "every",
+    "expect",
+    "lost_events",
+    "mean",
     "metric",
+    "node",
+    "p50",
+    "p90",
+    "p95",
+    "p99",
     "resolve",
     "saw",
     "sine",
     "square",
     "tag",
+    "throughput",
     "triangle",
     "when",
 ]
 
 _NAMES = {
+    "objectives.expect": "Objective expect",
+    "objectives.words": "app availability errors lost_events mean node p50 p90 p95 p99 throughput",
     "resolver": "Resolver resolve",
     "scenario": "Phase Scenario",
     "vocabulary.at": "at",

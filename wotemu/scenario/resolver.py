@@ -11,15 +11,13 @@ import attrs
 
 from wotemu.errors import InputError, ScenarioError
 from wotemu.scenario.lint import lint
+from wotemu.scenario.objectives.plans import objective_plans
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State, conditions_hash
-from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
+from wotemu.scenario.timeline import Change, GuardPlan, Timeline
 from wotemu.scenario.vocabulary.actions import MAX_STEPS, Action, Ending, Step, microseconds, seconds
 from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.topology.topology import Topology
-
-MIN_DERIVED_PHASES, MAX_DERIVED_PHASES = 2, 12
-"""Fewer or more beginnings of actions than these make no phases, where the scenario names none."""
 
 MAX_CHANGES = 1_000_000
 """More changes than this are a mistake: a timeline has to fit into memory and onto the bus."""
@@ -85,6 +83,7 @@ class Resolver:
         self._guards = [
             (place, event) for place, event in enumerate(scenario.events) if isinstance(event, GuardedActions)
         ]
+        self._objectives = objective_plans(scenario.expect, topology)
         state = State.of(topology)
         changes = self._apply(self._steps({}), state)
         late = self._late(changes)
@@ -118,10 +117,11 @@ class Resolver:
         return Timeline(
             seed=scenario.seed,
             duration_s=scenario.duration_s,
-            phases=_phases(scenario),
+            phases=scenario.timeline_phases,
             changes=tuple(applied.change.numbered(self._id(applied.origin)) for applied in in_time),
             guards=guards,
             conditions_hash=conditions_hash(self._topology),
+            objectives=self._objectives,
         )
 
     def _id(self, origin: Origin) -> int:
@@ -255,29 +255,3 @@ def _merged(changes: list[_Applied]) -> list[_Applied]:
 
 def _unexpected(error: Exception, event: Action) -> ScenarioError:
     return ScenarioError(f"{type(error).__name__}: {error}", where=event.where)
-
-
-def _phases(scenario: Scenario) -> tuple[Phase, ...]:
-    """The phases of the scenario and of `named` actions; if there are none, one for each action's begin."""
-    named = [(phase.start_us, phase.name) for phase in scenario.phases]
-    named += [(event.start_us, event.phase) for event in scenario.events if event.phase]
-    begins = [begin for begin in named or _derived(scenario) if begin[0] < scenario.duration_us]
-    begins.sort(key=lambda begin: begin[0])
-    if not begins or begins[0][0] > 0:
-        begins.insert(0, (0, "start" if begins else "run"))
-    return tuple(Phase(name, float(seconds(start_us))) for start_us, name in begins)
-
-
-def _derived(scenario: Scenario) -> list[tuple[int, str]]:
-    begins: dict[int, list[str]] = {}
-    for event in scenario.events:
-        if event.label and event.start_us < scenario.duration_us:
-            begins.setdefault(event.start_us, []).append(event.label)
-    if not MIN_DERIVED_PHASES <= len(begins) <= MAX_DERIVED_PHASES:
-        return []
-    names = {start_us: ", ".join(dict.fromkeys(labels)) for start_us, labels in begins.items()}
-    times = Counter(names.values())
-    return [
-        (start_us, f"{name} at {seconds(start_us)}" if times[name] > 1 else name)
-        for start_us, name in sorted(names.items())
-    ]

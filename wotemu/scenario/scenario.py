@@ -8,6 +8,10 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario import timeline
+from wotemu.scenario.objectives.expect import Objective
+from wotemu.scenario.objectives.plans import check_phases
+from wotemu.scenario.phases import Begin, phase_names, timeline_phases
 from wotemu.scenario.vocabulary.actions import Action, checked_actions, parse_offset, seconds
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.topology._fields import Checked
@@ -61,6 +65,19 @@ def _event_tuple(events: Iterable[Action]) -> tuple[Action, ...]:
     return checked_actions(events, source_location("Scenario, field 'events'"))
 
 
+def _objective_tuple(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
+    where = source_location("Scenario, field 'expect'")
+    hint = 'write expect=[expect(p95("readproperty") < "500ms")]'
+    if isinstance(objectives, Objective | str) or not isinstance(objectives, Iterable):
+        raise ScenarioError(f"{objectives!r:.80} is no list of objectives", where=where, hint=hint)
+    found = tuple(objectives)
+    for objective in found:
+        if not isinstance(objective, Objective):
+            raise ScenarioError(f"{objective!r:.80} is no objective", where=where, hint=hint)
+        objective.check()
+    return found
+
+
 @attrs.frozen(kw_only=True)
 class Scenario(Checked):
     """What changes in a deployment, and when.
@@ -70,6 +87,8 @@ class Scenario(Checked):
         seed: Seed of the random number generators. Equal topology, scenario and seed give an equal timeline.
         phases: The parts that reports compare. Without any, each action that can name one begins a phase.
         events: The actions: ``[at("20s").set(...), during("30s", "40s").cut(...), ...]``.
+        expect: The objectives: ``[expect(p95("readproperty") < "500ms").during("fade"), ...]``. `wotemu run`
+            exits with 1 where one is not met.
 
     Raises:
         ScenarioError: A value can't be, with the file and line where it is written.
@@ -81,6 +100,7 @@ class Scenario(Checked):
     seed: int = 0
     phases: tuple[Phase, ...] = attrs.field(default=(), converter=_phase_tuple)
     events: tuple[Action, ...] = attrs.field(default=(), converter=_event_tuple)
+    expect: tuple[Objective, ...] = attrs.field(default=(), converter=_objective_tuple)
 
     def __attrs_post_init__(self) -> None:
         where = source_location("Scenario")
@@ -95,6 +115,18 @@ class Scenario(Checked):
         for name in names:
             if names.count(name) > 1:
                 raise ScenarioError(f"two phases are called {name!r}", where=f"{where}, field 'phases'")
+        check_phases(self.expect, phase_names(self._named_phases, self.events, self.duration_us))
+
+    @property
+    def _named_phases(self) -> list[Begin]:
+        """The begins of phases that have a name: the scenario's, and those that its actions begin."""
+        named = [(phase.start_us, phase.name) for phase in self.phases]
+        return named + [(event.start_us, event.phase) for event in self.events if event.phase]
+
+    @property
+    def timeline_phases(self) -> tuple[timeline.Phase, ...]:
+        """The phases as the timeline has them: in order, without those that begin after the end."""
+        return timeline_phases(self._named_phases, self.events, self.duration_us)
 
     @property
     def duration_us(self) -> int:

@@ -89,11 +89,49 @@ class GuardPlan:
 
 
 @attrs.frozen
+class ObjectivePlan:
+    """What the run is expected to show, as `wotemu.scenario.expect` says it, with the topology's names.
+
+    Attributes:
+        id: Its place in the scenario.
+        text: For people: ``p95 of readproperty of phone during fade``.
+        figure: ``p50``, ``p90``, ``p95``, ``p99``, ``mean``, ``errors``, ``throughput``, ``availability``,
+            ``lost_events``, ``restarts``, ``crashes``, or ``app`` with the `statistic` of its metric `key`.
+        unit: Of the figure and `limit`: ``s``, ``share``, ``/s``, ``count`` or ``number``.
+        operation, thing, name, binding, role: What is counted; "" means all.
+        replicas: Whose is counted; empty means all.
+        op, limit: The limit; "" and None where `within_s` needs none.
+        during, after: The phase during which, or from whose beginning on, it has to hold; "" for none.
+        within_s: Within how many seconds it has to recover; None where it has to hold throughout.
+        abort: Whether the run ends once it can't be met any more.
+    """
+
+    id: int
+    text: str
+    figure: str
+    unit: str
+    op: str = ""
+    limit: float | None = None
+    statistic: str = ""
+    operation: str = ""
+    thing: str = ""
+    name: str = ""
+    binding: str = ""
+    role: str = ""
+    replicas: tuple[str, ...] = ()
+    key: str = ""
+    during: str = ""
+    after: str = ""
+    within_s: float | None = None
+    abort: bool = False
+
+
+@attrs.frozen
 class Timeline:
     """What will happen, all of it, before it starts. Times are seconds after T0.
 
     `conditions_hash` stands for every hop's conditions at T0, so that the timelines of two topologies whose
-    hops differ have different hashes.
+    hops differ have different hashes. `objectives` change nothing, and so are not part of the hash.
     """
 
     seed: int
@@ -102,6 +140,7 @@ class Timeline:
     changes: tuple[Change, ...]
     guards: tuple[GuardPlan, ...] = ()
     conditions_hash: str = ""
+    objectives: tuple[ObjectivePlan, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -132,7 +171,8 @@ class Timeline:
 
     def to_dict(self) -> dict[str, Any]:
         """The timeline as JSON holds it, with its hash."""
-        return {**self._content(), "hash": self.hash}
+        objectives = [_plain(objective) for objective in self.objectives]
+        return {**self._content(), "objectives": objectives, "hash": self.hash}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -146,6 +186,10 @@ class Timeline:
             guards=tuple(
                 GuardPlan(**{**guard, "changes": _changes(guard["changes"])})
                 for guard in data.get("guards", ())
+            ),
+            objectives=tuple(
+                ObjectivePlan(**{**each, "replicas": tuple(each["replicas"])})
+                for each in data.get("objectives", ())
             ),
         )
 

@@ -1,0 +1,1 @@
+"""What a run is expected to show: figures, limits, and when they have to hold."""

@@ -1,0 +1,84 @@
+"""Objectives of a scenario as data of its timeline, with the names that the topology has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.objectives.expect import Objective
+from wotemu.scenario.timeline import ObjectivePlan
+from wotemu.scenario.vocabulary.actions import seconds
+from wotemu.scenario.vocabulary.targets import replicas
+from wotemu.suggestions import did_you_mean
+from wotemu.topology.members import members_by_name
+from wotemu.topology.node import Node
+from wotemu.topology.topology import Topology
+
+
+def objective_plans(objectives: Iterable[Objective], topology: Topology) -> tuple[ObjectivePlan, ...]:
+    """The objectives as a timeline has them.
+
+    Args:
+        objectives: In the order in which they are written.
+        topology: Has the nodes that they name.
+
+    Raises:
+        ScenarioError: The topology does not have a node, or it runs no app.
+    """
+    return tuple(_plan(number, each, topology) for number, each in enumerate(objectives))
+
+
+def _plan(number: int, objective: Objective, topology: Topology) -> ObjectivePlan:
+    figure, select = objective.figure, objective.figure.select
+    whose = () if select.node is None else tuple(replicas(select.node, topology, objective.where))
+    _check_apps(whose, objective, topology)
+    within_us = objective.within_us
+    return ObjectivePlan(
+        id=number,
+        text=objective.text,
+        figure="app" if select.key else figure.kind,
+        statistic=select.statistic,
+        unit=figure.unit,
+        operation=select.operation,
+        thing=select.thing,
+        name=select.name,
+        binding=select.binding,
+        role=select.role,
+        replicas=whose,
+        key=select.key,
+        op=objective.op or "",
+        limit=objective.limit,
+        during=objective.phase,
+        after=objective.since,
+        within_s=None if within_us is None else float(seconds(within_us)),
+        abort=objective.abort,
+    )
+
+
+def _check_apps(whose: Iterable[str], objective: Objective, topology: Topology) -> None:
+    """Refuse brokers and services: they have no app that makes requests, reports or is restarted."""
+    known = members_by_name(topology)
+    for name in whose:
+        if not isinstance(owner := known[name], Node):
+            kind = type(owner).__name__
+            nodes = sorted({each.name for each in known.values() if isinstance(each, Node)})
+            raise ScenarioError(
+                f"{kind} {name!r} has no app to measure",
+                where=objective.where,
+                hint=did_you_mean(name, nodes),
+            )
+
+
+def check_phases(objectives: Iterable[Objective], names: Iterable[str]) -> None:
+    """Check that every phase that objectives name is one of the scenario's.
+
+    Raises:
+        ScenarioError: One is not.
+    """
+    known = list(dict.fromkeys(names))
+    for objective in objectives:
+        wanted = objective.phase or objective.since
+        if wanted and wanted not in known:
+            raise ScenarioError(
+                f"there is no phase {wanted!r}", where=objective.where, hint=did_you_mean(wanted, known)
+            )
