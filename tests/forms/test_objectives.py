@@ -11,7 +11,18 @@ from wotemu import InputError, Phase, Scenario, Topology
 from wotemu.forms.deployment import load_form
 from wotemu.forms.objectives import EXAMPLES, objective_text
 from wotemu.forms.writing import plain_form
-from wotemu.scenario import app, availability, errors, expect, lost_events, node, p95, resolve, tag, throughput
+from wotemu.scenario import (
+    app,
+    availability,
+    errors,
+    expect,
+    lost_events,
+    node,
+    p95,
+    resolve,
+    tag,
+    throughput,
+)
 
 FORM = """
 networks: {net: {}}

@@ -139,7 +139,7 @@ def objective_text(objective: Objective) -> str:
             word = f"{figure.kind}({', '.join(filter(None, first + more))})"
     parts = [word, "" if objective.limit is None else f"{objective.op} {_limit_text(objective)}"]
     if objective.within_us is not None:
-        parts.append(f"recovers within {seconds(objective.within_us)}s")
+        parts.append(f"recovers within {seconds(objective.within_us)}")
     parts += [f"during {objective.phase}" if objective.phase else ""]
     parts += [f"after {objective.since}" if objective.since else "", "or abort" if objective.abort else ""]
     return " ".join(filter(None, parts))

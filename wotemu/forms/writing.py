@@ -63,7 +63,7 @@ class _Writer:
         self._topology = topology
         self._scenario = scenario
         mentioned = [each for event in scenario.events for each in _mentioned(event)]
-        mentioned += [each.figure.select.node for each in scenario.expect]
+        mentioned += [found for each in scenario.expect for found in _mentioned(each.figure.select.node)]
         self._tags = _tags(mentioned, topology)
         self._links = _link_names(topology, mentioned, set(self._tags))
         self._ambiguous: frozenset[str] = frozenset()
