@@ -185,25 +185,32 @@ class HostsFile:
     """Looks names up in a hosts file alone: the resolver would ask a name server, and block on it."""
 
     def __init__(self, path: Path = Path("/etc/hosts")) -> None:
-        self._path = path
-        self._read_at_ns = 0
+        self._path = str(path)
+        self._changed_at_ns = 0
         self._addresses: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"HostsFile({str(self._path)!r})"
+        return f"HostsFile({self._path!r})"
 
     def address(self, name: str) -> str:
         """The last address of `name` in the file. Raises OSError where there is none."""
-        changed_at_ns = self._path.stat().st_mtime_ns
-        if changed_at_ns != self._read_at_ns:  # nodes that move get new addresses during a run
-            self._read_at_ns, self._addresses = changed_at_ns, dict(_entries(self._path.read_text()))
-        if name not in self._addresses:
-            raise OSError(f"no address for {name}")
-        return self._addresses[name]
+        changed_at_ns = os.stat(self._path).st_mtime_ns  # noqa: PTH116  # for each probe: twice as fast
+        if changed_at_ns != self._changed_at_ns:  # nodes that move get new addresses during a run
+            self._changed_at_ns = changed_at_ns
+            self._addresses.clear()
+        # A node asks for a few of the hundreds of names.
+        address = self._addresses.get(name)
+        if address is None:
+            address = self._addresses[name] = _address_in(Path(self._path).read_text(), name)
+        return address
 
 
-def _entries(text: str) -> Iterator[tuple[str, str]]:
-    """Names and addresses of a hosts file."""
-    for line in text.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        yield from ((name, address) for name in names)
+def _address_in(hosts: str, name: str) -> str:
+    """The last address of a name in the text of a hosts file. Raises OSError where there is none."""
+    at = len(hosts)
+    while (at := hosts.rfind(name, 0, at)) >= 0:  # splitting all lines takes twenty times as long
+        start = hosts.rfind("\n", 0, at) + 1
+        address, *names = hosts[start:].partition("\n")[0].partition("#")[0].split() or [""]
+        if name in names:
+            return address
+    raise OSError(f"no address for {name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import math
 import socket
 import struct
 import time
@@ -43,6 +43,8 @@ class Prober:
         self._sockets: dict[str, socket.socket] = {}
         self._namespaces = namespaces
         self._wall = WallClock()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failed: asyncio.Future[None]
 
     def __repr__(self) -> str:
         return f"Prober({self._replica!r}, {[each.network for each in self._rounds]})"
@@ -64,10 +66,15 @@ class Prober:
     async def run(self) -> None:
         """Send until cancelled."""
         t0 = await self._role.t0
-        async with asyncio.TaskGroup() as group:
+        self._failed = asyncio.get_running_loop().create_future()
+        try:
             for rounds in self._rounds:
                 if rounds.network in self._sockets:
-                    group.create_task(self._send_all(rounds, t0), name=f"probes on {rounds.network}")
+                    self._send_when_due(rounds, 0, t0)
+            await self._failed
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
 
     def close(self) -> None:
         """Close the sockets."""
@@ -77,14 +84,26 @@ class Prober:
             opened.close()
         self._sockets.clear()
 
-    async def _send_all(self, rounds: Rounds, t0: float) -> None:
-        """Send one probe a round, to one peer after another; rounds that are over already are skipped."""
-        for number in itertools.count():
-            due = t0 + rounds.phase_s + number * rounds.every_s
-            if self._role.now() > due + rounds.every_s:
-                continue
-            await self._role.session.sleep_until(due)
-            self._send(rounds, number)
+    def _send_when_due(self, rounds: Rounds, number: int, t0: float) -> None:
+        """Send the probe of a round when it is due, and then those of the next rounds, one each.
+
+        Rounds that are over already are skipped.
+        """
+        first_s = t0 + rounds.phase_s
+        over = math.floor((self._role.now() - first_s) / rounds.every_s)
+        number = max(number, over)
+        left_s = self._role.clock.left_s(first_s + number * rounds.every_s)
+        if left_s <= 0:
+            try:
+                self._send(rounds, number)
+            except Exception as error:  # nobody waits for a timer: `run` raises it
+                self._failed.set_exception(error)
+                return
+            self._send_when_due(rounds, number + 1, t0)
+            return
+        # A timer, not a task that sleeps: there is one for each node and network.
+        timer = asyncio.get_running_loop().call_later(left_s, self._send_when_due, rounds, number, t0)
+        self._timers[rounds.network] = timer
 
     def _send(self, rounds: Rounds, number: int) -> None:
         peer = rounds.peers[number % len(rounds.peers)]
@@ -99,17 +118,15 @@ class Prober:
             self._role.publisher.put(ProbeSent(sent, rounds.network, self._replica, peer, probe_id, took))
 
     def _receive(self, opened: socket.socket, network: str) -> None:
-        while True:
-            try:
-                payload, ancillary, _, _ = opened.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:  # ICMP port unreachable for an earlier probe, reported once
-                continue
-            number = probe.unpack(payload)
-            if number is not None:
-                arrived = self._role.clock.at(_arrival_s(ancillary, self._wall))
-                self._role.publisher.put(ProbeArrived(arrived, network, self._replica, number))
+        """Record one probe; the loop calls again where there are more."""
+        try:
+            payload, ancillary, _, _ = opened.recvmsg(_MAX_BYTES, _ANCILLARY_BYTES)
+        except OSError:  # also ICMP port unreachable for an earlier probe, reported once
+            return
+        number = probe.unpack(payload)
+        if number is not None:
+            arrived = self._role.clock.at(_arrival_s(ancillary, self._wall))
+            self._role.publisher.put(ProbeArrived(arrived, network, self._replica, number))
 
 
 def _arrival_s(ancillary: list[tuple[int, int, bytes]], wall: WallClock) -> float:

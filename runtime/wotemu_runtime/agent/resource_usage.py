@@ -93,7 +93,7 @@ def resident_bytes(pid: int) -> int:
     """Memory of a process that is resident now; 0 where it has ended."""
     try:
         # `stat` has it too, but there the kernel leaves out what each processor has not added up yet.
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        return int(process_tree.read_file(f"/proc/{pid}/statm").split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
 

@@ -77,6 +77,8 @@ class Slew:
 
     def left(self, t_s: float) -> float:
         """What is still to be corrected at `t_s`."""
+        if self.before_s == self.after_s:
+            return 0.0
         if t_s <= self.start_s:
             return self.after_s - self.before_s
         gone_s, duration_s = t_s - self.start_s, self.duration_s
@@ -84,6 +86,8 @@ class Slew:
 
     def when(self, corrected_s: float) -> float:
         """The time on the clock itself when it shows `corrected_s` with its correction: `at` inverted."""
+        if self.before_s == self.after_s:
+            return corrected_s - self.after_s
         if corrected_s <= self.start_s + self.before_s:
             return corrected_s - self.before_s
         duration_s = self.duration_s
