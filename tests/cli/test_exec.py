@@ -58,6 +58,9 @@ def test_exec_is_like_the_command_itself(folder: Path) -> None:
     given = os.urandom(3_000_000)
     done = execute("cat", given=given)
     assert (done.returncode, done.stdout == given) == (0, True)
+    # It reads none of that.
+    done = execute("sleep", "0.2", given=given)
+    assert (done.returncode, done.stderr) == (0, b"")
 
     done = execute("no-such-program")
     assert done.returncode == 127

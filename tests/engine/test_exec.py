@@ -42,6 +42,8 @@ async def test_commands_run_in_nodes() -> None:
         given = bytes(range(250)) * 12_000
         echoed = await emulation.exec("phone-1", ["cat"], input=given, timeout=60)
         assert (echoed.returncode, echoed.output == given) == (0, True)
+        ignored = await emulation.exec("phone-1", ["sh", "-c", "sleep 0.2; echo no"], input=given)
+        assert (ignored.returncode, ignored.stdout) == (0, "no\n")
         missing = await emulation.exec("phone-1", ["no-such-program"])
         assert (missing.returncode, missing.stderr) == (
             127,
@@ -62,6 +64,10 @@ async def test_commands_run_in_nodes() -> None:
             await shell.write(b"stty size; exit 4\n")
             printed = [each async for each in shell.output()]
         assert printed[-1] == Exited(4)
+        async with ControlClient("commands").execute("phone-1", ["cat"], tty=True) as cat:
+            await cat.write(b"within a line")
+            await cat.end_input()
+            assert [each async for each in cat.output()][-1] == Exited(0)
         assert b"10 50" in b"".join(each.data for each in printed if isinstance(each, Printed))
     assert emulation.result.certificate is not None
     texts = [event.message for event in emulation.result.events("control.exec")]

@@ -10,6 +10,7 @@ import termios
 import threading
 import tty
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 CHUNK = 32768
-"""Bytes of input a line on the wire, which has a limit."""
+"""Bytes that are read of standard input at a time."""
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE
 
 
@@ -86,10 +87,11 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def _pass_input(command: RemoteCommand, loop: asyncio.AbstractEventLoop) -> None:
-    """Pass standard input on from a thread, since asyncio can't wait for files."""
+    """Pass standard input on as the command reads it, from a thread, since asyncio can't wait for files."""
 
     def read() -> None:
-        with contextlib.suppress(OSError, RuntimeError):  # no standard input; the loop is closed
+        # No standard input; the loop is closed; it is closed while this waits for the command.
+        with contextlib.suppress(OSError, RuntimeError, CancelledError):
             while data := os.read(STDIN, CHUNK):
                 asyncio.run_coroutine_threadsafe(command.write(data), loop).result()
             asyncio.run_coroutine_threadsafe(command.end_input(), loop).result()

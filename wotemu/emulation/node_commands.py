@@ -14,7 +14,7 @@ import attrs
 from wotemu.emulation.run_thread import RunThread
 from wotemu.errors import InputError, NotInTimeError, NotRunningError
 from wotemu.units import QuantityLike, Seconds
-from wotemu_runtime.control.requests import Exited, Printed
+from wotemu_runtime.control.requests import Exited, InputRead, Printed
 from wotemu_runtime.coordination.live_control import LiveControl
 
 WHO = "Python"
@@ -109,17 +109,23 @@ class NodeCommands(ABC):
         """
         control, thread = self._control, self._running
         command = await thread.call(lambda: control.execute(node, argv, WHO))
-        if input:
-            await thread.call(lambda: command.write(input))
-        await thread.call(command.end_input)
+
+        async def give() -> None:
+            await command.write(input)
+            await command.end_input()
+
+        giving = asyncio.create_task(thread.call(give))  # a command that does not read may yet print
         output = command.output()
         try:
             while True:
                 each = await thread.call(lambda: anext(output, None))
                 if each is None:
                     return
-                yield each
+                if not isinstance(each, InputRead):
+                    yield each
         finally:
+            giving.cancel()
+            await asyncio.gather(giving, return_exceptions=True)
             with contextlib.suppress(NotRunningError):
                 await thread.call(output.aclose)
 

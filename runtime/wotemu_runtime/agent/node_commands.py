@@ -3,6 +3,8 @@
 What a command prints comes as entries of one stream, ``{fd, data}``, then ``{status}``; what it is given as
 entries of another: ``data`` and ``eof`` for its standard input, ``signal``, ``size`` of its terminal, and
 ``credit``: how many more entries it may print. So a reader that is slow slows the command, not the bus.
+Entries ``{read}`` of the first stream are credit in bytes for the input: of what a command has not read,
+there are at most `INPUT_WINDOW` bytes on the bus and here. Each end trims the stream that it reads.
 
 Input waits in a queue of its own: a command that prints before it reads on needs credit that comes after it.
 """
@@ -119,6 +121,8 @@ class _NodeCommand:
         async for entries in Consumer(self._client, [self._input]).batches(_INPUT_BLOCK_MS):
             for _, _, fields in entries:
                 self._take(command, fields)
+            if entries:
+                await self._client.xtrim(self._input, minid=entries[-1][1].decode(), approximate=False)
 
     def _take(self, command: RunningCommand, fields: dict[bytes, bytes]) -> None:
         for _ in range(int(fields.get(b"credit", 0))):
@@ -136,10 +140,15 @@ class _NodeCommand:
     async def _write_input(self, command: RunningCommand) -> None:
         """Write the command's input, as fast as it reads."""
         os.set_blocking(command.fds[0], False)
+        last = b""
         while (data := await self._waiting.get()) is not None:
             with contextlib.suppress(BrokenPipeError):
                 await _write_all(command.fds[0], data)
-        if len(command.fds) > 1:
+            last = data[-1:]
+            await self._client.xadd(self._output, {"read": len(data)})
+        if len(command.fds) == 1:
+            await _write_all(command.fds[0], _end_of_file(command.fds[0], last))
+        else:
             # Another descriptor in its place: the number must not be somebody else's when it is closed again.
             null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(null, command.fds[0], inheritable=False)
@@ -180,6 +189,21 @@ async def _until_ready(fd: int, *, write: bool) -> None:
     finally:
         (loop.remove_writer if write else loop.remove_reader)(own)
         os.close(own)
+
+
+def _end_of_file(terminal: int, last: bytes) -> bytes:
+    """What a user types to end the input of a terminal.
+
+    Args:
+        terminal: Its descriptor.
+        last: The last byte of the input. Within a line, the first character only hands over the line.
+    """
+    _, _, _, local, _, _, characters = termios.tcgetattr(terminal)
+    typed: bytes = characters[termios.VEOF]
+    if typed == b"\0":  # none is set
+        return b""
+    is_within_line = local & termios.ICANON and last not in (b"", b"\n", typed)
+    return typed * (2 if is_within_line else 1)
 
 
 def _resize(terminal: int, size: tuple[int, int]) -> None:

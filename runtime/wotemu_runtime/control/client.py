@@ -15,6 +15,7 @@ from wotemu.errors import EmulationError, NotRunningError, WotemuError
 from wotemu.suggestions import did_you_mean
 from wotemu_runtime.bus import Streams
 from wotemu_runtime.control.bus_transport import Ends, bus_connection
+from wotemu_runtime.control.input_window import InputWindow
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
     Changed,
@@ -153,6 +154,7 @@ class RemoteCommand:
         self._name = name
         self._reader = reader
         self._writer = writer
+        self._window = InputWindow()
 
     def __repr__(self) -> str:
         return f"RemoteCommand({self._name!r})"
@@ -163,17 +165,27 @@ class RemoteCommand:
         Raises:
             NotRunningError: The run ended before the command did.
         """
-        async with aclosing(_replies(self._name, self._reader)) as replies:
-            async for reply in replies:
-                if "returncode" in reply:
-                    yield Exited(reply["returncode"])
-                    return
-                yield Printed(reply["fd"], base64.b64decode(reply["data"]))
+        try:
+            async with aclosing(_replies(self._name, self._reader)) as replies:
+                async for reply in replies:
+                    if "returncode" in reply:
+                        yield Exited(reply["returncode"])
+                        return
+                    if "read" in reply:
+                        self._window.grant(reply["read"])
+                    else:
+                        yield Printed(reply["fd"], base64.b64decode(reply["data"]))
+        finally:
+            self._window.close()
         raise NotRunningError("the run ended before the command did", where=self._name)
 
     async def write(self, data: bytes) -> None:
-        """Give it input."""
-        await self._give(data=base64.b64encode(data).decode())
+        """Give it input. Returns when all but `INPUT_WINDOW` bytes are read, or the command has ended.
+
+        Only `output` learns that the command reads: a task has to read that meanwhile.
+        """
+        async for part in self._window.parts(data):
+            await self._give(data=base64.b64encode(part).decode())
 
     async def end_input(self) -> None:
         """Close its standard input; of a terminal, write its end-of-file character instead."""

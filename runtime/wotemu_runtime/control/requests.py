@@ -90,9 +90,10 @@ class GetEvents(Request):
 
 @attrs.frozen
 class Execute(Request):
-    """Run a command in a node. Answered by any number of `Printed`, then `Exited`.
+    """Run a command in a node. Answered by any number of `Printed` and `InputRead`, then `Exited`.
 
-    Meanwhile it takes lines of ``data``, ``eof``, ``signal`` and ``size``: see `ControlClient.execute`.
+    Meanwhile it takes lines of ``data``, ``eof``, ``signal`` and ``size``: see `ControlClient.execute`. No
+    more than `INPUT_WINDOW` bytes of data may be sent that no `InputRead` has confirmed.
 
     Attributes:
         replica: The node's replica.
@@ -115,6 +116,13 @@ class Printed:
 
     fd: int
     data: bytes
+
+
+@attrs.frozen
+class InputRead:
+    """How many more bytes of its input a command has read, so that as many may follow."""
+
+    read: int
 
 
 @attrs.frozen
@@ -266,6 +274,7 @@ __all__ = [
     "GetEvents",
     "GetStatus",
     "HopNow",
+    "InputRead",
     "LoggedEvent",
     "MakeChange",
     "Printed",

@@ -26,6 +26,7 @@ from wotemu_runtime.control.requests import (
     GetConditions,
     GetEvents,
     GetStatus,
+    InputRead,
     LoggedEvent,
     MakeChange,
     Printed,
@@ -41,16 +42,21 @@ from wotemu_runtime.control.wire import MAX_LINE, VERSION, decode, encode, encod
 class Command(Protocol):
     """A command that runs in a node."""
 
-    def output(self) -> AsyncGenerator[Printed | Exited, None]:
-        """What it prints, then how it ended; leaving it early kills it."""
+    @property
+    def input_room(self) -> int:
+        """Bytes of input that it takes now."""
+        ...
+
+    def output(self) -> AsyncGenerator[Printed | InputRead | Exited, None]:
+        """What it prints and reads, then how it ended; leaving it early kills it."""
         ...
 
     async def write(self, data: bytes) -> None:
-        """Give it input."""
+        """Give it input; waits for `input_room`."""
         ...
 
     async def end_input(self) -> None:
-        """Close its standard input."""
+        """Close its standard input; of a terminal, write its end-of-file character instead."""
         ...
 
     async def kill(self, number: int) -> None:
@@ -226,7 +232,12 @@ async def _take_lines(reader: asyncio.StreamReader, command: Command) -> None:
     while line := await _line(reader):
         given = decode(line)
         if "data" in given:
-            await command.write(base64.b64decode(given["data"]))
+            data = base64.b64decode(given["data"])
+            if (
+                len(data) > command.input_room
+            ):  # to wait here would hold up signals, and hide the client's end
+                raise InputError("more input came than the command has read", where="exec")
+            await command.write(data)
         if given.get("eof"):
             await command.end_input()
         if "signal" in given:

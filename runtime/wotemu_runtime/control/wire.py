@@ -11,7 +11,7 @@ from typing import Any
 from wotemu import errors
 from wotemu.errors import EmulationError, WotemuError
 
-VERSION = 1
+VERSION = 2
 """Of the protocol. A client and a run of different versions refuse each other."""
 MAX_LINE = 1 << 20
 """Bytes; no request and no event is longer."""

@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Consumer, Streams
-from wotemu_runtime.control.requests import Exited, Printed
+from wotemu_runtime.control.input_window import InputWindow
+from wotemu_runtime.control.requests import Exited, InputRead, Printed
 
 
 class NodeCommand:
@@ -28,40 +29,57 @@ class NodeCommand:
         self._client = client
         self._input = streams.command_input(number)
         self._output = streams.command_output(number)
+        self._window = InputWindow()
+        self._has_ended = False
 
     def __repr__(self) -> str:
         return f"NodeCommand({self._output!r})"
 
-    async def output(self) -> AsyncGenerator[Printed | Exited, None]:
-        """What it prints, then how it ended. Leaving it early kills the command.
+    @property
+    def input_room(self) -> int:
+        """Bytes of input that it takes now, so that `write` does not wait."""
+        return self._window.room
+
+    async def output(self) -> AsyncGenerator[Printed | InputRead | Exited, None]:
+        """What it prints and reads, then how it ended. Leaving it early kills the command.
 
         Raises:
             EmulationError: the run ended before the command did.
         """
-        ended = False
         try:
             async for entries in Consumer(self._client, [self._output]).batches():
                 for _, _, fields in entries:
                     if b"status" in fields:
-                        ended = True
+                        self._has_ended = True
                         yield Exited(os.waitstatus_to_exitcode(int(fields[b"status"])))
                         return
-                    yield Printed(int(fields[b"fd"]), fields[b"data"])
-                    await self._give(credit=1)
-                if not entries and not self._is_going():
+                    if b"read" in fields:
+                        self._window.grant(int(fields[b"read"]))
+                        yield InputRead(int(fields[b"read"]))
+                    else:
+                        yield Printed(int(fields[b"fd"]), fields[b"data"])
+                        await self._give(credit=1)
+                if entries:
+                    await self._client.xtrim(self._output, minid=entries[-1][1].decode(), approximate=False)
+                elif not self._is_going():
                     raise EmulationError("the run ended before the command did", where="exec")
         finally:
+            self._window.close()
             with contextlib.suppress(OSError, RedisError):
-                if not ended:
+                if not self._has_ended:
                     await self.kill(signal.SIGKILL)
-                await self._client.delete(self._output, *([self._input] if ended else []))
+                await self._client.delete(self._output, *([self._input] if self._has_ended else []))
 
     async def write(self, data: bytes) -> None:
-        """Give it input."""
-        await self._give(data=data)
+        """Give it input. Returns when all but `INPUT_WINDOW` bytes are read, or the command has ended.
+
+        Only `output` learns that the command reads: a task has to read that meanwhile.
+        """
+        async for part in self._window.parts(data):
+            await self._give(data=part)
 
     async def end_input(self) -> None:
-        """Close its standard input."""
+        """Close its standard input; of a terminal, write its end-of-file character instead."""
         await self._give(eof=1)
 
     async def kill(self, number: int) -> None:
@@ -73,4 +91,6 @@ class NodeCommand:
         await self._give(size=f"{rows} {columns}")
 
     async def _give(self, **fields: Any) -> None:
+        if self._has_ended:
+            return  # or the stream would be there again, for ever
         await self._client.xadd(self._input, fields)  # type: ignore[arg-type]

@@ -63,7 +63,8 @@ class MemoryBus:
         """See XADD."""
         await self._answer()
         self._added += 1
-        self._streams[name][self._added, 0] = dict(fields)
+        encode: Callable[[Any], bytes] = self.get_encoder().encode
+        self._streams[name][self._added, 0] = {encode(key): encode(value) for key, value in fields.items()}
         async with self._news:
             self._news.notify_all()
         return _text((self._added, 0))
@@ -127,6 +128,14 @@ class MemoryBus:
     def _value(self, name: str) -> bytes | None:
         value, expires = self._values.get(name, (None, None))
         return None if expires is not None and expires <= asyncio.get_running_loop().time() else value
+
+    async def delete(self, *names: str) -> int:
+        """See DEL: how many were there."""
+        found = [await self.exists(name) for name in names]
+        for name in names:
+            for kept in (self._streams, self._hashes, self._values):
+                kept.pop(name, None)
+        return sum(found)
 
     async def exists(self, name: str) -> int:
         """See EXISTS."""

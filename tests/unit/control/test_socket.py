@@ -16,12 +16,14 @@ import pytest
 from wotemu.errors import HostError, InputError, NotRunningError, ScenarioError
 from wotemu.records import Event
 from wotemu_runtime.control.client import ControlClient, control_names
+from wotemu_runtime.control.input_window import INPUT_WINDOW
 from wotemu_runtime.control.live_changes import Crash, LiveChange, SetConditions
 from wotemu_runtime.control.requests import (
     Changed,
     ConditionsNow,
     Exited,
     HopNow,
+    InputRead,
     LoggedEvent,
     Printed,
     RunStatus,
@@ -46,18 +48,25 @@ class Echo:
     def __init__(self) -> None:
         self._given: asyncio.Queue[bytes] = asyncio.Queue()
         self.signals: list[int] = []
+        self.signalled = asyncio.Event()
         self.sizes: list[tuple[int, int]] = []
         self.left = asyncio.Event()
+        self.input_room = INPUT_WINDOW
+        self.reads = True
 
-    async def output(self) -> AsyncGenerator[Printed | Exited, None]:
+    async def output(self) -> AsyncGenerator[Printed | InputRead | Exited, None]:
         try:
             while data := await self._given.get():
+                if self.reads:
+                    self.input_room += len(data)
+                    yield InputRead(len(data))
                 yield Printed(1, data)
             yield Exited(3)
         finally:
             self.left.set()
 
     async def write(self, data: bytes) -> None:
+        self.input_room -= len(data)
         self._given.put_nowait(data)
 
     async def end_input(self) -> None:
@@ -65,6 +74,7 @@ class Echo:
 
     async def kill(self, number: int) -> None:
         self.signals.append(number)
+        self.signalled.set()
 
     async def resize(self, rows: int, columns: int) -> None:
         self.sizes.append((rows, columns))
@@ -191,6 +201,35 @@ async def test_a_client_that_leaves_leaves_no_command() -> None:
             assert await anext(command.output()) == Printed(1, b"a")
         async with asyncio.timeout(10):
             await run.command.left.wait()
+
+
+async def test_input_waits_at_the_client_until_the_command_reads_and_signals_pass_it() -> None:
+    run = Asked()
+    run.command.reads = False
+    async with control_server("field", run), ControlClient("field").execute("cam", ["sleep"]) as command:
+        writing = asyncio.create_task(command.write(bytes(2 * INPUT_WINDOW)))
+        output, printed = command.output(), 0
+        while printed < INPUT_WINDOW:
+            each = await anext(output)
+            assert isinstance(each, Printed)
+            printed += len(each.data)
+        await command.kill(15)
+        await command.resize(1, 2)
+        async with asyncio.timeout(10):
+            await run.command.signalled.wait()
+        assert (run.command.input_room, writing.done()) == (0, False)
+        await run.command.end_input()
+        assert [each async for each in output] == [Exited(3)]
+        await writing
+
+
+async def test_a_client_that_sends_more_than_was_read_is_refused() -> None:
+    run = Asked()
+    run.command.input_room = 10
+    async with control_server("field", run), ControlClient("field").execute("cam", ["sleep"]) as command:
+        await command.write(bytes(11))
+        with pytest.raises(InputError, match="more input came than the command has read"):
+            await anext(command.output())
 
 
 async def test_the_end_of_the_run_ends_its_connections() -> None:

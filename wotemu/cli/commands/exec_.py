@@ -28,8 +28,8 @@ def exec_(name: str, node: str, command: tuple[str, ...], debug: bool) -> None:
     wotemu exec field phone-2 -- ping -c3 sensor
     wotemu exec field sensor -- sh -c 'cat > settings.json' < settings.json
 
-    Standard input is passed on, and what it prints comes as it does. Ctrl-C and SIGTERM are passed on; the
-    second one kills it. It ends with the node's app.
+    Standard input is passed on as CMD reads it, and what it prints comes as it does. Ctrl-C and SIGTERM are
+    passed on; the second one kills it. It ends with the node's app.
 
     Exit code: that of CMD, or 128 and the number of the signal that killed it; 2 where it could not be run.
     """
