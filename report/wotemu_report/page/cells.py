@@ -31,7 +31,9 @@ _NUMBERS = {
     "percent": formats.percent,
 }
 _TONES_OF_SEVERITY = {"error": "bad", "warning": "warn"}
-_TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"}
+_TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"} | {
+    "recovered": "warn", "unaffected": "good", "not recovered": "bad",
+}  # fmt: skip
 """The results of changes, and the one event that is good news."""
 
 

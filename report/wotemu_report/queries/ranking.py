@@ -44,3 +44,20 @@ def fold(
 def sample(frame: pl.DataFrame, limit: int) -> pl.DataFrame:
     """At most `limit` rows, chosen at random; the same ones each time, so that two reports of a run agree."""
     return frame if frame.height <= limit else frame.sample(limit, seed=_SEED)
+
+
+def sample_each(frame: pl.DataFrame, series: str, value: str, limit: int) -> pl.DataFrame:
+    """At most `limit` rows, as many of each series, with the greatest values of each among them.
+
+    A tenth of a series' rows are those with its greatest `value`, at least one; the others are chosen at
+    random, the same ones each time.
+    """
+    if frame.height <= limit:
+        return frame
+    quota = max(2, limit // frame[series].n_unique())
+    chance = pl.int_range(pl.len()).shuffle(_SEED)
+    rank = pl.col(value).rank("ordinal", descending=True).over(series)
+    tail = max(1, quota // 10)
+    numbered = frame.with_columns(chance=chance, rank=rank)
+    order = pl.when(pl.col("rank") <= tail).then(-1).otherwise("chance").rank("ordinal").over(series)
+    return numbered.filter(order <= quota).drop("chance", "rank")

@@ -12,6 +12,7 @@ from wotemu_report.queries.time_bins import broken_at_gaps, every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
 _OUTCOMES = {OK: "succeeded", FAILED: "failed", CANCELLED: "cancelled", UNFINISHED: "unfinished"}
+_BUCKETS_A_DECADE = 10
 _REQUESTS_A_BIN = 4
 """Fewer would make a median jump about."""
 
@@ -35,6 +36,29 @@ def quantiles_over_time(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
     """`request_figures` in each bin for each series; a row of nulls where a line must break."""
     binned = per_bin(frame, axis, ["series"], **request_figures())
     return broken_at_gaps(binned.filter(pl.col("p50").is_not_null()), ["series"])
+
+
+def duration_buckets(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
+    """How many requests took how long in each bin of time: a heat map's cells.
+
+    Args:
+        axis: The time axis with the bins.
+        frame: Requests with `s` and `ms`.
+
+    Returns:
+        `s`; `low` and `high`, the bounds of a bucket in ms (ten to a decade); `count`; and `share`, of the
+        bin's requests.
+    """
+    bucket = (pl.col("ms").log10() * _BUCKETS_A_DECADE).floor()
+    named = frame.filter(pl.col("ms") > 0).with_columns(bucket=bucket)
+    counted = per_bin(named, axis, ["bucket"], count=pl.len())
+    return counted.select(
+        "s",
+        low=10.0 ** (pl.col("bucket") / _BUCKETS_A_DECADE),
+        high=10.0 ** ((pl.col("bucket") + 1) / _BUCKETS_A_DECADE),
+        count="count",
+        share=pl.col("count") / pl.col("count").sum().over("s"),
+    )
 
 
 def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:

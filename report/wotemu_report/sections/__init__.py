@@ -18,6 +18,7 @@ from wotemu_report.sections import (
     fidelity_evidence,
     network_traffic,
     overview,
+    recoveries,
     topology_diagram,
     wot_interactions,
 )
@@ -25,6 +26,7 @@ from wotemu_report.sections import (
 SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     overview.section,
     fidelity_evidence.section,
+    recoveries.section,
     topology_diagram.section,
     wot_interactions.section,
     network_traffic.section,

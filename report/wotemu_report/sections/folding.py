@@ -18,7 +18,7 @@ _BY_FORMAT: Mapping[str, Fold] = {
     "int": "sum", "bytes": "sum", "number": "max", "ms": "max", "answer": "max", "percent": "max",
     "instant": "min",
 }  # fmt: skip
-_WORST_FIRST = ("INVALID", "SUSPECT", "VALID")
+_WORST_FIRST = ("INVALID", "SUSPECT", "VALID", "not recovered", "recovered", "unaffected", "no data")
 
 Row = Sequence[Any]
 

@@ -13,14 +13,26 @@ from wotemu_report.charts.series import dots, lines
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import duration_y
 from wotemu_report.queries.node_groups import group, has_many_nodes
-from wotemu_report.queries.ranking import fold, sample
-from wotemu_report.queries.request_series import axis_for_medians, quantiles_by_phase, quantiles_over_time
+from wotemu_report.queries.ranking import fold, sample_each
+from wotemu_report.queries.request_series import (
+    axis_for_medians,
+    duration_buckets,
+    quantiles_by_phase,
+    quantiles_over_time,
+)
 from wotemu_report.queries.requests import SUBJECT
 from wotemu_report.recorded.run_data import RunData
 
 _MAX_CHARTS = 8
 _MAX_POINTS = 700
 _MAX_CROSSES = 175
+_MAX_EXTREMES = 60
+_DENSE = 2000
+"""More points than that are drawn as a heat map."""
+_POINTS = {
+    False: "Dots: single requests; where there are many a sample, the slowest of each series among them.",
+    True: "Shaded: the share of each bin's requests that took so long; dots: the slowest ones.",
+}
 _MAX_ERROR_TEXT = 160
 _LEAST_MS = 0.01
 """A logarithmic axis has no zero."""
@@ -71,21 +83,52 @@ def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str],
     folded, series = fold(frame.with_columns(ms=pl.col("ms").clip(_LEAST_MS)), "series", pl.len())
     colors, axis = palette.colors(series), axis_for_medians(run.axis, folded)
     shown = folded.filter(axis.shown())["ms"]
+    role = str(folded["role"].first())
+    is_dense = folded["ok"].sum() > _DENSE
+    points = _samples(axis, folded, colors, shown, is_dense=is_dense)
+    if is_dense:
+        points.insert(0, _heat(axis, folded.filter("ok"), shown))
     return Figure(
         f"{name} · {op}" + (f" · {thing}" if several else ""),
-        f"Duration of {op} on “{name}” of {thing}, logarithmic. Lines: median per {axis.bin_s} s of "
-        "successful requests, by node and binding. Dots: single requests (a sample where there are many); "
-        "crosses: failed ones.",
-        [*_samples(axis, folded, colors, shown), _medians(axis, folded, colors, shown)],
+        f"Duration of {op} on “{name}” of {thing}, logarithmic, as the {role} measured it. Lines: p50 "
+        f"(solid) and p95 (dashed) per {axis.bin_s} s of successful requests, by node and binding. "
+        f"{_POINTS[is_dense]} Crosses: failed ones.",
+        [*points, *_quantile_lines(axis, folded, colors, shown)],
         axis,
     )
 
 
-def _samples(axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series) -> list[Layer]:
+def _heat(axis: Axis, frame: pl.DataFrame, values: pl.Series) -> Layer:
+    """How many requests took how long, where single ones would cover each other."""
+    rows = duration_buckets(axis, frame).with_columns(
+        end=pl.min_horizontal(pl.col("s") + axis.bin_s, pl.lit(axis.end_s))
+    )
+    cells = alt.Chart().mark_rect(color=palette.OTHERS, clip=True)
+    shade = alt.Opacity(
+        "share", type="quantitative", scale=alt.Scale(type="sqrt", domain=[0, 1], range=[0, 1]), legend=None
+    )
+    encoded = cells.encode(
+        x=time_x(axis),
+        x2="end:Q",
+        y=duration_y("low", values),
+        y2="high:Q",
+        opacity=shade,
+        tooltip=tips(s="from (s)|~r", low="from (ms)|,.3~r", high="to (ms)|,.3~r", count="requests|,d"),
+    )
+    return layer(rows, encoded)
+
+
+def _samples(
+    axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series, *, is_dense: bool
+) -> list[Layer]:
     timed = frame.filter(axis.shown(), pl.col("ms").is_not_null())
     columns = ["s", "ms", "series", "node", "error"]
-    done = sample(timed.filter("ok"), _MAX_POINTS).select(columns)
-    failed = sample(timed.filter("failed"), _MAX_CROSSES).select(columns)
+    limit = _MAX_EXTREMES if is_dense else _MAX_POINTS
+    answered = timed.filter("ok")
+    if is_dense:
+        answered = answered.sort("ms", descending=True).head(limit)
+    done = sample_each(answered, "series", "ms", limit).select(columns)
+    failed = sample_each(timed.filter("failed"), "series", "s", _MAX_CROSSES).select(columns)
     y, tooltip = duration_y("ms", values), tips(s="began (s)|.3~r", ms="ms|,.4~r", node="node")
     layers = [dots(done, axis, y, colors, tooltip, size=14, opacity=0.3)]
     if failed.height:
@@ -98,9 +141,14 @@ def _samples(axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl
     return layers
 
 
-def _medians(axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series) -> Layer:
+def _quantile_lines(
+    axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series
+) -> tuple[Layer, Layer]:
+    """p95 dashed below p50."""
     tooltip = tips(series="series", s="from (s)|~r", **_QUANTILES)
-    return lines(quantiles_over_time(axis, frame), axis, duration_y("p50", values), colors, tooltip)
+    rows = quantiles_over_time(axis, frame)
+    tails = lines(rows, axis, duration_y("p95", values), colors, tooltip, dash=(4, 3), pick=False)
+    return tails, lines(rows, axis, duration_y("p50", values), colors, tooltip)
 
 
 def _by_phase(run: RunData, seen: pl.DataFrame) -> Block:

@@ -11,12 +11,12 @@ from wotemu_report.charts.series import stacked
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import first_few
 from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.percentiles import SHARES, percentiles
 from wotemu_report.queries.request_series import errors_over_time, outcomes_over_time
 from wotemu_report.queries.requests import (
     consumers_or_producers,
     distinct_errors,
     requests,
-    requests_by_phase,
 )
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
@@ -46,14 +46,14 @@ _FIGURES = (
     Column("Binding"),
     Column("Phase"),
     Column("Requests", "int"),
-    Column("Errors", "int"),
-    Column("Error share", "percent"),
-    Column("Cancelled", "int"),
-    Column("p50", "ms"),
-    Column("p95", "ms"),
-    Column("p99", "ms"),
+    Column("Failed", "int"),
+    *(Column(label, "answer") for label in ("p50", "p90", "p95", "p99", "p99.9")),
 )
-_FIGURE_NAMES = ("binding", "phase", "count", "errors", "share", "cancelled", "p50", "p95", "p99")
+_FIGURE_NAMES = ("binding", "phase", "count", "failed", *SHARES)
+_PERCENTILES = (
+    "Of all requests that began in the phase; a failed one counts as never answered. A consumer's durations "
+    "include the network, a producer's are its handler's alone."
+)
 
 
 def section(run: RunData) -> Section:
@@ -71,10 +71,10 @@ def _requests(run: RunData) -> list[Block]:
     blocks: list[Block] = []
     if role == "producer":
         blocks.append(Empty("Only producers were measured", _PRODUCERS_ONLY))
-    blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(asked)]
+    blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(run)]
     # With one node at each end, the table by node would repeat the one by phase.
     if asked.select(pl.struct("role", "owner").n_unique()).item() > asked["role"].n_unique():
-        blocks.append(_node_table(run, asked))
+        blocks.append(_node_table(run))
     return [*blocks, *_errors(run, asked)]
 
 
@@ -93,31 +93,30 @@ def _outcomes(run: RunData, frame: pl.DataFrame) -> Figure:
     )
 
 
-def _phase_table(asked: pl.DataFrame) -> Table:
-    rows = requests_by_phase(asked)
+def _phase_table(run: RunData) -> Table:
+    rows = percentiles(run, ("phase", "thing", "name", "op", "binding"))
     table = Table(
-        "Requests by phase",
-        "Durations of successful requests that began in the phase; errors as a count and a share of all.",
-        (*_WHAT, _SEEN_BY, *_FIGURES),
-        rows.select("thing", "name", "op", "role", *_FIGURE_NAMES).rows(),
+        "Percentiles by phase",
+        _PERCENTILES,
+        (_SEEN_BY, *_WHAT, *_FIGURES),
+        rows.select("role", "thing", "name", "op", *_FIGURE_NAMES).rows(),
         filterable=rows.height > 12,
     )
     return folded(table, ["Affordance", "Operation", "Seen by", "Binding", "Phase"], {})
 
 
-def _node_table(run: RunData, asked: pl.DataFrame) -> Table:
-    rows = requests_by_phase(asked, "owner")
-    ordered = rows.sort("role", "owner", maintain_order=True)
+def _node_table(run: RunData) -> Table:
+    rows = percentiles(run, ("group", "phase", "thing", "name", "op", "binding"))
     table = Table(
-        "Requests by phase and node",
+        "Percentiles by phase and node",
         "The same for each node that measured, so that nodes on different networks can be compared; replicas "
         "of a node are together.",
-        (Column("Node", "node"), *_WHAT, _SEEN_BY, *_FIGURES),
-        ordered.select("owner", "thing", "name", "op", "role", *_FIGURE_NAMES).rows(),
+        (_SEEN_BY, Column("Node", "node"), *_WHAT, *_FIGURES),
+        rows.select("role", "group", "thing", "name", "op", *_FIGURE_NAMES).rows(),
         filterable=rows.height > 12,
     )
-    groups = ordered.select(group(run, "owner")).to_series().to_list()
-    by = ["Node", "Affordance", "Operation", "Seen by", "Binding", "Phase"]
+    groups = rows.select(group(run, "group")).to_series().to_list()
+    by = ["Seen by", "Node", "Affordance", "Operation", "Binding", "Phase"]
     return folded(table, by, {"Node": groups})
 
 
