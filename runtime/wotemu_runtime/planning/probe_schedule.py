@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -36,15 +37,22 @@ def rounds_of(plan: Plan, replicas: Iterable[str]) -> dict[str, list[dict[str, A
 
 def _rounds(plan: Plan, network: PlannedNetwork, number: int) -> Rounds:
     members, every_s = network.members, network.probe_every_s
-    steps = list(range(1, len(members)))
-    Random(f"{plan.seed}/{network.name}/probes").shuffle(steps)  # noqa: S311  # no secret
+    steps = _steps(f"{plan.seed}/{network.name}/probes", len(members))
     return Rounds(
         network=network.name,
         number=number,
-        peers=tuple(members[(number + step) % len(members)] for step in steps[:MAX_PEERS]),
+        peers=tuple(members[(number + step) % len(members)] for step in steps),
         every_s=every_s,
         phase_s=every_s * (number + 0.5) / len(members),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _steps(seed: str, members: int) -> Sequence[int]:
+    """How far from itself, in the order of the members, each one's peers are."""
+    steps = list(range(1, members))
+    Random(seed).shuffle(steps)  # noqa: S311  # no secret
+    return steps[:MAX_PEERS]
 
 
 def interval_s(network: PlannedNetwork, changes: Iterable[Change]) -> float:
@@ -64,11 +72,12 @@ def _lowest_rate(conditions: Iterable[dict[str, Any]]) -> float:
 
 def places_of(plan: Plan) -> list[NetworkSetup]:
     """The networks of a plan at T0."""
+    nodes = {replica.name: replica.node for replica in plan.replicas}
     return [
         NetworkSetup.of(
             network.name,
             shared=network.shared,
-            nodes={member: plan.replica(member).node for member in network.members},
+            nodes={member: nodes[member] for member in network.members},
             hops=network.hops,
         )
         for network in plan.emulated

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import attrs
 
@@ -14,6 +15,10 @@ class HostsEntry:
     replica: str
     network: str
     address: str
+
+
+Lines = Mapping[str, Mapping[str, Sequence[str]]]
+"""The lines of a hosts file by node and replica, both in the order of the plan."""
 
 
 def hosts_text(entries: Iterable[HostsEntry], nodes: Mapping[str, str], own: str) -> str:
@@ -28,20 +33,31 @@ def hosts_text(entries: Iterable[HostsEntry], nodes: Mapping[str, str], own: str
         nodes: The node of each replica, in the order of the plan.
         own: The replica's name. The N-th replica of the plan gets each node's replicas rotated by N.
     """
+    number = next((number for number, replica in enumerate(nodes) if replica == own), 0)
+    return rotated_text(hosts_lines(entries, nodes), own, number)
+
+
+def hosts_lines(entries: Iterable[HostsEntry], nodes: Mapping[str, str]) -> Lines:
+    """The lines of the hosts files of all replicas that are on the same networks; see `hosts_text`."""
     rank = {replica: number for number, replica in enumerate(nodes)}
-    by_node: dict[str, dict[str, list[HostsEntry]]] = {}
+    lines: dict[str, dict[str, list[str]]] = {}
     # Sorted by the plan, since addresses that are announced arrive in any order.
     for entry in sorted(entries, key=lambda entry: rank.get(entry.replica, len(rank))):
         node = nodes.get(entry.replica, entry.replica)
-        by_node.setdefault(node, {}).setdefault(entry.replica, []).append(entry)
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    for node, replicas in by_node.items():
+        lines.setdefault(node, {}).setdefault(entry.replica, []).append(_line(entry, node))
+    return lines
+
+
+def rotated_text(lines: Lines, own: str, number: int) -> str:
+    """The hosts file of the replica `own`, which is the plan's N-th; see `hosts_text`."""
+    text = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    for replicas in lines.values():
         groups = [*replicas.values()]
-        first = rank.get(own, 0) % len(groups)
-        lines += [_line(entry, node) for group in (*groups[first:], *groups[:first]) for entry in group]
-    if not any(own in replicas for replicas in by_node.values()):
-        lines.append(f"127.0.0.1 {own}")
-    return "\n".join(lines) + "\n"
+        first = number % len(groups)
+        text += chain.from_iterable((*groups[first:], *groups[:first]))
+    if not any(own in replicas for replicas in lines.values()):
+        text.append(f"127.0.0.1 {own}")
+    return "\n".join(text) + "\n"
 
 
 def _line(entry: HostsEntry, node: str) -> str:
@@ -49,4 +65,4 @@ def _line(entry: HostsEntry, node: str) -> str:
     return " ".join([entry.address, *names, *(f"{name}.{entry.network}" for name in names)])
 
 
-__all__ = ["HostsEntry", "hosts_text"]
+__all__ = ["HostsEntry", "Lines", "hosts_lines", "hosts_text", "rotated_text"]

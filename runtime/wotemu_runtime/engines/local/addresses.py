@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
 
@@ -9,7 +11,7 @@ from wotemu.errors import InputError
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_runtime.engines.local.node_namespace import Interface, NodeNamespace
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
-from wotemu_runtime.roles.hosts_file import HostsEntry, hosts_text
+from wotemu_runtime.roles.hosts_file import HostsEntry, Lines, hosts_lines, rotated_text
 
 FIRST_SUBNET = 64
 """The first network is 10.64.0.0/16, the next 10.65.0.0/16, ..."""
@@ -37,10 +39,8 @@ def assign(plan: Plan) -> dict[str, NodeNamespace]:
         ]
         for replica in plan.replicas
     }
-    return {
-        name: NodeNamespace(name, tuple(attached), hosts_file(plan, interfaces, name))
-        for name, attached in interfaces.items()
-    }
+    texts = hosts_files(plan, interfaces)
+    return {name: NodeNamespace(name, tuple(attached), texts[name]) for name, attached in interfaces.items()}
 
 
 def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
@@ -52,7 +52,8 @@ def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
     """
     numbers: dict[str, int] = {}
     following = FIRST_HOST
-    for _, group in groupby(network.members, lambda member: plan.replica(member).node):
+    nodes = {each.name: each.node for each in plan.replicas}
+    for _, group in groupby(network.members, nodes.__getitem__):
         replicas = list(group)
         size = 1 << (len(replicas) - 1).bit_length()
         start = -(-following // size) * size
@@ -86,16 +87,23 @@ def _subnet(plan: Plan, network: str) -> IPv4Network:
     return IPv4Network((int(IPv4Address("10.0.0.0")) + ((FIRST_SUBNET + number) << 16), PREFIX))
 
 
-def hosts_file(plan: Plan, interfaces: dict[str, list[Interface]], replica: str) -> str:
-    """The replica's /etc/hosts: as under Docker, a name has the addresses of the networks that both are on.
+def hosts_files(plan: Plan, interfaces: Mapping[str, Sequence[Interface]]) -> dict[str, str]:
+    """The replicas' /etc/hosts: as under Docker, a name has the addresses of the networks that both are on.
 
     See `hosts_text`.
     """
-    own = {interface.network for interface in interfaces[replica]}
     entries = [
-        HostsEntry(other, interface.network, interface.address)
-        for other, attached in interfaces.items()
+        HostsEntry(replica, interface.network, interface.address)
+        for replica, attached in interfaces.items()
         for interface in attached
-        if interface.network in own
     ]
-    return hosts_text(entries, {each.name: each.node for each in plan.replicas}, replica)
+    nodes = {each.name: each.node for each in plan.replicas}
+
+    @functools.cache
+    def lines_of(networks: frozenset[str]) -> Lines:
+        return hosts_lines((entry for entry in entries if entry.network in networks), nodes)
+
+    return {
+        replica: rotated_text(lines_of(frozenset(each.network for each in attached)), replica, number)
+        for number, (replica, attached) in enumerate(interfaces.items())
+    }

@@ -73,6 +73,7 @@ def _gateway_assignment(
     bus: BusAddress,
     shaper: str,
 ) -> dict[str, Any]:
+    nodes = {replica.name: replica.node for replica in plan.replicas}
     interfaces = {
         member: next(i for i in namespaces[member].interfaces if i.network == network.name)
         for member in network.members
@@ -84,7 +85,7 @@ def _gateway_assignment(
         "members": [
             {
                 "replica": name,
-                "node": plan.replica(name).node,
+                "node": nodes[name],
                 "address": i.address,
                 "mac": i.mac,
                 "interface": i.name,
