@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 GROUPS = {
     "Run a deployment": ("init", "validate", "plan", "run", "doctor", "schema"),
-    "Look at what runs left": ("list", "open", "report", "export"),
+    "Look at what runs left": ("list", "open", "report", "export", "compare"),
     "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell"),
     "Change a run while it goes on": (
         "set",
@@ -52,6 +52,8 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.report import report as command
         case "export":
             from wotemu.cli.commands.export import export as command
+        case "compare":
+            from wotemu.cli.commands.compare import compare as command
         case "ps":
             from wotemu.cli.commands.ps import ps as command
         case "show":

@@ -1,0 +1,177 @@
+"""``wotemu compare``: the same figures of several runs side by side, and how sure each difference is."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wotemu.cli.failures import reporting_errors
+from wotemu.cli.options import debug_option, json_option
+from wotemu.errors import EXIT_OBJECTIVE_FAILED, InputError
+
+if TYPE_CHECKING:
+    from wotemu_report.comparison.comparison import Comparison
+
+_MAX_PRINTED = 20
+FIGURES = ("p50", "p95", "p99", "errors", "availability", "throughput")
+
+
+class Percent(click.ParamType[float]):
+    """A share, such as ``10%`` or ``0.1``."""
+
+    name = "percent"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse it, or fail as click does."""
+        number, percent, _ = value.strip().partition("%")
+        try:
+            share = float(number) / (100 if percent else 1)
+        except ValueError:
+            share = math.nan
+        if not (0 <= share < math.inf) or (not percent and share >= 1):
+            self.fail(f"{value!r} is no share: write 10% or 0.1", param, ctx)
+        return share
+
+
+@click.command(short_help="Compare runs: the same figures side by side, and how sure each difference is.")
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C]...")
+@click.option("--out", metavar="DIR", help="Write a page of it here, as index.html.")
+@json_option
+@click.option(
+    "--fail-above",
+    type=Percent(),
+    metavar="SHARE",
+    help="Exit with 1 if a figure is surely worse by more than this, such as 10%; of shares, 10 points.",
+)
+@click.option(
+    "--figure",
+    "figures",
+    type=click.Choice(FIGURES),
+    multiple=True,
+    help="Compare this figure alone; may be repeated. Fewer figures see smaller differences.",
+)
+@click.option("--anyway", is_flag=True, help="Compare also runs of other timelines, and INVALID ones.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the resampling.")
+@debug_option
+def compare(
+    runs: tuple[str, ...],
+    out: str | None,
+    as_json: bool,
+    fail_above: float | None,
+    figures: tuple[str, ...],
+    anyway: bool,
+    seed: int,
+    debug: bool,
+) -> None:
+    """Compare runs with the first one, A: each a run, or the folder of several runs of one design.
+
+    \b
+    wotemu compare before after
+    wotemu compare before after --out page --fail-above 10%
+    wotemu compare runs/edge-repeat runs/cloud-repeat --json      # as wotemu repeat leaves them
+
+    Durations (p50, p95, p99), errors, availability and throughput are compared by phase, node group and
+    operation. docs/compare.md says how sure a difference has to be, and when runs can't be compared.
+
+    Exit codes: 0 done, 1 a figure is surely worse by more than --fail-above, 2 the runs can't be compared.
+    """
+    with reporting_errors(debug=debug):
+        if len(runs) < 2:
+            raise click.UsageError("give at least two runs")
+        from wotemu_report.comparison.comparison import compare as compared
+        from wotemu_report.comparison.comparison import comparison_json
+        from wotemu_report.comparison.differences import exceeding
+
+        found = compared(_designs(runs), anyway=anyway, figures=figures or FIGURES, seed=seed)
+        if out is not None:
+            _write_page(found, Path(out))
+        if as_json:
+            click.echo(json.dumps(comparison_json(found), indent=1))
+        else:
+            _print(found, out)
+        too_bad = [
+            each
+            for rows in found.differences.values()
+            for each in exceeding(rows, float("inf") if fail_above is None else fail_above)
+        ]
+        if too_bad:
+            _print_failure(len(too_bad), float(fail_above or 0))
+            sys.exit(EXIT_OBJECTIVE_FAILED)
+
+
+def _designs(given: tuple[str, ...]) -> dict[str, list[Path]]:
+    """The run directories of each design, by a name that no other has."""
+    designs: dict[str, list[Path]] = {}
+    for each in given:
+        paths = _runs_of(each)
+        name = Path(each).resolve().name
+        if name in designs:
+            name = each
+        if name in designs:
+            raise InputError("it is given twice", where=each)
+        designs[name] = paths
+    return designs
+
+
+def _runs_of(given: str) -> list[Path]:
+    """The run directories of a run, or of a folder of runs that `sweep` or `repeat` made."""
+    from wotemu.cli.local_runs import RUNS, found_run
+    from wotemu_runtime.recording.run_directory import tabulate
+
+    paths = None
+    for folder in (Path(given), RUNS / given):
+        if (folder / "sweep.json").is_file():
+            from wotemu.emulation.sweep import RecordedSweep
+
+            paths = [run.run_dir for run in RecordedSweep(folder) if run.manifest.t0 is not None]
+            if not paths:
+                raise InputError("none of its runs reached T0", where=given)
+            break
+    paths = paths or [found_run(given)]
+    for path in paths:
+        tabulate(path)
+    return paths
+
+
+def _write_page(found: Comparison, folder: Path) -> None:
+    from wotemu_report.comparison.comparison_page import comparison_page
+    from wotemu_report.page.render import save
+
+    save(comparison_page(found), folder)
+
+
+def _print(found: Comparison, out: str | None) -> None:
+    from rich.text import Text
+
+    from wotemu.cli.screen.terminal import console, harmless, path_link
+    from wotemu_report.comparison.texts import method, sentence, summary
+
+    screen = console()
+    for caution in found.cautions:
+        screen.print(Text.assemble(("warning: ", "yellow"), harmless(caution)))
+    for name, rows in found.differences.items():
+        for line in summary(found, name):
+            screen.print(Text(harmless(line), style="bold"))
+        told = [each for each in rows if each.verdict in ("worse", "better")]
+        for each in sorted(told, key=lambda each: (each.verdict, abs(each.change or 0)), reverse=True)[
+            :_MAX_PRINTED
+        ]:
+            style = "red" if each.verdict == "worse" else "green"
+            screen.print(Text(f"  {harmless(sentence(each))}", style=style))
+        if len(told) > _MAX_PRINTED:
+            screen.print(f"  and {len(told) - _MAX_PRINTED} more: --out DIR and --json have all")
+    screen.print(Text(method(found), style="dim"))
+    if out is not None:
+        screen.print(path_link(Path(out) / "index.html"))
+
+
+def _print_failure(count: int, limit: float) -> None:
+    from wotemu.cli.failures import print_message
+    from wotemu.wording import counted
+
+    print_message(f"{counted(count, 'figure')} surely worse by more than {limit * 100:g} %", title="Failed: ")
