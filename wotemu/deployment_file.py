@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.errors import InputError, LoadError
+from wotemu.errors import InputError, LoadError, Place
 from wotemu.scenario.scenario import Scenario
 from wotemu.topology.deployment_paths import relative_to
 from wotemu.topology.topology import Topology
@@ -176,23 +176,34 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
             return action()
     except SyntaxError as error:
         line = (error.text or "").strip()
-        raise LoadError(
-            f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}"
-        ) from error
+        found = LoadError(f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}")
+        found.place = Place(Path(error.filename or file).name, error.lineno or 1, error.offset or None)
+        raise found from error
     except InputError as error:
+        error.place = error.place or _place(file, error)
         if not (error.where or "").startswith(f"{file.name}:"):  # unless it has the line already
             error.where = ": ".join(filter(None, (_line(file, error), error.where)))
         raise
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         what = f"{type(error).__name__}: {error}"
         place = _line(file, error) or str(file)
-        raise LoadError(what, where=place, hint="--debug shows the traceback") from error
+        found = LoadError(what, where=place, hint="--debug shows the traceback")
+        found.place = _place(file, error)
+        raise found from error
+
+
+def _place(file: Path, error: BaseException) -> Place | None:
+    """The innermost line of the user's file in a traceback."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename) == file and frame.lineno is not None:
+            return Place(file.name, frame.lineno)
+    return None
 
 
 def _line(file: Path, error: BaseException) -> str:
-    """The innermost line of the user's file in a traceback: ``file.py, line 12 (source)``."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename) == file:
-            source = linecache.getline(frame.filename, frame.lineno or 0).strip()
-            return f"{file.name}, line {frame.lineno}" + (f" ({source:.60})" if source else "")
-    return ""
+    """That line for messages: ``file.py, line 12 (source)``; "" where there is none."""
+    place = _place(file, error)
+    if place is None:
+        return ""
+    source = linecache.getline(str(file), place.line).strip()
+    return f"{file.name}, line {place.line}" + (f" ({source:.60})" if source else "")

@@ -14,6 +14,8 @@ WotemuError
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 EXIT_OBJECTIVE_FAILED = 1
 """Exit code: the emulation went well, and an objective of the deployment was not met. Nothing uses it yet."""
 EXIT_BAD_INPUT = 2
@@ -24,6 +26,26 @@ EXIT_INVALID = 4
 """Exit code: the fidelity certificate says INVALID, with ``--strict``."""
 EXIT_INTERRUPTED = 130
 """Exit code: ended by a signal, as shells report SIGINT (128 + 2)."""
+
+
+class Place(NamedTuple):
+    """Where in the user's file something is written.
+
+    Attributes:
+        file: The file's name.
+        line: From 1.
+        column: From 1; None where only the line is known.
+        path: Of a value in YAML or JSON: ``nodes.phone.networks[0].up``; "" in Python.
+    """
+
+    file: str
+    line: int
+    column: int | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        column = "" if self.column is None else f":{self.column}"
+        return f"{self.file}:{self.line}{column}" + (f", {self.path}" if self.path else "")
 
 
 class WotemuError(Exception):
@@ -50,9 +72,29 @@ class WotemuError(Exception):
 
 
 class InputError(WotemuError, ValueError):
-    """The user's input is wrong; nothing was started. Also a `ValueError`, as for any wrong argument."""
+    """The user's input is wrong; nothing was started. Also a `ValueError`, as for any wrong argument.
+
+    Attributes:
+        place: The file, line, column and path; None where it is in no file, or the file is not known.
+        field: The argument that is wrong: ``latency``; None where it is no single one.
+        more: What else is wrong with the same input, where more than the first problem was looked for.
+    """
 
     exit_code = EXIT_BAD_INPUT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | Place | None = None,
+        hint: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        """See the attributes of the class; a `Place` as `where` is the `place`, too."""
+        super().__init__(message, where=None if where is None else str(where), hint=hint)
+        self.place = where if isinstance(where, Place) else None
+        self.field = field
+        self.more: tuple[InputError, ...] = ()
 
 
 class TopologyError(InputError):

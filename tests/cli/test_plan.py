@@ -33,7 +33,7 @@ def test_a_deployment_is_printed_as_a_form_with_the_same_timeline(
 
 
 def test_what_has_no_form_is_refused_with_its_place(invoke: Invoke, write: Write) -> None:
-    code = TWO_NODES.replace('at("1s").set(net, ', "during(0, 1).follow(net, lambda t: {\"loss\": 0}, ")
+    code = TWO_NODES.replace('at("1s").set(net, ', 'during(0, 1).follow(net, lambda t: {"loss": 0}, ')
     path = write("from wotemu import during\n" + code.replace('latency="50ms"', 'every="1s"'))
     done = invoke("plan", path, "--as-yaml")
     assert done.exit_code == 2 and not done.stdout

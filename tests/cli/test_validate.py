@@ -70,3 +70,67 @@ def test_a_file_that_is_not_there(invoke: Invoke) -> None:
     assert found["file"] == "nowhere.py" and found["line"] is None
     result = invoke("validate", "nowhere.py")
     assert result.exit_code == 2 and "there is no such file" in result.stderr
+
+
+def test_all_that_is_wrong_with_a_form_is_reported_in_the_order_of_the_file(
+    invoke: Invoke, folder: Path
+) -> None:
+    path = folder / "deployment.yml"
+    path.write_text(
+        "networks:\n"
+        "  field: {conditions: {latency: 20, loss: 7, rate: [1]}}\n"
+        "  yard: {}\n"
+        "nodes:\n"
+        "  van: {command: [run], networks: [field], scael: 2}\n"
+        "  bus: {app: {pth: x, http: 5}, networks: [nowhere, yard]}\n"
+        "  car: {command: [run], networks: [field], scale: 0}\n"
+        "scenario:\n"
+        "  duration: soon\n"
+        "  events:\n"
+        "    - {at: 1s, crsh: van}\n"
+        "    - {at: 1s, set: {target: van, latency: 20, loss: 8}}\n"
+    )
+    found = problems(invoke, path, exit_code=2)
+    assert [(each["line"], each["field"]) for each in found] == [
+        (2, "networks.field.conditions.latency"),
+        (2, "networks.field.conditions.loss"),
+        (2, "networks.field.conditions.rate"),
+        (5, "nodes.van.scael"),
+        (6, "nodes.bus.app"),
+        (6, "nodes.bus.app.pth"),
+        (6, "nodes.bus.app.http"),
+        (6, "nodes.bus.networks[0]"),
+        (9, "scenario.duration"),
+        (11, "scenario.events[0].crsh"),
+        (12, "scenario.events[1].set.latency"),
+        (12, "scenario.events[1].set.loss"),
+    ]
+    assert all(each["column"] and each["message"] for each in found)
+    text = invoke("validate", path)
+    assert text.exit_code == 2 and text.stderr.count("Error: ") == len(found)
+
+
+def test_what_the_scenario_names_wrongly_has_its_line(invoke: Invoke, write: Write, folder: Path) -> None:
+    path = write(TWO_NODES.replace('partition("pinger")', 'crash("nobody")'))
+    (found,) = problems(invoke, path, exit_code=2)
+    line = (
+        path.read_text().splitlines().index(next(x for x in path.read_text().splitlines() if "nobody" in x))
+    )
+    assert (found["file"], found["line"]) == ("deployment.py", line + 1)
+    form = folder / "d.yml"
+    form.write_text("nodes: {a: {command: [sleep]}}\nscenario:\n  events:\n    - {at: 1s, crash: b}\n")
+    (found,) = problems(invoke, form, exit_code=2)
+    assert (found["line"], found["column"], found["field"]) == (4, 7, "scenario.events[0]")
+
+
+def test_warnings_have_the_line_of_their_action_and_come_with_what_is_refused(
+    invoke: Invoke, write: Write
+) -> None:
+    late = 'at("2s").partition("pinger"),\n                at("9s").heal()'
+    text = TWO_NODES.replace('at("2s").partition("pinger")', late).replace('"sleep"', '"no-such-program"')
+    path = write(text)
+    refused, *warnings = problems(invoke, path, exit_code=2)
+    assert refused["field"] == "command" and "no-such-program" in refused["message"]
+    (late_one,) = [each for each in warnings if "the end is at" in each["message"]]
+    line = next(n for n, x in enumerate(path.read_text().splitlines(), 1) if ".heal()" in x)
+    assert (late_one["level"], late_one["line"]) == ("warning", line)

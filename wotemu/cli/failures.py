@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from wotemu.cli.screen.terminal import console, harmless, tolerate_any_text
-from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, WotemuError
+from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, InputError, WotemuError
 
 
 @contextlib.contextmanager
@@ -43,8 +43,10 @@ def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = lambda
 
 
 def print_error(error: WotemuError) -> None:
-    """Print an error's message, where it is, and what to do about it."""
+    """Print an error's message, where it is, and what to do about it; then what else is wrong, if known."""
     print_message(error.message, where=error.where, hint=error.hint)
+    for other in error.more if isinstance(error, InputError) else ():
+        print_message(other.message, where=other.where, hint=other.hint)
 
 
 def print_message(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import attrs
 
+from wotemu.errors import Place
 from wotemu.forms.document import Item
 
 REASONS = {
@@ -54,14 +53,13 @@ class LeftOut:
         reason: Why, and what to do instead.
     """
 
-    place: str
+    place: Place
     reason: str
 
 
 def by_line(one: LeftOut) -> tuple[int, int]:
     """The line and column of its place, to sort by."""
-    found = re.search(r":([0-9]+):([0-9]+)(?:, |$)", one.place)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    return one.place.line, one.place.column or 0
 
 
 @attrs.frozen
@@ -70,7 +68,7 @@ class LeftOuts:
 
     found: list[LeftOut] = attrs.field(factory=list)
 
-    def add(self, place: str, reason: str) -> None:
+    def add(self, place: Place, reason: str) -> None:
         """Add one; the same place and reason, as aliases give them, only once."""
         one = LeftOut(place, reason)
         if one not in self.found:

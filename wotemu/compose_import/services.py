@@ -8,7 +8,7 @@ import attrs
 
 from wotemu.compose_import import values
 from wotemu.compose_import.left_out import SILENT, LeftOuts
-from wotemu.errors import InputError, LoadError
+from wotemu.errors import InputError, LoadError, Place
 from wotemu.forms.document import Item
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.models import NodeResources
@@ -41,7 +41,7 @@ class ComposeService:
         place: Its place in the file.
         command: The entrypoint and command; empty where the image has them.
         image: The image, if it names one.
-        image_place: The place of that.
+        image_place: The place of that; of the service without one.
         built: Whether it has a ``build``.
         env: Environment variables.
         networks: Names of networks in the file.
@@ -50,10 +50,10 @@ class ComposeService:
     """
 
     name: str
-    place: str
+    place: Place
     command: tuple[str, ...]
     image: str | None
-    image_place: str
+    image_place: Place
     built: bool
     env: dict[str, str]
     networks: tuple[str, ...]
@@ -97,7 +97,7 @@ def _networks(root: Item, left: LeftOuts) -> frozenset[str]:
     return frozenset({DEFAULT, *found.value})
 
 
-def _service(name: str, item: Item, place: str, networks: frozenset[str], left: LeftOuts) -> ComposeService:
+def _service(name: str, item: Item, place: Place, networks: frozenset[str], left: LeftOuts) -> ComposeService:
     given: dict[str, Item] = item.value
     left.rest_of(item, _USED | _LIMITS.keys() | {"scale"})
     scale = values.whole(given["scale"], left) if "scale" in given else 1
@@ -111,7 +111,7 @@ def _service(name: str, item: Item, place: str, networks: frozenset[str], left: 
         place,
         _whole_command(item, left),
         values.text(given["image"], left) if "image" in given else None,
-        item.place_of("image") if "image" in given else "",
+        item.place_of("image") if "image" in given else place,
         "build" in given,
         values.environment(given["environment"], left) if "environment" in given else {},
         _attached(item, networks, left),
@@ -154,7 +154,7 @@ def _attached(item: Item, networks: frozenset[str], left: LeftOuts) -> tuple[str
     return tuple(dict.fromkeys(name for name, _ in named))
 
 
-def _resources(item: Item, place: str, left: LeftOuts) -> dict[str, Any]:
+def _resources(item: Item, place: Place, left: LeftOuts) -> dict[str, Any]:
     found: dict[str, Any] = {}
     given = [(item, _LIMITS)]
     deploy = item.value.get("deploy")

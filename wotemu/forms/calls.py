@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,9 +10,9 @@ import attrs
 
 from wotemu.errors import InputError, LoadError
 from wotemu.forms.document import Item
-from wotemu.forms.kinds import Kind, Names, Scalar, Schema, Tuple, refuse
+from wotemu.forms.kinds import Kind, Names, Scalar, Schema, Tuple, check_keys, names_objects, refuse
+from wotemu.forms.problems import Problems
 from wotemu.scenario.vocabulary.source_location import written_at
-from wotemu.suggestions import did_you_mean
 
 
 @attrs.frozen
@@ -99,21 +100,46 @@ class Call:
             place: Where the user's file says so; by default the item itself.
         """
         given = item.value if isinstance(item.value, dict) else self.bare(item)
-        args: list[Any] = list(first)
-        kwargs: dict[str, Any] = {}
-        for name, each in given.items():
-            if name not in self.arguments:
-                hint = did_you_mean(name, self.arguments, self.aliases)
-                raise LoadError(f"{self.name} has no {name!r}", where=item.place_of(name), hint=hint)
-            value = self.arguments[name].kind.read(each, names)
-            if self.arguments[name].spread:
-                args += value
-            else:
-                kwargs[name] = value
+        problems = Problems()
+        if given is item.value:
+            with problems.noted():
+                check_keys(item, self.arguments, f"{self.name} has no {{}}", self.aliases)
+        read = self._read_each(given, names, problems)
         for name in self._required:
             if name not in given:
-                raise LoadError(f"{name!r} is missing", where=item.place, hint=self._example(name))
-        return guarded(place or item, given, lambda: function(*args, **kwargs))
+                hint = self._example(name)
+                problems.note(LoadError(f"{name!r} is missing", where=item.place, hint=hint))
+        left_out = {name for name in given if name in self.arguments and name not in read}
+        while not any(self._is_needed(name) for name in left_out):
+            args = [each for name in read if self.arguments[name].spread for each in read[name]]
+            kwargs = {name: value for name, value in read.items() if not self.arguments[name].spread}
+            try:
+                made = guarded(place or item, given, functools.partial(function, *first, *args, **kwargs))
+            except InputError as error:
+                if not problems or _argument(error) in read:  # or else it follows from what is left out
+                    problems.note(error)
+                if _argument(error) not in read:
+                    break
+                left_out.add(_argument(error))
+                del read[_argument(error)]
+                continue
+            problems.check()
+            return made
+        problems.check()
+        return None
+
+    def _read_each(self, given: Mapping[str, Item], names: Names, problems: Problems) -> dict[str, Any]:
+        """The arguments that can be read."""
+        found: dict[str, Any] = {}
+        for name, each in given.items():
+            if name in self.arguments:
+                with problems.noted():
+                    found[name] = self.arguments[name].kind.read(each, names)
+        return found
+
+    def _is_needed(self, name: str) -> bool:
+        """Whether a call without an argument fails, or may find fault with others for the lack of it."""
+        return self.arguments[name].required or names_objects(self.arguments[name].kind)
 
     def _example(self, name: str) -> str:
         return f"write {name}: {self.arguments[name].kind.what}"
@@ -149,18 +175,16 @@ def guarded(item: Item, given: Mapping[str, Item], action: Callable[[], Any]) ->
     except LoadError:
         raise
     except InputError as error:
-        named = [each for name, each in given.items() if _names(error, name)]
-        found = named[0] if len(named) == 1 else item
+        found = given.get(_argument(error), item)
         where = error.where or ""
-        inner = where.partition(f"{item.place}, ")[0].rstrip(": ") if item.place in where else ""
+        inner = where.partition(f"{item.place}, ")[0].rstrip(": ") if str(item.place) in where else ""
+        error.place = found.place
         error.where = f"{found.place}" + (f", {inner}" if inner and "field" not in inner else "")
         raise
     except (ValueError, TypeError) as error:
         raise LoadError(str(error), where=item.place) from error
 
 
-def _names(error: InputError, name: str) -> bool:
-    """Whether an error is about the argument of this name."""
-    where = error.where or ""
-    about = (f"field {name!r}", f"params[{name!r}]", f", {name}")
-    return any(where.endswith(each) for each in about) or error.message.startswith((f"{name}=", f"{name}:"))
+def _argument(error: InputError) -> str:
+    """The name of the argument that an error is about: of ``params['x']`` it is ``params``."""
+    return (error.field or "").partition("[")[0]

@@ -16,6 +16,7 @@ from wotemu.forms.calls import Argument, Call, guarded
 from wotemu.forms.document import Item, read_document
 from wotemu.forms.from_types import SECTIONS, call_of
 from wotemu.forms.kinds import Kind, ListOf, Names, Schema, Target, check_keys
+from wotemu.forms.problems import Problems
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.vocabulary.targets import tag
 from wotemu.topology.deployment_paths import relative_to
@@ -101,32 +102,44 @@ def read_form(document: Item) -> tuple[Topology, Scenario]:
             where=document.place,
             hint="begin with `nodes:`",
         )
-    check_keys(document, [*sections(), *settings()], "there is no {}")
-    if "nodes" not in document.value:
+    problems = Problems()
+    with problems.noted():
+        check_keys(document, [*sections(), *settings()], "there is no {}")
+    if "nodes" not in document.value and not problems:  # it may be misspelled
         hint = "write `nodes:` with a name and an app or command below"
-        raise LoadError("there are no nodes", where=document.place, hint=hint)
+        problems.note(LoadError("there are no nodes", where=document.place, hint=hint))
     names = Names()
     for key, section in sections().items():
         if key in document.value:
-            names.objects[key] = _objects(document.value[key], section, names)
-            _check_apart(document.value[key], key, names)
+            with problems.noted():
+                _read_objects(document.value[key], key, section, names)
+            with problems.noted():
+                _check_apart(document.value[key], key, names)
     given = {key: document.value[key] for key in settings() if key in document.value}
-    values = {key: settings()[key].read(item, names) for key, item in given.items()}
+    values: dict[str, Any] = {}
+    for key, item in given.items():
+        with problems.noted():
+            values[key] = settings()[key].read(item, names)
+    problems.check()
     scenario = values.pop("scenario", None) or Scenario()
     nodes = list(names.of(("nodes",)).values())
     return guarded(document, document.value, lambda: Topology(nodes, **values)), scenario
 
 
-def _objects(item: Item, section: Section, names: Names) -> dict[str, Any]:
+def _read_objects(item: Item, key: str, section: Section, names: Names) -> None:
+    """Add the objects of one section to `names`."""
+    found = names.objects[key] = {}
+    wrong = names.wrong[key] = set()
     if not isinstance(item.value, dict):
         what = f"it is {item.what}, but has to be a mapping of names"
         raise LoadError(what, where=item.place, hint="write NAME: and what it has below")
-    found: dict[str, Any] = {}
+    problems = Problems()
     for name, each in item.value.items():
-        # what is defined so far can be named by what comes after it: a tag of a tag
-        own = Names({**names.objects, "tags": found}) if section.call.name == "tag" else names
-        found[name] = section.read(name, each, own)
-    return found
+        wrong.add(name)  # until it is made; what is defined so far can be named: a tag by a tag
+        with problems.noted():
+            found[name] = section.read(name, each, names)
+            wrong.remove(name)
+    problems.check()
 
 
 def _check_apart(item: Item, section: str, names: Names) -> None:

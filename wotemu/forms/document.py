@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import yaml
 
-from wotemu.errors import LoadError
+from wotemu.errors import LoadError, Place
 
 MAX_BYTES = 4 * 2**20
 """A larger file is a mistake: a deployment of 10,000 nodes has less."""
@@ -54,14 +54,14 @@ class Item:
     keys: dict[str, tuple[int, int]] = attrs.field(factory=dict, repr=False)
 
     @property
-    def place(self) -> str:
-        """The place for messages: ``deployment.yml:12:7, nodes.phone.scale``."""
-        return f"{self.file}:{self.line}:{self.column}" + (f", {self.path}" if self.path else "")
+    def place(self) -> Place:
+        """Where it is: ``deployment.yml:12:7, nodes.phone.scale``."""
+        return Place(self.file, self.line, self.column, self.path)
 
-    def place_of(self, key: str) -> str:
-        """The place of one key of a dict."""
+    def place_of(self, key: str) -> Place:
+        """Where one key of a dict is."""
         line, column = self.keys[key]
-        return f"{self.file}:{line}:{column}, {joined(self.path, key)}"
+        return Place(self.file, line, column, joined(self.path, key))
 
     @property
     def what(self) -> str:
@@ -103,7 +103,7 @@ def read_document(path: Path, *, merge_keys: bool = False) -> Item:
         raise LoadError(f"it can't be read: {error.strerror or error}", where=str(path)) from error
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise LoadError("it is not UTF-8", where=f"{path.name}:{line}") from error
+        raise LoadError("it is not UTF-8", where=Place(path.name, line)) from error
     if len(data) > MAX_BYTES:
         raise LoadError(f"it is larger than {MAX_BYTES // 2**20} MiB", where=str(path))
     return parse(text, path.name, as_json=path.suffix.lower() == ".json", merge_keys=merge_keys)
@@ -129,7 +129,7 @@ def parse(text: str, file: str, *, as_json: bool = False, merge_keys: bool = Fal
         return _Builder(file, yaml.parse(text, Loader=loader), merge_keys=merge_keys).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = file if mark is None else f"{file}:{mark.line + 1}:{mark.column + 1}"
+        where = file if mark is None else Place(file, mark.line + 1, mark.column + 1)
         what = " ".join(filter(None, (error.context, error.problem)))
         raise LoadError(f"it is no YAML: {what}", where=where) from error
     except yaml.YAMLError as error:
@@ -161,7 +161,7 @@ def _checked_json(text: str, file: str) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         raise LoadError(
-            f"it is no JSON: {error.msg}", where=f"{file}:{error.lineno}:{error.colno}"
+            f"it is no JSON: {error.msg}", where=Place(file, error.lineno, error.colno)
         ) from error
     except RecursionError as error:
         raise LoadError("it is nested too deeply", where=file) from error
@@ -201,7 +201,7 @@ class _Builder:
 
     def _error(self, event: Any, message: str, *, path: str = "", hint: str | None = None) -> LoadError:
         mark = event.start_mark
-        where = f"{self._file}:{mark.line + 1}:{mark.column + 1}" + (f", {path}" if path else "")
+        where = Place(self._file, mark.line + 1, mark.column + 1, path)
         return LoadError(message, where=where, hint=hint)
 
     def _item(self, event: Any, path: str, depth: int) -> Item:

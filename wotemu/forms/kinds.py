@@ -9,6 +9,7 @@ import attrs
 
 from wotemu.errors import LoadError
 from wotemu.forms.document import Item
+from wotemu.forms.problems import Problems, UnreadableError
 from wotemu.suggestions import did_you_mean
 
 Schema = dict[str, Any]
@@ -19,6 +20,8 @@ class Names:
     """The objects that the file has defined so far, by name and kind (``networks``, ``links``, ...)."""
 
     objects: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    wrong: dict[str, set[str]] = attrs.field(factory=dict)
+    """The names whose objects can't be made, by kind."""
 
     def of(self, sections: tuple[str, ...]) -> dict[str, Any]:
         """The objects of some sections, by name."""
@@ -67,13 +70,14 @@ def check_keys(
         aliases: See `did_you_mean`.
 
     Raises:
-        LoadError: There is such a key.
+        LoadError: There are such keys.
     """
-    names = list(known)
+    names, problems = list(known), Problems()
     for key in item.value:
         if key not in names:
             hint = did_you_mean(key, names, aliases)
-            raise LoadError(message.format(repr(key)), where=item.place_of(key), hint=hint)
+            problems.note(LoadError(message.format(repr(key)), where=item.place_of(key), hint=hint))
+    problems.check()
 
 
 @attrs.frozen
@@ -218,7 +222,12 @@ class ListOf:
             raise refuse(item, self)
         if len(item.value) < self.least:
             raise LoadError("the list is empty", where=item.place)
-        return [self.each.read(each, names) for each in item.value]
+        found, problems = [], Problems()
+        for each in item.value:
+            with problems.noted():
+                found.append(self.each.read(each, names))
+        problems.check()
+        return found
 
     def schema(self, defs: dict[str, Schema]) -> Schema:
         """An array."""
@@ -269,7 +278,12 @@ class MapOf:
         """A dict of what each item is."""
         if not self.accepts(item):
             raise refuse(item, self)
-        return {key: self.each.read(each, names) for key, each in item.value.items()}
+        found, problems = {}, Problems()
+        for key, each in item.value.items():
+            with problems.noted():
+                found[key] = self.each.read(each, names)
+        problems.check()
+        return found
 
     def schema(self, defs: dict[str, Schema]) -> Schema:
         """An object."""
@@ -324,6 +338,8 @@ class Reference:
         if not self.accepts(item):
             raise refuse(item, self)
         known = names.of(self.sections)
+        if any(item.value in names.wrong.get(section, ()) for section in self.sections):
+            raise UnreadableError(f"{item.value!r} is wrong", where=item.place)
         if item.value not in known:
             message = f"{item.value!r} is none of the {' or '.join(self.sections)}"
             hint = did_you_mean(item.value, known) or f"define it under {self.sections[0]}:"
@@ -333,6 +349,13 @@ class Reference:
     def schema(self, defs: dict[str, Schema]) -> Schema:  # noqa: ARG002
         """Text."""
         return {"type": "string", "description": f"Name of one of the {' or '.join(self.sections)}"}
+
+
+def names_objects(kind: Kind) -> bool:
+    """Whether a kind names objects that the file defines."""
+    if isinstance(kind, AnyOf):
+        return any(map(names_objects, kind.kinds))
+    return names_objects(kind.each) if isinstance(kind, ListOf) else isinstance(kind, Reference)
 
 
 @attrs.frozen

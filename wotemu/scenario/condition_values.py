@@ -43,7 +43,7 @@ def check_names(names: Iterable[str], where: str) -> None:
     for name in names:
         if name not in CONDITIONS:
             hint = did_you_mean(name, CONDITIONS, NetworkConditions.ALIASES)
-            raise ScenarioError(f"there is no condition {name!r}", where=where, hint=hint)
+            raise ScenarioError(f"there is no condition {name!r}", where=where, hint=hint, field=name)
 
 
 def parse_conditions(values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -60,7 +60,9 @@ def parse_conditions(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     try:
         conditions = NetworkConditions.of(**values)
     except InputError as error:
-        raise ScenarioError(error.message, where=f"{where}, {error.where}", hint=error.hint) from error
+        raise ScenarioError(
+            error.message, where=f"{where}, {error.where}", hint=error.hint, field=error.field
+        ) from error
     return {name: getattr(conditions, name) for name in values}
 
 
@@ -78,7 +80,7 @@ def parse_graded(name: str, value: Any, where: str) -> Quantity:
     check_graded(name, where)
     parsed: Quantity | None = parse_conditions({name: value}, where)[name]
     if parsed is None:
-        raise ScenarioError(f"{name} is not limited then, so nothing leads there", where=where)
+        raise ScenarioError(f"{name} is not limited then, so nothing leads there", where=where, field=name)
     return parsed
 
 
@@ -90,7 +92,9 @@ def check_graded(name: str, where: str) -> None:
     """
     check_names([name], where)
     if name not in GRADED:
-        raise ScenarioError(f"{name} has no values in between", where=where, hint=f"at(...).set({name}=...)")
+        raise ScenarioError(
+            f"{name} has no values in between", where=where, hint=f"at(...).set({name}=...)", field=name
+        )
 
 
 def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
@@ -100,7 +104,9 @@ def parse_range(name: str, value: Any, where: str) -> tuple[Quantity, Quantity]:
         ScenarioError: The condition is no quantity, or the values can't be.
     """
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ScenarioError(f"{name}={value!r} is no pair of values", where=where, hint=f"{name}=(low, high)")
+        raise ScenarioError(
+            f"{name}={value!r} is no pair of values", where=where, hint=f"{name}=(low, high)", field=name
+        )
     first, second = (parse_graded(name, each, where) for each in value)
     return first, second
 

@@ -17,6 +17,7 @@ from wotemu.scenario.state import State, conditions_hash
 from wotemu.scenario.timeline import Change, GuardPlan, Timeline
 from wotemu.scenario.vocabulary.actions import MAX_STEPS, Action, Ending, Step, microseconds, seconds
 from wotemu.scenario.vocabulary.when import GuardedActions
+from wotemu.scenario.vocabulary.written import Written
 from wotemu.topology.topology import Topology
 
 MAX_CHANGES = 1_000_000
@@ -151,11 +152,13 @@ class Resolver:
             elif guards[place] in fired:
                 steps += self._steps_of(place, event, fired[guards[place]])
             if len(steps) > MAX_STEPS + FRAME_STEPS * (place + 1):
-                raise ScenarioError(
+                error = ScenarioError(
                     f"with it the scenario has more than {MAX_STEPS} steps",
                     where=event.where,
                     hint="take a longer every=",
                 )
+                _locate(error, event)
+                raise error
         return steps
 
     def _live_steps(self, live: Sequence[Action]) -> Iterator[_TimedStep]:
@@ -174,7 +177,8 @@ class Resolver:
                 if number > MAX_STEPS + FRAME_STEPS:
                     raise ScenarioError(f"it has more than {MAX_STEPS} steps", where=event.where)
                 yield _TimedStep(at_us, place, number, step)
-        except InputError:
+        except InputError as error:
+            _locate(error, event)
             raise
         except (ArithmeticError, TypeError, ValueError) as error:
             raise _unexpected(error, event) from error
@@ -199,11 +203,15 @@ class Resolver:
         """A guard, with its changes as if it fired at T0."""
         place, event = self._guards[number]
         changes = self._apply(self._steps_of(place, event, 0), State.of(self._topology))
-        condition = event.when.condition
+        try:
+            condition = event.when.condition.to_dict(self._topology, event.where)
+        except InputError as error:
+            _locate(error, event)
+            raise
         return GuardPlan(
             id=number,
             text=event.text,
-            condition=condition.to_dict(self._topology, event.where),
+            condition=condition,
             held_s=float(seconds(event.when.held_us)),
             after_s=float(seconds(event.when.after_us)),
             deadline_s=None if event.deadline_us is None else float(seconds(event.deadline_us)),
@@ -229,7 +237,8 @@ def _apply_step(timed: _TimedStep, state: State, events: Sequence[Action]) -> It
     try:
         for number, change in enumerate(timed.step(state, timed.at_us)):
             yield _Applied(timed.at_us, (timed.event, timed.number, number), change, is_ending)
-    except InputError:
+    except InputError as error:
+        _locate(error, events[timed.event])
         raise
     except (ArithmeticError, TypeError, ValueError) as error:
         raise _unexpected(error, events[timed.event]) from error
@@ -254,4 +263,13 @@ def _merged(changes: list[_Applied]) -> list[_Applied]:
 
 
 def _unexpected(error: Exception, event: Action) -> ScenarioError:
-    return ScenarioError(f"{type(error).__name__}: {error}", where=event.where)
+    found = ScenarioError(f"{type(error).__name__}: {error}", where=event.where)
+    _locate(found, event)
+    return found
+
+
+def _locate(error: InputError, event: Action) -> None:
+    """Give an error the place where its action is written, unless it has one."""
+    written = getattr(event, "written", None)
+    if error.place is None and isinstance(written, Written):
+        error.place = written.place

@@ -41,13 +41,24 @@ class Phase(Checked):
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ScenarioError(f"{self.name!r} is not a name", where=source_location("Phase, field 'name'"))
-        parse_offset(self.start, source_location(f"Phase {self.name!r}, field 'start'"))
+            raise ScenarioError(
+                f"{self.name!r} is not a name", where=source_location("Phase, field 'name'"), field="name"
+            )
+        _check_offset(self.start, source_location(f"Phase {self.name!r}"), "start")
 
     @property
     def start_us(self) -> int:
         """Microseconds after T0."""
         return parse_offset(self.start, f"Phase {self.name!r}, field 'start'")
+
+
+def _check_offset(value: QuantityLike, where: str, field: str) -> int:
+    """As `parse_offset`, of a field."""
+    try:
+        return parse_offset(value, f"{where}, field {field!r}")
+    except ScenarioError as error:
+        error.field = field
+        raise
 
 
 def _phase_tuple(phases: Iterable[Phase]) -> tuple[Phase, ...]:
@@ -104,17 +115,25 @@ class Scenario(Checked):
 
     def __attrs_post_init__(self) -> None:
         where = source_location("Scenario")
-        if not (duration_us := parse_offset(self.duration, f"{where}, field 'duration'")):
-            raise ScenarioError("it lasts no time", where=f"{where}, field 'duration'")
+        if not (duration_us := _check_offset(self.duration, where, "duration")):
+            raise ScenarioError("it lasts no time", where=f"{where}, field 'duration'", field="duration")
         if duration_us < MIN_DURATION_US:
             least = seconds(MIN_DURATION_US)
-            raise ScenarioError(f"{self.duration!r} is less than {least}", where=f"{where}, field 'duration'")
+            raise ScenarioError(
+                f"{self.duration!r} is less than {least}",
+                where=f"{where}, field 'duration'",
+                field="duration",
+            )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ScenarioError(f"{self.seed!r} is not a whole number", where=f"{where}, field 'seed'")
+            raise ScenarioError(
+                f"{self.seed!r} is not a whole number", where=f"{where}, field 'seed'", field="seed"
+            )
         names = [phase.name for phase in self.phases] + [event.phase for event in self.events if event.phase]
         for name in names:
             if names.count(name) > 1:
-                raise ScenarioError(f"two phases are called {name!r}", where=f"{where}, field 'phases'")
+                raise ScenarioError(
+                    f"two phases are called {name!r}", where=f"{where}, field 'phases'", field="phases"
+                )
         check_phases(self.expect, phase_names(self._named_phases, self.events, self.duration_us))
 
     @property

@@ -43,7 +43,7 @@ def describe_object(obj: Any) -> str:
 
 def fail(obj: Any, field: str, message: str, hint: str | None = None) -> TopologyError:
     """The error for one field of one object."""
-    return TopologyError(message, where=f"{describe_object(obj)}, field {field!r}", hint=hint)
+    return TopologyError(message, where=f"{describe_object(obj)}, field {field!r}", hint=hint, field=field)
 
 
 def named_errors(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
@@ -111,6 +111,7 @@ def _check_arguments(
                 f"there is no such {cls.FIELD}",
                 where=f"{place}, field {given!r}",
                 hint=cls.hint_for(given, names),
+                field=given,
             ) from None
     positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if len(args) > len(positional):
@@ -121,10 +122,11 @@ def _check_arguments(
     for parameter in parameters:
         missing = parameter.default is parameter.empty and parameter.name not in kwargs
         if missing and parameter.name not in positional[: len(args)]:
-            raise cls.ERROR("it is missing", where=f"{place}, field {parameter.name!r}") from None
+            where = f"{place}, field {parameter.name!r}"
+            raise cls.ERROR("it is missing", where=where, field=parameter.name) from None
     for given in positional[: len(args)]:
         if given in kwargs:
-            raise cls.ERROR("it is given twice", where=f"{place}, field {given!r}") from None
+            raise cls.ERROR("it is given twice", where=f"{place}, field {given!r}", field=given) from None
 
 
 def seconds(value: QuantityLike | None) -> Seconds:

@@ -37,6 +37,7 @@ def _check_same_names(kind: str, objects: Iterable[Network | Broker | Service]) 
             raise TopologyError(
                 "two different objects have this name",
                 where=f"{kind} {obj.name!r}, field 'name'",
+                field="name",
                 hint=f"build the {kind} once and use it everywhere, or take another name",
             )
 
@@ -49,12 +50,16 @@ def _check_host_names(nodes: Sequence[Node], brokers: Iterable[Broker], services
             raise TopologyError(
                 f"the host name {name!r} already belongs to {owner}",
                 where=f"{what}, field 'name'",
+                field="name",
                 hint="every node, replica, broker and service needs its own",
             )
     for name, times in Counter(node.name.lower() for node in nodes).items():
         if times > 1:
             raise TopologyError(
-                "two nodes have this name", where=f"Node {name!r}, field 'name'", hint="rename one"
+                "two nodes have this name",
+                where=f"Node {name!r}, field 'name'",
+                field="name",
+                hint="rename one",
             )
 
 
@@ -78,5 +83,6 @@ def _check_service_networks(services: Iterable[Service], networks: set[str]) -> 
             raise TopologyError(
                 f"{reserved!r} is reserved for the direct way to Service {service.name!r}",
                 where=f"Network {reserved!r}, field 'name'",
+                field="name",
                 hint="rename the network, or put the service on it: Service(networks=[...])",
             )

@@ -170,6 +170,7 @@ def _check_machine(topology: Topology, root: Path) -> None:
             raise TopologyError(
                 f"it has only an image ({service.image}), which the local engine can't run",
                 where=f"Service {service.name!r}, field 'command'",
+                field="command",
                 hint="give Service(command=[...]) to run it here, or use --engine swarm",
             )
         _check_command(f"Service {service.name!r}", service.command, service.env, root)
@@ -200,7 +201,7 @@ def _check_app(node: str, app: NodeApp, root: Path) -> None:
     except InputError as error:
         inside = "" if error.where is None or error.where.startswith("NodeApp") else f", {error.where}"
         where = f"Node {node!r}, field 'app'{inside}"
-        raise TopologyError(error.message, where=where, hint=error.hint) from error
+        raise TopologyError(error.message, where=where, hint=error.hint, field="app") from error
 
 
 def _check_command(where: str, command: tuple[str, ...], env: Mapping[str, str], root: Path) -> None:
@@ -212,6 +213,7 @@ def _check_command(where: str, command: tuple[str, ...], env: Mapping[str, str],
     raise TopologyError(
         f"{program!r} is not executable" if there else f"there is no program {program!r}",
         where=f"{where}, field 'command'",
+        field="command",
         hint=f"chmod +x {root / program}" if there else "install it, or give its path from the file's folder",
     )
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import click
 
-from wotemu.cli.failures import reporting_errors
+from wotemu.cli.failures import print_error, reporting_errors
 from wotemu.cli.loading import check_programs, load_and_resolve
 from wotemu.cli.options import checked_engine_option, debug_option
 from wotemu.errors import InputError
 
-_PLACE = re.compile(r"(?P<file>[^:\n]*?)(?:, line |:)(?P<line>\d+)(?::(?P<column>\d+))?")
-"""What `InputError.where` begins with: ``deployment.py, line 12`` or ``deployment.yml:12:3``."""
-_FIELD = re.compile(r"field '(?P<field>[^']*)'")
-_FORM_PATH = re.compile(r":\d+:\d+, (?P<path>[^\s:]+)")
-"""After the place in YAML and JSON: ``, nodes.sensor.scale``."""
+if TYPE_CHECKING:
+    from wotemu.deployment_file import Deployment
 
 
 @attrs.frozen
@@ -55,6 +51,7 @@ def validate(path: str, engine: str, as_json: bool, debug: bool) -> None:
     """Check the deployment of the FILE as a run would before it starts anything.
 
     This finds what `wotemu plan` refuses or warns of, apps, files and programs that are not there among it.
+    Of YAML and JSON it finds everything that is wrong with the file's values, of Python the first mistake.
 
     Exit codes: 0 a run would start, though there may be warnings, 2 it would be refused.
 
@@ -63,47 +60,71 @@ def validate(path: str, engine: str, as_json: bool, debug: bool) -> None:
     wotemu validate deployment.yml --json
     """
     with reporting_errors(debug=debug):
-        try:
-            warnings = _warnings(path, engine, as_json=as_json)
-        except InputError as error:
-            if debug or not as_json:
-                raise
-            _print_json(path, [refusal(error, path)])
-            sys.exit(error.exit_code)
-        problems = [Problem("warning", warning, Path(path).name) for warning in warnings]
+        warnings, refused = _checked(path, engine, as_json=as_json)
+        if refused is not None and debug:
+            raise refused
         if as_json:
-            _print_json(path, problems)
-            return
-        from wotemu.cli.screen.terminal import harmless
-
-        for problem in problems:
-            click.echo(harmless(f"warning: {problem.message}"))
-        click.echo(harmless(f"{path}: a run would start"))
+            _print_json(path, [*_refusals(refused, path), *warnings])
+        else:
+            _print_text(path, refused, warnings)
+        if refused is not None:
+            sys.exit(refused.exit_code)
 
 
-def _warnings(path: str, engine: str, *, as_json: bool) -> list[str]:
-    """What a run would warn of; raises an `InputError` where it would be refused."""
-    deployment, resolver = load_and_resolve(path, None, None, as_json=as_json)
-    check_programs(deployment, resolver, engine)
-    return list(resolver.warnings)
+def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], InputError | None]:
+    """What a run would warn of, as far as that is known, and why it would be refused."""
+    warnings: list[Problem] = []
+    try:
+        deployment, resolver = load_and_resolve(path, None, None, as_json=as_json)
+        warnings = [_warning(each, deployment) for each in resolver.warnings]
+        check_programs(deployment, resolver, engine)
+    except InputError as error:
+        return warnings, error
+    return warnings, None
 
 
-def refusal(error: InputError, path: str) -> Problem:
-    """An error as a problem of the file at `path`, its place taken apart."""
-    where = error.where or ""
-    place, field = _PLACE.match(where), _FIELD.search(where)
-    form_path = _FORM_PATH.search(where)
-    column = place["column"] if place else None
+def _refusals(error: InputError | None, path: str) -> list[Problem]:
+    """An error, and what else it says is wrong, as problems of the file at `path`."""
+    return [] if error is None else [_refusal(each, path) for each in (error, *error.more)]
+
+
+def _refusal(error: InputError, path: str) -> Problem:
+    place = error.place
     return Problem(
         level="error",
         message=error.message,
-        file=place["file"] if place else Path(path).name,
-        line=int(place["line"]) if place else None,
-        column=int(column) if column else None,
-        field=form_path["path"] if form_path else field["field"] if field else None,
+        file=place.file if place is not None else Path(path).name,
+        line=place.line if place is not None else None,
+        column=place.column if place is not None else None,
+        field=(place.path if place is not None else "") or error.field,
         where=error.where,
         hint=error.hint,
     )
+
+
+def _warning(text: str, deployment: Deployment) -> Problem:
+    """A warning of the linter, with the place of the first action that it names."""
+    found = Problem("warning", text, deployment.path.name)
+    named = [event for event in deployment.scenario.events if event.where in text]
+    first = min(named, key=lambda event: text.index(event.where), default=None)
+    written = getattr(first, "written", None)
+    if written is None or written.place is None:
+        return found
+    place = written.place
+    return attrs.evolve(
+        found, file=place.file, line=place.line, column=place.column, field=place.path or None
+    )
+
+
+def _print_text(path: str, refused: InputError | None, warnings: list[Problem]) -> None:
+    from wotemu.cli.screen.terminal import harmless
+
+    if refused is not None:
+        print_error(refused)
+    for warning in warnings:
+        click.echo(harmless(f"warning: {warning.message}"))
+    if refused is None:
+        click.echo(harmless(f"{path}: a run would start"))
 
 
 def _print_json(path: str, problems: list[Problem]) -> None:

@@ -138,31 +138,43 @@ MAX_MOMENT_S = 366 * 86_400
 """A later time is a mistake."""
 
 
-def parse_offset(value: QuantityLike, where: str) -> int:
+def parse_offset(value: QuantityLike, where: str, field: str | None = None) -> int:
     """An offset from T0, or a duration that may be 0, in whole microseconds.
+
+    Args:
+        value: What is written.
+        where: The word that it is given to, for messages.
+        field: The argument of the word.
 
     Raises:
         ScenarioError: It can't be read, or is longer than a year.
     """
+    place = f"{where}, {field}" if field else where
     try:
         moment_s = float(Seconds.offset(value))
     except (ValueError, TypeError) as error:
-        raise ScenarioError(str(error), where=where) from error
+        raise ScenarioError(str(error), where=place, field=field) from error
     if moment_s > MAX_MOMENT_S:
-        raise ScenarioError(f"{value!r} is longer than a year", where=where)
+        raise ScenarioError(f"{value!r} is longer than a year", where=place, field=field)
     return microseconds(moment_s)
 
 
-def parse_length(value: QuantityLike, where: str) -> int:
+def parse_length(value: QuantityLike, where: str, field: str | None = None) -> int:
     """A duration above 0, in whole microseconds.
+
+    Args:
+        value: What is written.
+        where: The word that it is given to, for messages.
+        field: The argument of the word.
 
     Raises:
         ScenarioError: It can't be read, is shorter than a microsecond, or longer than a year.
     """
-    length_us = parse_offset(value, where)
+    length_us = parse_offset(value, where, field)
     if not length_us:
         what = "it is zero" if not Seconds.offset(value) else f"{value!r} is shorter than a microsecond"
-        raise ScenarioError(what, where=where, hint='write a duration such as "1s"')
+        place = f"{where}, {field}" if field else where
+        raise ScenarioError(what, where=place, hint='write a duration such as "1s"', field=field)
     return length_us
 
 
@@ -187,16 +199,18 @@ def step_times(start_us: int, end_us: int, every_us: int) -> list[int]:
 def number(value: Any, name: str, where: str, *, least: float = 0.0, most: float = 1e12) -> float:
     """A plain number within bounds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ScenarioError(f"{name}={value!r} is no number", where=where)
+        raise ScenarioError(f"{name}={value!r} is no number", where=where, field=name)
     if not least <= value <= most:
-        raise ScenarioError(f"{name}={value!r} is not from {least:g} to {most:g}", where=where)
+        raise ScenarioError(f"{name}={value!r} is not from {least:g} to {most:g}", where=where, field=name)
     return float(value)
 
 
 def factor(value: Any, name: str, where: str) -> float:
     """A number above zero, to multiply or divide by."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e12:
-        raise ScenarioError(f"{name}={value!r} is not above zero", where=where, hint=f"write {name}=2")
+        raise ScenarioError(
+            f"{name}={value!r} is not above zero", where=where, hint=f"write {name}=2", field=name
+        )
     return float(value)
 
 
@@ -205,13 +219,13 @@ def share(value: Any, name: str, where: str) -> float:
     try:
         return float(Fraction.of(value))
     except (ValueError, TypeError) as error:
-        raise ScenarioError(f"{name}: {error}", where=where) from error
+        raise ScenarioError(f"{name}: {error}", where=where, field=name) from error
 
 
 def flag(value: Any, name: str, where: str) -> bool:
     """True or False, and nothing else."""
     if not isinstance(value, bool):
-        raise ScenarioError(f"{name}={value!r} is neither True nor False", where=where)
+        raise ScenarioError(f"{name}={value!r} is neither True nor False", where=where, field=name)
     return value
 
 
@@ -219,7 +233,10 @@ def direction_of(direction: Any, where: str) -> Direction | None:
     """A direction, or None for both."""
     if direction is not None and (not isinstance(direction, str) or direction not in DIRECTIONS):
         raise ScenarioError(
-            f"{direction!r} is no direction", where=where, hint='write "up", "down" or None for both'
+            f"{direction!r} is no direction",
+            where=where,
+            field="direction",
+            hint='write "up", "down" or None for both',
         )
     return direction
 

@@ -44,6 +44,7 @@ def wave_of(shape: Wave | str, period: QuantityLike | None, where: str) -> Wave:
             f"period={period!r} says nothing: the shape has periods of its own",
             where=where,
             hint='write sine("4s"), or "sine" with period="4s"',
+            field="period",
         )
     return shape
 
@@ -64,7 +65,9 @@ def trace_of(trace: Trace | str | Path, where: str) -> Trace:
     if isinstance(trace, Trace):
         return trace
     if not isinstance(trace, str | Path):
-        raise ScenarioError(f"{trace!r} is no Trace and no path", where=where, hint='write "traces/lte.csv"')
+        raise ScenarioError(
+            f"{trace!r} is no Trace and no path", where=where, field="trace", hint='write "traces/lte.csv"'
+        )
     return with_location(where, lambda: Trace.read(trace))
 
 
@@ -80,7 +83,9 @@ def with_location(where: str, action: Callable[[], Result]) -> Result:
 def checked_factors(scale: Any, where: str) -> Mapping[str, float]:
     """The factors for the conditions of a trace, by name; none where `scale` is None."""
     if scale is not None and not isinstance(scale, Mapping):
-        raise ScenarioError(f"scale={scale!r} is no mapping", where=where, hint='write scale={"rate": 0.5}')
+        raise ScenarioError(
+            f"scale={scale!r} is no mapping", where=where, field="scale", hint='write scale={"rate": 0.5}'
+        )
     return scale or {}
 
 
@@ -93,12 +98,12 @@ def late_waypoints_note(times: Sequence[int], length_us: int, where: str) -> tup
     return (f"{where}: {what} beyond the period's end",)
 
 
-def parse_duration_range(value: QuantityLike | DurationRange, where: str) -> tuple[int, int]:
+def parse_duration_range(value: QuantityLike | DurationRange, where: str, field: str) -> tuple[int, int]:
     """The shortest and the longest duration to draw from, in microseconds."""
     pair = value if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2:
-        raise ScenarioError(f"{value!r} is no pair of durations", where=where)
-    low, high = (parse_offset(each, where) for each in pair)
+        raise ScenarioError(f"{value!r} is no pair of durations", where=f"{where}, {field}", field=field)
+    low, high = (parse_offset(each, where, field) for each in pair)
     if low > high:
-        raise ScenarioError(f"{pair[0]} is not below {pair[1]}", where=where)
+        raise ScenarioError(f"{pair[0]} is not below {pair[1]}", where=f"{where}, {field}", field=field)
     return low, high

@@ -178,7 +178,7 @@ def _without_chance(make: Callable[[], Iterable[TimedStep]]) -> MakeSteps:
 
 def _checked_name(name: Any, where: str) -> str | None:
     if name is not None and (not isinstance(name, str) or not name.strip()):
-        raise ScenarioError(f"{name!r} is not a name", where=where)
+        raise ScenarioError(f"{name!r} is not a name", where=where, field="name")
     return name
 
 

@@ -97,7 +97,9 @@ class Period(Holds):
         """
         where = self._where("ramp")
         if not isinstance(shape, str) or shape not in ("linear", "log"):
-            raise ScenarioError(f"{shape!r} is no shape", where=where, hint='write "linear" or "log"')
+            raise ScenarioError(
+                f"{shape!r} is no shape", where=where, field="shape", hint='write "linear" or "log"'
+            )
         ends = {
             name: parse_ends(name, value, where)
             for name, value in require_conditions(conditions, where).items()
@@ -193,7 +195,7 @@ class Period(Holds):
         }
         for name, (low, high) in bounds.items():
             if not low < high:
-                raise ScenarioError(f"{name}: {low} is not below {high}", where=where)
+                raise ScenarioError(f"{name}: {low} is not below {high}", where=where, field=name)
         size, times = share(step, "step", where), self._times(every, where)
 
         def values_at(rng: Random) -> Iterator[tuple[int, Values]]:
@@ -229,7 +231,7 @@ class Period(Holds):
         """
         where = self._where("follow")
         if not callable(function):
-            raise ScenarioError(f"{function!r} is no function of time", where=where)
+            raise ScenarioError(f"{function!r} is no function of time", where=where, field="function")
         times = self._times(every, where)
 
         @cache  # called once, however often guards have the scenario resolved again
@@ -317,7 +319,7 @@ class Period(Holds):
             ScenarioError: A value can't be, with the file and line where it is written.
         """
         where = self._where("flap")
-        lengths_us = parse_length(down, f"{where}, down"), parse_length(up, f"{where}, up")
+        lengths_us = parse_length(down, where, "down"), parse_length(up, where, "up")
         check_step_count(2 * (self.end_us - self.start_us) / sum(lengths_us), where)
         flaps = faults.Flap(
             where, reusable(target), self.start_us, self.end_us, lengths_us, share(jitter, "jitter", where)
@@ -356,7 +358,7 @@ class Period(Holds):
             self.start_us,
             self.end_us,
             crash_rate,
-            parse_duration_range(downtime, f"{where}, downtime"),
+            parse_duration_range(downtime, where, "downtime"),
         )
         return self._action(where, "churn", churn.nodes, churn.steps)
 
@@ -384,7 +386,7 @@ class Period(Holds):
             ScenarioError: A value can't be, with the file and line where it is written.
         """
         where = self._where("move")
-        gap_us = parse_offset(gap, f"{where}, gap")
+        gap_us = parse_offset(gap, where, "gap")
         stops = mobility.stops(path, gap_us, where)
         moves = mobility.Move(where, node, self.start_us, self.end_us, stops, gap_us)
         return self._action(
@@ -431,7 +433,9 @@ class Period(Holds):
         """
         where = self._where("travel")
         if model is not None and not isinstance(model, PathLoss):
-            raise ScenarioError(f"model={model!r} is no PathLoss", where=where, hint="PathLoss(exponent=3)")
+            raise ScenarioError(
+                f"model={model!r} is no PathLoss", where=where, field="model", hint="PathLoss(exponent=3)"
+            )
         route = mobility.route(path, where)
         travel = mobility.Travel(
             where=where,
@@ -442,7 +446,7 @@ class Period(Holds):
             route=route,
             sites=mobility.sites(stations, where),
             model=model or PathLoss(),
-            gap_us=parse_offset(gap, f"{where}, gap"),
+            gap_us=parse_offset(gap, where, "gap"),
             hysteresis_db=number(hysteresis_db, "hysteresis_db", where, most=1000),
         )
         return self._action(
@@ -456,7 +460,7 @@ class Period(Holds):
     # The parts that these methods share.
 
     def _times(self, every: QuantityLike, where: str) -> list[int]:
-        every_us = parse_length(every, f"{where}, every")
+        every_us = parse_length(every, where, "every")
         check_step_count((self.end_us - self.start_us) / every_us, where)
         return step_times(self.start_us, self.end_us, every_us)
 

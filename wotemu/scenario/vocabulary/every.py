@@ -82,8 +82,8 @@ def every(period: QuantityLike, *, start: QuantityLike = 0, until: QuantityLike 
         ScenarioError: A time can't be read, or `until` is not after `start`.
     """
     where = source_location(f"every({period!r})")
-    period_us, start_us = parse_length(period, where), parse_offset(start, f"{where}, start")
-    until_us = None if until is None else parse_offset(until, f"{where}, until")
+    period_us, start_us = parse_length(period, where), parse_offset(start, where, "start")
+    until_us = None if until is None else parse_offset(until, where, "until")
     if until_us is not None and until_us <= start_us:
-        raise ScenarioError(f"until={until!r} is not after start={start!r}", where=where)
+        raise ScenarioError(f"until={until!r} is not after start={start!r}", where=where, field="until")
     return Repeat(where, period_us, start_us, until_us)

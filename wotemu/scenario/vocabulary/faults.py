@@ -106,7 +106,9 @@ def per_second(rate: Any, where: str) -> float:
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(?:/\s*(s|min|m|h))?\s*", str(rate))
     often = float(match.group(1)) / _PER[match.group(2) or "s"] if match and rate is not True else 0.0
     if not often:
-        raise ScenarioError(f"rate={rate!r} says not how often", where=where, hint='write "6/min"')
+        raise ScenarioError(
+            f"rate={rate!r} says not how often", where=where, hint='write "6/min"', field="rate"
+        )
     return often
 
 

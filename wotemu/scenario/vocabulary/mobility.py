@@ -58,7 +58,9 @@ def sites(stations: Any, where: str) -> tuple[tuple[Network | str, Position], ..
     """Where each network's station is, checked."""
     pairs = list(stations.items()) if isinstance(stations, Mapping) else []
     if not pairs:
-        raise ScenarioError("there is no station", where=where, hint="stations={network: (x, y)}")
+        raise ScenarioError(
+            "there is no station", where=where, field="stations", hint="stations={network: (x, y)}"
+        )
     for network, _ in pairs:
         if not isinstance(network, Network | str):
             raise ScenarioError(f"{network!r} is no Network", where=where, hint="stations={network: (x, y)}")
@@ -69,11 +71,15 @@ def _timed(path: Any, where: str) -> tuple[tuple[int, Any], ...]:
     good = isinstance(path, Iterable) and not isinstance(path, str)
     items = tuple(path) if good else ()
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
-        raise ScenarioError(f"{path!r} is no path", where=where, hint='path=[("0s", ...), ("20s", ...)]')
-    timed = tuple((parse_offset(t, f"{where}, path"), what) for t, what in items)
+        raise ScenarioError(
+            f"{path!r} is no path", where=where, field="path", hint='path=[("0s", ...), ("20s", ...)]'
+        )
+    timed = tuple((parse_offset(t, where, "path"), what) for t, what in items)
     for (before_us, _), (after_us, _) in pairwise(timed):
         if after_us <= before_us:
-            raise ScenarioError(f"{seconds(after_us)} does not come after {seconds(before_us)}", where=where)
+            raise ScenarioError(
+                f"{seconds(after_us)} does not come after {seconds(before_us)}", where=where, field="path"
+            )
     return timed
 
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from wotemu.errors import Place
+
 _OURS = __name__.partition(".")[0]
-_place: ContextVar[str | None] = ContextVar("place", default=None)
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
 
 
 @contextmanager
-def written_at(place: str) -> Iterator[None]:
+def written_at(place: Place) -> Iterator[None]:
     """While the block runs, parts of a scenario are written here: in a file that is read, not run."""
     token = _place.set(place)
     try:
@@ -28,15 +30,19 @@ def source_location(where: str) -> str:
     Args:
         where: What is written there. It is returned as it is where no caller is outside the package.
     """
+    place = user_place()
+    return where if place is None else f"{place}, {where}"
+
+
+def user_place() -> Place | None:
+    """The file and line of the innermost caller outside this package; None where there is none."""
     if (place := _place.get()) is not None:
-        return f"{place}, {where}"
+        return place
     # traceback.walk_stack goes through all frames of the stack, which takes many times as long.
     frame = sys._getframe(1)
     while frame is not None and _is_ours(frame.f_globals.get("__name__"), frame.f_code.co_filename):
         frame = frame.f_back  # type: ignore[assignment]  # typeshed: the outermost frame has none
-    if frame is None:
-        return where
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}, {where}"
+    return None if frame is None else Place(Path(frame.f_code.co_filename).name, frame.f_lineno)
 
 
 def _is_ours(module: object, filename: str) -> bool:

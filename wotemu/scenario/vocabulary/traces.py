@@ -135,6 +135,7 @@ class Trace:
                     f"{name!r} is no condition to multiply",
                     where=f"{where}, scale",
                     hint=did_you_mean(name, sorted(GRADED)),
+                    field="scale",
                 )
             factor(by, name, f"{where}, scale")
         rows = [

@@ -99,10 +99,12 @@ def wave(shape: str, period: QuantityLike, *, weight: float = 1, shift: float = 
     """
     where = source_location(f"wave {shape!r}")
     if not isinstance(shape, str) or shape not in Wave.SHAPES:
-        raise ScenarioError("there is no such shape", where=where, hint=did_you_mean(shape, Wave.SHAPES))
+        raise ScenarioError(
+            "there is no such shape", where=where, field="shape", hint=did_you_mean(shape, Wave.SHAPES)
+        )
     part = number(shift, "shift", where, least=-1e6, most=1e6)
     return Wave(
-        (_Part(shape, parse_length(period, f"{where}, period"), factor(weight, "weight", where), part % 1),)
+        (_Part(shape, parse_length(period, where, "period"), factor(weight, "weight", where), part % 1),)
     )
 
 

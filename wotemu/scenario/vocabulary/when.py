@@ -154,7 +154,10 @@ def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) ->
     where = source_location(f"event({kind!r})")
     if not isinstance(kind, str) or kind not in EVENT_KINDS:
         raise ScenarioError(
-            f"{kind!r} is no kind of event", where=where, hint=did_you_mean(kind, sorted(EVENT_KINDS))
+            f"{kind!r} is no kind of event",
+            where=where,
+            field="kind",
+            hint=did_you_mean(kind, sorted(EVENT_KINDS)),
         )
     if kind.startswith("report.") or kind in _OUTSIDE:
         raise ScenarioError(
@@ -162,9 +165,9 @@ def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) ->
             where=where,
         )
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ScenarioError(f"count={count!r} is no number of events", where=where)
+        raise ScenarioError(f"count={count!r} is no number of events", where=where, field="count")
     if not isinstance(node, Node | Broker | str | None):
-        raise ScenarioError(f"node={node!r} is no Node or name", where=where)
+        raise ScenarioError(f"node={node!r} is no Node or name", where=where, field="node")
     return EventCondition(kind, count, node.name if isinstance(node, Node | Broker) else node)
 
 
@@ -203,11 +206,15 @@ class When:
         inner = inner_actions(events, where)
         if not isinstance(otherwise, str) or otherwise not in get_args(Otherwise):
             known = ", ".join(get_args(Otherwise))
-            raise ScenarioError(f"otherwise={otherwise!r} is not known", where=where, hint=f"write {known}")
-        deadline_us = None if within is None else parse_offset(within, f"{where}, within")
+            raise ScenarioError(
+                f"otherwise={otherwise!r} is not known", where=where, field="otherwise", hint=f"write {known}"
+            )
+        deadline_us = None if within is None else parse_offset(within, where, "within")
         if deadline_us is not None and deadline_us <= self.after_us + self.held_us:
             raise ScenarioError(
-                f"the deadline within={within!r} is before the condition can have held", where=where
+                f"the deadline within={within!r} is before the condition can have held",
+                where=where,
+                field="within",
             )
         if any(isinstance(each, GuardedActions) for each in inner):
             raise ScenarioError("a guard can't wait inside another", where=where)
@@ -232,10 +239,10 @@ def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 
         hint = 'write metric("node.key") > 2.0 or event("app.ready")'
         raise ScenarioError(f"{condition!r} is no condition", where=source_location("when"), hint=hint)
     where = source_location(f"when({condition})")
-    held_us = parse_offset(held, f"{where}, held")
+    held_us = parse_offset(held, where, "held")
     if held_us and isinstance(condition, EventCondition):
-        raise ScenarioError("an event that happened can't end: leave out held", where=where)
-    return When(where, condition, held_us, parse_offset(after, f"{where}, after"))
+        raise ScenarioError("an event that happened can't end: leave out held", where=where, field="held")
+    return When(where, condition, held_us, parse_offset(after, where, "after"))
 
 
 @attrs.frozen(eq=False, repr=False)

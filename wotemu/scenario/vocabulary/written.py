@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 import attrs
 
+from wotemu.errors import Place
+from wotemu.scenario.vocabulary.source_location import user_place
+
 Words = TypeVar("Words", bound=type)
 
 
@@ -20,11 +23,13 @@ class Written:
         begin: What the verb is a method of: the moment, period, interval or condition.
         verb: The name of the method.
         arguments: By name, as they were given; conditions are among them. Those left out are not.
+        place: The file and line of the call.
     """
 
     begin: Any
     verb: str
     arguments: Mapping[str, Any]
+    place: Place | None
 
 
 def keeps_calls(cls: Words) -> Words:
@@ -44,7 +49,8 @@ def _keeping(method: Callable[..., Any]) -> Callable[..., Any]:
         kwargs = {name: _reusable(value) for name, value in kwargs.items()}
         action = method(self, *args, **kwargs)
         given = signature.bind(self, *args, **kwargs).arguments
-        return attrs.evolve(action, written=Written(self, method.__name__, _by_name(signature, given)))
+        written = Written(self, method.__name__, _by_name(signature, given), user_place())
+        return attrs.evolve(action, written=written)
 
     return made
 
