@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["report_json", "write_report"]
 
 
-def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
-    """Write the report of a run.
+def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[str] = ()) -> Path:
+    """Write the report of a run: one that is over, goes on, or was cut short.
+
+    What can't be read of a table is left out, and the page says so.
 
     Args:
         run_dir: The run directory.
         out_dir: Where to write index.html; `run_dir`/report where None.
+        damages: What is known already to be missing, a sentence each.
 
     Returns:
         The path of the page.
 
     Raises:
-        wotemu.errors.InputError: `run_dir` holds no run, a file is damaged, or `out_dir` can't be written.
+        wotemu.errors.InputError: `run_dir` holds no run, a JSON file of it is damaged, or `out_dir` can't be
+            written.
     """
     # Polars, Altair and Vega take a second to import: only callers that write a report pay for it.
     from wotemu_report.page import render, save
-    from wotemu_report.recorded.run_data import RunData
+    from wotemu_report.recorded.run_data import reading
 
     run_dir = Path(run_dir)
-    return save(render(RunData.load(run_dir)), Path(out_dir) if out_dir else run_dir / "report")
+    html = reading(run_dir, render, damages)
+    return save(html, Path(out_dir) if out_dir else run_dir / "report")
 
 
 def report_json(run_dir: Path) -> str:

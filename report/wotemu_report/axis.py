@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import attrs
 import polars as pl
 
+from wotemu.records.schemas import Frame
 from wotemu.scenario.timeline import Phase
 
 BEFORE_T0 = "before T0"
@@ -55,20 +57,37 @@ class Axis:
         bin_count = max(1, -int(-self.end_s // self.bin_s))
         return [float(number * self.bin_s) for number in range(bin_count)]
 
-    def place(self, frame: pl.DataFrame, time: str = "t") -> pl.DataFrame:
+    def place(self, frame: Frame, time: str = "t") -> Frame:
         """Add `s` (seconds since T0), `phase_no` (-1 before T0) and `phase`.
 
         Args:
-            frame: Rows with a time.
+            frame: Rows with a time, lazy or not.
             time: The column with that time, in epoch seconds.
         """
         placed = frame.with_columns(s=(pl.col(time) - self.origin).cast(pl.Float64))
+        numbered = placed.with_columns(phase_no=self.phase_number("s"))
+        return numbered.with_columns(phase=self.phase_name("phase_no"))
+
+    def phase_number(self, seconds: str, *, before: bool = False) -> pl.Expr:
+        """The number of the phase that an instant belongs to; -1 before T0.
+
+        Args:
+            seconds: The column with the instant, in seconds since T0.
+            before: Whether an instant exactly at a phase's start belongs to the phase before, as an end does.
+        """
         starts = pl.Series([span.start_s for span in self.phases], dtype=pl.Float64)
-        # A phase begins at its start: an instant exactly there belongs to it, not to the one before.
-        numbers = starts.search_sorted(placed["s"], side="right").cast(pl.Int64) - 1
-        names = pl.Series([*(span.name for span in self.phases), BEFORE_T0], dtype=pl.String)
-        return placed.with_columns(phase_no=numbers).with_columns(
-            phase=names.gather(numbers.replace({-1: len(self.phases)}))
+        side: Literal["left", "right"] = "left" if before else "right"
+
+        def numbers(instants: pl.Series) -> pl.Series:
+            return starts.search_sorted(instants, side=side).cast(pl.Int64) - 1
+
+        return pl.col(seconds).map_batches(numbers, return_dtype=pl.Int64, is_elementwise=True)
+
+    def phase_name(self, number: str) -> pl.Expr:
+        """The name of the phase whose number the column `number` has."""
+        names = pl.Series([BEFORE_T0, *(span.name for span in self.phases)], dtype=pl.String)
+        return pl.col(number).map_batches(
+            lambda numbers: names.gather(numbers + 1), return_dtype=pl.String, is_elementwise=True
         )
 
     def binned(self) -> pl.Expr:

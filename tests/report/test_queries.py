@@ -17,10 +17,10 @@ from wotemu_report.queries.flow_traffic import network_rates, node_pairs
 from wotemu_report.queries.gateway_load import gateway_totals, gateways_over_time
 from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
 from wotemu_report.queries.phase_totals import phase_totals
-from wotemu_report.queries.ranking import fold, in_order
+from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.request_series import outcomes_over_time, quantiles_over_time
 from wotemu_report.queries.requests import distinct_errors, requests, requests_by_phase
-from wotemu_report.queries.subscriptions import items_over_time, subscribers
+from wotemu_report.queries.subscriptions import items_over_time, notifications, subscribers
 from wotemu_report.queries.time_bins import broken_at_gaps
 from wotemu_report.recorded.run_data import RunData
 
@@ -53,7 +53,8 @@ def test_interactions_of_an_older_run_are_read(run_dir: Path) -> None:
     path = run_dir / "tables" / "interactions.parquet"
     old = pl.read_parquet(path).with_columns(ok=pl.col("error") == "").drop("status")
     old.write_parquet(path)
-    assert RunData.load(run_dir).tables["interactions"]["status"].to_list() == ["ok", "failed", "cancelled"]
+    read = RunData.load(run_dir).tables["interactions"].collect()
+    assert read["status"].to_list() == ["ok", "failed", "cancelled"]
 
 
 def test_a_request_counts_in_the_phase_in_which_it_began(run_dir: Path) -> None:
@@ -104,20 +105,21 @@ def test_requests_per_second_are_zero_where_nobody_asked(run_dir: Path) -> None:
 def test_a_line_breaks_where_no_request_succeeded(run_dir: Path) -> None:
     rows = [request(at, 0.1) for at in range(60) if not 30 <= at < 40]
     run = loaded(run_dir, "interactions", rows)
-    medians = quantiles_over_time(run.axis, requests(run))
+    asked = with_series(requests(run), "{} · {}", "owner", "binding")
+    medians = quantiles_over_time(run.axis, asked)
     assert medians.filter(pl.col("p50").is_null())["s"].to_list() == [34.5]
 
 
 def test_only_items_of_subscriptions_are_notifications(run_dir: Path) -> None:
     run = loaded(run_dir, "interactions", [item(1, "subscribe"), item(2), item(2.5), item(9, "end")])
-    rates, series = items_over_time(run, run.tables["interactions"])
+    rates, series = items_over_time(run, notifications(run))
     assert series == ["tick · reader-3g · ws"]
     assert rates["count"].sum() == 2
 
 
 def test_the_longest_silence_includes_the_one_at_the_end(run_dir: Path) -> None:
     run = loaded(run_dir, "interactions", [item(1, "subscribe"), item(2), item(12), item(15)])
-    row = subscribers(run, run.tables["interactions"]).row(0, named=True)
+    row = subscribers(run, notifications(run)).row(0, named=True)
     assert (row["subscriptions"], row["items"], row["silence"]) == (1, 3, pytest.approx(45.0))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from wotemu.errors import InputError
 from wotemu.records.schemas import SCHEMAS
-from wotemu_report.recorded.run_data import RunData
+from wotemu_report import write_report
+from wotemu_report.recorded.run_data import RunData, reading
 
 from .synthetic import T0
 
@@ -23,7 +24,7 @@ def test_a_run_directory_is_read_whole(run: RunData) -> None:
     assert run.manifest.name == "quickstart"
     assert run.manifest.node_of()["reader-3g-2"] == "reader-3g"
     assert [span.name for span in run.axis.phases] == ["calm", "fade", "cut", "healed"]
-    assert run.tables["interactions"].height > 4000
+    assert run.rows["interactions"] > 4000
     assert run.events.filter(pl.col("kind") == "app.crashed").height == 1
     assert run.logs[0].replica == "broker"
     assert run.damages == ()
@@ -49,14 +50,15 @@ def test_tables_without_rows_may_be_absent_or_empty(run_dir: Path) -> None:
     (run_dir / "tables" / "hops.parquet").write_bytes(b"")
     run = RunData.load(run_dir)
     for table in ("flows", "hops"):
-        assert run.tables[table].height == 0
-        assert set(SCHEMAS[table]) < set(run.tables[table].columns)
+        assert run.tables[table].collect().height == run.rows[table] == 0
+        assert set(SCHEMAS[table]) < set(run.tables[table].collect_schema())
 
 
 def test_a_column_that_an_older_run_lacks_is_null(run_dir: Path) -> None:
     path = run_dir / "tables" / "system.parquet"
     pl.read_parquet(path).drop("mem_limit_bytes").write_parquet(path)
-    assert RunData.load(run_dir).tables["system"]["mem_limit_bytes"].null_count() > 0
+    system = RunData.load(run_dir).tables["system"].collect()
+    assert system["mem_limit_bytes"].null_count() == system.height
 
 
 def test_a_torn_last_event_is_left_out_and_said(run_dir: Path) -> None:
@@ -94,7 +96,7 @@ def test_a_missing_file_is_said_and_the_rest_is_read(run_dir: Path, missing: str
     (run_dir / missing).unlink()
     run = RunData.load(run_dir)
     assert missing in run.damages[0]
-    assert run.tables["interactions"].height
+    assert run.rows["interactions"]
 
 
 def test_a_directory_that_holds_no_run_is_named(tmp_path: Path) -> None:
@@ -109,6 +111,51 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
         RunData.load(tmp_path / "nowhere")
 
 
+def test_a_table_that_is_no_parquet_is_said_and_the_rest_is_read(run_dir: Path) -> None:
+    (run_dir / "tables" / "flows.parquet").write_text("PAR1 not really")
+    run = RunData.load(run_dir)
+    assert run.rows["flows"] == 0
+    assert run.rows["interactions"] > 4000
+    assert run.damages[0].startswith("tables/flows.parquet can't be read: ")
+
+
+def test_of_a_table_with_a_damaged_part_the_rest_is_read(run_dir: Path) -> None:
+    """Some pages of a column are overwritten: only a query that reads them can find out."""
+    path = run_dir / "tables" / "system.parquet"
+    rows = 400_000
+    frame = pl.DataFrame({"t": pl.int_range(rows, eager=True) * (60 / rows) + T0}).with_columns(
+        node=pl.lit("thing"), cpu_percent=pl.col("t").hash() % 1000 / 10
+    )
+    frame.write_parquet(path, row_group_size=100_000, statistics=False)
+    content = bytearray(path.read_bytes())
+    begin, some = len(content) // 8, len(content) // 32
+    content[begin : begin + some] = bytes(some)
+    path.write_bytes(content)
+    mean = pl.col("cpu_percent").mean()
+
+    def count(run: RunData) -> tuple[int, RunData]:
+        left = run.tables["system"].select(pl.len(), mean).collect(engine="streaming")
+        return left["len"].item(), run
+
+    left, run = reading(run_dir, count)
+    assert 0 < left == run.rows["system"] < rows
+    assert f"of its {rows:,} rows can't be read" in " ".join(run.damages)
+    assert write_report(run_dir).is_file()
+
+
+def test_a_run_without_an_end_is_read_and_said(run_dir: Path) -> None:
+    edit(run_dir / "manifest.json", ended=None, status="failed", certificate=None)
+    (damage,) = RunData.load(run_dir).damages
+    assert damage.startswith("the run has no end")
+
+
+def test_rows_that_were_recorded_and_are_missing_are_counted(run_dir: Path) -> None:
+    path = run_dir / "tables" / "hops.parquet"
+    pl.read_parquet(path).head(100).write_parquet(path)
+    (damage,) = RunData.load(run_dir).damages
+    assert damage == "tables/hops.parquet has 100 of the 840 rows that were recorded"
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -118,7 +165,6 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("manifest.json", '{"losses": [3]}'),
         ("topology.json", "\x00"),
         ("timeline.json", '{"changes": [{"at_s": 1}]}'),
-        ("tables/flows.parquet", "PAR1 not really"),
     ],
 )
 def test_a_damaged_file_is_named(run_dir: Path, file: str, content: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from types import UnionType
+from typing import TypeVar
 
 import polars as pl
 
@@ -16,6 +17,7 @@ _TYPES: dict[object, pl.DataType] = {
     bool: pl.Boolean(),
     list[int]: pl.List(pl.Int64()),
 }
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 _STREAMS = frozenset({"events", "logs"})
 
 
@@ -36,15 +38,20 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
 """Every table that is stored as Parquet; events and logs are stored as text."""
 
 
-def conform(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    """The frame with exactly its table's columns: what an older run lacks becomes null.
+def conform(frame: Frame, table: str) -> Frame:
+    """The frame, lazy or not, with exactly its table's columns: what an older run lacks becomes null.
 
-    Raises `polars.exceptions.PolarsError` where a column can't be read as its type.
+    Raises `polars.exceptions.PolarsError` where a column can't be read as its type; a lazy frame, when it is
+    collected.
     """
-    if table == Interaction.TABLE and "status" not in frame.columns and "ok" in frame.columns:
+    there = frame.collect_schema()
+    if dict(there) == SCHEMAS[table]:
+        return frame
+    if table == Interaction.TABLE and "status" not in there and "ok" in there:
         frame = frame.with_columns(status=_status_before_schema_3())
+        there = frame.collect_schema()
     columns = [
-        pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, dtype=kind).alias(name)
+        pl.col(name).cast(kind) if name in there else pl.lit(None, dtype=kind).alias(name)
         for name, kind in SCHEMAS[table].items()
     ]
     return frame.select(columns)

@@ -45,7 +45,7 @@ class RunSamples:
 def samples(run: RunData) -> RunSamples:
     """The samples of a run."""
     blocks = _blocks(run.axis.phases)
-    frame = requests(run).lazy().with_columns(group=pl.col("owner"))
+    frame = requests(run).lazy()
     asked = frame.filter(pl.col("role") == "consumer").collect()
     role = "consumer" if asked.height else "producer"
     measured = asked if asked.height else frame.filter(pl.col("role") == role).collect()
@@ -58,8 +58,8 @@ def samples(run: RunData) -> RunSamples:
     return RunSamples(
         role,
         blocks_s,
-        placed.group_by(key).agg(ok=pl.col("ok").sum(), failed=pl.col("failed").sum()),
-        answered.group_by([*key, "bin"]).agg(count=pl.len()),
+        _with_texts(placed.group_by(key).agg(ok=pl.col("ok").sum(), failed=pl.col("failed").sum())),
+        _with_texts(answered.group_by([*key, "bin"]).agg(count=pl.len())),
         _availability(measured, blocks, run.axis.end_s),
     )
 
@@ -99,7 +99,7 @@ def _in_blocks(frame: pl.DataFrame, blocks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
-    intervals = available_intervals(measured.filter(pl.col("s") >= 0), end_s).lazy().collect()
+    intervals = pl.concat(available_intervals(measured.filter(pl.col("s") >= 0), end_s)).collect()
     edges = blocks.sort("start").with_row_index("number")
     first = pl.Series(edges["start"])
     spread = (
@@ -119,8 +119,11 @@ def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) ->
         )
     )
     lasts = (pl.min_horizontal("stop", "to_s") - pl.max_horizontal("start", "from_s")).clip(0)
-    return (
-        spread.with_columns(lasts=lasts)
-        .group_by("phase", "block", group="owner")
-        .agg(up=pl.col("lasts").filter("up").sum(), known=pl.col("lasts").sum())
-    )
+    figures = {"up": pl.col("lasts").filter("up").sum(), "known": pl.col("lasts").sum()}
+    grouped = spread.with_columns(lasts=lasts).group_by("phase", "block", group="owner").agg(**figures)
+    return _with_texts(grouped)
+
+
+def _with_texts(frame: pl.DataFrame) -> pl.DataFrame:
+    """The names as texts: two runs' categories are not the same."""
+    return frame.with_columns(pl.selectors.categorical().cast(pl.String))

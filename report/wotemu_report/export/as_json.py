@@ -46,7 +46,7 @@ from wotemu_report.blocks import (
     Tiles,
 )
 from wotemu_report.charts.layers import Layer
-from wotemu_report.recorded.run_data import RunData
+from wotemu_report.recorded.run_data import RunData, reading
 from wotemu_report.sections import sections
 
 SCHEMA = 1
@@ -73,7 +73,7 @@ def as_json(run: RunData) -> Json:
 
 def text_of(run_dir: Path) -> str:
     """`as_json` of the run in `run_dir`, as a file holds it."""
-    return json.dumps(as_json(RunData.load(run_dir)), indent=1, allow_nan=False)
+    return json.dumps(reading(run_dir, as_json), indent=1, allow_nan=False)
 
 
 def _section(section: Section) -> Json:

@@ -8,14 +8,14 @@ availability is a share of time, not of requests.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Iterator
 
 import polars as pl
 
 from wotemu.records import FAILED, OK
-from wotemu_report.axis import PhaseSpan
+from wotemu_report.queries.interaction_rows import once_a_run
 from wotemu_report.queries.ranking import in_order
-from wotemu_report.queries.requests import requests, seen_by
+from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.run_data import RunData
 
@@ -23,10 +23,11 @@ SLOW_FACTOR = 5.0
 SLOW_LEAST_S = 1.0
 """A request is slow that takes over `SLOW_FACTOR` times the usual, the median, and over `SLOW_LEAST_S`."""
 
+_OF = ("owner", "node", "op")
 _SERIES = ("node", "thing", "name", "op", "binding")
 
 
-def available_intervals(frame: pl.DataFrame, end_s: float) -> pl.DataFrame:
+def available_intervals(frame: pl.DataFrame, end_s: float) -> Iterator[pl.LazyFrame]:
     """When each series of requests (`node`, `thing`, `name`, `op`, `binding`) found its thing available.
 
     - A request that succeeded: available for the usual duration (the median) before its answer, and until
@@ -43,44 +44,103 @@ def available_intervals(frame: pl.DataFrame, end_s: float) -> pl.DataFrame:
         end_s: Where the run ends, in seconds since T0.
 
     Returns:
-        `owner`, `start` and `stop` (seconds since T0), and `up`, whether the thing was available.
+        Frames of intervals: `owner`, `node`, `op`, `start` and `stop` (seconds since T0), and `up`, whether
+        the thing was available.
     """
-    ended = frame.filter(~pl.col("cancelled")).sort(*_SERIES, "s")
-    usual = pl.col("duration").filter(pl.col("ok")).median().over(_SERIES).fill_null(0.0)
-    asked = ended.with_columns(
-        usual=usual,
-        slow=pl.col("duration") > pl.max_horizontal(usual * SLOW_FACTOR, pl.lit(SLOW_LEAST_S)),
-        apart=pl.col("s").shift(-1).over(_SERIES) - pl.col("s"),
+    asked = (
+        _in_series(frame)
+        .lazy()
+        .with_columns(
+            slow=pl.col("duration") > pl.max_horizontal(pl.col("usual") * SLOW_FACTOR, pl.lit(SLOW_LEAST_S))
+        )
     )
-    last = pl.max_horizontal(pl.col("duration"), pl.col("apart").median().over(_SERIES))
-    asked = asked.with_columns(
-        stop=pl.min_horizontal(pl.col("s") + pl.col("apart").fill_null(last), pl.lit(end_s))
-    )
-    up_from = pl.max_horizontal("s", pl.col("s") + pl.col("duration") - pl.col("usual"))
-    done = asked.filter("ok").with_columns(up_from=pl.min_horizontal(up_from, "stop"))
     down = asked.filter(pl.col("failed") | (pl.col("unfinished") & pl.col("slow")))
-    return pl.concat(
-        [
-            down.select("owner", start="s", stop="stop", up=pl.lit(False)),
-            done.filter("slow").select("owner", start="s", stop="up_from", up=pl.lit(False)),
-            done.select("owner", start="up_from", stop="stop", up=pl.lit(True)),
-        ]
-    ).filter(pl.col("stop") > pl.col("start"))
-
-
-def _availability(intervals: pl.DataFrame, span: PhaseSpan) -> pl.DataFrame:
-    """By `owner`: the share of the known time, within a phase, in which things were available."""
-    inside = intervals.with_columns(
-        lasts=(
-            pl.min_horizontal("stop", pl.lit(span.end_s)) - pl.max_horizontal("start", pl.lit(span.start_s))
-        ).clip(0)
+    done = asked.filter("ok").with_columns(
+        up_from=pl.max_horizontal("s", pl.col("s") + pl.col("duration") - pl.col("usual"))
     )
-    up = pl.col("lasts").filter(pl.col("up")).sum()
-    total = pl.col("lasts").sum()
-    return inside.group_by("owner").agg(availability=pl.when(total > 0).then(up / total))
+    up_from, stop = pl.min_horizontal("up_from", "stop"), pl.min_horizontal("stop", pl.lit(end_s))
+    for intervals in (
+        down.select(*_OF, start="s", stop=stop, up=pl.lit(False)),
+        done.filter("slow").select(*_OF, start="s", stop=pl.min_horizontal(up_from, stop), up=pl.lit(False)),
+        done.select(*_OF, start=pl.min_horizontal(up_from, stop), stop=stop, up=pl.lit(True)),
+    ):
+        yield intervals.filter(pl.col("stop") > pl.col("start"))
 
 
-@lru_cache(maxsize=1)  # the page's head, the tiles and two tables of one report read it
+def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
+    """The requests of each series in order of time, but for cancelled ones.
+
+    Returns:
+        `s`, `duration` (seconds), `owner`, `node`, `op`, `ok`, `failed` and `unfinished`; `usual`, the median
+        duration of the series' requests that succeeded (0: none did); and `stop`, when the next one begins,
+        or for the last one as much later as they are usually apart.
+    """
+    ended = frame.lazy().filter(~pl.col("cancelled"))
+    series = ended.select(_SERIES).unique().with_row_index("number").collect()
+    numbered = ended.join(series.lazy(), on=_SERIES, how="left").select(
+        "number", "owner", "node", "op", "s", "ok", "failed", "unfinished", duration=pl.col("ms") / 1000.0
+    )
+    # Two sorts by one column each take half the time of one by two, and the rows are nearly in order of time.
+    ordered = numbered.sort("s").sort("number", maintain_order=True).collect()
+    following = pl.when(pl.col("number") == pl.col("number").shift(-1)).then(pl.col("s").shift(-1))
+    ordered = ordered.with_columns(stop=following)
+    usual = ordered.group_by("number").agg(
+        usual=pl.col("duration").filter("ok").median().fill_null(0.0),
+        apart=(pl.col("stop") - pl.col("s")).median(),
+    )
+    last = pl.col("s") + pl.max_horizontal("duration", "apart")
+    joined = ordered.lazy().join(usual.lazy(), on="number", how="left", maintain_order="left")
+    return joined.with_columns(stop=pl.col("stop").fill_null(last)).drop("number", "apart").collect()
+
+
+@once_a_run
+def _known_time(run: RunData) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """By `owner` and `phase_no`, the share of the known time in which things were available; `outages`."""
+    asked = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0)
+    columns = [*_SERIES, "owner", "s", "ms", "ok", "failed", "cancelled", "unfinished"]
+    intervals = list(available_intervals(asked.select(columns).collect(), run.axis.end_s))
+    parts = [part for each in intervals for part in _time_by_phase(run, each)]
+    up, total = pl.col("lasts").filter(pl.col("up")).sum(), pl.col("lasts").sum()
+    shares = (
+        pl.concat(parts).group_by("owner", "phase_no").agg(availability=pl.when(total > 0).then(up / total))
+    )
+    outages = pl.concat(intervals).filter(~pl.col("up")).select("node", "op", "start", "stop")
+    return shares, outages.collect()
+
+
+def outages(run: RunData) -> pl.DataFrame:
+    """Every time in which a consumer found a thing not available: `node`, `op`, `start` and `stop`."""
+    return _known_time(run)[1]
+
+
+def _time_by_phase(run: RunData, intervals: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The seconds of the intervals, `lasts`, by `owner`, `phase_no` and `up`."""
+    numbered = intervals.with_columns(
+        phase_no=run.axis.phase_number("start"), last_no=run.axis.phase_number("stop", before=True)
+    )
+    key, lasts = ["owner", "phase_no", "up"], (pl.col("stop") - pl.col("start")).sum().alias("lasts")
+    within = numbered.filter(pl.col("phase_no") == pl.col("last_no"))
+    yield within.group_by(key).agg(lasts).collect(engine="streaming")
+    crossing = numbered.filter(pl.col("phase_no") < pl.col("last_no")).with_columns(
+        phase_no=pl.int_ranges("phase_no", pl.col("last_no") + 1)
+    )
+    clipped = (
+        crossing.explode("phase_no")
+        .join(_spans(run).lazy(), on="phase_no")
+        .with_columns(
+            start=pl.max_horizontal("start", "phase_start"), stop=pl.min_horizontal("stop", "phase_end")
+        )
+    )
+    yield clipped.group_by(key).agg(lasts).collect(engine="streaming")
+
+
+def _spans(run: RunData) -> pl.DataFrame:
+    rows = [(number, span.name, span.start_s, span.end_s) for number, span in enumerate(run.axis.phases)]
+    schema = {"phase_no": pl.Int64, "phase": pl.String, "phase_start": pl.Float64, "phase_end": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@once_a_run  # the page's head, the tiles and two tables of one report read it
 def by_node_and_phase(run: RunData) -> pl.DataFrame:
     """A row for each node whose consumers were measured, in each phase, also where it made no request.
 
@@ -89,37 +149,36 @@ def by_node_and_phase(run: RunData) -> pl.DataFrame:
         `failed` and `cancelled` ones; `waiting`, those under way when the phase began; `availability`, a
         share of the time; `p50`, `p95`, `p99` in ms, of the counted requests: failed ones are infinite.
     """
-    asked = seen_by(requests(run), "consumer").filter(pl.col("phase_no") >= 0)
-    intervals = available_intervals(asked, run.axis.end_s)
-    owners = asked.select("owner").unique()
-    rows = [_in_phase(asked, intervals, owners, number, span) for number, span in enumerate(run.axis.phases)]
-    return in_order(pl.concat(rows), "owner").sort("phase_no", maintain_order=True)
+    asked = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0)
+    joined = asked.select("owner").unique().collect().join(_spans(run), how="cross")
+    for part in (_began(asked), _waiting(run, asked), _known_time(run)[0]):
+        joined = joined.join(part, on=["owner", "phase_no"], how="left")
+    counts = pl.col("count", "failed", "cancelled", "waiting").fill_null(0)
+    named = joined.with_columns(counts, pl.col("owner").cast(pl.String)).drop("phase_start", "phase_end")
+    return in_order(named, "owner").sort("phase_no", maintain_order=True)
 
 
-def _in_phase(
-    asked: pl.DataFrame, intervals: pl.DataFrame, owners: pl.DataFrame, number: int, span: PhaseSpan
-) -> pl.DataFrame:
+def _began(asked: pl.LazyFrame) -> pl.DataFrame:
     took = pl.when("ok").then(pl.col("ms")).otherwise(math.inf).filter(pl.col("ok") | pl.col("failed"))
-    began = (
-        asked.filter(pl.col("phase_no") == number)
-        .group_by("owner")
+    return (
+        asked.group_by("owner", pl.col("phase_no").cast(pl.Int64))
         .agg(
             count=(pl.col("ok") | pl.col("failed")).sum(),
             **{name: pl.col(name).sum() for name in ("failed", "cancelled")},
             # No interpolation: between a duration and infinity there is nothing.
             **{f"p{share}": took.quantile(share / 100, "higher") for share in (50, 95, 99)},
         )
+        .collect()
     )
-    under_way = (pl.col("s") < span.start_s) & (pl.col("s") + pl.col("duration") > span.start_s)
-    waiting = asked.filter(under_way).group_by("owner").agg(waiting=pl.len())
-    joined = owners
-    for part in (began, waiting, _availability(intervals, span)):
-        joined = joined.join(part, on="owner", how="left")
-    return joined.with_columns(
-        pl.col("count", "failed", "cancelled", "waiting").fill_null(0),
-        phase_no=pl.lit(number, pl.Int64),
-        phase=pl.lit(span.name),
-    )
+
+
+def _waiting(run: RunData, asked: pl.LazyFrame) -> pl.DataFrame:
+    """By `owner` and `phase_no`: the requests that were under way when the phase began."""
+    until = asked.select("owner", "phase_no", until=pl.col("s") + pl.col("ms") / 1000.0)
+    numbered = until.with_columns(last_no=run.axis.phase_number("until", before=True))
+    later = pl.int_ranges(pl.col("phase_no").cast(pl.Int64) + 1, pl.col("last_no") + 1)
+    waited = numbered.filter(pl.col("last_no") > pl.col("phase_no")).with_columns(phase_no=later)
+    return waited.explode("phase_no").group_by("owner", "phase_no").agg(waiting=pl.len()).collect()
 
 
 def in_trouble() -> pl.Expr:
@@ -139,24 +198,31 @@ def never_answered(run: RunData) -> pl.DataFrame:
     Returns:
         `node` (the replica), `asked` and `subscribed` (counts), and its last `error`, or null.
     """
-    rows = _consumed(run)
     got = ((pl.col("status") == OK) & pl.col("stage").is_in(["request", "next"])).sum()
-    by_replica = rows.group_by("node").agg(
-        got=got,
-        asked=(pl.col("stage") == "request").sum(),
-        subscribed=(pl.col("stage") == "subscribe").sum(),
-        error=pl.col("error").filter(pl.col("status") == FAILED).last(),
+    by_replica = (
+        _consumed(run)
+        .group_by("node")
+        .agg(
+            got=got,
+            asked=(pl.col("stage") == "request").sum(),
+            subscribed=(pl.col("stage") == "subscribe").sum(),
+            error=pl.col("error").filter(pl.col("status") == FAILED).last(),
+        )
     )
-    return in_order(by_replica.filter(pl.col("got") == 0), "node").drop("got")
+    silent = by_replica.filter(pl.col("got") == 0).collect(engine="streaming")
+    return in_order(silent, "node").drop("got")
 
 
 def never_started_asking(run: RunData) -> pl.DataFrame:
     """The last event of each replica that waited and never made a request: `node`, `message`."""
     waiting = run.events.filter(pl.col("kind") == "app.waiting").with_columns(node=replica_name())
-    silent = waiting.join(_consumed(run).select("node").unique(), on="node", how="anti")
+    if not waiting.height:
+        return waiting.select("node", "message")
+    consumed = _consumed(run).select("node").unique().collect(engine="streaming")
+    silent = waiting.join(consumed, on="node", how="anti")
     return in_order(silent.unique("node", keep="last"), "node").select("node", "message")
 
 
-def _consumed(run: RunData) -> pl.DataFrame:
-    measured = seen_by(run.tables["interactions"], "consumer")
-    return measured.filter(pl.col("stage").is_in(["request", "subscribe", "next"]))
+def _consumed(run: RunData) -> pl.LazyFrame:
+    stages = pl.col("stage").is_in(["request", "subscribe", "next"])
+    return run.tables["interactions"].filter(pl.col("role") == "consumer", stages)

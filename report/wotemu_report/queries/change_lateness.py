@@ -27,9 +27,13 @@ def change_results(run: RunData) -> pl.DataFrame:
         `s` (due, seconds since T0), `late` (ms; null where it failed), `id`, `phase`, `action`, `target`,
         `before` and `after` (JSON), `state` (applied, failed, not applied), `error`.
     """
-    answered = run.tables["changes"].with_columns(
-        late=pl.when("ok").then((pl.col("applied") - pl.col("due")) * 1000.0),
-        state=pl.when("ok").then(pl.lit(APPLIED)).otherwise(pl.lit(FAILED)),
+    answered = (
+        run.tables["changes"]
+        .collect()
+        .with_columns(
+            late=pl.when("ok").then((pl.col("applied") - pl.col("due")) * 1000.0),
+            state=pl.when("ok").then(pl.lit(APPLIED)).otherwise(pl.lit(FAILED)),
+        )
     )
     unanswered = _planned(run).join(answered.select("id"), on="id", how="anti")
     missing = run.axis.place(unanswered.with_columns(t=pl.col("at_s") + run.axis.origin)).with_columns(

@@ -12,7 +12,7 @@ from wotemu_report.recorded.run_data import RunData
 _LOADS = {"CPU used": "cpu_percent", "CPU stolen": "steal_percent", "memory used": "mem_percent"}
 
 
-def usage_over_time(run: RunData, samples: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def usage_over_time(run: RunData, samples: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
     """Means in each bin, of the nodes that used most CPU.
 
     Returns:
@@ -33,7 +33,7 @@ def usage_over_time(run: RunData, samples: pl.DataFrame) -> tuple[pl.DataFrame, 
     return broken_at_gaps(binned, ["series"]), natsorted(binned["series"].unique())
 
 
-def node_totals(samples: pl.DataFrame) -> pl.DataFrame:
+def node_totals(samples: pl.LazyFrame) -> pl.DataFrame:
     """A row for each node: `cpu_mean`, `cpu_p95`, `cpu_max` and `cpu_limit` in percent of a core; `mem_mean`,
     `mem_max` and `mem_limit` in bytes; most `processes` at once."""
     return (
@@ -48,6 +48,7 @@ def node_totals(samples: pl.DataFrame) -> pl.DataFrame:
             mem_limit=pl.col("mem_limit_bytes").min(),
             processes=pl.col("processes").max(),
         )
+        .collect(engine="streaming")
         .pipe(in_order, "node")
     )
 
@@ -62,7 +63,7 @@ def machine_load(run: RunData) -> tuple[pl.DataFrame, list[str]]:
     hosts = run.tables["host"].with_columns(
         mem_percent=100.0 * pl.col("mem_used_bytes") / pl.col("mem_total_bytes")
     )
-    several = hosts["host"].n_unique() > 1
+    several = hosts.select(pl.col("host").n_unique()).collect(engine="streaming").item() > 1
     long = pl.concat(
         hosts.select(
             "s",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import polars as pl
+from natsort import natsorted
 
-from wotemu_report.queries.ranking import OTHERS, biggest, fold
+from wotemu_report.queries.ranking import OTHERS, fold, weights
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
@@ -13,7 +14,7 @@ _SENT, _DELIVERED = pl.col("direction") == "up", pl.col("direction") == "down"
 _ENDS = ("src", "dst")
 
 
-def network_rates(run: RunData, flows: pl.DataFrame) -> pl.DataFrame:
+def network_rates(run: RunData, flows: pl.LazyFrame) -> pl.DataFrame:
     """Traffic in each bin.
 
     Returns:
@@ -25,7 +26,7 @@ def network_rates(run: RunData, flows: pl.DataFrame) -> pl.DataFrame:
     return _with_rate(every_bin(binned, run.axis, ["series", "side"], fill=0), run)
 
 
-def protocol_rates(run: RunData, flows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def protocol_rates(run: RunData, flows: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
     """What nodes sent in each bin.
 
     Returns:
@@ -46,12 +47,12 @@ def protocol_name() -> pl.Expr:
     return pl.when(pl.col("protocol") == "").then(pl.col("transport")).otherwise(pl.col("protocol"))
 
 
-def node_pairs(flows: pl.DataFrame) -> pl.DataFrame:
+def node_pairs(flows: pl.LazyFrame) -> pl.DataFrame:
     """Traffic from node to node: `src`, `dst`, `sent` and `delivered` bytes, `packets` sent."""
-    return flows.group_by(_ENDS).agg(**_totals()).sort(_ENDS)
+    return flows.group_by(_ENDS).agg(**_totals()).sort(_ENDS).collect(engine="streaming")
 
 
-def protocol_totals(flows: pl.DataFrame) -> pl.DataFrame:
+def protocol_totals(flows: pl.LazyFrame) -> pl.DataFrame:
     """Traffic by `network`, `name` (the protocol) and `transport`.
 
     Returns:
@@ -59,7 +60,7 @@ def protocol_totals(flows: pl.DataFrame) -> pl.DataFrame:
     """
     named = flows.with_columns(name=protocol_name())
     grouped = named.group_by("network", "name", "transport").agg(**_totals())
-    return grouped.sort("network", "sent", descending=[False, True])
+    return grouped.sort("network", "sent", descending=[False, True]).collect(engine="streaming")
 
 
 def _totals() -> dict[str, pl.Expr]:
@@ -71,12 +72,13 @@ def _totals() -> dict[str, pl.Expr]:
     }
 
 
-def with_few_ends(flows: pl.DataFrame, limit: int) -> tuple[pl.DataFrame, list[str]]:
+def with_few_ends(flows: pl.LazyFrame, limit: int) -> tuple[pl.LazyFrame, list[str]]:
     """The flows with all but the `limit` busiest nodes named ``others``; and the names, in order."""
-    both = pl.concat([flows.select(node=end, bytes="bytes") for end in _ENDS])
-    nodes = biggest(both, "node", pl.col("bytes").sum(), limit)
+    pairs = flows.group_by(_ENDS).agg(pl.col("bytes").sum()).collect(engine="streaming")
+    both = pl.concat([pairs.select(node=end, bytes="bytes") for end in _ENDS])
+    ranked = weights(both, "node", pl.col("bytes").sum())["node"]
+    nodes: list[str] = natsorted(ranked.head(limit).to_list())
     named = flows.with_columns(
         pl.when(pl.col(end).is_in(nodes)).then(end).otherwise(pl.lit(OTHERS)).alias(end) for end in _ENDS
     )
-    folded = any((named[end] == OTHERS).any() for end in _ENDS)
-    return named, [*nodes, OTHERS] if folded else nodes
+    return named, [*nodes, OTHERS] if ranked.len() > limit else nodes

@@ -38,6 +38,7 @@ def gateway_totals(run: RunData) -> pl.DataFrame:
             rate_mean=_MEAN_RATE,
             rate_max=_RATE.filter(whole).max(),
         )
+        .collect(engine="streaming")
         .pipe(in_order, "network")
         .sort(["cpu_max", "rate_max"], descending=True, nulls_last=True, maintain_order=True)
     )
@@ -54,7 +55,7 @@ def gateways_over_time(run: RunData, networks: Sequence[str]) -> pl.DataFrame:
     return broken_at_gaps(binned, ["series"])
 
 
-def _placed(run: RunData) -> pl.DataFrame:
+def _placed(run: RunData) -> pl.LazyFrame:
     """The samples, each at the middle of its interval instead of at its end."""
     samples = run.tables["gateways"].filter(pl.col("interval") > 0)
     return samples.with_columns(s=pl.col("s") - pl.col("interval") / 2)

@@ -27,15 +27,16 @@ def dropped() -> pl.Expr:
 
 def drops_over_time(run: RunData) -> pl.DataFrame:
     """Packets dropped in each bin: `s`, `series` (the reason), `count`; only reasons that occurred."""
-    long = pl.concat(
-        run.tables["hops"].select("s", series=pl.lit(reason), count=pl.col(column).cast(pl.Int64))
-        for reason, column in DROP_REASONS.items()
-    ).filter(pl.col("count") > 0)
-    binned = per_bin(long, run.axis, ["series"], count=pl.col("count").sum())
+    sums = {column: pl.col(column).sum() for column in _DROPPED}
+    wide = per_bin(run.tables["hops"], run.axis, [], **sums)
+    long = wide.rename({column: reason for reason, column in DROP_REASONS.items()}).unpivot(
+        index="s", variable_name="series", value_name="count"
+    )
+    binned = long.filter(pl.col("count") > 0).sort("s", "series")
     return every_bin(binned, run.axis, ["series"], fill=0)
 
 
-def hop_totals(hops: pl.DataFrame) -> pl.DataFrame:
+def hop_totals(hops: pl.LazyFrame) -> pl.DataFrame:
     """A row for each hop.
 
     Returns:
@@ -44,13 +45,13 @@ def hop_totals(hops: pl.DataFrame) -> pl.DataFrame:
     """
     # A shared network's rate has rows of its own, which count what the hops count already.
     hops = hops.filter(pl.col("direction") != "shared")
+    totals = hops.group_by(_HOP).agg(
+        pl.col("sent", "sent_bytes", *_DROPPED).sum(),
+        backlog=pl.col("backlog").max(),
+        late_max=pl.col("late_max").max() * 1000.0,
+    )
     return (
-        hops.group_by(_HOP)
-        .agg(
-            pl.col("sent", "sent_bytes", *_DROPPED).sum(),
-            backlog=pl.col("backlog").max(),
-            late_max=pl.col("late_max").max() * 1000.0,
-        )
+        totals.collect(engine="streaming")
         .join(late_p95(hops), on=_HOP, how="left")
         .select(pl.exclude("late_p95", "late_max"), "late_p95", "late_max")
         .sort("direction", descending=True)
@@ -58,7 +59,7 @@ def hop_totals(hops: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def late_p95(hops: pl.DataFrame) -> pl.DataFrame:
+def late_p95(hops: pl.LazyFrame) -> pl.DataFrame:
     """The 95th percentile of each hop's packets' lateness in ms, from the merged histograms of all seconds.
 
     A percentile of each second's percentiles would weigh an idle second as much as a busy one.
@@ -69,6 +70,7 @@ def late_p95(hops: pl.DataFrame) -> pl.DataFrame:
         .explode("late_bins", "late_counts")
         .group_by(*_HOP, "late_bins")
         .agg(pl.col("late_counts").sum())
+        .collect(engine="streaming")
         .sort("late_bins")
         .group_by(_HOP)
         .agg("late_bins", "late_counts")

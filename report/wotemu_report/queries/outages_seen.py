@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from wotemu_report.queries.availability import available_intervals
+from wotemu_report.queries.availability import outages
 from wotemu_report.queries.node_groups import group
-from wotemu_report.queries.requests import requests, seen_by
+from wotemu_report.queries.requests import requests
+from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
 
 LEAST_S = 1.0
@@ -16,7 +17,6 @@ LEAST_S = 1.0
 _JOINED_S = 0.05
 _GAP_FACTOR = 3.0
 _LEAST_SILENCE_S = 2.0
-_SEPARATOR = "\x1f"
 
 
 def outages_seen(run: RunData) -> pl.DataFrame:
@@ -27,11 +27,9 @@ def outages_seen(run: RunData) -> pl.DataFrame:
         without an answer; `lasts`, the longest of a single node in seconds; `nodes`, how many were. In order
         of time.
     """
-    asked = seen_by(requests(run), "consumer").filter(pl.col("phase_no") >= 0)
-    named = asked.with_columns(owner=pl.concat_str("node", "op", separator=_SEPARATOR))
-    down = available_intervals(named, run.axis.end_s).filter(~pl.col("up"))
-    parts = pl.col("owner").str.split(_SEPARATOR)
-    spans = down.select("start", "stop", node=parts.list.get(0), key=parts.list.get(1))
+    spans = outages(run).select(
+        "start", "stop", pl.col("node").cast(pl.String), key=pl.col("op").cast(pl.String)
+    )
     return _by_group(run, spans).rename({"key": "op"})
 
 
@@ -43,15 +41,16 @@ def silences(run: RunData) -> pl.DataFrame:
     Returns:
         As `outages_seen`, with `name` (the affordance) instead of `op`.
     """
-    heard = run.tables["interactions"].filter(pl.col("stage") == "next", pl.col("s") >= 0)
     by = ["node", "name", "thing", "binding"]
-    items = seen_by(heard, "consumer").sort(*by, "s")
+    heard = notifications(run).lazy().filter(pl.col("stage") == "next", pl.col("s") >= 0)
+    items = heard.filter(pl.col("role") == "consumer").select("s", *by).sort(*by, "s").collect()
     following = pl.col("s").shift(-1).over(by).fill_null(run.axis.end_s)
     gaps = items.with_columns(stop=following, gap=following - pl.col("s")).with_columns(
         usual=pl.col("gap").median().over(by)
     )
     wide = gaps.filter(pl.col("gap") > pl.max_horizontal(_GAP_FACTOR * pl.col("usual"), _LEAST_SILENCE_S))
-    return _by_group(run, wide.select("node", start="s", stop="stop", key="name")).rename({"key": "name"})
+    named = wide.with_columns(pl.col("node", "name").cast(pl.String))
+    return _by_group(run, named.select("node", start="s", stop="stop", key="name")).rename({"key": "name"})
 
 
 def _by_group(run: RunData, spans: pl.DataFrame) -> pl.DataFrame:
@@ -81,12 +80,15 @@ def durations_by_phase(run: RunData) -> pl.DataFrame:
         `group`, `op`, `phase_no`, `phase`; `count`; `p95` and `most` in ms, each of the node of the group
         that has the longest.
     """
-    done = seen_by(requests(run), "consumer").filter(pl.col("phase_no") >= 0, pl.col("ok"))
+    done = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0, pl.col("ok"))
     key = ["op", "phase_no", "phase"]
     of_node = done.group_by("owner", *key).agg(
         count=pl.len(), p95=pl.col("ms").quantile(0.95, "equiprobable"), most=pl.col("ms").max()
     )
-    worst = of_node.group_by(group(run, "owner").alias("group"), *key).agg(
+    named = of_node.with_columns(
+        pl.selectors.categorical().cast(pl.String), pl.col("phase_no").cast(pl.Int64)
+    ).collect()
+    worst = named.group_by(group(run, "owner").alias("group"), *key).agg(
         pl.col("count").sum(), pl.col("p95", "most").max()
     )
     return worst.sort("group", "op", "phase_no")

@@ -31,7 +31,7 @@ def percentiles(
     Args:
         run: The run.
         by: Some of `KEYS`; none gives one row a role. With ``phase``, requests before T0 are left out.
-        where: Which requests: over the columns of `requests`, and `group`.
+        where: Which requests, over the columns of `requests`.
         answered_only: Whether percentiles leave failed requests out. Else these are infinite: never answered.
 
     Returns:
@@ -46,7 +46,7 @@ def percentiles(
     if unknown := set(by) - set(KEYS):
         raise ValueError(f"{', '.join(sorted(unknown))}: durations are grouped by {', '.join(KEYS)}")
     key = [column for each in by for column in (("phase_no", "phase") if each == "phase" else (each,))]
-    frame = requests(run).lazy().with_columns(group="owner")
+    frame = requests(run).lazy()
     chosen = frame if where is None else frame.filter(where)
     ended = chosen.filter(pl.col("ok") | pl.col("failed"))
     if "phase" in by:
@@ -54,7 +54,9 @@ def percentiles(
     grouped = ended.group_by("role", *key).agg(
         count=pl.len(), failed=pl.col("failed").sum(), **duration_percentiles(answered_only=answered_only)
     )
-    return in_order(grouped.collect(), "role", *key)
+    names = [name for name in ("role", *key) if name != "phase_no"]
+    named = grouped.with_columns(pl.col(names).cast(pl.String), pl.col("^phase_no$").cast(pl.Int64))
+    return in_order(named.collect(), "role", *key)
 
 
 def duration_percentiles(*, answered_only: bool = False) -> dict[str, pl.Expr]:

@@ -6,7 +6,7 @@ import polars as pl
 
 from wotemu_report.queries.availability import by_node_and_phase
 from wotemu_report.queries.hop_counters import dropped
-from wotemu_report.queries.requests import error_share, request_figures, requests, seen_by
+from wotemu_report.queries.requests import error_share, request_figures, requests
 from wotemu_report.recorded.run_data import RunData
 
 
@@ -39,8 +39,10 @@ def _spans(run: RunData) -> pl.DataFrame:
 
 
 def _requests(run: RunData) -> pl.DataFrame:
-    grouped = seen_by(requests(run), "consumer").group_by("phase_no").agg(**request_figures())
-    return grouped.select("phase_no", "count", "errors", share=error_share())
+    asked = requests(run).lazy().filter(pl.col("role") == "consumer")
+    figures = {name: request_figures()[name] for name in ("count", "errors")}
+    grouped = asked.group_by("phase_no").agg(**figures).collect()
+    return grouped.select(pl.col("phase_no").cast(pl.Int64), "count", "errors", share=error_share())
 
 
 def _worst(run: RunData) -> pl.DataFrame:
@@ -53,14 +55,15 @@ def _worst(run: RunData) -> pl.DataFrame:
 
 
 def _items(run: RunData) -> pl.DataFrame:
-    delivered = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer")
-    return delivered.group_by("phase_no").agg(items=pl.len())
+    delivered = run.tables["interactions"].filter(pl.col("stage") == "next", pl.col("role") == "consumer")
+    return delivered.group_by("phase_no").agg(items=pl.len()).collect(engine="streaming")
 
 
 def _sent(run: RunData) -> pl.DataFrame:
     sent = run.tables["flows"].filter(pl.col("direction") == "up")
-    return sent.group_by("phase_no").agg(bytes=pl.col("bytes").sum())
+    return sent.group_by("phase_no").agg(bytes=pl.col("bytes").sum()).collect(engine="streaming")
 
 
 def _drops(run: RunData) -> pl.DataFrame:
-    return run.tables["hops"].group_by("phase_no").agg(dropped=dropped().sum())
+    counted = run.tables["hops"].group_by("phase_no").agg(dropped=dropped().sum())
+    return counted.collect(engine="streaming")

@@ -32,6 +32,7 @@ def compared_probes(run: RunData) -> pl.DataFrame:
             measured=pl.col("measured") * 1000.0,
             spread=pl.col("spread").fill_null(0.0) * 1000.0,
         )
+        .collect(engine="streaming")
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 from natsort import natsort_keygen, natsorted
 
+from wotemu.records.schemas import Frame
+
 OTHERS = "others"
 MAX_SERIES = 8
 """As many as the palette has colours."""
@@ -18,46 +20,44 @@ def in_order(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
     return frame[sorted(range(frame.height), key=keys.__getitem__)]
 
 
-def biggest(frame: pl.DataFrame, series: str, weight: pl.Expr, limit: int = MAX_SERIES) -> list[str]:
+def weights(frame: pl.DataFrame | pl.LazyFrame, series: str, weight: pl.Expr) -> pl.DataFrame:
+    """The values of the column `series` with their `weight`, the greatest first; ties by name."""
+    grouped = frame.lazy().group_by(series).agg(weight.alias("weight"))
+    named = grouped.with_columns(pl.col(series).cast(pl.String))
+    return named.sort(["weight", series], descending=[True, False]).collect(engine="streaming")
+
+
+def biggest(
+    frame: pl.DataFrame | pl.LazyFrame, series: str, weight: pl.Expr, limit: int = MAX_SERIES
+) -> list[str]:
     """The values of the column `series` with the greatest `weight`, at most `limit`, in natural order."""
-    ranked = (
-        frame.group_by(series).agg(weight.alias("weight")).sort(["weight", series], descending=[True, False])
-    )
-    return natsorted(str(name) for name in ranked[series].head(limit))
+    return natsorted(weights(frame, series, weight)[series].head(limit).to_list())
 
 
-def fold(
-    frame: pl.DataFrame, series: str, weight: pl.Expr, limit: int = MAX_SERIES
-) -> tuple[pl.DataFrame, list[str]]:
+def fold(frame: Frame, series: str, weight: pl.Expr, limit: int = MAX_SERIES) -> tuple[Frame, list[str]]:
     """Rename all but the biggest series to ``others``.
 
     Returns:
         The frame, and the names that its column `series` now has, in order.
     """
-    if frame[series].n_unique() <= limit:
-        return frame, natsorted(str(name) for name in frame[series].unique())
-    kept = biggest(frame, series, weight, limit - 1)
+    ranked = weights(frame, series, weight)[series]
+    if ranked.len() <= limit:
+        return frame, natsorted(ranked.to_list())
+    kept: list[str] = natsorted(ranked.head(limit - 1).to_list())
     folded = pl.when(pl.col(series).is_in(kept)).then(pl.col(series)).otherwise(pl.lit(OTHERS))
     return frame.with_columns(folded.alias(series)), [*kept, OTHERS]
+
+
+def with_series(frame: pl.DataFrame, template: str, *columns: str) -> pl.DataFrame:
+    """Add `series`: the names in some columns, as `template` (of `polars.format`) puts them together.
+
+    The text is made once for each combination, not for each row.
+    """
+    combinations = frame.select(columns).unique()
+    named = combinations.with_columns(series=pl.format(template, *columns).cast(pl.Categorical))
+    return frame.join(named, on=columns, how="left")
 
 
 def sample(frame: pl.DataFrame, limit: int) -> pl.DataFrame:
     """At most `limit` rows, chosen at random; the same ones each time, so that two reports of a run agree."""
     return frame if frame.height <= limit else frame.sample(limit, seed=_SEED)
-
-
-def sample_each(frame: pl.DataFrame, series: str, value: str, limit: int) -> pl.DataFrame:
-    """At most `limit` rows, as many of each series, with the greatest values of each among them.
-
-    A tenth of a series' rows are those with its greatest `value`, at least one; the others are chosen at
-    random, the same ones each time.
-    """
-    if frame.height <= limit:
-        return frame
-    quota = max(2, limit // frame[series].n_unique())
-    chance = pl.int_range(pl.len()).shuffle(_SEED)
-    rank = pl.col(value).rank("ordinal", descending=True).over(series)
-    tail = max(1, quota // 10)
-    numbered = frame.with_columns(chance=chance, rank=rank)
-    order = pl.when(pl.col("rank") <= tail).then(-1).otherwise("chance").rank("ordinal").over(series)
-    return numbered.filter(order <= quota).drop("chance", "rank")

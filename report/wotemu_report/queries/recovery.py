@@ -110,7 +110,7 @@ def recovery(
 
     Args:
         run: The run.
-        by: Columns of `requests`, or `group` (node of the topology), to judge each apart: none, all together.
+        by: Columns of `requests`, such as `group`, to judge each apart: none, all together.
         where: Which requests.
         role: consumer or producer, as which they were measured; None: consumers', or producers' where no
             consumer was measured.
@@ -193,10 +193,10 @@ def windows(
         `window`, its number since T0; `by`; `count`, requests that ended in it; `errors`, the failed share of
         them; and `p95` in ms, of those that succeeded.
     """
-    frame = requests(run).lazy().with_columns(group="owner")
+    frame = requests(run).lazy()
     chosen = frame if where is None else frame.filter(where)
     ended = chosen.filter(pl.col("ok") | pl.col("failed")).with_columns(
-        ended=pl.col("s") + pl.col("duration").fill_null(0.0)
+        ended=pl.col("s") + pl.col("ms").fill_null(0.0) / 1000.0
     )
     within = ended.filter(pl.col("ended") >= 0, pl.col("ended") <= run.axis.end_s)
     number = (pl.col("ended") / window_s).floor().cast(pl.Int64)
@@ -205,7 +205,7 @@ def windows(
         errors=pl.col("failed").mean(),
         p95=duration_percentiles(answered_only=True)["p95"],
     )
-    found = grouped.collect()
+    found = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect()
     if role is None:
         role = "consumer" if (found["role"] == "consumer").any() else "producer"
     return found.filter(pl.col("role") == role).drop("role").sort("window", *by)

@@ -6,8 +6,8 @@ import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.axis import Axis
-from wotemu_report.queries.ranking import fold
-from wotemu_report.queries.requests import error_type, request_figures
+from wotemu_report.queries.ranking import fold, with_series
+from wotemu_report.queries.requests import request_figures, with_error_type
 from wotemu_report.queries.time_bins import broken_at_gaps, every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
@@ -19,14 +19,16 @@ _REQUESTS_A_BIN = 4
 
 def outcomes_over_time(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
     """Requests in each bin: `s`, `series` (the outcome), `count`, and `rate` in requests a second."""
-    named = frame.with_columns(series=pl.col("status").replace_strict(_OUTCOMES))
-    binned = every_bin(per_bin(named, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
+    binned = per_bin(frame, run.axis, ["status"], count=pl.len())
+    outcome = pl.col("status").cast(pl.String).replace_strict(_OUTCOMES)
+    named = binned.select("s", series=outcome, count="count").sort("s", "series")
+    binned = every_bin(named, run.axis, ["series"], fill=0)
     return binned.with_columns(rate=pl.col("count") / run.axis.bin_s)
 
 
 def errors_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Failed requests in each bin: `s`, `series` (the exception's type), `count`; and the types, in order."""
-    failed = frame.filter("failed").with_columns(series=error_type())
+    failed = with_error_type(frame.lazy().filter("failed").select("s", "error").collect())
     folded, names = fold(failed, "series", pl.len())
     binned = per_bin(folded, run.axis, ["series"], count=pl.len())
     return every_bin(binned, run.axis, ["series"], fill=0), names
@@ -38,7 +40,7 @@ def quantiles_over_time(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
     return broken_at_gaps(binned.filter(pl.col("p50").is_not_null()), ["series"])
 
 
-def duration_buckets(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
+def duration_buckets(axis: Axis, frame: pl.LazyFrame) -> pl.DataFrame:
     """How many requests took how long in each bin of time: a heat map's cells.
 
     Args:
@@ -50,7 +52,7 @@ def duration_buckets(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
         bin's requests.
     """
     bucket = (pl.col("ms").log10() * _BUCKETS_A_DECADE).floor()
-    named = frame.filter(pl.col("ms") > 0).with_columns(bucket=bucket)
+    named = frame.filter(pl.col("ms") > 0).select("s", bucket=bucket)
     counted = per_bin(named, axis, ["bucket"], count=pl.len())
     return counted.select(
         "s",
@@ -61,16 +63,53 @@ def duration_buckets(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def samples_over_time(axis: Axis, frame: pl.LazyFrame, limit: int) -> pl.DataFrame:
+    """Single requests that show how far durations spread: the shortest and the longest of each time bin.
+
+    Args:
+        axis: The time axis.
+        frame: Requests with their `series`; those without a duration are left out.
+        limit: How many rows there may be: all requests where they are no more, else bins are so wide that
+            two a bin and series are no more.
+
+    Returns:
+        `s`, `ms`, `series`, `node`, `error`, and the `count` of requests that a row stands for.
+    """
+    columns = ["s", "ms", "series", "node", "error"]
+    timed = frame.filter(axis.shown(), pl.col("ms").is_not_null()).select(columns)
+    total, series = timed.select(pl.len(), pl.col("series").n_unique()).collect().row(0)
+    if total <= limit:
+        return timed.with_columns(count=pl.lit(1, pl.UInt32)).collect()
+    bins = max(1, limit // (2 * series))
+    place = (pl.col("s") * bins / axis.end_s).floor().clip(upper_bound=bins - 1).cast(pl.Int32)
+    others = [name for name in columns if name != "series"]
+    ends = [
+        timed.group_by("series", place.alias("place"))
+        .agg(pl.col(others).get(at), count=pl.len())
+        .drop("place")
+        .select(*columns, "count")
+        for at in (pl.col("ms").arg_min(), pl.col("ms").arg_max())
+    ]
+    # A bin with one request has it as its shortest and its longest.
+    return pl.concat(ends).unique().sort("s", "series", "ms").collect()
+
+
 def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:
     """The axis with bins wide enough to hold about four requests of the usual series."""
-    counts = frame.filter(axis.shown())["series"].value_counts()["count"]
-    usual = counts.median()
+    counts = frame.lazy().filter(axis.shown()).group_by("series").len().collect()
+    usual = counts["len"].median()
     return axis.coarser(usual / _REQUESTS_A_BIN if isinstance(usual, int | float) else 1.0)
 
 
 def quantiles_by_phase(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """`request_figures` by `phase_no`, `phase` and `series` (operation, node and binding); and the series."""
-    named = frame.with_columns(series=pl.format("{} {} · {}", "name", "op", "series"))
-    folded, names = fold(named.filter(pl.col("phase_no") >= 0), "series", pl.len())
+    columns = ("name", "op", "owner", "binding")
+    begun = (
+        frame.lazy()
+        .filter(pl.col("phase_no") >= 0)
+        .select(*columns, "phase_no", "phase", "ms", "ok", "failed", "cancelled")
+    )
+    named = with_series(begun.collect(), "{} {} · {} · {}", *columns).drop(columns)
+    folded, names = fold(named, "series", pl.len())
     grouped = folded.group_by("phase_no", "phase", "series").agg(**request_figures())
     return grouped.filter(pl.col("p50").is_not_null()).sort("phase_no", "series"), names

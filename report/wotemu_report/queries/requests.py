@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
+from wotemu_report.queries.interaction_rows import interaction_rows, once_a_run
 from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -12,24 +13,20 @@ SUBJECT = ("thing", "name", "op")
 KEY = (*SUBJECT, "role", "binding")
 
 
+@once_a_run
 def requests(run: RunData) -> pl.DataFrame:
     """One row a request.
 
     Returns:
-        The columns of `interactions` and: `ms`, its duration in milliseconds; `owner`, the node that measured
-        it (replicas together); `series`, that and the binding; and how it ended: `ok`, `failed`, `cancelled`
-        (by its app) or `unfinished` (when its node was stopped).
+        The columns of `interaction_rows`, and how it ended: `ok`, `failed`, `cancelled` (by its app) or
+        `unfinished` (when its node was stopped).
     """
-    frame = run.tables["interactions"].filter(pl.col("stage") == "request")
-    owned = frame.with_columns(
-        ms=pl.col("duration") * 1000.0,
-        owner=pl.col("node").replace(run.manifest.node_of()),
+    return interaction_rows(run, pl.col("stage") == "request").with_columns(
         ok=pl.col("status") == OK,
         failed=pl.col("status") == FAILED,
         cancelled=pl.col("status") == CANCELLED,
         unfinished=pl.col("status") == UNFINISHED,
     )
-    return owned.with_columns(series=pl.format("{} · {}", "owner", "binding"))
 
 
 def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
@@ -42,8 +39,9 @@ def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
     A consumer's duration includes the network, a producer's only its handler: they must not be mixed.
     """
-    asked = seen_by(frame, "consumer")
-    return (asked, "consumer") if asked.height else (seen_by(frame, "producer"), "producer")
+    measured = frame.select((pl.col("role") == "consumer").any()).item()
+    role = "consumer" if measured else "producer"
+    return seen_by(frame, role), role
 
 
 def unmeasured_requests(run: RunData) -> pl.DataFrame:
@@ -55,13 +53,19 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     """
     frame = requests(run)
     key = ["thing", "name", "op", "binding"]
-    served = (
-        seen_by(frame, "producer")
-        .filter(pl.col("ok") | pl.col("failed"))
-        .group_by("node", *key)
-        .agg(served=pl.len())
+    ended = (pl.col("ok") | pl.col("failed")).sum()
+    counted = (
+        frame.group_by("role", "node", *key)
+        .agg(ended=ended, all=pl.len())
+        .with_columns(pl.col("role", "node", *key).cast(pl.String))
     )
-    asked = seen_by(frame, "consumer").group_by(key).agg(asked=pl.len())
+    served = (
+        counted.filter(pl.col("role") == "producer")
+        .group_by("node", *key)
+        .agg(served=pl.col("ended").sum())
+        .filter(pl.col("served") > 0)
+    )
+    asked = counted.filter(pl.col("role") == "consumer").group_by(key).agg(asked=pl.col("all").sum())
     # WoTPy's CoAP server reads the property for each notification that it sends to an observer: such a read
     # is nobody's request.
     observed = (
@@ -71,6 +75,7 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
         )
         .select("thing", "name", "binding", op=pl.lit("readproperty"))
         .unique()
+        .collect(engine="streaming")
     )
     beyond = (
         served.join(observed, on=key, how="anti")
@@ -110,7 +115,7 @@ def requests_by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     A request belongs to the phase in which it began.
     """
     key = [*KEY, *more]
-    grouped = frame.group_by([*key, "phase_no", "phase"]).agg(**request_figures())
+    grouped = frame.lazy().group_by([*key, "phase_no", "phase"]).agg(**request_figures()).collect()
     return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 
@@ -123,13 +128,15 @@ def distinct_errors(frame: pl.DataFrame) -> pl.DataFrame:
             count=pl.len(),
             first=pl.col("s").min(),
             last=pl.col("s").max(),
-            nodes=pl.col("node").unique().sort(),
+            nodes=pl.col("node").unique().sort().cast(pl.String),
         )
         .sort(["count", "error", "role"], descending=[True, False, False])
     )
 
 
-def error_type() -> pl.Expr:
-    """The exception's type: the text before the colon of `error`."""
-    name = pl.col("error").str.split(":").list.first().str.strip_chars()
-    return pl.when(name.str.len_chars() == 0).then(pl.lit("unknown error")).otherwise(name)
+def with_error_type(failed: pl.DataFrame) -> pl.DataFrame:
+    """Add `series`: the exception's type, which is the text before the colon of `error`."""
+    name = pl.col("error").cast(pl.String).str.split(":").list.first().str.strip_chars()
+    known = pl.when(name.str.len_chars() == 0).then(pl.lit("unknown error")).otherwise(name)
+    types = failed.select(pl.col("error").unique()).with_columns(series=known)
+    return failed.join(types, on="error", how="left")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.records import FAILED
-from wotemu_report.queries.ranking import fold, in_order
+from wotemu_report.queries.interaction_rows import interaction_rows, once_a_run
+from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
 _KEY = ("node", "thing", "name", "op", "binding")
+
+
+@once_a_run
+def notifications(run: RunData) -> pl.DataFrame:
+    """A row for each subscription, item and end of a subscription: the columns of `interaction_rows`."""
+    return interaction_rows(run, pl.col("stage") != "request")
 
 
 def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -17,15 +24,15 @@ def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, li
 
     Args:
         run: The run, for its time axis and nodes.
-        frame: Rows of `interactions`, but for requests.
+        frame: `notifications`.
 
     Returns:
         `s`, `series` (affordance, node and binding), `count`, and `rate` in items a second; and the series,
         in order.
     """
-    items = frame.filter(pl.col("stage") == "next").with_columns(
-        series=pl.format("{} · {} · {}", "name", pl.col("node").replace(run.manifest.node_of()), "binding")
-    )
+    columns = ("name", "owner", "binding")
+    items = frame.lazy().filter(pl.col("stage") == "next").select("s", *columns).collect()
+    items = with_series(items, "{} · {} · {}", *columns)
     folded, names = fold(items, "series", pl.len())
     binned = every_bin(per_bin(folded, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
     return binned.with_columns(rate=pl.col("count") / run.axis.bin_s), names
@@ -53,6 +60,7 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
             last=heard.max(),
             gap=heard.diff().max(),
         )
+        .with_columns(pl.col(_KEY).cast(pl.String))
         .with_columns(silence=pl.max_horizontal("gap", run.axis.end_s - pl.col("last")))
         .pipe(in_order, *_KEY)
         .sort("silence", descending=True, nulls_last=False, maintain_order=True)

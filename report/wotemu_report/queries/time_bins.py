@@ -12,11 +12,13 @@ _GAP_FACTOR = 3
 """A step this many times as wide as the usual one is a gap."""
 
 
-def per_bin(frame: pl.DataFrame, axis: Axis, by: Sequence[str], **values: pl.Expr) -> pl.DataFrame:
+def per_bin(
+    frame: pl.DataFrame | pl.LazyFrame, axis: Axis, by: Sequence[str], **values: pl.Expr
+) -> pl.DataFrame:
     """Aggregate per bin and `by`; rows off the axis are left out.
 
     Args:
-        frame: Rows with `s`, in seconds since T0.
+        frame: Rows with `s`, in seconds since T0, lazy or not.
         axis: The time axis with the bins.
         by: The columns that name a series.
         values: The aggregates, by name.
@@ -25,12 +27,14 @@ def per_bin(frame: pl.DataFrame, axis: Axis, by: Sequence[str], **values: pl.Exp
         `s` (the start of the bin), `by` and `values`, sorted by the first two.
     """
     return (
-        frame.filter(axis.shown())
+        frame.lazy()
+        .filter(axis.shown())
         # What lies exactly at the axis' end belongs to the last bin, not to one of its own beyond it.
         .with_columns(s=pl.min_horizontal(axis.binned(), pl.lit(axis.bins[-1])))
         .group_by(["s", *by])
         .agg(**values)
         .sort(["s", *by])
+        .collect(engine="streaming")
     )
 
 

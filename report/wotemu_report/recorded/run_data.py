@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import polars as pl
 
 from wotemu.errors import InputError
-from wotemu.records.schemas import SCHEMAS, conform
+from wotemu.records.schemas import SCHEMAS
 from wotemu.scenario.timeline import Timeline
 from wotemu_report.axis import Axis, make_axis
 from wotemu_report.recorded.event_log import EVENT_SCHEMA, read_events, replica_name
 from wotemu_report.recorded.from_json import from_json
 from wotemu_report.recorded.log_tails import LogTail, read_log_tails
 from wotemu_report.recorded.manifest import Manifest
+from wotemu_report.recorded.stored_tables import scan_tables
+
+Used = TypeVar("Used")
 
 _TIME_COLUMNS = {"changes": "due"}
 """The time of a row, in tables that have no `t`."""
@@ -30,13 +34,16 @@ class RunData:
     """All that one run recorded.
 
     Every table with a time also has `s` (seconds since T0), `phase_no` and `phase`; for `changes` these are
-    of the due time. Interactions and apps' metrics from after the scenario's end are left out: nodes are
-    being stopped then.
+    of the due time; and one whose rows are of replicas has `group`: the topology's node that each is a copy
+    of. Interactions and apps' metrics from after the scenario's end are left out: nodes are being stopped
+    then.
 
     Attributes:
         topology: As its JSON file has it.
         events: See `recorded.event_log`.
-        tables: By name; see `wotemu.records.schemas`.
+        tables: By name; see `wotemu.records.schemas`. They are lazy, and read from their files by each query
+            that collects them: with ``engine="streaming"``, since they may be larger than the memory.
+        rows: How many rows each table has.
         damages: What could not be read although the rest could, a sentence each.
     """
 
@@ -46,53 +53,119 @@ class RunData:
     timeline: Timeline = attrs.field(repr=False)
     axis: Axis = attrs.field(repr=False)
     events: pl.DataFrame = attrs.field(repr=False)
-    tables: Mapping[str, pl.DataFrame] = attrs.field(repr=False)
+    tables: Mapping[str, pl.LazyFrame] = attrs.field(repr=False)
+    rows: Mapping[str, int] = attrs.field(repr=False)
     logs: tuple[LogTail, ...] = attrs.field(repr=False)
     damages: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, run_dir: Path, *, log_lines: int = 60) -> RunData:
+    def load(
+        cls, run_dir: Path, *, log_lines: int = 60, damages: Sequence[str] = (), check: bool = False
+    ) -> RunData:
         """Read a run directory; tables without rows may be absent, a torn last line of events is left out.
 
         Args:
             run_dir: The directory.
             log_lines: How many of the last lines of each log to read.
+            damages: What is known already to be missing.
+            check: Whether to read each table whole, to leave out what can't be read. See `reading`.
 
         Raises:
-            InputError: `run_dir` holds no run, or a file of it can't be read.
+            InputError: `run_dir` holds no run, or a file of it that all depends on can't be read.
         """
         manifest = _manifest(run_dir)
-        damages: list[str] = []
-        timeline = _timeline(run_dir / "timeline.json", damages)
-        events = _events(run_dir / "events.jsonl", damages)
-        tables = {name: _table(run_dir / "tables" / f"{name}.parquet", name) for name in SCHEMAS}
-        axis = _axis(manifest, timeline, tables, events)
+        found = list(damages)
+        timeline = _timeline(run_dir / "timeline.json", found)
+        events = _events(run_dir / "events.jsonl", found)
+        tables = scan_tables(run_dir, found, check=check)
+        try:
+            extents = _extents(tables)
+        except pl.exceptions.PolarsError:
+            if check:
+                raise
+            return cls.load(run_dir, log_lines=log_lines, damages=damages, check=True)
+        axis = _axis(manifest, timeline, extents, events)
+        rows = {name: extent.rows for name, extent in extents.items()}
+        found += _missing(manifest, rows, axis)
+        owners = manifest.node_of()
         return cls(
             run_dir=run_dir,
             manifest=manifest,
-            topology=_json(run_dir / "topology.json", damages),
+            topology=_json(run_dir / "topology.json", found),
             timeline=timeline,
             axis=axis,
             events=axis.place(events).sort("t", maintain_order=True),
-            tables={
-                name: _within_run(axis.place(frame, _TIME_COLUMNS.get(name, "t")), name, axis)
-                for name, frame in tables.items()
-            },
+            tables={name: _placed(frame, name, axis, owners) for name, frame in tables.items()},
+            rows=rows,
             logs=read_log_tails(run_dir / "logs", log_lines),
-            damages=tuple(damages),
+            damages=tuple(found),
         )
 
     def network_names(self) -> list[str]:
         """The topology's networks in its order, then any that only the tables or the manifest have."""
         declared = [str(network.get("name", "")) for network in self.topology.get("networks") or ()]
-        seen = [str(name) for name in self.tables["flows"]["network"].unique().sort()]
+        flows = self.tables["flows"].select(pl.col("network").unique().sort()).collect(engine="streaming")
+        seen = [str(name) for name in flows["network"]]
         seen += [network for replica in self.manifest.replicas for network in replica.addresses]
         return list(dict.fromkeys([*declared, *seen]))
 
 
-def _within_run(placed: pl.DataFrame, table: str, axis: Axis) -> pl.DataFrame:
-    """The rows that say something of the scenario: what apps did while they were stopped does not."""
+def reading(run_dir: Path, use: Callable[[RunData], Used], damages: Sequence[str] = ()) -> Used:
+    """What `use` makes of a run; where it meets damage within a table, again without what can't be read.
+
+    Args:
+        run_dir: The run directory.
+        use: Queries the run.
+        damages: What is known already to be missing.
+
+    Raises:
+        InputError: See `RunData.load`.
+    """
+    try:
+        return use(RunData.load(run_dir, damages=damages))
+    except pl.exceptions.PolarsError:
+        return use(RunData.load(run_dir, damages=damages, check=True))
+
+
+def _placed(frame: pl.LazyFrame, table: str, axis: Axis, owners: Mapping[str, str]) -> pl.LazyFrame:
+    placed = axis.place(frame, _TIME_COLUMNS.get(table, "t"))
+    if "node" in SCHEMAS[table]:
+        placed = placed.with_columns(group=pl.col("node").replace(owners))
+    # What apps did while they were being stopped says nothing of the scenario.
     return placed.filter(pl.col("s") <= axis.end_s) if table in _OF_APPS else placed
+
+
+@attrs.frozen
+class _Extent:
+    """How many rows a table has, and its first and last time (epoch seconds; None without rows)."""
+
+    rows: int
+    first: float | None
+    last: float | None
+
+
+def _extents(tables: Mapping[str, pl.LazyFrame]) -> dict[str, _Extent]:
+    time = {name: pl.col(_TIME_COLUMNS.get(name, "t")) for name in tables}
+    queries = [
+        frame.select(rows=pl.len(), first=time[name].min(), last=time[name].max())
+        for name, frame in tables.items()
+    ]
+    found = pl.collect_all(queries, engine="streaming")
+    return {name: _Extent(*frame.row(0)) for name, frame in zip(tables, found, strict=True)}
+
+
+def _missing(manifest: Manifest, rows: Mapping[str, int], axis: Axis) -> Iterator[str]:
+    """What a run that is not over lacks, and tables that lack rows which were recorded."""
+    if manifest.ended is None:
+        yield (
+            "the run has no end: it goes on, or its coordinator was killed. What is shown was stored until "
+            f"{axis.end_s:.1f} s after T0; the certificate and the counts of lost records come at the end"
+        )
+        return
+    for name, count in rows.items():
+        recorded = manifest.records.get(name, 0)
+        if 0 <= count < recorded:
+            yield f"tables/{name}.parquet has {count:,} of the {recorded:,} rows that were recorded"
 
 
 def _manifest(run_dir: Path) -> Manifest:
@@ -146,14 +219,6 @@ def _json(path: Path, damages: list[str]) -> dict[str, Any]:
     return value
 
 
-def _table(path: Path, name: str) -> pl.DataFrame:
-    # A run writes no file for a table without rows.
-    if not path.is_file() or path.stat().st_size == 0:
-        return pl.DataFrame(schema=SCHEMAS[name])
-    with _naming(path):
-        return conform(pl.read_parquet(path), name)
-
-
 def _events(path: Path, damages: list[str]) -> pl.DataFrame:
     if not path.is_file():
         damages.append("events.jsonl is missing: the events are left out")
@@ -165,9 +230,9 @@ def _events(path: Path, damages: list[str]) -> pl.DataFrame:
 
 
 def _axis(
-    manifest: Manifest, timeline: Timeline, tables: Mapping[str, pl.DataFrame], events: pl.DataFrame
+    manifest: Manifest, timeline: Timeline, extents: Mapping[str, _Extent], events: pl.DataFrame
 ) -> Axis:
-    times = list(_times(tables, events))
+    times = list(_times(extents, events))
     origin = manifest.t0 or manifest.started or min(times, default=0.0)
     crashed = events.filter(pl.col("kind") == "app.crashed").select("t", replica_name()).rows()
     return make_axis(
@@ -189,10 +254,9 @@ def _end(manifest: Manifest, times: list[float], origin: float) -> float:
     return min(end, planned) if planned > 0 and manifest.t0 is not None else end
 
 
-def _times(tables: Mapping[str, pl.DataFrame], events: pl.DataFrame) -> Iterator[float]:
+def _times(extents: Mapping[str, _Extent], events: pl.DataFrame) -> Iterator[float]:
     """The first and the last time of each table and of the events, in epoch seconds."""
-    columns = [frame[_TIME_COLUMNS.get(name, "t")] for name, frame in tables.items()]
-    for times in (*columns, events["t"]):
-        for bound in (times.min(), times.max()):
-            if isinstance(bound, int | float):
-                yield float(bound)
+    bounds = [(extent.first, extent.last) for extent in extents.values()]
+    for bound in itertools.chain(*bounds, (events["t"].min(), events["t"].max())):
+        if isinstance(bound, int | float):
+            yield float(bound)

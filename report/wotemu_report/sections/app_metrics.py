@@ -23,14 +23,15 @@ _LEAD = "What apps reported with wotemu.app.write_metric, in their own units."
 def section(run: RunData) -> Section:
     """A chart for each key that was reported most, and a table of all."""
     metrics = run.tables["app"]
-    if not metrics.height:
+    totals = totals_table(run, metrics)
+    if not totals.rows:
         return Section("app-metrics", "App metrics", "", [Empty("", _NONE)])
     blocks: list[Block] = []
     for key in biggest(metrics, "key", pl.len(), _MAX_CHARTS):
         rows, nodes = means_over_time(run, metrics.filter(pl.col("key") == key))
         caption = f"Mean of “{key}” per {run.axis.bin_s} s on each node."
         blocks.append(value_chart(run, key, caption, rows, nodes, subject="node", zero=False))
-    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals_table(run, metrics)])
+    return Section("app-metrics", "App metrics", _LEAD, [*blocks, totals])
 
 
 def value_chart(
@@ -52,7 +53,7 @@ def value_chart(
     return Figure(key, caption, [drawn], run.axis, height=130, half=True)
 
 
-def totals_table(run: RunData, values: pl.DataFrame) -> Table:
+def totals_table(run: RunData, values: pl.LazyFrame) -> Table:
     """Every key of every node with the count, minimum, mean, maximum and last of its values."""
     rows = totals_by_key(values)
     table = Table(

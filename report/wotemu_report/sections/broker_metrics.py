@@ -16,9 +16,10 @@ _MAX_CHARTS = 8
 def section(run: RunData) -> Section:
     """Charts of the brokers' main $SYS figures, and a table of all."""
     figures = run.tables["broker"]
-    if not figures.height:
+    if not run.rows["broker"]:
         return Section("broker", "Broker", "", [Empty("", _none(run))])
-    keys = [str(key) for key in figures["key"].unique().sort() if str(key).endswith(_CHARTED)]
+    found = figures.select(pl.col("key").unique().sort()).collect(engine="streaming")["key"]
+    keys = [str(key) for key in found if str(key).endswith(_CHARTED)]
     blocks: list[Block] = []
     for key in keys[:_MAX_CHARTS]:
         rows, brokers = last_values_over_time(run, figures.filter(pl.col("key") == key))

@@ -26,7 +26,7 @@ def section(run: RunData) -> Section:
     """CPU and memory of the apps and of the machines, and CPU of the gateways."""
     samples = run.tables["system"]
     blocks: list[Block] = []
-    if samples.height:
+    if run.rows["system"]:
         rows, nodes = usage_over_time(run, samples)
         blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run, samples)]
     else:
@@ -35,9 +35,9 @@ def section(run: RunData) -> Section:
 
 
 def _charts(
-    run: RunData, samples: pl.DataFrame, rows: pl.DataFrame, colors: dict[str, str]
+    run: RunData, samples: pl.LazyFrame, rows: pl.DataFrame, colors: dict[str, str]
 ) -> tuple[Figure, Figure]:
-    count = samples["node"].n_unique()
+    count = samples.select(pl.col("node").n_unique()).collect(engine="streaming").item()
     which = f" The {MAX_SERIES} busiest of {count} nodes." if count > MAX_SERIES else ""
     caption = f"mean per {run.axis.bin_s} s; dashed: the node's limit.{which}"
     cpu = tips(series="node", s="from (s)|~r", cpu="CPU (%)|,.3~r", cpu_limit="limit (%)|,.3~r")
@@ -75,7 +75,7 @@ def _limits(run: RunData, rows: pl.DataFrame, field: str, colors: dict[str, str]
     return [layer(limited, rule.encode(x=time_x(run.axis), y=y, color=series_color(colors)))]
 
 
-def _table(run: RunData, samples: pl.DataFrame) -> Table:
+def _table(run: RunData, samples: pl.LazyFrame) -> Table:
     rows = node_totals(samples)
     table = Table(
         "Nodes",
@@ -99,7 +99,7 @@ def _table(run: RunData, samples: pl.DataFrame) -> Table:
 
 
 def _machines(run: RunData) -> Block:
-    if not run.tables["host"].height:
+    if not run.rows["host"]:
         return Empty("Machine", "The machine's own load was not recorded.")
     rows, names = machine_load(run)
     tooltip = tips(series="", s="from (s)|~r", percent="%|,.3~r")

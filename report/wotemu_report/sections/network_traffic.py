@@ -42,7 +42,7 @@ def section(run: RunData) -> Section:
     """The traffic on the emulated networks."""
     flows = run.tables["flows"]
     blocks: list[Block] = []
-    if flows.height:
+    if run.rows["flows"]:
         blocks += [
             _rates(run, flows),
             _protocols(run, flows),
@@ -54,7 +54,7 @@ def section(run: RunData) -> Section:
     return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run)])
 
 
-def _rates(run: RunData, flows: pl.DataFrame) -> Figure:
+def _rates(run: RunData, flows: pl.LazyFrame) -> Figure:
     rows = network_rates(run, flows)
     present = set(rows["series"])
     colors = {name: color for name, color in palette.colors(run.network_names()).items() if name in present}
@@ -76,7 +76,7 @@ def _rates(run: RunData, flows: pl.DataFrame) -> Figure:
     )
 
 
-def _protocols(run: RunData, flows: pl.DataFrame) -> Figure:
+def _protocols(run: RunData, flows: pl.LazyFrame) -> Figure:
     rows, names = protocol_rates(run, flows)
     tooltip = tips(series="protocol", s="from (s)|~r", rate="bytes/s|,.4~s")
     y = value_y("rate", "bytes/s", label=SIZE)
@@ -90,7 +90,7 @@ def _protocols(run: RunData, flows: pl.DataFrame) -> Figure:
     )
 
 
-def node_matrix(run: RunData, flows: pl.DataFrame) -> Matrix:
+def node_matrix(run: RunData, flows: pl.LazyFrame) -> Matrix:
     """Bytes from node to node, or from group to group of many; beyond 24 the quietest ones are added up."""
     many = has_many_nodes(run)
     if many:
@@ -119,7 +119,7 @@ def _cell(row: dict[str, int] | None, top: int) -> MatrixCell | None:
     return MatrixCell(delivered, tip, (row["delivered"] / top) ** 0.5)
 
 
-def _protocol_table(flows: pl.DataFrame) -> Table:
+def _protocol_table(flows: pl.LazyFrame) -> Table:
     rows = protocol_totals(flows)
     return Table(
         "Protocols",
@@ -139,7 +139,7 @@ def _protocol_table(flows: pl.DataFrame) -> Table:
 
 def _drops(run: RunData) -> list[Block]:
     hops = run.tables["hops"]
-    if not hops.height:
+    if not run.rows["hops"]:
         return [Empty("Hops", "The gateways reported no counters.")]
     counts = drops_over_time(run)
     if not counts.height:
@@ -159,7 +159,7 @@ def _drops(run: RunData) -> list[Block]:
     return [figure, _hop_table(run, hops)]
 
 
-def _hop_table(run: RunData, hops: pl.DataFrame) -> Table:
+def _hop_table(run: RunData, hops: pl.LazyFrame) -> Table:
     rows = hop_totals(hops)
     table = Table(
         "Hops",

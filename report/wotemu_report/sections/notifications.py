@@ -11,14 +11,14 @@ from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.requests import consumers_or_producers
-from wotemu_report.queries.subscriptions import items_over_time, subscribers
+from wotemu_report.queries.subscriptions import items_over_time, notifications, subscribers
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
 
 def notification_blocks(run: RunData) -> list[Block]:
     """Notifications over time and a row for each subscriber."""
-    frame = run.tables["interactions"].filter(pl.col("stage") != "request")
+    frame = notifications(run)
     if not frame.height:
         return [Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
     seen, _ = consumers_or_producers(frame)

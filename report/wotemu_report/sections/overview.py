@@ -19,6 +19,7 @@ from wotemu_report.queries.requests import (
     seen_by,
     unmeasured_requests,
 )
+from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
@@ -40,7 +41,7 @@ def tiles(run: RunData) -> Tiles:
 
 def _interactions(run: RunData) -> list[Tile]:
     asked, role = consumers_or_producers(requests(run))
-    items = seen_by(run.tables["interactions"].filter(pl.col("stage") == "next"), "consumer").height
+    items = seen_by(notifications(run), "consumer").filter(pl.col("stage") == "next").height
     if not asked.height and not items:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
     if role == "producer":

@@ -13,12 +13,13 @@ from wotemu_report.charts.series import dots, lines
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import duration_y
 from wotemu_report.queries.node_groups import group, has_many_nodes
-from wotemu_report.queries.ranking import fold, sample_each
+from wotemu_report.queries.ranking import fold, with_series
 from wotemu_report.queries.request_series import (
     axis_for_medians,
     duration_buckets,
     quantiles_by_phase,
     quantiles_over_time,
+    samples_over_time,
 )
 from wotemu_report.queries.requests import SUBJECT
 from wotemu_report.recorded.run_data import RunData
@@ -26,12 +27,12 @@ from wotemu_report.recorded.run_data import RunData
 _MAX_CHARTS = 8
 _MAX_POINTS = 700
 _MAX_CROSSES = 175
-_MAX_EXTREMES = 60
+_MAX_EXTREMES = 240
 _DENSE = 2000
 """More points than that are drawn as a heat map."""
 _POINTS = {
-    False: "Dots: single requests; where there are many a sample, the slowest of each series among them.",
-    True: "Shaded: the share of each bin's requests that took so long; dots: the slowest ones.",
+    False: "Dots: single requests; where there are many, the shortest and the longest of each moment.",
+    True: "Shaded: the share of each bin's requests that took so long; dots: the shortest and longest ones.",
 }
 _MAX_ERROR_TEXT = 160
 _LEAST_MS = 0.01
@@ -56,7 +57,7 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
         seen = seen.with_columns(thing=pl.lit("all things"))
         subjects = _subjects(seen)
     if has_many_nodes(run):
-        seen = seen.with_columns(series=pl.format("{} · {}", group(run, "owner"), "binding"))
+        seen = seen.with_columns(owner=group(run, "owner"))
     shown = subjects.head(_MAX_CHARTS).sort(SUBJECT)
     several = seen["thing"].n_unique() > 1
     blocks: list[Block] = [
@@ -80,14 +81,16 @@ def _only(frame: pl.DataFrame, subject: tuple[str, str, str]) -> pl.DataFrame:
 
 def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str], *, several: bool) -> Figure:
     thing, name, op = subject
-    folded, series = fold(frame.with_columns(ms=pl.col("ms").clip(_LEAST_MS)), "series", pl.len())
+    named = with_series(frame, "{} · {}", "owner", "binding").with_columns(pl.col("ms").clip(_LEAST_MS))
+    folded, series = fold(named, "series", pl.len())
     colors, axis = palette.colors(series), axis_for_medians(run.axis, folded)
-    shown = folded.filter(axis.shown())["ms"]
+    bounds = folded.lazy().filter(axis.shown()).select(pl.min("ms"), most=pl.max("ms")).collect()
+    shown = pl.Series(bounds.row(0), dtype=pl.Float64)
     role = str(folded["role"].first())
     is_dense = folded["ok"].sum() > _DENSE
     points = _samples(axis, folded, colors, shown, is_dense=is_dense)
     if is_dense:
-        points.insert(0, _heat(axis, folded.filter("ok"), shown))
+        points.insert(0, _heat(axis, folded.lazy().filter("ok"), shown))
     return Figure(
         f"{name} · {op}" + (f" · {thing}" if several else ""),
         f"Duration of {op} on “{name}” of {thing}, logarithmic, as the {role} measured it. Lines: p50 "
@@ -98,7 +101,7 @@ def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str],
     )
 
 
-def _heat(axis: Axis, frame: pl.DataFrame, values: pl.Series) -> Layer:
+def _heat(axis: Axis, frame: pl.LazyFrame, values: pl.Series) -> Layer:
     """How many requests took how long, where single ones would cover each other."""
     rows = duration_buckets(axis, frame).with_columns(
         end=pl.min_horizontal(pl.col("s") + axis.bin_s, pl.lit(axis.end_s))
@@ -121,18 +124,13 @@ def _heat(axis: Axis, frame: pl.DataFrame, values: pl.Series) -> Layer:
 def _samples(
     axis: Axis, frame: pl.DataFrame, colors: dict[str, str], values: pl.Series, *, is_dense: bool
 ) -> list[Layer]:
-    timed = frame.filter(axis.shown(), pl.col("ms").is_not_null())
-    columns = ["s", "ms", "series", "node", "error"]
     limit = _MAX_EXTREMES if is_dense else _MAX_POINTS
-    answered = timed.filter("ok")
-    if is_dense:
-        answered = answered.sort("ms", descending=True).head(limit)
-    done = sample_each(answered, "series", "ms", limit).select(columns)
-    failed = sample_each(timed.filter("failed"), "series", "s", _MAX_CROSSES).select(columns)
-    y, tooltip = duration_y("ms", values), tips(s="began (s)|.3~r", ms="ms|,.4~r", node="node")
+    done = samples_over_time(axis, frame.lazy().filter("ok"), limit)
+    failed = samples_over_time(axis, frame.lazy().filter("failed"), _MAX_CROSSES)
+    y, tooltip = duration_y("ms", values), tips(s="began (s)|.3~r", ms="ms|,.4~r", node="node", count="of|,d")
     layers = [dots(done, axis, y, colors, tooltip, size=14, opacity=0.3)]
     if failed.height:
-        failed = failed.with_columns(pl.col("error").str.slice(0, _MAX_ERROR_TEXT))
+        failed = failed.with_columns(pl.col("error").cast(pl.String).str.slice(0, _MAX_ERROR_TEXT))
         crosses = alt.Chart().mark_point(
             shape=_CROSS, size=36, color=palette.BAD, strokeWidth=1.6, opacity=0.9, clip=True
         )

@@ -222,12 +222,12 @@ def _list(run: RecordedRun) -> None:
 
 
 def _sections(run: RecordedRun) -> list[Section]:
-    from wotemu_report.recorded.run_data import RunData
+    from wotemu_report.recorded.run_data import reading
     from wotemu_report.sections import sections
     from wotemu_runtime.recording.run_directory import tabulate
 
     tabulate(run.run_dir)
-    return sections(RunData.load(run.run_dir))
+    return reading(run.run_dir, sections)
 
 
 def _out(wanted: Wanted) -> Path:
