@@ -18,6 +18,7 @@ MIN_WINDOW_S = 1.0
 
 HALVED = "each way has half of the round trip: without synchronized clocks no one can tell them apart"
 JITTER = "jitter is the standard deviation of a round trip divided by sqrt(2), so that both ways add up to it"
+BLURRED = "are not in latency and jitter: this machine was too busy to send when it meant to"
 LOSS_SPLIT = "a lost round trip is laid on both ways alike: 1 - sqrt(1 - share lost)"
 
 
@@ -29,11 +30,14 @@ class RoundTrip:
         t_s: When it was sent, since the first one.
         rtt_s: Until its answer came; None where none came.
         lost_on: The way that lost it, where that is known.
+        is_blurred: Whether an unknown part of `rtt_s` is the recorder's own, which had no CPU while it sent;
+            latency and jitter leave it out.
     """
 
     t_s: float
     rtt_s: float | None
     lost_on: Literal["up", "down"] | None = None
+    is_blurred: bool = False
 
 
 def window_s(times_s: Sequence[float]) -> float:
@@ -91,7 +95,9 @@ def recording_of(
         "jitter_ms": f"{source}, standard deviation within {step_s:g} s, over sqrt(2)",
         "loss": f"{source} that are missing" + (f", lost on the way {direction}" if known else ""),
     }
-    said = (HALVED, JITTER) if known else (HALVED, JITTER, LOSS_SPLIT)
+    said: tuple[str, ...] = (HALVED, JITTER) if known else (HALVED, JITTER, LOSS_SPLIT)
+    if blurred := sum(trip.is_blurred and trip.rtt_s is not None for trip in ordered):
+        said += (f"{blurred} of {len(ordered)} {source} {BLURRED}",)
     return Recording(tuple(rows), max(total_s, rows[-1][0] + 1e-3), sources, said)
 
 
@@ -100,7 +106,7 @@ def _interval_s(times_s: Sequence[float]) -> float:
 
 
 def _values(trips: Sequence[RoundTrip], direction: Direction | None) -> dict[Column, float]:
-    answered = [trip.rtt_s for trip in trips if trip.rtt_s is not None]
+    answered = [trip.rtt_s for trip in trips if trip.rtt_s is not None and not trip.is_blurred]
     values: dict[Column, float] = {}
     if answered:
         values["latency_ms"] = statistics.fmean(answered) / 2 * 1e3

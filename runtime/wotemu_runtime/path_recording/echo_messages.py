@@ -1,4 +1,8 @@
-"""Datagrams between ``wotemu record`` and its echo, each authenticated by a token that both know."""
+"""Datagrams between ``wotemu record`` and its echo, each authenticated by a token that both know.
+
+A datagram begins with the version of its form and the MAC of all the rest, in every version, so that each end
+can tell a stranger from one of another version who knows the token.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ import attrs
 
 from wotemu.errors import InputError
 
-_HEAD = struct.Struct("!4sBBHQIIQQ")
-_MAGIC = b"WTE1"
+VERSION = b"WTE2"
+"""Of the form. Change it with `_HEAD`."""
 _MAC_BYTES = 16
-HEAD_BYTES = _HEAD.size + _MAC_BYTES
+_START_BYTES = len(VERSION) + _MAC_BYTES
+_HEAD = struct.Struct("!BBHQIIQQ")
+HEAD_BYTES = _START_BYTES + _HEAD.size
 MAX_BYTES = 1472
 """Payload of a full Ethernet packet over IPv4 and UDP."""
 
@@ -56,21 +62,28 @@ class Message:
 def encode(message: Message, key: bytes, size: int) -> bytes:
     """Encode, with zeros up to `size` bytes."""
     head = _HEAD.pack(
-        _MAGIC, message.kind, message.index, message.place, message.session, message.number, message.received,
+        message.kind, message.index, message.place, message.session, message.number, message.received,
         message.stamp_ns, message.sent_ns,
     )  # fmt: skip
-    return (head + _mac(head, key)).ljust(size, b"\0")
+    rest = head.ljust(size - _START_BYTES, b"\0")
+    return VERSION + _mac(VERSION, rest, key) + rest
+
+
+def version_of(datagram: bytes, key: bytes) -> bytes | None:
+    """The version of a datagram's form; None if its sender does not know the token."""
+    version, mac = datagram[: len(VERSION)], datagram[len(VERSION) : _START_BYTES]
+    if not _START_BYTES < len(datagram) <= MAX_BYTES:
+        return None
+    return version if hmac.compare_digest(mac, _mac(version, datagram[_START_BYTES:], key)) else None
 
 
 def decode(datagram: bytes, key: bytes) -> Message | None:
-    """Decode; None if it is no datagram of ours or the token is another one."""
-    if not HEAD_BYTES <= len(datagram) <= MAX_BYTES:
+    """Decode; None if it is of another version, or the token is another one."""
+    if len(datagram) < HEAD_BYTES or version_of(datagram, key) != VERSION:
         return None
-    head, mac = datagram[: _HEAD.size], datagram[_HEAD.size : HEAD_BYTES]
-    if not hmac.compare_digest(mac, _mac(head, key)):
-        return None
-    magic, kind, index, place, session, number, received, stamp_ns, sent_ns = _HEAD.unpack(head)
-    if magic != _MAGIC or kind not in Kind._value2member_map_:
+    head = _HEAD.unpack(datagram[_START_BYTES:HEAD_BYTES])
+    kind, index, place, session, number, received, stamp_ns, sent_ns = head
+    if kind not in Kind._value2member_map_:
         return None
     return Message(Kind(kind), session, number, index, received, stamp_ns, sent_ns, place)
 
@@ -86,5 +99,5 @@ def key_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _mac(head: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, head, "sha256")[:_MAC_BYTES]
+def _mac(version: bytes, rest: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, version + rest, "sha256")[:_MAC_BYTES]

@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 import attrs
 
-from wotemu_runtime.path_recording.echo_messages import Kind, Message, decode, encode
+from wotemu_runtime.path_recording.echo_messages import (
+    HEAD_BYTES,
+    VERSION,
+    Kind,
+    Message,
+    decode,
+    encode,
+    version_of,
+)
 
 BYTES_PER_S = 250_000
 """What an echo sends at most, to all together: a few recordings at once."""
@@ -58,9 +66,13 @@ class EchoServer:
         self._budget, self._at_s = float(_BURST_BYTES), clock()
 
     def receive(self, datagram: bytes, peer: Peer, stamp_ns: int) -> None:
-        """Take a datagram. Strangers get no answer."""
+        """Take a datagram. Strangers get no answer; who is of another version learns which this is."""
         message = decode(datagram, self._key)
         if message is None:
+            # Shorter than what came: two echoes of different versions must not answer each other for ever.
+            size = len(datagram) - 8
+            if version_of(datagram, self._key) not in (None, VERSION) and size >= HEAD_BYTES:
+                self._answer([Message(Kind.REPLY, 0, 0)], size, peer)
             return
         session = self._session((peer, message.session))
         if message.kind is Kind.PROBE:

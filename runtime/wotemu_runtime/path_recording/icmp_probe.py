@@ -8,9 +8,12 @@ import secrets
 import socket
 import struct
 import time
+from functools import partial
 
 from wotemu.errors import HostError
 from wotemu.traces.round_trips import RoundTrip
+from wotemu_runtime.path_recording.stamped_socket import SO_TIMESTAMPNS, arrival_ns
+from wotemu_runtime.path_recording.timed_sending import timed
 
 INTERVAL_S = 0.1
 PAYLOAD_BYTES = 56
@@ -36,12 +39,12 @@ async def probe(family: int, address: str, seconds: float) -> tuple[RoundTrip, .
     ping, is_raw = _ping_socket(family, address)
     with ping:
         sent_ns: list[int] = []
+        blurred: set[int] = set()
         rtt_s: dict[int, float] = {}
 
         def read() -> None:
-            now_ns = time.monotonic_ns()
             try:
-                answer = ping.recv(2048)
+                answer, control, _, _ = ping.recvmsg(2048, 64)
             except OSError:  # an ICMP error in place of an answer: the packet is lost
                 return
             if is_raw and family == socket.AF_INET:
@@ -49,8 +52,13 @@ async def probe(family: int, address: str, seconds: float) -> tuple[RoundTrip, .
             if len(answer) < _HEAD.size:
                 return
             kind, _, _, answered, seq = _HEAD.unpack_from(answer)
-            if kind == reply and seq < len(sent_ns) and (answered == identifier or not is_raw):
-                rtt_s.setdefault(seq, (now_ns - sent_ns[seq]) / 1e9)
+            stamp_ns = arrival_ns(control)
+            if kind == reply and seq < len(sent_ns) and (answered == identifier or not is_raw) and stamp_ns:
+                rtt_s.setdefault(seq, max(stamp_ns - sent_ns[seq], 0) / 1e9)
+
+        def send(number: int) -> None:
+            with contextlib.suppress(OSError):  # unreachable, or no room: the packet is lost
+                ping.send(_request(request, identifier, number))
 
         loop = asyncio.get_running_loop()
         loop.add_reader(ping, read)
@@ -58,14 +66,16 @@ async def probe(family: int, address: str, seconds: float) -> tuple[RoundTrip, .
             start_s = time.monotonic()
             for number in range(min(max(1, round(seconds / INTERVAL_S)), 65_536)):
                 await asyncio.sleep(max(0.0, start_s + number * INTERVAL_S - time.monotonic()))
-                sent_ns.append(time.monotonic_ns())
-                with contextlib.suppress(OSError):  # unreachable, or no room: the packet is lost
-                    ping.send(_request(request, identifier, number))
+                at_ns, is_blurred = timed(partial(send, number))
+                sent_ns.append(at_ns)
+                if is_blurred:
+                    blurred.add(number)
             await asyncio.sleep(_WAIT_S)
         finally:
             loop.remove_reader(ping)
     return tuple(
-        RoundTrip((at_ns - sent_ns[0]) / 1e9, rtt_s.get(number)) for number, at_ns in enumerate(sent_ns)
+        RoundTrip((at_ns - sent_ns[0]) / 1e9, rtt_s.get(number), is_blurred=number in blurred)
+        for number, at_ns in enumerate(sent_ns)
     )
 
 
@@ -93,6 +103,7 @@ def _ping_socket(family: int, address: str) -> tuple[socket.socket, bool]:
                 "or measure with --udp or --tcp",
             ) from error
     ping.setblocking(False)
+    ping.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     try:
         ping.connect((address, 0))
     except OSError as error:

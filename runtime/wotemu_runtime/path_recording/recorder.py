@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -12,7 +12,7 @@ from wotemu.errors import HostError, InputError
 from wotemu.traces.recording import Direction, Recording, Row
 from wotemu.traces.round_trips import recording_of
 from wotemu_runtime.path_recording import icmp_probe, tcp_probe
-from wotemu_runtime.path_recording.echo_messages import key_of
+from wotemu_runtime.path_recording.echo_messages import VERSION, key_of
 from wotemu_runtime.path_recording.echo_server import EchoServer
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, estimate
 from wotemu_runtime.path_recording.stamped_socket import StampedSocket
@@ -23,8 +23,17 @@ RATE_WINDOW_S = 12.0
 _LIGHT = "the path may have carried other traffic meanwhile; its queue is in latency and jitter then"
 
 
-async def serve(address: str, port: int, token: str, seconds: float | None) -> None:
+async def serve(
+    address: str, port: int, token: str, seconds: float | None, bound: Callable[[], object]
+) -> None:
     """Answer recordings that know the token, for a while or until cancelled.
+
+    Args:
+        address: To listen at.
+        port: The same.
+        token: Of both ends.
+        seconds: How long; None for ever.
+        bound: Is called once it listens.
 
     Raises:
         HostError: The address can't be bound.
@@ -35,6 +44,7 @@ async def serve(address: str, port: int, token: str, seconds: float | None) -> N
     server = EchoServer(key, lambda datagram, peer: box[0].send(datagram, peer))
     with StampedSocket(family, server.receive, bind=(host, port)) as stamped:
         box.append(stamped)
+        bound()
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.Event().wait()
@@ -46,7 +56,7 @@ async def record_udp(target: str, port: int, token: str, seconds: float) -> dict
     """Measure both ways against an echo.
 
     Raises:
-        InputError: Nothing came back.
+        InputError: Nothing came back, or the echo is of another version.
     """
     family, host = await _resolved(target, port)
     box: list[StampedSocket] = []
@@ -54,11 +64,18 @@ async def record_udp(target: str, port: int, token: str, seconds: float) -> dict
     with StampedSocket(family, prober.receive, connect=(host, port)) as stamped:
         box.append(stamped)
         measured = await prober.run(seconds)
+    if prober.other_version is not None:
+        raise InputError(
+            f"the echo speaks another version of the protocol ({prober.other_version!r}, here {VERSION!r})",
+            where=f"{target}:{port}",
+            hint="run the same version of WoTemu at both ends",
+        )
     if all(trip.rtt_s is None for trip in measured.trips):
         raise InputError(
             f"none of {len(measured.trips)} packets was answered",
             where=f"{target}:{port}",
-            hint=f"on the target: wotemu record --serve ADDRESS:{port} --token TOKEN, with the same token",
+            hint=f"on the target: wotemu record --serve ADDRESS:{port} --token TOKEN, with the same token "
+            "and the same version of WoTemu",
         )
     if family == socket.AF_INET6:
         measured = attrs.evolve(measured, headers_bytes=62)

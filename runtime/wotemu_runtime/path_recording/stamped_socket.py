@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wotemu.errors import HostError
 
-_SO_TIMESTAMPNS = 35
+SO_TIMESTAMPNS = 35
 _STAMP = struct.Struct("@qq")
 
 Receive = Callable[[bytes, tuple[str, int], int], None]
@@ -37,7 +37,7 @@ class StampedSocket:
         self._receive = receive
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         try:
             if bind is not None:
                 self.socket.bind(bind)
@@ -74,9 +74,15 @@ class StampedSocket:
                 return
             except OSError:  # an ICMP error of an earlier datagram; the next call reads on
                 return
-            for level, kind, data in control:
-                if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-                    seconds, nanoseconds = _STAMP.unpack(data[: _STAMP.size])
-                    # A connected socket's recvmsg may leave the peer out.
-                    self._receive(datagram, peer or ("", 0), seconds * 1_000_000_000 + nanoseconds)
-                    break
+            if (stamp_ns := arrival_ns(control)) is not None:
+                # A connected socket's recvmsg may leave the peer out.
+                self._receive(datagram, peer or ("", 0), stamp_ns)
+
+
+def arrival_ns(control: Iterable[tuple[int, int, bytes]]) -> int | None:
+    """When the kernel received a packet (CLOCK_REALTIME), from the ancillary data that came with it."""
+    for level, kind, data in control:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = _STAMP.unpack(data[: _STAMP.size])
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return None

@@ -11,8 +11,9 @@ from typing import Literal
 import attrs
 
 from wotemu.traces.round_trips import RoundTrip
-from wotemu_runtime.path_recording.echo_messages import Kind, Message, decode, encode
+from wotemu_runtime.path_recording.echo_messages import VERSION, Kind, Message, decode, encode, version_of
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, train_spacing
+from wotemu_runtime.path_recording.timed_sending import timed
 
 PROBE_BYTES = 64
 PROBE_INTERVAL_S = 0.1
@@ -53,7 +54,10 @@ class UdpProber:
     def __init__(self, key: bytes, send: Callable[[bytes], None]) -> None:
         self._key, self._send = key, send
         self._session = secrets.randbits(64)
+        self.other_version: bytes | None = None
+        """That of an echo which knows the token but speaks another form."""
         self._sent_ns: list[int] = []
+        self._blurred: set[int] = set()
         self._replies: dict[int, tuple[float, int]] = {}  # by number: round trip, probes received until then
         self._bursts: dict[int, dict[int, tuple[Message, int]]] = {}  # by train, by index: and when it came
         self._trains: list[tuple[float, dict[int, int]]] = []  # when, and nanoseconds of sending by index
@@ -62,6 +66,8 @@ class UdpProber:
     def receive(self, datagram: bytes, _peer: object, stamp_ns: int) -> None:
         """Take an answer."""
         message = decode(datagram, self._key)
+        if message is None and (version := version_of(datagram, self._key)) not in (None, VERSION):
+            self.other_version = version
         if message is None or message.session != self._session:
             return
         if message.kind is Kind.REPLY and message.number < len(self._sent_ns):
@@ -103,8 +109,10 @@ class UdpProber:
 
     def _send_probe(self) -> None:
         probe = encode(Message(Kind.PROBE, self._session, len(self._sent_ns)), self._key, PROBE_BYTES)
-        self._sent_ns.append(time.time_ns())
-        self._send(probe)
+        sent_ns, is_blurred = timed(lambda: self._send(probe))
+        if is_blurred:
+            self._blurred.add(len(self._sent_ns))
+        self._sent_ns.append(sent_ns)
 
     async def _send_train(self, at_s: float) -> None:
         number, sent_ns = len(self._trains), dict[int, int]()
@@ -136,7 +144,10 @@ class UdpProber:
         lost = lost_on(len(self._sent_ns), {n: received for n, (_, received) in self._replies.items()})
         trips = tuple(
             RoundTrip(
-                (sent_ns - first_ns) / 1e9, self._replies[n][0] if n in self._replies else None, lost.get(n)
+                (sent_ns - first_ns) / 1e9,
+                self._replies[n][0] if n in self._replies else None,
+                lost.get(n),
+                n in self._blurred,
             )
             for n, sent_ns in enumerate(self._sent_ns)
         )

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 
 import attrs
 import pytest
 
-from wotemu.errors import InputError
-from wotemu_runtime.path_recording.echo_messages import Kind, Message, decode, encode, key_of
+from wotemu.errors import HostError, InputError
+from wotemu.traces.round_trips import RoundTrip, recording_of
+from wotemu_runtime.path_recording import echo_messages, timed_sending
+from wotemu_runtime.path_recording.echo_messages import (
+    VERSION,
+    Kind,
+    Message,
+    decode,
+    encode,
+    key_of,
+    version_of,
+)
 from wotemu_runtime.path_recording.echo_server import BYTES_PER_S, EchoServer
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, estimate, spacing_s
+from wotemu_runtime.path_recording.recorder import serve
 from wotemu_runtime.path_recording.udp_probe import PROBE_INTERVAL_S, TRAIN_PACKETS, UdpProber, lost_on
 
 KEY = key_of("a token that both know")
@@ -29,6 +41,45 @@ def test_strangers_get_no_answer() -> None:
     for datagram in (probe, b"", b"x" * 64, encode(Message(Kind.REPLY, 1, 0), KEY, 64)):
         server.receive(datagram, PEER, 0)
     assert sent == []
+
+
+def test_ends_of_different_versions_learn_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, sent = echo()
+    prober = UdpProber(KEY, lambda _: None)
+    theirs = b"WTE9"
+    monkeypatch.setattr(echo_messages, "VERSION", theirs)
+    probe, strangers = (encode(Message(Kind.PROBE, 1, 0), key, 64) for key in (KEY, key_of("another token")))
+    monkeypatch.undo()
+    server.receive(strangers, PEER, 0)
+    assert sent == []
+    server.receive(probe, PEER, 0)
+    assert [len(each) for each in sent] == [len(probe) - 8]
+    assert version_of(sent[0], KEY) == VERSION
+    prober.receive(probe, PEER, 0)
+    assert prober.other_version == theirs
+
+
+async def test_a_port_that_is_taken_is_said_before_the_echo_says_that_it_listens() -> None:
+    said: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(HostError, match="Address already in use"):
+            await serve("127.0.0.1", taken.getsockname()[1], "a token of both", 0, lambda: said.append("up"))
+    assert said == []
+
+
+async def test_a_round_trip_that_began_late_is_in_the_loss_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timed_sending, "BLUR_NS", -1)
+    prober = UdpProber(KEY, lambda _: None)
+    prober._send_probe()
+    monkeypatch.undo()
+    prober._send_probe()
+    assert [trip.is_blurred for trip in prober._measurement().trips] == [True, False]
+    trips = [RoundTrip(n / 10, 0.5 if n == 3 else 0.02, None, n == 3) for n in range(10)]
+    found = recording_of(trips, "path")
+    ((_, values),) = found.rows
+    assert values == {"latency_ms": pytest.approx(10), "jitter_ms": pytest.approx(0, abs=1e-9), "loss": 0}
+    assert found.assumptions[-1].startswith("1 of 10 round-trip times are not in latency and jitter")
 
 
 def test_a_probe_is_answered_with_its_size_and_the_count() -> None:

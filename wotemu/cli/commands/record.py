@@ -88,8 +88,9 @@ def _serve(where: str, token: str | None, duration: Seconds | None) -> None:
         raise InputError(f"{where!r} is no ADDRESS:PORT", where="--serve", hint="write 192.0.2.1:7007")
     if token is None:
         token = secrets.token_urlsafe(12)
-    click.echo(f"Echo at {where}, token {token}; Ctrl-C ends it", err=True)
-    asyncio.run(serve(address.strip("[]"), int(port), token, None if duration is None else float(duration)))
+    ready = f"Echo at {where}, token {token}; Ctrl-C ends it"
+    seconds = None if duration is None else float(duration)
+    asyncio.run(serve(address.strip("[]"), int(port), token, seconds, lambda: click.echo(ready, err=True)))
 
 
 def _write(recording: Recording, out: Path, target: str) -> None:
