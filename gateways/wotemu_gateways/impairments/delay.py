@@ -11,13 +11,14 @@ from statistics import NormalDist
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.distributions import SHARES, SHARES_BITS, table
+from wotemu_gateways.impairments.latest import remember_latest
 from wotemu_gateways.impairments.loss import Chance
 
 _STANDARD = NormalDist()
-_fields: Callable[[NetworkConditions], tuple[object, ...]] = attrgetter(
+_fields: Callable[[NetworkConditions], tuple[object, ...]] = remember_latest(attrgetter(
     "latency", "jitter", "jitter_correlation", "distribution",
     "reorder", "reorder_correlation", "reorder_gap",
-)  # fmt: skip
+))  # fmt: skip
 
 
 class DelayStage:

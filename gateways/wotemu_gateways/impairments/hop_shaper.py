@@ -17,15 +17,17 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.impairments.alteration import Alteration
 from wotemu_gateways.impairments.delay import DelayStage
 from wotemu_gateways.impairments.delay_queue import Timers
+from wotemu_gateways.impairments.latest import remember_latest
 from wotemu_gateways.impairments.loss import Loss, loss_processes
 from wotemu_gateways.impairments.memory_budget import MemoryBudget
 from wotemu_gateways.impairments.rate_limiter import Packet, RateLimiter
 
-_randomness: Callable[[NetworkConditions], tuple[object, ...]] = attrgetter(
+_randomness: Callable[[NetworkConditions], tuple[object, ...]] = remember_latest(attrgetter(
     "loss", "loss_correlation", "loss_model", "ecn",
     "duplicate", "duplicate_correlation", "corrupt", "corrupt_correlation",
-)  # fmt: skip
+))  # fmt: skip
 """The fields of random processes with a memory, which changes of other fields must not restart."""
+_is_altered = remember_latest(Alteration.is_needed)
 
 
 class HopShaper(Generic[Packet]):
@@ -42,6 +44,7 @@ class HopShaper(Generic[Packet]):
     """
 
     __slots__ = (
+        "_random_fields",
         "_rng",
         "alteration",
         "clear",
@@ -61,6 +64,7 @@ class HopShaper(Generic[Packet]):
         self.losses: tuple[Loss, ...] = ()
         self.alteration: Alteration | None = None
         self.conditions = NetworkConditions()
+        self._random_fields = _randomness(self.conditions)
         self.delay = DelayStage(self.conditions, rng)
         self.clear = True
         self.change(conditions, 0.0)
@@ -73,10 +77,12 @@ class HopShaper(Generic[Packet]):
 
         What has been sent keeps its departure. The caller has released what was due before.
         """
-        before, self.conditions = self.conditions, conditions
-        if _randomness(conditions) != _randomness(before):
+        self.conditions = conditions
+        random_fields = _randomness(conditions)
+        if random_fields != self._random_fields:
+            self._random_fields = random_fields
             losses = loss_processes(conditions, self._rng)
-            needed = Alteration.is_needed(conditions)
+            needed = _is_altered(conditions)
             self.losses = () if needed else losses
             self.alteration = Alteration(conditions, losses, self._rng) if needed else None
         self.delay.change(conditions)

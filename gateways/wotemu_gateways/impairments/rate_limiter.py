@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets
 from wotemu_gateways.impairments.delay_queue import GRAIN_S, Timers
+from wotemu_gateways.impairments.latest import remember_latest
 from wotemu_gateways.impairments.loss import NEVER
 from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
 
@@ -52,6 +53,44 @@ class QueuedHop(Protocol[Packet]):
     def drop_without_memory(self, packets: Sequence[Packet]) -> None:
         """Count packets that the gateway had no memory for as dropped."""
         ...
+
+
+class _Terms(NamedTuple):
+    """What a rate limiter needs of conditions.
+
+    Attributes:
+        wire: Seconds a byte, overhead, size of cells and overhead of each: what departures follow from.
+        limits: Whether there is a rate.
+        burst_bytes: What may pass at once.
+        limit_packets: Bound of the queue in packets; None where it is in bytes.
+        limit_bytes: Bound of the queue in bytes; infinite where it is in packets.
+        is_rate_alone: Whether there is nothing but a rate and a bound in bytes.
+    """
+
+    wire: tuple[float, int, int, int]
+    limits: bool
+    burst_bytes: int
+    limit_packets: int | None
+    limit_bytes: float
+    is_rate_alone: bool
+
+
+@remember_latest
+def _terms(conditions: NetworkConditions) -> _Terms:
+    rate, queue = conditions.rate, conditions.queue
+    seconds_per_byte = 0.0 if rate is None else 8 / rate if rate else math.inf
+    burst_bytes = int(conditions.burst or 0)
+    limit_packets = int(queue) if isinstance(queue, Packets) and rate is not None else None
+    return _Terms(
+        wire=(seconds_per_byte, conditions.overhead, conditions.cell_size, conditions.cell_overhead),
+        limits=rate is not None,
+        burst_bytes=burst_bytes,
+        limit_packets=limit_packets,
+        limit_bytes=math.inf if limit_packets is not None else conditions.queue_bytes,
+        is_rate_alone=not (
+            burst_bytes or limit_packets is not None or conditions.overhead or conditions.cell_size
+        ),
+    )
 
 
 class RateLimiter(Generic[Packet]):
@@ -133,23 +172,16 @@ class RateLimiter(Generic[Packet]):
 
         The caller has released what was due before.
         """
-        rate, queue = conditions.rate, conditions.queue
+        wire, limits, burst_bytes, limit_packets, limit_bytes, is_rate_alone = _terms(conditions)
         left_bytes, unspent_bytes = self._left(now_s), self._unspent_burst(now_s)
         before = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
-        self._overhead = conditions.overhead
-        self._cell_size, self._cell_overhead = conditions.cell_size, conditions.cell_overhead
-        self._seconds_per_byte = 0.0 if rate is None else 8 / rate if rate else math.inf
-        self.limits = rate is not None
-        self._burst_bytes = int(conditions.burst or 0)
-        self._limit_packets = int(queue) if isinstance(queue, Packets) and self.limits else None
-        self._limit_bytes = math.inf if self._limit_packets is not None else conditions.queue_bytes
-        after = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
-        if after != before:
-            self._reschedule(left_bytes, min(unspent_bytes, self._burst_bytes), now_s)
+        self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead = wire
+        self.limits, self._is_rate_alone = limits, is_rate_alone
+        self._burst_bytes = burst_bytes
+        self._limit_packets, self._limit_bytes = limit_packets, limit_bytes
+        if wire != before:
+            self._reschedule(left_bytes, min(unspent_bytes, burst_bytes), now_s)
         self._waiting = deque(self._dues_s)
-        self._is_rate_alone = not (
-            self._burst_bytes or self._limit_packets is not None or self._overhead or self._cell_size
-        )
 
     def _left(self, now_s: float) -> float:
         """The bytes of the packet that is being sent that are still to be sent."""
@@ -182,19 +214,27 @@ class RateLimiter(Generic[Packet]):
             unspent_bytes: The burst that may pass at once where no packet waits.
             now_s: When the rate begins to hold.
         """
+        if not self._dues_s:
+            self._restart_idle(unspent_bytes, now_s)
+            return
         self._sizes[1:] = [self._wire_size(packet[1]) for packet in self._packets[1:]]
         if self._stands_still:
-            self._left_bytes = left_bytes if self._dues_s else unspent_bytes
+            self._left_bytes = left_bytes
             self._dues_s = [_STANDSTILL_S] * len(self._dues_s)
             self.next_s = math.inf
             return
         spent_s = [size * self._seconds_per_byte for size in (left_bytes, *self._sizes[1:])]
-        if self._dues_s:
-            self._dues_s = list(accumulate(spent_s, initial=now_s))[1:]
-            self.busy_until_s = self._dues_s[-1]
-            self._set_next()
-            if not self.limits:
-                self.release(now_s)
+        self._dues_s = list(accumulate(spent_s, initial=now_s))[1:]
+        self.busy_until_s = self._dues_s[-1]
+        self._set_next()
+        if not self.limits:
+            self.release(now_s)
+
+    def _restart_idle(self, unspent_bytes: float, now_s: float) -> None:
+        """Begin with another rate where no packet waits."""
+        if self._seconds_per_byte == math.inf:
+            self._left_bytes = unspent_bytes
+            self.next_s = math.inf
         elif self.limits:
             # What went on ahead of its time (`AHEAD_S`) is still being sent.
             free_s = now_s - unspent_bytes * self._seconds_per_byte
