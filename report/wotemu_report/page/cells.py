@@ -7,6 +7,7 @@ import math
 from wotemu.records.event_kinds import severity_of
 from wotemu_report import formats
 from wotemu_report.blocks import Format
+from wotemu_report.objectives.outcome import TONES
 
 
 def cell(value: object, form: Format, *, long: bool = False) -> str:
@@ -40,5 +41,5 @@ _TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "r
 def tone(text: object) -> str:
     """The colour of a state, a verdict or an event's kind: bad, warn, good or plain."""
     words = str(text)
-    known = formats.VERDICT_TONES.get(words) or _TONES_OF_STATES.get(words)
+    known = formats.VERDICT_TONES.get(words) or _TONES_OF_STATES.get(words) or TONES.get(words)
     return known or _TONES_OF_SEVERITY.get(severity_of(words), "plain")

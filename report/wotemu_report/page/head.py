@@ -8,6 +8,8 @@ import attrs
 
 from wotemu.fidelity import Certificate
 from wotemu_report.formats import VERDICT_TONES, availability_tone, instant, moment, seconds, size
+from wotemu_report.objectives.evaluate import evaluate
+from wotemu_report.objectives.outcome import TONES
 from wotemu_report.page.what_happened import broken_sentences, unanswered_sentences, worst_sentences
 from wotemu_report.queries.availability import lowest_availability
 from wotemu_report.recorded.manifest import Manifest
@@ -18,6 +20,8 @@ _ENDINGS = {
     "interrupted": ("warn", "Interrupted"),
     "failed": ("bad", "Failed"),
 }
+MAX_OBJECTIVES = 8
+"""More objectives than these are in their section alone."""
 
 
 @attrs.frozen
@@ -127,10 +131,25 @@ def _happened(run: RunData) -> list[Notice]:
     ]
 
 
+def _objectives(run: RunData) -> list[Notice]:
+    """How many objectives hold, and the figure of each; those that did not pass first."""
+    outcomes = evaluate(run)
+    if not outcomes.each:
+        return []
+    worst_first = outcomes.worst_first
+    lines = [outcome.sentence for outcome in worst_first[:MAX_OBJECTIVES]]
+    if (more := len(outcomes) - MAX_OBJECTIVES) > 0:
+        lines.append(f"and {more} more, see Objectives")
+    if outcomes.caution:
+        lines.insert(0, outcomes.caution)
+    return [Notice(TONES[worst_first[0].state], outcomes.summary, tuple(lines))]
+
+
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
     no_t0 = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
     return [
+        *_objectives(run),
         Notice("bad", "Never answered", tuple(unanswered_sentences(run))),
         *_happened(run),
         *_fidelity(manifest),

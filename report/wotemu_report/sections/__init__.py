@@ -17,6 +17,7 @@ from wotemu_report.sections import (
     event_list,
     fidelity_evidence,
     network_traffic,
+    objectives,
     overview,
     recoveries,
     topology_diagram,
@@ -24,6 +25,7 @@ from wotemu_report.sections import (
 )
 
 SECTIONS: tuple[Callable[[RunData], Section], ...] = (
+    objectives.section,
     overview.section,
     fidelity_evidence.section,
     recoveries.section,

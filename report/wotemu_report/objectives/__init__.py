@@ -1,0 +1,1 @@
+"""Judges the objectives of a run's scenario by its tables."""
