@@ -114,7 +114,7 @@ def test_stdout_has_the_same_bytes_as_the_file(folder: Path, quickstart: Path) -
     assert printed.exit_code == 0
     assert printed.stdout_bytes == (folder / "csv" / "app.csv").read_bytes()
     report = json.loads(export(quickstart).stdout)
-    assert [section["id"] for section in report["sections"]][:2] == ["overview", "fidelity"]
+    assert [section["id"] for section in report["sections"]][:2] == ["objectives", "overview"]
 
 
 def test_a_figure_has_the_numbers_that_are_drawn(run: RunData, quickstart: Path) -> None:

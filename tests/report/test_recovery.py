@@ -96,6 +96,16 @@ def test_an_instant_that_disturbs_nothing_is_judged_by_the_trouble_that_goes_on_
     ]
 
 
+def test_figures_that_are_back_at_once_are_so_at_the_instant() -> None:
+    figures = series(WELL, WELL, SLOW, SLOW, WELL, WELL, SLOW, WELL, WELL)
+    found = recoveries(figures, [Mark(10), Mark(20, disturbs=False), Mark(30)], 5.0, 45.0)
+    assert [(each.state, each.took_s) for each in found] == [
+        ("recovered", 10.0),
+        ("unaffected", 0.0),
+        ("recovered", 5.0),
+    ]
+
+
 def change(action: Any, before: Any, after: Any) -> Change:
     return Change(1, 5.0, action, "field", "phone" if action in ("app", "cut") else None, None, before, after)
 

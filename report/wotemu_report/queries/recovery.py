@@ -265,8 +265,8 @@ class _Series:
                 following = next(upcoming)
             first = self._number(mark.at_s)
             is_same_trouble = band is not None and (well_from is None or well_from > first)
-            if not is_same_trouble:
-                band = self._band(well_from or 0, first)
+            if not is_same_trouble:  # where it was well only now, the band stays
+                band = self._band(well_from or 0, first) or band
             if band is None or first >= self.count:
                 yield Recovery("no data")
                 continue
