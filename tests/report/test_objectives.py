@@ -252,7 +252,7 @@ def test_a_recovery_is_timed_to_the_former_band_or_to_the_limit(runs: Path) -> N
     ]
     assert found[0].sentence == "p95 of readproperty recovers after heal 5 s, limit 10 s (passed)"
     slow = recovering(runs, 55, to_band)[0]
-    assert (slow.state, slow.value) == ("failed", 17.5)
+    assert (slow.state, slow.value) == ("failed", 15.0)
 
 
 def test_a_recovery_that_never_came_or_had_no_time(runs: Path) -> None:
