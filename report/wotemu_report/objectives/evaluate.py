@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import attrs
 
@@ -14,6 +13,7 @@ from wotemu_report.objectives.outcome import Outcome, Outcomes, State, figure_te
 from wotemu_report.objectives.recovering import longest_recovery, window_width_s
 from wotemu_report.objectives.selection import Window
 from wotemu_report.queries.disturbances import disturbances
+from wotemu_report.queries.interaction_rows import once_a_run
 from wotemu_report.recorded.run_data import RunData
 
 _GOOD_IF_LESS = frozenset(
@@ -22,7 +22,7 @@ _GOOD_IF_LESS = frozenset(
 _EPSILON_S = 1e-6
 
 
-@lru_cache(maxsize=1)  # the page's head and its section read it
+@once_a_run  # the page's head and its section read it
 def evaluate(run: RunData) -> Outcomes:
     """The outcome of each objective of the run's scenario.
 

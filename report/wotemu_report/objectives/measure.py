@@ -103,7 +103,8 @@ def _throughput(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 def _availability(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
     """Of each node its share of the known time, and of these the lowest."""
-    intervals = available_intervals(requests_of(run, plan, role="consumer").collect(), run.axis.end_s).lazy()
+    asked = requests_of(run, plan, role="consumer").collect()
+    intervals = pl.concat(list(available_intervals(asked, run.axis.end_s)))
     inside = intervals.with_columns(
         lasts=pl.min_horizontal("stop", pl.lit(window.end_s))
         - pl.max_horizontal("start", pl.lit(window.start_s))

@@ -71,7 +71,7 @@ _Windows = Mapping[int, tuple[float, int, float]]
 
 def _windows(run: RunData, plan: ObjectivePlan, width_s: float) -> _Windows:
     """The requests that ended in each window. Without a limit, durations are of those that succeeded."""
-    took = pl.col("duration")
+    took = pl.col("ms") / 1000
     answered = took.filter("ok") if not plan.op else pl.when("ok").then(took).otherwise(math.inf)
     figures = {
         "mean": took.filter("ok").mean(),
