@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.engine.conftest import paced
 from wotemu import InputError, Network, NetworkConditions, Node, RecordedSweep, Scenario, Topology, sweep
+from wotemu.cli import main
+from wotemu.emulation.repetition import derived_seeds
 from wotemu.errors import ScenarioError
 from wotemu.scenario import at
 
@@ -45,6 +49,23 @@ async def test_the_tables_of_all_runs_have_their_parameters(tmp_path: Path) -> N
     assert [run.seed for run in again] == [0, 1, 0, 1]
     assert again.frame.drop("run_dir").equals(found.frame.drop("run_dir"))
     assert "latency" in found._repr_html_()
+
+
+@pytest.mark.namespaces
+@pytest.mark.usefixtures("namespaces")
+def test_a_file_is_run_again_with_seeds_that_follow_from_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "field.py"
+    file.write_text(
+        "from wotemu import Network, Node, Scenario, Topology\n"
+        "def topology(): return Topology([Node('a', command=['sleep', '60'], networks=[Network('n')])])\n"
+        f"def scenario(): return Scenario(duration={paced(1)!r}, seed=7)\n"
+    )
+    result = CliRunner().invoke(main, ["repeat", "2", str(file), "--json"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert [run["status"] for run in shown["runs"]] == ["done", "done"]
+    assert [run["seed"] for run in shown["runs"]] == derived_seeds(7, 2)
+    assert [run.seed for run in RecordedSweep(tmp_path / "runs" / "field-repeat")] == derived_seeds(7, 2)
 
 
 @pytest.mark.parametrize(

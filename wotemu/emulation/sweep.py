@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -161,14 +162,23 @@ async def sweep(
     for number, given in enumerate(combinations):
         run = f"{number:03d}"
         known[run] = {**{key: _plain(value) for key, value in given.items()}, "run": number}
-        (folder / INDEX).write_text(json.dumps({"runs": known}, indent=2))
-        emulation = _emulation(topology, scenario, given, name, folder / run, options)
-        try:
-            async with emulation:
-                await emulation.done()
-        except (EmulationError, AppStartError):
-            continue  # it is in the run's record
+        write_index(folder, known)
+        await run_to_record(_emulation(topology, scenario, given, name, folder / run, options))
     return RecordedSweep(folder)
+
+
+async def run_to_record(emulation: Emulation) -> None:
+    """Run an emulation to its end; what fails it is in the run's record alone."""
+    with contextlib.suppress(EmulationError, AppStartError):
+        async with emulation:
+            await emulation.done()
+
+
+def write_index(folder: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the file of a folder of runs that has their parameters, by the names of their directories."""
+    part = folder / f"{INDEX}.part"
+    part.write_text(json.dumps({"runs": known}, indent=2))
+    part.replace(folder / INDEX)  # in one step: the folder may be read meanwhile
 
 
 def _combinations(

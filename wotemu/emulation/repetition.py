@@ -1,0 +1,121 @@
+"""Run a deployment several times with seeds that follow from one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wotemu.deployment_file import Deployment
+from wotemu.emulation.emulation import Emulation
+from wotemu.emulation.run_options import EngineName, ShaperName, checked_name
+from wotemu.emulation.sweep import RecordedSweep, run_to_record, write_index
+from wotemu.errors import InputError
+from wotemu.fidelity import Thresholds
+from wotemu.recorded_run import RecordedRun
+from wotemu.units import QuantityLike
+from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir
+from wotemu_runtime.runs.run import RUNS
+
+OnRun = Callable[[RecordedRun], None]
+
+
+def derived_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of 31 bits that follow from one: the first of more are the same as of fewer."""
+    digests = (hashlib.sha256(f"{seed}:{number}".encode()).digest() for number in range(count))
+    return [int.from_bytes(digest[:4]) >> 1 for digest in digests]
+
+
+def check_parallel(parallel: int, engine: EngineName) -> None:
+    """Refuse more runs at once than this machine can carry.
+
+    Raises:
+        InputError: It has fewer cores, or the runs are on a swarm.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if parallel > 1 and engine != "local":
+        raise InputError(
+            "runs on a swarm would share its machines",
+            where=f"--parallel {parallel}",
+            hint="leave it out: they run one after the other",
+        )
+    if parallel > cores:
+        raise InputError(
+            f"this machine has {cores} cores, and each run needs one at least",
+            where=f"--parallel {parallel}",
+            hint=f"give at most {cores}; 1 harms no certificate",
+        )
+
+
+async def repeat(
+    deployment: Deployment,
+    seeds: Sequence[int],
+    *,
+    name: str,
+    out: str | Path | None = None,
+    engine: EngineName = "local",
+    shaper: ShaperName = "auto",
+    duration: QuantityLike | None = None,
+    thresholds: Thresholds | None = None,
+    parallel: int = 1,
+    on_run: OnRun = lambda _: None,
+) -> RecordedSweep:
+    """Run a deployment once with each seed.
+
+    Runs at the same time share the cores that move packets, and a busy core delays packets and changes: the
+    certificate says so then, and figures are worth less. So they run one after the other unless asked for.
+
+    Args:
+        deployment: What to run.
+        seeds: Of the runs: see `derived_seeds`.
+        name: Name of the runs.
+        out: The folder of the runs; None for ``runs/NAME-repeat``, numbered if taken.
+        engine: ``local`` or ``swarm``.
+        shaper: What gateways impose conditions with.
+        duration: In place of the scenario's.
+        thresholds: Limits of the fidelity certificate; None for the defaults.
+        parallel: How many runs at once.
+        on_run: Is called with each run when it is over.
+
+    Returns:
+        The runs. One that failed is among them, with its error.
+
+    Raises:
+        InputError: A value is not what it has to be; nothing is started.
+        HostError: This machine lacks something.
+    """
+    checked_name(name, "name")
+    check_parallel(parallel, engine)
+
+    def emulation(number: int, folder: Path | None) -> Emulation:
+        return Emulation(
+            deployment.topology,
+            deployment.scenario,
+            # A run's name is also that of its control socket: runs at once need different ones.
+            name=name if parallel == 1 else f"{name}-{number:03d}",
+            out=folder,
+            root=deployment.root,
+            engine=engine,
+            shaper=shaper,
+            duration=duration,
+            seed=seeds[number],
+            thresholds=thresholds,
+        )
+
+    emulation(0, None)  # what is wrong with it is said before a folder is made
+    folder = new_run_dir(RUNS, f"{name}-repeat") if out is None else own_run_dir(Path(out))
+    known = {f"{number:03d}": {"seed": seed, "run": number} for number, seed in enumerate(seeds)}
+    write_index(folder, known)
+    free = asyncio.Semaphore(parallel)
+
+    async def run(number: int, run_dir: Path) -> None:
+        async with free:
+            await run_to_record(emulation(number, run_dir))
+        on_run(RecordedRun(run_dir, known[run_dir.name]))
+
+    async with asyncio.TaskGroup() as tasks:
+        for number, run_name in enumerate(known):
+            tasks.create_task(run(number, folder / run_name), name=f"run {run_name}")
+    return RecordedSweep(folder)
