@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from wotemu.units import Seconds
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 
 class Duration(click.ParamType[Seconds]):
@@ -44,23 +40,24 @@ class Threshold(click.ParamType[tuple[str, str]]):
         return name.strip().replace("-", "_"), limit.strip()  # as in change-late-invalid
 
 
-class EmulationName(click.ParamType[str]):
-    """Name of a run that goes on; completed with those of this machine."""
+class SwarmOption(click.Option):
+    """An option that only a swarm has a use for."""
 
-    name = "name"
 
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002  # as click calls it
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Names of runs that start like this."""
-        from click.shell_completion import CompletionItem
+class CommandOnSwarm(click.Command):
+    """A command whose help has its swarm's options under a heading of their own."""
 
-        from wotemu_runtime.control.socket_path import control_names
-
-        return [CompletionItem(each) for each in control_names() if each.startswith(incomplete)]
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then those of a swarm."""
+        found: dict[str, list[tuple[str, str]]] = {"Options": [], "Options on a swarm": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                found["Options on a swarm" if isinstance(param, SwarmOption) else "Options"].append(record)
+        for heading, rows in found.items():
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 duration_option = click.option(

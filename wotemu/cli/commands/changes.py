@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from wotemu.cli.completing import ConditionValue, EmulationName, ListedNames, NodeName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option, for_option, json_option
 from wotemu.errors import EmulationError, ScenarioError
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 direction_option = click.option(
     "--direction", type=click.Choice(["up", "down"]), help="Only the nodes' way up or down.  [default: both]"
 )
-name_argument = click.argument("name")
-nodes_argument = click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+name_argument = click.argument("name", type=EmulationName())
+nodes_argument = click.argument("nodes", metavar="NODE...", nargs=-1, required=True, type=NodeName())
 
 
 @click.command("set", short_help="Set network conditions.")
 @name_argument
-@click.argument("target")
-@click.argument("conditions", metavar="CONDITION=VALUE...", nargs=-1, required=True)
+@click.argument("target", type=ListedNames(hops=True))
+@click.argument("conditions", metavar="CONDITION=VALUE...", nargs=-1, required=True, type=ConditionValue())
 @for_option
 @direction_option
 @json_option
@@ -67,7 +68,7 @@ def set_(
 
 @click.command(short_help="Put the topology's own conditions back.")
 @name_argument
-@click.argument("target")
+@click.argument("target", type=ListedNames(hops=True))
 @direction_option
 @json_option
 @debug_option
@@ -88,7 +89,7 @@ def restore(name: str, target: str, direction: Any, as_json: bool, debug: bool) 
 
 @click.command(short_help="Separate groups of nodes from each other.")
 @name_argument
-@click.argument("groups", metavar="NODE,NODE...", nargs=-1, required=True)
+@click.argument("groups", metavar="NODE,NODE...", nargs=-1, required=True, type=ListedNames(hops=False))
 @for_option
 @json_option
 @debug_option

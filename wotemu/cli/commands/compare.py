@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import RunName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option, json_option
 from wotemu.errors import EXIT_OBJECTIVE_FAILED, InputError
@@ -39,7 +40,7 @@ class Percent(click.ParamType[float]):
 
 
 @click.command(short_help="Compare runs: the same figures side by side, and how sure each difference is.")
-@click.argument("runs", nargs=-1, required=True, metavar="A B [C]...")
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C]...", type=RunName())
 @click.option("--out", metavar="DIR", help="Write a page of it here, as index.html.")
 @json_option
 @click.option(

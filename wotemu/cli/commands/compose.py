@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import load_and_resolve
 from wotemu.cli.options import debug_option, duration_option, seed_option
@@ -26,7 +27,9 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 
 
 @click.command(short_help="Write a deployment as a compose file for docker stack deploy.")
-@click.option("--path", required=True, metavar="FILE", help="The file of the deployment.")
+@click.option(
+    "--path", required=True, type=DeploymentFile(), metavar="FILE", help="The file of the deployment."
+)
 @click.option(
     "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="FILE", help="The compose file to write."
 )

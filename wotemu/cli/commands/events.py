@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wotemu.cli.completing import EmulationOrRunName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show a run's events, as they happen or recorded.")
-@click.argument("name")
+@click.argument("name", type=EmulationOrRunName())
 @click.option("--follow", is_flag=True, help="Go on as more happen, until the run is over.")
 @click.option("--kind", "kinds", multiple=True, metavar="GLOB", help="Only kinds like this. May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")

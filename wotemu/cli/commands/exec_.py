@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from wotemu.cli.completing import EmulationName, NodeName
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.options import EmulationName, debug_option
+from wotemu.cli.options import debug_option
 
 SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash -i; exec sh -i")
 
@@ -18,7 +19,7 @@ SHELL = ("sh", "-c", "command -v bash >/dev/null && exec bash -i; exec sh -i")
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("name", type=EmulationName())
-@click.argument("node")
+@click.argument("node", type=NodeName())
 @click.argument("command", metavar="-- CMD...", nargs=-1, type=click.UNPROCESSED)
 @debug_option
 def exec_(name: str, node: str, command: tuple[str, ...], debug: bool) -> None:
@@ -41,7 +42,7 @@ def exec_(name: str, node: str, command: tuple[str, ...], debug: bool) -> None:
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument("name", type=EmulationName())
-@click.argument("node")
+@click.argument("node", type=NodeName())
 @click.argument("command", metavar="[-- CMD...]", nargs=-1, type=click.UNPROCESSED)
 @debug_option
 def shell(name: str, node: str, command: tuple[str, ...], debug: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from wotemu.cli.completing import FigureName, RunName, TableName
 from wotemu.cli.failures import print_message, reporting_errors
 from wotemu.cli.options import debug_option
 from wotemu.errors import InputError
@@ -36,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 @click.command(short_help="Export the tables and figures of a run to other programs.")
-@click.argument("run")
+@click.argument("run", type=RunName())
 @click.option(
     "--format",
     "form",
@@ -45,8 +46,10 @@ class Wanted(NamedTuple):
     show_default=True,
     help="What to write.",
 )
-@click.option("--table", metavar="T", help="Export this table of records alone, such as interactions.")
-@click.option("--figure", metavar="F", help="Export this figure of the report alone.")
+@click.option(
+    "--table", type=TableName(), metavar="T", help="Export this table of records alone, such as interactions."
+)
+@click.option("--figure", type=FigureName(), metavar="F", help="Export this figure of the report alone.")
 @click.option("--out", metavar="PATH", help="The file or folder to write.  [default: stdout]")
 @click.option("--list", "listing", is_flag=True, help="List the run's tables and figures instead.")
 @debug_option

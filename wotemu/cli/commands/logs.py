@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import EmulationOrRunName, NodeName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option
 from wotemu.errors import InputError
@@ -26,8 +27,8 @@ POLL_S = 0.25
 
 
 @click.command(short_help="Show what a node printed, with times.")
-@click.argument("name")
-@click.argument("node")
+@click.argument("name", type=EmulationOrRunName())
+@click.argument("node", type=NodeName())
 @click.option("--follow", is_flag=True, help="Go on as it prints more, until the run is over.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each line.")
 @debug_option

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from wotemu.cli.completing import RunName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option
 
 
 @click.command("open", short_help="Open a run's report in the browser.")
-@click.argument("run", required=False)
+@click.argument("run", required=False, type=RunName())
 @debug_option
 def open_(run: str | None, debug: bool) -> None:
     """Open the report of RUN, a run's directory or its name under runs/; by default, of the newest one there.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import check_programs, load_and_resolve
 from wotemu.cli.options import checked_engine_option, debug_option, duration_option, seed_option
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show a deployment's topology, conditions and timeline, without running it.")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", type=DeploymentFile())
 @duration_option
 @seed_option
 @checked_engine_option

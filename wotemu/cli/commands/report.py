@@ -6,16 +6,25 @@ from pathlib import Path
 
 import click
 
+from wotemu.cli.completing import RunName
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.options import debug_option
+from wotemu.cli.options import CommandOnSwarm, SwarmOption, debug_option
 from wotemu.errors import InputError
 
 
-@click.command()
-@click.argument("run", required=False)
-@click.option("--stack", metavar="S", help="Fetch the run of this stack from the swarm of DOCKER_HOST first.")
+@click.command(cls=CommandOnSwarm)
+@click.argument("run", required=False, type=RunName())
 @click.option(
-    "--redis-url", metavar="URL", help="Fetch it from this event bus instead: redis://:PASSWORD@HOST:PORT."
+    "--stack",
+    cls=SwarmOption,
+    metavar="S",
+    help="Fetch the run of this stack from the swarm of DOCKER_HOST first.",
+)
+@click.option(
+    "--redis-url",
+    cls=SwarmOption,
+    metavar="URL",
+    help="Fetch it from this event bus instead: redis://:PASSWORD@HOST:PORT.",
 )
 @click.option("--out", metavar="DIR", help="Where to write it.  [default: report/ in the run directory]")
 @click.option(

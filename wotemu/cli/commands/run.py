@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import (
+    CommandOnSwarm,
+    SwarmOption,
     Threshold,
     debug_option,
     duration_option,
@@ -49,8 +52,8 @@ class Options(NamedTuple):
     debug: bool
 
 
-@click.command(short_help="Run a deployment and write its report.")
-@click.argument("path", metavar="FILE")
+@click.command(cls=CommandOnSwarm, short_help="Run a deployment and write its report.")
+@click.argument("path", metavar="FILE", type=DeploymentFile())
 @follow_option
 @quiet_option
 @duration_option
@@ -64,7 +67,9 @@ class Options(NamedTuple):
     show_default=True,
     help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
 )
-@click.option("--keep", is_flag=True, help="Leave the nodes on the swarm when the run is over.")
+@click.option(
+    "--keep", cls=SwarmOption, is_flag=True, help="Leave the nodes on the swarm when the run is over."
+)
 @click.option(
     "--shaper",
     type=click.Choice(["auto", "tun", "netem"]),

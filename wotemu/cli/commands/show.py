@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from wotemu.cli.completing import EmulationName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option, json_option
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show what a run does now: time, nodes, conditions of every hop.")
-@click.argument("name")
+@click.argument("name", type=EmulationName())
 @json_option
 @debug_option
 def show(name: str, as_json: bool, debug: bool) -> None:

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import EmulationName, NodeName
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.options import debug_option, for_option, json_option
+from wotemu.cli.options import CommandOnSwarm, SwarmOption, debug_option, for_option, json_option
 
 if TYPE_CHECKING:
     from wotemu.units import Seconds
     from wotemu_runtime.control.client import ControlClient
 
 
-@click.command(short_help="End a run, or stop nodes of it.")
-@click.argument("name", required=False)
-@click.argument("nodes", metavar="[NODE]...", nargs=-1)
+@click.command(cls=CommandOnSwarm, short_help="End a run, or stop nodes of it.")
+@click.argument("name", required=False, type=EmulationName())
+@click.argument("nodes", metavar="[NODE]...", nargs=-1, type=NodeName())
 @for_option
 @click.option("--at-once", is_flag=True, help="End the run without a report, as a second Ctrl-C does.")
-@click.option("--compose-file", metavar="FILE", help="The file that wotemu compose wrote.")
-@click.option("--stack", metavar="NAME", help="The name that it was deployed under.")
+@click.option("--compose-file", cls=SwarmOption, metavar="FILE", help="The file that wotemu compose wrote.")
+@click.option("--stack", cls=SwarmOption, metavar="NAME", help="The name that it was deployed under.")
 @json_option
 @debug_option
 def stop(

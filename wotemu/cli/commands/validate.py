@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import print_error, reporting_errors
 from wotemu.cli.loading import check_programs, load_and_resolve
 from wotemu.cli.options import checked_engine_option, debug_option
@@ -41,7 +42,7 @@ class Problem:
 
 
 @click.command(short_help="Say what is wrong with a deployment, for editors and CI.")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", type=DeploymentFile())
 @checked_engine_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print what is wrong as JSON, with file, line and field."

@@ -1,0 +1,22 @@
+"""The help: options of a swarm have a heading of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Invoke
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("run", ["--keep"]), ("stop", ["--compose-file", "--stack"]), ("report", ["--stack", "--redis-url"])],
+)
+def test_options_of_a_swarm_have_a_heading_of_their_own(
+    invoke: Invoke, command: str, options: list[str]
+) -> None:
+    text = invoke(command, "--help").stdout
+    usual, _, swarm = text.partition("Options on a swarm:")
+    usual = usual.partition("\nOptions:")[2]
+    assert "--debug" in usual and "--debug" not in swarm
+    for option in options:
+        assert f"  {option} " in swarm and f"  {option} " not in usual
