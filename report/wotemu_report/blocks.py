@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
+import polars as pl
 
 from wotemu_report.axis import Axis
 from wotemu_report.charts.layers import HEIGHT, Layer
@@ -194,6 +195,50 @@ class Logs(Block):
 
     KIND: ClassVar[str] = "logs"
     logs: Sequence[LogText]
+
+
+@attrs.frozen(eq=False)
+class NodePage:
+    """All that is known of one node: a replica, a broker or a service.
+
+    Attributes:
+        id: Of its element, for links.
+        note: Its app and its addresses.
+        tables: Short ones.
+        points: Rows of the chart that all nodes share; None: it has none.
+        log: The last lines that it printed.
+    """
+
+    name: str
+    id: str
+    note: str
+    tables: Sequence[Table]
+    points: pl.DataFrame | None
+    log: str
+
+
+@attrs.frozen(eq=False)
+class NodeGroup:
+    """The nodes of one group; `id` is of its element."""
+
+    name: str
+    id: str
+    nodes: Sequence[NodePage]
+
+
+@attrs.frozen(eq=False)
+class NodePages(Block):
+    """A folded page for each node, written when it is opened; `chart` is drawn from each one's points."""
+
+    KIND: ClassVar[str] = "nodes"
+    groups: Sequence[NodeGroup]
+    chart: Figure | None
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The element's id by the name of a node, and of a group."""
+        found = {group.name: group.id for group in self.groups}
+        return found | {node.name: node.id for group in self.groups for node in group.nodes}
 
 
 @attrs.frozen

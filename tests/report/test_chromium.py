@@ -104,8 +104,9 @@ def test_hostile_names_run_nothing_in_a_browser(browser: Browser, tmp_path: Path
     page = hostile.page
     for button in page.locator("button[data-export=data]").all()[:3]:
         button.click()
-    page.locator("[id^=node-] > summary").evaluate_all("all => all.forEach(each => each.click())")
-    page.wait_for_selector("html[data-drawn=yes]", state="attached")
+    nodes = page.locator("#nodes [data-node]")
+    nodes.evaluate_all("all => all.forEach(each => { each.open = true; })")
+    page.locator("#nodes [data-written=whole]").nth(nodes.count() - 1).wait_for(state="attached")
     assert hostile.complaints == []
     assert len(hostile.requests) == 1
     assert page.locator("img, iframe, object, main script").count() == 0
@@ -158,6 +159,20 @@ def test_behind_a_chart_are_its_rows_and_files(visit: Visit) -> None:
         with visit.page.expect_download() as waited:
             figure.get_by_role("button", name=name).click()
         assert Path(waited.value.path()).read_bytes().startswith(start), name
+
+
+def test_a_link_opens_a_nodes_page_which_is_written_then(visit: Visit) -> None:
+    page = visit.page
+    assert page.locator("#nodes .part").count() == 0
+    page.locator("#topology a", has_text="reader-3g-1").first.click()
+    written = page.locator("#nodes details[open][data-written=whole]")
+    written.wait_for()
+    assert written.locator("summary").inner_text().startswith("reader-3g-1")
+    titles = ["Requests", "Subscriptions", "Hops", "Processes", "Lifetimes", "Last output"]
+    assert [text for text in written.locator("h4").all_inner_texts() if text in titles] == titles
+    assert written.locator(".chart svg .mark-line").count() > 1
+    assert "ConnectionResetError: peer went away" in written.locator("pre").inner_text()
+    assert visit.complaints == []
 
 
 def test_a_table_sorts_by_the_column_that_is_clicked(visit: Visit) -> None:

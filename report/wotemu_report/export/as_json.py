@@ -10,12 +10,14 @@
 
 A block has a `kind`, a `title` and what that kind has:
 
-table    `columns` [{"label", "unit", "hint"}], `rows` [[...]], and `total`, the rows there are (null: all)
+table    `columns` [{"label", "unit", "hint"}], `rows` [[...]], `total`, the rows there are (null: all), and
+         `folded`, the rows that each of `rows` stands for ([]: none is folded)
 figure   `data`: a list of its layers' rows, [[{"series": ..., "s": seconds after T0, ...}]]
 tiles    `tiles` [{"label", "value", "detail", "tone"}]
 matrix   `columns` [...], `rows` [{"name", "cells": [{"text", "tip"} or null]}]
 diagram  `networks` [{"name", "detail"}], `nodes` [{"name", "detail", "kind", "links": [...]}]
 logs     `logs` [{"name", "note", "text"}]
+nodes    `groups` [{"name", "nodes": [{"name", "note"}]}]
 empty    `text`: why there is nothing
 
 The unit of a column is "ms", "bytes", "s after T0", "share" (1 is all), or "" for counts, numbers and texts.
@@ -41,6 +43,7 @@ from wotemu_report.blocks import (
     Logs,
     Matrix,
     MatrixCell,
+    NodePages,
     Section,
     Table,
     Tiles,
@@ -94,6 +97,7 @@ def _(block: Table) -> Json:
         "columns": [_column(column) for column in block.columns],
         "rows": [[_known(cell) for cell in row] for row in block.rows],
         "total": block.total,
+        "folded": [[[_known(cell) for cell in row] for row in rows] for rows in block.folded],
     }
 
 
@@ -142,6 +146,17 @@ def _(block: Diagram) -> Json:
 def _(block: Logs) -> Json:
     logs = [{"name": log.name, "note": log.note, "text": log.text} for log in block.logs]
     return {"title": "", "logs": logs}
+
+
+@_block.register
+def _(block: NodePages) -> Json:
+    return {
+        "title": "",
+        "groups": [
+            {"name": group.name, "nodes": [{"name": node.name, "note": node.note} for node in group.nodes]}
+            for group in block.groups
+        ],
+    }
 
 
 @_block.register

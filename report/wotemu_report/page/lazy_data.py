@@ -1,4 +1,4 @@
-"""What the page holds compressed and reads only when somebody opens it: the rows of folded tables."""
+"""What the page holds compressed and reads only when somebody opens it: folded rows, and nodes' pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
-from wotemu_report.blocks import Column, Section, Table
+import polars as pl
+
+from wotemu_report.blocks import Column, NodePage, NodePages, Section, Table
+from wotemu_report.charts.layers import compact
 from wotemu_report.page.cells import cell, tone
 
 Json = dict[str, Any]
@@ -47,3 +50,31 @@ def _cell(column: Column, value: Any, *, long: bool) -> Cell:
     if isinstance(value, int | float) and math.isfinite(value):
         return [text, value]
     return text
+
+
+def node_pages(block: NodePages | None, *, long: bool) -> Json:
+    """Each node's tables, its chart's rows and its log, by its element's id."""
+    if block is None:
+        return {}
+    return {node.id: _node_page(node, long=long) for group in block.groups for node in group.nodes}
+
+
+def _node_page(node: NodePage, *, long: bool) -> Json:
+    points = None if node.points is None else compact(_finite(node.points.drop("node"))).write_csv()
+    tables = [
+        {
+            "title": table.title,
+            "caption": table.caption,
+            "labels": [column.label for column in table.columns],
+            "columns": [column.format for column in table.columns],
+            "rows": [row_cells(table.columns, row, long=long) for row in table.rows],
+            "total": table.total,
+        }
+        for table in node.tables
+    ]
+    return {"tables": tables, "points": points, "log": node.log}
+
+
+def _finite(rows: pl.DataFrame) -> pl.DataFrame:
+    floats = pl.selectors.float()
+    return rows.with_columns(pl.when(floats.is_finite()).then(floats))

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from wotemu.errors import InputError
 from wotemu_report.axis import Axis
-from wotemu_report.blocks import Figure, Section
+from wotemu_report.blocks import Figure, NodePages, Section
 from wotemu_report.charts.layers import Spec, specification
 from wotemu_report.charts.theme import CONFIG
 from wotemu_report.charts.time_axis import LONG_S, over_time
@@ -45,15 +45,23 @@ def page(top: Head, parts: Sequence[Section], *, axis: Axis, version: str) -> st
     """
     long = axis.end_s >= LONG_S
     bundle, script = vega_bundle.script(), _script()
-    node_ids: dict[str, str] = {}
-    charts = {"config": CONFIG, "specs": _specs(parts), "end_s": axis.end_s, "node_ids": node_ids}
+    pages = next((block for part in parts for block in part.blocks if isinstance(block, NodePages)), None)
+    node_ids = pages.ids if pages else {}
+    charts = {
+        "config": CONFIG,
+        "specs": _specs(parts),
+        "node_chart": _without_rows(figure_spec(pages.chart)) if pages and pages.chart else None,
+        "end_s": axis.end_s,
+        "node_ids": node_ids,
+    }
+    lazy = {"folds": lazy_data.folds(parts, long=long), "nodes": lazy_data.node_pages(pages, long=long)}
     environment = _environment(long=long)
     environment.globals["node_ids"] = node_ids
     return environment.get_template("page.html.j2").render(
         head=top,
         sections=parts,
         charts=charts,
-        lazy=lazy_data.packed({"folds": lazy_data.folds(parts, long=long)}),
+        lazy=lazy_data.packed(lazy),
         phases=axis.phases if 1 < len(axis.phases) <= _MAX_PHASE_BUTTONS else (),
         end_s=axis.end_s,
         allowed=" ".join(_hash(text) for text in (bundle, script)),
@@ -101,6 +109,14 @@ def _specs(parts: Iterable[Section]) -> dict[str, Spec]:
         for number, block in enumerate(part.blocks, 1)
         if isinstance(block, Figure)
     }
+
+
+def _without_rows(spec: Spec) -> Spec:
+    """The specification with empty data sets where a node's own rows belong."""
+    first, end = spec["usermeta"]["own"]
+    own = {drawn["data"]["name"] for drawn in spec["layer"][first:end]}
+    datasets = {name: "" if name in own else rows for name, rows in spec["datasets"].items()}
+    return {**spec, "datasets": datasets}
 
 
 def _text(name: str) -> str:

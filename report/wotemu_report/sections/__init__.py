@@ -17,6 +17,7 @@ from wotemu_report.sections import (
     event_list,
     fidelity_evidence,
     network_traffic,
+    node_details,
     objectives,
     overview,
     recoveries,
@@ -37,6 +38,7 @@ SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     broker_metrics.section,
     applied_changes.section,
     event_list.section,
+    node_details.section,
     app_logs.section,
 )
 """In the order in which they are read."""

@@ -14,8 +14,9 @@ function follow() {
 }
 
 window.addEventListener("beforeprint", () => {
-  for (const log of document.querySelectorAll(".logs details")) log.open = true;
+  for (const log of document.querySelectorAll("#logs details")) log.open = true;
 });
 for (const end of document.querySelectorAll("details[open] pre")) end.scrollTop = end.scrollHeight;
 follow();
+openTarget();
 drawAll();

@@ -1,0 +1,221 @@
+"""Nodes: all that is known of each one, written when a reader opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import polars as pl
+
+from wotemu_report.axis import Axis
+from wotemu_report.blocks import Column, Empty, Figure, NodeGroup, NodePage, NodePages, Section, Table
+from wotemu_report.charts import palette
+from wotemu_report.charts.layers import tips
+from wotemu_report.charts.series import lines
+from wotemu_report.charts.value_axis import duration_y
+from wotemu_report.queries.cpu_and_memory_use import node_totals
+from wotemu_report.queries.hop_counters import hop_totals
+from wotemu_report.queries.node_groups import group_of
+from wotemu_report.queries.percentiles import percentiles
+from wotemu_report.queries.ranking import fold
+from wotemu_report.queries.request_series import quantiles_over_time
+from wotemu_report.queries.requests import consumers_or_producers, requests
+from wotemu_report.queries.subscriptions import subscribers
+from wotemu_report.recorded.event_log import replica_name
+from wotemu_report.recorded.log_tails import LogTail
+from wotemu_report.recorded.manifest import RecordedReplica
+from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.app_logs import clean
+
+_MAX_NODES = 2000
+_MAX_ROWS = 40
+_MAX_POINTS = 30_000
+"""Of all nodes together."""
+_MAX_LOG_LINES = 6000
+_LEAD = "Each node's interactions, hops, processes, lifetimes and last output. Open one to have it written."
+_LEAST_MS = 0.01
+
+Rows = Mapping[str, pl.DataFrame]
+
+
+@attrs.frozen
+class _Part:
+    """A table of each node: its shape, and its rows by node."""
+
+    table: Table
+    rows: Rows
+
+
+def section(run: RunData) -> Section:
+    """A folded page for each replica, broker and service, by group."""
+    replicas = run.manifest.replicas[:_MAX_NODES]
+    if not replicas:
+        return Section("nodes", "Nodes", "", [Empty("", "The run failed before anything was placed.")])
+    parts = [
+        _interactions(run),
+        _exposed(run),
+        _subscriptions(run),
+        _hops(run),
+        _processes(run),
+        _lifetimes(run),
+    ]
+    chart, points = _chart(run, len(replicas))
+    logs = {tail.replica: tail for tail in run.logs}
+    log_lines = max(5, _MAX_LOG_LINES // len(replicas))
+    groups: dict[str, list[NodePage]] = {}
+    for number, replica in enumerate(replicas):
+        page = NodePage(
+            replica.name,
+            f"node-{number}",
+            _note(replica),
+            [_table(part, replica.name) for part in parts if replica.name in part.rows],
+            points.get(replica.name),
+            _log(logs.get(replica.name), log_lines),
+        )
+        groups.setdefault(group_of(run)[replica.name], []).append(page)
+    named = [
+        NodeGroup(name, f"nodes-{number}" if len(pages) > 1 else pages[0].id, pages)
+        for number, (name, pages) in enumerate(groups.items())
+    ]
+    return Section("nodes", "Nodes", _LEAD, [NodePages(named, chart)])
+
+
+def _note(replica: RecordedReplica) -> str:
+    addresses = ", ".join(f"{network} {address}" for network, address in replica.addresses.items())
+    return " · ".join(part for part in (replica.kind, replica.app, addresses) if part)
+
+
+def _table(part: _Part, name: str) -> Table:
+    rows = part.rows[name]
+    return attrs.evolve(part.table, rows=rows.drop("node").head(_MAX_ROWS).rows(), total=rows.height)
+
+
+def _log(tail: LogTail | None, lines: int) -> str:
+    return "" if tail is None else "\n".join(clean(line) for line in tail.lines[-lines:])
+
+
+def _by_node(rows: pl.DataFrame) -> Rows:
+    return {str(key[0]): some for key, some in rows.partition_by("node", as_dict=True).items()}
+
+
+def _part(title: str, caption: str, columns: Sequence[Column], rows: pl.DataFrame) -> _Part:
+    return _Part(Table(title, caption, columns, ()), _by_node(rows))
+
+
+def _interactions(run: RunData) -> _Part:
+    rows = percentiles(run, ("node", "phase", "name", "op", "binding"))
+    figures = ["count", "failed", "p50", "p95", "p99"]
+    return _part(
+        "Requests",
+        "By phase; a failed request counts as never answered.",
+        (
+            Column("As"), Column("Affordance"), Column("Operation", "code"), Column("Binding"),
+            Column("Phase"), Column("Requests", "int"), Column("Failed", "int"),
+            Column("p50", "answer"), Column("p95", "answer"), Column("p99", "answer"),
+        ),
+        rows.select("node", "role", "name", "op", "binding", "phase", *figures),
+    )  # fmt: skip
+
+
+def _exposed(run: RunData) -> _Part:
+    served = run.tables["interactions"].filter(pl.col("role") == "producer")
+    rows = served.group_by("node", "thing", "affordance", "name").agg(
+        ops=pl.col("op").unique().sort().str.join(", "), count=pl.len()
+    )
+    return _part(
+        "Exposed affordances",
+        "Those that somebody used.",
+        (
+            Column("Thing"), Column("Kind"), Column("Affordance"), Column("Operations", "code"),
+            Column("Records", "int"),
+        ),
+        rows.sort("node", "thing", "name"),
+    )  # fmt: skip
+
+
+def _subscriptions(run: RunData) -> _Part:
+    frame = run.tables["interactions"].filter(pl.col("stage") != "request")
+    seen, _ = consumers_or_producers(frame)
+    rows = subscribers(run, seen).with_columns(pl.col("silence") * 1000)
+    return _part(
+        "Subscriptions",
+        "The longest silence is between two items, or up to the end.",
+        (
+            Column("Affordance"), Column("Operation", "code"), Column("Binding"), Column("Items", "int"),
+            Column("Errors", "int"), Column("First item", "instant"), Column("Longest silence", "ms"),
+        ),
+        rows.select("node", "name", "op", "binding", "items", "errors", "first", "silence"),
+    )  # fmt: skip
+
+
+def _hops(run: RunData) -> _Part:
+    dropped = ["dropped_loss", "dropped_queue", "dropped_cut", "dropped_memory"]
+    rows = hop_totals(run.tables["hops"])
+    return _part(
+        "Hops",
+        "Up to the network and down from it.",
+        (
+            Column("Network"), Column("Hop"), Column("Sent", "int"), Column("Bytes", "bytes"),
+            Column("Lost", "int"), Column("Queue full", "int"), Column("Cut", "int"),
+            Column("No memory", "int"), Column("Late p95", "ms"), Column("Late max", "ms"),
+        ),
+        rows.select("node", "network", "direction", "sent", "sent_bytes", *dropped, "late_p95", "late_max"),
+    )  # fmt: skip
+
+
+def _processes(run: RunData) -> _Part:
+    return _part(
+        "Processes",
+        "CPU in percent of one core; memory resident.",
+        (
+            Column("CPU mean %", "number"), Column("CPU p95 %", "number"), Column("CPU max %", "number"),
+            Column("CPU limit %", "number"), Column("Memory mean", "bytes"), Column("Memory max", "bytes"),
+            Column("Memory limit", "bytes"), Column("Processes", "int"),
+        ),
+        node_totals(run.tables["system"]),
+    )  # fmt: skip
+
+
+def _lifetimes(run: RunData) -> _Part:
+    own = run.events.filter(pl.col("source").str.starts_with("agent:") & (pl.col("kind") != "change.applied"))
+    rows = own.with_columns(node=replica_name())
+    return _part(
+        "Lifetimes",
+        "What its agent reported.",
+        (Column("At", "instant"), Column("Kind", "status"), Column("Message")),
+        rows.select("node", "s", "kind", "message"),
+    )
+
+
+def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
+    """One chart for all nodes, and each one's rows of it."""
+    asked, _ = consumers_or_producers(requests(run))
+    done = asked.filter(pl.col("ok")).with_columns(
+        pl.col("ms").clip(_LEAST_MS), what=pl.format("{} {} · {}", "name", "op", "binding")
+    )
+    if not done.height:
+        return None, {}
+    folded, names = fold(done, "what", pl.len())
+    axis = run.axis.coarser(max(5.0, _MAX_POINTS / nodes / len(names)))
+    rows = _quantiles(axis, folded)
+    colors = palette.colors(names)
+    values = pl.concat([rows["p50"], rows["p95"]])
+    tooltip = tips(series="request", s="from (s)|~r", count="requests|,d", p50="p50 (ms)|,.4~r",
+                   p95="p95 (ms)|,.4~r")  # fmt: skip
+    y = duration_y("p50", values)
+    drawn = [
+        lines(rows, axis, duration_y("p95", values), colors, tooltip, dash=(4, 3), pick=False),
+        lines(rows, axis, y, colors, tooltip),
+    ]
+    caption = f"p50 (solid) and p95 (dashed) per {axis.bin_s} s of successful requests, logarithmic."
+    figure = Figure("Durations of requests", caption, drawn, axis, height=150)
+    return figure, _by_node(drawn[0].rows)
+
+
+def _quantiles(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
+    """`quantiles_over_time` for each node and request."""
+    key = pl.struct("node", "what")
+    numbered = frame.with_columns(series=key.rank("dense").cast(pl.String))
+    names = numbered.select("series", "node", "what").unique()
+    rows = quantiles_over_time(axis, numbered).join(names, on="series", how="left")
+    return rows.select("s", "node", "count", "p50", "p95", series="what").sort("node", "series", "s")
