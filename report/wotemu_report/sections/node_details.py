@@ -17,10 +17,10 @@ from wotemu_report.queries.cpu_and_memory_use import node_totals
 from wotemu_report.queries.hop_counters import hop_totals
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.percentiles import percentiles
-from wotemu_report.queries.ranking import fold
-from wotemu_report.queries.request_series import quantiles_over_time
-from wotemu_report.queries.requests import consumers_or_producers, requests
-from wotemu_report.queries.subscriptions import subscribers
+from wotemu_report.queries.ranking import fold, with_series
+from wotemu_report.queries.requests import consumers_or_producers, request_figures, requests
+from wotemu_report.queries.subscriptions import notifications, subscribers
+from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.log_tails import LogTail
 from wotemu_report.recorded.manifest import RecordedReplica
@@ -119,9 +119,10 @@ def _interactions(run: RunData) -> _Part:
 
 def _exposed(run: RunData) -> _Part:
     served = run.tables["interactions"].filter(pl.col("role") == "producer")
-    rows = served.group_by("node", "thing", "affordance", "name").agg(
-        ops=pl.col("op").unique().sort().str.join(", "), count=pl.len()
+    grouped = served.group_by("node", "thing", "affordance", "name").agg(
+        ops=pl.col("op").cast(pl.String).unique().sort().str.join(", "), count=pl.len()
     )
+    rows = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect(engine="streaming")
     return _part(
         "Exposed affordances",
         "Those that somebody used.",
@@ -134,8 +135,7 @@ def _exposed(run: RunData) -> _Part:
 
 
 def _subscriptions(run: RunData) -> _Part:
-    frame = run.tables["interactions"].filter(pl.col("stage") != "request")
-    seen, _ = consumers_or_producers(frame)
+    seen, _ = consumers_or_producers(notifications(run))
     rows = subscribers(run, seen).with_columns(pl.col("silence") * 1000)
     return _part(
         "Subscriptions",
@@ -190,12 +190,10 @@ def _lifetimes(run: RunData) -> _Part:
 def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
     """One chart for all nodes, and each one's rows of it."""
     asked, _ = consumers_or_producers(requests(run))
-    done = asked.filter(pl.col("ok")).with_columns(
-        pl.col("ms").clip(_LEAST_MS), what=pl.format("{} {} · {}", "name", "op", "binding")
-    )
+    done = asked.filter(pl.col("ok")).with_columns(pl.col("ms").clip(_LEAST_MS))
     if not done.height:
         return None, {}
-    folded, names = fold(done, "what", pl.len())
+    folded, names = fold(with_series(done, "{} {} · {}", "name", "op", "binding"), "series", pl.len())
     axis = run.axis.coarser(max(5.0, _MAX_POINTS / nodes / len(names)))
     rows = _quantiles(axis, folded)
     colors = palette.colors(names)
@@ -213,9 +211,8 @@ def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
 
 
 def _quantiles(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
-    """`quantiles_over_time` for each node and request."""
-    key = pl.struct("node", "what")
-    numbered = frame.with_columns(series=key.rank("dense").cast(pl.String))
-    names = numbered.select("series", "node", "what").unique()
-    rows = quantiles_over_time(axis, numbered).join(names, on="series", how="left")
-    return rows.select("s", "node", "count", "p50", "p95", series="what").sort("node", "series", "s")
+    """`request_figures` of each node's requests in each bin; a row of nulls where a line must break."""
+    key = ["node", "series"]
+    binned = per_bin(frame, axis, key, **request_figures()).with_columns(pl.col(key).cast(pl.String))
+    known = binned.filter(pl.col("p50").is_not_null()).select("s", *key, "count", "p50", "p95")
+    return broken_at_gaps(known, key)
