@@ -90,6 +90,64 @@ def test_an_image_alone_becomes_a_service_of_the_nodes_that_share_a_network_with
     assert "replace PROGRAM_OF_THE_IMAGE" in reasons(FARM)["services.db"]
 
 
+BROKERS = """\
+services:
+  sensor: {command: run, networks: [field], depends_on: [mqtt]}
+  phone: {image: reader, networks: [field, back], command: read, env_file: .env}
+  mqtt:
+    image: registry.example:5000/library/eclipse-mosquitto:2.0@sha256:0
+    command: mosquitto -c /mosquitto-no-auth.conf
+    networks: [field]
+    volumes: ["./mosquitto.conf:/mosquitto/config/mosquitto.conf"]
+  second: {image: emqx/emqx, networks: [back]}
+  third: {image: "hivemq/hivemq4:4.28", networks: [field]}
+  bridge: {command: run, networks: [field], extends: {file: x.yml, service: y}}
+networks: {field: , back: }
+"""
+
+
+def test_an_image_of_an_mqtt_broker_becomes_the_broker_of_the_nodes_on_its_network(tmp_path: Path) -> None:
+    topology = loaded(BROKERS, tmp_path)
+    (mqtt,) = topology.brokers
+    assert (mqtt.name, [link.network.name for link in mqtt.links]) == ("mqtt", ["field"])
+    assert all(node.broker == mqtt for node in topology.nodes)
+    # A node has one broker: the others stay what their images would be otherwise.
+    assert sorted((each.name, each.image) for each in topology.services) == [
+        ("second", "emqx/emqx"),
+        ("third", "hivemq/hivemq4:4.28"),
+    ]
+    assert imported(BROKERS).brokers == ("mqtt",)
+    found = reasons(BROKERS)
+    assert "WoTemu's own MQTT broker, at port 1883" in found["services.mqtt.image"]
+    assert "all nodes start together" in found["services.sensor.depends_on"]
+    assert "write its variables into env" in found["services.phone.env_file"]
+    assert "write what it has here" in found["services.bridge.extends"]
+    lines = {each.place.path: each.place.line for each in imported(BROKERS).left_out}
+    assert lines["services.bridge.extends"] == 11
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "mosquitto-exporter",
+        "example/mosquitto-tools",
+        "rabbitmq:3",
+        "emqx-x/other",
+        "emqx-exporter",
+        "x/not-emqx",
+    ],
+)
+def test_other_images_are_no_brokers(image: str) -> None:
+    text = f"services:\n  a: {{image: '{image}'}}\n  b: {{command: run}}\n"
+    assert imported(text).brokers == ()
+
+
+def test_a_broker_alone_is_a_node() -> None:
+    assert imported("services:\n  a: {image: eclipse-mosquitto}\n").nodes == ("a",)
+    built = "services:\n  a: {image: eclipse-mosquitto, build: .}\n  b: {command: run}\n"
+    assert imported(built).brokers == ()
+
+
 def test_images_that_no_node_reaches_become_nodes(tmp_path: Path) -> None:
     topology = loaded("services:\n  a: {image: x}\n  b: {image: y}\n", tmp_path)
     assert [node.name for node in topology.nodes] == ["a", "b"]

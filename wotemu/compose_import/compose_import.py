@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -12,6 +13,13 @@ from wotemu.compose_import.names import allowed_name
 from wotemu.compose_import.services import ComposeService, read_services
 from wotemu.forms.document import Item
 
+_BROKER = re.compile(r"(eclipse-)?mosquitto|(emqx|hivemq|vernemq|nanomq)\d*(-(ce|ee|edge|enterprise))?|amqtt")
+"""Names of images of MQTT brokers, without registry and tag."""
+_OWN_BROKER = (
+    "it is WoTemu's own MQTT broker, at port 1883 and without passwords: what its image, command and "
+    "environment set is left out"
+)
+
 
 @attrs.frozen
 class ComposeImport:
@@ -21,6 +29,7 @@ class ComposeImport:
         text: The deployment, in Python.
         nodes: Names of its nodes.
         services: Names of its services.
+        brokers: Names of its MQTT brokers.
         networks: Names of its networks.
         left_out: What the file had besides, each with its place.
     """
@@ -28,6 +37,7 @@ class ComposeImport:
     text: str
     nodes: tuple[str, ...]
     services: tuple[str, ...]
+    brokers: tuple[str, ...]
     networks: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -35,8 +45,9 @@ class ComposeImport:
 def import_compose(document: Item) -> ComposeImport:
     """Make a deployment of a compose file. Nothing is run or looked up.
 
-    A service with a command, a build or replicas becomes a node. One with an image alone becomes a service of
-    the nodes that share a network with it, or a node where there are none.
+    A service with the image of an MQTT broker becomes the broker of the nodes that share a network with it.
+    Of the others, one with a command, a build or replicas becomes a node; one with an image alone becomes a
+    service of the nodes that share a network with it, or a node where there are none.
 
     Args:
         document: The file, read with merge keys.
@@ -46,11 +57,13 @@ def import_compose(document: Item) -> ComposeImport:
     """
     left = LeftOuts()
     read = read_services(document, left)
-    services = _plain_services(read)
+    brokers, services = _brokers_and_services(read)
     host_names, network_names = _names(read, left)
 
-    def member(one: ComposeService, used: Iterable[ComposeService] = ()) -> Member:
-        if not one.command:
+    def member(
+        one: ComposeService, used: Iterable[ComposeService] = (), broker: ComposeService | None = None
+    ) -> Member:
+        if not one.command and one not in brokers:
             left.add(one.place, f"only its image has its command: replace {PLACEHOLDER}")
         return Member(
             host_names[one.name],
@@ -61,17 +74,20 @@ def import_compose(document: Item) -> ComposeImport:
             one.scale,
             one.resources,
             tuple(host_names[each.name] for each in used),
+            None if broker is None else host_names[broker.name],
         )
 
+    nodes = []
     for node in read:
-        if node.image is not None and node not in services:
+        if node in services or node in brokers:
+            continue
+        if node.image is not None:
             left.add(node.image_place, "a node runs its command on this machine; see Node.image for a swarm")
-    nodes = [
-        member(each, [service for service in services if _meet(service, each)])
-        for each in read
-        if each not in services
-    ]
+        used, met = ([each for each in all_ if _meet(each, node)] for all_ in (services, brokers))
+        nodes.append(member(node, used, met[0] if met else None))
     plain = [member(each) for each in services]
+    for broker in brokers:
+        left.add(broker.image_place, _OWN_BROKER)
     declared = document.value.get("networks")
     for name in () if declared is None else declared.value or ():
         if name not in network_names:
@@ -79,12 +95,37 @@ def import_compose(document: Item) -> ComposeImport:
     networks = list(network_names.values())
     left_out = tuple(sorted(left.found, key=by_line))
     return ComposeImport(
-        deployment_text(document.file, networks, plain, nodes, left_out),
+        deployment_text(document.file, networks, [member(each) for each in brokers], plain, nodes, left_out),
         tuple(each.name for each in nodes),
         tuple(each.name for each in plain),
+        tuple(host_names[each.name] for each in brokers),
         tuple(networks),
         left_out,
     )
+
+
+def _brokers_and_services(
+    read: Sequence[ComposeService],
+) -> tuple[list[ComposeService], list[ComposeService]]:
+    """The MQTT brokers that a node uses, which has one of them, and what becomes a service.
+
+    A broker whose image no node uses is as any other image.
+    """
+    found = [each for each in read if _is_broker(each)]
+    while True:
+        others = [each for each in read if each not in found]
+        services = _plain_services(others)
+        nodes = [each for each in others if each not in services]
+        met = [next((each for each in found if _meet(each, node)), None) for node in nodes]
+        used = [each for each in found if each in met]
+        if used == found:
+            return found, services
+        found = used
+
+
+def _is_broker(one: ComposeService) -> bool:
+    name = (one.image or "").rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return bool(_BROKER.fullmatch(name)) and not one.built and one.scale == 1
 
 
 def _plain_services(read: Sequence[ComposeService]) -> list[ComposeService]:

@@ -28,6 +28,7 @@ class Member:
         scale: Replicas; 1 for a service.
         resources: Arguments of `NodeResources`.
         services: Names of the services that a node uses.
+        broker: Name of the MQTT broker that it uses.
     """
 
     name: str
@@ -38,11 +39,13 @@ class Member:
     scale: int
     resources: Mapping[str, Any]
     services: tuple[str, ...] = ()
+    broker: str | None = None
 
 
 def deployment_text(
     source: str,
     networks: Sequence[str],
+    brokers: Sequence[Member],
     services: Sequence[Member],
     nodes: Sequence[Member],
     left_out: Iterable[LeftOut],
@@ -52,15 +55,16 @@ def deployment_text(
     Args:
         source: The compose file's name.
         networks: Names of networks.
+        brokers: MQTT brokers.
         services: Services that are not nodes.
         nodes: The nodes, one at least.
         left_out: What the file had besides.
     """
-    names = _Variables.of(networks, services)
+    names = _Variables.of(networks, brokers, services)
     return "\n".join(
         [
-            *_head(source, networks, services, nodes),
-            *_topology(names, services, nodes),
+            *_head(source, networks, brokers, services, nodes),
+            *_topology(names, brokers, services, nodes),
             *_scenario(),
             *_left_out(source, left_out),
             "",
@@ -70,26 +74,37 @@ def deployment_text(
 
 @attrs.frozen
 class _Variables:
-    """The variables that hold networks and services, by their names."""
+    """The variables that hold networks, brokers and services, by their names."""
 
     network_of: Mapping[str, str]
+    broker_of: Mapping[str, str]
     service_of: Mapping[str, str]
 
     @classmethod
-    def of(cls, networks: Sequence[str], services: Sequence[Member]) -> _Variables:
+    def of(cls, networks: Sequence[str], brokers: Sequence[Member], services: Sequence[Member]) -> _Variables:
         taken: set[str] = set()
         return cls(
             {name: variable(name, "network", taken) for name in networks},
+            {each.name: variable(each.name, "broker", taken) for each in brokers},
             {each.name: variable(each.name, "service", taken) for each in services},
         )
 
 
 def _head(
-    source: str, networks: Sequence[str], services: Sequence[Member], nodes: Sequence[Member]
+    source: str,
+    networks: Sequence[str],
+    brokers: Sequence[Member],
+    services: Sequence[Member],
+    nodes: Sequence[Member],
 ) -> list[str]:
     """The docstring, the imports, and the command that stands for unknown programs."""
     members = [*services, *nodes]
-    used = ["Network"] * bool(networks) + ["Node"] + ["NodeResources"] * any(m.resources for m in members)
+    used = (
+        ["Broker"] * bool(brokers)
+        + ["Network"] * bool(networks)
+        + ["Node"]
+        + ["NodeResources"] * any(m.resources for m in members)
+    )
     used += ["Scenario"] + ["Service"] * bool(services) + ["Topology"]
     lines = [
         '"""A deployment: see its networks and nodes with `wotemu plan`, run it with `wotemu run`."""',
@@ -110,7 +125,9 @@ def _head(
     ]
 
 
-def _topology(names: _Variables, services: Sequence[Member], nodes: Sequence[Member]) -> list[str]:
+def _topology(
+    names: _Variables, brokers: Sequence[Member], services: Sequence[Member], nodes: Sequence[Member]
+) -> list[str]:
     lines = ["", "def topology() -> Topology:"]
     if names.network_of:
         lines += [
@@ -118,6 +135,11 @@ def _topology(names: _Variables, services: Sequence[Member], nodes: Sequence[Mem
             '    # Network("field", NetworkConditions(latency="20ms", loss="1%")), or NetworkConditions.LTE',
             *(f"    {variable} = Network({_quoted(name)})" for name, variable in names.network_of.items()),
         ]
+    for broker in brokers:
+        on = _list(names.network_of[name] for name in broker.networks)
+        lines += _call(
+            f"    {names.broker_of[broker.name]} = Broker", [_quoted(broker.name), f"networks={on}"]
+        )
     if services:
         lines += [
             "    # Used by nodes, and not part of the study. The local engine runs the command; on a swarm,",
@@ -126,12 +148,12 @@ def _topology(names: _Variables, services: Sequence[Member], nodes: Sequence[Mem
     for service in services:
         first = [_quoted(service.name), f"image={_quoted(service.image or '')}"]
         start = f"    {names.service_of[service.name]} = Service"
-        lines += _call(start, [*first, *_arguments(service, names.network_of, {})])
+        lines += _call(start, [*first, *_arguments(service, names)])
     lines += ["    return Topology(", "        ["]
     for node in nodes:
         if node.image is not None:
             lines.append(" " * 12 + _comment(f"Its image was {node.image}; see Node.image for a swarm."))
-        arguments = [_quoted(node.name), *_arguments(node, names.network_of, names.service_of)]
+        arguments = [_quoted(node.name), *_arguments(node, names)]
         lines += _call(" " * 12 + "Node", arguments, end=",")
     return [*lines, "        ]", "    )", "", ""]
 
@@ -151,12 +173,14 @@ def _left_out(source: str, left_out: Iterable[LeftOut]) -> list[str]:
     return ["", "", _comment(f"Left out of {source}:"), *found] if found else []
 
 
-def _arguments(member: Member, network_of: Mapping[str, str], service_of: Mapping[str, str]) -> list[str]:
+def _arguments(member: Member, names: _Variables) -> list[str]:
     found = [f"command={_list(map(_quoted, member.command)) if member.command else PLACEHOLDER}"]
     if member.networks:
-        found.append(f"networks={_list(network_of[name] for name in member.networks)}")
+        found.append(f"networks={_list(names.network_of[name] for name in member.networks)}")
+    if member.broker is not None:
+        found.append(f"broker={names.broker_of[member.broker]}")
     if member.services:
-        found.append(f"services={_list(service_of[name] for name in member.services)}")
+        found.append(f"services={_list(names.service_of[name] for name in member.services)}")
     if member.scale != 1:
         found.append(f"scale={member.scale}")
     if member.resources:

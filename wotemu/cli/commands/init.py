@@ -27,7 +27,8 @@ def init(directory: Path, source: Path | None, debug: bool) -> None:
     They run as they are, in 20 seconds. Files that are there are not overwritten.
 
     With --from, deployment.py has the services and networks of a docker compose file. A service with a
-    command, a build or replicas becomes a node; one with an image alone becomes a service that nodes use.
+    command, a build or replicas becomes a node; one with an image alone becomes a service that nodes use, or
+    their MQTT broker if it is Mosquitto or another one.
     What a deployment has no counterpart for is listed with its place, on the terminal and in the file.
 
     \b
@@ -65,6 +66,7 @@ def _of_compose_file(directory: Path, source: Path) -> list[str]:
     counts = [
         counted(len(made.nodes), "node"),
         counted(len(made.services), "service"),
+        *([counted(len(made.brokers), "broker")] if made.brokers else []),
         counted(len(made.networks), "network"),
     ]
     return [
