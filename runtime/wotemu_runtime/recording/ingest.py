@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from wotemu.records import Change, Event, Hop, fields
+from wotemu.wording import MAX_NAMES, shortened
 from wotemu_runtime.bus import Origin, decode_batch, decode_origin, packed_rows
 from wotemu_runtime.recording.deduplication import Deduplicator
 from wotemu_runtime.recording.liveness import SOURCE, Liveness
@@ -171,9 +172,14 @@ class Ingest:
                 "count of the records of a task that another had replaced, which it did not send at its end"
             )
             yield loss(now, source, what, count, "")
-        for source in sorted(ended):
-            if not self._deduplicator.has_account(source):
-                yield loss(now, source, "count of its records, which it did not send at its end", 1, "")
+        silent = [source for source in sorted(ended) if not self._deduplicator.has_account(source)]
+        if len(silent) > MAX_NAMES:  # a run that failed early: one line, not one for each of its nodes
+            text = f"{len(silent)} roles did not send the count of their records: {shortened(silent)}"
+            data = {"what": "counts of records, which roles did not send at their end", "count": len(silent)}
+            yield Event(now, "records.lost", SOURCE, text, {**data, "table": "", "roles": silent})
+            return
+        for source in silent:
+            yield loss(now, source, "count of its records, which it did not send at its end", 1, "")
 
     # What is known by other ways than by records
 

@@ -102,3 +102,17 @@ def test_an_outage_of_the_bus_is_reported_and_makes_no_role_silent() -> None:
     assert (is_back, back.kind) == (True, "role.back")
     assert ingest.check_silence(61.0) == []
     assert ingest.bus_answered(62.0) == (False, [])
+
+
+def test_many_roles_without_a_count_at_their_end_are_one_loss() -> None:
+    ingest = Ingest(0.0, resumed=False)
+    many = {f"agent:{number:03}" for number in range(100)}
+    for name in many:
+        ingest.accept(entry(ready(name), source=name), 1.0)
+    few = list(ingest.finish(2.0, {"agent:001", "agent:002"}))
+    assert [each.source for each in few] == ["agent:001", "agent:002"]
+    (one,) = ingest.finish(3.0, many)
+    assert (one.kind, one.source, one.data["count"]) == ("records.lost", "coordinator", 100)
+    assert one.data["roles"] == sorted(many)
+    assert one.message.startswith("100 roles did not send the count of their records: agent:000, agent:001")
+    assert len(one.message) < 200
