@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from wotemu.cli import main
+from wotemu_runtime.bus import BusAddress
+from wotemu_runtime.container import coordinator
+from wotemu_runtime.engines.swarm.compose import folder_of
+from wotemu_runtime.roles.assignment import Assignment
 
 DEPLOYMENT = """
 from wotemu.scenario import Scenario, during
@@ -46,3 +51,38 @@ def test_another_seed_or_duration_is_another_deployment(tmp_path: Path, argument
     assert other != usual
     compose(tmp_path, *arguments)
     assert written.read_text() == other
+
+
+FORM = """
+networks:
+  field: {conditions: {latency: 10ms}}
+nodes:
+  a: {command: [cat, data.txt], networks: [field]}
+scenario:
+  duration: 9s
+"""
+
+
+@pytest.mark.parametrize("suffix", [".yml", ".py"])
+def test_the_stacks_coordinator_plans_the_same_run_of_the_code_that_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    source, written = tmp_path / f"deployment{suffix}", tmp_path / "stack.yml"
+    source.write_text(FORM if suffix == ".yml" else DEPLOYMENT)
+    (tmp_path / "data.txt").write_text("hello")
+    result = CliRunner().invoke(main, ["compose", "--path", str(source), "--output", str(written)])
+    assert result.exit_code == 0, result.output
+    monkeypatch.setattr(coordinator, "CODE_DIR", tmp_path / "unpacked")
+    files = list(folder_of(written).iterdir())
+    orders = json.loads(next(path for path in files if "coordinator" in path.name).read_bytes())
+    orders["data"]["bundle"]["path"] = str(next(path for path in files if "code" in path.name))
+    given = Assignment(
+        name=orders["name"],
+        stack=orders["stack"],
+        bus=BusAddress("secret", host="bus"),
+        data=orders["data"],
+    )
+    run = coordinator._planned(given, coordinator.ComposedRun(coordinator.DeployedEngine(given)))
+    assert [node.name for node in run.plan.topology.nodes] == ["a"]
+    assert (tmp_path / "unpacked" / "data.txt").read_text() == "hello"
+    assert not (tmp_path / "unpacked" / "stack.yml").exists()
