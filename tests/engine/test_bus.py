@@ -112,7 +112,7 @@ async def test_a_consumer_resumes_after_the_last_entry(bus_server: BusServer) ->
 async def test_another_schema_is_refused_by_name(bus_server: BusServer) -> None:
     from wotemu_runtime.bus.codec import pack
 
-    with pytest.raises(EmulationError, match="schema 99"):
+    with pytest.raises(EmulationError, match="another version of WoTemu: records of schema 99"):
         decode_batch(pack([99, "app", []]))
 
 

@@ -4,6 +4,7 @@ from wotemu_runtime.bus.client import Appender, BusClient
 from wotemu_runtime.bus.clock import BusClock
 from wotemu_runtime.bus.codec import (
     Origin,
+    OtherVersionError,
     decode_batch,
     decode_origin,
     encode_batch,
@@ -23,6 +24,7 @@ __all__ = [
     "BusClock",
     "Consumer",
     "Origin",
+    "OtherVersionError",
     "Publisher",
     "Streams",
     "WallClock",

@@ -49,6 +49,10 @@ def pack_row(row: Sequence[Any]) -> bytes:
     return packed
 
 
+class OtherVersionError(EmulationError):
+    """Another version of WoTemu wrote a record."""
+
+
 def encode_packed(table: str, rows: Sequence[bytes]) -> dict[bytes, bytes]:
     """Rows of one table, each packed by `pack_row`, as a stream entry."""
     # Joined, since msgpack can not embed what is packed already.
@@ -71,12 +75,12 @@ def decode_batch(entry: dict[bytes, bytes]) -> tuple[str, list[list[Any]]]:
     """The table and the rows of an entry.
 
     Raises:
-        EmulationError: another version of WoTemu wrote it.
+        OtherVersionError: another version of WoTemu wrote it.
     """
     version, table, rows = unpack(entry)
     if version != SCHEMA_VERSION or table not in TABLES:
-        raise EmulationError(
-            f"a record of table {table!r}, schema {version}, can't be read by schema {SCHEMA_VERSION}",
+        raise OtherVersionError(
+            f"a node runs another version of WoTemu: records of schema {version}, not {SCHEMA_VERSION}",
             where="event bus",
             hint="run the same version of WoTemu everywhere",
         )

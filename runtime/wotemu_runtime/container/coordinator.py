@@ -40,6 +40,7 @@ class DeployedEngine:
     """The engine of a stack that ``docker stack deploy`` placed, and ``docker stack rm`` removes."""
 
     name = "swarm"
+    image = None
 
     def __init__(self, assignment: Assignment) -> None:
         """Take the coordinator's assignment, which has the stack's name and bus."""

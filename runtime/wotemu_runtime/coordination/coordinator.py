@@ -9,11 +9,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from wotemu.errors import WotemuError
+from wotemu.errors import HostError, WotemuError
 from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu.wording import counted
-from wotemu_runtime.bus import BusAddress, BusClock, connect
+from wotemu_runtime.bus import BusAddress, BusClock, OtherVersionError, connect
 from wotemu_runtime.control.bus_transport import serve_over_bus
 from wotemu_runtime.control.server import serve_connection
 from wotemu_runtime.coordination.command_log import CommandLog
@@ -155,7 +155,7 @@ class Coordinator:
                 await self._prepare(client, deployed)
                 await self._coordinate(client, deployed, lease)
         except ExceptionGroup as errors:  # a task of the group failed
-            raise _first(errors) from errors
+            raise _explained(_first(errors), run.engine.image) from errors
 
     async def _connected(self, deployed: Deployed) -> Redis:
         try:
@@ -259,6 +259,18 @@ class Coordinator:
         except WotemuError as error:
             self.live.report("run.left", str(error))
             self.outcome.error = self.outcome.error or error
+
+
+def _explained(error: Exception, image: str | None) -> Exception:
+    """The error, or one about the image where that made it."""
+    if not isinstance(error, OtherVersionError) or image is None:
+        return error
+    return HostError(
+        f"the image {image} is of another version of WoTemu than this command",
+        where="swarm",
+        hint=f"build it anew, and load or push it for every machine: docker build -t {image} . "
+        "(and the images of nodes that are made from it)",
+    )
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -77,6 +77,11 @@ class Engine(Protocol):
         """``local`` or ``swarm``."""
         ...
 
+    @property
+    def image(self) -> str | None:
+        """The image that roles run in, but for nodes with one of their own; None for this version's code."""
+        ...
+
     async def deploy(self, plan: Plan) -> Deployed:
         """Start every role of a plan. To be called once.
 

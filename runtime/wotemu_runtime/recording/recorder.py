@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
 from wotemu.records import TABLES, Event, Host, Log, Probe, Record, to_row
-from wotemu_runtime.bus import Consumer, Streams
+from wotemu_runtime.bus import Consumer, OtherVersionError, Streams
 from wotemu_runtime.fidelity import Witness
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.ingest import Ingest
@@ -234,7 +234,8 @@ class Recorder:
             async with asyncio.timeout(COUNT_S):
                 while entries := await anext(rest):
                     for _, _, fields in entries:
-                        self.ingest.count(fields)
+                        with contextlib.suppress(OtherVersionError):  # of which the run has failed already
+                            self.ingest.count(fields)
 
     def finish(self, ended: AbstractSet[str] = frozenset()) -> None:
         """Record all that is missing; `ended` are the roles that owe a count of their records."""

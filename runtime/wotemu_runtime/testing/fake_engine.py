@@ -53,6 +53,7 @@ class FakeEngine:
     """
 
     name = "fake"
+    image: str | None = None
 
     def __init__(self, bus: MemoryBus, play: Callable[[str], Play]) -> None:
         self._bus = bus

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.coordination.run import ROLES, STREAMS, Run, deaf, node, slow
 from wotemu.errors import EmulationError, HostError
 from wotemu_runtime.bus.client import NewEntry
+from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import Play, on_jumping_clock
 
@@ -191,3 +192,25 @@ async def test_a_bus_that_does_not_come_back_fails_the_run(tmp_path: Path) -> No
     assert outcome.status == "failed"
     assert outcome.error is not None
     assert outcome.error.where == "event bus"
+
+
+@on_jumping_clock
+@pytest.mark.parametrize("image", [None, "wotemu:latest"])
+async def test_a_node_of_another_version_fails_the_run_with_what_to_do(
+    tmp_path: Path, image: str | None
+) -> None:
+    async def stranger(role: Role, group: asyncio.TaskGroup) -> None:
+        for _ in range(3):
+            await role.session.client.xadd(STREAMS.metrics("app"), pack([99, "app", []]))  # type: ignore[arg-type]
+        await node()(role, group)
+
+    run = Run(tmp_path, plays={"agent:cam-1": stranger})
+    run.engine.image = image
+    outcome = await run.outcome()
+    assert outcome.status == "failed"
+    text = str(outcome.error)
+    if image is None:
+        assert text.startswith("event bus: a node runs another version of WoTemu: records of schema 99")
+    else:
+        assert text.startswith("swarm: the image wotemu:latest is of another version of WoTemu")
+        assert outcome.error is not None and "docker build -t wotemu:latest ." in str(outcome.error.hint)

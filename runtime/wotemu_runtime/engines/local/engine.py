@@ -43,6 +43,7 @@ class LocalEngine:
     """
 
     name = "local"
+    image = None
 
     def __init__(self, log_path: Path, *, shaper: str = "auto", monitor: Monitor | None = None) -> None:
         self._shaper = shaper

@@ -23,7 +23,7 @@ from wotemu_runtime.engines.swarm.docker_client import (
 )
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.requirements import DEFAULT_PREFIX, check_capacity, unsupported
-from wotemu_runtime.engines.swarm.specs import STACK_LABEL
+from wotemu_runtime.engines.swarm.specs import STACK_LABEL, image_of
 from wotemu_runtime.engines.swarm.tasks import BUS, BusTask, Tasks
 from wotemu_runtime.gateway.shaper_choice import netem_gaps
 from wotemu_runtime.planning.models import Plan
@@ -56,6 +56,7 @@ class SwarmEngine:
         """Whether objects of that stack may be this engine's: `remove` leaves those of others alone."""
         self._watcher: asyncio.Task[None] | None = None
         self._news: asyncio.Queue[News] = asyncio.Queue()
+        self.image = image_of(None)
 
     def __repr__(self) -> str:
         return f"SwarmEngine({self._stack!r})"
