@@ -77,6 +77,8 @@ class InputError(WotemuError, ValueError):
     Attributes:
         place: The file, line, column and path; None where it is in no file, or the file is not known.
         field: The argument that is wrong: ``latency``; None where it is no single one.
+        owner: Whose argument it is, as YAML has it, where only the plan shows that it is wrong:
+            ``("nodes", "van")``.
         more: What else is wrong with the same input, where more than the first problem was looked for.
     """
 
@@ -89,11 +91,13 @@ class InputError(WotemuError, ValueError):
         where: str | Place | None = None,
         hint: str | None = None,
         field: str | None = None,
+        owner: tuple[str, str] | None = None,
     ) -> None:
         """See the attributes of the class; a `Place` as `where` is the `place`, too."""
         super().__init__(message, where=None if where is None else str(where), hint=hint)
         self.place = where if isinstance(where, Place) else None
         self.field = field
+        self.owner = owner
         self.more: tuple[InputError, ...] = ()
 
 

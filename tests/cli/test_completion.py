@@ -43,6 +43,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run = folder / "runs" / "yesterday"
     run.mkdir(parents=True)
     (run / "manifest.json").touch()
+    (run / "tables").mkdir()
+    (run / "tables" / "interactions.parquet").touch()
     (run / "topology.json").write_text(json.dumps(TOPOLOGY))
     os.environ["XDG_RUNTIME_DIR"], before = str(folder), os.environ.get("XDG_RUNTIME_DIR")
     try:
@@ -144,6 +146,7 @@ def bash(world: Path) -> Iterator[Shell]:
         ("exec to", "exec today "),
         ("exec today se", "exec today sensor "),
         ("logs yesterday se", "logs yesterday sensor "),
+        ("export yesterday --table in", "export yesterday --table interactions "),
         ("set today phone@f", "set today phone@field"),
         ("set today sensor,phone@f", "set today sensor,phone@field"),
         ("set today field lat", "set today field latency="),

@@ -134,3 +134,23 @@ def test_warnings_have_the_line_of_their_action_and_come_with_what_is_refused(
     (late_one,) = [each for each in warnings if "the end is at" in each["message"]]
     line = next(n for n, x in enumerate(path.read_text().splitlines(), 1) if ".heal()" in x)
     assert (late_one["level"], late_one["line"]) == ("warning", line)
+
+
+def test_every_event_that_is_not_possible_is_found(invoke: Invoke, folder: Path) -> None:
+    path = folder / "d.yml"
+    path.write_text(
+        "nodes: {a: {command: [no-such-program]}}\nscenario:\n  events:\n"
+        "    - {at: 1s, crash: b}\n    - {at: 2s, crash: a}\n    - {at: 3s, set: {target: c, loss: 5%}}\n"
+    )
+    found = problems(invoke, path, exit_code=2)
+    assert [(each["line"], each["field"]) for each in found] == [
+        (4, "scenario.events[0]"),
+        (6, "scenario.events[2]"),
+    ]
+
+
+def test_a_missing_program_of_a_form_has_its_place(invoke: Invoke, folder: Path) -> None:
+    path = folder / "d.yml"
+    path.write_text("nodes:\n  a:\n    command: [no-such-program]\n")
+    (found,) = problems(invoke, path, exit_code=2)
+    assert (found["file"], found["line"], found["field"]) == ("d.yml", 3, "nodes.a.command")

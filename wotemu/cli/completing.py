@@ -150,7 +150,7 @@ class TableName(_Completed):
 
     def candidates(self, ctx: click.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG002
         """Those that it has."""
-        return _recorded(ctx.params["run"]).tables
+        return _recorded(_given(ctx, "run")).tables
 
 
 class FigureName(_Completed):
@@ -162,14 +162,19 @@ class FigureName(_Completed):
         from wotemu_report.recorded.run_data import RunData
         from wotemu_report.sections import sections
 
-        return figures(sections(RunData.load(_recorded(ctx.params["run"]).run_dir)))
+        return figures(sections(RunData.load(_recorded(_given(ctx, "run")).run_dir)))
+
+
+def _given(ctx: click.Context, argument: str) -> str:
+    """The first argument of a command; an option without its value yet leaves it among the unparsed ones."""
+    return str(ctx.params.get(argument) or ctx.args[0])
 
 
 def _topology(ctx: click.Context) -> dict[str, Any]:
     """The topology of the run that the argument NAME names: of one that goes on, else of its record."""
     from wotemu_runtime.control.socket_path import control_names
 
-    name = ctx.params["name"]
+    name = _given(ctx, "name")
     found = _live_run_dir(name) if name in control_names() else name
     topology: dict[str, Any] = json.loads((_recorded(found).run_dir / "topology.json").read_text())
     return topology

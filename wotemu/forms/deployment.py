@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from wotemu.errors import LoadError
+from wotemu.errors import LoadError, Place
 from wotemu.forms import events as _  # noqa: F401  # adds the kind of actions
 from wotemu.forms import objectives as _objectives  # noqa: F401  # adds the kind of objectives
 from wotemu.forms.calls import Argument, Call, guarded
@@ -88,6 +88,16 @@ def load_form(path: Path) -> tuple[Topology, Scenario]:
     """
     with relative_to(path.parent):
         return read_form(read_document(path))
+
+
+def place_in_form(path: Path, *keys: str) -> Place:
+    """Where in a form something is written, such as ``nodes``, ``van``, ``command``; or what is above it."""
+    item = read_document(path)
+    for key in keys:
+        if not isinstance(item.value, dict) or key not in item.value:
+            break
+        item = item.value[key]
+    return item.place
 
 
 def read_form(document: Item) -> tuple[Topology, Scenario]:

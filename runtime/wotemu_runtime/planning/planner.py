@@ -164,16 +164,17 @@ def _check_machine(topology: Topology, root: Path) -> None:
     """What the nodes and services run has to be on this machine."""
     for node in topology.nodes:
         if node.command is not None:
-            _check_command(f"Node {node.name!r}", node.command, node.env, root)
+            _check_command(node, node.command, root)
     for service in topology.services:
         if service.command is None:
             raise TopologyError(
                 f"it has only an image ({service.image}), which the local engine can't run",
                 where=f"Service {service.name!r}, field 'command'",
                 field="command",
+                owner=("services", service.name),
                 hint="give Service(command=[...]) to run it here, or use --engine swarm",
             )
-        _check_command(f"Service {service.name!r}", service.command, service.env, root)
+        _check_command(service, service.command, root)
 
 
 def _service(service: Service) -> Replica:
@@ -201,19 +202,22 @@ def _check_app(node: str, app: NodeApp, root: Path) -> None:
     except InputError as error:
         inside = "" if error.where is None or error.where.startswith("NodeApp") else f", {error.where}"
         where = f"Node {node!r}, field 'app'{inside}"
-        raise TopologyError(error.message, where=where, hint=error.hint, field="app") from error
+        raise TopologyError(
+            error.message, where=where, hint=error.hint, field="app", owner=("nodes", node)
+        ) from error
 
 
-def _check_command(where: str, command: tuple[str, ...], env: Mapping[str, str], root: Path) -> None:
+def _check_command(owner: Node | Service, command: tuple[str, ...], root: Path) -> None:
     program = command[0]
     by_path = "/" in program
-    if shutil.which(str(root / program) if by_path else program, path=env.get("PATH")) is not None:
+    if shutil.which(str(root / program) if by_path else program, path=owner.env.get("PATH")) is not None:
         return
     there = by_path and (root / program).is_file()
     raise TopologyError(
         f"{program!r} is not executable" if there else f"there is no program {program!r}",
-        where=f"{where}, field 'command'",
+        where=f"{type(owner).__name__} {owner.name!r}, field 'command'",
         field="command",
+        owner=("nodes" if isinstance(owner, Node) else "services", owner.name),
         hint=f"chmod +x {root / program}" if there else "install it, or give its path from the file's folder",
     )
 

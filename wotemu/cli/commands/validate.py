@@ -12,12 +12,14 @@ import click
 
 from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import print_error, reporting_errors
-from wotemu.cli.loading import check_programs, load_and_resolve
+from wotemu.cli.loading import check_programs, clean_stdout
 from wotemu.cli.options import checked_engine_option, debug_option
 from wotemu.errors import InputError
 
 if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
+    from wotemu.scenario import Resolver
+    from wotemu.scenario.vocabulary.actions import Action
 
 
 @attrs.frozen
@@ -74,14 +76,60 @@ def validate(path: str, engine: str, as_json: bool, debug: bool) -> None:
 
 def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], InputError | None]:
     """What a run would warn of, as far as that is known, and why it would be refused."""
+    from wotemu.deployment_file import load
+
     warnings: list[Problem] = []
     try:
-        deployment, resolver = load_and_resolve(path, None, None, as_json=as_json)
+        with clean_stdout(as_json=as_json):
+            deployment = load(path)
+        resolver = _resolver(deployment)
         warnings = [_warning(each, deployment) for each in resolver.warnings]
         check_programs(deployment, resolver, engine)
     except InputError as error:
+        _find_place(error, Path(path))
         return warnings, error
     return warnings, None
+
+
+def _resolver(deployment: Deployment) -> Resolver:
+    """Resolve the scenario.
+
+    Raises:
+        InputError: An event is not possible; those that are not either without it are its `more`.
+    """
+    from wotemu.scenario import Resolver
+
+    try:
+        return Resolver(deployment.topology, deployment.scenario)
+    except InputError as error:
+        found, events = error, deployment.scenario.events
+        while (wrong := next((each for each in events if _is_about(found, each)), None)) is not None:
+            events = tuple(each for each in events if each is not wrong)
+            # Without objectives, which may name a phase that begins with what is left out.
+            possible = attrs.evolve(deployment.scenario, events=events, expect=())
+            try:
+                Resolver(deployment.topology, possible)
+            except InputError as other:
+                found = other
+                error.more = (*error.more, other)
+            else:
+                break
+        raise
+
+
+def _is_about(error: InputError, event: Action) -> bool:
+    written = getattr(event, "written", None)
+    return error.place is not None and written is not None and written.place is error.place
+
+
+def _find_place(error: InputError, path: Path) -> None:
+    """Give an error about an object of a form its place."""
+    from wotemu.deployment_file import FORMS
+
+    if error.place is None and error.owner is not None and path.suffix.lower() in FORMS:
+        from wotemu.forms.deployment import place_in_form
+
+        error.place = place_in_form(path, *error.owner, *filter(None, [error.field]))
 
 
 def _refusals(error: InputError | None, path: str) -> list[Problem]:
