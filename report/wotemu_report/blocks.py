@@ -140,13 +140,18 @@ class NetworkLane:
 
 @attrs.frozen
 class LinkDot:
-    """A link in the diagram: the dot where a node's line crosses a network's lane, at `x` pixels."""
+    """A link in the diagram: the dot where a node's line crosses a network's lane, at `x` pixels.
+
+    `trouble` is the kind of what it suffered, by which it is coloured; `suffered` are the figures, in words.
+    """
 
     x: float
     color: str
     network: str
     address: str
     conditions: str
+    trouble: str
+    suffered: str
 
 
 @attrs.frozen
@@ -165,7 +170,8 @@ class NodeLine:
 class Diagram(Block):
     """Networks as lanes, nodes as lines across them.
 
-    Sizes are pixels; `lane_width` is of a network's box, `node_width` of a node's.
+    Sizes are pixels; `lane_width` is of a network's box, `node_width` of a node's. `legend` has the kinds of
+    troubles of links, with their colours.
     """
 
     KIND: ClassVar[str] = "diagram"
@@ -177,6 +183,7 @@ class Diagram(Block):
     node_width: float
     lanes: Sequence[NetworkLane]
     lines: Sequence[NodeLine]
+    legend: Sequence[tuple[str, str]]
 
 
 @attrs.frozen

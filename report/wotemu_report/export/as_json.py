@@ -133,7 +133,13 @@ def _(block: Diagram) -> Json:
                 "detail": line.detail,
                 "kind": line.kind,
                 "links": [
-                    {"network": link.network, "address": link.address, "conditions": link.conditions}
+                    {
+                        "network": link.network,
+                        "address": link.address,
+                        "conditions": link.conditions,
+                        "trouble": link.trouble,
+                        "suffered": link.suffered,
+                    }
                     for link in line.links
                 ],
             }

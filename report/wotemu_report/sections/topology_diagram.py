@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,6 +11,8 @@ import attrs
 from wotemu.wording import counted
 from wotemu_report.blocks import Block, Column, Diagram, Empty, LinkDot, NetworkLane, NodeLine, Section, Table
 from wotemu_report.charts import palette
+from wotemu_report.formats import percent, seconds
+from wotemu_report.queries.link_troubles import link_troubles
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.recorded.manifest import RecordedReplica
 from wotemu_report.recorded.run_data import RunData
@@ -18,7 +20,7 @@ from wotemu_report.sections.folding import folded
 from wotemu_report.state_text import UNSHAPED, conditions_text
 
 _MAX_LINES = 24
-_LINE_PX, _TOP_PX, _LEFT_PX, _BOX_PX, _WIDTH_PX = 32.0, 70.0, 316.0, 254.0, 1180.0
+_LINE_PX, _TOP_PX, _LEFT_PX, _BOX_PX, _WIDTH_PX = 38.0, 70.0, 316.0, 254.0, 1180.0
 _LEAST_LANE_PX, _MOST_LANE_PX = 210.0, 430.0
 _LEAD = "Every link passes its network's gateway, which imposes the conditions; delays are one way."
 
@@ -40,6 +42,22 @@ class _Group:
     kind: str
     addresses: Mapping[str, str]
     node: str
+    replicas: Sequence[str]
+
+
+_CUT, _LOSSY, _FINE, _UNKNOWN = (
+    "cut off from others",
+    "over 1 % lost in a phase",
+    "none of these",
+    "not measured",
+)
+_SLOW = "slower in a phase than in the first"
+_TROUBLE_COLORS = {
+    _CUT: palette.BAD, _LOSSY: palette.SERIES[1], _SLOW: palette.SERIES[5], _FINE: palette.SERIES[2],
+    _UNKNOWN: palette.OTHERS,
+}  # fmt: skip
+_LOSSY_FROM = 0.01
+_SLOW_FACTOR, _SLOW_LEAST_S = 1.5, 0.01
 
 
 def diagram(run: RunData) -> Diagram:
@@ -55,27 +73,42 @@ def diagram(run: RunData) -> Diagram:
     lane_of = {lane.name: lane for lane in lanes}
     links = _links(run)
     drawn = [
-        _line(group, _TOP_PX + _LINE_PX * (number + 0.5), lane_of, links)
+        _line(group, _TOP_PX + _LINE_PX * (number + 0.5), lane_of, links, link_troubles(run))
         for number, group in enumerate(_groups(run))
     ]
     return Diagram(
         "Nodes and networks",
-        "A dot is a link: its address, and the conditions that it adds to its network's.",
+        "A line is a link, coloured by what it suffered: beside its address how long it was cut, the worst "
+        "loss and the longest delay to its nearest node (medians, worst phase); below it the conditions that "
+        "it adds to its network's.",
         width=_LEFT_PX + apart * max(1, len(lanes)),
         height=_TOP_PX + _LINE_PX * len(drawn) + 10,
         lane_width=apart - 16,
         node_width=_BOX_PX,
         lanes=lanes,
         lines=drawn,
+        legend=[
+            (name, color)
+            for name, color in _TROUBLE_COLORS.items()
+            if any(dot.trouble == name for line in drawn for dot in line.links)
+        ],
     )
 
 
 def _line(
-    group: _Group, y: float, lane_of: Mapping[str, NetworkLane], links: Mapping[tuple[str, str], str]
+    group: _Group,
+    y: float,
+    lane_of: Mapping[str, NetworkLane],
+    links: Mapping[tuple[str, str], str],
+    troubles: Mapping[tuple[str, str], Mapping[str, float]],
 ) -> NodeLine:
     dots = [
-        LinkDot(
-            lane_of[network].x, lane_of[network].color, network, address, links.get((group.node, network), "")
+        _dot(
+            lane_of[network].x,
+            network,
+            address,
+            links.get((group.node, network), ""),
+            [troubles[network, name] for name in group.replicas if (network, name) in troubles],
         )
         for network, address in sorted(group.addresses.items(), key=lambda pair: lane_of[pair[0]].x)
     ]
@@ -83,10 +116,38 @@ def _line(
     return NodeLine(group.name, group.detail, group.kind, y, end, dots)
 
 
+def _dot(
+    x: float, network: str, address: str, conditions: str, troubles: Sequence[Mapping[str, float]]
+) -> LinkDot:
+    """The link of one replica, or of several: then with the worst of them."""
+    worst = {key: max(each[key] for each in troubles if key in each) for key in ("cut", "loss", "delay")
+             if any(key in each for each in troubles)}  # fmt: skip
+    kind = min((_kind(each) for each in troubles), key=list(_TROUBLE_COLORS).index, default=_UNKNOWN)
+    words = []
+    if worst.get("cut"):
+        words.append(f"cut {seconds(worst['cut'])}")
+    if worst.get("loss"):
+        words.append(f"loss {percent(worst['loss'])}")
+    if "delay" in worst:
+        words.append(seconds(worst["delay"]))
+    return LinkDot(x, _TROUBLE_COLORS[kind], network, address, conditions, kind, " · ".join(words))
+
+
+def _kind(trouble: Mapping[str, float]) -> str:
+    if trouble.get("cut"):
+        return _CUT
+    if trouble.get("loss", 0.0) > _LOSSY_FROM:
+        return _LOSSY
+    first = trouble.get("first")
+    if first is not None and trouble["delay"] > max(first * _SLOW_FACTOR, first + _SLOW_LEAST_S):
+        return _SLOW
+    return _FINE
+
+
 def _groups(run: RunData) -> list[_Group]:
     replicas = run.manifest.replicas
     if len(replicas) <= _MAX_LINES:
-        return [_Group(r.name, r.app, r.kind, r.addresses, r.node) for r in replicas]
+        return [_Group(r.name, r.app, r.kind, r.addresses, r.node, [r.name]) for r in replicas]
     groups: dict[str, list[RecordedReplica]] = {}
     for replica in replicas:
         groups.setdefault(group_of(run)[replica.name], []).append(replica)
@@ -100,7 +161,14 @@ def _one_line(name: str, copies: list[RecordedReplica]) -> _Group:
     }
     apps = list(dict.fromkeys(replica.app for replica in copies))
     detail = first.app if len(apps) == 1 else counted(len(apps), "app")
-    return _Group(f"{name} × {len(copies)}" if more else name, detail, first.kind, addresses, first.node)
+    return _Group(
+        f"{name} × {len(copies)}" if more else name,
+        detail,
+        first.kind,
+        addresses,
+        first.node,
+        [replica.name for replica in copies],
+    )
 
 
 def _conditions(network: Mapping[str, Any]) -> str:
