@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 EXIT_OBJECTIVE_FAILED = 1
-"""Exit code: the emulation went well, and an objective of the deployment was not met. Nothing uses it yet."""
+"""Exit code: the emulation went well, and an objective of its scenario did not pass."""
 EXIT_BAD_INPUT = 2
 """Exit code: the input is wrong, or this machine lacks something; click's own for wrong arguments, too."""
 EXIT_FAILED = 3

@@ -10,6 +10,8 @@
     def test_all_of_it(recorded_run):                     # runs the scenario to its end
         assert recorded_run.verdict == "VALID"
 
+A test fails by the objectives of its scenario, `Scenario(expect=[...])`, without a line of its own.
+
 pytest loads this module in every project; it imports WoTemu only once a fixture is used.
 """
 
@@ -133,5 +135,14 @@ def _remember(request: pytest.FixtureRequest, run_dir: Any) -> None:
 
 
 def _check(request: pytest.FixtureRequest, found: RecordedRun) -> None:
+    """Fail the test by the certificate, if asked to, and by the scenario's objectives."""
     if request.config.getoption("--wotemu-strict") and found.verdict == "INVALID":
         pytest.fail(f"the emulation did not do what its scenario says: {found.certificate}", pytrace=False)
+    # A test that ends its run early leaves objectives without data; those say nothing against it.
+    is_partial = found.status == "interrupted"
+    outcomes = found.objectives
+    missed = [each for each in outcomes.worst_first if not each.has_passed]
+    if is_partial:
+        missed = [each for each in missed if each.state != "no data"]
+    if missed:
+        pytest.fail("\n".join([outcomes.summary, *(each.sentence for each in missed)]), pytrace=False)

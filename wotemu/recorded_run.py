@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from wotemu.scenario.timeline import Timeline
+    from wotemu_report.objectives.outcome import Outcomes
     from wotemu_report.recorded.manifest import Manifest
 
 _TIMES = {"changes": "due"}
@@ -109,6 +110,24 @@ class RecordedRun:
         from wotemu.scenario.timeline import Timeline
 
         return Timeline.from_dict(json.loads((self.run_dir / "timeline.json").read_bytes()))
+
+    @property
+    def objectives(self) -> Outcomes:
+        """What became of the objectives of the scenario, by what is recorded by now; empty where it has none.
+
+        Raises:
+            InputError: A file of the run is damaged, or of a newer version of WoTemu.
+        """
+        from wotemu_report import judge_objectives
+        from wotemu_report.objectives.outcome import Outcomes
+        from wotemu_runtime.recording.run_directory import tabulate
+
+        if not self.timeline.objectives:
+            return Outcomes()
+        if (judged := Outcomes.read(self.run_dir)) is not None:
+            return judged
+        tabulate(self.run_dir)
+        return judge_objectives(self.run_dir)
 
     @property
     def tables(self) -> list[str]:
@@ -259,10 +278,13 @@ class RecordedRun:
 
     def _repr_html_(self) -> str:
         """The run in a few lines, for notebooks."""
-        manifest, certificate = self.manifest, self.certificate
+        from wotemu_report.objectives.outcome import Outcomes
+
+        manifest, certificate, judged = self.manifest, self.certificate, Outcomes.read(self.run_dir)
         rows = {
             "status": manifest.status + (f": {manifest.error}" if manifest.error else ""),
             "fidelity": str(certificate) if certificate is not None else "no certificate",
+            "objectives": judged.summary if judged is not None else "",
             "lasted": "" if manifest.duration_s is None else f"{manifest.duration_s:g} s",
             "engine": f"{manifest.engine}, {manifest.shaper}",
             "seed": str(manifest.seed),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["report_json", "write_report"]
+if TYPE_CHECKING:
+    from wotemu_report.objectives.outcome import Outcomes
+
+__all__ = ["judge_objectives", "report_json", "write_report"]
 
 
 def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[str] = ()) -> Path:
     """Write the report of a run: one that is over, goes on, or was cut short.
 
-    What can't be read of a table is left out, and the page says so.
+    Of a run that is over it also writes ``objectives.json``, where its scenario has objectives. What can't be
+    read of a table is left out, and the page says so.
 
     Args:
         run_dir: The run directory.
@@ -26,11 +31,16 @@ def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[s
             written.
     """
     # Polars, Altair and Vega take a second to import: only callers that write a report pay for it.
+    from wotemu_report.objectives.evaluate import keep_outcomes
     from wotemu_report.page import render, save
-    from wotemu_report.recorded.run_data import reading
+    from wotemu_report.recorded.run_data import RunData, reading
+
+    def page(run: RunData) -> str:
+        keep_outcomes(run)
+        return render(run)
 
     run_dir = Path(run_dir)
-    html = reading(run_dir, render, damages)
+    html = reading(run_dir, page, damages)
     return save(html, Path(out_dir) if out_dir else run_dir / "report")
 
 
@@ -43,3 +53,15 @@ def report_json(run_dir: Path) -> str:
     from wotemu_report.export.as_json import text_of
 
     return text_of(Path(run_dir))
+
+
+def judge_objectives(run_dir: Path) -> Outcomes:
+    """The outcomes of the objectives of a run's scenario, by what is recorded by now.
+
+    Raises:
+        wotemu.errors.InputError: `run_dir` holds no run, or a JSON file of it is damaged.
+    """
+    from wotemu_report.objectives.evaluate import keep_outcomes
+    from wotemu_report.recorded.run_data import reading
+
+    return reading(Path(run_dir), keep_outcomes)

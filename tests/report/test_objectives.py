@@ -7,13 +7,14 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import attrs
 import pytest
 
-from wotemu import InputError, Network, Node, NodeApp, Topology
+from wotemu import InputError, Network, Node, NodeApp, RecordedRun, Topology, pytest_plugin
 from wotemu.records import Record
 from wotemu.records import rows as records
 from wotemu.scenario import (
@@ -415,3 +416,19 @@ def test_a_run_without_objectives_has_none(quickstart: Path, tmp_path: Path) -> 
     outcomes = evaluate(run)
     assert (len(outcomes), outcomes.have_passed, outcomes.summary) == (0, True, "")
     assert "objectives" not in head(run).notices[0].title
+
+
+def test_a_test_fails_by_the_objectives_of_its_run(runs: Path) -> None:
+    several(runs)
+    request: Any = SimpleNamespace(config=SimpleNamespace(getoption=lambda _: False))
+    with pytest.raises(pytest.fail.Exception) as caught:
+        pytest_plugin._check(request, RecordedRun(runs))
+    assert "812 ms, limit 500 ms (failed)" in str(caught.value)
+    assert "lost events" in str(caught.value)
+    assert "restarts" not in str(caught.value)
+    (runs / "objectives.json").unlink()
+    # A test that ended its run before the later phases is not held to them.
+    change_manifest(runs, status="interrupted", ended=T0 + 15)
+    loaded(runs, [expect(errors() < "1%").during("heal")], {"interactions": reads("phone-1", 0, 15, 0.1)})
+    assert [each.state for each in RecordedRun(runs).objectives] == ["no data"]
+    pytest_plugin._check(request, RecordedRun(runs))

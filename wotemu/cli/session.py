@@ -13,7 +13,7 @@ from wotemu.cli.screen.base import RunView
 from wotemu.cli.screen.plain import JsonLines, Lines
 from wotemu.cli.screen.terminal import is_capable, leave_at_once
 from wotemu.emulation.reported_run import ReportedRun, Result
-from wotemu.errors import EXIT_INTERRUPTED
+from wotemu.errors import EXIT_INTERRUPTED, EXIT_OBJECTIVE_FAILED
 
 
 def run_to_end(emulation: ReportedRun, *, follow: bool, as_json: bool) -> int:
@@ -64,6 +64,9 @@ async def _show(emulation: ReportedRun, view: RunView) -> int:
         print_error(result.report_error)
     elif result.is_rejected:
         print_message("the emulation did not do what its scenario says", hint="the reasons head the report")
+    elif result.exit_code == EXIT_OBJECTIVE_FAILED:
+        ended = f"ended early by {result.ended_by}" if result.ended_by else None
+        print_message(result.objectives.summary or "an objective is not met", hint=ended)
     # A run that was interrupted before T0 or at its very end may have another status.
     return EXIT_INTERRUPTED if interrupts.count and result.error is None else result.exit_code
 

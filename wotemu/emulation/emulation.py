@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from wotemu.deployment_file import Deployment
+from wotemu.emulation.judged_run import execute
 from wotemu.emulation.live_verbs import LiveVerbs
 from wotemu.emulation.node_commands import WHO, NodeCommands, seconds_of
 from wotemu.emulation.run_options import (
@@ -169,8 +170,8 @@ class Emulation(LiveVerbs, NodeCommands):
                 raise outcome.error
 
     async def _execute(self) -> tuple[Path, Outcome]:
-        self._executing = asyncio.ensure_future(self._run.execute(lambda _: None))
-        run_dir, outcome = await self._executing
+        self._executing = asyncio.ensure_future(execute(self._run, lambda _: None))
+        run_dir, outcome, _ = await self._executing
         if not self._run.abort_requested.is_set():
             with contextlib.suppress(OSError):  # a full disk: tables are read from the spool, then
                 tabulate(run_dir)

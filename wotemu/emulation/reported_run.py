@@ -10,6 +10,7 @@ from typing import Self
 import attrs
 
 from wotemu.deployment_file import Deployment
+from wotemu.emulation.judged_run import execute
 from wotemu.emulation.reports import write_report
 from wotemu.emulation.run_options import (
     ENGINES,
@@ -21,11 +22,20 @@ from wotemu.emulation.run_options import (
     checked_name,
     name_of,
 )
-from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_INVALID, EmulationError, InputError, WotemuError
+from wotemu.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_INVALID,
+    EXIT_OBJECTIVE_FAILED,
+    EmulationError,
+    InputError,
+    WotemuError,
+)
 from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
 from wotemu.scenario.timeline import Timeline
 from wotemu.units import QuantityLike
+from wotemu_report.objectives.outcome import Outcomes
 from wotemu_runtime.bus import steady_time
 from wotemu_runtime.coordination.outcome import Status
 from wotemu_runtime.engines.local.engine import LocalEngine
@@ -53,6 +63,8 @@ class Result:
         certificate: Whether the emulation did what its scenario says; None where T0 was never reached.
         strict: Whether an INVALID certificate is a failure.
         report_error: Why the report could not be written.
+        objectives: What became of the scenario's objectives; empty where it has none, or was not judged.
+        ended_by: The objective that ended the run early, in words; "" where none did.
     """
 
     status: Status
@@ -63,6 +75,8 @@ class Result:
     certificate: Certificate | None = None
     strict: bool = False
     report_error: WotemuError | None = None
+    objectives: Outcomes = attrs.field(factory=Outcomes)
+    ended_by: str = ""
 
     @property
     def is_rejected(self) -> bool:
@@ -71,14 +85,21 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """The command line's: 0 done, 2 bad input, 3 failed, 4 INVALID and strict, 130 interrupted."""
+        """The command line's: 0 where all is well, else the first that holds of these.
+
+        2 bad input, 3 failed, 4 INVALID and `strict`, 130 interrupted, 1 an objective has not passed.
+        """
         if self.error is not None:
             return self.error.exit_code
         if self.report_error is not None:
             return EXIT_FAILED
         if self.is_rejected:
             return EXIT_INVALID
-        return {"done": 0, "interrupted": EXIT_INTERRUPTED}.get(self.status, EXIT_FAILED)
+        if self.status == "interrupted" and not self.ended_by:
+            return EXIT_INTERRUPTED
+        if self.status not in ("done", "interrupted"):
+            return EXIT_FAILED
+        return 0 if self.objectives.have_passed and not self.ended_by else EXIT_OBJECTIVE_FAILED
 
 
 class ReportedRun:
@@ -229,7 +250,7 @@ class ReportedRun:
                 where=f"emulation {self.name!r}",
                 hint="make another ReportedRun for another run",
             )
-        run_dir, outcome = await self._run.execute(listener)
+        run_dir, outcome, ended_by = await execute(self._run, listener)
         report = None if self._run.abort_requested.is_set() else await self._report(run_dir, listener)
         return Result(
             outcome.status,
@@ -240,7 +261,13 @@ class ReportedRun:
             certificate=outcome.certificate,
             strict=self._run.settings.strict,
             report_error=report if isinstance(report, WotemuError) else None,
+            objectives=self._judged(run_dir) if report is not None else Outcomes(),
+            ended_by=ended_by,
         )
+
+    def _judged(self, run_dir: Path) -> Outcomes:
+        """What the report has judged; a report that could not be written may have been preceded by it."""
+        return (self.timeline.objectives and Outcomes.read(run_dir)) or Outcomes()
 
     async def _report(self, run_dir: Path, listener: Listener) -> Path | WotemuError | None:
         """Write the report: its path, why it can't be written, or None where the run is to end at once."""

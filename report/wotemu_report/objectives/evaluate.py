@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import attrs
@@ -58,7 +59,9 @@ def _judge(run: RunData, plan: ObjectivePlan, first_fault_s: float | None) -> Ou
         return _outcome(plan, "no verdict", measured, window, before)
     # A window that begins before the first fault has its own steady state in it.
     reason = "" if has_passed else before
-    return _outcome(plan, "passed" if has_passed else "failed", measured, window, reason or _cut_short(run))
+    return _outcome(
+        plan, "passed" if has_passed else "failed", measured, window, reason or _cut_short(run, window)
+    )
 
 
 def _judge_recovery(
@@ -120,9 +123,11 @@ def _meets(plan: ObjectivePlan, value: float) -> bool:
     return COMPARE[plan.op](value, plan.limit if plan.limit is not None else math.nan)
 
 
-def _cut_short(run: RunData) -> str:
+def _cut_short(run: RunData, window: Window) -> str:
+    """That the run ended within the window, where it did; "" where the window was over."""
     planned_s = run.manifest.duration_s
-    if run.manifest.status == "done" or planned_s is None or run.axis.end_s >= planned_s:
+    is_whole = run.manifest.status == "done" or window.end_s < run.axis.end_s
+    if is_whole or planned_s is None or run.axis.end_s >= planned_s:
         return ""
     return f"the run ended after {seconds(run.axis.end_s)} of {seconds(planned_s)}"
 
@@ -146,3 +151,15 @@ def _outcome(
         end_s=None if window is None else window.end_s,
         reason=reason,
     )
+
+
+def keep_outcomes(run: RunData) -> Outcomes:
+    """Evaluate the objectives of a run; of one that is over, write ``objectives.json``, too.
+
+    A run directory that can't be written to stays as it is: the file only spares others the evaluation.
+    """
+    outcomes = evaluate(run)
+    if outcomes.each and run.manifest.ended is not None:
+        with contextlib.suppress(OSError):
+            outcomes.write(run.run_dir)
+    return outcomes

@@ -106,8 +106,12 @@ def run(**given: object) -> None:
     Each run gets a fidelity certificate: VALID if the networks did what the scenario says; SUSPECT or
     INVALID, with the reasons, if not.
 
-    Exit codes: 0 done, 2 wrong input or a machine that lacks something, 3 the emulation or its
-    report failed, 4 the certificate says INVALID and --strict is given, 130 interrupted.
+    The objectives of the scenario, Scenario(expect=[...]), are printed at the end with their figures; one
+    without data has not passed. docs/objectives.md says how they are judged.
+
+    Exit codes: 0 done, 1 an objective has not passed, 2 wrong input or a machine that lacks something,
+    3 the emulation or its report failed, 4 the certificate says INVALID and --strict is given,
+    130 interrupted.
     """
     options = Options(**given)  # type: ignore[arg-type]  # click gives what is declared above
     from wotemu_runtime.engines.local.monitor import early_monitor

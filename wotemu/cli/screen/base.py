@@ -18,6 +18,7 @@ from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.records import Event
 from wotemu.units import Seconds
 from wotemu.wording import counted, duration, shortened
+from wotemu_report.objectives.outcome import Outcomes
 from wotemu_runtime.bus import steady_time
 
 SOURCE = "command line"
@@ -134,8 +135,25 @@ def summary(emulation: ReportedRun, result: Result) -> list[Text]:
     lines += [
         Text.assemble((f"  {label:<14}", "dim"), harmless(text)) for label, text in facts.items() if text
     ]
+    lines += objective_lines(result.objectives)
     if result.report is not None:
         lines.append(Text.assemble((f"  {'report':<14}", "dim"), path_link(result.report)))
+    return lines
+
+
+_MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red")}
+
+
+def objective_lines(outcomes: Outcomes) -> list[Text]:
+    """A line for each objective: a mark, what it is about, its figure and its limit; none without any."""
+    if not outcomes.each:
+        return []
+    lines = [Text.assemble((f"  {'objectives':<14}", "dim"), harmless(outcomes.summary))]
+    for outcome in outcomes:
+        mark, style = _MARKS.get(outcome.state, ("?", "bold yellow"))
+        lines.append(Text.assemble("    ", (mark, style), f" {harmless(outcome.sentence)}"))
+    if outcomes.caution:
+        lines.append(Text.assemble("    ", ("!", "bold red"), f" {harmless(outcomes.caution)}"))
     return lines
 
 

@@ -62,6 +62,7 @@ class JsonLines(Lines):
             run_dir=str(result.run_dir),
             report=None if result.report is None else str(result.report),
             exit_code=result.exit_code,
+            objectives=result.objectives.to_dict()["objectives"],
             verdict=None if result.certificate is None else result.certificate.verdict,
             **self.emulation.counters.to_dict(),
         )
