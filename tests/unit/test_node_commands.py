@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from redis.exceptions import RedisError
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.supervision.launcher_connection import LauncherConnection, RunningCommand
 from wotemu_runtime.bus import Streams
@@ -159,3 +161,17 @@ async def test_the_end_of_its_input_is_a_terminals_end_of_file_character(given: 
         printed.replace(b"^D", b"").replace(b"\b", b"").endswith(given.replace(b"\n", b"\r\n") + b"over\r\n")
     )
     assert seen[-1] == Exited(0)
+
+
+async def test_input_that_the_bus_does_not_take_ends_the_command_with_why() -> None:
+    async with running("cat") as (command, bus):
+        await command.write(b"a")
+        output = command.output()
+        assert InputRead(1) in [await anext(output), await anext(output)]
+        bus.is_away = True
+        with pytest.raises(RedisError):
+            await command.write(b"b")
+        bus.is_away = False
+        with pytest.raises(EmulationError, match="the bus did not take its input: it is away"):
+            async for _ in output:
+                pass

@@ -92,6 +92,8 @@ class _NodeCommand:
             asyncio.create_task(self._take_input(command)),
             asyncio.create_task(self._write_input(command)),
         ]
+        for task in (*reading, *writing):
+            task.add_done_callback(self._end_if_unheard)
         try:
             status = await command.status
             await self._read_rest(reading)
@@ -100,6 +102,11 @@ class _NodeCommand:
             for task in (*reading, *writing):
                 task.cancel()
             await asyncio.gather(*reading, *writing, return_exceptions=True)
+
+    def _end_if_unheard(self, relaying: asyncio.Task[None]) -> None:
+        """End the command where the bus lost what it printed or its credit: it would wait for ever."""
+        if not relaying.cancelled() and isinstance(relaying.exception(), RedisError):
+            self._launcher.signal_command(self._number, signal.SIGKILL)
 
     async def _read_rest(self, reading: list[asyncio.Task[None]]) -> None:
         """Wait until all is read, or nothing more comes of a process that the command left running."""
@@ -122,7 +129,8 @@ class _NodeCommand:
             for _, _, fields in entries:
                 self._take(command, fields)
             if entries:
-                await self._client.xtrim(self._input, minid=entries[-1][1].decode(), approximate=False)
+                with contextlib.suppress(OSError, RedisError):  # the next one trims as much
+                    await self._client.xtrim(self._input, minid=entries[-1][1].decode(), approximate=False)
 
     def _take(self, command: RunningCommand, fields: dict[bytes, bytes]) -> None:
         for _ in range(int(fields.get(b"credit", 0))):

@@ -31,6 +31,8 @@ class NodeCommand:
         self._output = streams.command_output(number)
         self._window = InputWindow()
         self._has_ended = False
+        self._lost: Exception | None = None
+        """Why input, a signal or credit did not reach the bus: the command may wait for it for ever."""
 
     def __repr__(self) -> str:
         return f"NodeCommand({self._output!r})"
@@ -44,7 +46,7 @@ class NodeCommand:
         """What it prints and reads, then how it ended. Leaving it early kills the command.
 
         Raises:
-            EmulationError: the run ended before the command did.
+            EmulationError: the run ended before the command did, or the bus did not take its input.
         """
         try:
             async for entries in Consumer(self._client, [self._output]).batches():
@@ -59,8 +61,13 @@ class NodeCommand:
                     else:
                         yield Printed(int(fields[b"fd"]), fields[b"data"])
                         await self._give(credit=1)
+                if self._lost is not None:
+                    raise EmulationError(f"the bus did not take its input: {self._lost}", where="exec")
                 if entries:
-                    await self._client.xtrim(self._output, minid=entries[-1][1].decode(), approximate=False)
+                    with contextlib.suppress(OSError, RedisError):  # the next one trims as much
+                        await self._client.xtrim(
+                            self._output, minid=entries[-1][1].decode(), approximate=False
+                        )
                 elif not self._is_going():
                     raise EmulationError("the run ended before the command did", where="exec")
         finally:
@@ -93,4 +100,8 @@ class NodeCommand:
     async def _give(self, **fields: Any) -> None:
         if self._has_ended:
             return  # or the stream would be there again, for ever
-        await self._client.xadd(self._input, fields)  # type: ignore[arg-type]
+        try:
+            await self._client.xadd(self._input, fields)  # type: ignore[arg-type]
+        except (OSError, RedisError) as error:
+            self._lost = error
+            raise
