@@ -33,6 +33,7 @@ class Manifest:
         started, t0, ended: Epoch seconds; None where the run did not get so far.
         scheduling: The class of the kernel's scheduler that the gateways ran in.
         duration_s: As planned.
+        revision: The git `commit` of the source, and whether the file was `changed` since; or nothing.
         unenforced: Limits of resources that the machine did not enforce, a sentence each.
         wotpy_fixes: Names of the fixes, by node.
         losses: Records that did not reach the run directory.
@@ -51,6 +52,7 @@ class Manifest:
     kernel: str
     host: Mapping[str, Any]
     source: str
+    revision: Mapping[str, Any]
     command: tuple[str, ...]
     started: float | None
     t0: float | None

@@ -21,6 +21,7 @@ from wotemu_report.sections import (
     objectives,
     overview,
     recoveries,
+    reproduce,
     topology_diagram,
     wot_interactions,
 )
@@ -40,6 +41,7 @@ SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     event_list.section,
     node_details.section,
     app_logs.section,
+    reproduce.section,
 )
 """In the order in which they are read."""
 

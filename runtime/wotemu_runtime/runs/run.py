@@ -36,6 +36,7 @@ from wotemu_runtime.recording.event_log import OnNews
 from wotemu_runtime.recording.recorder import Listener
 from wotemu_runtime.recording.run_directory import RunDirectory, losses
 from wotemu_runtime.recording.totals import Totals
+from wotemu_runtime.runs.source_revision import source_revision
 
 RUNS = Path("runs")
 """Where run directories are made, in the working directory, unless another one is named."""
@@ -144,6 +145,7 @@ class Run:
         """Is called with each news of the events that are stored; see `EventLog`."""
         self._coordinator: Coordinator | None = None
         self._stop_requested = False
+        self._revision: dict[str, Any] = {}
 
     @property
     def timeline(self) -> Timeline:
@@ -229,6 +231,10 @@ class Run:
                 save_manifest(attrs.evolve(coordinator.outcome, status="failed", error=killed))
             listener(event)
 
+        # In a thread: packing a large folder takes seconds, in which Ctrl-C has to work.
+        code, self._revision = await asyncio.gather(
+            asyncio.to_thread(self._context.pack_code), source_revision(self.deployment.path)
+        )
         coordinator = self._coordinator = Coordinator(
             self.plan,
             engine,
@@ -237,8 +243,7 @@ class Run:
             self._resolver,
             self.settings.thresholds,
             card=self._takeover_card(directory.run_dir),
-            # In a thread: packing a large folder takes seconds, in which Ctrl-C has to work.
-            code=await asyncio.to_thread(self._context.pack_code),
+            code=code,
             resume=self._context.started is not None,
             keep=self.settings.keep,
             durable=self._context.safe_checkpoint,
@@ -303,6 +308,7 @@ class Run:
                 "mem_bytes": psutil.virtual_memory().total,
             },
             "source": self.deployment.path.name,
+            "revision": self._revision,
             "command": list(self.settings.command),
             "seed": self.plan.timeline.seed,
             "timeline_hash": self.plan.timeline.hash,
