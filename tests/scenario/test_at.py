@@ -210,6 +210,10 @@ def test_a_name_of_both_a_network_and_a_node_is_ambiguous() -> None:
     with pytest.raises(ScenarioError, match="both a network and a node"):
         resolve(topology, Scenario(events=[at(1).set("a", loss="1%")]))
     resolve(topology, Scenario(events=[at(1).set(shared, loss="1%")]))
+    for target, node in (("network:a", None), ("node:a", "a")):
+        action = at(1).set(target, loss="1%")
+        timeline, _ = resolve(topology, Scenario(events=[action]))
+        assert {change.node for change in timeline.changes} == {node} and action.label == "set a"
 
 
 @pytest.mark.parametrize("arguments", [("",), (7, FIELD), ("mobiles",)])
