@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 NAMES = ("node", "thing", "name", "error")
 """Columns of which a run may have any number of values."""
-FEW = ("role", "affordance", "op", "stage", "binding", "status")
+FEW = ("role", "op", "stage", "binding", "status")
 """Columns that have few values."""
 
 

@@ -45,21 +45,26 @@ def percentiles(
     """
     if unknown := set(by) - set(KEYS):
         raise ValueError(f"{', '.join(sorted(unknown))}: durations are grouped by {', '.join(KEYS)}")
-    key = [column for each in by for column in (("phase_no", "phase") if each == "phase" else (each,))]
-    frame = requests(run).lazy()
-    chosen = frame if where is None else frame.filter(where)
-    ended = chosen.filter(pl.col("ok") | pl.col("failed"))
+    key = ["phase_no" if each == "phase" else each for each in by]
+    ended = requests(run).lazy().filter(pl.col("ok") | pl.col("failed"))
     if "phase" in by:
         ended = ended.filter(pl.col("phase_no") >= 0)
-    grouped = ended.group_by("role", *key).agg(
-        count=pl.len(), failed=pl.col("failed").sum(), **duration_percentiles(answered_only=answered_only)
-    )
-    names = [name for name in ("role", *key) if name != "phase_no"]
-    named = grouped.with_columns(pl.col(names).cast(pl.String), pl.col("^phase_no$").cast(pl.Int64))
-    return in_order(named.collect(), "role", *key)
-
-
-def duration_percentiles(*, answered_only: bool = False) -> dict[str, pl.Expr]:
-    """The aggregates `SHARES` of `ms`; failed requests are infinite, or left out."""
-    took = pl.col("ms").filter("ok") if answered_only else pl.when("ok").then("ms").otherwise(math.inf)
-    return {name: took.quantile(share, "equiprobable") for name, share in SHARES.items()}
+    chosen = ended if where is None else ended.filter(where)
+    failed_ms = pl.lit(None) if answered_only else pl.lit(math.inf)
+    took = pl.when("ok").then("ms").otherwise(failed_ms)
+    figures = {name: pl.col("took").quantile(share, "equiprobable") for name, share in SHARES.items()}
+    slim = chosen.select("role", *key, "failed", took=took)
+    roles = requests(run)["role"].unique().cast(pl.String).to_list() or ["consumer"]
+    grouped = [  # one role after the other takes half the memory
+        slim.filter(pl.col("role") == role)
+        .group_by("role", *key)
+        .agg(count=pl.len(), failed=pl.col("failed").sum(), **figures)
+        .collect()
+        for role in roles
+    ]
+    found = pl.concat(grouped).with_columns(pl.selectors.categorical().cast(pl.String))
+    if "phase" in by:
+        numbers = pl.col("phase_no").cast(pl.Int64)
+        found = found.with_columns(numbers).with_columns(phase=run.axis.phase_name("phase_no"))
+    columns = [name for each in by for name in (("phase_no", "phase") if each == "phase" else (each,))]
+    return in_order(found, "role", *key).select("role", *columns, "count", "failed", *SHARES)

@@ -27,7 +27,6 @@ import attrs
 import polars as pl
 
 from wotemu_report.queries.disturbances import disturbances
-from wotemu_report.queries.percentiles import duration_percentiles
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
@@ -193,22 +192,20 @@ def windows(
         `window`, its number since T0; `by`; `count`, requests that ended in it; `errors`, the failed share of
         them; and `p95` in ms, of those that succeeded.
     """
-    frame = requests(run).lazy()
+    frame = requests(run).lazy().filter(pl.col("ok") | pl.col("failed"))
     chosen = frame if where is None else frame.filter(where)
-    ended = chosen.filter(pl.col("ok") | pl.col("failed")).with_columns(
-        ended=pl.col("s") + pl.col("ms").fill_null(0.0) / 1000.0
+    if role is None:
+        measured = chosen.select((pl.col("role") == "consumer").any()).collect().item()
+        role = "consumer" if measured else "producer"
+    ended = pl.col("s") + pl.col("ms").fill_null(0.0) / 1000.0
+    slim = chosen.filter(pl.col("role") == role, ended >= 0, ended <= run.axis.end_s).select(
+        *by, "failed", window=(ended / window_s).floor().cast(pl.Int64), took=pl.when("ok").then("ms")
     )
-    within = ended.filter(pl.col("ended") >= 0, pl.col("ended") <= run.axis.end_s)
-    number = (pl.col("ended") / window_s).floor().cast(pl.Int64)
-    grouped = within.group_by("role", number.alias("window"), *by).agg(
-        count=pl.len(),
-        errors=pl.col("failed").mean(),
-        p95=duration_percentiles(answered_only=True)["p95"],
+    grouped = slim.group_by("window", *by).agg(
+        count=pl.len(), errors=pl.col("failed").mean(), p95=pl.col("took").quantile(0.95, "equiprobable")
     )
     found = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect()
-    if role is None:
-        role = "consumer" if (found["role"] == "consumer").any() else "producer"
-    return found.filter(pl.col("role") == role).drop("role").sort("window", *by)
+    return found.sort("window", *by)
 
 
 def recoveries(

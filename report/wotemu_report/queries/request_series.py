@@ -7,7 +7,7 @@ import polars as pl
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.axis import Axis
 from wotemu_report.queries.ranking import fold, with_series
-from wotemu_report.queries.requests import request_figures, with_error_type
+from wotemu_report.queries.requests import request_figures, with_error_type, with_took
 from wotemu_report.queries.time_bins import broken_at_gaps, every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
@@ -36,7 +36,7 @@ def errors_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, l
 
 def quantiles_over_time(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
     """`request_figures` in each bin for each series; a row of nulls where a line must break."""
-    binned = per_bin(frame, axis, ["series"], **request_figures())
+    binned = per_bin(with_took(frame), axis, ["series"], **request_figures())
     return broken_at_gaps(binned.filter(pl.col("p50").is_not_null()), ["series"])
 
 
@@ -111,5 +111,5 @@ def quantiles_by_phase(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     )
     named = with_series(begun.collect(), "{} {} · {} · {}", *columns).drop(columns)
     folded, names = fold(named, "series", pl.len())
-    grouped = folded.group_by("phase_no", "phase", "series").agg(**request_figures())
+    grouped = with_took(folded).group_by("phase_no", "phase", "series").agg(**request_figures()).collect()
     return grouped.filter(pl.col("p50").is_not_null()).sort("phase_no", "series"), names

@@ -21,11 +21,15 @@ def requests(run: RunData) -> pl.DataFrame:
         The columns of `interaction_rows`, and how it ended: `ok`, `failed`, `cancelled` (by its app) or
         `unfinished` (when its node was stopped).
     """
-    return interaction_rows(run, pl.col("stage") == "request").with_columns(
-        ok=pl.col("status") == OK,
-        failed=pl.col("status") == FAILED,
-        cancelled=pl.col("status") == CANCELLED,
-        unfinished=pl.col("status") == UNFINISHED,
+    return (
+        interaction_rows(run, pl.col("stage") == "request")
+        .drop("stage")
+        .with_columns(
+            ok=pl.col("status") == OK,
+            failed=pl.col("status") == FAILED,
+            cancelled=pl.col("status") == CANCELLED,
+            unfinished=pl.col("status") == UNFINISHED,
+        )
     )
 
 
@@ -86,14 +90,20 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 
 
+def with_took(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    """Requests with `took`: the duration in ms of those that succeeded, else null."""
+    # Once for all rows: a filter within an aggregate is applied to each group anew.
+    return frame.lazy().with_columns(took=pl.when("ok").then("ms"))
+
+
 def request_figures() -> dict[str, pl.Expr]:
-    """Aggregates of requests.
+    """Aggregates of the rows of `with_took`.
 
     Returns:
         `count`, those that succeeded or failed; `errors`, failed ones; `cancelled`, those that their apps
         gave up; `p50`, `p95` and `p99`, quantiles in ms of the durations of those that succeeded.
     """
-    done = pl.col("ms").filter(pl.col("ok"))
+    done = pl.col("took")
     return {
         "count": (pl.col("ok") | pl.col("failed")).sum(),
         "errors": pl.col("failed").sum(),
@@ -115,7 +125,7 @@ def requests_by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
     A request belongs to the phase in which it began.
     """
     key = [*KEY, *more]
-    grouped = frame.lazy().group_by([*key, "phase_no", "phase"]).agg(**request_figures()).collect()
+    grouped = with_took(frame).group_by([*key, "phase_no", "phase"]).agg(**request_figures()).collect()
     return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 

@@ -18,6 +18,7 @@ from wotemu_report.queries.requests import (
     requests,
     seen_by,
     unmeasured_requests,
+    with_took,
 )
 from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
@@ -46,7 +47,13 @@ def _interactions(run: RunData) -> list[Tile]:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
     if role == "producer":
         return [_served(asked)]
-    total = asked.select(**request_figures()).with_columns(share=error_share()).row(0, named=True)
+    total = (
+        with_took(asked)
+        .select(**request_figures())
+        .collect()
+        .with_columns(share=error_share())
+        .row(0, named=True)
+    )
     cancelled = f", {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
     return [
         Tile("Interactions", count(total["count"] + items),
@@ -63,7 +70,7 @@ def _interactions(run: RunData) -> list[Tile]:
 
 def _served(served: pl.DataFrame) -> Tile:
     """Where no client was measured, only the requests that things served are known."""
-    took = milliseconds(served.select(request_figures()["p50"]).item())
+    took = milliseconds(with_took(served).select(request_figures()["p50"]).collect().item())
     return Tile("Requests served", count(served.height), f"to unmeasured clients; handlers took {took} (p50)")
 
 
