@@ -273,8 +273,8 @@ class RecordedRun:
         from wotemu_report import write_report
         from wotemu_runtime.recording.run_directory import tabulate
 
-        tabulate(self.run_dir)
-        return write_report(self.run_dir, None if out_dir is None else Path(out_dir))
+        damages = tabulate(self.run_dir)
+        return write_report(self.run_dir, None if out_dir is None else Path(out_dir), damages)
 
     def _repr_html_(self) -> str:
         """The run in a few lines, for notebooks."""

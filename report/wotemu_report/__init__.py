@@ -44,7 +44,7 @@ def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[s
     return save(html, Path(out_dir) if out_dir else run_dir / "report")
 
 
-def report_json(run_dir: Path) -> str:
+def report_json(run_dir: Path, damages: Sequence[str] = ()) -> str:
     """The data of that report as JSON; `wotemu_report.export.as_json` describes its shape.
 
     Raises:
@@ -52,7 +52,7 @@ def report_json(run_dir: Path) -> str:
     """
     from wotemu_report.export.as_json import text_of
 
-    return text_of(Path(run_dir))
+    return text_of(Path(run_dir), damages)
 
 
 def judge_objectives(run_dir: Path) -> Outcomes:

@@ -10,10 +10,12 @@ import polars as pl
 import pytest
 
 from wotemu import RecordedRun
+from wotemu.emulation.reports import report_json
 from wotemu.errors import InputError
 from wotemu.records import App, to_row
+from wotemu_runtime.recording.run_directory import RunDirectory, is_being_recorded
 
-from .synthetic import T0
+from .synthetic import T0, request
 
 
 def test_tables_have_offsets_phases_groups_and_parameters(run_dir: Path) -> None:
@@ -40,6 +42,30 @@ def test_what_a_run_has_stored_so_far_is_read_from_its_spool(run_dir: Path) -> N
     assert rows.select("node", "value", "s").rows() == [("reader-3g-1", 20.0, 1.0)]
     (run_dir / "spool" / "app.msgpack").unlink()
     assert RecordedRun(run_dir).table("app").collect().height == 0
+
+
+def test_a_run_that_goes_on_or_was_killed_has_a_report_of_what_is_stored(run_dir: Path) -> None:
+    """Its tables lie as they came; a killed one may have a damaged file, whose rest is named."""
+    manifest = run_dir / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "ended": None, "status": "failed"}))
+    for table in (run_dir / "tables").iterdir():
+        table.unlink()
+    (run_dir / "events.jsonl").write_text("")
+    directory = RunDirectory(run_dir)
+    rows = [to_row(request(at, 0.1)) for at in range(20)]
+    directory.store("interactions", rows)
+    directory.keep({"events": "1-0"})
+    page = RecordedRun(run_dir).write_report().read_text()  # while it is recorded
+    assert "the run has no end" in page
+    assert "stored until 19.0 s after T0" in page
+    assert is_being_recorded(run_dir)
+    directory.store("interactions", rows)
+    directory.close()
+    spool = run_dir / "spool" / "interactions.msgpack"
+    spool.write_bytes(spool.read_bytes() + b"\xc1")
+    text = report_json(run_dir)
+    assert "spool/interactions.msgpack: it is damaged after 40 rows" in " ".join(json.loads(text)["damages"])
+    assert RecordedRun(run_dir).table("interactions").collect().height == 40
 
 
 def test_what_is_no_run_or_no_table_is_said(run_dir: Path, tmp_path: Path) -> None:

@@ -20,13 +20,11 @@ def write_report(run_dir: Path, out_dir: Path | None = None) -> Path:
     # Imported here: a run needs neither Polars nor Altair before its report.
     from wotemu_report import write_report as write
 
-    tabulate(run_dir)
-    return write(run_dir, out_dir)
+    return write(run_dir, out_dir, tabulate(run_dir))
 
 
 def report_json(run_dir: Path) -> str:
     """The data of a run's report as JSON: see `wotemu_report.export.as_json`."""
     from wotemu_report import report_json as as_json
 
-    tabulate(run_dir)
-    return as_json(run_dir)
+    return as_json(run_dir, tabulate(run_dir))

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,9 @@ def as_json(run: RunData) -> Json:
     }
 
 
-def text_of(run_dir: Path) -> str:
-    """`as_json` of the run in `run_dir`, as a file holds it."""
-    return json.dumps(reading(run_dir, as_json), indent=1, allow_nan=False)
+def text_of(run_dir: Path, damages: Sequence[str] = ()) -> str:
+    """`as_json` of the run in `run_dir`, as a file holds it; `damages`: what is known to be missing."""
+    return json.dumps(reading(run_dir, as_json, damages), indent=1, allow_nan=False)
 
 
 def _section(section: Section) -> Json:

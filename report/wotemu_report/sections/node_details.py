@@ -18,7 +18,7 @@ from wotemu_report.queries.hop_counters import hop_totals
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.queries.ranking import fold, with_series
-from wotemu_report.queries.requests import consumers_or_producers, request_figures, requests
+from wotemu_report.queries.requests import consumers_or_producers, request_figures, requests, with_took
 from wotemu_report.queries.subscriptions import notifications, subscribers
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.event_log import replica_name
@@ -213,6 +213,8 @@ def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
 def _quantiles(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
     """`request_figures` of each node's requests in each bin; a row of nulls where a line must break."""
     key = ["node", "series"]
-    binned = per_bin(frame, axis, key, **request_figures()).with_columns(pl.col(key).cast(pl.String))
+    binned = per_bin(with_took(frame), axis, key, **request_figures()).with_columns(
+        pl.col(key).cast(pl.String)
+    )
     known = binned.filter(pl.col("p50").is_not_null()).select("s", *key, "count", "p50", "p95")
     return broken_at_gaps(known, key)

@@ -8,6 +8,7 @@ checkpoint is then a list of sizes, and a copy on the bus is made by sending wha
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import json
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 SPOOL = "spool"
 ROWS_AT_ONCE = 10_000
 EVENTS = "events.jsonl"
+_DAMAGES = (ValueError, TypeError, msgpack.UnpackException)
+"""What bytes raise that are no rows."""
 COMPUTED_TABLES = frozenset({Probe.TABLE})
 """Tables that are computed from others, and computed again after a take-over."""
 
@@ -185,12 +188,13 @@ def is_being_recorded(run_dir: Path) -> bool:
     return False
 
 
-def tabulate(run_dir: Path) -> None:
-    """Make the tables of a run, whether it is over or not; its spool stays as long as it may be continued."""
-    if _may_go_on(run_dir):
-        make_tables(run_dir)
-    else:
-        finish_tables(run_dir)
+def tabulate(run_dir: Path) -> list[str]:
+    """Make the tables of a run, whether it is over or not; its spool stays as long as it may be continued.
+
+    Returns:
+        What could not be read of what was stored, a sentence each.
+    """
+    return make_tables(run_dir) if _may_go_on(run_dir) else finish_tables(run_dir)
 
 
 def _may_go_on(run_dir: Path) -> bool:
@@ -206,39 +210,75 @@ def _may_go_on(run_dir: Path) -> bool:
 
 
 def stored_rows(run_dir: Path, table: str) -> Iterator[list[list[Any]]]:
-    """The rows of a table in batches that are stored by now and not yet in its Parquet file."""
+    """The rows of a table in batches that are stored by now and not yet in its Parquet file.
+
+    Those after a damage are left out; `tabulate` says so.
+    """
     path = run_dir / SPOOL / f"{table}.msgpack"
     if path.is_file():
-        yield from _batches(path)
+        with contextlib.suppress(*_DAMAGES):
+            yield from _batches(path)
 
 
-def make_tables(run_dir: Path) -> None:
-    """Write ``tables/*.parquet`` from a spool that is still there, in parts: a row takes 1 KB in memory."""
+def make_tables(run_dir: Path) -> list[str]:
+    """Write ``tables/*.parquet`` from a spool that is still there, in parts: a row takes 1 KB in memory.
+
+    Returns:
+        What could not be read of it, a sentence each.
+    """
+    damages = []
     for path in sorted((run_dir / SPOOL).glob("*.msgpack")):
         if path.stem in TRANSIENT_TABLES:
             continue
         table = run_dir / "tables" / f"{path.stem}.parquet"
         with tempfile.TemporaryDirectory(dir=table.parent, prefix=f".{path.stem}-") as folder:
-            _write_parts(path, Path(folder))
+            if damage := _write_parts(path, Path(folder)):
+                damages.append(f"{SPOOL}/{path.name}: {damage}")
             _join(Path(folder), table)
+    return damages
 
 
-def _write_parts(spool: Path, folder: Path) -> None:
-    """Write a spool's rows to Parquet files, whose names are in their order."""
+def _write_parts(spool: Path, folder: Path) -> str:
+    """Write a spool's rows to Parquet files, whose names are in their order; returns what can't be read."""
     from wotemu.records.schemas import SCHEMAS
 
+    schema = SCHEMAS[spool.stem]
     numbers, part = itertools.count(), list[list[Any]]()
+    stored = unreadable = 0
 
-    def write() -> None:
-        frame = _frame(part, SCHEMAS[spool.stem])
+    def write() -> int:
+        """Write the part; returns how many of its rows are none of this table."""
+        rows = part
+        try:
+            frame = _frame(rows, schema)
+        except Exception:
+            rows = [row for row in part if _fits(row, schema)]
+            frame = _frame(rows, schema)
         frame.write_parquet(folder / f"{next(numbers):08d}.parquet", compression="lz4", statistics=False)
+        return len(part) - len(rows)
 
-    for batch in _batches(spool):
-        part += batch
-        if len(part) >= ROWS_AT_ONCE:
-            write()
-            part = []
-    write()
+    end = ""
+    try:
+        for batch in _batches(spool):
+            part += batch
+            stored += len(batch)
+            if len(part) >= ROWS_AT_ONCE:
+                unreadable += write()
+                part = []
+    except _DAMAGES as error:
+        end = (
+            f"it is damaged after {stored:,} rows, and what follows is lost ({error or type(error).__name__})"
+        )
+    unreadable += write()
+    return end or (f"{unreadable:,} of its {stored:,} rows can't be read" if unreadable else "")
+
+
+def _fits(row: Any, schema: Mapping[str, pl.DataType]) -> bool:
+    """Whether a row alone makes a table."""
+    try:
+        return bool(_frame([row], schema).height)
+    except Exception:
+        return False
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -281,20 +321,26 @@ def _join(folder: Path, table: Path) -> None:
     joined.replace(table)
 
 
-def finish_tables(run_dir: Path) -> None:
-    """`make_tables` of a run that is over: nobody goes on with it, so its spool is removed."""
-    make_tables(run_dir)
+def finish_tables(run_dir: Path) -> list[str]:
+    """`make_tables` of a run that is over: nobody goes on with it, so its spool is removed unless damaged."""
+    damages = make_tables(run_dir)
+    if damages:  # somebody may know how to read more of it
+        return damages
     for path in (run_dir / SPOOL).glob("*.msgpack"):
         path.unlink()
     if (run_dir / SPOOL).is_dir():
         (run_dir / SPOOL).rmdir()
     (run_dir / checkpoint.FILE).unlink(missing_ok=True)
+    return []
 
 
 def _batches(path: Path) -> Iterator[list[list[Any]]]:
     """The batches of a spool file; the last one may be cut off where its writer was killed."""
     with path.open("rb") as file:
-        yield from msgpack.Unpacker(file, max_buffer_size=1 << 30)
+        for batch in msgpack.Unpacker(file, max_buffer_size=1 << 30):
+            if not isinstance(batch, list):
+                raise TypeError(f"{type(batch).__name__} where rows were expected")
+            yield batch
 
 
 def own_run_dir(path: Path) -> Path:

@@ -229,8 +229,7 @@ def _sections(run: RecordedRun) -> list[Section]:
     from wotemu_report.sections import sections
     from wotemu_runtime.recording.run_directory import tabulate
 
-    tabulate(run.run_dir)
-    return reading(run.run_dir, sections)
+    return reading(run.run_dir, sections, tabulate(run.run_dir))
 
 
 def _out(wanted: Wanted) -> Path:
