@@ -14,6 +14,7 @@ from typing import Any
 
 from wotemu import Link, Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, at
 from wotemu.app import Conf, consume_from_catalogue, wait_node, write_metric
+from wotemu.scenario import errors, expect, node, p95
 
 ROOF = "urn:example:roof"
 THING = {
@@ -106,5 +107,10 @@ def scenario() -> Scenario:
             at("30s").partition([phone, pager], [roof]),
             at("40s").heal(),
             at("40s").restore(mobile_link),
+        ],
+        expect=[
+            expect(p95("readproperty", node=laptop) < "1s"),
+            expect(errors("readproperty", node=phone)).below("20%").during("clear"),
+            expect(node(roof).restarts == 0),
         ],
     )

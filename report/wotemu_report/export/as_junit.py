@@ -72,7 +72,11 @@ def _facts(run: RunData, outcomes: Outcomes) -> dict[str, str]:
 
 def _case(suite: ET.Element, name: str, outcome: Outcome) -> None:
     window_s = (outcome.end_s or 0.0) - (outcome.start_s or 0.0)
-    attributes = {"classname": name, "name": _text(outcome.text), "time": f"{window_s:.3f}"}
+    attributes = {
+        "classname": name,
+        "name": _text(f"{outcome.text} {outcome.limit_text}"),
+        "time": f"{window_s:.3f}",
+    }
     case = ET.SubElement(suite, "testcase", attributes)
     said = f"{outcome.figure}, limit {outcome.limit_text}"
     if outcome.has_passed:
