@@ -8,7 +8,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ import attrs
 
 from wotemu.errors import InputError, LoadError, Place
 from wotemu.scenario.scenario import Scenario
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.deployment_paths import relative_to
 from wotemu.topology.topology import Topology
 
@@ -47,13 +48,14 @@ class Deployment:
         return self.path.parent
 
 
-def load(path: str | Path, func: str = TOPOLOGY) -> Deployment:
+def load(path: str | Path, func: str = TOPOLOGY, parameters: Mapping[str, Any] | None = None) -> Deployment:
     """Run a Python file, and call its functions `func` and, if it has one, ``scenario``; or read a form.
 
     Args:
         path: The file. Modules in its folder can be imported. A form's name ends in .yml, .yaml or .json, and
             no code of it is run.
         func: Name of the function that returns the `Topology`.
+        parameters: Arguments that one of the two functions, or both, take by their names.
 
     Returns:
         The deployment; its scenario is `Scenario()`, in which nothing changes, if the file defines none.
@@ -77,18 +79,23 @@ def load(path: str | Path, func: str = TOPOLOGY) -> Deployment:
                 where=str(path),
                 hint="leave --func out, or give a Python file",
             )
+        if parameters:
+            raise LoadError(
+                "it is read, not run, and takes no parameters", where=str(path), hint="give a Python file"
+            )
         from wotemu.forms.deployment import load_form  # with pyyaml, which Python files need not wait for
 
         return Deployment(*load_form(file), file)
-    module = _run(file)
-    topology = _call(module, func, file, Topology)
+    module, given = _run(file), dict(parameters or {})
+    _check_parameters(module, (func, "scenario"), file, given)
+    topology = _call(module, func, file, Topology, given)
     if topology is None:
         raise LoadError(
             f"it has no function {func}()",
             where=str(path),
             hint=f"write `def {func}(): return Topology([...])`",
         )
-    return Deployment(topology, _call(module, "scenario", file, Scenario) or Scenario(), file)
+    return Deployment(topology, _call(module, "scenario", file, Scenario, given) or Scenario(), file)
 
 
 def _run(file: Path) -> ModuleType:
@@ -153,17 +160,34 @@ def _enter(path: Path) -> None:
     importlib.invalidate_caches()  # finders cache folders' listings; the user may just have added a file
 
 
-def _call(module: ModuleType, name: str, file: Path, kind: type[Any]) -> Any:
+def _check_parameters(
+    module: ModuleType, functions: Sequence[str], file: Path, given: Mapping[str, Any]
+) -> None:
+    """Refuse parameters that none of the file's functions takes."""
+    makers = [getattr(module, name, None) for name in functions]
+    taken = {name for each in makers if callable(each) for name in inspect.signature(each).parameters}
+    for name in given:
+        if name not in taken:
+            raise LoadError(
+                f"no function takes the parameter {name!r}",
+                where=str(file),
+                hint=did_you_mean(name, sorted(taken)) or f"write `def {functions[0]}({name}): ...`",
+            )
+
+
+def _call(module: ModuleType, name: str, file: Path, kind: type[Any], given: Mapping[str, Any]) -> Any:
     function = getattr(module, name, None)
     if function is None:
         return None
     where = f"{file.name}, {name}()"
     if not callable(function) or inspect.iscoroutinefunction(function):
         raise LoadError("it is not an ordinary function", where=where)
-    needed = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    parameters = inspect.signature(function).parameters
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.name not in given]
     if needed:
         raise LoadError(f"it wants the argument {needed[0]!r}", where=where, hint="it is called without any")
-    value = _guard(file, function)
+    arguments = {each: value for each, value in given.items() if each in parameters}
+    value = _guard(file, lambda: function(**arguments))
     if not isinstance(value, kind):
         raise LoadError(f"it returns {value!r:.80}, not a {kind.__name__}", where=where)
     return value

@@ -17,9 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from wotemu import RecordedRun
+from wotemu import Network, Node, RecordedRun, Scenario, Topology
 from wotemu.cli import main
 from wotemu.records.columns import meaning
+from wotemu.scenario import Resolver, expect, p95
 from wotemu_report.blocks import Column, Figure, Matrix, MatrixCell, Section, Table
 from wotemu_report.export.figures import column_names, figures, frame_of
 from wotemu_report.export.files import csv_cells
@@ -169,6 +170,23 @@ def test_prometheus_reads_the_samples(quickstart: Path) -> None:
     assert summary["0.95"] == took[-(-took.len() * 95 // 100) - 1]
 
 
+def test_objectives_are_junit_xml(run_dir: Path) -> None:
+    field = Network("field")
+    topology = Topology([Node("reader-3g", command=["true"], networks=[field])])
+    scenario = Scenario(
+        duration="60s",
+        seed=7,
+        expect=[expect(p95("readproperty") < "10us"), expect(p95("readproperty") < "100s")],
+    )
+    timeline = Resolver(topology, scenario).timeline
+    (run_dir / "timeline.json").write_text(json.dumps(timeline.to_dict()))
+    printed = export(run_dir, "--format", "junit")
+    assert printed.exit_code == 0, printed.output
+    cases = list(ET.fromstring(printed.stdout).iter("testcase"))
+    assert len(cases) == 2
+    assert [case.find("failure") is not None for case in cases] == [True, False]
+
+
 def test_labels_and_values_are_what_they_were() -> None:
     names = ['quote "', "back\\slash", "line\nbreak", "😀 ‏عربي"]
     values = [float("nan"), float("inf"), -1.5, 1e300]
@@ -219,6 +237,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(quickstart: Path) -> None:
         (["--format", "svg", "--table", "app", "--out", "x.svg"], "a table is no picture"),
         (["--format", "png", "--figure", "system-nodes", "--out", "x.png"], "it is a table, not a chart"),
         (["--format", "openmetrics", "--table", "app"], "it is of the whole run"),
+        (["--format", "junit"], "the run has no objectives"),
         (["--table", "app", "--figure", "system-nodes"], "either --table or --figure"),
         (["--table", "app", "--out", "/dev/null/x/y"], "can't be written"),
     ],

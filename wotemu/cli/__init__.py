@@ -9,7 +9,7 @@ from wotemu.cli.command_groups import GroupedCommands
 __all__ = ["main"]
 
 GROUPS = {
-    "Run a deployment": ("init", "validate", "plan", "run", "repeat", "doctor", "schema"),
+    "Run a deployment": ("init", "validate", "plan", "run", "repeat", "search", "doctor", "schema"),
     "Look at what runs left": ("list", "open", "report", "export", "compare"),
     "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell"),
     "Change a run while it goes on": (
@@ -42,6 +42,8 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.run import run as command
         case "repeat":
             from wotemu.cli.commands.repeat import repeat as command
+        case "search":
+            from wotemu.cli.commands.search import search as command
         case "doctor":
             from wotemu.cli.commands.doctor import doctor as command
         case "schema":

@@ -13,7 +13,7 @@ from wotemu_report.comparison.comparability import RecordedBase, cautions, obsta
 from wotemu_report.comparison.differences import CONFIDENCE, FALSE_ALARMS, SAME, Difference, differences
 from wotemu_report.comparison.figures import NAMES, designs
 from wotemu_report.comparison.samples import SUBJECT, RunSamples, samples
-from wotemu_report.recorded.run_data import RunData
+from wotemu_report.recorded.run_data import RunData, reading
 
 SCHEMA = 1
 
@@ -68,9 +68,9 @@ def compare(
     measured: dict[str, list[RunSamples]] = {}
     for name, paths in folders.items():
         for path in paths:
-            run = RunData.load(path, log_lines=0)
-            bases.setdefault(name, []).append(RecordedBase(str(path), run.manifest, run.timeline))
-            measured.setdefault(name, []).append(samples(run))
+            base, sampled = reading(path, _read)
+            bases.setdefault(name, []).append(base)
+            measured.setdefault(name, []).append(sampled)
     against = obstacles(bases)
     if against and not anyway:
         raise InputError(
@@ -100,6 +100,10 @@ def compare(
         tuple(dict.fromkeys([*against, *cautions(bases)])),
         bases[baseline][0].manifest.wotemu_version,
     )
+
+
+def _read(run: RunData) -> tuple[RecordedBase, RunSamples]:
+    return RecordedBase(str(run.run_dir), run.manifest, run.timeline), samples(run)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

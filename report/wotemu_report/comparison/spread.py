@@ -13,7 +13,7 @@ from wotemu_report.comparison.differences import CONFIDENCE
 from wotemu_report.comparison.figures import Design
 from wotemu_report.comparison.samples import samples
 from wotemu_report.comparison.student_t import quantile
-from wotemu_report.recorded.run_data import RunData
+from wotemu_report.recorded.run_data import reading
 
 
 @attrs.frozen
@@ -73,7 +73,7 @@ def spread(run_dirs: Iterable[Path]) -> list[Spread]:
     Raises:
         InputError: A run can't be read.
     """
-    return spread_of([Design([samples(RunData.load(each, log_lines=0))], by_runs=False) for each in run_dirs])
+    return spread_of([Design([reading(each, samples)], by_runs=False) for each in run_dirs])
 
 
 def spread_of(runs: Sequence[Design]) -> list[Spread]:

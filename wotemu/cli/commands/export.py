@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -18,10 +18,13 @@ from wotemu.errors import InputError
 if TYPE_CHECKING:
     from wotemu.recorded_run import RecordedRun
     from wotemu_report.blocks import Section
+    from wotemu_report.recorded.run_data import RunData
+
+T = TypeVar("T")
 
 PICTURES = ("svg", "png")
 BINARY = ("parquet", "png")
-WHOLE = ("openmetrics",)
+WHOLE = ("junit", "openmetrics")
 """Formats of a whole run."""
 FORMATS = ("json", "csv", "parquet", *WHOLE, *PICTURES)
 
@@ -112,8 +115,8 @@ def _check(wanted: Wanted) -> None:
 
 
 def _exporter(wanted: Wanted) -> Callable[[RecordedRun, Wanted], None]:
-    if wanted.form == "openmetrics":
-        return _openmetrics
+    if wanted.form in WHOLE:
+        return _junit if wanted.form == "junit" else _openmetrics
     if wanted.table is not None:
         return _one_table
     if wanted.figure is not None:
@@ -205,6 +208,22 @@ def _report(run: RecordedRun, wanted: Wanted) -> None:
         path.write_text(text + "\n", encoding="utf-8")
 
 
+def _junit(run: RecordedRun, wanted: Wanted) -> None:
+    from wotemu.cli.output import file_for
+    from wotemu_report.export.as_junit import as_junit
+    from wotemu_report.objectives.evaluate import evaluate
+
+    if not run.timeline.objectives:
+        raise InputError(
+            "the run has no objectives",
+            where="--format junit",
+            hint='write Scenario(expect=[expect(p95("readproperty") < "500ms")])',
+        )
+    text = _read(run, lambda data: as_junit(data, evaluate(data)))
+    with file_for(wanted.out, "junit.xml") as path:
+        path.write_text(text, encoding="utf-8")
+
+
 def _openmetrics(run: RecordedRun, wanted: Wanted) -> None:
     from wotemu.cli.output import file_for
     from wotemu_report.export.openmetrics import write_openmetrics
@@ -225,11 +244,17 @@ def _list(run: RecordedRun) -> None:
 
 
 def _sections(run: RecordedRun) -> list[Section]:
-    from wotemu_report.recorded.run_data import reading
     from wotemu_report.sections import sections
+
+    return _read(run, sections)
+
+
+def _read(run: RecordedRun, work: Callable[[RunData], T]) -> T:
+    """What `work` makes of a run whose tables are there, also where it still runs."""
+    from wotemu_report.recorded.run_data import reading
     from wotemu_runtime.recording.run_directory import tabulate
 
-    return reading(run.run_dir, sections, tabulate(run.run_dir))
+    return reading(run.run_dir, work, tabulate(run.run_dir))
 
 
 def _out(wanted: Wanted) -> Path:

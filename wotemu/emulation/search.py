@@ -1,0 +1,152 @@
+"""Search for the last value of a parameter at which a deployment's objectives hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+
+from wotemu.deployment_file import Deployment, load
+from wotemu.emulation.bisection import ParameterRange
+from wotemu.emulation.emulation import Emulation
+from wotemu.emulation.repetition import derived_seeds
+from wotemu.emulation.run_options import EngineName, ShaperName, checked_name
+from wotemu.emulation.sweep import run_to_record, write_index
+from wotemu.errors import EmulationError, InputError
+from wotemu.forms.document import Item
+from wotemu.forms.kinds import Names
+from wotemu.forms.objectives import ObjectiveText
+from wotemu.recorded_run import RecordedRun
+from wotemu.scenario.objectives.expect import Objective
+from wotemu.units import QuantityLike
+from wotemu_report.comparison.trials import Trial
+from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir, tabulate
+from wotemu_runtime.runs.run import RUNS
+
+OnTrial = Callable[[Trial], None]
+MAX_TRIALS = 40
+
+
+@attrs.frozen
+class Found:
+    """What a search found.
+
+    Attributes:
+        folder: The folder of its runs.
+        range: The parameter.
+        trials: All, in the order in which they were made.
+        held: The last value at which the objectives held, from the end where they did; None where they held
+            nowhere or everywhere.
+        failed: The next value at which they did not.
+    """
+
+    folder: Path
+    range: ParameterRange
+    trials: Sequence[Trial]
+    held: float | None
+    failed: float | None
+
+
+def objective_of(text: str) -> Objective:
+    """An objective from a line of text, such as ``p95(readproperty) < 500ms during fade``.
+
+    Raises:
+        InputError: It is none.
+    """
+    return ObjectiveText().read(Item(text, "--objective", 1, 1, ""), Names())
+
+
+async def search(
+    path: str | Path,
+    parameter: ParameterRange,
+    objectives: Sequence[Objective] = (),
+    *,
+    runs: int = 1,
+    tolerance: float = 0.05,
+    seed: int | None = None,
+    name: str,
+    out: str | Path | None = None,
+    engine: EngineName = "local",
+    shaper: ShaperName = "auto",
+    duration: QuantityLike | None = None,
+    on_trial: OnTrial = lambda _: None,
+) -> Found:
+    """Bisect a parameter of a file's functions ``topology`` and ``scenario``.
+
+    Objectives hold at a value if they do in most of its runs. Every value has the same seeds, so that values
+    differ by as little chance as can be.
+
+    Args:
+        path: The file.
+        parameter: Its name and range.
+        objectives: In place of the scenario's.
+        runs: How many runs each value has.
+        tolerance: How close the value has to be found, as a share of it.
+        seed: That the runs' seeds follow from; None for the scenario's own.
+        name: Name of the runs.
+        out: The folder of the runs; None for ``runs/NAME-search``, numbered if taken.
+        engine: ``local`` or ``swarm``.
+        shaper: What gateways impose conditions with.
+        duration: In place of the scenario's.
+        on_trial: Is called with each trial when it is over.
+
+    Raises:
+        InputError: The file does not take the parameter or a value of it, or there is no objective; nothing
+            is started, unless it is a value in the middle that is refused.
+        EmulationError: A run failed or was INVALID: it says nothing of the objectives.
+    """
+    checked_name(name, "name")
+
+    def deployment(value: float) -> Deployment:
+        loaded = load(path, parameters={parameter.name: parameter.given(value)})
+        if not objectives:
+            return loaded
+        return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=tuple(objectives)))
+
+    ends = [deployment(value) for value in (parameter.low, parameter.high)]
+    if not all(each.scenario.expect for each in ends):
+        raise InputError(
+            "there is no objective to hold",
+            where=str(path),
+            hint='write Scenario(expect=[...]), or give --objective "p95(readproperty) < 500ms"',
+        )
+    base = ends[0].scenario.seed if seed is None else seed
+    seeds = derived_seeds(base, runs) if runs > 1 else [base]
+    options = {"name": name, "engine": engine, "shaper": shaper, "duration": duration}
+    for each in ends:  # what is wrong at either end is said before the first run
+        Emulation(each.topology, each.scenario, root=each.root, seed=base, **options)  # type: ignore[arg-type]
+    folder = new_run_dir(RUNS, f"{name}-search") if out is None else own_run_dir(Path(out))
+    trials: list[Trial] = []
+    index: dict[str, dict[str, str | int | float]] = {}
+    while len(trials) < MAX_TRIALS:
+        known = {each.value: each.holds for each in trials}
+        value = parameter.next_value(known, tolerance)
+        if value is None:
+            break
+        made = deployment(value)
+        run_dirs = []
+        for one in seeds:
+            run_dir = folder / f"{len(index):03d}"
+            index[run_dir.name] = {parameter.name: parameter.given(value), "seed": one, "run": len(index)}
+            write_index(folder, index)
+            await run_to_record(
+                Emulation(made.topology, made.scenario, root=made.root, out=run_dir, seed=one, **options)  # type: ignore[arg-type]
+            )
+            run_dirs.append(_judged(run_dir))
+        trials.append(Trial.of_runs(value, run_dirs))
+        on_trial(trials[-1])
+    edge = parameter.edge({each.value: each.holds for each in trials})
+    return Found(folder, parameter, trials, *(edge or (None, None)))
+
+
+def _judged(run_dir: Path) -> Path:
+    """The run directory, if what it has can be judged."""
+    run = RecordedRun(run_dir)
+    if run.status != "done" or run.verdict == "INVALID":
+        why = run.error or (run.verdict if run.status == "done" else run.status)
+        raise EmulationError(
+            f"a run says nothing of the objectives: {why}", where=str(run_dir), hint="its report says why"
+        )
+    tabulate(run_dir)
+    return run_dir
