@@ -18,7 +18,11 @@ from wotemu_report.sections import sections
 from .synthetic import T0, Names, write_json, write_run, write_table
 from .test_run_data import edit
 
-HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)> & \" ' {{ 7*7 }}"
+HOSTILE = (
+    "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)> & \" ' {{ 7*7 }}"
+    " \N{FIRECRACKER} \N{RIGHT-TO-LEFT OVERRIDE}\N{HEBREW LETTER SHIN} ${alert(3)} \\u003c, a\nb; =1+1"
+)
+NUMBERS = (float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 5e-324, 0.0, 1e18)
 
 
 class Page(HTMLParser):
@@ -109,6 +113,13 @@ def hostile_run(folder: Path) -> Path:
         frame = pl.read_parquet(path)
         texts = [name for name in frame.columns if frame.schema[name] == pl.String and name != "direction"]
         frame.with_columns(pl.lit(HOSTILE).alias(name) for name in texts).write_parquet(path)
+    for table, column in (("app", "value"), ("system", "cpu_percent"), ("interactions", "duration")):
+        path = folder / "tables" / f"{table}.parquet"
+        frame = pl.read_parquet(path)
+        cycled = pl.Series([NUMBERS[row % len(NUMBERS)] for row in range(frame.height)])
+        # Most stay as they are: figures have to show those beside the others.
+        kept = pl.int_range(pl.len()) % 5 != 0
+        frame.with_columns(pl.when(kept).then(column).otherwise(cycled).alias(column)).write_parquet(path)
     return folder
 
 
