@@ -190,10 +190,16 @@ def _lifetimes(run: RunData) -> _Part:
 def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
     """One chart for all nodes, and each one's rows of it."""
     asked, _ = consumers_or_producers(requests(run))
-    done = asked.filter(pl.col("ok")).with_columns(pl.col("ms").clip(_LEAST_MS))
+    parts = ("name", "op", "binding")
+    slim = (
+        asked.lazy()
+        .filter("ok")
+        .select("s", "node", *parts, "ok", "failed", "cancelled", pl.col("ms").clip(_LEAST_MS))
+    )
+    done = slim.collect()
     if not done.height:
         return None, {}
-    folded, names = fold(with_series(done, "{} {} · {}", "name", "op", "binding"), "series", pl.len())
+    folded, names = fold(with_series(done, "{} {} · {}", *parts).drop(parts), "series", pl.len())
     axis = run.axis.coarser(max(5.0, _MAX_POINTS / nodes / len(names)))
     rows = _quantiles(axis, folded)
     colors = palette.colors(names)
