@@ -220,8 +220,13 @@ class RecordedRun:
         }
         placed = frame.with_columns(s=since).with_columns(phase=phase)
         if owner is not None and groups:
+            # In batches: `replace_strict` in the query itself would hold the whole table in memory.
             placed = placed.with_columns(
-                group=owner.replace_strict(groups, default=pl.lit(""), return_dtype=pl.String)
+                group=owner.map_batches(
+                    lambda names: names.replace_strict(groups, default="", return_dtype=pl.String),
+                    return_dtype=pl.String,
+                    is_elementwise=True,
+                )
             )
         return placed.with_columns(**named)
 
