@@ -189,11 +189,13 @@ def _lifetimes(run: RunData) -> _Part:
 
 def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
     """One chart for all nodes, and each one's rows of it."""
-    asked, _ = consumers_or_producers(requests(run))
+    asked = requests(run)
+    has_consumers = asked.select((pl.col("role") == "consumer").any()).item()
+    role = "consumer" if has_consumers else "producer"
     parts = ("name", "op", "binding")
     slim = (
         asked.lazy()
-        .filter("ok")
+        .filter(pl.col("role") == role, pl.col("ok"))
         .select("s", "node", *parts, "ok", "failed", "cancelled", pl.col("ms").clip(_LEAST_MS))
     )
     done = slim.collect()
