@@ -223,3 +223,13 @@ def test_a_shorter_run_keeps_the_objectives_of_phases_that_it_does_not_reach() -
     scenario = Scenario(phases=PHASES, expect=[expect(errors() < "1%").during("heal")])
     (plan,) = resolve(TOPOLOGY, scenario.overridden(duration="10s"))[0].objectives
     assert plan.during == "heal"
+
+
+def test_a_metric_that_a_built_in_app_never_reports_is_warned_of() -> None:
+    reader = Node("van", NodeApp("reader", params={"servient_host": "x", "thing_id": "y"}), networks=[NET])
+    scenario = Scenario(
+        expect=[expect(app("van.read_failures").max < 3), expect(app("van.failures").max < 3)]
+    )
+    (warning,) = resolve(Topology([reader]), scenario)[1]
+    assert "the built-in app 'reader' never reports 'failures': it reports read_failures" in warning
+    assert "test_objectives.py" in warning

@@ -132,11 +132,7 @@ def _events(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 
 def _app(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
-    reported = (
-        run.tables["app"]
-        .lazy()
-        .filter(pl.col("key") == plan.key, pl.col("node").cast(pl.String).is_in(plan.replicas))
-    )
+    reported = run.tables["app"].lazy().filter(pl.col("key") == plan.key, pl.col("node").is_in(plan.replicas))
     values = reported.filter(window.holds("s")).sort("t").select("value").collect()["value"]
     if not len(values):
         return Measured(None, 0, "values", f"{plan.key!r} was not reported")

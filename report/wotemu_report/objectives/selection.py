@@ -32,9 +32,8 @@ class Window:
 def request_filter(plan: ObjectivePlan) -> pl.Expr:
     """Which requests the objective is about, of any role."""
     wanted = {"op": plan.operation, "thing": plan.thing, "name": plan.name, "binding": plan.binding}
-    # As text: a category that no row has can't be compared with.
-    conditions = [pl.col(column).cast(pl.String) == value for column, value in wanted.items() if value]
-    conditions += [pl.col("node").cast(pl.String).is_in(plan.replicas)] if plan.replicas else []
+    conditions = [pl.col(column) == value for column, value in wanted.items() if value]
+    conditions += [pl.col("node").is_in(plan.replicas)] if plan.replicas else []
     return reduce(lambda one, other: one & other, conditions, pl.lit(True))
 
 

@@ -47,21 +47,27 @@ def unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
 
 
 def unreported_metrics(topology: Topology, scenario: Scenario) -> Iterator[str]:
-    """Guards that wait for a metric that surely never is reported."""
+    """Guards and objectives about a metric that surely never is reported."""
     for event in scenario.events:
         condition = event.when.condition if isinstance(event, GuardedActions) else None
-        if isinstance(condition, MetricCondition) and (hint := _no_metric(topology, condition)):
+        if isinstance(condition, MetricCondition) and (
+            hint := _no_metric(topology, condition.node, condition.key)
+        ):
             yield f"{event.where}: {hint}"
+    for objective in scenario.expect:
+        select = objective.figure.select
+        if select.key and (hint := _no_metric(topology, str(select.node), select.key)):
+            yield f"{objective.where}: {hint}"
 
 
-def _no_metric(topology: Topology, condition: MetricCondition) -> str:
+def _no_metric(topology: Topology, node: str, key: str) -> str:
     """Why a metric is surely never reported; "" where it may be."""
-    owner = members_by_name(topology).get(condition.node)
+    owner = members_by_name(topology).get(node)
     if isinstance(owner, Broker | Service):
         return f"{type(owner).__name__} {owner.name!r} reports no metrics"
     app = owner.app if isinstance(owner, Node) else None
-    if app is None or app.target not in BUILTIN_METRICS or condition.key in BUILTIN_METRICS[app.target]:
+    if app is None or app.target not in BUILTIN_METRICS or key in BUILTIN_METRICS[app.target]:
         return ""
     keys = BUILTIN_METRICS[app.target]
     known = f"it reports {', '.join(keys)}" if keys else "it reports none"
-    return f"the built-in app {app.target!r} never reports {condition.key!r}: {known}"
+    return f"the built-in app {app.target!r} never reports {key!r}: {known}"
