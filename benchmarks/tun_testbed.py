@@ -1,10 +1,12 @@
-"""Two replicas in namespaces and a gateway process between them, for benchmarks of the `tun` shaper."""
+"""Replicas in namespaces and a gateway process between them, for benchmarks of the `tun` shaper."""
 
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import select
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +15,8 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.namespace import Namespace
+from wotemu.percentiles import Histogram
+from wotemu.records import Hop
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.packets.ethernet import mac_of
@@ -33,14 +37,21 @@ ALL = NetworkConditions(latency="5ms", jitter="1ms", loss="0.001%", rate="10gbit
 ALL_FOR_TCP = NetworkConditions(latency="5ms", rate="10gbit", queue="1s")
 
 
-def bare_gateway(taps: Sequence[int]) -> None:
+DRAIN_S = 0.25
+WARM_UP_DRAINS = 2
+"""Lateness of the first half second, in which queues fill, is left out."""
+SHARES = (0.5, 0.95, 0.99)
+_SECONDS = struct.Struct(f"{len(SHARES)}d")
+
+
+def bare_gateway(members: Sequence[Member], taps: Sequence[int], lateness: mmap.mmap) -> None:  # noqa: ARG001
     """The least that can delay packets: one queue, absolute timers, 64 frames per wake-up."""
     request_low_latency()  # as a gateway does
     timer, epoll = TimerFd(), select.epoll()
     epoll.register(timer.fd, select.EPOLLIN | select.EPOLLET)
     for tap in taps:
         epoll.register(tap, select.EPOLLIN)
-    other = {taps[0]: taps[1], taps[1]: taps[0]}
+    other = {tap: taps[place ^ 1] for place, tap in enumerate(taps)}  # each pair's ends
     waiting: deque[tuple[float, bytes, int]] = deque()
     now, read, write = time.monotonic, os.read, os.write
     while True:
@@ -63,44 +74,56 @@ def bare_gateway(taps: Sequence[int]) -> None:
             timer.set(waiting[0][0])
 
 
-def switch_gateway(taps: Sequence[int], up: NetworkConditions, down: NetworkConditions) -> None:
-    """The shaper as a run uses it."""
+def switch_gateway(
+    members: Sequence[Member],
+    taps: Sequence[int],
+    lateness: mmap.mmap,
+    up: NetworkConditions,
+    down: NetworkConditions,
+) -> None:
+    """The shaper as a run uses it; `lateness` gets percentiles of how late packets left."""
     directions: dict[Direction, NetworkConditions] = {"up": up, "down": down}
-    hops = {(end.replica, way): conditions for end in ENDS for way, conditions in directions.items()}
+    hops = {(each.replica, way): conditions for each in members for way, conditions in directions.items()}
 
     async def serve() -> None:
         request_low_latency()
-        switch = Switch("field", ENDS, hops=hops, ports={PORT: "iperf3"})
+        switch = Switch("field", members, hops=hops, ports={PORT: "iperf3"})
         pump = Pump(switch, asyncio.get_running_loop())
-        for end, tap in zip(ENDS, taps, strict=True):
-            pump.attach(end.replica, tap)
+        for member, tap in zip(members, taps, strict=True):
+            pump.attach(member.replica, tap)
+        late, drains = Histogram(), 0
         while True:
-            await asyncio.sleep(1)
-            for _ in switch.drain(time.time()):
-                pass
+            await asyncio.sleep(DRAIN_S)
+            rows, drains = list(switch.drain(time.time())), drains + 1
+            if drains > WARM_UP_DRAINS:
+                for row in rows:
+                    if isinstance(row, Hop):
+                        late.merge(row.late_bins, row.late_counts)
+                lateness[:] = _SECONDS.pack(*(late.percentile(share) or 0.0 for share in SHARES))
 
     uvloop.run(serve())
 
 
-Gateway = Callable[[Sequence[int]], None]
+Gateway = Callable[[Sequence[Member], Sequence[int], mmap.mmap], None]
 
 
 def with_conditions(up: NetworkConditions, down: NetworkConditions) -> Gateway:
     """A gateway with these conditions on each node's two hops."""
-    return lambda taps: switch_gateway(taps, up, down)
+    return lambda members, taps, lateness: switch_gateway(members, taps, lateness, up, down)
 
 
 class Testbed:
-    """Two replicas and a gateway process between them."""
+    """Replicas and a gateway process between them."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, members: Sequence[Member] = ENDS) -> None:
         """Make the namespaces, and fork the gateway with the other ends of their interfaces."""
-        self.namespaces = {end.replica: Namespace() for end in ENDS}
-        taps = [self.namespaces[end.replica].make_tap(end) for end in ENDS]
+        self.namespaces = {member.replica: Namespace() for member in members}
+        taps = [self.namespaces[member.replica].make_tap(member) for member in members]
+        self._lateness = mmap.mmap(-1, _SECONDS.size)
         self._gateway = os.fork()
         if not self._gateway:
             try:
-                gateway(taps)
+                gateway(members, taps, self._lateness)
             finally:
                 os._exit(1)
         for tap in taps:
@@ -112,6 +135,11 @@ class Testbed:
         os.waitpid(self._gateway, 0)
         for namespace in self.namespaces.values():
             namespace.close()
+        self._lateness.close()
+
+    def late_ms(self) -> list[float]:
+        """How late packets have left: the percentiles of `SHARES`, in milliseconds; zeros of a bare loop."""
+        return [late_s * 1e3 for late_s in _SECONDS.unpack(self._lateness)]
 
     def cpu_s(self) -> float:
         """CPU time of the gateway so far."""

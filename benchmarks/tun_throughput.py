@@ -9,6 +9,9 @@ packets through one gateway process:
 - delay: the switch, with the same delay, counting flows and hops
 - all: the switch, with latency, jitter, loss, rate and queue on the sender's way up, rate and queue down
 
+The flood also comes from 50 of 100 ports to the other 50, 32 packets from each in turn. For the
+floods the table has how late packets left the shaper's hops, p50, p95 and p99.
+
 UDP is a flood of packets, so the gateway is what limits it; TCP is one iperf3 stream, without jitter and
 loss, which would slow TCP itself. Rounds alternate, since a machine's speed drifts; the ratio is the median
 of the rounds' ratios. CPU is the gateway's time for each packet it delivered.
@@ -27,7 +30,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import cycle
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +45,7 @@ from benchmarks.tun_testbed import (
     DELAY,
     ENDS,
     PORT,
+    SHARES,
     WIDE,
     Gateway,
     Testbed,
@@ -47,6 +53,8 @@ from benchmarks.tun_testbed import (
     with_conditions,
 )
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.packets.ethernet import mac_of
+from wotemu_gateways.shaper import Member
 
 PACKET_BYTES = 1000
 SEGMENTS = 32
@@ -56,6 +64,11 @@ OFFERED_PER_S = 400_000
 UDP_SEGMENT = 103
 """Socket option of linux/udp.h that Python has no name for: the kernel cuts sends into such packets."""
 
+MANY = [
+    Member(f"n{number}", address, mac_of(address))
+    for number, address in enumerate(f"10.64.0.{last}" for last in range(2, 102))
+]
+LATE = [f"late_p{share * 100:.0f}_ms" for share in SHARES]
 
 GOAL = 0.8
 FULL = 0.9
@@ -64,10 +77,12 @@ FULL = 0.9
 
 @attrs.frozen
 class Throughput:
-    """What one variant carried in one round: packets or Mbit a second, and the gateway's CPU time each."""
+    """What one variant carried in one round: packets or Mbit a second, the gateway's CPU time each, and
+    lateness (percentiles of `SHARES`)."""
 
     per_second: float
     cpu_us: float
+    late_ms: list[float]
 
 
 UDP: dict[str, Gateway] = {
@@ -82,47 +97,59 @@ TCP: dict[str, Gateway] = {
 }
 
 
-def flood(bed: Testbed, seconds: float) -> Throughput:
-    """Packets per second that reach the receiver while more are sent than the gateway can carry."""
-    sender, receiver = ENDS
-    with bed.namespaces[receiver.replica].entered():
-        sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind(("", PORT))
-    with bed.namespaces[sender.replica].entered():
-        source = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    source.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, PACKET_BYTES)
-    source.connect((receiver.ipv4, PORT))
-    flooder = os.fork()
-    if not flooder:
+def flood(bed: Testbed, seconds: float, members: Sequence[Member] = ENDS) -> Throughput:
+    """Packets per second that reach receivers while more are sent than the gateway can carry.
+
+    Each member at an even place sends to the next one.
+    """
+    with ExitStack() as stack:
+        sources = []
+        for sender, receiver in zip(members[::2], members[1::2], strict=True):
+            with bed.namespaces[receiver.replica].entered():
+                sink = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sink.bind(("", PORT))
+            with bed.namespaces[sender.replica].entered():
+                source = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            source.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, PACKET_BYTES)
+            source.connect((receiver.ipv4, PORT))
+            sources.append(source)
+        flooder = os.fork()
+        if not flooder:
+            try:
+                _send_forever(sources)
+            finally:
+                os._exit(1)
         try:
-            _send_forever(source)
+            time.sleep(0.5)  # until the queues are full
+            return _watch(bed, seconds, members[1::2])
         finally:
-            os._exit(1)
-    try:
-        time.sleep(0.5)  # until the queues are full
-        return _watch(bed, seconds)
-    finally:
-        os.kill(flooder, 9)
-        os.waitpid(flooder, 0)
-        sink.close()
-        source.close()
+            os.kill(flooder, 9)
+            os.waitpid(flooder, 0)
 
 
-def _send_forever(source: socket.socket) -> NoReturn:
+def flood_of_many(bed: Testbed, seconds: float) -> Throughput:
+    """As `flood`, between the pairs of `MANY`."""
+    return flood(bed, seconds, MANY)
+
+
+def _send_forever(sources: Sequence[socket.socket]) -> NoReturn:
     """Send at `OFFERED_PER_S`; segmentation offload leaves most of the CPU to the gateway."""
-    burst, begun_s, sent = bytes(PACKET_BYTES * SEGMENTS), time.monotonic(), 0
+    burst, begun_s, sent, turns = bytes(PACKET_BYTES * SEGMENTS), time.monotonic(), 0, cycle(sources)
     while True:
         while sent < (time.monotonic() - begun_s) * OFFERED_PER_S:
-            source.send(burst)
+            next(turns).send(burst)
             sent += SEGMENTS
         time.sleep(SEGMENTS / OFFERED_PER_S)
 
 
-def _watch(bed: Testbed, seconds: float) -> Throughput:
-    begun_s, cpu_s, packets = time.monotonic(), bed.cpu_s(), bed.delivered(ENDS[1])
+def _watch(bed: Testbed, seconds: float, receivers: Sequence[Member]) -> Throughput:
+    def delivered() -> int:
+        return sum(bed.delivered(receiver) for receiver in receivers)
+
+    begun_s, cpu_s, packets = time.monotonic(), bed.cpu_s(), delivered()
     time.sleep(seconds)
-    took_s, cpu_s, packets = time.monotonic() - begun_s, bed.cpu_s() - cpu_s, bed.delivered(ENDS[1]) - packets
-    return Throughput(packets / took_s, cpu_s / max(packets, 1) * 1e6)
+    took_s, cpu_s, packets = time.monotonic() - begun_s, bed.cpu_s() - cpu_s, delivered() - packets
+    return Throughput(packets / took_s, cpu_s / max(packets, 1) * 1e6, bed.late_ms())
 
 
 def stream(bed: Testbed, seconds: float) -> Throughput:
@@ -137,10 +164,10 @@ def stream(bed: Testbed, seconds: float) -> Throughput:
         command = sender.command("iperf3", "-c", ENDS[1].ipv4, "-t", f"{seconds + 1:.0f}", "-O", "1", "-J")
         with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
             time.sleep(0.7)  # iperf3 leaves out the first second, too: -O 1
-            watched = _watch(bed, seconds)
+            watched = _watch(bed, seconds, ENDS[1:])
             report = json.loads(client.communicate()[0])
         server.communicate()
-    return Throughput(report["end"]["sum_received"]["bits_per_second"] / 1e6, watched.cpu_us)
+    return Throughput(report["end"]["sum_received"]["bits_per_second"] / 1e6, watched.cpu_us, watched.late_ms)
 
 
 def compare(
@@ -148,12 +175,13 @@ def compare(
     variants: dict[str, Gateway],
     rounds: int,
     seconds: float,
+    members: Sequence[Member] = ENDS,
 ) -> dict[str, dict[str, float]]:
     """What each variant carries, as medians of the rounds, and how that compares with the bare loop."""
     results: dict[str, list[Throughput]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, gateway in variants.items():
-            bed = Testbed(gateway)
+            bed = Testbed(gateway, members)
             try:
                 results[name].append(measure(bed, seconds))
             finally:
@@ -165,6 +193,10 @@ def compare(
                 a.per_second / b.per_second for a, b in zip(some, results["bare"], strict=True)
             ),
             "cpu_us": statistics.median(each.cpu_us for each in some),
+            **{
+                f"late_p{share * 100:.0f}_ms": statistics.median(each.late_ms[place] for each in some)
+                for place, share in enumerate(SHARES)
+            },
         }
         for name, some in results.items()
     }
@@ -175,7 +207,8 @@ def show(title: str, table: dict[str, dict[str, float]]) -> None:
     print(title)
     for name, row in table.items():
         carried, ratio, cpu_us = row["per_second"], row["x_bare"], row["cpu_us"]
-        print(f"  {name:6} {carried:9,.0f}  {ratio:5.2f} x bare  {cpu_us:6.2f} us CPU/packet")
+        late = "" if name == "bare" else "  late " + " ".join(f"{row[key]:.2f}" for key in LATE) + " ms"
+        print(f"  {name:6} {carried:9,.0f}  {ratio:5.2f} x bare  {cpu_us:6.2f} us CPU/packet{late}")
 
 
 def missed(udp: dict[str, dict[str, float]], tcp: dict[str, dict[str, float]]) -> list[str]:
@@ -202,10 +235,12 @@ def main() -> None:
         os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "benchmarks.tun_throughput", *sys.argv[1:]])
     udp = compare(flood, UDP, given.rounds, given.seconds)
     show(f"UDP, packets/s of {PACKET_BYTES} bytes", udp)
+    many = compare(flood_of_many, UDP, given.rounds, given.seconds, MANY)
+    show(f"UDP, the same from and to {len(MANY)} ports", many)
     tcp = compare(stream, TCP, given.rounds, given.seconds)
     show("TCP, Mbit/s of one stream", tcp)
     if given.json:
-        given.json.write_text(json.dumps({"udp": udp, "tcp": tcp}))
+        given.json.write_text(json.dumps({"udp": udp, "many_ports": many, "tcp": tcp}))
     if given.check and (found := missed(udp, tcp)):
         sys.exit("goals missed: " + "; ".join(found))
 
