@@ -19,7 +19,7 @@ from wotemu_report.queries.availability import (
 )
 from wotemu_report.queries.node_groups import group, group_of
 from wotemu_report.queries.outages_seen import durations_by_phase, outages_seen, silences
-from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery
+from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery_by_node
 from wotemu_report.recorded.run_data import RunData
 
 _MAX_SENTENCES = 8
@@ -30,7 +30,7 @@ _NOUNS = {"readproperty": "reads", "writeproperty": "writes", "invokeaction": "i
 
 def broken_sentences(run: RunData) -> list[str]:
     """A sentence for each disturbance: when, what, and who was well again after how long."""
-    rows = recovery(run, by=("owner",))
+    rows = recovery_by_node(run)
     if not rows.height:
         return []
     groups = rows.with_columns(group=group(run, "owner")).group_by("s", "what", maintain_order=True)

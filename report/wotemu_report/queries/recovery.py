@@ -36,6 +36,7 @@ LATENCY_FACTOR = 1.5
 LEAST_ROOM_MS = 10.0
 """A band is at least so much wider than the median: half of a short latency is noise."""
 _FORMER_S = 60.0
+_MAX_PAIRS = 5000
 
 State = Literal["recovered", "unaffected", "not recovered", "no data"]
 _RESULT: Mapping[str, pl.DataType] = {
@@ -124,6 +125,13 @@ def recovery(
     found = disturbances(run)
     marks = [Mark(at_s) for at_s in found["s"]]
     return _judged(run, found, marks, by, where, role, window_s)
+
+
+def recovery_by_node(run: RunData) -> pl.DataFrame:
+    """`recovery` by `owner`; where disturbances and nodes are too many to judge each pair, of ``all nodes``."""
+    if disturbances(run).height * len(run.manifest.replicas) <= _MAX_PAIRS:
+        return recovery(run, by=("owner",))
+    return recovery(run).with_columns(owner=pl.lit("all nodes"))
 
 
 def recovery_since(

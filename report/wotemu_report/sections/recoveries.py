@@ -6,10 +6,11 @@ import polars as pl
 
 from wotemu_report.blocks import Column, Empty, Section, Table
 from wotemu_report.queries.node_groups import group
-from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery
+from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery_by_node
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
+_MAX_ROWS = 2000
 _LEAD = (
     f"Requests in windows of {WINDOW_S:g} s. They are in the former band while their p95 is at most "
     f"{LATENCY_FACTOR:g} times that of before the disturbance (or {LEAST_ROOM_MS:g} ms more) and no larger "
@@ -19,7 +20,7 @@ _LEAD = (
 
 def section(run: RunData) -> Section:
     """Each disturbance with its recovery, for each node."""
-    rows = recovery(run, by=("owner",))
+    rows = recovery_by_node(run)
     if not rows.height:
         why = "Nothing disturbed the run: no change for the worse, no crash; or no request was measured."
         return Section("recovery", "Recovery", "", [Empty("", why)])
@@ -28,6 +29,7 @@ def section(run: RunData) -> Section:
 
 def _table(run: RunData, rows: pl.DataFrame) -> Table:
     columns = ["s", "what", "owner", "state", "took", "limit_ms", "worst_ms", "limit_errors", "worst_errors"]
+    total, rows = rows.height, rows.head(_MAX_ROWS)
     table = Table(
         "Disturbances and recovery",
         "How long from the disturbance until requests were well again.",
@@ -43,6 +45,7 @@ def _table(run: RunData, rows: pl.DataFrame) -> Table:
             Column("Worst errors", "percent"),
         ),
         rows.with_columns(took=pl.col("took_s") * 1000).select(columns).rows(),
+        total=total,
         filterable=rows.height > 12,
     )
     groups = rows.select(group(run, "owner")).to_series().to_list()
