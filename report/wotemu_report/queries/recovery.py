@@ -128,7 +128,7 @@ def recovery(
 
 
 def recovery_by_node(run: RunData) -> pl.DataFrame:
-    """`recovery` by `owner`; where disturbances and nodes are too many to judge each pair, of ``all nodes``."""
+    """`recovery` by `owner`; of ``all nodes`` where there are too many disturbances and nodes for each pair."""
     if disturbances(run).height * len(run.manifest.replicas) <= _MAX_PAIRS:
         return recovery(run, by=("owner",))
     return recovery(run).with_columns(owner=pl.lit("all nodes"))
