@@ -128,7 +128,7 @@ def recovery(
 
 
 def recovery_by_node(run: RunData) -> pl.DataFrame:
-    """`recovery` by `owner`; of ``all nodes`` where there are too many disturbances and nodes for each pair."""
+    """`recovery` by `owner`; of ``all nodes`` where disturbances and nodes make too many pairs."""
     if disturbances(run).height * len(run.manifest.replicas) <= _MAX_PAIRS:
         return recovery(run, by=("owner",))
     return recovery(run).with_columns(owner=pl.lit("all nodes"))
