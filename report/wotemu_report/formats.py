@@ -10,7 +10,7 @@ from wotemu.wording import duration, three_digits, with_unit
 
 NONE = "–"
 NO_ANSWER = "no answer"
-"""A quantile that was never reached: more than the rest of the requests failed."""
+"""A percentile that was never reached: more than the rest of the requests failed."""
 VERDICT_TONES = {"VALID": "good", "SUSPECT": "warn", "INVALID": "bad"}
 """How a certificate's verdicts are coloured."""
 
@@ -50,7 +50,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def answer(value: float | None) -> str:
-    """A quantile of durations in milliseconds, of requests of which failed ones count as infinite."""
+    """A percentile of durations in milliseconds, of requests of which failed ones count as infinite."""
     return NO_ANSWER if value == math.inf else milliseconds(value)
 
 

@@ -16,13 +16,13 @@ import polars as pl
 from wotemu.errors import InputError
 from wotemu.records import FAILED, OK
 from wotemu.scenario.timeline import Timeline
+from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.recorded.manifest import Manifest
 
 Tables = Callable[[str], pl.LazyFrame]
 """A table of the run by name, with `s`, `phase` and `group`."""
 _REQUEST = ("group", "role", "name", "op", "binding")
 _HOP = ("network", "node", "group", "direction")
-_QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 _DROPS = ("loss", "queue", "cut", "memory")
 
 
@@ -206,14 +206,14 @@ def _durations(asked: pl.LazyFrame) -> pl.LazyFrame:
         .group_by(key)
         .agg(
             pl.col("t").max(),
-            **{str(share): took.quantile(share, "equiprobable") for share in _QUANTILES},
+            **{str(share): nearest_rank(took, share) for share in SHARES.values()},
             _sum=took.sum(),
             _count=took.len(),
         )
     )
     quantile = pl.when(~pl.col("of").str.starts_with("_")).then("of")
     suffix = pl.when(pl.col("of").str.starts_with("_")).then("of").otherwise(pl.lit(""))
-    names = [*map(str, _QUANTILES), "_sum", "_count"]
+    names = [*map(str, SHARES.values()), "_sum", "_count"]
     figures = figures.with_columns(pl.col(names).cast(pl.Float64))
     return figures.unpivot(names, index=[*key, "t"], variable_name="of").with_columns(
         quantile=quantile, suffix=suffix

@@ -9,11 +9,13 @@ from statistics import fmean
 import attrs
 import polars as pl
 
+from wotemu.percentiles import nearest_rank
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.lost_events import lost_events
 from wotemu_report.objectives.selection import Window, request_filter, requests_of
 from wotemu_report.queries.availability import available_intervals
-from wotemu_report.queries.percentiles import SHARES, percentiles
+from wotemu_report.queries.nearest_rank import SHARES
+from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.run_data import RunData
 
@@ -142,7 +144,7 @@ def _app(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 def _statistic(values: pl.Series, name: str) -> float:
     """One figure of values in the order of time, of which there is at least one."""
     if name in SHARES:
-        return float(values.quantile(SHARES[name], "equiprobable") or 0.0)
+        return float(nearest_rank(values.to_list(), SHARES[name]) or 0.0)
     in_order = [float(value) for value in values]
     figures: Mapping[str, Callable[[list[float]], float]] = {"mean": fmean, "min": min, "max": max}
     return figures[name](in_order) if name in figures else in_order[-1]

@@ -12,7 +12,7 @@ from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.measure import COMPARE
 from wotemu_report.objectives.selection import requests_of
 from wotemu_report.queries.disturbances import disturbances
-from wotemu_report.queries.percentiles import SHARES
+from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.queries.recovery import WINDOW_S, Mark, recoveries
 from wotemu_report.queries.recovery import Window as Figures
 from wotemu_report.recorded.run_data import RunData
@@ -76,7 +76,7 @@ def _windows(run: RunData, plan: ObjectivePlan, width_s: float) -> _Windows:
     figures = {
         "mean": took.filter("ok").mean(),
         "errors": pl.col("failed").mean(),
-        **{name: answered.quantile(share, "equiprobable") for name, share in SHARES.items()},
+        **{name: nearest_rank(answered, share) for name, share in SHARES.items()},
     }
     ended = requests_of(run, plan).filter(pl.col("ok") | pl.col("failed"))
     placed = ended.with_columns(ended=pl.col("s") + took.fill_null(0.0)).filter(

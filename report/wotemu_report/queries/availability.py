@@ -14,6 +14,7 @@ import polars as pl
 
 from wotemu.records import FAILED, OK
 from wotemu_report.queries.interaction_rows import once_a_run
+from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.event_log import replica_name
@@ -172,8 +173,7 @@ def _began(asked: pl.LazyFrame) -> pl.DataFrame:
         .agg(
             count=(pl.col("ok") | pl.col("failed")).sum(),
             **{name: pl.col(name).sum() for name in ("failed", "cancelled")},
-            # No interpolation: between a duration and infinity there is nothing.
-            **{f"p{share}": took.quantile(share / 100, "higher") for share in (50, 95, 99)},
+            **{name: nearest_rank(took, SHARES[name]) for name in ("p50", "p95", "p99")},
         )
         .collect()
     )

@@ -6,6 +6,7 @@ import json
 
 import polars as pl
 
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.recorded.run_data import RunData
 
 APPLIED, FAILED, NOT_APPLIED = "applied", "failed", "not applied"
@@ -62,19 +63,11 @@ def lateness(results: pl.DataFrame) -> dict[str, float | None]:
     if not late.len():
         return {"p50": None, "p95": None, "max": None}
     row = late.to_frame().select(
-        p50=_nearest_rank("late", 0.5),
-        p95=_nearest_rank("late", 0.95),
+        p50=nearest_rank(pl.col("late"), 0.5),
+        p95=nearest_rank(pl.col("late"), 0.95),
         max=pl.col("late").max(),
     )
     return row.row(0, named=True)
-
-
-def _nearest_rank(column: str, share: float) -> pl.Expr:
-    """The least value that this share of the values does not exceed.
-
-    The certificate has the same definition, so the page does not show two values of one percentile.
-    """
-    return pl.col(column).sort().get((pl.len() * share).ceil().cast(pl.UInt32) - 1)
 
 
 def worst_changes(results: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from natsort import natsorted
 
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.ranking import MAX_SERIES, biggest, in_order
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -40,7 +41,7 @@ def node_totals(samples: pl.LazyFrame) -> pl.DataFrame:
         samples.group_by("node")
         .agg(
             cpu_mean=pl.col("cpu_percent").mean(),
-            cpu_p95=pl.col("cpu_percent").quantile(0.95, "linear"),
+            cpu_p95=nearest_rank(pl.col("cpu_percent"), 0.95),
             cpu_max=pl.col("cpu_percent").max(),
             cpu_limit=pl.col("cpu_limit_percent").min(),
             mem_mean=pl.col("mem_bytes").mean(),

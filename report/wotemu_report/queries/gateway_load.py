@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -33,7 +34,7 @@ def gateway_totals(run: RunData) -> pl.DataFrame:
         .agg(
             shaper=pl.col("shaper").last(),
             cpu_mean=_MEAN_CPU,
-            cpu_p95=_CPU.filter(whole).quantile(0.95, "linear"),
+            cpu_p95=nearest_rank(_CPU.filter(whole), 0.95),
             cpu_max=_CPU.filter(whole).max(),
             rate_mean=_MEAN_RATE,
             rate_max=_RATE.filter(whole).max(),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from wotemu_report.queries.availability import outages
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.requests import requests
 from wotemu_report.queries.subscriptions import notifications
@@ -83,7 +84,7 @@ def durations_by_phase(run: RunData) -> pl.DataFrame:
     done = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0, pl.col("ok"))
     key = ["op", "phase_no", "phase"]
     of_node = done.group_by("owner", *key).agg(
-        count=pl.len(), p95=pl.col("ms").quantile(0.95, "equiprobable"), most=pl.col("ms").max()
+        count=pl.len(), p95=nearest_rank(pl.col("ms"), 0.95), most=pl.col("ms").max()
     )
     named = of_node.with_columns(
         pl.selectors.categorical().cast(pl.String), pl.col("phase_no").cast(pl.Int64)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
 
 KEYS = ("phase", "group", "node", "thing", "name", "op", "binding")
 """By what percentiles can be grouped: `group` is the topology's node, `node` one replica of it."""
-SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-"""The percentiles: the name of each column, and its share."""
 
 
 def percentiles(
@@ -52,7 +51,7 @@ def percentiles(
     chosen = ended if where is None else ended.filter(where)
     failed_ms = pl.lit(None) if answered_only else pl.lit(math.inf)
     took = pl.when("ok").then("ms").otherwise(failed_ms)
-    figures = {name: pl.col("took").quantile(share, "equiprobable") for name, share in SHARES.items()}
+    figures = {name: nearest_rank(pl.col("took"), share) for name, share in SHARES.items()}
     slim = chosen.select("role", *key, "failed", took=took)
     roles = requests(run)["role"].unique().cast(pl.String).to_list() or ["consumer"]
     grouped = [  # one role after the other takes half the memory

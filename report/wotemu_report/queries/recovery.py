@@ -27,6 +27,7 @@ import attrs
 import polars as pl
 
 from wotemu_report.queries.disturbances import disturbances
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
@@ -210,7 +211,7 @@ def windows(
         *by, "failed", window=(ended / window_s).floor().cast(pl.Int64), took=pl.when("ok").then("ms")
     )
     grouped = slim.group_by("window", *by).agg(
-        count=pl.len(), errors=pl.col("failed").mean(), p95=pl.col("took").quantile(0.95, "equiprobable")
+        count=pl.len(), errors=pl.col("failed").mean(), p95=nearest_rank(pl.col("took"), 0.95)
     )
     found = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect()
     return found.sort("window", *by)

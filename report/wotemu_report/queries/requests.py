@@ -6,6 +6,7 @@ import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.queries.interaction_rows import interaction_rows, once_a_run
+from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -101,16 +102,14 @@ def request_figures() -> dict[str, pl.Expr]:
 
     Returns:
         `count`, those that succeeded or failed; `errors`, failed ones; `cancelled`, those that their apps
-        gave up; `p50`, `p95` and `p99`, quantiles in ms of the durations of those that succeeded.
+        gave up; `p50`, `p95` and `p99` in ms, percentiles of the durations of those that succeeded.
     """
     done = pl.col("took")
     return {
         "count": (pl.col("ok") | pl.col("failed")).sum(),
         "errors": pl.col("failed").sum(),
         "cancelled": pl.col("cancelled").sum(),
-        "p50": done.quantile(0.5, "linear"),
-        "p95": done.quantile(0.95, "linear"),
-        "p99": done.quantile(0.99, "linear"),
+        **{name: nearest_rank(done, SHARES[name]) for name in ("p50", "p95", "p99")},
     }
 
 

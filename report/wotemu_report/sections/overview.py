@@ -121,7 +121,7 @@ def node_table(run: RunData) -> Block:
     ]
     table = Table(
         "By node and phase",
-        "As the consumers measured it. Quantiles are of all requests that began in the phase: a failed one "
+        "As the consumers measured it. Percentiles are of all requests that began in the phase: a failed one "
         "counts as never answered.",
         (
             Column("Phase"),

@@ -10,8 +10,9 @@ from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import stacked
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import first_few
+from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.node_groups import group
-from wotemu_report.queries.percentiles import SHARES, percentiles
+from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.queries.request_series import errors_over_time, outcomes_over_time
 from wotemu_report.queries.requests import (
     consumers_or_producers,
