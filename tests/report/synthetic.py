@@ -120,6 +120,14 @@ def write_table(folder: Path, table: str, rows: Sequence[Record]) -> None:
     frame.write_parquet(folder / "tables" / f"{table}.parquet")
 
 
+def damage_spool(folder: Path) -> str:
+    """Leave a run a spool that can't be read; returns how that is said."""
+    path = folder / "spool" / "host.msgpack"
+    path.parent.mkdir()
+    path.write_bytes(b"\xc1" * 9)
+    return "spool/host.msgpack: it is damaged after 0 rows"
+
+
 def manifest(names: Names, counts: dict[str, int]) -> dict[str, Any]:
     return {
         "schema": 1,

@@ -27,7 +27,7 @@ from wotemu_report.comparison.samples import samples
 from wotemu_report.comparison.student_t import quantile, within
 from wotemu_report.recorded.run_data import RunData
 
-from .synthetic import request, write_json, write_run, write_table
+from .synthetic import damage_spool, request, write_json, write_run, write_table
 
 
 def test_student_t_is_that_of_the_tables() -> None:
@@ -234,6 +234,17 @@ def test_what_can_not_be_compared_is_said(lamps: Path, tmp_path: Path) -> None:
     (reseeded / "timeline.json").unlink()
     write_json(reseeded / "timeline.json", timeline | {"seed": 8})
     assert compare(lamps / "a1", reseeded, "--figure", "p50").exit_code == 0
+
+
+def test_damages_are_said_everywhere(lamps: Path, tmp_path: Path) -> None:
+    said = f"{tmp_path / 'broken'}: {damage_spool(lamp(tmp_path / 'broken'))}"
+    words = ("--figure", "p50", "--out", tmp_path / "page")
+    shown = compare(lamps / "a1", tmp_path / "broken", *words)
+    assert shown.exit_code == 0
+    assert said in shown.output.replace("\n", "")
+    assert said in (tmp_path / "page" / "index.html").read_text()
+    data = json.loads(compare(lamps / "a1", tmp_path / "broken", *words, "--json").stdout)
+    assert any(each.startswith(said) for each in data["cautions"])
 
 
 @pytest.mark.parametrize(

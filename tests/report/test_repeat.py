@@ -15,7 +15,7 @@ from wotemu.emulation import repetition
 from wotemu.emulation.repetition import derived_seeds
 from wotemu_report.comparison.spread import Spread
 
-from .synthetic import write_run
+from .synthetic import damage_spool, write_run
 
 
 class MadeUp:
@@ -86,6 +86,20 @@ def test_runs_one_after_the_other_and_their_spread(folder: Path) -> None:
     assert MadeUp.most_at_once == 2
     assert "runs/field-repeat-2" in shown.output.replace("\n", "")
     assert "not VALID: 000, 001" in shown.output
+
+
+def test_damages_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ""
+
+    async def damaged(run: MadeUp) -> None:
+        nonlocal said
+        await run.run()
+        said = damage_spool(run.out or Path())
+
+    monkeypatch.setattr(repetition, "run_to_record", damaged)
+    data = json.loads(repeat("1", "field.py", "--json").stdout)
+    assert data["runs"][0]["damages"][0].startswith(said)
+    assert f"damaged: runs/field-repeat-2/000: {said}" in repeat("1", "field.py").output
 
 
 @pytest.mark.parametrize(

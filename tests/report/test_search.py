@@ -18,7 +18,7 @@ from wotemu.emulation.bisection import ParameterRange
 from wotemu.errors import InputError
 from wotemu.scenario import Resolver
 
-from .synthetic import request, write_json, write_run, write_table
+from .synthetic import damage_spool, request, write_json, write_run, write_table
 
 
 def tried(parameter: ParameterRange, holds: Callable[[float], bool], tolerance: float) -> dict[float, bool]:
@@ -81,6 +81,7 @@ class MadeUp:
     """Stands in for an emulation: a lamp that is read at the latency of its topology's network."""
 
     verdict = "VALID"
+    is_damaged = False
 
     def __init__(self, topology: Topology, scenario: Scenario, *, out: Path | None = None, **_: Any) -> None:
         self.topology, self.scenario, self.out = topology, scenario, out
@@ -96,6 +97,8 @@ class MadeUp:
         manifest = json.loads((self.out / "manifest.json").read_text())
         certificate = {"verdict": MadeUp.verdict, "reasons": []}
         write_json(self.out / "manifest.json", manifest | {"certificate": certificate})
+        if MadeUp.is_damaged:
+            damage_spool(self.out)
 
 
 FILE = """
@@ -151,6 +154,12 @@ def test_everywhere_and_runs_that_say_nothing(folder: Path, monkeypatch: pytest.
     assert "hold everywhere from latency = 10ms to 20ms" in wide.output
     other = search("field.py", "--param", "latency=10..20ms", "--objective", "p95(writeproperty) < 1s")
     assert "no run has a figure of the objectives" in other.output
+    monkeypatch.setattr(MadeUp, "is_damaged", True)
+    damaged = search("field.py", "--param", "latency=10..20ms", *P95, "--json")
+    said = "spool/host.msgpack: it is damaged after 0 rows"
+    assert f"damaged: runs/field-search-3/000: {said}" in damaged.stderr
+    assert json.loads(damaged.stdout)["trials"][0]["runs"][0]["damages"][0].startswith(said)
+    assert said in (folder / "runs" / "field-search-3" / "index.html").read_text()
     monkeypatch.setattr(MadeUp, "verdict", "INVALID")
     invalid = search("field.py", "--param", "latency=10..20ms", *P95)
     assert invalid.exit_code == 3

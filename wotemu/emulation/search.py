@@ -125,7 +125,7 @@ async def search(
         if value is None:
             break
         made = deployment(value)
-        run_dirs = []
+        run_dirs: dict[Path, Sequence[str]] = {}
         for one in seeds:
             run_dir = folder / f"{len(index):03d}"
             index[run_dir.name] = {parameter.name: parameter.given(value), "seed": one, "run": len(index)}
@@ -133,20 +133,19 @@ async def search(
             await run_to_record(
                 Emulation(made.topology, made.scenario, root=made.root, out=run_dir, seed=one, **options)  # type: ignore[arg-type]
             )
-            run_dirs.append(_judged(run_dir))
+            run_dirs[run_dir] = _tables_made(run_dir)
         trials.append(Trial.of_runs(value, run_dirs))
         on_trial(trials[-1])
     edge = parameter.edge({each.value: each.holds for each in trials})
     return Found(folder, parameter, trials, *(edge or (None, None)))
 
 
-def _judged(run_dir: Path) -> Path:
-    """The run directory, if what it has can be judged."""
+def _tables_made(run_dir: Path) -> list[str]:
+    """Make the tables of a run that can be judged; returns what could not be read, a sentence each."""
     run = RecordedRun(run_dir)
     if run.status != "done" or run.verdict == "INVALID":
         why = run.error or (run.verdict if run.status == "done" else run.status)
         raise EmulationError(
             f"a run says nothing of the objectives: {why}", where=str(run_dir), hint="its report says why"
         )
-    tabulate(run_dir)
-    return run_dir
+    return tabulate(run_dir)

@@ -25,6 +25,7 @@ class RecordedBase:
     run: str
     manifest: Manifest
     timeline: Timeline
+    damages: tuple[str, ...] = ()
 
 
 def obstacles(designs: Mapping[str, Sequence[RecordedBase]]) -> list[str]:
@@ -54,6 +55,7 @@ def cautions(designs: Mapping[str, Sequence[RecordedBase]]) -> list[str]:
     """What to know of the runs before their figures are believed, a sentence each."""
     found = []
     for run in (run for each in designs.values() for run in each):
+        found += [f"{run.run}: {damage}" for damage in run.damages]
         certificate = run.manifest.certificate
         if certificate is None:
             found.append(f"{run.run} has no certificate")

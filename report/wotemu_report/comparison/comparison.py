@@ -47,7 +47,7 @@ class Comparison:
 
 
 def compare(
-    folders: Mapping[str, Sequence[Path]],
+    folders: Mapping[str, Mapping[Path, Sequence[str]]],
     *,
     anyway: bool = False,
     figures: Sequence[str] = NAMES,
@@ -56,7 +56,8 @@ def compare(
     """Compare designs with the first one.
 
     Args:
-        folders: The run directories of each design, by its name; at least two designs.
+        folders: The run directories of each design, by its name, and what is known to be missing of each;
+            at least two designs.
         anyway: Compare also what should not be: other timelines, INVALID runs.
         figures: Which figures; fewer ones see smaller differences.
         seed: Of the resampling.
@@ -67,8 +68,8 @@ def compare(
     bases: dict[str, list[RecordedBase]] = {}
     measured: dict[str, list[RunSamples]] = {}
     for name, paths in folders.items():
-        for path in paths:
-            base, sampled = reading(path, _read)
+        for path, damages in paths.items():
+            base, sampled = reading(path, _read, damages)
             bases.setdefault(name, []).append(base)
             measured.setdefault(name, []).append(sampled)
     against = obstacles(bases)
@@ -103,7 +104,8 @@ def compare(
 
 
 def _read(run: RunData) -> tuple[RecordedBase, RunSamples]:
-    return RecordedBase(str(run.run_dir), run.manifest, run.timeline), samples(run)
+    base = RecordedBase(str(run.run_dir), run.manifest, run.timeline, run.damages)
+    return base, samples(run)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
 from wotemu_report.comparison.differences import CONFIDENCE
 from wotemu_report.comparison.figures import Design
-from wotemu_report.comparison.samples import samples
+from wotemu_report.comparison.samples import RunSamples, samples
 from wotemu_report.comparison.student_t import quantile
-from wotemu_report.recorded.run_data import reading
+from wotemu_report.recorded.run_data import RunData, reading
 
 
 @attrs.frozen
@@ -67,13 +67,25 @@ class Spread:
         }
 
 
-def spread(run_dirs: Iterable[Path]) -> list[Spread]:
+def spread(run_dirs: Mapping[Path, Sequence[str]]) -> tuple[list[Spread], dict[Path, tuple[str, ...]]]:
     """Every figure of several runs, in the order of the first one's phases and subjects.
+
+    Args:
+        run_dirs: The run directories, and what is known to be missing of each.
+
+    Returns:
+        The figures; and of each run that is damaged, what its figures lack, a sentence each.
 
     Raises:
         InputError: A run can't be read.
     """
-    return spread_of([Design([reading(each, samples)], by_runs=False) for each in run_dirs])
+    read = {path: reading(path, _read, damages) for path, damages in run_dirs.items()}
+    found = spread_of([Design([sampled], by_runs=False) for sampled, _ in read.values()])
+    return found, {path: damages for path, (_, damages) in read.items() if damages}
+
+
+def _read(run: RunData) -> tuple[RunSamples, tuple[str, ...]]:
+    return samples(run), run.damages
 
 
 def spread_of(runs: Sequence[Design]) -> list[Spread]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from wotemu_report.objectives.evaluate import evaluate
 from wotemu_report.objectives.outcome import Outcomes
 from wotemu_report.page.head import Head, Notice
 from wotemu_report.page.render import page
-from wotemu_report.recorded.run_data import reading
+from wotemu_report.recorded.run_data import RunData, reading
 
 _HOLDS, _FAILS = "holds", "does not hold"
 _CLIFF = {"x": pl.Float64(), "y": pl.Float64(), "state": pl.String(), "text": pl.String()}
@@ -35,21 +35,28 @@ class Trial:
         value: Of the parameter.
         runs: The run directories, as text.
         outcomes: Of the objectives, in each run.
+        damages: What could not be read of each run, a sentence each.
     """
 
     value: float
     runs: tuple[str, ...]
     outcomes: tuple[Outcomes, ...]
+    damages: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of_runs(cls, value: float, run_dirs: Sequence[Path]) -> Self:
+    def of_runs(cls, value: float, run_dirs: Mapping[Path, Sequence[str]]) -> Self:
         """Judge the objectives of a value's runs.
+
+        Args:
+            value: Of the parameter.
+            run_dirs: The run directories, and what is known to be missing of each.
 
         Raises:
             InputError: A run can't be read.
         """
-        judged = tuple(reading(each, evaluate) for each in run_dirs)
-        return cls(value, tuple(map(str, run_dirs)), judged)
+        judged = [reading(each, _judge, damages) for each, damages in run_dirs.items()]
+        outcomes, damages = zip(*judged, strict=True)
+        return cls(value, tuple(map(str, run_dirs)), outcomes, damages)
 
     @property
     def held(self) -> int:
@@ -73,6 +80,15 @@ class Trial:
         wanted = [each for each in run if each.has_passed == self.holds]
         return "; ".join(each.sentence for each in wanted)
 
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """What could not be read, a sentence each with its run."""
+        return tuple(
+            f"{run}: {damage}"
+            for run, damages in zip(self.runs, self.damages, strict=True)
+            for damage in damages
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
@@ -80,10 +96,18 @@ class Trial:
             "holds": self.holds,
             "held": self.held,
             "runs": [
-                {"run_dir": run, "objectives": [each.to_dict() for each in outcomes]}
-                for run, outcomes in zip(self.runs, self.outcomes, strict=True)
+                {
+                    "run_dir": run,
+                    "objectives": [each.to_dict() for each in outcomes],
+                    "damages": list(damages),
+                }
+                for run, outcomes, damages in zip(self.runs, self.outcomes, self.damages, strict=True)
             ],
         }
+
+
+def _judge(run: RunData) -> tuple[Outcomes, tuple[str, ...]]:
+    return evaluate(run), run.damages
 
 
 def trials_page(
@@ -104,13 +128,15 @@ def trials_page(
         charts: list[Block] = [
             _cliff(parameter, unit, number, ordered) for number in range(len(ordered[0].outcomes[0]))
         ]
+    lines = tuple(line for each in ordered for line in each.damaged)
+    damaged = (Notice("warn", "Runs that are damaged", lines),) if lines else ()
     top = Head(
         name=title,
         tone="good" if any(each.holds for each in trials) else "bad",
         verdict=f"{len(trials)} values tried",
         facts=(("Parameter", parameter), ("Runs of each value", str(len(ordered[0].runs)))),
         command="",
-        notices=(said,),
+        notices=(said, *damaged),
     )
     section = Section(
         "search",

@@ -105,9 +105,9 @@ def compare(
             sys.exit(EXIT_OBJECTIVE_FAILED)
 
 
-def _designs(given: tuple[str, ...]) -> dict[str, list[Path]]:
-    """The run directories of each design, by a name that no other has."""
-    designs: dict[str, list[Path]] = {}
+def _designs(given: tuple[str, ...]) -> dict[str, dict[Path, list[str]]]:
+    """The run directories of each design, by a name that no other has, and what can't be read of each."""
+    designs: dict[str, dict[Path, list[str]]] = {}
     for each in given:
         paths = _runs_of(each)
         name = Path(each).resolve().name
@@ -119,8 +119,8 @@ def _designs(given: tuple[str, ...]) -> dict[str, list[Path]]:
     return designs
 
 
-def _runs_of(given: str) -> list[Path]:
-    """The run directories of a run, or of a folder of runs that `sweep` or `repeat` made."""
+def _runs_of(given: str) -> dict[Path, list[str]]:
+    """The run directories of a run, or of a folder of runs that `sweep` or `repeat` made, with damages."""
     from wotemu.cli.local_runs import RUNS, found_run
     from wotemu_runtime.recording.run_directory import tabulate
 
@@ -133,10 +133,7 @@ def _runs_of(given: str) -> list[Path]:
             if not paths:
                 raise InputError("none of its runs reached T0", where=given)
             break
-    paths = paths or [found_run(given)]
-    for path in paths:
-        tabulate(path)
-    return paths
+    return {path: tabulate(path) for path in paths or [found_run(given)]}
 
 
 def _write_page(found: Comparison, folder: Path) -> None:

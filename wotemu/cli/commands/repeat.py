@@ -119,15 +119,24 @@ def _print_run(run: RecordedRun) -> None:
 
 def _show(runs: RecordedSweep, *, as_json: bool) -> None:
     from wotemu_report.comparison.spread import spread
+    from wotemu_runtime.recording.run_directory import tabulate
 
     begun = [run for run in runs if run.manifest.t0 is not None]
-    found = spread(run.run_dir for run in begun)
+    found, damaged = spread({run.run_dir: tabulate(run.run_dir) for run in begun})
     verdicts = {run.run_dir.name: run.verdict for run in runs}
     if as_json:
         shown = {
             "schema": 1,
             "folder": str(runs.folder),
-            "runs": [{**run.parameters, "status": run.status, "verdict": run.verdict} for run in runs],
+            "runs": [
+                {
+                    **run.parameters,
+                    "status": run.status,
+                    "verdict": run.verdict,
+                    "damages": list(damaged.get(run.run_dir, ())),
+                }
+                for run in runs
+            ],
             "spread": [each.to_dict() for each in found],
         }
         click.echo(json.dumps(shown, indent=1))
@@ -135,8 +144,11 @@ def _show(runs: RecordedSweep, *, as_json: bool) -> None:
     _print_table(found)
     if not_valid := [name for name, verdict in verdicts.items() if verdict != "VALID"]:
         click.echo(f"not VALID: {', '.join(not_valid)}")
-    from wotemu.cli.screen.terminal import console, path_link
+    from wotemu.cli.screen.terminal import console, harmless, path_link
 
+    for path, damages in damaged.items():
+        for damage in damages:
+            click.echo(f"damaged: {harmless(f'{path}: {damage}')}")
     console().print(path_link(Path(runs.folder)))
 
 

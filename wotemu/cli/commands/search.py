@@ -152,6 +152,8 @@ def _print_trial(parameter: ParameterRange, trial: Trial) -> None:
 
     held = "hold" if trial.holds else "do not hold"
     click.echo(f"{parameter.name} = {parameter.given(trial.value)}: {held}: {harmless(trial.text)}", err=True)
+    for damage in trial.damaged:
+        click.echo(f"  damaged: {harmless(damage)}", err=True)
 
 
 def _write_page(found: Found, file: str) -> Path:
