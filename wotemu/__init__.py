@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         DistributionTable,
         GilbertElliott,
         Link,
+        LinkConditions,
         MarkovLoss,
         Network,
         NetworkConditions,
@@ -77,6 +78,7 @@ __all__ = [
     "HostError",
     "InputError",
     "Link",
+    "LinkConditions",
     "LoadError",
     "MarkovLoss",
     "Network",
@@ -129,8 +131,8 @@ _NAMES = {
     "wotemu.fidelity": "Certificate Thresholds",
     "wotemu.scenario": "PathLoss Phase Scenario Trace Wave at during event every metric saw sine square tag "
     "triangle when",
-    "wotemu.topology.models": "Broker BuiltinApps DistributionTable GilbertElliott Link MarkovLoss Network "
-    "NetworkConditions Node NodeApp NodeResources Placement Ports Service Topology",
+    "wotemu.topology.models": "Broker BuiltinApps DistributionTable GilbertElliott Link LinkConditions "
+    "MarkovLoss Network NetworkConditions Node NodeApp NodeResources Placement Ports Service Topology",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -15,9 +15,12 @@ import pytest
 
 from tests.cli.conftest import Invoke
 from wotemu.cli.commands.changes import parse_conditions
+from wotemu.cli.commands.events import scenario_text
 from wotemu.cli.commands.logs import replicas_of
 from wotemu.errors import InputError, ScenarioError
 from wotemu.records import Event
+from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import (
     Crash,
@@ -198,6 +201,8 @@ def test_what_is_so_already_is_said(run: FakeRun, invoke: Invoke) -> None:
         (["set", "yard", "net", "latncy=1s"], "latncy", "did you mean 'latency'?"),
         (["set", "yard", "net", "latency=fast"], "fast", ""),
         (["set", "yard", "net", "LTF"], "'LTF' is no CONDITION=VALUE", "did you mean 'LTE'?"),
+        (["set", "yard", "net", "nb-iott"], "'nb-iott' is no CONDITION=VALUE", "did you mean 'NB_IOT'?"),
+        (["set", "yard", "net", "5G"], "'5G' is no CONDITION=VALUE", "did you mean 'NR_THREE_UK'?"),
         (["set", "yard", "net", "LTE", "WIFI"], "one preset only", ""),
         (["set", "yard", "net", "loss=1%", "loss=2%"], "loss is given twice", ""),
         (["set", "yard", "net", "reorder_gap=x"], "whole number", ""),
@@ -326,6 +331,18 @@ def test_a_session_by_hand_becomes_a_scenario_that_can_be_pasted(run: FakeRun, i
     assert (scenario.duration, scenario.seed, len(scenario.events)) == ("60s", 7, 1)
 
 
+def test_conditions_of_two_ways_become_a_scenario_that_can_be_pasted() -> None:
+    named = SetConditions.of("phone", LinkConditions.NB_IOT)
+    spelled = SetConditions.of("phone", LinkConditions.NB_IOT, loss="2%")
+    made = [
+        attrs.evolve(EVENTS[0], data={"source": each.source(1.0), "who": "ann"}) for each in (named, spelled)
+    ]
+    assert len(scenario_of(scenario_text("yard", {"duration_s": 9}, made)).events) == 2
+    text = scenario_text("yard", {"duration_s": 9}, made[:1])
+    assert text.startswith("from wotemu import LinkConditions, Scenario, at\n")
+    assert len(scenario_of(text).events) == 1
+
+
 def record(folder: Path) -> Path:
     """The record of a run named yard, that is over."""
     run_dir = folder / "runs" / "yard"
@@ -411,7 +428,8 @@ def test_a_node_s_name_means_its_replicas_in_order() -> None:
 
 def test_words_of_conditions() -> None:
     preset, values = parse_conditions(["lte", "jitter=10ms", "rate=unlimited", "ecn=on", "reorder-gap=3"])
-    assert preset is not None and preset.latency
+    assert preset == NetworkConditions.LTE
+    assert parse_conditions(["nb-iot"]) == (LinkConditions.NB_IOT, {})
     assert values == {"jitter": "10ms", "rate": None, "ecn": True, "reorder_gap": 3}
 
 

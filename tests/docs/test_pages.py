@@ -16,6 +16,7 @@ from tests.docs.pages import PAGES, ROOT, all_blocks, blocks, headings, links
 from wotemu.cli import main
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.node_app import WOTPY_FIXES
 
 DOCS = ROOT / "docs"
@@ -67,11 +68,7 @@ def vocabulary() -> set[str]:
             f".{name}" for name in dir(word) if not name.startswith("_") and callable(getattr(word, name))
         }
     conditions = {field.name for field in attrs.fields(NetworkConditions)}
-    presets = {
-        name
-        for name in dir(NetworkConditions)
-        if isinstance(getattr(NetworkConditions, name), NetworkConditions)
-    }
+    presets = {*NetworkConditions.presets(), *LinkConditions.presets()}
     fields = {
         field.name
         for kind in (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wotemu import (
     Link,
+    LinkConditions,
     Network,
     NetworkConditions,
     Node,
@@ -40,6 +41,7 @@ def pick(values: Sequence[Any]) -> st.SearchStrategy[Any]:
 NUMBERS = itertools.count()
 """Two tags must not have one name."""
 PRESETS = [NetworkConditions.LTE, NetworkConditions.WIFI, NetworkConditions.GPRS]
+LINK_PRESETS = pick(list(LinkConditions.presets().values()))
 TIMES = st.floats(1e-3, 0.2).map(Seconds) | pick(["20ms", "1.5s", "0.1s"])
 SHARES = st.floats(0, 0.99).map(Fraction) | pick(["5%", 0.05, "0.1%"])
 RATES = st.floats(1e4, 1e9).map(Rate) | pick(["1.5mbit", "250kbit"])
@@ -66,7 +68,9 @@ def conditions(draw: st.DrawFn) -> NetworkConditions:
 @st.composite
 def links(draw: st.DrawFn, network: Network) -> Any:
     one = draw(conditions())
-    return draw(pick([Link(network), Link(network, one), Link(network, up=one), Link(network, down=one)]))
+    both = draw(LINK_PRESETS)
+    ways = [Link(network, up=one), Link(network, down=one), Link(network, both)]
+    return draw(pick([Link(network), Link(network, one), *ways]))
 
 
 @st.composite
@@ -123,7 +127,7 @@ def instants(draw: st.DrawFn, topology: Topology) -> Any:
     node = draw(pick([*topology.nodes, *(name for each in topology.nodes for name in each.replicas)]))
     verb = draw(st.integers(0, 8))
     if verb == 0:
-        return moment.set(target, draw(conditions()), direction=draw(DIRECTIONS))
+        return moment.set(target, draw(conditions() | LINK_PRESETS), direction=draw(DIRECTIONS))
     if verb == 1:
         return moment.set(target, draw(DIRECTIONS), latency=draw(TIMES), loss=draw(SHARES))
     if verb == 2:

@@ -103,6 +103,12 @@ def test_a_python_file_does_not_wait_for_yaml(tmp_path: Path) -> None:
             False,
         ),
         (START.replace("field: {}", "field: {conditions: LTEE}"), "1:32", "but has to be one of", True),
+        (
+            scenario("{at: 1s, set: {target: van, preset: NB_IOTT}}"),
+            "5:43, scenario.events[0].set.preset",
+            "but has to be one of",
+            True,
+        ),
         (scenario("{at: 1s, crsh: van}"), "5:16, scenario.events[0].crsh", "does not go with", True),
         (scenario("{crash: van}"), "5:7, scenario.events[0]", "nothing says when", True),
         (scenario("{at: 1s, crash: van, stop: van}"), "5:28, scenario.events[0].stop", "both", True),

@@ -17,6 +17,7 @@ from tests.forms.deployments import deployments
 from wotemu import (
     Broker,
     Link,
+    LinkConditions,
     Network,
     NetworkConditions,
     Node,
@@ -125,6 +126,18 @@ def test_a_link_keeps_its_identity_among_equal_ones() -> None:
     assert change.node == "a"
 
 
+def test_a_link_with_two_ways_is_written_by_its_preset() -> None:
+    link = Link(field, LinkConditions.NB_IOT)
+    topology = Topology([Node("a", command=["run"], networks=[link])])
+    scenario = Scenario(events=[at("1s").set("a@field", LinkConditions.STARLINK_US)])
+    form = plain_form(topology, scenario)
+    assert form["nodes"]["a"]["networks"] == [{"network": "field", "conditions": "NB_IOT"}]
+    assert form["scenario"]["events"][0]["set"]["preset"] == "STARLINK_US"
+    again = read_back(topology, scenario)
+    assert again[0] == topology
+    assert resolve(*again)[0].hash == resolve(topology, scenario)[0].hash
+
+
 def test_files_are_named_and_tables_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.csv").write_text("t,latency_ms\n5,20\n6,40\n")
     monkeypatch.chdir(tmp_path)
@@ -199,6 +212,12 @@ async def local_app(wot: Any, conf: Any, loop: Any) -> None: ...
             "two different tags",
         ),
         (lambda: [van], lambda: [at(0).set(tag("van", field), loss=0)], "tag 'van'", "has this name"),
+        (
+            lambda: [van],
+            lambda: [at(0).set(van, LinkConditions(up=NetworkConditions.LTE, down=NetworkConditions.WIFI))],
+            "preset",
+            "no preset",
+        ),
     ],
 )
 def test_what_has_no_form_is_refused_with_its_place(

@@ -16,7 +16,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario import Scenario, at, during, resolve
 from wotemu.scenario.state.partitions import Groups, NotOnePartitionError, combined
 from wotemu.scenario.vocabulary.actions import Action
-from wotemu.topology.models import NetworkConditions, Node, Topology
+from wotemu.topology.models import LinkConditions, NetworkConditions, Node, Topology
 from wotemu_gateways.conditions.partition import partition_of, reaches
 
 FIELD_UP = "field up"
@@ -129,6 +129,26 @@ def test_a_preset_sets_everything() -> None:
     (change,) = timeline_of(at(5).set("reader@home", gprs, "up", loss="3%")).changes
     assert NetworkConditions.from_dict(change.after) == gprs.replaced({"loss": 0.03})
     assert story(during(5, 6).set(RADIO, gprs))[-1][2]["rate_bps"] is None
+
+
+def test_a_preset_of_two_ways_sets_each() -> None:
+    nb_iot = LinkConditions.NB_IOT
+    up, down = timeline_of(at(5).set("reader@home", nb_iot, loss="3%")).changes
+    assert (up.target, down.target) == ("reader@home up", "reader@home down")
+    assert NetworkConditions.from_dict(up.after) == nb_iot.up.replaced({"loss": 0.03})
+    assert NetworkConditions.from_dict(down.after) == nb_iot.down.replaced({"loss": 0.03})
+    (down,) = timeline_of(at(5).set("reader@home", nb_iot, "down")).changes
+    assert NetworkConditions.from_dict(down.after) == nb_iot.down
+
+
+def test_a_period_with_a_preset_of_two_ways_ends_with_what_was_before() -> None:
+    told = story(during(5, 6).set("reader@home", LinkConditions.NB_IOT))
+    assert [(at_s, target, after["rate_bps"]) for at_s, target, after in told] == [
+        (5.0, "reader@home up", 62e3),
+        (5.0, "reader@home down", 26e3),
+        (6.0, "reader@home up", None),
+        (6.0, "reader@home down", None),
+    ]
 
 
 PERIODS = st.builds(

@@ -138,10 +138,9 @@ class ConditionValue(_Completed):
         """The names of all of them."""
         from wotemu.scenario.condition_values import CONDITIONS
         from wotemu.topology.conditions import NetworkConditions
+        from wotemu.topology.link_conditions import LinkConditions
 
-        presets = [
-            name for name, value in vars(NetworkConditions).items() if isinstance(value, NetworkConditions)
-        ]
+        presets = [*NetworkConditions.presets(), *LinkConditions.presets()]
         return [*(f"{name}=" for name in CONDITIONS), *presets]
 
 

@@ -9,6 +9,7 @@ from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.topology.condition_types import ConditionValues
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.units import QuantityLike
 from wotemu_runtime.control.live_changes import (
     Crash,
@@ -33,7 +34,7 @@ class LiveVerbs(ABC):
     async def set(
         self,
         target: HopTarget,
-        preset: NetworkConditions | None = None,
+        preset: NetworkConditions | LinkConditions | None = None,
         direction: Direction | None = None,
         *,
         lasting: QuantityLike | None = None,
@@ -43,7 +44,8 @@ class LiveVerbs(ABC):
 
         Args:
             target: A Network, Link or Node, a name such as ``"reader@field"``, a tag, or several of them.
-            preset: All conditions at once, such as ``NetworkConditions.LTE``.
+            preset: All conditions at once, such as ``NetworkConditions.LTE``, or those of each way, such as
+                ``LinkConditions.NB_IOT``.
             direction: ``"up"``, ``"down"``, or None for both.
             lasting: How long they hold; None for good.
             conditions: Conditions by name.

@@ -32,6 +32,7 @@ from wotemu.forms.kinds import (
 from wotemu.scenario.vocabulary.targets import Tag
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave, wave
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service
 from wotemu.units import Quantity
@@ -40,11 +41,8 @@ SECTIONS: dict[type, str] = {Network: "networks", Link: "links", Broker: "broker
 """The part of a form that defines the objects of a class."""
 _TARGETS = (Network, Link, Node, Broker, Service, Tag)
 _LOSS_MODELS = (GilbertElliott, MarkovLoss)
-PRESETS: dict[str, NetworkConditions] = {
-    name: value
-    for name, value in vars(NetworkConditions).items()
-    if name.isupper() and isinstance(value, NetworkConditions)
-}
+PRESETS = NetworkConditions.presets()
+LINK_PRESETS = LinkConditions.presets()
 OTHER_KINDS: dict[type, Kind] = {}
 """Kinds of types that other modules know."""
 NO_FUNCTION = "a form is read without running code, so it can't hold a function"
@@ -142,6 +140,8 @@ def _object(part: type, *, by_name: bool) -> Kind:
         return Reference((SECTIONS[part],))
     if part is NetworkConditions:
         return AnyOf((Choice(PRESETS), call_of(part)))
+    if part is LinkConditions:
+        return Choice(LINK_PRESETS)
     if part in _LOSS_MODELS:
         return _loss_models()
     if part is Wave:

@@ -13,7 +13,7 @@ import attrs
 from wotemu.errors import InputError
 from wotemu.forms.calls import Call
 from wotemu.forms.events import NAMED, moments
-from wotemu.forms.from_types import NO_FUNCTION, PRESETS
+from wotemu.forms.from_types import LINK_PRESETS, NO_FUNCTION, PRESETS
 from wotemu.forms.objectives import objective_text
 from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.scenario import Phase, Scenario
@@ -29,6 +29,7 @@ from wotemu.scenario.vocabulary.when import EventCondition, MetricCondition, Whe
 from wotemu.scenario.vocabulary.written import Written
 from wotemu.topology._fields import describe_object
 from wotemu.topology.distributions import DistributionTable
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology
 from wotemu.topology.network import NO_CONDITIONS
@@ -97,9 +98,11 @@ class _Writer:
         }
 
     def _link(self, link: Link) -> dict[str, Any]:
-        ways = {"up": link.up, "down": link.down}
+        ways: dict[str, NetworkConditions | LinkConditions] = {"up": link.up, "down": link.down}
         if link.up == link.down:
             ways = {"conditions": link.up}
+        elif (both := LinkConditions(up=link.up, down=link.down)) in LINK_PRESETS.values():
+            ways = {"conditions": both}
         where = f"a link to Network {link.network.name!r}"
         wanted = {name: each for name, each in ways.items() if each != NO_CONDITIONS}
         return {
@@ -120,6 +123,8 @@ class _Writer:
         if isinstance(obj, NetworkConditions):
             preset = next((name for name, each in PRESETS.items() if each == obj), None)
             return preset or self._fields(obj, where=where)
+        if isinstance(obj, LinkConditions):
+            return self._link_preset(obj, where)
         if isinstance(obj, GilbertElliott | MarkovLoss):
             return {obj.KIND: self._fields(obj, where=where)}
         if isinstance(obj, NodeApp) and set(found := self._fields(obj, where=where)) == {"path"}:
@@ -133,6 +138,14 @@ class _Writer:
         if isinstance(obj, _MAPPINGS):
             return self._fields(obj, where=where)
         return self._refuse(obj, where)
+
+    def _link_preset(self, wanted: LinkConditions, where: str) -> str:
+        name = next((name for name, each in LINK_PRESETS.items() if each == wanted), None)
+        if name is None:
+            _no_form(
+                "LinkConditions that are no preset", where, hint="set the conditions up and down, one by one"
+            )
+        return name
 
     def _trace(self, trace: Trace, where: str) -> Any:
         if trace.path is None:

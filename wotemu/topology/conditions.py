@@ -190,6 +190,11 @@ class NetworkConditions(Checked):
     CABLE: ClassVar[Self]
 
     @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """The usual access networks, by name."""
+        return {name: value for name, value in vars(cls).items() if isinstance(value, cls)}
+
+    @classmethod
     def of(cls, **values: Unpack[ConditionValues]) -> Self:
         """Conditions by name. The same as the constructor, with the types of what may be given for each.
 

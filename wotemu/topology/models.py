@@ -3,6 +3,7 @@
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.distributions import DistributionTable
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 from wotemu.topology.network import Link, Network
 from wotemu.topology.node import Node
@@ -21,6 +22,7 @@ __all__ = [
     "DistributionTable",
     "GilbertElliott",
     "Link",
+    "LinkConditions",
     "MarkovLoss",
     "Network",
     "NetworkConditions",

@@ -10,21 +10,17 @@ import attrs
 
 from wotemu.topology._fields import Checked, check_name, each, fail, flag, kind_of, named_errors
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions, is_one_way
 from wotemu.topology.placement import ANYWHERE, Placement, is_placement
 
 NO_CONDITIONS = NetworkConditions()
 _CONDITIONS = frozenset(field.name for field in attrs.fields(NetworkConditions))
 
 
-def is_conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A validator: the value is NetworkConditions."""
-    if not isinstance(value, NetworkConditions):
-        raise fail(
-            instance,
-            attribute.name,
-            f"{value!r} is not NetworkConditions",
-            hint='write NetworkConditions.LTE or NetworkConditions(latency="40ms", rate="15mbit")',
-        )
+def _is_conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: the value is NetworkConditions or LinkConditions."""
+    if not isinstance(value, LinkConditions):
+        is_one_way(instance, attribute, value)
 
 
 @attrs.frozen(field_transformer=named_errors)
@@ -43,7 +39,7 @@ class Network(Checked):
     """
 
     name: str = attrs.field(validator=check_name)
-    conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=is_conditions)
+    conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=is_one_way)
     shared: bool = attrs.field(default=False, converter=flag)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
 
@@ -55,7 +51,12 @@ class Network(Checked):
         return super().hint_for(unknown, fields)
 
 
-_BOTH_WAYS: NetworkConditions = attrs.Factory(lambda link: link.conditions, takes_self=True)
+def _way(name: str) -> NetworkConditions:
+    def default(link: Link) -> NetworkConditions:
+        both = link.conditions
+        return getattr(both, name) if isinstance(both, LinkConditions) else both
+
+    return attrs.Factory(default, takes_self=True)
 
 
 @attrs.frozen(field_transformer=named_errors)
@@ -66,7 +67,8 @@ class Link(Checked):
 
     Attributes:
         network: The network.
-        conditions: Conditions of both hops, where `up` or `down` do not say otherwise.
+        conditions: Conditions of both hops, where `up` or `down` do not say otherwise; `LinkConditions` have
+            one for each.
         up: Conditions of the hop from the node to the gateway.
         down: Conditions of the hop from the gateway to the node.
 
@@ -75,11 +77,11 @@ class Link(Checked):
     """
 
     network: Network = attrs.field(validator=kind_of(Network, "a Network"))
-    conditions: NetworkConditions = attrs.field(
-        default=NO_CONDITIONS, validator=is_conditions, eq=False, repr=False
+    conditions: NetworkConditions | LinkConditions = attrs.field(
+        default=NO_CONDITIONS, validator=_is_conditions, eq=False, repr=False
     )
-    up: NetworkConditions = attrs.field(default=_BOTH_WAYS, kw_only=True, validator=is_conditions)
-    down: NetworkConditions = attrs.field(default=_BOTH_WAYS, kw_only=True, validator=is_conditions)
+    up: NetworkConditions = attrs.field(default=_way("up"), kw_only=True, validator=is_one_way)
+    down: NetworkConditions = attrs.field(default=_way("down"), kw_only=True, validator=is_one_way)
 
     @classmethod
     def hint_for(cls, unknown: str, fields: list[str]) -> str | None:

@@ -18,6 +18,7 @@ from wotemu.wording import counted, lateness
 
 if TYPE_CHECKING:
     from wotemu.topology.conditions import NetworkConditions
+    from wotemu.topology.link_conditions import LinkConditions
     from wotemu_runtime.control.live_changes import LiveChange
     from wotemu_runtime.control.requests import Changed
 
@@ -52,9 +53,9 @@ def set_(
     wotemu set field phone rate=0 --for 30s
     wotemu set field phone@backbone LTE jitter=10ms --direction up
 
-    A TARGET is a network, a node, node@network, or several with commas. A preset such as LTE sets
-    all conditions at once. Each change is an event of the run, and its certificate judges it like a scripted
-    one.
+    A TARGET is a network, a node, node@network, or several with commas. A preset such as LTE sets all
+    conditions at once, and one such as NB_IOT those of each way. Each change is an event of the run, and its
+    certificate judges it like a scripted one.
     """
 
     def change() -> LiveChange:
@@ -251,7 +252,9 @@ def _check(changed: Changed) -> None:
         )
 
 
-def parse_conditions(words: Iterable[str]) -> tuple[NetworkConditions | None, dict[str, Any]]:
+def parse_conditions(
+    words: Iterable[str],
+) -> tuple[NetworkConditions | LinkConditions | None, dict[str, Any]]:
     """A preset, where one is given, and conditions by name, of words such as ``LTE`` and ``loss=5%``.
 
     Raises:
@@ -259,11 +262,10 @@ def parse_conditions(words: Iterable[str]) -> tuple[NetworkConditions | None, di
     """
     from wotemu.suggestions import did_you_mean
     from wotemu.topology.conditions import NetworkConditions
+    from wotemu.topology.link_conditions import PRESET_ALIASES, LinkConditions
 
-    presets = {
-        name: value for name, value in vars(NetworkConditions).items() if isinstance(value, NetworkConditions)
-    }
-    preset: NetworkConditions | None = None
+    presets = NetworkConditions.presets() | LinkConditions.presets()
+    preset: NetworkConditions | LinkConditions | None = None
     values: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -271,7 +273,9 @@ def parse_conditions(words: Iterable[str]) -> tuple[NetworkConditions | None, di
         if not equals:
             if preset is not None or name.upper() not in presets:
                 problem = "there can be one preset only" if preset else f"{word!r} is no CONDITION=VALUE"
-                hint = f"write latency=200ms, or a preset: {did_you_mean(word, presets)}"
+                hint = (
+                    f"write latency=200ms, or a preset: {did_you_mean(name.upper(), presets, PRESET_ALIASES)}"
+                )
                 raise ScenarioError(problem, where="set", hint=hint)
             preset = presets[name.upper()]
         elif name in values:

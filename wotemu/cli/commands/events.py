@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from fnmatch import fnmatchcase
@@ -122,9 +123,13 @@ def scenario_text(name: str, settings: dict[str, Any], made: list[Event]) -> str
     from wotemu.units import Seconds
 
     sources = [_source(event) for event in made]
-    names = ["Scenario", *(word for word in ("at", "during") if any(e.startswith(word) for e in sources))]
-    if any(" NetworkConditions" in each for each in sources):
-        names.insert(0, "NetworkConditions")
+    presets = [
+        word
+        for word in ("LinkConditions", "NetworkConditions")
+        if any(re.search(rf"\b{word}[.(]", each) for each in sources)
+    ]
+    moments = [word for word in ("at", "during") if any(each.startswith(word) for each in sources)]
+    names = [*presets, "Scenario", *moments]
     lines = [
         f"from wotemu import {', '.join(names)}",
         "",

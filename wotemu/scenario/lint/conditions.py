@@ -18,6 +18,7 @@ import attrs
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.topology.conditions import FULL_PACKET_BYTES, NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.topology import Topology
 from wotemu.units import Bytes, Rate, Seconds
 from wotemu.wording import shortened
@@ -206,10 +207,12 @@ def _all_conditions(
 
 
 def one_sided_links(topology: Topology) -> Iterator[str]:
-    """Links with latency or loss on one hop only, which is rarely meant."""
+    """Links with latency or loss on one hop only, which is rarely meant; `LinkConditions` mean each way."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for owner in topology.members:
         for link in owner.links:
+            if isinstance(link.conditions, LinkConditions):
+                continue
             for name in ("latency", "loss"):
                 up, down = (bool(getattr(way, name)) for way in (link.up, link.down))
                 if up != down:

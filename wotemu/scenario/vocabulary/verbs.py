@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Unpack
 
 import attrs
@@ -16,6 +17,7 @@ from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, 
 from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.link_conditions import LinkConditions
 
 
 @keeps_calls
@@ -37,7 +39,7 @@ class Verbs(ABC):
     def set(
         self,
         target: HopTarget,
-        preset: NetworkConditions | Direction | None = None,
+        preset: NetworkConditions | LinkConditions | Direction | None = None,
         direction: Direction | None = None,
         **conditions: Unpack[ConditionValues],
     ) -> PlannedAction:
@@ -48,7 +50,8 @@ class Verbs(ABC):
 
         Args:
             target: A Network, Link or Node, a name such as ``"reader@field"``, a tag, or several of them.
-            preset: All conditions at once, such as ``NetworkConditions.LTE``. It may be left out.
+            preset: All conditions at once, such as ``NetworkConditions.LTE``, or those of each way, such as
+                ``LinkConditions.NB_IOT``. It may be left out.
             direction: ``"up"``, ``"down"``, or None for both.
             conditions: Conditions by name, as ``latency="300ms"``. They take precedence over the preset's.
 
@@ -59,8 +62,9 @@ class Verbs(ABC):
             ScenarioError: A value can't be, with the file and line where it is written.
         """
         where, target = self._where("set"), reusable(target)
-        way, wanted = _settings(preset, direction, conditions, where)
-        return self._action(where, "set", target, self._setting(where, target, way, wanted))
+        settings = _settings(preset, direction, conditions, where)
+        makes = [self._setting(where, target, way, wanted) for way, wanted in settings]
+        return self._action(where, "set", target, makes[0] if len(makes) == 1 else _one_by_one(makes))
 
     def scale(
         self, target: HopTarget, direction: Direction | None = None, **factors: Unpack[ConditionFactors]
@@ -163,23 +167,33 @@ def checked_groups(groups: tuple[NodeTarget, ...], where: str) -> tuple[NodeTarg
 
 
 def _settings(
-    preset: NetworkConditions | Direction | None,
+    preset: NetworkConditions | LinkConditions | Direction | None,
     direction: Direction | None,
     conditions: Mapping[str, Any],
     where: str,
-) -> tuple[Direction | None, dict[str, Any]]:
-    """The direction and the conditions that `Verbs.set` got; its second argument may be either."""
+) -> list[tuple[Direction | None, dict[str, Any]]]:
+    """The directions and the conditions that `Verbs.set` got; its second argument may be either."""
     wanted: dict[str, Any] = {}
+    if isinstance(preset, LinkConditions):
+        only = direction_of(direction, where)
+        ways: dict[Direction, NetworkConditions] = {"up": preset.up, "down": preset.down}
+        given = parse_conditions(conditions, where) if conditions else {}
+        return [(way, all_fields(each) | given) for way, each in ways.items() if only in (None, way)]
     if isinstance(preset, NetworkConditions):
         wanted = all_fields(preset)
     elif preset is not None and direction is not None:
-        raise ScenarioError(f"{preset!r} is no NetworkConditions", where=where)
+        raise ScenarioError(f"{preset!r} is no NetworkConditions or LinkConditions", where=where)
     else:
         direction = preset or direction
     way = direction_of(direction, where)
     if conditions or not wanted:
         wanted |= parse_conditions(conditions, where)
-    return way, wanted
+    return [(way, wanted)]
+
+
+def _one_by_one(makes: list[MakeSteps]) -> MakeSteps:
+    """The steps of several, in turn."""
+    return lambda rng, span_us: chain.from_iterable(make(rng, span_us) for make in makes)
 
 
 def _checked_factors(factors: Mapping[str, Any], where: str) -> dict[str, float]:
