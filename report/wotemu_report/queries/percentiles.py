@@ -22,6 +22,7 @@ def percentiles(
     where: pl.Expr | None = None,
     *,
     answered_only: bool = False,
+    names: Sequence[str] = tuple(SHARES),
 ) -> pl.DataFrame:
     """Percentiles of the durations of requests, by nearest rank.
 
@@ -32,12 +33,12 @@ def percentiles(
         by: Some of `KEYS`; none gives one row a role. With ``phase``, requests before T0 are left out.
         where: Which requests, over the columns of `requests`.
         answered_only: Whether percentiles leave failed requests out. Else these are infinite: never answered.
+        names: Which percentiles, of `SHARES`; each takes its time.
 
     Returns:
         A row for each `role` and combination of `by` that had a request: `role`; `by`, and `phase_no` before
-        ``phase``; `count`, requests that succeeded or failed; `failed`; and `p50`, `p90`, `p95`, `p99` and
-        `p999` in ms, null where there is no duration. What apps cancelled, or was unfinished at the end, does
-        not count.
+        ``phase``; `count`, requests that succeeded or failed; `failed`; and the percentiles in ms, null where
+        there is no duration. What apps cancelled, or was unfinished at the end, does not count.
 
     Raises:
         ValueError: `by` has a name that is none of `KEYS`.
@@ -51,7 +52,7 @@ def percentiles(
     chosen = ended if where is None else ended.filter(where)
     failed_ms = pl.lit(None) if answered_only else pl.lit(math.inf)
     took = pl.when("ok").then("ms").otherwise(failed_ms)
-    figures = {name: nearest_rank(pl.col("took"), share) for name, share in SHARES.items()}
+    figures = {name: nearest_rank(pl.col("took"), SHARES[name]) for name in names}
     slim = chosen.select("role", *key, "failed", took=took)
     roles = requests(run)["role"].unique().cast(pl.String).to_list() or ["consumer"]
     grouped = [  # one role after the other takes half the memory
@@ -66,4 +67,4 @@ def percentiles(
         numbers = pl.col("phase_no").cast(pl.Int64)
         found = found.with_columns(numbers).with_columns(phase=run.axis.phase_name("phase_no"))
     columns = [name for each in by for name in (("phase_no", "phase") if each == "phase" else (each,))]
-    return in_order(found, "role", *key).select("role", *columns, "count", "failed", *SHARES)
+    return in_order(found, "role", *key).select("role", *columns, "count", "failed", *names)

@@ -60,7 +60,7 @@ def with_series(frame: pl.DataFrame, template: str, *columns: str) -> pl.DataFra
 
     The text is made once for each combination, not for each row.
     """
-    combinations = frame.select(columns).unique()
+    combinations = frame.lazy().select(columns).unique().collect(engine="streaming")
     named = combinations.with_columns(series=pl.format(template, *columns).cast(pl.Categorical))
     return frame.join(named, on=columns, how="left")
 

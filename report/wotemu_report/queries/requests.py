@@ -44,8 +44,10 @@ def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
 
     A consumer's duration includes the network, a producer's only its handler: they must not be mixed.
     """
-    measured = frame.select((pl.col("role") == "consumer").any()).item()
-    role = "consumer" if measured else "producer"
+    consumers = int(frame.select((pl.col("role") == "consumer").sum()).item())
+    if consumers == frame.height:  # a selection would be a copy
+        return frame, "consumer"
+    role = "consumer" if consumers else "producer"
     return seen_by(frame, role), role
 
 
@@ -60,9 +62,11 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     key = ["thing", "name", "op", "binding"]
     ended = (pl.col("ok") | pl.col("failed")).sum()
     counted = (
-        frame.group_by("role", "node", *key)
+        frame.lazy()  # groups of a whole frame would be of all its columns
+        .group_by("role", "node", *key)
         .agg(ended=ended, all=pl.len())
         .with_columns(pl.col("role", "node", *key).cast(pl.String))
+        .collect(engine="streaming")
     )
     served = (
         counted.filter(pl.col("role") == "producer")

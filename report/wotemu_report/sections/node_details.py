@@ -103,8 +103,8 @@ def _part(title: str, caption: str, columns: Sequence[Column], rows: pl.DataFram
 
 
 def _interactions(run: RunData) -> _Part:
-    rows = percentiles(run, ("node", "phase", "name", "op", "binding"))
-    figures = ["count", "failed", "p50", "p95", "p99"]
+    shares = ("p50", "p95", "p99")
+    rows = percentiles(run, ("node", "phase", "name", "op", "binding"), names=shares)
     return _part(
         "Requests",
         "By phase; a failed request counts as never answered.",
@@ -113,16 +113,21 @@ def _interactions(run: RunData) -> _Part:
             Column("Phase"), Column("Requests", "int"), Column("Failed", "int"),
             Column("p50", "answer"), Column("p95", "answer"), Column("p99", "answer"),
         ),
-        rows.select("node", "role", "name", "op", "binding", "phase", *figures),
+        rows.select("node", "role", "name", "op", "binding", "phase", "count", "failed", *shares),
     )  # fmt: skip
 
 
 def _exposed(run: RunData) -> _Part:
     served = run.tables["interactions"].filter(pl.col("role") == "producer")
-    grouped = served.group_by("node", "thing", "affordance", "name").agg(
-        ops=pl.col("op").cast(pl.String).unique().sort().str.join(", "), count=pl.len()
+    by_op = (
+        served.group_by("node", "thing", "affordance", "name", "op")
+        .agg(count=pl.len())
+        .with_columns(pl.selectors.categorical().cast(pl.String))
+        .collect(engine="streaming")
     )
-    rows = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect(engine="streaming")
+    rows = by_op.group_by("node", "thing", "affordance", "name").agg(
+        ops=pl.col("op").sort().str.join(", "), count=pl.col("count").sum()
+    )
     return _part(
         "Exposed affordances",
         "Those that somebody used.",

@@ -41,7 +41,8 @@ def tiles(run: RunData) -> Tiles:
 
 
 def _interactions(run: RunData) -> list[Tile]:
-    asked, role = consumers_or_producers(requests(run))
+    columns = ("role", "ok", "failed", "cancelled", "ms")
+    asked, role = consumers_or_producers(requests(run).select(columns))
     items = seen_by(notifications(run), "consumer").filter(pl.col("stage") == "next").height
     if not asked.height and not items:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]

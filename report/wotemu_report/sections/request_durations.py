@@ -71,7 +71,7 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
 
 def _subjects(seen: pl.DataFrame) -> pl.DataFrame:
     """The operations, those with most requests first."""
-    sizes = seen.group_by(SUBJECT).agg(count=pl.len())
+    sizes = seen.lazy().group_by(SUBJECT).agg(count=pl.len()).collect(engine="streaming")
     return sizes.sort(["count", *SUBJECT], descending=[True, *[False] * 3])
 
 

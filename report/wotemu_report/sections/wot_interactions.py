@@ -74,9 +74,10 @@ def _requests(run: RunData) -> list[Block]:
         blocks.append(Empty("Only producers were measured", _PRODUCERS_ONLY))
     blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(run)]
     # With one node at each end, the table by node would repeat the one by phase.
-    if asked.select(pl.struct("role", "owner").n_unique()).item() > asked["role"].n_unique():
+    ends = asked.lazy().select("role", "owner").unique().collect(engine="streaming")
+    if ends.height > ends["role"].n_unique():
         blocks.append(_node_table(run))
-    return [*blocks, *_errors(run, asked)]
+    return [*blocks, *_errors(run, asked, seen)]
 
 
 def _outcomes(run: RunData, frame: pl.DataFrame) -> Figure:
@@ -121,11 +122,11 @@ def _node_table(run: RunData) -> Table:
     return folded(table, by, {"Node": groups})
 
 
-def _errors(run: RunData, asked: pl.DataFrame) -> list[Block]:
+def _errors(run: RunData, asked: pl.DataFrame, seen: pl.DataFrame) -> list[Block]:
     errors = distinct_errors(asked)
     if not errors.height:
         return [Empty("Errors", "No request failed.")]
-    counts, names = errors_over_time(run, consumers_or_producers(asked)[0])
+    counts, names = errors_over_time(run, seen)
     if not counts.height:
         return [_error_table(errors)]
     # One kind of error is drawn as failures are everywhere; several need colours of their own.
