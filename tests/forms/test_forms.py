@@ -144,6 +144,15 @@ def test_what_is_wrong_is_said_with_its_place(
         assert not SCHEMA.is_valid(parse(text, "d.yml").plain)
 
 
+@pytest.mark.parametrize(("word", "meant"), [("NB_IOT", "NB_IOT"), ("5G", "NR_THREE_UK")])
+def test_a_preset_of_two_ways_is_no_network_s_and_the_hint_says_whose(word: str, meant: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_form(parse(START.replace("field: {}", f"field: {{conditions: {word}}}"), "d.yml"))
+    assert (caught.value.hint or "").startswith(
+        f"did you mean '{meant}'?; it is for the conditions of a link"
+    )
+
+
 def test_aliases_of_aliases_are_bounded() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]

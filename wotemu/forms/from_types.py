@@ -32,7 +32,7 @@ from wotemu.forms.kinds import (
 from wotemu.scenario.vocabulary.targets import Tag
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave, wave
-from wotemu.topology.link_conditions import LinkConditions
+from wotemu.topology.link_conditions import PRESET_ALIASES, LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service
 from wotemu.units import Quantity
@@ -139,7 +139,7 @@ def _object(part: type, *, by_name: bool) -> Kind:
     if part in SECTIONS:
         return Reference((SECTIONS[part],))
     if part is NetworkConditions:
-        return AnyOf((Choice(PRESETS), call_of(part)))
+        return AnyOf((Choice(PRESETS, _preset_hints()), call_of(part)))
     if part is LinkConditions:
         return Choice(LINK_PRESETS)
     if part in _LOSS_MODELS:
@@ -230,6 +230,16 @@ def described(obj: Any) -> dict[str, str]:
         else:
             names = []
     return found
+
+
+def _preset_hints() -> dict[str, str]:
+    """What may be meant by other names of presets, in lower case; some are for links alone."""
+    meant = PRESET_ALIASES | {name.lower(): name for name in (*PRESETS, *LINK_PRESETS)}
+    for_links = "?; it is for the conditions of a link, whose two ways may differ"
+    return {
+        word: f"did you mean {name!r}{for_links if name in LINK_PRESETS else '?'}"
+        for word, name in meant.items()
+    }
 
 
 @cache

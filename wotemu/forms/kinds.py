@@ -176,9 +176,15 @@ class Refused:
 
 @attrs.frozen
 class Choice:
-    """One of some words, each with the value that it stands for."""
+    """One of some words, each with the value that it stands for.
+
+    Attributes:
+        words: The words with their values.
+        hints: Hints for words that are none of them, in lower case.
+    """
 
     words: Mapping[str, Any] = attrs.field(hash=False)
+    hints: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     @property
     def what(self) -> str:
@@ -192,8 +198,13 @@ class Choice:
     def read(self, item: Item, names: Names) -> Any:  # noqa: ARG002
         """What the word stands for."""
         if not self.accepts(item):
-            raise refuse(item, self, did_you_mean(item.value, self.words))
+            raise refuse(item, self, self.hint_for(item.value))
         return self.words[item.value]
+
+    def hint_for(self, word: object) -> str | None:
+        """What may be meant by another word."""
+        hint = self.hints.get(word.lower()) if isinstance(word, str) else None
+        return hint or did_you_mean(word, self.words)
 
     def schema(self, defs: dict[str, Schema]) -> Schema:  # noqa: ARG002
         """The words."""
@@ -310,8 +321,12 @@ class AnyOf:
         for kind in self.kinds:
             if kind.accepts(item):
                 return kind.read(item, names)
-        words = [word for kind in self.kinds if isinstance(kind, Choice) for word in kind.words]
-        raise refuse(item, self, did_you_mean(item.value, words) if isinstance(item.value, str) else None)
+        choices = [kind for kind in self.kinds if isinstance(kind, Choice)]
+        words = {word: value for each in choices for word, value in each.words.items()}
+        hints = {word: hint for each in choices for word, hint in each.hints.items()}
+        raise refuse(
+            item, self, Choice(words, hints).hint_for(item.value) if isinstance(item.value, str) else None
+        )
 
     def schema(self, defs: dict[str, Schema]) -> Schema:
         """Any of theirs."""
