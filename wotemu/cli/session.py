@@ -9,26 +9,29 @@ import uvloop
 
 from wotemu.cli.failures import print_error, print_message
 from wotemu.cli.interrupts import Interrupts
+from wotemu.cli.live_page import LivePage
 from wotemu.cli.screen.base import RunView
 from wotemu.cli.screen.plain import JsonLines, Lines
 from wotemu.cli.screen.terminal import is_capable, leave_at_once
 from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import EXIT_INTERRUPTED, EXIT_OBJECTIVE_FAILED
+from wotemu.records import Event
 
 
-def run_to_end(emulation: ReportedRun, *, follow: bool, as_json: bool) -> int:
+def run_to_end(emulation: ReportedRun, *, follow: bool, as_json: bool, live: bool = False) -> int:
     """Run an emulation and show it.
 
     Args:
         emulation: What to run.
         follow: Show events as they happen.
         as_json: Print events as JSON lines.
+        live: Serve its growing report from T0 on.
 
     Returns:
         The command's exit code.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_show(emulation, _view(emulation, follow=follow, as_json=as_json)))
+        return runner.run(_show(emulation, _view(emulation, follow=follow, as_json=as_json), live=live))
 
 
 def _view(emulation: ReportedRun, *, follow: bool, as_json: bool) -> RunView:
@@ -43,17 +46,27 @@ def _view(emulation: ReportedRun, *, follow: bool, as_json: bool) -> RunView:
     return LiveView(emulation)
 
 
-async def _show(emulation: ReportedRun, view: RunView) -> int:
+async def _show(emulation: ReportedRun, view: RunView, *, live: bool) -> int:
+    page = LivePage(view.page_served)
+
+    def listen(event: Event) -> None:
+        if live and event.kind in ("run.t0", "run.resumed") and emulation.run_dir is not None:
+            page.start(emulation.run_dir)
+        view.event(event)
+
     with view:
         view.begin()
-        running = asyncio.create_task(emulation.run(view.event), name="run")
+        running = asyncio.create_task(emulation.run(listen), name="run")
         interrupts = Interrupts(
             stop=emulation.stop,
             abort=lambda: emulation.stop(at_once=True),
             announce=lambda text: view.say("run.interrupted", text),
         )
         with interrupts:
-            result = await _finish(running, view)
+            try:
+                result = await _finish(running, view)
+            finally:
+                await page.end()
     if result.report is None and result.report_error is None:
         # Interrupted while the report was written: a thread still writes it, and would hold up the exit.
         leave_at_once(EXIT_INTERRUPTED)

@@ -59,7 +59,21 @@ def specification(layers: Sequence[Layer], *, height: int = HEIGHT, half: bool =
     spec.pop("config", None)
     for drawn in spec["layer"]:
         _fit(drawn.get("encoding", {}), half=half)
-    return spec
+    return _with_stable_names(spec)
+
+
+def _with_stable_names(spec: Spec) -> Spec:
+    """The specification with its data sets numbered: Altair names them by their content.
+
+    So two specifications that differ in their rows alone have the same names, and a page that is open can
+    be given the newer rows.
+    """
+    sources = [drawn["data"] for drawn in (spec, *spec["layer"]) if "data" in drawn]
+    used = dict.fromkeys(source["name"] for source in sources)
+    names = {name: f"rows-{number}" for number, name in enumerate(used, 1)}
+    for source in sources:
+        source["name"] = names.get(source["name"], source["name"])
+    return {**spec, "datasets": {new: spec["datasets"][old] for old, new in names.items()}}
 
 
 def _with_data(each: Layer) -> list[alt.Chart]:

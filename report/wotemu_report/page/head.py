@@ -12,13 +12,14 @@ from wotemu_report.objectives.evaluate import evaluate
 from wotemu_report.objectives.outcome import TONES
 from wotemu_report.page.what_happened import broken_sentences, unanswered_sentences, worst_sentences
 from wotemu_report.queries.availability import lowest_availability
-from wotemu_report.recorded.manifest import Manifest
+from wotemu_report.recorded.manifest import RUNNING, Manifest
 from wotemu_report.recorded.run_data import RunData
 
 _ENDINGS = {
     "done": ("good", "Done"),
     "interrupted": ("warn", "Interrupted"),
     "failed": ("bad", "Failed"),
+    RUNNING: ("good", "Running"),
 }
 MAX_OBJECTIVES = 8
 """More objectives than these are in their section alone."""
@@ -49,7 +50,7 @@ def head(run: RunData) -> Head:
     """The header of `run`'s page."""
     tone, ending = _ENDINGS.get(run.manifest.status, ("warn", run.manifest.status or "Status unknown"))
     return Head(
-        name=run.manifest.name or run.run_dir.name,
+        name=run_name(run),
         tone=tone,
         verdict=f"{ending} {_duration(run)}",
         facts=tuple((label, value) for label, value in _facts(run) if value),
@@ -58,10 +59,17 @@ def head(run: RunData) -> Head:
     )
 
 
+def run_name(run: RunData) -> str:
+    """The name of the run."""
+    return run.manifest.name or run.run_dir.name
+
+
 def _duration(run: RunData) -> str:
     manifest = run.manifest
     if manifest.t0 is None:
         return "before T0"
+    if manifest.status == RUNNING:
+        return f"for {seconds(run.axis.end_s)}"
     if manifest.status == "done" or manifest.ended is None:
         return f"after {seconds(run.axis.end_s)}"
     planned = f" of {seconds(manifest.duration_s)}" if manifest.duration_s else ""
@@ -147,15 +155,22 @@ def _objectives(run: RunData) -> list[Notice]:
 
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
-    no_t0 = () if manifest.t0 is not None else ("T0 was never reached: times are since the run's start.",)
+    is_running = manifest.status == RUNNING
+    no_t0 = (
+        f"T0 {'is not reached yet' if is_running else 'was never reached'}: times are since the run's start."
+    )
     return [
         *_objectives(run),
         Notice("bad", "Never answered", tuple(unanswered_sentences(run))),
         *_happened(run),
         *_fidelity(manifest),
         Notice("bad", "Error", (manifest.error,) if manifest.error else ()),
-        Notice("warn", "No T0", no_t0),
+        Notice("warn", "No T0", (no_t0,) if manifest.t0 is None else ()),
         Notice("warn", "Limits that this machine did not enforce", manifest.unenforced),
         Notice("warn", "Warnings", manifest.warnings),
-        Notice("warn", "The run directory is incomplete", run.damages),
+        Notice(
+            "warn",
+            "Not all is recorded yet" if is_running else "The run directory is incomplete",
+            run.damages,
+        ),
     ]

@@ -13,6 +13,9 @@ from wotemu.fidelity.evidence import LossEvidence
 from wotemu.records import SCHEMA_VERSION
 from wotemu_report.recorded.from_json import from_json
 
+RUNNING = "running"
+"""The status of a run that is known to go on; its own manifest says how it would have ended if killed."""
+
 
 @attrs.frozen
 class RecordedReplica:

@@ -240,22 +240,14 @@ def make_tables(run_dir: Path) -> list[str]:
 
 def _write_parts(spool: Path, folder: Path) -> str:
     """Write a spool's rows to Parquet files, whose names are in their order; returns what can't be read."""
-    from wotemu.records.schemas import SCHEMAS
-
-    schema = SCHEMAS[spool.stem]
     numbers, part = itertools.count(), list[list[Any]]()
     stored = unreadable = 0
 
     def write() -> int:
         """Write the part; returns how many of its rows are none of this table."""
-        rows = part
-        try:
-            frame = _frame(rows, schema)
-        except Exception:
-            rows = [row for row in part if _fits(row, schema)]
-            frame = _frame(rows, schema)
+        frame, left_out = spool_frame(spool.stem, part)
         frame.write_parquet(folder / f"{next(numbers):08d}.parquet", compression="lz4", statistics=False)
-        return len(part) - len(rows)
+        return left_out
 
     end = ""
     try:
@@ -271,6 +263,18 @@ def _write_parts(spool: Path, folder: Path) -> str:
         )
     unreadable += write()
     return end or (f"{unreadable:,} of its {stored:,} rows can't be read" if unreadable else "")
+
+
+def spool_frame(table: str, rows: list[list[Any]]) -> tuple[pl.DataFrame, int]:
+    """Rows of a spool as a table, and how many of them were left out, since they are none of this table."""
+    from wotemu.records.schemas import SCHEMAS
+
+    schema = SCHEMAS[table]
+    try:
+        return _frame(rows, schema), 0
+    except Exception:
+        fitting = [row for row in rows if _fits(row, schema)]
+        return _frame(fitting, schema), len(rows) - len(fitting)
 
 
 def _fits(row: Any, schema: Mapping[str, pl.DataType]) -> bool:

@@ -48,6 +48,7 @@ class Options(NamedTuple):
     shaper: ShaperName
     threshold: tuple[tuple[str, str], ...]
     strict: bool
+    live: bool
     as_json: bool
     debug: bool
 
@@ -87,6 +88,12 @@ class Options(NamedTuple):
     " cpu_suspect=none; docs/concepts.md lists them. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if the fidelity certificate says INVALID.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Serve the report from T0 on, while it grows, to browsers of this machine that have the address that"
+    " is printed.",
+)
 @json_events_option
 @debug_option
 def run(**given: object) -> None:
@@ -128,7 +135,7 @@ def run(**given: object) -> None:
             from wotemu.cli.session import run_to_end
 
             made.append(_emulation(options, monitor))
-        sys.exit(run_to_end(made[0], follow=follow, as_json=options.as_json))
+        sys.exit(run_to_end(made[0], follow=follow, as_json=options.as_json, live=options.live))
 
 
 @contextmanager

@@ -67,6 +67,16 @@ class RunView:
         """Show an event of the command line itself, which is not recorded."""
         self.event(Event(steady_time(), kind, SOURCE, message, data))
 
+    def page_served(self, address: str) -> None:
+        """Show where the run's growing page is; "" where it can't be served."""
+        if address:
+            self.say("page.served", f"live report: {address}", address=address)
+        else:
+            self.say(
+                "run.warning",
+                "the live report is not served: `wotemu report RUN --watch` says why",
+            )
+
     def begin(self) -> None:
         """Show what is about to run, and the linter's warnings."""
         with self._may_be_unread():
@@ -89,6 +99,8 @@ class RunView:
 
     def show(self, event: Event, words: Words) -> None:
         """Show one event."""
+        if event.kind == "page.served":
+            self.console.print(str(words))
         if words.weight in ("warning", "error") and event.kind not in SHOWN_AT_THE_END:
             title = "Warning" if words.weight == "warning" else "Error"
             style = "yellow" if words.weight == "warning" else "red"

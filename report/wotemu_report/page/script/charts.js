@@ -1,10 +1,9 @@
 // Draws the charts, one after the other, and what each one's buttons do.
 
-const { config, specs, end_s: endS } = JSON.parse(document.getElementById("charts").textContent);
+let { config, specs, end_s: endS } = JSON.parse(document.getElementById("charts").textContent);
 const views = new Map();
 
-async function draw(id) {
-  const place = document.getElementById(id);
+async function draw(id, place = document.getElementById(id)) {
   if (!place || views.has(id)) return;
   views.set(id, null);
   try {
@@ -57,7 +56,7 @@ function showData(id, button) {
   const spec = withRows(specs[id]);
   // Phases, changes and crashes, which every chart over time has, are not its own rows.
   const own = spec.layer.slice(...(spec.usermeta?.own ?? [0]));
-  const drawn = [...new Set(own.map((layer) => layer.data?.name))];
+  const drawn = [...new Set(own.map((layer) => (layer.data ?? spec.data)?.name))];
   for (const name of drawn) if (spec.datasets[name]?.length) box.append(dataTable(spec.datasets[name]));
   figure.append(box);
 }

@@ -1,8 +1,10 @@
 // Marks the section in sight in the navigation, and starts the drawing.
 
+let watch = null;
 function follow() {
+  watch?.disconnect();
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-  const watch = new IntersectionObserver(
+  watch = new IntersectionObserver(
     (entries) => {
       for (const { target, isIntersecting } of entries) {
         links.get(target.id)?.classList.toggle("here", isIntersecting);
@@ -19,4 +21,4 @@ window.addEventListener("beforeprint", () => {
 for (const end of document.querySelectorAll("details[open] pre")) end.scrollTop = end.scrollHeight;
 follow();
 openTarget();
-drawAll();
+const drawn = drawAll();

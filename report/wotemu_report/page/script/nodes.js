@@ -1,25 +1,34 @@
 // Nodes' pages, written when they are opened.
 
-const { node_ids: nodeIds, node_chart: nodeChart } = JSON.parse(document.getElementById("charts").textContent);
+let { node_ids: nodeIds, node_chart: nodeChart } = JSON.parse(document.getElementById("charts").textContent);
 
 async function writeNode(page) {
   if (page.dataset.written) return;
   page.dataset.written = "yes";
-  const { tables, points, log } = (await lazyData()).nodes[page.id];
-  if (nodeChart && points) {
+  const content = (await lazyData()).nodes[page.id];
+  const spec = nodeSpec(content);
+  if (spec) {
     const id = `${page.id}-chart`;
-    const [first, end] = nodeChart.usermeta.own;
-    const own = new Set(nodeChart.layer.slice(first, end).map((layer) => layer.data.name));
-    const datasets = Object.entries(nodeChart.datasets).map(([name, rows]) => [name, own.has(name) ? points : rows]);
-    specs[id] = { ...nodeChart, datasets: Object.fromEntries(datasets) };
+    specs[id] = spec;
     const name = page.querySelector("summary b").textContent;
     const label = `Durations of ${name}'s requests. Drag, or press + and −, to zoom all charts.`;
     page.append(element("div", undefined, { class: "chart", id, tabindex: "0", role: "img", "aria-label": label }));
     await draw(id);
   }
-  for (const table of tables) page.append(nodeTable(table));
-  if (log) page.append(element("h4", "Last output"), element("pre", log, { tabindex: "0" }));
+  page.append(...nodeParts(content));
   page.dataset.written = "whole";
+}
+
+function nodeSpec({ points }) {
+  if (!nodeChart || !points) return null;
+  const [first, end] = nodeChart.usermeta.own;
+  const own = new Set(nodeChart.layer.slice(first, end).map((layer) => layer.data.name));
+  const datasets = Object.entries(nodeChart.datasets).map(([name, rows]) => [name, own.has(name) ? points : rows]);
+  return { ...nodeChart, datasets: Object.fromEntries(datasets) };
+}
+
+function nodeParts({ tables, log }) {
+  return [...tables.map(nodeTable), ...(log ? [element("h4", "Last output"), element("pre", log, { tabindex: "0" })] : [])];
 }
 
 function nodeTable({ title, caption, labels, columns, rows, total }) {

@@ -32,13 +32,13 @@ function parseCsv(text, kinds) {
 // A copy of the specification with rows instead of CSV; each data set is read once.
 function withRows(spec) {
   const datasets = {};
-  const layers = spec.layer.map((layer) => {
-    if (!layer.data?.format) return layer;
-    const { name, format } = layer.data;
+  const read = (part) => {
+    if (!part.data?.format) return part;
+    const { name, format } = part.data;
     datasets[name] ??= parseCsv(spec.datasets[name], format.parse);
-    return { ...layer, data: { name } };
-  });
-  return { ...spec, datasets, layer: layers };
+    return { ...part, data: { name } };
+  };
+  return { ...read(spec), layer: spec.layer.map(read), datasets }; // all layers may have the rows of the whole
 }
 
 async function inflated(base64) {

@@ -23,16 +23,21 @@ async function zoomTo(from, to) {
   const width = Math.min(endS, Math.max(least, to - from));
   const start = Math.min(Math.max(0, from), endS - width);
   range = [start, start + width];
-  const bar = document.getElementById("time");
-  bar.querySelector("output").textContent = isWhole() ? "whole run" : `${format(range[0])} to ${format(range[1])}`;
-  for (const button of bar.querySelectorAll("[data-from]")) {
-    const same = Math.abs(button.dataset.from - range[0]) < 1e-6 && Math.abs(button.dataset.to - range[1]) < 1e-6;
-    button.setAttribute("aria-pressed", String(same));
-  }
+  markRange();
   const near = (id) => Math.abs(document.getElementById(id).getBoundingClientRect().top - innerHeight / 2);
   // Those in sight first.
   for (const id of [...views.keys()].sort((left, right) => near(left) - near(right))) await showRange(id);
   document.documentElement.dataset.range = range.join(" ");
+}
+
+// Says in the bar, which only runs with phases have, what is shown.
+function markRange() {
+  const said = document.querySelector("#time output");
+  if (said) said.textContent = isWhole() ? "whole run" : `${format(range[0])} to ${format(range[1])}`;
+  for (const button of document.querySelectorAll("#time [data-from]")) {
+    const same = Math.abs(button.dataset.from - range[0]) < 1e-6 && Math.abs(button.dataset.to - range[1]) < 1e-6;
+    button.setAttribute("aria-pressed", String(same));
+  }
 }
 
 function format(seconds) {
@@ -104,7 +109,7 @@ function listenToBrush(place, view) {
   });
 }
 
-document.getElementById("time")?.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-from]");
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("#time [data-from]");
   if (button) zoomTo(Number(button.dataset.from), Number(button.dataset.to));
 });
