@@ -70,7 +70,7 @@ def load(path: str | Path, func: str = TOPOLOGY, parameters: Mapping[str, Any] |
             "there is no such file", where=str(path), hint="give the path of a Python, YAML or JSON file"
         )
     if file.is_dir():
-        raise LoadError("it is a folder", where=str(path), hint="give the file in it")
+        raise LoadError("it is a folder", where=str(path), hint=_hint_of_folder(file))
     file = file.resolve()
     if file.suffix.lower() in FORMS:
         if func != TOPOLOGY:
@@ -191,6 +191,13 @@ def _call(module: ModuleType, name: str, file: Path, kind: type[Any], given: Map
     if not isinstance(value, kind):
         raise LoadError(f"it returns {value!r:.80}, not a {kind.__name__}", where=where)
     return value
+
+
+def _hint_of_folder(folder: Path) -> str:
+    """Which file of a folder was meant, where one has the name that ``wotemu init`` gives."""
+    names = (f"deployment{suffix}" for suffix in (".py", *FORMS))
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    return "give the file in it" + (f": {found}" if found else "")
 
 
 def _guard(file: Path, action: Callable[[], Any]) -> Any:

@@ -102,7 +102,7 @@ def test_a_report_that_is_not_there_is_written_first(
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["open"], "there are no runs"), (["open", "x"], "there is no such directory")],
+    [(["open"], "there are no runs"), (["open", "x"], "there is no such run")],
 )
 def test_what_is_not_there_can_not_be_opened(invoke: Invoke, words: list[str], said: str) -> None:
     result = invoke(*words)

@@ -252,7 +252,7 @@ def test_damages_are_said_everywhere(lamps: Path, tmp_path: Path) -> None:
     [
         (["a1"], "at least two runs"),
         (["a1", "a1"], "it is given twice"),
-        (["a1", "nowhere"], "there is no such directory"),
+        (["a1", "nowhere"], "there is no such run"),
         (["a1", "a2", "--fail-above", "ten"], "write 10% or 0.1"),
         (["a1", "a2", "--fail-above", "10"], "write 10% or 0.1"),
         (["a1", "a2", "--figure", "p51"], "'p51' is not one of"),

@@ -20,6 +20,7 @@ from wotemu.topology.conditions import (
     LossModel,
     MarkovLoss,
     NetworkConditions,
+    json_differences,
 )
 from wotemu.topology.deployment_paths import relative_to
 from wotemu.units import Bytes, Packets, Seconds
@@ -319,3 +320,18 @@ def test_queues_of_one_number_and_two_units_are_not_the_same(other: str) -> None
     assert packets != others
     assert len({packets, others, NetworkConditions(queue="100p")}) == 2
     assert [name for name, _, _ in packets.differences(others)] == ["queue"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (NetworkConditions(latency="300ms"), NetworkConditions(latency="400ms", loss="2%")),
+        (NetworkConditions.LTE, NetworkConditions(queue="20p", burst="3kB", duplicate="1%")),
+        (NetworkConditions.CABLE, NetworkConditions.CABLE),
+    ],
+)
+def test_conditions_as_json_differ_as_those_that_they_were_made_of(
+    before: NetworkConditions, after: NetworkConditions
+) -> None:
+    assert json_differences(before.to_dict(), after.to_dict()) == before.differences(after)
+    assert json_differences(after.to_dict(), before.to_dict()) == after.differences(before)

@@ -67,10 +67,10 @@ def found_run(given: str) -> Path:
     for path in (Path(given), RUNS / given):
         if (path / "manifest.json").is_file():
             return path
-    what = "there is no run here" if Path(given).is_dir() else "there is no such directory"
+    what = "there is no run here" if Path(given).is_dir() else "there is no such run"
     known = [path.name for path in run_folders()]
     hint = did_you_mean(given, known) if known else None
-    raise InputError(what, where=given, hint=hint or "name a run's directory, such as runs/quickstart")
+    raise InputError(what, where=given, hint=hint or "give a run's directory, or its name under runs/")
 
 
 def newest_run() -> Path:

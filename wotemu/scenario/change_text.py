@@ -1,4 +1,4 @@
-"""Changes of a timeline in words, once for the plan, the run's view and the report."""
+"""Changes of a timeline in words, once for the plan, the events of a run, its view and the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wotemu.scenario.timeline import Change
-from wotemu.topology.conditions import NetworkConditions
+from wotemu.topology.conditions import json_differences
 
 Difference = tuple[str, str, str]
 """What a change makes different, its value before, and its value after."""
@@ -49,8 +49,8 @@ def groups_text(groups: Sequence[Sequence[str]]) -> str:
 
 
 def _condition_differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
-    old, new = NetworkConditions.from_dict(before), NetworkConditions.from_dict(after)
-    return [(name, _limit(name, was), _limit(name, will)) for name, was, will in old.differences(new)]
+    differing = json_differences(before, after)
+    return [(name, _limit(name, was), _limit(name, will)) for name, was, will in differing]
 
 
 def _limit(name: str, text: str) -> str:

@@ -318,6 +318,28 @@ _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
     **{name: (name, type(default)) for name, default in _RARE.items() if name != "loss_model"},
 }
 """The names that JSON has: each with the condition, and how it is read."""
+_READ_IN_ORDER = sorted(_READ.items(), key=lambda item: _NAMES.index(item[1][0]))
+_ABSENT = object()
+
+
+def json_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """`NetworkConditions.differences` of two conditions as JSON has them.
+
+    What is the same in both is not read, as gateways describe each change between two that are due.
+    """
+    return [
+        (name, _told(was), _told(will))
+        for key, (name, read) in _READ_IN_ORDER
+        if (given := before.get(key, _ABSENT)) != (wanted := after.get(key, _ABSENT))
+        and _kind_and_value(was := _read_value(name, read, given))
+        != _kind_and_value(will := _read_value(name, read, wanted))
+    ]
+
+
+def _read_value(name: str, read: Callable[[Any], Any], given: Any) -> Any:
+    if given is _ABSENT:
+        return _DEFAULTS[name]
+    return None if given is None else read(given)
 
 
 def values_to_json(values: Mapping[str, Any]) -> dict[str, Any]:

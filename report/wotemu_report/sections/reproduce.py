@@ -49,7 +49,9 @@ def _commands(manifest: Manifest) -> str:
     commit = str(manifest.revision.get("commit") or "")
     lines = [
         f"git checkout {shlex.quote(commit)}" if commit else "",
-        f"pip install {shlex.quote(f'wotemu=={manifest.wotemu_version}')}" if manifest.wotemu_version else "",
+        f"# with WoTemu {manifest.wotemu_version}, installed from a clone of its repository"
+        if manifest.wotemu_version
+        else "",
         shlex.join(words),
     ]
     return "\n".join(line for line in lines if line)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Record
+from wotemu.scenario.change_text import describe_change
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.bus import BusClock
 from wotemu_runtime.roles.pending_changes import PendingChanges
@@ -121,11 +122,11 @@ class ChangeSchedule:
 
     def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
         self._record(change, due, applied, error)
-        what = f"{change.action} of {change.target}"
         if error:
+            what = f"{change.action} of {change.target}"
             self._report("change.failed", f"{what}: {error}", id=change.id)
         else:
-            self._report("change.applied", f"{what}: {_summary(change)}", id=change.id, late_s=applied - due)
+            self._report("change.applied", describe_change(change), id=change.id, late_s=applied - due)
 
     def _record(self, change: Change, due: float, applied: float, error: str) -> None:
         before, after = json.dumps(change.before), json.dumps(change.after)
@@ -134,18 +135,6 @@ class ChangeSchedule:
                 change.id, due, applied, change.action, change.target, before, after, not error, error
             )
         )
-
-
-def _summary(change: Change) -> str:
-    """The fields that differ after the change, for people."""
-    if isinstance(change.after, dict) and isinstance(change.before, dict):
-        changed = {
-            key: change.after.get(key)
-            for key in {**change.before, **change.after}
-            if change.before.get(key) != change.after.get(key)
-        }
-        return ", ".join(f"{key} {value}" for key, value in changed.items()) or "as before"
-    return json.dumps(change.after)
 
 
 __all__ = ["Apply", "ChangeSchedule"]

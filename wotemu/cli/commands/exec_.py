@@ -32,7 +32,8 @@ def exec_(name: str, node: str, command: tuple[str, ...], debug: bool) -> None:
     Standard input is passed on as CMD reads it, and what it prints comes as it does. Ctrl-C and SIGTERM are
     passed on; the second one kills it. It ends with the node's app.
 
-    Exit code: that of CMD, or 128 and the number of the signal that killed it; 2 where it could not be run.
+    Exit code: that of CMD, or 128 and the number of the signal that killed it; 127 where the node
+    has no such program; 2 where it could not be run at all.
     """
     _execute(name, node, _given(command), is_terminal=False, debug=debug)
 

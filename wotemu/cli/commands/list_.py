@@ -31,8 +31,11 @@ def list_(folder: Path, as_json: bool, debug: bool) -> None:
     LENGTH is from T0 to the run's end. VERDICT is its certificate's.
     """
     with reporting_errors(debug=debug):
-        from wotemu.cli.local_runs import local_runs
+        from wotemu.cli.local_runs import RUNS, local_runs
+        from wotemu.errors import InputError
 
+        if folder != RUNS and not folder.is_dir():
+            raise InputError("there is no such folder", where=str(folder))
         found = local_runs(folder)
         if as_json:
             print(json.dumps([run.to_dict() for run in found], indent=1))

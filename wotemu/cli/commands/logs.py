@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import re
@@ -58,6 +59,8 @@ async def _show(name: str, node: str, *, follow: bool, as_json: bool) -> None:
         run_dir = Path((await client.status()).run_dir)
         known = list((await client.conditions()).apps)
     assert run_dir is not None  # noqa: S101  # one of both is there
+    if client is None:
+        known = _recorded_nodes(run_dir)
     folder = run_dir / "logs"
     names = replicas_of(node, [*known, *sorted(path.stem for path in folder.glob("*.log"))])
     printer = Printer([(each, TimedLog(folder / f"{each}.log")) for each in names], run_dir, as_json=as_json)
@@ -65,6 +68,15 @@ async def _show(name: str, node: str, *, follow: bool, as_json: bool) -> None:
         printer.print_new(is_over=client is None)
         return
     await _follow(client, run_dir, printer)
+
+
+def _recorded_nodes(run_dir: Path) -> list[str]:
+    """The replicas of a run that is over, also silent ones; none if its manifest is damaged."""
+    from wotemu.recorded_run import RecordedRun
+
+    with contextlib.suppress(InputError):
+        return [replica.name for replica in RecordedRun(run_dir).manifest.replicas if replica.kind == "node"]
+    return []
 
 
 async def _follow(client: ControlClient, run_dir: Path, printer: Printer) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import debug_option, duration_option, json_option, seed_option
 from wotemu.errors import EXIT_FAILED
 from wotemu.units import Seconds
+from wotemu.wording import counted
 
 if TYPE_CHECKING:
     from wotemu.emulation.run_options import EngineName, ShaperName
@@ -27,8 +28,20 @@ _SHOWN = ("p50", "p95", "errors", "availability")
 """The figures that are printed; --json has all."""
 
 
+class Count(click.IntRange):
+    """A number of runs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse it, or fail with the order of the arguments."""
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number of runs: write wotemu repeat 5 deployment.py", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(short_help="Run a deployment several times, and show how far its figures lie apart.")
-@click.argument("count", metavar="N", type=click.IntRange(1, 10_000))
+@click.argument("count", metavar="N", type=Count(1, 10_000))
 @click.argument("path", metavar="FILE")
 @duration_option
 @seed_option
@@ -92,7 +105,9 @@ def repeat(
 
         with clean_stdout(as_json=as_json):
             deployment = load(path)
-        base = deployment.scenario.overridden(duration=None, seed=seed).seed
+        scenario = deployment.scenario.overridden(duration=duration, seed=seed)
+        click.echo(f"{counted(count, 'run')} of {scenario.duration}; each is reported as it ends", err=True)
+        base = scenario.seed
         runs = asyncio.run(
             repetition.repeat(
                 deployment,

@@ -68,9 +68,8 @@ class Narrator:
                 return Words(weight, f"ready {len(self.ready)}/{self.roles}", event.source)
             case "run.t0":
                 return Words(weight, "T0", event.message.removeprefix("T0: "))
-            case "change.applied" if data.get("id") in self._changes:
-                # The record says only its id and target; the plan knows what it changes.
-                return Words(weight, describe_change(self._changes[data["id"]]), lateness(data["late_s"]))
+            case "change.applied":
+                return Words(weight, event.message, lateness(data["late_s"]))
             case "change.failed" if data.get("id") in self._changes:
                 return Words(weight, f"failed: {describe_change(self._changes[data['id']])}", event.message)
             case "app.crashed":
