@@ -10,7 +10,7 @@ import polars as pl
 
 from wotemu_report.axis import PhaseSpan
 from wotemu_report.queries.availability import available_intervals
-from wotemu_report.queries.requests import requests
+from wotemu_report.queries.requests import consumers_or_producers, requests
 from wotemu_report.recorded.run_data import RunData
 
 MAX_BLOCKS = 20
@@ -45,21 +45,20 @@ class RunSamples:
 def samples(run: RunData) -> RunSamples:
     """The samples of a run."""
     blocks = _blocks(run.axis.phases)
-    frame = requests(run).lazy()
-    asked = frame.filter(pl.col("role") == "consumer").collect()
-    role = "consumer" if asked.height else "producer"
-    measured = asked if asked.height else frame.filter(pl.col("role") == role).collect()
-    placed = _in_blocks(measured.filter(pl.col("ok") | pl.col("failed")), blocks)
-    key = [*SUBJECT, "block"]
+    measured, role = consumers_or_producers(requests(run))
+    placed = _in_blocks(measured.lazy().filter(pl.col("ok") | pl.col("failed")), blocks)
+    key = [*(name for name in SUBJECT if name != "phase"), "number"]
+    counts = placed.group_by(key).agg(ok=pl.col("ok").sum(), failed=pl.col("failed").sum())
     answered = placed.filter("ok").with_columns(bin=_bin(pl.col("ms")))
+    durations = answered.group_by([*key, "bin"]).agg(count=pl.len())
     blocks_s: dict[str, list[float]] = {}
     for row in blocks.iter_rows(named=True):
         blocks_s.setdefault(row["phase"], []).append(row["stop"] - row["start"])
     return RunSamples(
         role,
         blocks_s,
-        _with_texts(placed.group_by(key).agg(ok=pl.col("ok").sum(), failed=pl.col("failed").sum())),
-        _with_texts(answered.group_by([*key, "bin"]).agg(count=pl.len())),
+        _of_blocks(counts, blocks).select(*SUBJECT, "block", "ok", "failed"),
+        _of_blocks(durations, blocks).select(*SUBJECT, "block", "bin", "count"),
         _availability(measured, blocks, run.axis.end_s),
     )
 
@@ -92,18 +91,30 @@ def _divided(span: PhaseSpan) -> Iterator[tuple[float, float]]:
         yield span.start_s + lasts * number / count, span.start_s + lasts * (number + 1) / count
 
 
-def _in_blocks(frame: pl.DataFrame, blocks: pl.DataFrame) -> pl.DataFrame:
-    """The rows from T0 on, with the `phase` and `block` in which each began."""
-    found = frame.filter(pl.col("s") >= 0).sort("s").drop("phase")
-    return found.join_asof(blocks.sort("start"), left_on="s", right_on="start", strategy="backward")
+def _in_blocks(frame: pl.LazyFrame, blocks: pl.DataFrame) -> pl.LazyFrame:
+    """The rows from T0 on, with the `number`, in order of time, of the block in which each began."""
+    first = blocks["start"].sort()
+    number = pl.lit(first).search_sorted(pl.col("s"), side="right").cast(pl.Int64) - 1
+    return frame.filter(pl.col("s") >= 0).with_columns(number=number).filter(pl.col("number") >= 0)
+
+
+def _of_blocks(counted: pl.LazyFrame, blocks: pl.DataFrame) -> pl.DataFrame:
+    """What was counted by `number`, with the `phase` and `block` that it stands for."""
+    numbered = blocks.sort("start").select("phase", "block").with_row_index("number")
+    by_number = numbered.with_columns(pl.col("number").cast(pl.Int64))
+    return _with_texts(counted.collect()).join(by_number, on="number")
 
 
 def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
-    intervals = pl.concat(available_intervals(measured.filter(pl.col("s") >= 0), end_s)).collect()
+    columns = ("node", "thing", "name", "op", "binding", "owner", "s", "ms")
+    ended = ("ok", "failed", "cancelled", "unfinished")
+    asked = measured.lazy().filter(pl.col("s") >= 0).select(*columns, *ended).collect()
+    intervals = pl.concat(available_intervals(asked, end_s)).select("owner", "up", "start", "stop").collect()
     edges = blocks.sort("start").with_row_index("number")
     first = pl.Series(edges["start"])
     spread = (
-        intervals.with_columns(
+        intervals.lazy()
+        .with_columns(
             number=pl.int_ranges(
                 pl.Series(first.search_sorted(intervals["start"], side="right")).cast(pl.Int64) - 1,
                 pl.Series(first.search_sorted(intervals["stop"], side="left")).cast(pl.Int64),
@@ -112,7 +123,7 @@ def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) ->
         .explode("number")
         .filter(pl.col("number") >= 0)
         .join(
-            edges.select(
+            edges.lazy().select(
                 "phase", "block", from_s="start", to_s="stop", number=pl.col("number").cast(pl.Int64)
             ),
             on="number",
@@ -121,7 +132,7 @@ def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) ->
     lasts = (pl.min_horizontal("stop", "to_s") - pl.max_horizontal("start", "from_s")).clip(0)
     figures = {"up": pl.col("lasts").filter("up").sum(), "known": pl.col("lasts").sum()}
     grouped = spread.with_columns(lasts=lasts).group_by("phase", "block", group="owner").agg(**figures)
-    return _with_texts(grouped)
+    return _with_texts(grouped.collect())
 
 
 def _with_texts(frame: pl.DataFrame) -> pl.DataFrame:
