@@ -135,14 +135,16 @@ class Design:
         pooled = self._pooled(lambda run: run.durations)
         counted = pooled.group_by([*SUBJECT, "bin", "block"]).agg(pl.col("count").sum()).sort("bin")
         found: dict[tuple[str, ...], list[tuple[float, list[int]]]] = {}
-        last: dict[tuple[str, ...], int] = {}
-        for *subject, number, block, count in counted.iter_rows():
-            key = tuple(map(str, subject))
-            bins = found.setdefault(key, [])
-            if last.get(key) != number:
-                bins.append((middle_ms(number), [0] * len(self.blocks_s(key[0]))))
-                last[key] = number
-            bins[-1][1][block] = count
+        for key, rows in counted.partition_by(SUBJECT, as_dict=True, include_key=False).items():
+            subject = tuple(map(str, key))
+            blocks = len(self.blocks_s(subject[0]))
+            bins = found.setdefault(subject, [])
+            last = None
+            for number, block, count in rows.select("bin", "block", "count").iter_rows():
+                if number != last:
+                    bins.append((middle_ms(number), [0] * blocks))
+                    last = number
+                bins[-1][1][block] = count
         return found
 
 
