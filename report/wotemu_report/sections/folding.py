@@ -50,12 +50,22 @@ def folded(
     if len(groups) == len(rows):
         return table
     heads = [_head(table.columns, dict(zip(keys, key, strict=True)), some) for key, some in groups.items()]
+    total = table.total if table.total is not None and table.total > len(rows) else None
     return attrs.evolve(
-        table, rows=heads, folded=_at_most(list(groups.values())), total=None, filterable=True
+        table, rows=heads, folded=_folded_at_most(list(groups.values())), total=total, filterable=True
     )
 
 
-def _at_most(groups: list[list[Row]]) -> list[list[Row]]:
+def at_most(table: Table, rows: int) -> Table:
+    """A table with its first rows alone, and how many there are."""
+    if len(table.rows) <= rows:
+        return table
+    return attrs.evolve(
+        table, rows=table.rows[:rows], folded=table.folded[:rows], total=table.total or len(table.rows)
+    )
+
+
+def _folded_at_most(groups: list[list[Row]]) -> list[list[Row]]:
     """The rows below each head; a single one needs none. In all not more than a page has room for."""
     room = _MAX_FOLDED
     kept = []

@@ -10,7 +10,7 @@ from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
-_MAX_ROWS = 2000
+_MAX_ROWS = 800
 _LEAD = (
     f"Requests in windows of {WINDOW_S:g} s. They are in the former band while their p95 is at most "
     f"{LATENCY_FACTOR:g} times that of before the disturbance (or {LEAST_ROOM_MS:g} ms more) and no larger "
@@ -29,10 +29,11 @@ def section(run: RunData) -> Section:
 
 def _table(run: RunData, rows: pl.DataFrame) -> Table:
     columns = ["s", "what", "owner", "state", "took", "limit_ms", "worst_ms", "limit_errors", "worst_errors"]
-    total, rows = rows.height, rows.head(_MAX_ROWS)
+    total, rows = rows.height, _worst(rows)
     table = Table(
         "Disturbances and recovery",
-        "How long from the disturbance until requests were well again.",
+        "How long from the disturbance until requests were well again."
+        + (" Those that did not recover and the slowest of them are listed." if total > rows.height else ""),
         (
             Column("At", "instant"),
             Column("What"),
@@ -50,3 +51,9 @@ def _table(run: RunData, rows: pl.DataFrame) -> Table:
     )
     groups = rows.select(group(run, "owner")).to_series().to_list()
     return folded(table, ["At", "What", "Node"], {"Node": groups})
+
+
+def _worst(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows to list, in order of time: those that did not recover and the slowest rather than others."""
+    severity = (pl.col("state") != "not recovered", -pl.col("took_s").fill_null(0))
+    return rows.with_row_index("place").sort(*severity, "place").head(_MAX_ROWS).sort("place").drop("place")

@@ -20,10 +20,12 @@ from wotemu_report.queries.requests import (
     requests,
 )
 from wotemu_report.recorded.run_data import RunData
-from wotemu_report.sections.folding import folded
+from wotemu_report.sections.folding import at_most, folded
 from wotemu_report.sections.notifications import notification_blocks
 from wotemu_report.sections.request_durations import duration_blocks
 
+_MAX_ROWS = 800
+"""Of a table of percentiles: two or three thousand have megabytes of HTML."""
 _MAX_ERRORS = 50
 _MAX_NAMED = 5
 _OUTCOME_COLORS = {
@@ -104,7 +106,7 @@ def _phase_table(run: RunData) -> Table:
         rows.select("role", "thing", "name", "op", *_FIGURE_NAMES).rows(),
         filterable=rows.height > 12,
     )
-    return folded(table, ["Affordance", "Operation", "Seen by", "Binding", "Phase"], {})
+    return at_most(folded(table, ["Affordance", "Operation", "Seen by", "Binding", "Phase"], {}), _MAX_ROWS)
 
 
 def _node_table(run: RunData) -> Table:
@@ -119,7 +121,7 @@ def _node_table(run: RunData) -> Table:
     )
     groups = rows.select(group(run, "group")).to_series().to_list()
     by = ["Seen by", "Node", "Affordance", "Operation", "Binding", "Phase"]
-    return folded(table, by, {"Node": groups})
+    return at_most(folded(table, by, {"Node": groups}), _MAX_ROWS)
 
 
 def _errors(run: RunData, asked: pl.DataFrame, seen: pl.DataFrame) -> list[Block]:
