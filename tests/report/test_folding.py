@@ -11,7 +11,8 @@ import pytest
 from wotemu_report.axis import make_axis
 from wotemu_report.blocks import Column, Table
 from wotemu_report.queries.request_series import duration_buckets
-from wotemu_report.sections.folding import folded
+from wotemu_report.sections.folding import at_most, folded
+from wotemu_report.sections.recoveries import worst
 
 COLUMNS = (
     Column("Node", "node"), Column("Available", "percent", fold="min"), Column("Requests", "int"),
@@ -58,3 +59,19 @@ def test_a_heat_map_counts_each_request_in_the_bucket_of_its_duration() -> None:
     assert rows["count"].to_list() == [2, 1, 1]
     assert rows["low"].to_list() == pytest.approx([10, 100, 10])
     assert rows["share"].to_list() == pytest.approx([2 / 3, 1 / 3, 1])
+
+
+def test_a_long_table_has_its_first_rows_and_says_how_many_there_are() -> None:
+    long = folded(
+        table([("a", 1.0, number % 50, 1.0, "VALID", "x") for number in range(200)]), ["Requests"], {}
+    )
+    cut = at_most(long, 10)
+    assert (len(long.rows), len(cut.rows), len(cut.folded), cut.total) == (50, 10, 10, 50)
+    assert at_most(cut, 10) is cut
+
+
+def test_of_many_disturbances_those_that_did_not_recover_and_the_slowest_are_listed() -> None:
+    states = ["recovered"] * 600 + ["not recovered"] + ["recovered"] * 600
+    took = [float(number) for number in range(1201)]
+    listed = worst(pl.DataFrame({"s": took, "state": states, "took_s": took}), 500)
+    assert listed["s"].to_list() == [600.0, *took[702:]]

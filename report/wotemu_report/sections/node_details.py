@@ -29,6 +29,9 @@ from wotemu_report.sections.app_logs import clean
 
 _MAX_NODES = 2000
 _MAX_ROWS = 40
+"""Of a table of a node; fewer where there are many nodes, as the page holds all of them."""
+_MAX_ROWS_OF_ALL = 20_000
+_LEAST_ROWS = 15
 _MAX_POINTS = 30_000
 """Of all nodes together."""
 _MAX_LOG_LINES = 6000
@@ -61,6 +64,7 @@ def section(run: RunData) -> Section:
     ]
     chart, points = _chart(run, len(replicas))
     logs = {tail.replica: tail for tail in run.logs}
+    most = min(_MAX_ROWS, max(_LEAST_ROWS, _MAX_ROWS_OF_ALL // len(replicas)))
     log_lines = max(5, _MAX_LOG_LINES // len(replicas))
     groups: dict[str, list[NodePage]] = {}
     for number, replica in enumerate(replicas):
@@ -68,7 +72,7 @@ def section(run: RunData) -> Section:
             replica.name,
             f"node-{number}",
             _note(replica),
-            [_table(part, replica.name) for part in parts if replica.name in part.rows],
+            [_table(part, replica.name, most) for part in parts if replica.name in part.rows],
             points.get(replica.name),
             _log(logs.get(replica.name), log_lines),
         )
@@ -85,9 +89,9 @@ def _note(replica: RecordedReplica) -> str:
     return " · ".join(part for part in (replica.kind, replica.app, addresses) if part)
 
 
-def _table(part: _Part, name: str) -> Table:
+def _table(part: _Part, name: str, most: int) -> Table:
     rows = part.rows[name]
-    return attrs.evolve(part.table, rows=rows.drop("node").head(_MAX_ROWS).rows(), total=rows.height)
+    return attrs.evolve(part.table, rows=rows.drop("node").head(most).rows(), total=rows.height)
 
 
 def _log(tail: LogTail | None, lines: int) -> str:

@@ -29,7 +29,7 @@ def section(run: RunData) -> Section:
 
 def _table(run: RunData, rows: pl.DataFrame) -> Table:
     columns = ["s", "what", "owner", "state", "took", "limit_ms", "worst_ms", "limit_errors", "worst_errors"]
-    total, rows = rows.height, _worst(rows)
+    total, rows = rows.height, worst(rows, _MAX_ROWS)
     table = Table(
         "Disturbances and recovery",
         "How long from the disturbance until requests were well again."
@@ -53,7 +53,7 @@ def _table(run: RunData, rows: pl.DataFrame) -> Table:
     return folded(table, ["At", "What", "Node"], {"Node": groups})
 
 
-def _worst(rows: pl.DataFrame) -> pl.DataFrame:
+def worst(rows: pl.DataFrame, most: int) -> pl.DataFrame:
     """The rows to list, in order of time: those that did not recover and the slowest rather than others."""
     severity = (pl.col("state") != "not recovered", -pl.col("took_s").fill_null(0))
-    return rows.with_row_index("place").sort(*severity, "place").head(_MAX_ROWS).sort("place").drop("place")
+    return rows.with_row_index("place").sort(*severity, "place").head(most).sort("place").drop("place")

@@ -24,7 +24,7 @@ from wotemu_report.sections.folding import at_most, folded
 from wotemu_report.sections.notifications import notification_blocks
 from wotemu_report.sections.request_durations import duration_blocks
 
-_MAX_ROWS = 800
+_MAX_ROWS = 500
 """Of a table of percentiles: two or three thousand have megabytes of HTML."""
 _MAX_ERRORS = 50
 _MAX_NAMED = 5
