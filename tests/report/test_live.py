@@ -247,14 +247,14 @@ def test_a_page_grows_without_a_reload_and_keeps_what_is_opened(
     search.fill("crashed")
     figure = page.locator("#interactions figure").first
     figure.get_by_role("button", name="Data").click()
-    rows = "document.querySelectorAll('#interactions .data tbody tr').length"
-    before = page.evaluate(rows)
+    rows = page.locator("#interactions .data tbody tr")
+    before = rows.count()
     requests = page.locator("#nodes [data-written=whole] .part td").all_inner_texts()
 
     growing.grow(45.0)
     page.get_by_text("Running for 45 s").wait_for(timeout=60_000)
     page.wait_for_selector("#live[data-version]:not([data-version='1'])", state="attached", timeout=60_000)
-    page.wait_for_function(f"{rows} > {before}", timeout=60_000)
+    rows.nth(before).wait_for(timeout=60_000)
     assert page.get_by_role("button", name="cut", exact=True).count() == 1
     assert page.locator("html").get_attribute("data-range") == zoomed
     assert search.input_value() == "crashed"

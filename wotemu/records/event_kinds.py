@@ -48,6 +48,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "limit.unenforced": EventKind("a limit of resources could not be enforced", "warning"),
     "probes.unavailable": EventKind("no probes can cross a network", "warning"),
     "records.lost": EventKind("records could not be stored", "error"),
+    "page.served": EventKind("the live report has an address"),
     "report.failed": EventKind("the report could not be written", "error"),
     "report.started": EventKind("the report is being written"),
     "report.written": EventKind("the report is written"),
