@@ -15,6 +15,7 @@ from wotemu_report.objectives.recovering import longest_recovery, window_width_s
 from wotemu_report.objectives.selection import Window
 from wotemu_report.queries.disturbances import disturbances
 from wotemu_report.queries.interaction_rows import once_a_run
+from wotemu_report.recorded.manifest import RUNNING
 from wotemu_report.recorded.run_data import RunData
 
 _GOOD_IF_LESS = frozenset(
@@ -92,7 +93,11 @@ def _window(run: RunData, plan: ObjectivePlan) -> Window | str:
         return Window(0.0, run.axis.end_s)
     span = next((each for each in run.axis.phases if each.name == wanted), None)
     if span is None:
-        return f"the run ended before {wanted} began"
+        return (
+            f"{wanted} has not begun yet"
+            if run.manifest.status == RUNNING
+            else f"the run ended before {wanted} began"
+        )
     return Window(span.start_s, span.end_s if plan.during else run.axis.end_s)
 
 
@@ -129,7 +134,10 @@ def _cut_short(run: RunData, window: Window) -> str:
     is_whole = run.manifest.status == "done" or window.end_s < run.axis.end_s
     if is_whole or planned_s is None or run.axis.end_s >= planned_s:
         return ""
-    return f"the run ended after {seconds(run.axis.end_s)} of {seconds(planned_s)}"
+    goes_on = run.manifest.status == RUNNING
+    return (
+        f"{'so far' if goes_on else 'the run ended after'} {seconds(run.axis.end_s)} of {seconds(planned_s)}"
+    )
 
 
 def _outcome(
