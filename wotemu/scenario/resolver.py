@@ -14,10 +14,12 @@ from wotemu.scenario.lint import lint
 from wotemu.scenario.objectives.plans import objective_plans
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state import State, conditions_hash
+from wotemu.scenario.state.observations import Observed
 from wotemu.scenario.timeline import Change, GuardPlan, Timeline
 from wotemu.scenario.vocabulary.actions import MAX_STEPS, Action, Ending, Step, microseconds, seconds
 from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.scenario.vocabulary.written import Written
+from wotemu.suggestions import did_you_mean
 from wotemu.topology.topology import Topology
 
 MAX_CHANGES = 1_000_000
@@ -109,7 +111,18 @@ class Resolver:
         """
         times = {number: microseconds(fired_s) for number, fired_s in fired.items()}
         steps = [*self._steps(times), *self._live_steps(live)]
-        return self._timeline(times, self._apply(steps, State.of(self._topology), live))
+        state = State.of(self._topology)
+        changes = self._apply(steps, state, live)
+        if not self._guards:  # which may begin partitions
+            self._check_healed(state.observed)
+        return self._timeline(times, changes)
+
+    def _check_healed(self, observed: Observed) -> None:
+        """Refuse to heal a partition that nothing begins; in the scenario's file the linter warns of it."""
+        for name, place in observed.healed.items():
+            if place >= len(self._scenario.events) and name not in observed.named:
+                hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
+                raise ScenarioError(f"no partition is called {name!r}", where="live.heal", hint=hint)
 
     def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Applied]) -> Timeline:
         scenario = self._scenario
