@@ -307,12 +307,3 @@ def test_a_reader_who_leaves_does_not_end_the_run(start: Start, write: Write, fo
     assert running.process.wait(60) == 0
     assert running.process.stderr.read() == ""
     assert (folder / "runs/deployment/report/index.html").exists()
-
-
-def test_help_is_quick(start: Start) -> None:
-    def cpu_s() -> float:
-        before = os.times().children_user
-        assert start("--help").finish() == 0
-        return os.times().children_user - before
-
-    assert min(cpu_s() for _ in range(3)) < 0.2
