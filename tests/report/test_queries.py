@@ -19,7 +19,14 @@ from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.request_series import outcomes_over_time, quantiles_over_time
-from wotemu_report.queries.requests import distinct_errors, requests, requests_by_phase
+from wotemu_report.queries.requests import (
+    SUBJECT,
+    distinct_errors,
+    error_share,
+    request_figures,
+    requests,
+    with_took,
+)
 from wotemu_report.queries.subscriptions import items_over_time, notifications, subscribers
 from wotemu_report.queries.time_bins import broken_at_gaps
 from wotemu_report.recorded.run_data import RunData
@@ -32,6 +39,12 @@ def item(at: float, stage: str = "next") -> Record:
         T0 + at, "reader-3g-1", "consumer", "urn:lamp", "event", "tick", "subscribeevent", stage, "ws",
         None, 4, "ok", "",
     )  # fmt: skip
+
+
+def requests_by_phase(frame: pl.DataFrame) -> pl.DataFrame:
+    key = [*SUBJECT, "role", "binding"]
+    grouped = with_took(frame).group_by([*key, "phase_no", "phase"]).agg(**request_figures()).collect()
+    return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 
 def loaded(run_dir: Path, table: str, rows: Sequence[Record]) -> RunData:
@@ -154,7 +167,7 @@ def test_a_hops_late_p95_is_of_the_packets_of_all_its_seconds(run_dir: Path) -> 
         for second, late_s, count in ((1, 0.001, 94), (2, 0.1, 3), (3, 0.002, 3))
     ]
     rows.append(Hop(T0 + 4, "field", "", "shared", "tun", 0, 0, 0, 0, 0, 0, None, busy=1.0, served_bytes=9))
-    totals = hop_totals(loaded(run_dir, "hops", rows).tables["hops"])
+    totals = hop_totals(loaded(run_dir, "hops", rows))
     assert totals.select("node", "direction", "sent").rows() == [("a", "up", 3)]
     assert totals["late_p95"].to_list() == [pytest.approx(2.0, rel=RELATIVE_ERROR)]
 

@@ -14,7 +14,7 @@ from wotemu_report.objectives.outcome import Outcome, Outcomes, State, figure_te
 from wotemu_report.objectives.recovering import longest_recovery, window_width_s
 from wotemu_report.objectives.selection import Window
 from wotemu_report.queries.disturbances import disturbances
-from wotemu_report.queries.interaction_rows import once_a_run
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.recorded.manifest import RUNNING
 from wotemu_report.recorded.run_data import RunData
 

@@ -34,8 +34,11 @@ def broken_sentences(run: RunData) -> list[str]:
     if not rows.height:
         return []
     groups = rows.with_columns(group=group(run, "owner")).group_by("s", "what", maintain_order=True)
-    sentences = [_disturbance(run, float(str(key[0])), str(key[1]), each) for key, each in groups]
-    return _at_most(sentences, "disturbance")
+    found = list(groups)
+    sentences = [
+        _disturbance(run, float(str(key[0])), str(key[1]), each) for key, each in found[:_MAX_SENTENCES]
+    ]
+    return [*sentences, *_and_more(len(found), "disturbance")]
 
 
 def _disturbance(run: RunData, at_s: float, what: str, rows: pl.DataFrame) -> str:
@@ -82,7 +85,7 @@ def worst_sentences(run: RunData) -> list[str]:
     """The worst that nodes went through, the worst first; and which had no trouble."""
     told = [*_outages(run), *_silences(run), *_slow(run)]
     ordered = [each.text for each in sorted(told, key=lambda each: -each.weight)]
-    return [*_at_most(ordered, "observation"), *_fine(run)]
+    return [*ordered[:_MAX_SENTENCES], *_and_more(len(ordered), "observation"), *_fine(run)]
 
 
 def _outages(run: RunData) -> Iterator[_Told]:
@@ -164,10 +167,9 @@ def _quoted(name: str) -> str:
     return f"“{name}”"
 
 
-def _at_most(sentences: list[str], noun: str) -> list[str]:
-    more = len(sentences) - _MAX_SENTENCES
-    rest = [f"And {counted(more, 'more ' + noun)}: see the sections below."] if more > 0 else []
-    return [*sentences[:_MAX_SENTENCES], *rest]
+def _and_more(total: int, noun: str) -> list[str]:
+    more = total - _MAX_SENTENCES
+    return [f"And {counted(more, 'more ' + noun)}: see the sections below."] if more > 0 else []
 
 
 def unanswered_sentences(run: RunData) -> list[str]:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from wotemu.records import FAILED, OK
-from wotemu_report.queries.interaction_rows import once_a_run
 from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.event_log import replica_name

@@ -6,6 +6,7 @@ import polars as pl
 from natsort import natsorted
 
 from wotemu_report.queries.nearest_rank import nearest_rank
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import MAX_SERIES, biggest, in_order
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -34,11 +35,13 @@ def usage_over_time(run: RunData, samples: pl.LazyFrame) -> tuple[pl.DataFrame, 
     return broken_at_gaps(binned, ["series"]), natsorted(binned["series"].unique())
 
 
-def node_totals(samples: pl.LazyFrame) -> pl.DataFrame:
+@once_a_run  # the table of nodes and the nodes' pages read it
+def node_totals(run: RunData) -> pl.DataFrame:
     """A row for each node: `cpu_mean`, `cpu_p95`, `cpu_max` and `cpu_limit` in percent of a core; `mem_mean`,
     `mem_max` and `mem_limit` in bytes; most `processes` at once."""
     return (
-        samples.group_by("node")
+        run.tables["system"]
+        .group_by("node")
         .agg(
             cpu_mean=pl.col("cpu_percent").mean(),
             cpu_p95=nearest_rank(pl.col("cpu_percent"), 0.95),

@@ -12,6 +12,7 @@ import polars as pl
 from wotemu.scenario.change_text import groups_text
 from wotemu.scenario.timeline import Change
 from wotemu_report.queries.event_rows import crashes
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.recorded.run_data import RunData
 
 STEPS_APART_S = 5.0
@@ -33,6 +34,7 @@ class _Span:
     what: str
 
 
+@once_a_run  # recoveries and objectives read it
 def disturbances(run: RunData) -> pl.DataFrame:
     """A row for each disturbance, in order of time.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.percentiles import percentile
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -36,7 +37,8 @@ def drops_over_time(run: RunData) -> pl.DataFrame:
     return every_bin(binned, run.axis, ["series"], fill=0)
 
 
-def hop_totals(hops: pl.LazyFrame) -> pl.DataFrame:
+@once_a_run  # the table of hops and the nodes' pages read it
+def hop_totals(run: RunData) -> pl.DataFrame:
     """A row for each hop.
 
     Returns:
@@ -44,7 +46,7 @@ def hop_totals(hops: pl.LazyFrame) -> pl.DataFrame:
         `backlog`, most packets held at once; `late_p95` and `late_max`, in ms.
     """
     # A shared network's rate has rows of its own, which count what the hops count already.
-    hops = hops.filter(pl.col("direction") != "shared")
+    hops = run.tables["hops"].filter(pl.col("direction") != "shared")
     totals = hops.group_by(_HOP).agg(
         pl.col("sent", "sent_bytes", *_DROPPED).sum(),
         backlog=pl.col("backlog").max(),

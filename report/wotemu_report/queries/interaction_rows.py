@@ -6,34 +6,15 @@ them without decoding the file again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-from weakref import WeakKeyDictionary
-
 import polars as pl
 
 from wotemu_report.axis import BEFORE_T0
 from wotemu_report.recorded.run_data import RunData
 
-Result = TypeVar("Result")
-
 NAMES = ("node", "thing", "name", "error")
 """Columns of which a run may have any number of values."""
 FEW = ("role", "op", "stage", "binding", "status")
 """Columns that have few values."""
-
-
-def once_a_run(query: Callable[[RunData], Result]) -> Callable[[RunData], Result]:
-    """Make a query that keeps its result for as long as there is the run."""
-    results: WeakKeyDictionary[RunData, Result] = WeakKeyDictionary()
-
-    def kept(run: RunData) -> Result:
-        if run not in results:
-            results[run] = query(run)
-        return results[run]
-
-    kept.__doc__, kept.__name__ = query.__doc__, query.__name__
-    return kept
 
 
 def interaction_rows(run: RunData, chosen: pl.Expr) -> pl.DataFrame:

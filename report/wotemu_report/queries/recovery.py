@@ -28,6 +28,7 @@ import polars as pl
 
 from wotemu_report.queries.disturbances import disturbances
 from wotemu_report.queries.nearest_rank import nearest_rank
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
@@ -128,6 +129,7 @@ def recovery(
     return _judged(run, found, marks, by, where, role, window_s)
 
 
+@once_a_run  # the head and its section read it
 def recovery_by_node(run: RunData) -> pl.DataFrame:
     """`recovery` by `owner`; of ``all nodes`` where disturbances and nodes make too many pairs."""
     if disturbances(run).height * len(run.manifest.replicas) <= _MAX_PAIRS:

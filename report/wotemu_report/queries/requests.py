@@ -5,13 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
-from wotemu_report.queries.interaction_rows import interaction_rows, once_a_run
+from wotemu_report.queries.interaction_rows import interaction_rows
 from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
 """The columns that name what a request is for: an operation on an affordance of a thing."""
-KEY = (*SUBJECT, "role", "binding")
 
 
 @once_a_run
@@ -120,16 +120,6 @@ def request_figures() -> dict[str, pl.Expr]:
 def error_share() -> pl.Expr:
     """The failed share of the requests that `request_figures` counts; null where there are none."""
     return pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
-
-
-def requests_by_phase(frame: pl.DataFrame, *more: str) -> pl.DataFrame:
-    """`request_figures` and `share` for each operation, role, binding and `more`, in each phase.
-
-    A request belongs to the phase in which it began.
-    """
-    key = [*KEY, *more]
-    grouped = with_took(frame).group_by([*key, "phase_no", "phase"]).agg(**request_figures()).collect()
-    return grouped.sort([*key, "phase_no"]).with_columns(share=error_share())
 
 
 def distinct_errors(frame: pl.DataFrame) -> pl.DataFrame:

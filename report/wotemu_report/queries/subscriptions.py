@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.records import FAILED
-from wotemu_report.queries.interaction_rows import interaction_rows, once_a_run
+from wotemu_report.queries.interaction_rows import interaction_rows
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData

@@ -28,7 +28,7 @@ def section(run: RunData) -> Section:
     blocks: list[Block] = []
     if run.rows["system"]:
         rows, nodes = usage_over_time(run, samples)
-        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run, samples)]
+        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run)]
     else:
         blocks.append(Empty("Nodes", "No agent reported a sample."))
     return Section("system", "System", _LEAD, [*blocks, _machines(run), *gateway_blocks(run)])
@@ -75,8 +75,8 @@ def _limits(run: RunData, rows: pl.DataFrame, field: str, colors: dict[str, str]
     return [layer(limited, rule.encode(x=time_x(run.axis), y=y, color=series_color(colors)))]
 
 
-def _table(run: RunData, samples: pl.LazyFrame) -> Table:
-    rows = node_totals(samples)
+def _table(run: RunData) -> Table:
+    rows = node_totals(run)
     table = Table(
         "Nodes",
         "CPU in percent of one core; memory resident.",

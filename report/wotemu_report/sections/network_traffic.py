@@ -138,12 +138,11 @@ def _protocol_table(flows: pl.LazyFrame) -> Table:
 
 
 def _drops(run: RunData) -> list[Block]:
-    hops = run.tables["hops"]
     if not run.rows["hops"]:
         return [Empty("Hops", "The gateways reported no counters.")]
     counts = drops_over_time(run)
     if not counts.height:
-        return [Empty("Drops", "No packet was dropped."), _hop_table(run, hops)]
+        return [Empty("Drops", "No packet was dropped."), _hop_table(run)]
     present = set(counts["series"])
     colors = {reason: color for reason, color in _REASON_COLORS.items() if reason in present}
     tooltip = tips(series="reason", s="from (s)|~r", count="packets|,d")
@@ -156,11 +155,11 @@ def _drops(run: RunData) -> list[Block]:
         run.axis,
         height=130,
     )
-    return [figure, _hop_table(run, hops)]
+    return [figure, _hop_table(run)]
 
 
-def _hop_table(run: RunData, hops: pl.LazyFrame) -> Table:
-    rows = hop_totals(hops)
+def _hop_table(run: RunData) -> Table:
+    rows = hop_totals(run)
     table = Table(
         "Hops",
         "Each node's hop to its network (up) and back (down). Late: how long after its due time a packet "

@@ -159,7 +159,7 @@ def _subscriptions(run: RunData) -> _Part:
 
 def _hops(run: RunData) -> _Part:
     dropped = ["dropped_loss", "dropped_queue", "dropped_cut", "dropped_memory"]
-    rows = hop_totals(run.tables["hops"])
+    rows = hop_totals(run)
     return _part(
         "Hops",
         "Up to the network and down from it.",
@@ -181,7 +181,7 @@ def _processes(run: RunData) -> _Part:
             Column("CPU limit %", "number"), Column("Memory mean", "bytes"), Column("Memory max", "bytes"),
             Column("Memory limit", "bytes"), Column("Processes", "int"),
         ),
-        node_totals(run.tables["system"]),
+        node_totals(run),
     )  # fmt: skip
 
 
