@@ -80,6 +80,21 @@ follow_option = click.option(
 json_events_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each event."
 )
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "swarm"]),
+    default="local",
+    show_default=True,
+    help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
+)
+shaper_option = click.option(
+    "--shaper",
+    type=click.Choice(["auto", "tun", "netem"]),
+    default="auto",
+    show_default=True,
+    help="Delay, drop and limit packets in user space (tun) or in the kernel (netem); auto takes netem"
+    " where the kernel has it and it is accurate enough.",
+)
 checked_engine_option = click.option(
     "--engine",
     type=click.Choice(["local", "swarm"]),

@@ -113,9 +113,22 @@ async def search(
         )
     base = ends[0].scenario.seed if seed is None else seed
     seeds = derived_seeds(base, runs) if runs > 1 else [base]
-    options = {"name": name, "engine": engine, "shaper": shaper, "duration": duration}
+
+    def emulation(made: Deployment, seed: int, run_dir: Path | None) -> Emulation:
+        return Emulation(
+            made.topology,
+            made.scenario,
+            name=name,
+            out=run_dir,
+            root=made.root,
+            engine=engine,
+            shaper=shaper,
+            duration=duration,
+            seed=seed,
+        )
+
     for each in ends:  # what is wrong at either end is said before the first run
-        Emulation(each.topology, each.scenario, root=each.root, seed=base, **options)  # type: ignore[arg-type]
+        emulation(each, base, None)
     folder = new_run_dir(RUNS, f"{name}-search") if out is None else own_run_dir(Path(out))
     trials: list[Trial] = []
     index: dict[str, dict[str, str | int | float]] = {}
@@ -130,9 +143,7 @@ async def search(
             run_dir = folder / f"{len(index):03d}"
             index[run_dir.name] = {parameter.name: parameter.given(value), "seed": one, "run": len(index)}
             write_index(folder, index)
-            await run_to_record(
-                Emulation(made.topology, made.scenario, root=made.root, out=run_dir, seed=one, **options)  # type: ignore[arg-type]
-            )
+            await run_to_record(emulation(made, one, run_dir))
             run_dirs[run_dir] = _tables_made(run_dir)
         trials.append(Trial.of_runs(value, run_dirs))
         on_trial(trials[-1])

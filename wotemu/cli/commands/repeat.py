@@ -12,7 +12,14 @@ import click
 
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
-from wotemu.cli.options import debug_option, duration_option, json_option, seed_option
+from wotemu.cli.options import (
+    debug_option,
+    duration_option,
+    engine_option,
+    json_option,
+    seed_option,
+    shaper_option,
+)
 from wotemu.errors import EXIT_FAILED
 from wotemu.units import Seconds
 from wotemu.wording import counted
@@ -49,20 +56,8 @@ class Count(click.IntRange):
 @click.option(
     "--out", metavar="DIR", help="Folder of the runs.  [default: runs/NAME-repeat, numbered if taken]"
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "swarm"]),
-    default="local",
-    show_default=True,
-    help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
-)
-@click.option(
-    "--shaper",
-    type=click.Choice(["auto", "tun", "netem"]),
-    default="auto",
-    show_default=True,
-    help="As of wotemu run.",
-)
+@engine_option
+@shaper_option
 @click.option(
     "--parallel",
     type=click.IntRange(1),

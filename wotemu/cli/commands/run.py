@@ -19,11 +19,13 @@ from wotemu.cli.options import (
     Threshold,
     debug_option,
     duration_option,
+    engine_option,
     follow_option,
     follows,
     json_events_option,
     quiet_option,
     seed_option,
+    shaper_option,
 )
 from wotemu.units import Seconds
 
@@ -61,24 +63,11 @@ class Options(NamedTuple):
 @seed_option
 @click.option("--name", help="Name of the run.  [default: the file's]")
 @click.option("--out", metavar="DIR", help="The run directory.  [default: runs/NAME, numbered if taken]")
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "swarm"]),
-    default="local",
-    show_default=True,
-    help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
-)
+@engine_option
 @click.option(
     "--keep", cls=SwarmOption, is_flag=True, help="Leave the nodes on the swarm when the run is over."
 )
-@click.option(
-    "--shaper",
-    type=click.Choice(["auto", "tun", "netem"]),
-    default="auto",
-    show_default=True,
-    help="Delay, drop and limit packets in user space (tun) or in the kernel (netem); auto takes netem"
-    " where the kernel has it and it is accurate enough.",
-)
+@shaper_option
 @click.option(
     "--threshold",
     type=Threshold(),

@@ -12,7 +12,14 @@ import click
 
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
-from wotemu.cli.options import debug_option, duration_option, json_option, seed_option
+from wotemu.cli.options import (
+    debug_option,
+    duration_option,
+    engine_option,
+    json_option,
+    seed_option,
+    shaper_option,
+)
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -58,20 +65,8 @@ if TYPE_CHECKING:
 @click.option(
     "--out", metavar="DIR", help="Folder of the runs.  [default: runs/NAME-search, numbered if taken]"
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "swarm"]),
-    default="local",
-    show_default=True,
-    help="Run the nodes in namespaces of this machine, or on the Docker Swarm of DOCKER_HOST.",
-)
-@click.option(
-    "--shaper",
-    type=click.Choice(["auto", "tun", "netem"]),
-    default="auto",
-    show_default=True,
-    help="As of wotemu run.",
-)
+@engine_option
+@shaper_option
 @json_option
 @debug_option
 def search(

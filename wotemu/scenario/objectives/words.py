@@ -10,6 +10,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.objectives.figures import Figure, Selection, Unit
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import NodeTarget, reusable, target_label
+from wotemu.scenario.vocabulary.when import node_and_key
 from wotemu.suggestions import did_you_mean
 
 Operation = Literal["readproperty", "writeproperty", "invokeaction"]
@@ -192,11 +193,7 @@ def app(name: str) -> AppMetric:
     Raises:
         ScenarioError: The name is not of this form.
     """
-    node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
-    if not (node and dot and key):
-        where, hint = source_location("app"), 'write app("node.key").p99 < 2.0'
-        raise ScenarioError(f"{name!r} is no metric", where=where, hint=hint)
-    return AppMetric(node, key)
+    return AppMetric(*node_and_key(name, "app", 'app("node.key").p99 < 2.0'))
 
 
 @attrs.frozen

@@ -104,12 +104,24 @@ def metric(name: str) -> Metric:
     Raises:
         ScenarioError: The name is not of this form.
     """
+    return Metric(*node_and_key(name, "metric", 'metric("node.key") > 2.0'))
+
+
+def node_and_key(name: Any, word: str, example: str) -> tuple[str, str]:
+    """The node and the key of a metric's name.
+
+    Args:
+        name: ``"node.key"``.
+        word: Of the vocabulary, that was given the name.
+        example: How to write it.
+
+    Raises:
+        ScenarioError: The name is not of this form.
+    """
     node, dot, key = name.partition(".") if isinstance(name, str) else ("", "", "")
     if not (node and dot and key):
-        raise ScenarioError(
-            f"{name!r} is no metric", where=source_location("metric"), hint='write metric("node.key") > 2.0'
-        )
-    return Metric(node, key)
+        raise ScenarioError(f"{name!r} is no metric", where=source_location(word), hint=f"write {example}")
+    return node, key
 
 
 @attrs.frozen
