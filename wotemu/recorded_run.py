@@ -67,11 +67,12 @@ class RecordedRun:
 
         path = self.run_dir / "manifest.json"
         try:
-            return Manifest.from_dict(json.loads(path.read_bytes()))
+            manifest = Manifest.from_dict(json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"it can't be read: {error}", where=str(path)) from error
+        return manifest.as_of_now(goes_on=manifest.ended is None and self.goes_on)
 
     @property
     def name(self) -> str:
@@ -80,8 +81,18 @@ class RecordedRun:
 
     @property
     def status(self) -> str:
-        """``done``, ``interrupted`` or ``failed``, which a run is, too, that goes on."""
+        """``running``, ``done``, ``interrupted`` or ``failed``.
+
+        A run that is recorded on another machine is ``failed`` until its end.
+        """
         return self.manifest.status
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process of this machine records there."""
+        from wotemu_runtime.recording.run_directory import is_being_recorded
+
+        return is_being_recorded(self.run_dir)
 
     @property
     def error(self) -> str:
@@ -115,6 +126,8 @@ class RecordedRun:
     def objectives(self) -> Outcomes:
         """What became of the objectives of the scenario, by what is recorded by now; empty where it has none.
 
+        `Outcomes.damages` has what of the records could not be read.
+
         Raises:
             InputError: A file of the run is damaged, or of a newer version of WoTemu.
         """
@@ -126,8 +139,8 @@ class RecordedRun:
             return Outcomes()
         if (judged := Outcomes.read(self.run_dir)) is not None:
             return judged
-        tabulate(self.run_dir)
-        return judge_objectives(self.run_dir)
+        goes_on = self.goes_on
+        return judge_objectives(self.run_dir, tabulate(self.run_dir), goes_on=goes_on)
 
     @property
     def tables(self) -> list[str]:
@@ -278,8 +291,8 @@ class RecordedRun:
         from wotemu_report import write_report
         from wotemu_runtime.recording.run_directory import tabulate
 
-        damages = tabulate(self.run_dir)
-        return write_report(self.run_dir, None if out_dir is None else Path(out_dir), damages)
+        out, goes_on = None if out_dir is None else Path(out_dir), self.goes_on
+        return write_report(self.run_dir, out, tabulate(self.run_dir), goes_on=goes_on)
 
     def _repr_html_(self) -> str:
         """The run in a few lines, for notebooks."""

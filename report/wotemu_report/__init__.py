@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["judge_objectives", "report_json", "write_report"]
 
 
-def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[str] = ()) -> Path:
+def write_report(
+    run_dir: Path, out_dir: Path | None = None, damages: Sequence[str] = (), *, goes_on: bool = False
+) -> Path:
     """Write the report of a run: one that is over, goes on, or was cut short.
 
     Of a run that is over it also writes ``objectives.json``, where its scenario has objectives. What can't be
@@ -22,6 +24,7 @@ def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[s
         run_dir: The run directory.
         out_dir: Where to write index.html; `run_dir`/report where None.
         damages: What is known already to be missing, a sentence each.
+        goes_on: Whether the run is known to go on.
 
     Returns:
         The path of the page.
@@ -40,23 +43,31 @@ def write_report(run_dir: Path, out_dir: Path | None = None, damages: Sequence[s
         return render(run)
 
     run_dir = Path(run_dir)
-    html = reading(run_dir, page, damages)
+    html = reading(run_dir, page, damages, goes_on=goes_on)
     return save(html, Path(out_dir) if out_dir else run_dir / "report")
 
 
-def report_json(run_dir: Path, damages: Sequence[str] = ()) -> str:
+def report_json(run_dir: Path, damages: Sequence[str] = (), *, goes_on: bool = False) -> str:
     """The data of that report as JSON; `wotemu_report.export.as_json` describes its shape.
+
+    Args:
+        run_dir: The run directory.
+        damages, goes_on: See `write_report`.
 
     Raises:
         wotemu.errors.InputError: `run_dir` holds no run, or a file of it is damaged.
     """
     from wotemu_report.export.as_json import text_of
 
-    return text_of(Path(run_dir), damages)
+    return text_of(Path(run_dir), damages, goes_on=goes_on)
 
 
-def judge_objectives(run_dir: Path) -> Outcomes:
+def judge_objectives(run_dir: Path, damages: Sequence[str] = (), *, goes_on: bool = False) -> Outcomes:
     """The outcomes of the objectives of a run's scenario, by what is recorded by now.
+
+    Args:
+        run_dir: The run directory.
+        damages, goes_on: See `write_report`.
 
     Raises:
         wotemu.errors.InputError: `run_dir` holds no run, or a JSON file of it is damaged.
@@ -64,4 +75,4 @@ def judge_objectives(run_dir: Path) -> Outcomes:
     from wotemu_report.objectives.evaluate import keep_outcomes
     from wotemu_report.recorded.run_data import reading
 
-    return reading(Path(run_dir), keep_outcomes)
+    return reading(Path(run_dir), keep_outcomes, damages, goes_on=goes_on)

@@ -66,7 +66,7 @@ class Table(Block):
     """Rows to read and sort.
 
     Attributes:
-        total: How many there are, where only the first are listed.
+        total: How many there are, folded ones counted one by one; None: those that are listed.
         folded: For each row the rows that it stands for, shown when it is opened; or nothing at all.
     """
 
@@ -78,6 +78,11 @@ class Table(Block):
     total: int | None = None
     filterable: bool = False
     folded: Sequence[Sequence[Sequence[Any]]] = ()
+
+    @property
+    def listed(self) -> int:
+        """How many rows there are to read: those that are folded rather than what stands for them."""
+        return sum(len(below) or 1 for below in self.folded) if self.folded else len(self.rows)
 
 
 @attrs.frozen

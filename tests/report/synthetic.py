@@ -111,6 +111,11 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
+def edit(path: Path, **changes: object) -> None:
+    """Change some fields of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def write_table(folder: Path, table: str, rows: Sequence[Record]) -> None:
     kind = records.TABLES[table]
     (folder / "tables").mkdir(exist_ok=True)

@@ -28,9 +28,8 @@ from wotemu_runtime.fidelity import (
     judge,
 )
 
-from .synthetic import T0, write_table
+from .synthetic import T0, edit, write_table
 from .test_page import HOSTILE, Page
-from .test_run_data import edit
 
 
 def hop(node: str, **facts: Any) -> HopEvidence:

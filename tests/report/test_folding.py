@@ -66,7 +66,9 @@ def test_a_long_table_has_its_first_rows_and_says_how_many_there_are() -> None:
         table([("a", 1.0, number % 50, 1.0, "VALID", "x") for number in range(200)]), ["Requests"], {}
     )
     cut = at_most(long, 10)
-    assert (len(long.rows), len(cut.rows), len(cut.folded), cut.total) == (50, 10, 10, 50)
+    assert (len(long.rows), long.listed, long.total) == (50, 200, 200)
+    # Each of its ten rows stands for four.
+    assert (len(cut.rows), len(cut.folded), cut.listed, cut.total) == (10, 10, 40, 200)
     assert at_most(cut, 10) is cut
 
 

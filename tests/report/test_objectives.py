@@ -40,7 +40,7 @@ from wotemu_report.page.head import head
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.objectives import section
 
-from .synthetic import T0, request, write_json, write_table
+from .synthetic import T0, damage_spool, request, write_json, write_table
 
 NET = Network("field")
 TOPOLOGY = Topology(
@@ -351,6 +351,8 @@ def test_the_head_and_the_section_say_what_failed_first(runs: Path) -> None:
     assert (notice.tone, notice.title) == ("bad", "2 of 4 objectives hold, 1 failed, 1 without data")
     assert notice.lines == (
         "the certificate is INVALID: the networks did not do what the scenario says",
+        "judged without records that can't be read: tables/system.parquet has 0 of the 420 rows that were "
+        "recorded and 8 more",
         "p95 of readproperty of phone during fade 812 ms, limit 500 ms (failed)",
         "lost events of reading, limit 0 (no data: no producer was seen to send it to a subscriber)",
         "errors of requests 0 %, limit 1 % (passed)",
@@ -397,6 +399,15 @@ def test_the_file_holds_what_was_judged(runs: Path) -> None:
     assert raw["objectives"][0]["value"] is None
     assert raw["objectives"][0]["figure"] == "no answer"
     assert raw["summary"] == outcomes.summary
+
+
+def test_what_could_not_be_read_is_said_beside_the_outcomes(runs: Path) -> None:
+    several(runs)
+    damage = damage_spool(runs)
+    for _ in range(2):  # as judged, and as the file has it then
+        outcomes = RecordedRun(runs).objectives
+        assert damage in " ".join(outcomes.damages)
+        assert outcomes.cautions[-1].startswith("judged without records that can't be read: ")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from wotemu_report.formats import instant, milliseconds, percent, size
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections import sections
 
-from .synthetic import T0, Names, write_json, write_run, write_table
-from .test_run_data import edit
+from .synthetic import T0, Names, edit, write_json, write_run, write_table
 
 HOSTILE = (
     "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)> & \" ' {{ 7*7 }}"

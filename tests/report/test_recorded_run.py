@@ -55,8 +55,10 @@ def test_a_run_that_goes_on_or_was_killed_has_a_report_of_what_is_stored(run_dir
     rows = [to_row(request(at, 0.1)) for at in range(20)]
     directory.store("interactions", rows)
     directory.keep({"events": "1-0"})
-    page = RecordedRun(run_dir).write_report().read_text()  # while it is recorded
-    assert "the run has no end" in page
+    run = RecordedRun(run_dir)
+    page = run.write_report().read_text()  # while it is recorded
+    assert run.status == "running"
+    assert "the run goes on" in page
     assert "stored until 19.0 s after T0" in page
     assert is_being_recorded(run_dir)
     directory.store("interactions", rows)
@@ -65,7 +67,8 @@ def test_a_run_that_goes_on_or_was_killed_has_a_report_of_what_is_stored(run_dir
     spool.write_bytes(spool.read_bytes() + b"\xc1")
     text = report_json(run_dir)
     assert "spool/interactions.msgpack: it is damaged after 40 rows" in " ".join(json.loads(text)["damages"])
-    assert RecordedRun(run_dir).table("interactions").collect().height == 40
+    assert run.status == "failed"
+    assert run.table("interactions").collect().height == 40
 
 
 def test_what_is_no_run_or_no_table_is_said(run_dir: Path, tmp_path: Path) -> None:

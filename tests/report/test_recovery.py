@@ -120,6 +120,10 @@ def change(action: Any, before: Any, after: Any) -> Change:
         (change("conditions", {"rate_bps": 1e6}, {"rate_bps": None}), ""),
         (change("partition", [], [["phone"], ["thing"]]), "field: cut phone | thing"),
         (change("partition", [["phone"], ["thing"]], []), ""),
+        # One of two partitions heals: nothing is cut that was not before.
+        (change("partition", [["phone"], ["thing"], ["sensor"]], [["phone"], ["thing"]]), ""),
+        (change("partition", [["phone"]], [["phone"], ["thing"]]), ""),
+        (change("partition", [["phone"], ["thing"]], [["phone"]]), "field: cut phone | all others"),
         (change("cut", False, True), "phone cut off from field"),
         (change("app", "running", "crashed"), "phone crashed"),
         (change("app", "crashed", "running"), ""),
@@ -142,6 +146,28 @@ def test_the_steps_of_a_ramp_are_one_disturbance(run_dir: Path) -> None:
         (5.0, 14.0, "field: worse latency"),
         (34.0, 34.0, "reader-3g-1 crashed"),
     ]
+
+
+def test_what_is_followed_within_a_window_is_judged_by_the_next_whole_one() -> None:
+    """Cut at 12 s, and worse from 15 s on: the first whole window after the cut is the one from 15 s on."""
+    figures = series(WELL, WELL, WELL, FAILING, FAILING, WELL, WELL)
+    cut, worse = recoveries(figures, [Mark(12), Mark(15)], 5.0, 35.0)
+    assert (cut.state, cut.took_s) == ("recovered", 13.0)
+    assert (worse.state, worse.took_s) == ("recovered", 10.0)
+
+
+def test_targets_of_which_the_same_is_said_are_named_together(run_dir: Path) -> None:
+    changes = [
+        {"id": n, "at_s": 5.0, "action": "conditions", "network": "field", "node": node, "direction": way,
+         "before": {"latency_s": 0.1}, "after": {"latency_s": 0.3, **more}}
+        for n, (node, way, more) in enumerate(
+            [("a", "up", {}), ("a", "down", {}), ("b", "up", {}), ("c", "up", {"loss": 0.1})]
+        )
+    ]  # fmt: skip
+    timeline = {"seed": 1, "duration_s": 60, "phases": [], "changes": changes, "hash": ""}
+    write_json(run_dir / "timeline.json", timeline)
+    first = disturbances(RunData.load(run_dir))["what"][0]
+    assert first == "a@field, b@field up: worse latency, and 1 more"
 
 
 def test_a_runs_disturbances_are_followed_for_each_node(run_dir: Path) -> None:

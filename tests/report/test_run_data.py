@@ -10,14 +10,11 @@ import pytest
 
 from wotemu.errors import InputError
 from wotemu.records.schemas import SCHEMAS
-from wotemu_report import write_report
+from wotemu_report import report_json, write_report
+from wotemu_report.page.head import head
 from wotemu_report.recorded.run_data import RunData, reading
 
-from .synthetic import T0
-
-
-def edit(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+from .synthetic import T0, edit
 
 
 def test_a_run_directory_is_read_whole(run: RunData) -> None:
@@ -145,8 +142,23 @@ def test_of_a_table_with_a_damaged_part_the_rest_is_read(run_dir: Path) -> None:
 
 def test_a_run_without_an_end_is_read_and_said(run_dir: Path) -> None:
     edit(run_dir / "manifest.json", ended=None, status="failed", certificate=None)
-    (damage,) = RunData.load(run_dir).damages
-    assert damage.startswith("the run has no end")
+    run = RunData.load(run_dir)
+    assert run.state.startswith("the run has no end")
+    assert run.gaps == (run.state,)
+    assert head(run).verdict == "Failed after 60 s"
+
+
+def test_a_run_that_is_known_to_go_on_is_said_to_be_running(run_dir: Path) -> None:
+    """Its own manifest says how it would have ended if it were killed now."""
+    killed = "WoTemu itself was killed before the end of the run"
+    edit(run_dir / "manifest.json", ended=None, status="failed", certificate=None, error=killed)
+    page = write_report(run_dir, run_dir / "now", goes_on=True).read_text()
+    assert "Running for 60 s" in page
+    assert killed not in page
+    assert json.loads(report_json(run_dir, goes_on=True))["run"]["status"] == "running"
+    # One that ended meanwhile is over.
+    edit(run_dir / "manifest.json", ended=T0 + 60, status="done", error="")
+    assert "Done after 60 s" in write_report(run_dir, run_dir / "now", goes_on=True).read_text()
 
 
 def test_rows_that_were_recorded_and_are_missing_are_counted(run_dir: Path) -> None:

@@ -12,7 +12,7 @@ from wotemu_report.queries.outages_seen import durations_by_phase, outages_seen,
 from wotemu_report.recorded.run_data import RunData
 
 from .many_nodes import many_nodes_run
-from .synthetic import T0, request
+from .synthetic import T0, edit, request, write_json
 from .test_availability import ERROR, run_of, steady
 
 
@@ -74,6 +74,23 @@ def test_the_head_says_what_broke_and_when_it_was_well_again(run_dir: Path) -> N
         "At 30 s: field: cut reader-3g-1, reader-3g-2, reader-3g-3 | thing — reader-3g well again 10 s later "
         "(to within 5 s); reader-wifi not affected."
     )
+
+
+def test_of_many_disturbances_the_head_names_those_with_the_longest_recovery(run_dir: Path) -> None:
+    """Twelve short ones, and requests that fail for 10 s after that at 200 s."""
+    changes = [
+        {"id": n, "at_s": 20.0 * n, "action": "conditions", "network": "field", "node": None,
+         "direction": None, "before": {"latency_s": 0.1}, "after": {"latency_s": 0.2}}
+        for n in range(1, 13)
+    ]  # fmt: skip
+    timeline = {"seed": 1, "duration_s": 300, "phases": [], "changes": changes, "hash": ""}
+    write_json(run_dir / "timeline.json", timeline)
+    edit(run_dir / "manifest.json", duration_s=300, ended=T0 + 300)
+    failed = [request(at, 0.5, ERROR) for at in range(200, 210)]
+    found = broken_sentences(run_of(run_dir, [*steady(0, 200, 0.1), *failed, *steady(210, 300, 0.1)]))
+    assert len(found) == 9
+    assert "At 200 s: field: worse latency — reader-3g well again 10 s later (to within 5 s)." in found
+    assert found[-1] == "And 5 more disturbances, over sooner: see Recovery."
 
 
 def test_many_nodes_are_one_sentence(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from wotemu.records import Event
 from wotemu_report.objectives.outcome import Outcomes
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.recording.recorder import Listener
-from wotemu_runtime.recording.run_directory import tabulate
+from wotemu_runtime.recording.run_directory import is_being_recorded, tabulate
 from wotemu_runtime.runs.run import Run
 
 
@@ -18,8 +18,7 @@ def judge_objectives(run_dir: Path) -> Outcomes:
     """The outcomes of a run's objectives, by what is recorded by now."""
     from wotemu_report import judge_objectives as judge
 
-    tabulate(run_dir)
-    return judge(run_dir)
+    return judge(run_dir, tabulate(run_dir), goes_on=is_being_recorded(run_dir))
 
 
 async def execute(run: Run, listener: Listener) -> tuple[Path, Outcome, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ from wotemu.errors import InputError
 from wotemu_report.live.server import PageServer
 from wotemu_report.page.head import run_name
 from wotemu_report.page.render import PageParts, run_parts
-from wotemu_report.recorded.manifest import RUNNING
 from wotemu_report.recorded.run_data import RunData, reading
 from wotemu_runtime.recording.growing_tables import GrowingTables
 from wotemu_runtime.recording.run_directory import SPOOL, is_being_recorded
@@ -22,7 +20,7 @@ from wotemu_runtime.recording.run_directory import SPOOL, is_being_recorded
 PAUSE_S = 3.0
 REST = 4.0
 _LAST_PAGE_S = 10.0
-_SHARED = ("topology.json", "timeline.json", "events.jsonl", "logs")
+_SHARED = ("manifest.json", "topology.json", "timeline.json", "events.jsonl", "logs")
 _GROWING = ("manifest.json", "timeline.json", "events.jsonl", "spool/*", "logs/*")
 
 Page = tuple[PageParts, str, str]
@@ -111,26 +109,22 @@ class _RunCopy:
 
     def page(self, *, goes_on: bool) -> Page:
         """The parts of the report, the run's name and WoTemu's version."""
-        return reading(self._readable(goes_on), _page)
+        return reading(self._readable(), _page, goes_on=goes_on)
 
-    def _readable(self, goes_on: bool) -> Path:
+    def _readable(self) -> Path:
         spool = self._run_dir / SPOOL
         with contextlib.suppress(FileNotFoundError):
             if spool.is_dir():
                 self._tables.update()
-                self._copy_rest(goes_on)
+                self._link_rest()
             if spool.is_dir():
                 return self._folder
         return self._run_dir  # it is over, and its own tables are whole
 
-    def _copy_rest(self, goes_on: bool) -> None:
+    def _link_rest(self) -> None:
         for name in _SHARED:
             if (self._run_dir / name).exists() and not (self._folder / name).exists():
                 (self._folder / name).symlink_to(self._run_dir / name)
-        manifest = json.loads((self._run_dir / "manifest.json").read_bytes())
-        if goes_on:
-            manifest |= {"status": RUNNING, "error": ""}  # on disk is what holds if it is killed now
-        (self._folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def _page(run: RunData) -> Page:

@@ -104,7 +104,7 @@ def compare(
 
 
 def _read(run: RunData) -> tuple[RecordedBase, RunSamples]:
-    base = RecordedBase(str(run.run_dir), run.manifest, run.timeline, run.damages)
+    base = RecordedBase(str(run.run_dir), run.manifest, run.timeline, run.gaps)
     return base, samples(run)
 
 

@@ -85,7 +85,7 @@ def spread(run_dirs: Mapping[Path, Sequence[str]]) -> tuple[list[Spread], dict[P
 
 
 def _read(run: RunData) -> tuple[RunSamples, tuple[str, ...]]:
-    return samples(run), run.damages
+    return samples(run), run.gaps
 
 
 def spread_of(runs: Sequence[Design]) -> list[Spread]:

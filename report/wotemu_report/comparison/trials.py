@@ -107,7 +107,7 @@ class Trial:
 
 
 def _judge(run: RunData) -> tuple[Outcomes, tuple[str, ...]]:
-    return evaluate(run), run.damages
+    return evaluate(run), run.gaps
 
 
 def trials_page(

@@ -10,8 +10,8 @@
 
 A block has a `kind`, a `title` and what that kind has:
 
-table    `columns` [{"label", "unit", "hint"}], `rows` [[...]], `total`, the rows there are (null: all), and
-         `folded`, the rows that each of `rows` stands for ([]: none is folded)
+table    `columns` [{"label", "unit", "hint"}], `rows` [[...]], `total`, the rows there are (null: these),
+         and `folded`, the rows that each of `rows` stands for ([]: none is folded)
 figure   `data`: a list of its layers' rows, [[{"series": ..., "s": seconds after T0, ...}]]
 tiles    `tiles` [{"label", "value", "detail", "tone"}]
 matrix   `columns` [...], `rows` [{"name", "cells": [{"text", "tip"} or null]}]
@@ -64,20 +64,26 @@ def as_json(run: RunData) -> Json:
     axis = run.axis
     return {
         "schema": SCHEMA,
-        "run": json.loads((run.run_dir / "manifest.json").read_bytes()),
+        "run": _manifest(run),
         "axis": {
             "t0": run.manifest.t0,
             "end_s": axis.end_s,
             "phases": [attrs.asdict(span) for span in axis.phases],
         },
-        "damages": list(run.damages),
+        "damages": list(run.gaps),
         "sections": [_section(section) for section in sections(run)],
     }
 
 
-def text_of(run_dir: Path, damages: Sequence[str] = ()) -> str:
-    """`as_json` of the run in `run_dir`, as a file holds it; `damages`: what is known to be missing."""
-    return json.dumps(reading(run_dir, as_json, damages), indent=1, allow_nan=False)
+def _manifest(run: RunData) -> Json:
+    """The manifest as stored, but for a run that goes on: its file says how it would have ended if killed."""
+    stored: Json = json.loads((run.run_dir / "manifest.json").read_bytes())
+    return stored | {"status": run.manifest.status, "error": run.manifest.error}
+
+
+def text_of(run_dir: Path, damages: Sequence[str] = (), *, goes_on: bool = False) -> str:
+    """`as_json` of the run in `run_dir`, as a file holds it; see `wotemu_report.write_report`."""
+    return json.dumps(reading(run_dir, as_json, damages, goes_on=goes_on), indent=1, allow_nan=False)
 
 
 def _section(section: Section) -> Json:

@@ -48,8 +48,8 @@ def as_junit(run: RunData, outcomes: Outcomes) -> str:
         ET.SubElement(properties, "property", {"name": key, "value": _text(value)})
     for outcome in outcomes:
         _case(suite, name, outcome)
-    if outcomes.caution:
-        ET.SubElement(suite, "system-err").text = outcomes.caution
+    if outcomes.cautions:
+        ET.SubElement(suite, "system-err").text = _text("\n".join(outcomes.cautions))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 

@@ -42,6 +42,7 @@ def evaluate(run: RunData) -> Outcomes:
         tuple(_judge(run, plan, first_fault_s) for plan in plans),
         certificate.verdict if certificate is not None else "",
         first_fault_s,
+        run.damages,
     )
 
 

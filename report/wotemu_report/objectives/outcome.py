@@ -13,7 +13,7 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.wording import counted, duration, three_digits
-from wotemu_report.formats import NO_ANSWER, percent
+from wotemu_report.formats import NO_ANSWER, first_few, percent
 
 SCHEMA = 1
 """Version of ``objectives.json``."""
@@ -114,11 +114,13 @@ class Outcomes:
         each: The outcomes.
         certificate: The certificate's verdict; "" without one.
         first_fault_s: When the run was first disturbed, in seconds since T0; None for never.
+        damages: What could not be read of the records that they were judged by, a sentence each.
     """
 
     each: tuple[Outcome, ...] = ()
     certificate: str = ""
     first_fault_s: float | None = None
+    damages: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Outcome]:
         return iter(self.each)
@@ -143,11 +145,14 @@ class Outcomes:
         return ", ".join([f"{held} {hold}", *others])
 
     @property
-    def caution(self) -> str:
-        """What is to be said beside the outcomes; "" for nothing."""
-        if self.certificate != "INVALID":
-            return ""
-        return "the certificate is INVALID: the networks did not do what the scenario says"
+    def cautions(self) -> tuple[str, ...]:
+        """What is to be said beside the outcomes, a sentence each."""
+        found = []
+        if self.certificate == "INVALID":
+            found.append("the certificate is INVALID: the networks did not do what the scenario says")
+        if self.damages:
+            found.append(f"judged without records that can't be read: {first_few(self.damages, 1)}")
+        return tuple(found)
 
     @property
     def worst_first(self) -> list[Outcome]:
@@ -161,6 +166,7 @@ class Outcomes:
             "summary": self.summary,
             "certificate": self.certificate,
             "first_fault_s": self.first_fault_s,
+            "damages": list(self.damages),
             "objectives": [outcome.to_dict() for outcome in self.each],
         }
 
@@ -183,7 +189,8 @@ class Outcomes:
                     hint="upgrade WoTemu to the version that wrote it",
                 )
             each = tuple(_outcome(one) for one in raw["objectives"])
-            return cls(each, raw["certificate"], raw["first_fault_s"])
+            damages = tuple(map(str, raw.get("damages") or ()))
+            return cls(each, raw["certificate"], raw["first_fault_s"], damages)
         except (OSError, ValueError, TypeError, KeyError) as error:
             if isinstance(error, InputError):
                 raise

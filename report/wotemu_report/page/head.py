@@ -148,9 +148,7 @@ def _objectives(run: RunData) -> list[Notice]:
     lines = [outcome.sentence for outcome in worst_first[:MAX_OBJECTIVES]]
     if (more := len(outcomes) - MAX_OBJECTIVES) > 0:
         lines.append(f"and {more} more, see Objectives")
-    if outcomes.caution:
-        lines.insert(0, outcomes.caution)
-    return [Notice(TONES[worst_first[0].state], outcomes.summary, tuple(lines))]
+    return [Notice(TONES[worst_first[0].state], outcomes.summary, (*outcomes.cautions, *lines))]
 
 
 def _notices(run: RunData) -> list[Notice]:
@@ -171,6 +169,6 @@ def _notices(run: RunData) -> list[Notice]:
         Notice(
             "warn",
             "Not all is recorded yet" if is_running else "The run directory is incomplete",
-            run.damages,
+            run.gaps,
         ),
     ]

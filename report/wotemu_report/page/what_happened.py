@@ -29,16 +29,24 @@ _NOUNS = {"readproperty": "reads", "writeproperty": "writes", "invokeaction": "i
 
 
 def broken_sentences(run: RunData) -> list[str]:
-    """A sentence for each disturbance: when, what, and who was well again after how long."""
-    rows = recovery_by_node(run)
-    if not rows.height:
-        return []
-    groups = rows.with_columns(group=group(run, "owner")).group_by("s", "what", maintain_order=True)
-    found = list(groups)
+    """A sentence for each disturbance: when, what, and who was well again after how long.
+
+    Of many, those with the longest recovery are named, in order of time.
+    """
+    rows = recovery_by_node(run).with_columns(group=group(run, "owner"))
+    disturbed = rows.group_by("s", "what", maintain_order=True)
+    lost = (pl.col("state") == "not recovered").sum()
+    worst_first = disturbed.agg(lost=lost, took=pl.col("took_s").max().fill_null(0.0)).sort(
+        "lost", "took", descending=True, maintain_order=True
+    )
+    named = set(worst_first.select("s", "what").head(_MAX_SENTENCES).iter_rows())
     sentences = [
-        _disturbance(run, float(str(key[0])), str(key[1]), each) for key, each in found[:_MAX_SENTENCES]
+        _disturbance(run, float(str(key[0])), str(key[1]), each) for key, each in disturbed if key in named
     ]
-    return [*sentences, *_and_more(len(found), "disturbance")]
+    more = worst_first.height - len(sentences)
+    if more > 0:
+        sentences.append(f"And {counted(more, 'more disturbance')}, over sooner: see Recovery.")
+    return sentences
 
 
 def _disturbance(run: RunData, at_s: float, what: str, rows: pl.DataFrame) -> str:

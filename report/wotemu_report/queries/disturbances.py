@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,6 +12,8 @@ import polars as pl
 
 from wotemu.scenario.change_text import groups_text
 from wotemu.scenario.timeline import Change
+from wotemu_gateways.conditions.partition import group_of, is_separated, partition_of
+from wotemu_report.formats import first_few
 from wotemu_report.queries.event_rows import crashes
 from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.recorded.run_data import RunData
@@ -23,7 +26,10 @@ _WORSE_IF_MORE = {
     "latency_s": "latency", "jitter_s": "jitter", "loss": "loss", "corrupt": "corrupt",
     "duplicate": "duplicate", "reorder": "reorder",
 }  # fmt: skip
+_MAX_NAMED = 3
 _CRASHED = " crashed"
+_ANY_OTHER = ""
+"""Stands for the replicas that no group of a partition has."""
 _SCHEMA = {"s": pl.Float64(), "until": pl.Float64(), "what": pl.String()}
 
 
@@ -90,9 +96,26 @@ def _together(spans: list[_Span]) -> Iterator[_Span]:
 
 
 def _one(group: list[_Span]) -> _Span:
-    more = len(group) - 1
-    words = f"{group[0].what}, and {more} more" if more else group[0].what
-    return _Span(group[0].start_s, max(span.until_s for span in group), words)
+    return _Span(group[0].start_s, max(span.until_s for span in group), _all(span.what for span in group))
+
+
+def _all(whats: Iterable[str]) -> str:
+    """Several in words: targets of which the same is said are named together."""
+    targets: dict[str, list[str]] = {}
+    for what in whats:
+        target, _, said = what.partition(": ")
+        targets.setdefault(said, []).append(target)
+    (said, first), *others = targets.items()
+    words = first_few(_places(first), _MAX_NAMED) + (f": {said}" if said else "")
+    return f"{words}, and {sum(len(each) for _, each in others)} more" if others else words
+
+
+def _places(targets: Sequence[str]) -> list[str]:
+    """Targets without their direction where both of a link are among them."""
+    links = {target.removesuffix(" up") for target in targets if target.endswith(" up")}
+    both = {link for link in links if f"{link} down" in targets}
+    named = (link if (link := target.rpartition(" ")[0]) in both else target for target in targets)
+    return list(dict.fromkeys(named))
 
 
 def worsening(change: Change) -> str:
@@ -102,14 +125,25 @@ def worsening(change: Change) -> str:
             worse = list(_worse(_mapping(change.before), _mapping(change.after)))
             return f"{change.target}: worse {', '.join(worse)}" if worse else ""
         case "partition":
-            cut = bool(change.after) and change.after != change.before
-            return f"{change.network}: cut {groups_text(change.after)}" if cut else ""
+            cuts = _cuts_more(change.before or (), change.after or ())
+            return f"{change.network}: cut {groups_text(change.after)}" if cuts else ""
         case "cut":
             return f"{change.node} cut off from {change.network}" if change.after else ""
         case "app":
             return f"{change.node} {change.after}" if change.after != "running" else ""
         case _:  # of a later version
             return ""
+
+
+def _cuts_more(before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]) -> bool:
+    """Whether a partition keeps replicas apart that the one before did not: part of it may heal."""
+    names = {name for group in (*before, *after) for name in group} | {_ANY_OTHER}
+    was, will = partition_of(names, before), partition_of(names, after)
+    places = {(group_of(was, name), group_of(will, name)) for name in names}
+    return any(
+        is_separated(one[1], other[1]) and not is_separated(one[0], other[0])
+        for one, other in itertools.combinations(places, 2)
+    )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -11,8 +11,11 @@ Time is divided in windows of 5 s since T0. A window's figures are of the reques
 - A window without a request says nothing; but where requests ended in every window before, it is out of the
   band: their apps are silent.
 - The figures are back at the start of the first of two windows in a row that are in the band.
+- What another disturbance follows within a window is judged by the next whole window, too: what comes of two
+  so close to each other can't be told apart.
 
-Times are exact to one window.
+Times are exact to one window. Objectives judge by the same windows and bands, narrower ones where they allow
+little time, and by their own figure in place of p95.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ WINDOW_S = 5.0
 LATENCY_FACTOR = 1.5
 LEAST_ROOM_MS = 10.0
 """A band is at least so much wider than the median: half of a short latency is noise."""
+P95 = nearest_rank(pl.col("took"), 0.95)
+"""The figure of a window: see `windows`."""
 _FORMER_S = 60.0
 _MAX_PAIRS = 5000
 
@@ -54,9 +59,14 @@ _RESULT: Mapping[str, pl.DataType] = {
 
 @attrs.frozen
 class Window:
-    """Requests that ended in one window: p95 in ms of those that succeeded (None: none did), failed share."""
+    """Requests that ended in one window.
 
-    p95_ms: float | None
+    Attributes:
+        took_ms: p95 of the durations of those that succeeded, or another figure; None where none did.
+        errors: The failed share.
+    """
+
+    took_ms: float | None
     errors: float
 
 
@@ -176,8 +186,8 @@ def _judged(
     """`found`, whose marks are the first of `marks`, with what `recoveries` says, for each combination."""
     figures = windows(run, by, where, role=role, window_s=window_s)
     series: dict[tuple[object, ...], dict[int, Window]] = {} if by else {(): {}}
-    for number, p95, errors, *key in figures.select("window", "p95", "errors", *by).iter_rows():
-        series.setdefault(tuple(key), {})[number] = Window(p95, errors)
+    for number, took_ms, errors, *key in figures.select("window", "figure", "errors", *by).iter_rows():
+        series.setdefault(tuple(key), {})[number] = Window(took_ms, errors)
     rows = [
         (*found.row(number), *key, *each.cells)
         for key, of_key in series.items()
@@ -196,12 +206,19 @@ def windows(
     *,
     role: str | None = None,
     window_s: float = WINDOW_S,
+    figure: pl.Expr = P95,
 ) -> pl.DataFrame:
-    """The figures that `recovery` judges, with the same arguments.
+    """The figures that `recovery` judges.
+
+    Args:
+        run: The run.
+        by, where, role, window_s: See `recovery`.
+        figure: An aggregate of `took`, the duration in ms of a request that succeeded and null of one that
+            failed, and `failed`.
 
     Returns:
         `window`, its number since T0; `by`; `count`, requests that ended in it; `errors`, the failed share of
-        them; and `p95` in ms, of those that succeeded.
+        them; and `figure`.
     """
     frame = requests(run).lazy().filter(pl.col("ok") | pl.col("failed"))
     chosen = frame if where is None else frame.filter(where)
@@ -212,9 +229,7 @@ def windows(
     slim = chosen.filter(pl.col("role") == role, ended >= 0, ended <= run.axis.end_s).select(
         *by, "failed", window=(ended / window_s).floor().cast(pl.Int64), took=pl.when("ok").then("ms")
     )
-    grouped = slim.group_by("window", *by).agg(
-        count=pl.len(), errors=pl.col("failed").mean(), p95=nearest_rank(pl.col("took"), 0.95)
-    )
+    grouped = slim.group_by("window", *by).agg(count=pl.len(), errors=pl.col("failed").mean(), figure=figure)
     found = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect()
     return found.sort("window", *by)
 
@@ -251,8 +266,8 @@ class _Band:
         """Whether a window is in the band; None where it says nothing."""
         if window is None:
             return False if self.is_steady else None
-        latency = window.p95_ms is None or window.p95_ms <= self.limit_ms
-        # All failed: there is no p95, and the errors are out unless they all failed before, too.
+        latency = window.took_ms is None or window.took_ms <= self.limit_ms
+        # All failed: there is no duration, and the errors are out unless they all failed before, too.
         return latency and window.errors <= self.limit_errors
 
 
@@ -278,7 +293,8 @@ class _Series:
             if band is None or first >= self.count:
                 yield Recovery("no data")
                 continue
-            horizon = min(self.count, max(first + 1, self._number(following)))
+            first_whole = math.ceil(mark.at_s / self.window_s - 1e-9)
+            horizon = min(self.count, max(first_whole + 1, self._number(following)))
             affected = first if is_same_trouble else self._out_of_band(band, first, horizon)
             if affected is None:
                 yield self._unaffected(band, first, horizon)
@@ -295,7 +311,7 @@ class _Series:
         begin = max(since, first - int(_FORMER_S / self.window_s))
         former = [self.figures.get(number) for number in range(begin, first)]
         known = [each for each in former if each is not None]
-        latencies = [each.p95_ms for each in known if each.p95_ms is not None]
+        latencies = [each.took_ms for each in known if each.took_ms is not None]
         if not latencies:
             return None
         usual = median(latencies)
@@ -334,6 +350,6 @@ class _Series:
     def _worst(self, first: int, until: int) -> tuple[float | None, float | None]:
         seen = [window for number in range(first, until) if (window := self.figures.get(number)) is not None]
         return (
-            max((each.p95_ms for each in seen if each.p95_ms is not None), default=None),
+            max((each.took_ms for each in seen if each.took_ms is not None), default=None),
             max((each.errors for each in seen), default=None),
         )

@@ -90,6 +90,10 @@ class Manifest:
         # An empty certificate is none: runs that ended early have `{}` or null.
         return from_json(cls, {**raw, "replicas": replicas, "certificate": raw.get("certificate") or None})
 
+    def as_of_now(self, *, goes_on: bool) -> Manifest:
+        """The same, with the status `RUNNING` where the run is known to go on and is not over."""
+        return attrs.evolve(self, status=RUNNING, error="") if goes_on and self.ended is None else self
+
     def node_of(self) -> dict[str, str]:
         """The node that each replica is a copy of, by the replica's name."""
         return {replica.name: replica.node for replica in self.replicas}

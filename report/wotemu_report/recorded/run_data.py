@@ -45,6 +45,7 @@ class RunData:
             that collects them: with ``engine="streaming"``, since they may be larger than the memory.
         rows: How many rows each table has.
         damages: What could not be read although the rest could, a sentence each.
+        state: That a run has no end yet, and what is missing for that; "" for one that is over.
     """
 
     run_dir: Path
@@ -57,10 +58,17 @@ class RunData:
     rows: Mapping[str, int] = attrs.field(repr=False)
     logs: tuple[LogTail, ...] = attrs.field(repr=False)
     damages: tuple[str, ...] = ()
+    state: str = ""
 
     @classmethod
     def load(
-        cls, run_dir: Path, *, log_lines: int = 60, damages: Sequence[str] = (), check: bool = False
+        cls,
+        run_dir: Path,
+        *,
+        log_lines: int = 60,
+        damages: Sequence[str] = (),
+        goes_on: bool = False,
+        check: bool = False,
     ) -> RunData:
         """Read a run directory; tables without rows may be absent, a torn last line of events is left out.
 
@@ -68,12 +76,14 @@ class RunData:
             run_dir: The directory.
             log_lines: How many of the last lines of each log to read.
             damages: What is known already to be missing.
+            goes_on: Whether the run is known to go on; its own manifest says how it would have ended if
+                killed.
             check: Whether to read each table whole, to leave out what can't be read. See `reading`.
 
         Raises:
             InputError: `run_dir` holds no run, or a file of it that all depends on can't be read.
         """
-        manifest = _manifest(run_dir)
+        manifest = _manifest(run_dir).as_of_now(goes_on=goes_on)
         found = list(damages)
         timeline = _timeline(run_dir / "timeline.json", found)
         events = _events(run_dir / "events.jsonl", found)
@@ -83,10 +93,10 @@ class RunData:
         except pl.exceptions.PolarsError:
             if check:
                 raise
-            return cls.load(run_dir, log_lines=log_lines, damages=damages, check=True)
+            return cls.load(run_dir, log_lines=log_lines, damages=damages, goes_on=goes_on, check=True)
         axis = _axis(manifest, timeline, extents, events)
         rows = {name: extent.rows for name, extent in extents.items()}
-        found += _missing(manifest, rows, axis)
+        found += _missing(manifest, rows)
         owners = manifest.node_of()
         return cls(
             run_dir=run_dir,
@@ -99,7 +109,13 @@ class RunData:
             rows=rows,
             logs=read_log_tails(run_dir / "logs", log_lines),
             damages=tuple(found),
+            state=_state(manifest, axis),
         )
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """All that is missing, a sentence each: `state` and `damages`."""
+        return (*([self.state] if self.state else []), *self.damages)
 
     def network_names(self) -> list[str]:
         """The topology's networks in its order, then any that only the tables or the manifest have."""
@@ -110,21 +126,24 @@ class RunData:
         return list(dict.fromkeys([*declared, *seen]))
 
 
-def reading(run_dir: Path, use: Callable[[RunData], Used], damages: Sequence[str] = ()) -> Used:
+def reading(
+    run_dir: Path, use: Callable[[RunData], Used], damages: Sequence[str] = (), *, goes_on: bool = False
+) -> Used:
     """What `use` makes of a run; where it meets damage within a table, again without what can't be read.
 
     Args:
         run_dir: The run directory.
         use: Queries the run.
         damages: What is known already to be missing.
+        goes_on: Whether the run is known to go on.
 
     Raises:
         InputError: See `RunData.load`.
     """
     try:
-        return use(RunData.load(run_dir, damages=damages))
+        return use(RunData.load(run_dir, damages=damages, goes_on=goes_on))
     except pl.exceptions.PolarsError:
-        return use(RunData.load(run_dir, damages=damages, check=True))
+        return use(RunData.load(run_dir, damages=damages, goes_on=goes_on, check=True))
 
 
 def _placed(frame: pl.LazyFrame, table: str, axis: Axis, owners: Mapping[str, str]) -> pl.LazyFrame:
@@ -154,19 +173,21 @@ def _extents(tables: Mapping[str, pl.LazyFrame]) -> dict[str, _Extent]:
     return {name: _Extent(*frame.row(0)) for name, frame in zip(tables, found, strict=True)}
 
 
-def _missing(manifest: Manifest, rows: Mapping[str, int], axis: Axis) -> Iterator[str]:
-    """What a run that is not over lacks, and tables that lack rows which were recorded."""
-    if manifest.status == RUNNING:
-        yield (
-            f"the run goes on: what is shown was stored until {axis.end_s:.1f} s after T0. The certificate "
-            "and the counts of lost records come at the end"
-        )
-        return
+def _state(manifest: Manifest, axis: Axis) -> str:
+    """That a run has no end yet, and what it lacks therefore; "" for one that is over."""
+    if manifest.ended is not None:
+        return ""
+    goes_on = manifest.status == RUNNING
+    return (
+        f"the run {'goes on' if goes_on else 'has no end: it goes on, or its coordinator was killed'}. What "
+        f"is shown was stored until {axis.end_s:.1f} s after T0; the certificate and the counts of lost "
+        "records come at the end"
+    )
+
+
+def _missing(manifest: Manifest, rows: Mapping[str, int]) -> Iterator[str]:
+    """The tables of a run that is over that lack rows which were recorded."""
     if manifest.ended is None:
-        yield (
-            "the run has no end: it goes on, or its coordinator was killed. What is shown was stored until "
-            f"{axis.end_s:.1f} s after T0; the certificate and the counts of lost records come at the end"
-        )
         return
     for name, count in rows.items():
         recorded = manifest.records.get(name, 0)

@@ -50,9 +50,12 @@ def folded(
     if len(groups) == len(rows):
         return table
     heads = [_head(table.columns, dict(zip(keys, key, strict=True)), some) for key, some in groups.items()]
-    total = table.total if table.total is not None and table.total > len(rows) else None
     return attrs.evolve(
-        table, rows=heads, folded=_folded_at_most(list(groups.values())), total=total, filterable=True
+        table,
+        rows=heads,
+        folded=_folded_at_most(list(groups.values())),
+        total=max(table.total or 0, len(rows)),
+        filterable=True,
     )
 
 
@@ -61,7 +64,7 @@ def at_most(table: Table, rows: int) -> Table:
     if len(table.rows) <= rows:
         return table
     return attrs.evolve(
-        table, rows=table.rows[:rows], folded=table.folded[:rows], total=table.total or len(table.rows)
+        table, rows=table.rows[:rows], folded=table.folded[:rows], total=table.total or table.listed
     )
 
 

@@ -20,8 +20,9 @@ def section(run: RunData) -> Section:
     if not outcomes.each:
         text = "The scenario has none. Scenario(expect=[...]) says what a run has to show."
         return Section("objectives", "Objectives", "", [Empty("Objectives", text)])
-    if outcomes.caution:
-        blocks.append(Empty("Certificate", f"{outcomes.caution[:1].upper()}{outcomes.caution[1:]}."))
+    if outcomes.cautions:
+        text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in outcomes.cautions)
+        blocks.append(Empty("Before you rely on them", text))
     blocks.append(
         Table(
             outcomes.summary,

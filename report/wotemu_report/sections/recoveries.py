@@ -14,7 +14,8 @@ _MAX_ROWS = 800
 _LEAD = (
     f"Requests in windows of {WINDOW_S:g} s. They are in the former band while their p95 is at most "
     f"{LATENCY_FACTOR:g} times that of before the disturbance (or {LEAST_ROOM_MS:g} ms more) and no larger "
-    "share of them fails than then; they are well again from the first of two such windows on."
+    "share of them fails than then; they are well again from the first of two such windows on. Objectives "
+    "that allow less than 20 s are judged by the same rule in windows of a quarter of what they allow."
 )
 
 

@@ -252,9 +252,10 @@ def _sections(run: RecordedRun) -> list[Section]:
 def _read(run: RecordedRun, work: Callable[[RunData], T]) -> T:
     """What `work` makes of a run whose tables are there, also where it still runs."""
     from wotemu_report.recorded.run_data import reading
-    from wotemu_runtime.recording.run_directory import tabulate
+    from wotemu_runtime.recording.run_directory import is_being_recorded, tabulate
 
-    return reading(run.run_dir, work, tabulate(run.run_dir))
+    goes_on = is_being_recorded(run.run_dir)
+    return reading(run.run_dir, work, tabulate(run.run_dir), goes_on=goes_on)
 
 
 def _out(wanted: Wanted) -> Path:

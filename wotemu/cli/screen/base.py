@@ -164,9 +164,8 @@ def objective_lines(outcomes: Outcomes) -> list[Text]:
     for outcome in outcomes:
         mark, style = _MARKS.get(outcome.state, ("?", "bold yellow"))
         lines.append(Text.assemble("    ", (mark, style), f" {harmless(outcome.sentence)}"))
-    if outcomes.caution:
-        lines.append(Text.assemble("    ", ("!", "bold red"), f" {harmless(outcomes.caution)}"))
-    return lines
+    cautions = [Text.assemble("    ", ("!", "bold red"), f" {harmless(each)}") for each in outcomes.cautions]
+    return lines + cautions
 
 
 def _interactions(emulation: ReportedRun) -> str:
