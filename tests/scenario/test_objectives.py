@@ -11,6 +11,7 @@ import pytest
 
 from wotemu import Broker, Link, Network, Node, NodeApp, Phase, Scenario, ScenarioError, Topology, at, tag
 from wotemu.scenario import (
+    Resolver,
     app,
     availability,
     errors,
@@ -219,10 +220,22 @@ def test_phases_that_actions_begin_can_be_named() -> None:
     assert plan.during == names[1]
 
 
-def test_a_shorter_run_keeps_the_objectives_of_phases_that_it_does_not_reach() -> None:
-    scenario = Scenario(phases=PHASES, expect=[expect(errors() < "1%").during("heal")])
-    (plan,) = resolve(TOPOLOGY, scenario.overridden(duration="10s"))[0].objectives
-    assert plan.during == "heal"
+def test_a_shorter_run_leaves_out_the_objectives_of_phases_that_it_does_not_reach_and_says_so() -> None:
+    objectives = [expect(errors() < "1%").during("heal"), expect(errors() < "2%"), expect(errors() < "3%")]
+    scenario = Scenario(phases=PHASES, expect=objectives)
+    resolver = Resolver.overriding(TOPOLOGY, scenario, duration="10s", seed=None)
+    assert [plan.limit for plan in resolver.timeline.objectives] == [0.02, 0.03]
+    (warning,) = [each for each in resolver.warnings if "not judged" in each]
+    assert "test_objectives.py" in warning and "a run of 10s ends before the phase 'heal' begins" in warning
+    whole = Resolver.overriding(TOPOLOGY, scenario, duration=None, seed=None)
+    assert len(whole.timeline.objectives) == 3 and not [x for x in whole.warnings if "judged" in x]
+
+
+def test_a_scenario_that_is_too_short_for_a_phase_of_an_objective_is_refused() -> None:
+    objective = expect(errors() < "1%").during("heal")
+    error = refused(lambda: Scenario(duration="10s", phases=PHASES, expect=[objective]))
+    assert error.message == "the phase 'heal' begins only after the scenario's end"
+    assert "longer duration" in (error.hint or "")
 
 
 def test_a_metric_that_a_built_in_app_never_reports_is_warned_of() -> None:

@@ -43,18 +43,21 @@ def load_and_resolve(
 
     with clean_stdout(as_json=as_json):
         deployment = load(path, func)
-    scenario = deployment.scenario.overridden(duration=duration, seed=seed)
-    return deployment, Resolver(deployment.topology, scenario)
+    return deployment, Resolver.overriding(
+        deployment.topology, deployment.scenario, duration=duration, seed=seed
+    )
 
 
 def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
     """Refuse apps and programs that are not there, as a run would before anything starts."""
+    from wotemu.cli.written_places import located
     from wotemu_runtime.planning.planner import make_plan
 
-    make_plan(
-        deployment.topology,
-        resolver.timeline,
-        stack=deployment.path.stem,
-        root=deployment.root,
-        on_this_machine=engine == "local",
-    )
+    with located(deployment.path):
+        make_plan(
+            deployment.topology,
+            resolver.timeline,
+            stack=deployment.path.stem,
+            root=deployment.root,
+            on_this_machine=engine == "local",
+        )

@@ -105,7 +105,7 @@ async def search(
         return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=tuple(objectives)))
 
     ends = [deployment(value) for value in (parameter.low, parameter.high)]
-    if not all(each.scenario.expect for each in ends):
+    if not all(each.scenario.overridden(duration=duration).expect for each in ends):
         raise InputError(
             "there is no objective to hold",
             where=str(path),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from random import Random
+from typing import Self
 
 import attrs
 
@@ -21,6 +22,7 @@ from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.scenario.vocabulary.written import Written
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.topology import Topology
+from wotemu.units import QuantityLike, Seconds
 
 MAX_CHANGES = 1_000_000
 """More changes than this are a mistake: a timeline has to fit into memory and onto the bus."""
@@ -92,6 +94,33 @@ class Resolver:
         late = self._late(changes)
         self.timeline = self._timeline({}, changes)
         self.warnings = lint(topology, scenario, self.timeline, state.observed, late)
+
+    @classmethod
+    def overriding(
+        cls, topology: Topology, scenario: Scenario, *, duration: QuantityLike | None, seed: int | None
+    ) -> Self:
+        """Resolve a scenario with another duration or seed.
+
+        Objectives of phases that the duration cuts off are left out, each with a warning.
+
+        Args:
+            topology: What the scenario changes.
+            scenario: What changes and when.
+            duration: In place of the scenario's; None keeps it.
+            seed: In place of the scenario's; None keeps it.
+
+        Raises:
+            ScenarioError: As when a resolver is made.
+        """
+        asked = scenario.overridden(duration=duration, seed=seed)
+        resolver = cls(topology, asked)
+        resolver.warnings += [
+            f"{each.where}: it is not judged: a run of {Seconds(asked.duration_s)} ends before the phase"
+            f" {each.named_phase!r} begins"
+            for each in scenario.expect
+            if each not in asked.expect
+        ]
+        return resolver
 
     def __repr__(self) -> str:
         return f"Resolver({len(self.timeline.changes)} changes, {len(self._guards)} guards)"

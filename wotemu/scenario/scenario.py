@@ -134,7 +134,11 @@ class Scenario(Checked):
                 raise ScenarioError(
                     f"two phases are called {name!r}", where=f"{where}, field 'phases'", field="phases"
                 )
-        check_phases(self.expect, phase_names(self._named_phases, self.events, self.duration_us))
+        check_phases(
+            self.expect,
+            reached=[phase.name for phase in self.timeline_phases],
+            names=phase_names(self._named_phases, self.events, self.duration_us),
+        )
 
     @property
     def _named_phases(self) -> list[Begin]:
@@ -158,11 +162,16 @@ class Scenario(Checked):
         return float(seconds(self.duration_us))
 
     def overridden(self, *, duration: QuantityLike | None = None, seed: int | None = None) -> Scenario:
-        """The same scenario with another duration or seed.
+        """The same scenario with another duration or seed, without the objectives of phases that it cuts off.
 
         Args:
             duration: In place of the scenario's; None keeps it.
             seed: In place of the scenario's; None keeps it.
         """
-        changes: dict[str, Any] = {} if duration is None else {"duration": duration}
-        return attrs.evolve(self, **(changes if seed is None else {**changes, "seed": seed}))
+        changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+        if duration is not None:
+            phases = attrs.evolve(self, duration=duration, expect=()).timeline_phases
+            reached = {"", *(phase.name for phase in phases)}
+            kept = [each for each in self.expect if each.named_phase in reached]
+            changes |= {"duration": duration, "expect": kept}
+        return attrs.evolve(self, **changes)

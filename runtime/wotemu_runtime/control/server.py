@@ -236,7 +236,7 @@ async def _take_lines(reader: asyncio.StreamReader, command: Command) -> None:
             if (
                 len(data) > command.input_room
             ):  # to wait here would hold up signals, and hide the client's end
-                raise InputError("more input came than the command has read", where="exec")
+                raise InputError("more input came than the command has read")
             await command.write(data)
         if given.get("eof"):
             await command.end_input()

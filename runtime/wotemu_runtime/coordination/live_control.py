@@ -54,9 +54,11 @@ class LiveControl:
         self._client: Redis | None = None
         self._sender: CommandSender | None = None
         self._changing: set[asyncio.Task[Any]] = set()
+        self.name = run.plan.stack
+        """What commands find it by: its name, numbered where another run of this name goes on."""
 
     def __repr__(self) -> str:
-        return f"LiveControl({self._run.plan.stack!r}, {self._doing})"
+        return f"LiveControl({self.name!r}, {self._doing})"
 
     def attach(self, client: Redis, sender: CommandSender) -> None:
         """Take the bus's client, and what commands can be sent with, once they are there."""
@@ -139,14 +141,14 @@ class LiveControl:
             NotRunningError: the scenario has not begun, or is over.
         """
         self._t0()
-        run, role = self._run, f"agent:{replica}"
+        run, role, where = self._run, f"agent:{replica}", f"emulation {self.name!r}"
         if role not in run.plan.roles:
             known = [name.partition(":")[2] for name in sorted(run.plan.roles) if name.startswith("agent:")]
-            raise InputError(f"there is no node {replica!r}", where="exec", hint=did_you_mean(replica, known))
+            raise InputError(f"there is no node {replica!r}", where=where, hint=did_you_mean(replica, known))
         if run.plan.replica(replica).kind == "service":
-            raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where="exec")
+            raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where=where)
         if not argv:
-            raise InputError("no command is given", where="exec", hint='write ["ping", "-c3", "sensor"]')
+            raise InputError("no command is given", where=where, hint='write ["ping", "-c3", "sensor"]')
         assert self._sender is not None and self._client is not None  # noqa: S101  # T0 was set through them
         number = uuid4().hex
         command = NodeCommand(self._client, run.streams, number, lambda: self._is_going)
@@ -169,13 +171,13 @@ class LiveControl:
             NotRunningError: it has not begun, or is over.
             WotemuError: what it has failed of.
         """
-        t0, run = self._run.outcome.t0, self._run
+        t0 = self._run.outcome.t0
         if not self._is_going:
             self._raise_end("the run is over")
         if t0 is None:
             raise NotRunningError(
                 "its scenario has not begun: not all nodes are ready yet",
-                where=f"emulation {run.plan.stack!r}",
+                where=f"emulation {self.name!r}",
                 hint="wait for the event run.t0",
             )
         return t0
@@ -228,7 +230,7 @@ class LiveControl:
         run = self._run
         if (error := run.outcome.error or run.control.failure) is not None:
             raise error
-        raise NotRunningError(message, where=f"emulation {run.plan.stack!r}")
+        raise NotRunningError(message, where=f"emulation {self.name!r}")
 
     # Questions
 
@@ -260,7 +262,7 @@ class LiveControl:
         """What the run does now."""
         run, now_s = self._run, self.now_s
         return RunStatus(
-            name=run.plan.stack,
+            name=self.name,
             pid=os.getpid(),
             engine=run.engine.name,
             doing=self._doing,

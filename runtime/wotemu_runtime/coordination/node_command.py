@@ -62,14 +62,14 @@ class NodeCommand:
                         yield Printed(int(fields[b"fd"]), fields[b"data"])
                         await self._give(credit=1)
                 if self._lost is not None:
-                    raise EmulationError(f"the bus did not take its input: {self._lost}", where="exec")
+                    raise EmulationError(f"the bus did not take its input: {self._lost}")
                 if entries:
                     with contextlib.suppress(OSError, RedisError):  # the next one trims as much
                         await self._client.xtrim(
                             self._output, minid=entries[-1][1].decode(), approximate=False
                         )
                 elif not self._is_going():
-                    raise EmulationError("the run ended before the command did", where="exec")
+                    raise EmulationError("the run ended before the command did")
         finally:
             self._window.close()
             with contextlib.suppress(OSError, RedisError):

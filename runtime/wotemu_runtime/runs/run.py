@@ -124,8 +124,8 @@ class Run:
         self.started: float | None = None
         """When the run began, in seconds since the epoch; None before it is executed."""
         self._context = context
-        self._resolver = Resolver(
-            deployment.topology, deployment.scenario.overridden(duration=duration, seed=seed)
+        self._resolver = Resolver.overriding(
+            deployment.topology, deployment.scenario, duration=duration, seed=seed
         )
         self.warnings = self._resolver.warnings
         self.plan = make_plan(
@@ -269,7 +269,8 @@ class Run:
     async def _open_control_socket(self, stack: AsyncExitStack, coordinator: Coordinator) -> None:
         """Let the run be controlled from other processes; without that, it goes on all the same."""
         try:
-            await stack.enter_async_context(control_server(self.settings.name, coordinator.control))
+            server = control_server(self.settings.name, coordinator.control)
+            coordinator.control.name = await stack.enter_async_context(server)
         except HostError as error:
             coordinator.live.report("control.unavailable", f"it can't be controlled from outside: {error}")
 

@@ -41,6 +41,11 @@ class Objective:
     since: str = ""
     within_us: int | None = None
 
+    @property
+    def named_phase(self) -> str:
+        """The phase that it is about: during, or since the beginning of it; "" for none."""
+        return self.phase or self.since
+
     def below(self, limit: QuantityLike) -> Self:
         """The figure has to be less than this: ``expect(errors("writeproperty")).below("1%")``.
 
@@ -93,9 +98,9 @@ class Objective:
         name = getattr(phase, "name", phase)
         if not isinstance(name, str) or not name.strip():
             raise ScenarioError(f"{phase!r} is no phase", where=where, hint="give the name of a phase")
-        if self.phase or self.since:
+        if self.named_phase:
             hint = "write an expect(...) for each phase"
-            raise ScenarioError(f"it is about {self.phase or self.since!r} already", where=where, hint=hint)
+            raise ScenarioError(f"it is about {self.named_phase!r} already", where=where, hint=hint)
         return name
 
     def recovers(self, *, within: QuantityLike) -> Self:

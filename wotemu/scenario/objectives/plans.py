@@ -69,16 +69,28 @@ def _check_apps(whose: Iterable[str], objective: Objective, topology: Topology) 
             )
 
 
-def check_phases(objectives: Iterable[Objective], names: Iterable[str]) -> None:
-    """Check that every phase that objectives name is one of the scenario's.
+def check_phases(objectives: Iterable[Objective], *, reached: Iterable[str], names: Iterable[str]) -> None:
+    """Check that every phase that objectives name is one of the scenario's, and begins before its end.
+
+    Args:
+        objectives: Of the scenario.
+        reached: The phases that begin before its end.
+        names: All phases.
 
     Raises:
-        ScenarioError: One is not.
+        ScenarioError: One is not, or begins too late.
     """
-    known = list(dict.fromkeys(names))
+    begun, known = set(reached), list(dict.fromkeys(names))
     for objective in objectives:
-        wanted = objective.phase or objective.since
-        if wanted and wanted not in known:
+        wanted = objective.named_phase
+        if not wanted or wanted in begun:
+            continue
+        if wanted in known:
             raise ScenarioError(
-                f"there is no phase {wanted!r}", where=objective.where, hint=did_you_mean(wanted, known)
+                f"the phase {wanted!r} begins only after the scenario's end",
+                where=objective.where,
+                hint="give the Scenario a longer duration=",
             )
+        raise ScenarioError(
+            f"there is no phase {wanted!r}", where=objective.where, hint=did_you_mean(wanted, known)
+        )
