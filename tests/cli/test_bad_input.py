@@ -133,7 +133,7 @@ def test_an_app_s_file_is_looked_at_before_anything_starts(
     (folder / "apps.py").write_text(text)
     result = invoke("run", write(app(f'"{target}"')))
     assert result.exit_code == 2
-    assert f"where: Node 'a', field 'app', {where}\n" in result.stderr
+    assert f"deployment.py:7, Node 'a', field 'app', {where}\n" in result.stderr
     assert hint in result.stderr
     assert not (folder / "runs").exists()
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
+import click
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
+from wotemu.cli import main
 from wotemu.cli.commands.ps import age_text, tasks_text
 from wotemu_runtime.engines.swarm.inventory import Inventory, ServiceState
 from wotemu_runtime.runs.emulations import ListedEmulation
@@ -72,6 +75,27 @@ def service(name: str, desired: int, running: int, complete: int = 0) -> Service
 
 def emulated(*services: ServiceState, **held: int) -> ListedEmulation:
     return ListedEmulation(Inventory("field", "run", 0.0, services, held, ()), "none")
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "typed", "completed"),
+    [
+        ("rm", "names", "fi", ["field", "fire"]),
+        ("attach", "name", "f", ["fire"]),  # the other one has a process that drives it
+    ],
+)
+def test_a_shell_completes_the_names_on_the_swarm(
+    monkeypatch: pytest.MonkeyPatch, command: str, argument: str, typed: str, completed: list[str]
+) -> None:
+    async def listed() -> list[ListedEmulation]:
+        driven = attrs.evolve(emulated(), coordinator="pc, process 7")
+        return [driven, ListedEmulation(Inventory("fire", "run", 0.0, (), {}, ()), "none")]
+
+    monkeypatch.setattr("wotemu_runtime.runs.emulations.list_emulations", listed)
+    made = main.commands[command]
+    (found,) = [each for each in made.params if each.name == argument]
+    items = found.shell_complete(click.Context(made), typed)
+    assert [item.value for item in items] == completed
 
 
 def test_tasks_in_words() -> None:

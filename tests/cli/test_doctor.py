@@ -7,9 +7,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.cli.conftest import Invoke, command_line
+from wotemu.cli.screen.tables import wrapped
 from wotemu_runtime.doctor.check import Check
 
 FINE = Check(name="kernel", purpose="runs nodes", state="OK", found="Linux 6.1", is_required=True)
@@ -67,3 +69,28 @@ def test_where_namespaces_are_forbidden_it_says_so(namespaces: None) -> None:
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["namespaces"]["state"] == "missing"
     assert "user.max_net_namespaces" in checks["namespaces"]["remedy"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_word_is_cut_that_fits_into_a_line(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    text = "room for sixteen thousand idle nodes: user.max_mnt_namespaces is 96365"
+    checks = [FINE, attrs.evolve(LESS, found=text, purpose="imposes conditions")]
+
+    async def examine() -> list[Check]:
+        return checks
+
+    monkeypatch.setattr("wotemu_runtime.doctor.examination.examine", examine)
+    monkeypatch.setattr("wotemu.cli.screen.tables.PIPE_WIDTH", width)
+    lines = invoke("doctor").output.splitlines()
+    assert max(map(len, lines)) <= width
+    shown = " ".join(lines).split()
+    assert {*text.split(), "imposes", "conditions"} <= {*shown}
+    assert ("runs" in shown) is (width == 120)  # what is OK says its purpose only where there is room
+
+
+def test_words_longer_than_a_line_break_after_a_separator() -> None:
+    text = "see /usr/lib/python3.11/site-packages now"
+    assert wrapped(text, 16) == "see /usr/lib/\npython3.11/site-\npackages now"
+    assert wrapped("", 10) == "" and wrapped("a  b", 10) == "a b"

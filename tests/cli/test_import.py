@@ -62,3 +62,10 @@ def test_what_it_refuses_leaves_no_trace(
     assert shown.exit_code == 2
     assert said in " ".join(shown.output.split())
     assert not (folder / "out.csv").exists()
+
+
+def test_a_file_that_is_not_there_has_a_hint(invoke: Invoke, folder: Path) -> None:
+    (folder / "walk.log").touch()
+    for given, hint in (("wlak.log", "did you mean walk.log?"), (".", "a file in it"), ("x", "ping -D HOST")):
+        done = invoke("import", given, "--from", "ping", "--out", "x.csv")
+        assert done.exit_code == 2 and hint in " ".join(done.stderr.split())

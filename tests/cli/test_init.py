@@ -45,3 +45,12 @@ def test_the_deployment_runs_as_it_is(invoke: Invoke, start: Start, folder: Path
     manifest = json.loads((folder / "runs/farm/manifest.json").read_text())
     assert manifest["status"] == "done"
     assert manifest["records"]["interactions"] > 0
+
+
+def test_what_is_wrong_with_a_compose_file_has_its_path(invoke: Invoke, folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep/compose.yml").write_text("services: [x\n")
+    (folder / "deep/other.yml").write_text("services: 5\n")
+    assert "where: deep/compose.yml:2:1" in invoke("init", "farm", "--from", "deep/compose.yml").stderr
+    assert "where: deep/other.yml:1:11, services" in invoke("init", "farm", "--from", "deep/other.yml").stderr
+    assert not (folder / "farm").exists()

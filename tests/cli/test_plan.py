@@ -43,3 +43,21 @@ def test_what_has_no_form_is_refused_with_its_place(invoke: Invoke, write: Write
 def test_only_one_output_is_printed(invoke: Invoke, write: Write) -> None:
     done = invoke("plan", write(TWO_NODES), "--as-yaml", "--json")
     assert done.exit_code == 2 and "give one of" in done.stderr
+
+
+def test_objectives_are_listed_without_those_that_the_duration_cuts_off(invoke: Invoke, write: Write) -> None:
+    expected = """from wotemu.scenario import expect, node, p95
+        expect=[
+            expect(p95("readproperty") < "500ms").during("slow"),
+            expect(p95("readproperty")).recovers(within="10s"),
+            expect(node("pinger").restarts == 0, abort=True),
+        ],"""
+    imports, _, objectives = expected.partition("\n")
+    path = write(f"{imports}\n" + TWO_NODES.replace("        events=", f"{objectives}\n        events="))
+    shown = " ".join(invoke("plan", path).output.split())
+    assert "p95 of readproperty during slow < 500 ms" in shown
+    assert "p95 of readproperty recovers as it was before within 10s" in shown
+    assert "restarts of pinger == 0 the run ends" in shown
+    shown = " ".join(invoke("plan", path, "--duration", "500ms").output.split())
+    assert "during slow <" not in shown and "restarts of pinger == 0" in shown
+    assert "expect: it is not judged: a run of 500ms ends before the phase 'slow' begins" in shown

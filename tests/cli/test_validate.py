@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
+from wotemu.cli.written_places import line_of
 
 
 def problems(invoke: Invoke, path: Path | str, *, exit_code: int) -> list[dict[str, Any]]:
@@ -51,6 +52,8 @@ def test_programs_files_and_apps_that_are_not_there_are_found(
     path = write(f"def topology():\n    return Topology([Node('a', {node}, networks=[net])])")
     (found,) = problems(invoke, path, exit_code=2)
     assert found["field"] == field and message in f"{found['message']} {found['where']}"
+    assert found["file"] == "deployment.py" and found["line"] == path.read_text().count("\n") + 1
+    assert f"deployment.py:{found['line']}, Node 'a'" in invoke("plan", path).stderr
     assert invoke("plan", path).exit_code == 2
 
 
@@ -154,3 +157,12 @@ def test_a_missing_program_of_a_form_has_its_place(invoke: Invoke, folder: Path)
     path.write_text("nodes:\n  a:\n    command: [no-such-program]\n")
     (found,) = problems(invoke, path, exit_code=2)
     assert (found["file"], found["line"], found["field"]) == ("d.yml", 3, "nodes.a.command")
+
+
+def test_the_line_of_a_call_is_that_of_the_argument_that_is_wrong() -> None:
+    source = 'a = models.Node(\n "a",\n command=[\n"x"])\nNode(name="b")\nNode("c")\nNode(f"c")\nNode("c")\n'
+    assert line_of(source, "Node", "a", "command") == 3
+    assert line_of(source, "Node", "a", "app") == 1
+    assert line_of(source, "Node", "b", None) == 5
+    assert line_of(source, "Node", "c") is None  # there are two
+    assert line_of(source, "Service", "a") is None

@@ -20,6 +20,8 @@ DEPLOYMENTS = (".py", ".yml", ".yaml", ".json")
 """How the names of deployments' files end."""
 PATH = "path"
 """Items of a shell that are paths: a folder is followed by a slash, and not by a blank."""
+SWARM_DEADLINE_S = 3.0
+"""For so long a shell waits for a swarm's manager."""
 PART = "part"
 """Items that are no whole word: no blank follows."""
 
@@ -71,6 +73,28 @@ class EmulationName(_Completed):
         from wotemu_runtime.control.socket_path import control_names
 
         return control_names()
+
+
+class SwarmEmulationName(_Completed):
+    """The name of an emulation on the swarm of DOCKER_HOST."""
+
+    def __init__(self, *, orphaned: bool) -> None:
+        """All of them, or with `orphaned` those alone that no process drives."""
+        self._orphaned = orphaned
+
+    def candidates(self, ctx: click.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG002
+        """None where the swarm does not answer soon."""
+        import asyncio
+
+        from wotemu_runtime.runs.emulations import NO_COORDINATOR, list_emulations
+
+        async def listed() -> list[str]:
+            async with asyncio.timeout(SWARM_DEADLINE_S):
+                found = await list_emulations()
+            wanted = (each for each in found if not self._orphaned or each.coordinator == NO_COORDINATOR)
+            return [each.inventory.name for each in wanted]
+
+        return asyncio.run(listed())
 
 
 class RunName(_Completed):

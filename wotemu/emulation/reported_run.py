@@ -21,6 +21,7 @@ from wotemu.emulation.run_options import (
     check_type,
     checked_name,
     name_of,
+    numbered,
 )
 from wotemu.errors import (
     EXIT_FAILED,
@@ -37,6 +38,7 @@ from wotemu.scenario.timeline import Timeline
 from wotemu.units import QuantityLike
 from wotemu_report.objectives.outcome import Outcomes
 from wotemu_runtime.bus import steady_time
+from wotemu_runtime.control.socket_path import control_names
 from wotemu_runtime.coordination.outcome import Status
 from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.engines.local.host_check import check_host
@@ -125,7 +127,7 @@ class ReportedRun:
 
         Args:
             deployment: The topology and scenario, and their file: see `wotemu.deployment_file.load`.
-            name: Name of the run; None for the file's.
+            name: Name of the run; None for the file's, numbered while another run of this name goes on.
             out: The run directory; None for ``runs/NAME``, numbered if taken.
             duration: In place of the scenario's, such as ``"30s"``; None for the scenario's.
             seed: Seed of the random number generators; None for the scenario's.
@@ -152,7 +154,7 @@ class ReportedRun:
                 where="--keep",
                 hint="keep it on a cluster: --engine swarm",
             )
-        name = name_of(deployment.path) if name is None else checked_name(name)
+        name = _free_name(deployment, name) if is_local else _name(deployment, name)
         out = None if out is None else Path(out)
         self._run = Run(
             deployment,
@@ -289,6 +291,26 @@ class ReportedRun:
         report = writing.result()
         listener(Event(steady_time(), "report.written", SOURCE, str(report), {"path": str(report)}))
         return report
+
+
+def _name(deployment: Deployment, given: str | None) -> str:
+    return name_of(deployment.path) if given is None else checked_name(given)
+
+
+def _free_name(deployment: Deployment, given: str | None) -> str:
+    """The name of a run on this machine, by which commands find it.
+
+    Raises:
+        InputError: The one that is given is that of another run, which goes on.
+    """
+    name, taken = _name(deployment, given), set(control_names())
+    if given is not None and name in taken:
+        raise InputError(
+            f"a run {name!r} of yours goes on",
+            where="--name",
+            hint=f"give another name, or end it: wotemu stop {name}",
+        )
+    return next(each for each in numbered(name) if each not in taken)
 
 
 def _report_failure(error: BaseException, run_dir: Path) -> WotemuError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +27,14 @@ def checked_name(name: str, where: str = "--name") -> str:
 def name_of(path: Path) -> str:
     """A run's name after its file's; what a host name can't hold becomes a dash."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:MAX_NAME].strip("-_") or "run"
+
+
+def numbered(name: str) -> Iterator[str]:
+    """The name, then the same with 2, 3, ... behind it, each as long as a run's may be."""
+    yield name
+    for number in count(2):
+        end = f"-{number}"
+        yield name[: MAX_NAME - len(end)] + end
 
 
 def check_type(value: object, expected: Any, what: str, hint: str) -> None:

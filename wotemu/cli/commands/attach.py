@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import DeploymentFile, SwarmEmulationName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import debug_option, follow_option, follows, json_events_option, quiet_option
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Take over an emulation on a swarm whose wotemu run died.")
-@click.argument("name")
-@click.option("--path", metavar="FILE", help="The deployment's file.  [default: the copy on the swarm]")
+@click.argument("name", type=SwarmEmulationName(orphaned=True))
+@click.option(
+    "--path",
+    type=DeploymentFile(),
+    metavar="FILE",
+    help="The deployment's file.  [default: the copy on the swarm]",
+)
 @follow_option
 @quiet_option
 @click.option(

@@ -13,8 +13,14 @@ from wotemu.cli.options import debug_option
 from wotemu.errors import EXIT_BAD_INPUT
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from wotemu_runtime.doctor.check import Check, State
 
+_WIDE = 110
+"""Columns of a terminal from which on there is room for what each check is for."""
+_BETWEEN, _EDGES = 3, 2
+"""Characters between two columns, and at both ends of a row."""
 _STYLES: dict[State, str] = {"OK": "green", "limited": "yellow", "missing": "red"}
 
 
@@ -48,28 +54,44 @@ def show(checks: list[Check]) -> None:
     """Print a row for each check, and below what to do about those that are not OK."""
     from rich.text import Text
 
-    from wotemu.cli.screen.tables import columns, table_console
+    from wotemu.cli.screen.tables import table_console
     from wotemu.cli.screen.terminal import harmless
 
     out = table_console()
-    table = columns("", "state", "found", "what it is for")
-    for check in checks:
-        table.add_row(
-            Text(harmless(check.name)),
-            Text(check.state, style=_STYLES[check.state]),
-            Text(harmless(check.found)),
-            Text(harmless(check.purpose), style="dim"),
-        )
-    out.print(table)
-    blocking = [check for check in checks if check.blocks]
+    out.print(_table(checks, out.width))
     todo = [check for check in checks if check.remedy]
     for check in todo:
         style = _STYLES[check.state]
         out.print(Text.assemble((f"{check.name}: ", style), harmless(check.remedy)), soft_wrap=False)
     if todo:
         out.print()
-    if blocking:
+    if blocking := [check for check in checks if check.blocks]:
         names = ", ".join(check.name for check in blocking)
         out.print(Text(f"The local engine can't run here; it needs: {names}.", style="bold red"))
     else:
         out.print(Text("The local engine can run here.", style="bold"))
+
+
+def _table(checks: list[Check], width: int) -> Table:
+    """The table of the checks; on a narrow terminal, only those that are not OK say what they are for."""
+    from rich.text import Text
+
+    from wotemu.cli.screen.tables import columns, wrapped
+    from wotemu.cli.screen.terminal import harmless
+
+    is_wide = width >= _WIDE
+    table = columns("", "state", "found", *(["what it is for"] if is_wide else []))
+    named = max((len(check.name) for check in checks), default=0)
+    left = width - named - max(map(len, _STYLES)) - _EDGES - _BETWEEN * (3 if is_wide else 2)
+    room = left // 2 if is_wide else left
+    for check in checks:
+        found, purpose = (wrapped(harmless(text), room) for text in (check.found, check.purpose))
+        cells = [Text(harmless(check.name)), Text(check.state, style=_STYLES[check.state])]
+        if is_wide:
+            cells += [Text(found), Text(purpose, style="dim")]
+        elif check.state == "OK":
+            cells.append(Text(found))
+        else:
+            cells.append(Text.assemble(found, "\n", (purpose, "dim")))
+        table.add_row(*cells)
+    return table

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,7 +129,18 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise InputError(f"it can't be read: {error.strerror}", where=str(file)) from error
+        raise InputError(f"it can't be read: {error.strerror}", where=str(file), hint=_meant(file)) from error
+
+
+def _meant(file: Path) -> str:
+    """What to give instead of a file that can't be read."""
+    if file.is_dir():
+        return "give a file in it"
+    with contextlib.suppress(OSError):
+        names = [each.name for each in file.parent.iterdir() if each.is_file()]
+        if close := get_close_matches(file.name, names, 1):
+            return f"did you mean {file.parent / close[0]}?"
+    return "give the file that the measurement was written to, such as walk.log of: ping -D HOST > walk.log"
 
 
 def _text(content: bytes, file: Path) -> str:

@@ -58,10 +58,17 @@ def _starter(directory: Path) -> list[str]:
 def _of_compose_file(directory: Path, source: Path) -> list[str]:
     """Write the deployment of a docker compose file; what to say about it."""
     from wotemu.compose_import.compose_import import import_compose
+    from wotemu.errors import InputError
     from wotemu.forms.document import read_document
     from wotemu.wording import counted
 
-    made = import_compose(read_document(source, merge_keys=True))
+    folder = str(source).removesuffix(source.name)
+    try:
+        made = import_compose(read_document(source, merge_keys=True))
+    except InputError as error:
+        if (error.where or "").startswith(source.name):
+            error.where = f"{folder}{error.where}"
+        raise
     (path,) = _write(directory, {"deployment.py": made.text})
     counts = [
         counted(len(made.nodes), "node"),
@@ -72,7 +79,7 @@ def _of_compose_file(directory: Path, source: Path) -> list[str]:
     return [
         f"{path}: {', '.join(counts)}",
         *(["Left out, or to be completed:"] if made.left_out else []),
-        *(f"  {each.place}: {each.reason}" for each in made.left_out),
+        *(f"  {folder}{each.place}: {each.reason}" for each in made.left_out),
         f"Next: wotemu plan {shlex.quote(str(path))}",
     ]
 

@@ -110,7 +110,12 @@ def _show(deployment: Deployment, resolver: Resolver, *, whole: bool) -> None:
 
     from wotemu.cli.screen.tables import table_console
     from wotemu.cli.screen.terminal import harmless
-    from wotemu.cli.screen.timeline_tables import guard_line, guard_table, timeline_table
+    from wotemu.cli.screen.timeline_tables import (
+        guard_line,
+        guard_table,
+        objectives_table,
+        timeline_table,
+    )
     from wotemu.cli.screen.topology_tables import hops_table, members_table
 
     timeline, out = resolver.timeline, table_console()
@@ -125,5 +130,7 @@ def _show(deployment: Deployment, resolver: Resolver, *, whole: bool) -> None:
         out.print(guard_line(guard))
         if guard.changes:
             out.print(guard_table(guard))
+    if timeline.objectives:
+        out.print(objectives_table(timeline.objectives))
     for warning in resolver.warnings:
         out.print(Text.assemble(("warning: ", "yellow"), harmless(warning)))

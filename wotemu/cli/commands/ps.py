@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from wotemu.cli.completing import SwarmEmulationName
 from wotemu.cli.failures import print_error, reporting_errors
 from wotemu.cli.options import debug_option
 from wotemu.errors import HostError, NotRunningError, WotemuError
@@ -135,7 +136,7 @@ def age_text(seconds: float) -> str:
 
 
 @click.command(short_help="Remove emulations from a swarm.")
-@click.argument("names", metavar="NAME...", nargs=-1)
+@click.argument("names", metavar="NAME...", nargs=-1, type=SwarmEmulationName(orphaned=False))
 @click.option("--all", "everything", is_flag=True, help="Remove all emulations that wotemu ps lists.")
 @click.option("--force", is_flag=True, help="Remove also emulations that a wotemu run still drives.")
 @debug_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import (
@@ -49,7 +50,7 @@ class Count(click.IntRange):
 
 @click.command(short_help="Run a deployment several times, and show how far its figures lie apart.")
 @click.argument("count", metavar="N", type=Count(1, 10_000))
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", type=DeploymentFile())
 @duration_option
 @seed_option
 @click.option("--name", help="Name of the runs.  [default: the file's]")

@@ -61,7 +61,9 @@ class Options(NamedTuple):
 @quiet_option
 @duration_option
 @seed_option
-@click.option("--name", help="Name of the run.  [default: the file's]")
+@click.option(
+    "--name", help="Name of the run.  [default: the file's, numbered while another run of this name goes on]"
+)
 @click.option("--out", metavar="DIR", help="The run directory.  [default: runs/NAME, numbered if taken]")
 @engine_option
 @click.option(
@@ -141,6 +143,7 @@ def _without_collections() -> Iterator[None]:
 def _emulation(options: Options, monitor: Monitor | None) -> ReportedRun:
     from pathlib import Path
 
+    from wotemu.cli.written_places import located
     from wotemu.deployment_file import load
     from wotemu.emulation.reported_run import ReportedRun
     from wotemu.fidelity import Thresholds
@@ -148,17 +151,18 @@ def _emulation(options: Options, monitor: Monitor | None) -> ReportedRun:
     thresholds = Thresholds.of(dict(options.threshold))
     with clean_stdout(as_json=options.as_json):
         deployment = load(options.path)
-    return ReportedRun(
-        deployment,
-        name=options.name,
-        out=options.out,
-        duration=options.duration,
-        seed=options.seed,
-        engine=options.engine,
-        keep=options.keep,
-        shaper=options.shaper,
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
-        thresholds=thresholds,
-        strict=options.strict,
-        monitor=monitor,
-    )
+    with located(deployment.path):
+        return ReportedRun(
+            deployment,
+            name=options.name,
+            out=options.out,
+            duration=options.duration,
+            seed=options.seed,
+            engine=options.engine,
+            keep=options.keep,
+            shaper=options.shaper,
+            command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+            thresholds=thresholds,
+            strict=options.strict,
+            monitor=monitor,
+        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import clean_stdout
 from wotemu.cli.options import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Find the last value of a parameter at which a deployment's objectives hold.")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", type=DeploymentFile())
 @click.option(
     "--param",
     required=True,

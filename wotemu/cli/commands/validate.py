@@ -86,7 +86,6 @@ def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], I
         warnings = [_warning(each, deployment) for each in resolver.warnings]
         check_programs(deployment, resolver, engine)
     except InputError as error:
-        _find_place(error, Path(path))
         return warnings, error
     return warnings, None
 
@@ -120,16 +119,6 @@ def _resolver(deployment: Deployment) -> Resolver:
 def _is_about(error: InputError, event: Action) -> bool:
     written = getattr(event, "written", None)
     return error.place is not None and written is not None and written.place is error.place
-
-
-def _find_place(error: InputError, path: Path) -> None:
-    """Give an error about an object of a form its place."""
-    from wotemu.deployment_file import FORMS
-
-    if error.place is None and error.owner is not None and path.suffix.lower() in FORMS:
-        from wotemu.forms.deployment import place_in_form
-
-        error.place = place_in_form(path, *error.owner, *filter(None, [error.field]))
 
 
 def _refusals(error: InputError | None, path: str) -> list[Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wotemu.cli.screen.terminal import console, harmless
@@ -25,6 +27,26 @@ def columns(*names: str, ruled: bool = True) -> Table:
     for name in names:
         table.add_column(name, justify="right" if name in _RIGHT_ALIGNED else "left", overflow="fold")
     return table
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text with line breaks; words that are longer than a line, such as paths, break after a separator."""
+    parts = (each for word in text.split() for each in _parts(word, width))
+    lines = [""]
+    for part, is_first in parts:
+        longer = f"{lines[-1]}{' ' if is_first and lines[-1] else ''}{part}"
+        if len(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def _parts(word: str, width: int) -> Iterator[tuple[str, bool]]:
+    """A word, or its parts where it is too long for a line; and whether each is the first one."""
+    parts = re.findall(r"[^/._-]*[/._-]*", word) if len(word) > width else [word]
+    for place, part in enumerate(filter(None, parts)):
+        yield part, not place
 
 
 def add_row(table: Table, *cells: str, style: str = "") -> None:

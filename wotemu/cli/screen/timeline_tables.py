@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wotemu.cli.screen.tables import add_row, columns
 from wotemu.scenario.change_text import Difference, differences
-from wotemu.scenario.timeline import Change, GuardPlan, Phase, Timeline
+from wotemu.scenario.timeline import Change, GuardPlan, ObjectivePlan, Phase, Timeline
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -60,6 +60,25 @@ def guard_table(guard: GuardPlan) -> Table:
     for row in _rows(guard.changes)[:SHOWN]:
         _add(table, row, "")
     return table
+
+
+def objectives_table(objectives: Iterable[ObjectivePlan]) -> Table:
+    """A row for each objective: what it is about, and the limit that it has to meet."""
+    table = columns("objective", "has to be", "if it can't be met")
+    for each in objectives:
+        add_row(table, each.text, _limit(each), "the run ends" if each.abort else "")
+    return table
+
+
+def _limit(objective: ObjectivePlan) -> str:
+    from wotemu_report.objectives.outcome import figure_text
+
+    limit = (
+        None if objective.limit is None else f"{objective.op} {figure_text(objective.limit, objective.unit)}"
+    )
+    if objective.within_s is None:
+        return limit or ""
+    return f"{limit or 'as it was before'} within {Seconds(objective.within_s)}"
 
 
 def _rows(changes: Sequence[Change]) -> list[Row]:
