@@ -80,7 +80,8 @@ async def test_an_app_may_do_nothing(lab: Lab, tmp_path: Path) -> None:
     assert found["capabilities"] == 0
     assert found["no_new_privs"] == "1"
     assert found["uid"] == 10001
-    assert found["own_environment"] == ["WOTEMU_NODE", "WOTEMU_REPLICA", "WOTEMU_SOCKET"]
+    ours = ["WOTEMU_NODE", "WOTEMU_PACKAGES", "WOTEMU_REPLICA", "WOTEMU_SOCKET"]
+    assert found["own_environment"] == ours
     assert not found["docker"]
     assert (found["folder"], found["written"]) == ("/home/wotemu/code", 1)
     assert (found["secret"], found["agents_environment"]) == ("PermissionError", "PermissionError")

@@ -288,16 +288,21 @@ async def test_commands_and_child_processes_report_metrics(emulate: Emulate, tmp
     assert waits.data["what"] == "script:9090"
 
 
-async def test_interactions_of_child_processes_are_recorded(emulate: Emulate, tmp_path: Path) -> None:
+async def test_interactions_of_child_processes_and_commands_are_recorded(
+    emulate: Emulate, tmp_path: Path
+) -> None:
     (tmp_path / "apps.py").write_text(
         "import asyncio, multiprocessing as m\n"
         "from wotemu.app import consume_from_catalogue, wait_node\n"
+        "async def consume(wot, port):\n"
+        " try: return await consume_from_catalogue(wot, port, 'sensor', 'urn:wotemu:sensor')\n"
+        " except Exception: return await asyncio.sleep(0.2)\n"
         "def work(port):\n"
         " async def go():\n"
         "  from wotpy.wot.servient import Servient\n"
         "  from wotpy.protocols.http.client import HTTPClient\n"
         "  wot = await Servient(catalogue_port=None, clients=[HTTPClient()]).start()\n"
-        "  thing = await consume_from_catalogue(wot, port, 'sensor', 'urn:wotemu:sensor')\n"
+        "  while not (thing := await consume(wot, port)): pass\n"
         "  for _ in range(5): await thing.properties['value'].read()\n"
         " asyncio.run(go())\n"
         "async def app(wot, conf, loop, method):\n"
@@ -306,16 +311,19 @@ async def test_interactions_of_child_processes_are_recorded(emulate: Emulate, tm
         " await loop.create_future()\n"
     )
     methods = ("fork", "spawn", "forkserver")
+    script = python("import apps; apps.work(9090)")
     ran = await emulate(
         Topology([
             Node("sensor", NodeApp("sensor", http=True), networks=[SLOW]),
             *(Node(each, NodeApp("apps.py", params={"method": each}), networks=[SLOW]) for each in methods),
+            Node("command", command=script, networks=[SLOW]),
+            Node("isolated", command=[script[0], "-E", *script[1:]], networks=[SLOW]),
         ]),
         Scenario(duration=paced(8)),
     )  # fmt: skip
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet")
     reads = rows.filter((pl.col("role") == "consumer") & (pl.col("status") == "ok"))
-    assert dict(reads.group_by("node").len().rows()) == dict.fromkeys(methods, 5)
+    assert dict(reads.group_by("node").len().rows()) == dict.fromkeys((*methods, "command"), 5)
     assert reads["thing"].unique().to_list() == ["urn:wotemu:sensor"]
     assert reads["binding"].unique().to_list() == ["http"]
 

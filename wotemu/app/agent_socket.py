@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from weakref import WeakSet
 
 VARIABLE = "WOTEMU_SOCKET"
 ADDRESS = "\0wotemu-agent"
@@ -28,6 +29,59 @@ def address_of(environ: Mapping[str, str]) -> str | None:
     return None if not name else "\0" + name[1:] if name.startswith("@") else name
 
 
+class GuardedSocket:
+    """A connection to the agent in a process that may close or reuse any descriptor, as daemons do."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """A guard of one connection, and of those that replace it.
+
+        Args:
+            connection: A socket that is connected to the agent.
+        """
+        self._take(connection)
+
+    def __repr__(self) -> str:
+        return f"GuardedSocket({self.socket.fileno()})"
+
+    def _take(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._inode = os.fstat(connection.fileno()).st_ino if connection.fileno() >= 0 else 0
+
+    def send(self, packet: bytes) -> None:
+        """Send one packet, over a new connection if the descriptor is no longer this socket's.
+
+        Raises:
+            OSError: it can't be sent.
+        """
+        if not self.is_own():
+            timeout_s = self.socket.gettimeout()
+            self.socket.detach()  # or its end would close the descriptor of somebody else
+            found = connect()
+            if found is None:
+                raise ConnectionError("no agent")
+            found.settimeout(timeout_s)
+            self._take(found)
+        self.socket.send(packet)
+
+    def is_own(self) -> bool:
+        """Whether the descriptor is still this socket's."""
+        try:
+            return os.fstat(self.socket.fileno()).st_ino == self._inode
+        except OSError:
+            return False
+
+
+_to_reset: WeakSet[AgentSocket] = WeakSet()
+
+
+def _reset_after_fork() -> None:
+    for each in tuple(_to_reset):
+        each.reset_after_fork()
+
+
+os.register_at_fork(after_in_child=_reset_after_fork)
+
+
 class AgentSocket:
     """Sends metrics to the agent. Drops and counts those that can't be sent within `WAIT_S`."""
 
@@ -39,8 +93,9 @@ class AgentSocket:
         """
         self._lock = threading.Lock()
         self._lost = 0
-        self._socket = connection
-        self._socket.settimeout(WAIT_S)
+        self._socket = GuardedSocket(connection)
+        connection.settimeout(WAIT_S)
+        _to_reset.add(self)
 
     def __repr__(self) -> str:
         return f"AgentSocket(lost={self._lost})"
@@ -55,7 +110,12 @@ class AgentSocket:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self._socket.socket.close()
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: a thread of the parent's may have held the lock, and will report its losses."""
+        self._lock = threading.Lock()
+        self._lost = 0
 
     def _send(self, message: dict[str, object]) -> bool:
         try:

@@ -30,6 +30,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "app.ready": EventKind("an app is up"),
     "app.restarted": EventKind("a crashed app is started again", "warning"),
     "app.started": EventKind("the process of an app or command started", "routine"),
+    "app.unmeasured": EventKind("the interactions of a program on WoTPy are not recorded", "warning"),
     "app.waiting": EventKind("an app waits for another node", "warning"),
     "broker.ready": EventKind("an MQTT broker answers"),
     "change.applied": EventKind("a change of the timeline took hold", "routine"),

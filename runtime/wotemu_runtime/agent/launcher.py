@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from wotemu.app.agent_socket import ADDRESS, VARIABLE
 from wotemu_runtime.agent import process_tree
+from wotemu_runtime.agent.app_environment import reporting
 from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
@@ -157,6 +157,7 @@ class Launcher:
             os.close(fd)
         self._isolate(self._program)
         os.environ.update(self._program.env)
+        os.environ.update(reporting(os.environ))
         os.chdir(self._program.cwd)
         try:
             os.execvp(command[0], command)  # noqa: S606  # running the user's program is the point
@@ -177,7 +178,7 @@ class Launcher:
         self._isolate(program)
         fresh = needs_fresh_interpreter(program.env, os.environ)
         os.environ.update(program.env)
-        os.environ[VARIABLE] = ADDRESS.replace("\0", "@")
+        os.environ.update(reporting(os.environ))
         time.tzset()
         os.chdir(program.cwd)
         if program.app is None:

@@ -18,7 +18,7 @@ import attrs
 
 from wotemu.app.agent_socket import ADDRESS
 from wotemu.records import Interaction
-from wotemu_runtime.app_process.messages import Lost, Rows, decode
+from wotemu_runtime.app_process.messages import MAX_MESSAGE, Lost, Rows, Waits, decode
 
 PACKET_BYTES = 64 * 1024
 MAX_RUN = 64
@@ -51,17 +51,27 @@ class NotSent:
     count: int
 
 
-Report = Measured | NotSent | Rows
+@attrs.frozen
+class Unmeasured:
+    """A program's interactions are not recorded, and why."""
+
+    program: str
+    why: str
+
+
+Report = Measured | NotSent | Rows | Waits | Unmeasured
 
 
 def parse(packet: bytes) -> Report:
     """Parse a packet; one that can't be parsed counts as one lost record."""
     if not packet.startswith(b"{"):
-        return _interactions(packet)
+        return _message(packet)
     try:
         match json.loads(packet):
             case {"lost": int(count)} if count > 0:
                 return NotSent(count)
+            case {"unmeasured": str(why), "program": str(program)}:
+                return Unmeasured(program[:MAX_MESSAGE], why[:MAX_MESSAGE])
             case {"metric": str(key), "value": int() | float() as value, **others} if key:
                 t = others.get("t")
                 if math.isfinite(value) and not isinstance(value, bool) and isinstance(t, float | int | None):
@@ -71,7 +81,7 @@ def parse(packet: bytes) -> Report:
     return NotSent(1)
 
 
-def _interactions(packet: bytes) -> Rows | NotSent:
+def _message(packet: bytes) -> Rows | Waits | NotSent:
     """Parse a packet of `app_process.messages`."""
     try:
         message = decode(packet)
@@ -79,6 +89,8 @@ def _interactions(packet: bytes) -> Rows | NotSent:
             return message if all(map(_is_interaction, message.rows)) else NotSent(len(message.rows))
         if isinstance(message, Lost):
             return NotSent(message.count)
+        if isinstance(message, Waits) and _is_wait(message):
+            return message
     except Exception:  # any program may send anything, and msgpack raises many types of it
         return NotSent(1)
     return NotSent(1)
@@ -87,6 +99,11 @@ def _interactions(packet: bytes) -> Rows | NotSent:
 def _is_interaction(row: Sequence[Any]) -> bool:
     """Whether a row fits the table: one that does not would make the whole table unreadable at the end."""
     return len(row) == len(_COLUMNS) and all(map(isinstance, row, _COLUMNS))
+
+
+def _is_wait(message: Waits) -> bool:
+    seconds_fit = isinstance(message.seconds, float | int)
+    return isinstance(message.what, str) and seconds_fit and isinstance(message.missing, str)
 
 
 def listen(address: str = ADDRESS) -> socket.socket:

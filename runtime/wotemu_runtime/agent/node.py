@@ -8,18 +8,20 @@ from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report
+from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, Unmeasured
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
-from wotemu_runtime.app_process.messages import Rows
+from wotemu_runtime.app_process.messages import Rows, Waits
 from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
 
 SAMPLE_EVERY_S = 1.0
+MAX_UNMEASURED = 20
+"""Events of one node about programs that are not measured."""
 
 
 class NodeAgent:
@@ -52,6 +54,7 @@ class NodeAgent:
             namespaces.app_processes,
         )
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
+        self._unmeasured: set[Unmeasured] = set()
         self._prober = Prober(role, self._replica, rounds, namespaces)
 
     def __repr__(self) -> str:
@@ -132,8 +135,19 @@ class NodeAgent:
                 self._role.publisher.put(App(now, self._replica, key, value))
             case Rows():
                 self._app.record(report)
+            case Waits(what, seconds, missing):
+                self._app.report_wait(what, seconds, missing)
+            case Unmeasured():
+                self._report_unmeasured(report)
             case NotSent(count):
                 self._role.publisher.lose("app records", count)
+
+    def _report_unmeasured(self, report: Unmeasured) -> None:
+        """Report each program once, however often it is started."""
+        if report not in self._unmeasured and len(self._unmeasured) < MAX_UNMEASURED:
+            self._unmeasured.add(report)
+            text = f"{self._replica}: interactions of {report.program!r} are not recorded: {report.why}"
+            self._role.event("app.unmeasured", text, program=report.program, why=report.why)
 
     def _report_losses(self) -> None:
         self._namespaces.report_dropped_frames(self._role)

@@ -7,10 +7,13 @@ is sent as soon as anything else is.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections import deque
+from weakref import WeakSet
 
+from wotemu.app.agent_socket import GuardedSocket
 from wotemu.records import Record
 from wotemu_runtime.app_process.messages import (
     PACKET_BYTES,
@@ -38,18 +41,27 @@ class AgentConnection:
 
     def __init__(self, connected: socket.socket, buffer_bytes: int = BUFFER_BYTES) -> None:
         connected.setblocking(False)
-        self._socket = connected
+        self._connection = GuardedSocket(connected)
         self._capacity = buffer_bytes
+        self._closed = False
+        self.reset_after_fork()
+        _to_reset.add(self)
+
+    def __repr__(self) -> str:
+        return f"<AgentConnection waiting={len(self._waiting)} lost={self._lost} closed={self._closed}>"
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: what waits, and what was lost, is for the parent to send."""
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._lost = 0
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._has_writer = False
-        self._closed = False
 
-    def __repr__(self) -> str:
-        return f"<AgentConnection waiting={len(self._waiting)} lost={self._lost} closed={self._closed}>"
+    @property
+    def _socket(self) -> socket.socket:
+        return self._connection.socket
 
     @property
     def lost(self) -> int:
@@ -86,14 +98,18 @@ class AgentConnection:
 
         For a process that is about to exit.
         """
-        self._socket.settimeout(timeout_s)
-        try:
-            with self._lock:
+        with self._lock:
+            if not self._waiting and not self._lost:
+                return True
+            if not self._connection.is_own():
+                return False
+            self._socket.settimeout(timeout_s)
+            try:
                 self._report_lost()
                 self._push()
                 return not self._waiting
-        finally:
-            self._socket.setblocking(False)
+            finally:
+                self._socket.setblocking(False)
 
     async def wait_go(self) -> bool:
         """Wait for `Go`; false if the agent closed the connection instead."""
@@ -140,7 +156,7 @@ class AgentConnection:
         """Send as much as the socket takes."""
         while self._waiting:
             try:
-                self._socket.send(self._waiting[0])
+                self._connection.send(self._waiting[0])
             except (BlockingIOError, TimeoutError):
                 self._request_writer()
                 return
@@ -152,8 +168,13 @@ class AgentConnection:
 
     def _request_writer(self) -> None:
         # Loops are not thread-safe: only the loop's own thread may add a writer.
-        if self._loop is not None and not self._has_writer:
-            self._has_writer = True
+        if self._has_writer and self._loop is not None and not self._loop.is_closed():
+            return
+        if self._loop is None or self._loop.is_closed():
+            # A program that is no NodeApp has any number of loops, each for a while.
+            self._loop = asyncio._get_running_loop()
+        self._has_writer = self._loop is not None
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._add_writer)
 
     def _add_writer(self) -> None:
@@ -167,6 +188,17 @@ class AgentConnection:
             if not self._waiting and self._loop is not None:
                 self._loop.remove_writer(self._socket)
                 self._has_writer = False
+
+
+_to_reset: WeakSet[AgentConnection] = WeakSet()
+
+
+def _reset_after_fork() -> None:
+    for each in tuple(_to_reset):
+        each.reset_after_fork()
+
+
+os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def _packet(message: Message) -> bytes:

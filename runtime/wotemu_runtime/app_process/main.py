@@ -60,7 +60,9 @@ async def _run(spec: AppSpec, function: AppFunction, agent: AgentConnection) -> 
 def prepare(spec: AppSpec, agent: AgentConnection) -> AppFunction:
     """Import and check the app, patch WoTPy as it asks for, and install the meter. Nothing is opened."""
     # Commands and brokers never run this; only WoT apps pay for the import of WoTPy.
-    from wotemu_runtime.app_process.measuring.child_processes import measure_children
+    from wotemu_runtime.app_process.measuring.programs import claim, flush_at_exit_of_forks
+
+    claim()  # an interpreter that starts afresh has a start hook, too
     from wotemu_runtime.app_process.measuring.interaction_meter import Meter
     from wotemu_runtime.app_process.measuring.wotpy_hooks import install
     from wotemu_runtime.app_process.wotpy_patches import apply_fixes
@@ -74,7 +76,7 @@ def prepare(spec: AppSpec, agent: AgentConnection) -> AppFunction:
     )
     apply_fixes(spec.wotpy_fixes)
     install(Meter(replica, agent.record))
-    measure_children(replica)
+    flush_at_exit_of_forks(agent)
     return load_app(spec)
 
 

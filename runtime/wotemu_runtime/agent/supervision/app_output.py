@@ -26,6 +26,7 @@ from wotemu_runtime.app_process.messages import (
 from wotemu_runtime.roles.role import Role
 
 _STATUS = fields(Interaction).index("status")
+_NODE = fields(Interaction).index("node")
 
 
 @attrs.define
@@ -98,13 +99,14 @@ class AppOutput:
                 text = f"{self._replica}: {failure}"
                 self._role.event("app.error", text, error=failure.message, where=failure.where)
             case Waits(what, seconds, missing):
-                self._report_wait(what, seconds, missing)
+                self.report_wait(what, seconds, missing)
             case Rows():
                 self.record(message)
             case Lost(count):
                 self._role.publisher.lose("app records", count)
 
-    def _report_wait(self, what: str, seconds: float, missing: str) -> None:
+    def report_wait(self, what: str, seconds: float, missing: str) -> None:
+        """Report that the app waits for `what`, or no longer does where nothing is missing."""
         data = {"what": what, "waited_s": seconds, "missing": missing}
         if missing:
             self._role.event("app.waiting", f"{self._replica} waits for {what}: {missing}", **data)
@@ -117,5 +119,7 @@ class AppOutput:
             if self._is_stopping() and rows.table == Interaction.TABLE and row[_STATUS] == CANCELLED:
                 # The app did not give the request up: stopping the node cut it short.
                 row = [*row[:_STATUS], UNFINISHED, *row[_STATUS + 1 :]]
+            if rows.table == Interaction.TABLE:  # of whatever process, and whatever it calls itself
+                row = [*row[:_NODE], self._replica, *row[_NODE + 1 :]]
             # `t` is every row's first field. It is on the app's CLOCK_MONOTONIC, which is also the agent's.
             self._role.publisher.put_row(rows.table, [self._role.clock.at(row[0]), *row[1:]])

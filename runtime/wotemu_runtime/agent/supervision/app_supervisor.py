@@ -170,6 +170,10 @@ class AppSupervisor:
         """Record what a process that the app started has measured."""
         self._output.record(rows)
 
+    def report_wait(self, what: str, seconds: float, missing: str) -> None:
+        """Report that a process of the app waits for `what`, or no longer does if nothing is missing."""
+        self._output.report_wait(what, seconds, missing)
+
     def _report_started(self, life: Life) -> None:
         self._role.event("app.started", f"{self._replica} started", pid=life.pid)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from asyncio import timeouts
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -47,9 +48,12 @@ def watch_deadlines() -> ExitStack:
     stack = ExitStack()
     _replace(stack, asyncio.Timeout, "__aenter__", _entering(asyncio.Timeout.__aenter__))
     _replace(stack, asyncio.Timeout, "__aexit__", _leaving(asyncio.Timeout.__aexit__))
-    wait_for = _waiting(asyncio.wait_for)
-    for module in (asyncio, asyncio.tasks):
-        _replace(stack, module, "wait_for", wait_for)
+    original = asyncio.wait_for
+    wait_for = _waiting(original)
+    # A program that is no NodeApp may have taken the name from asyncio before this is called.
+    for module in tuple(sys.modules.values()):
+        if getattr(module, "__dict__", {}).get("wait_for") is original:
+            _replace(stack, module, "wait_for", wait_for)
     return stack
 
 

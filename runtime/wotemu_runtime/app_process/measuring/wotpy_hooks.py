@@ -56,8 +56,17 @@ def binding_name(protocol: Any) -> str:
 
 
 def install(meter: Meter) -> ExitStack:
-    """Measure every operation until the returned stack is closed. One meter at a time can be installed."""
-    stack = watch_deadlines()
+    """Measure every operation until the returned stack is closed. One meter at a time can be installed.
+
+    Raises:
+        ImportError, AttributeError: this version of WoTPy has not what is measured; nothing is replaced.
+    """
+    with watch_deadlines() as stack:
+        _install(meter, stack)
+        return stack.pop_all()
+
+
+def _install(meter: Meter, stack: ExitStack) -> None:
     side = ConsumerSide()
     for name, operation in CONSUMED_REQUESTS.items():
         original = _hooking_choice(stack, getattr(ConsumedThing, name))
@@ -73,7 +82,6 @@ def install(meter: Meter) -> ExitStack:
             _replace(stack, handler, name, refusing)
     add = _Views(meter).adding(BaseProtocolServer.add_exposed_thing)
     _replace(stack, BaseProtocolServer, "add_exposed_thing", add)
-    return stack
 
 
 def _replace(stack: ExitStack, owner: type, name: str, method: Method) -> None:

@@ -1,0 +1,42 @@
+"""The environment variables by which any program of a node reports to the node's agent."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from wotemu.app.agent_socket import ADDRESS, VARIABLE
+
+START_HOOK = Path(__file__).parent.parent / "app_process" / "start_hook"
+"""The folder of the start hook of Python interpreters."""
+
+PACKAGES_VARIABLE = "WOTEMU_PACKAGES"
+"""Where the start hook finds what an interpreter that is not WoTemu's lacks; see `start_hook`."""
+_PACKAGES = ("wotemu", "wotemu_runtime", "attr", "attrs", "msgpack")
+
+
+def reporting(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables to set in the environment of a node's app or command.
+
+    Args:
+        environ: The environment that it would have.
+    """
+    return {
+        VARIABLE: ADDRESS.replace("\0", "@"),
+        PACKAGES_VARIABLE: os.pathsep.join(_package_folders()),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(START_HOOK), environ.get("PYTHONPATH")))),
+    }
+
+
+@cache
+def _package_folders() -> tuple[str, ...]:
+    """The folders that hold what measures interactions, without importing it."""
+    folders = []
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            folders.append(str(Path(spec.origin).parent.parent))
+    return tuple(dict.fromkeys(folders))
