@@ -22,10 +22,12 @@ from wotemu.emulation.judged_run import execute
 from wotemu.emulation.live_verbs import LiveVerbs
 from wotemu.emulation.node_commands import WHO, NodeCommands, seconds_of
 from wotemu.emulation.run_options import (
+    CAPTURE_SIZE,
     ENGINES,
     SHAPERS,
     EngineName,
     ShaperName,
+    capture_of,
     check_choice,
     check_type,
     checked_name,
@@ -84,6 +86,8 @@ class Emulation(LiveVerbs, NodeCommands):
         duration: QuantityLike | None = None,
         seed: int | None = None,
         thresholds: Thresholds | None = None,
+        pcap: bool | NodeTarget = False,
+        pcap_size: QuantityLike = CAPTURE_SIZE,
     ) -> None:
         """Check everything and plan the run. Nothing is started, and no device opened: this works anywhere.
 
@@ -98,6 +102,8 @@ class Emulation(LiveVerbs, NodeCommands):
             duration: In place of the scenario's, such as ``"30s"``.
             seed: Seed of the random number generators, in place of the scenario's.
             thresholds: Limits of the fidelity certificate; None for the defaults.
+            pcap: Nodes whose packets are stored as ``captures/NODE.pcapng`` in the run directory; True: all.
+            pcap_size: The size of such a file at most; what comes later is counted alone.
 
         Raises:
             InputError: A value is not what it has to be.
@@ -113,7 +119,12 @@ class Emulation(LiveVerbs, NodeCommands):
         self._topology = topology
         self._run = Run(
             Deployment(topology, scenario or Scenario(), folder / f"{name}.py"),
-            RunSettings(name=name, engine=engine, thresholds=thresholds),
+            RunSettings(
+                name=name,
+                engine=engine,
+                thresholds=thresholds,
+                capture=capture_of(topology, pcap, pcap_size, engine),
+            ),
             NewRun(
                 name=name, engine=engine, shaper=shaper, root=folder, out=None if out is None else Path(out)
             ),

@@ -13,10 +13,12 @@ from wotemu.deployment_file import Deployment
 from wotemu.emulation.judged_run import execute
 from wotemu.emulation.reports import write_report
 from wotemu.emulation.run_options import (
+    CAPTURE_SIZE,
     ENGINES,
     SHAPERS,
     EngineName,
     ShaperName,
+    capture_of,
     check_choice,
     check_type,
     checked_name,
@@ -35,6 +37,7 @@ from wotemu.errors import (
 from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
 from wotemu.scenario.timeline import Timeline
+from wotemu.scenario.vocabulary.targets import NodeTarget
 from wotemu.units import QuantityLike
 from wotemu_report.objectives.outcome import Outcomes
 from wotemu_runtime.bus import steady_time
@@ -122,6 +125,8 @@ class ReportedRun:
         engine: EngineName = "local",
         keep: bool = False,
         monitor: Monitor | None = None,
+        pcap: bool | NodeTarget = False,
+        pcap_size: QuantityLike = CAPTURE_SIZE,
     ) -> None:
         """Check everything and plan the run; nothing is started.
 
@@ -138,6 +143,8 @@ class ReportedRun:
             engine: What places the nodes on machines: namespaces of this one, or Docker Swarm.
             keep: Whether the nodes stay on the swarm, unrecorded, when the run is over.
             monitor: The monitor of the local engine's sandbox, where it was started early.
+            pcap: Nodes whose packets are captured; True for all.
+            pcap_size: The size of each node's capture at most.
 
         Raises:
             InputError: A value is not what it has to be.
@@ -165,6 +172,7 @@ class ReportedRun:
                 thresholds=thresholds,
                 strict=strict,
                 keep=keep,
+                capture=capture_of(deployment.topology, pcap, pcap_size, engine, where="--pcap"),
             ),
             NewRun(
                 name=name,

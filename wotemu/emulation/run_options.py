@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from wotemu.errors import InputError
+from wotemu.scenario.vocabulary.targets import NodeTarget, replicas
 from wotemu.topology._fields import HOST_NAME, MAX_NAME
+from wotemu.topology.members import replicas_of
+from wotemu.topology.topology import Topology
+from wotemu.units import Bytes, QuantityLike
+from wotemu_runtime.planning.models import Capture
 
 EngineName = Literal["local", "swarm"]
 ShaperName = Literal["auto", "tun", "netem"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
 SHAPERS: tuple[str, ...] = get_args(ShaperName)
+CAPTURE_SIZE = "64MiB"
+"""Of a node's captured packets, unless another size is given."""
+MIN_CAPTURE_BYTES = 4096
 
 
 def checked_name(name: str, where: str = "--name") -> str:
@@ -35,6 +43,42 @@ def numbered(name: str) -> Iterator[str]:
     for number in count(2):
         end = f"-{number}"
         yield name[: MAX_NAME - len(end)] + end
+
+
+def capture_of(
+    topology: Topology, pcap: bool | NodeTarget, pcap_size: QuantityLike, engine: str, *, where: str = "pcap"
+) -> Capture | None:
+    """What is captured of a run.
+
+    Args:
+        topology: What runs.
+        pcap: The nodes whose packets are captured; True for all.
+        pcap_size: The size of each node's file at most.
+        engine: The run's engine.
+        where: What `pcap` is called.
+
+    Raises:
+        InputError: There is no such node, the size is none, or the engine can't capture.
+    """
+    try:
+        size = Bytes.of(pcap_size)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error), where=f"{where} size") from error
+    if size < MIN_CAPTURE_BYTES:
+        least = Bytes(MIN_CAPTURE_BYTES)
+        raise InputError(f"{size} is too small for a packet: at least {least}", where=f"{where} size")
+    if pcap is False or pcap is None:
+        return None
+    if pcap is True:
+        found = [name for member in topology.members for name in replicas_of(member)]
+    else:
+        found = replicas(pcap, topology, where)
+    if engine != "local":
+        hint = (
+            "run it with the local engine, or run tcpdump in the node: wotemu exec NAME NODE -- tcpdump ..."
+        )
+        raise InputError(f"the {engine} engine can't capture packets", where=where, hint=hint)
+    return Capture(tuple(found), int(size))
 
 
 def check_type(value: object, expected: Any, what: str, hint: str) -> None:

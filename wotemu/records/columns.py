@@ -79,6 +79,12 @@ _OF_TABLE = {
         "cpu": "s of CPU time of the process",
         "packets": "passed on or dropped on members' up hops",
     },
+    "captures": {
+        "packets": "stored since the run began",
+        "bytes": "of the file by now",
+        "left_out": "packets since the run began",
+        "dropped": "packets since the run began",
+    },
     "probes": {
         "peer": "replica",
         "expected": "s; null while cut off",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @attrs.frozen
@@ -285,6 +285,23 @@ class GatewayLoad(Record):
 
 
 @attrs.frozen
+class Captured(Record):
+    """What is stored of one node's packets by `t`; all counts are since the run began.
+
+    `left_out` are packets that came when the capture had its full size or its disk took no more; `dropped`
+    those for which the kernel's buffer had no room.
+    """
+
+    TABLE: ClassVar[str] = "captures"
+    t: float
+    node: str
+    packets: int
+    bytes: int
+    left_out: int
+    dropped: int
+
+
+@attrs.frozen
 class Change(Record):
     """One atomic change of the timeline: when it was due and when it took hold."""
 
@@ -315,7 +332,7 @@ TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
         Event, System, Host, Flow, Interaction, App, Broker, Hop, ProbeSent, ProbeArrived, Probe, Stall,
-        GatewayLoad, Change, Log,
+        GatewayLoad, Captured, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

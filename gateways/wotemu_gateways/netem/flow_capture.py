@@ -1,7 +1,6 @@
 """Counts flows from copies of packets' first bytes, which the kernel puts into a ring in shared memory.
 
-The ring (TPACKET_V3, packet(7)) is read a block at a time, so a packet costs no system call. What a full
-ring could not take is counted. A packet is seen up to 20 ms late, when its block is full or that old.
+A packet is seen up to 20 ms late, see `BlockRing`.
 """
 
 from __future__ import annotations
@@ -11,38 +10,27 @@ import struct
 from collections.abc import Mapping
 from typing import Literal
 
-from wotemu_gateways.netem.packet_socket import (
+from wotemu_gateways.packets.block_ring import BlockRing
+from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, mac_of
+from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
+from wotemu_gateways.packets.packet_socket import (
     ETH_P_ALL,
     ETH_P_IP,
     JUMP_IF_EQUAL,
     LOAD_HALF,
     LOAD_WORD,
     PACKET_OUTGOING,
-    PACKET_RX_RING,
     PACKET_TYPE_AT,
-    PACKET_VERSION,
     RETURN,
-    SOL_PACKET,
     Instruction,
     packet_socket,
-    take_drops,
 )
-from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, mac_of
-from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
 
-_TPACKET_V3 = 2
-_BLOCK_BYTES = 1 << 17
 _BLOCKS = 32
-_FRAME_BYTES = 2048
 _RETIRE_MS = 20
 
-_STATUS_AT = 8
-_TP_STATUS_USER = 1
-_BLOCK = struct.Struct("=III")
-"""Of struct tpacket_block_desc, from `_STATUS_AT` on: status, number of packets, offset of the first."""
 _PACKET = struct.Struct("=I8xII4xH")
 """Of struct tpacket3_hdr: offset of the next one, captured bytes, packet's length, offset of the frame."""
-_STATS_V3_BYTES = 12
 
 _HEADER_BYTES = ETHERNET_BYTES + 60 + 4
 """Enough for the ports behind the longest IPv4 header."""
@@ -104,50 +92,20 @@ class FlowClassifier:
         return pair
 
 
-class PacketRing:
-    """A ring of what comes in at, or goes out of, an interface. Read it when `fileno` is readable."""
+class PacketRing(BlockRing):
+    """A ring of what comes in at, or goes out of, an interface."""
 
     def __init__(self, interface: str, way: Way, classifier: FlowClassifier) -> None:
         self._classifier = classifier
         self._up = way == "in"
-        self._block = 0
-        self.missed = 0
-        self._socket = packet_socket(_program(way))
-        self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, _TPACKET_V3)
-        frames = _BLOCK_BYTES // _FRAME_BYTES * _BLOCKS
-        # struct tpacket_req3; without private bytes and features.
-        ring = struct.pack("=7I", _BLOCK_BYTES, _BLOCKS, _FRAME_BYTES, frames, _RETIRE_MS, 0, 0)
-        self._socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
-        self._ring = mmap.mmap(self._socket.fileno(), _BLOCK_BYTES * _BLOCKS)
+        super().__init__(packet_socket(_program(way)), blocks=_BLOCKS, retire_ms=_RETIRE_MS)
         self._socket.bind((interface, ETH_P_ALL))
 
     def __repr__(self) -> str:
         return f"<PacketRing {'in' if self._up else 'out'}, {self.missed} missed>"
 
-    def fileno(self) -> int:
-        """The descriptor to wait for."""
-        return self._socket.fileno()
-
-    def close(self) -> None:
-        """Free the ring."""
-        self._ring.close()
-        self._socket.close()
-
-    def read(self) -> None:
-        """Count what is in the blocks that the kernel has finished."""
-        ring = self._ring
-        while True:
-            start = self._block * _BLOCK_BYTES
-            status, packets, first = _BLOCK.unpack_from(ring, start + _STATUS_AT)
-            if not status & _TP_STATUS_USER:
-                break
-            self._count(start + first, packets)
-            struct.pack_into("=I", ring, start + _STATUS_AT, 0)  # TP_STATUS_KERNEL: it may be filled again
-            self._block = (self._block + 1) % _BLOCKS
-        self.missed += take_drops(self._socket, _STATS_V3_BYTES)
-
-    def _count(self, at: int, packets: int) -> None:
-        ring, up, unpack, find = self._ring, self._up, _PACKET.unpack_from, self._classifier.counter
+    def _take(self, ring: mmap.mmap, at: int, packets: int) -> None:
+        up, unpack, find = self._up, _PACKET.unpack_from, self._classifier.counter
         for _ in range(packets):
             step, kept, size, offset = unpack(ring, at)
             counter = find(ring[at + offset : at + offset + kept])

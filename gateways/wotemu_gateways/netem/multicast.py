@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 
-from wotemu_gateways.netem.packet_socket import (
+from wotemu_gateways.packets.ethernet import ETHERNET_BYTES
+from wotemu_gateways.packets.packet_socket import (
     AND,
     ETH_P_IP,
     JUMP_IF_EQUAL,
@@ -25,7 +26,6 @@ from wotemu_gateways.netem.packet_socket import (
     packet_socket,
     take_drops,
 )
-from wotemu_gateways.packets.ethernet import ETHERNET_BYTES
 from wotemu_gateways.shaper import Member
 
 _VNET_BYTES = 10

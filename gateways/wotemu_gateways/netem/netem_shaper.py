@@ -21,7 +21,6 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
 from wotemu_gateways.netem.hop import KernelCounters
 from wotemu_gateways.netem.multicast import Fanout
-from wotemu_gateways.netem.packet_socket import packet_socket
 from wotemu_gateways.netem.pending_requests import PendingRequests
 from wotemu_gateways.netem.rate_stage import QdiscStats
 from wotemu_gateways.netem.service_counters import next_observation_s
@@ -29,6 +28,7 @@ from wotemu_gateways.netem.wiring import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInter
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.flow_table import FlowTable
+from wotemu_gateways.packets.packet_socket import packet_socket
 from wotemu_gateways.shaper import Member
 
 PREFIX = "wo-"

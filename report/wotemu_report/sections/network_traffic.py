@@ -51,7 +51,42 @@ def section(run: RunData) -> Section:
         ]
     else:
         blocks.append(Empty("Flows", "No packet was counted on any emulated network."))
-    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run)])
+    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run), *_captures(run)])
+
+
+def _captures(run: RunData) -> list[Block]:
+    """What was stored of nodes' packets, where some were captured."""
+    if not run.rows["captures"]:
+        return []
+    last = run.tables["captures"].sort("t").group_by("node").last().sort("node").collect()
+    rows = [
+        (
+            row["node"],
+            f"captures/{row['node']}.pcapng",
+            row["packets"],
+            row["bytes"],
+            row["left_out"],
+            row["dropped"],
+        )
+        for row in last.head(_MAX_ROWS).iter_rows(named=True)
+    ]
+    return [
+        Table(
+            "Captured packets",
+            "Files of the run directory, which Wireshark opens. Left out: the file had its full size, or its"
+            " disk took no more. Dropped: the machine was too busy to store them.",
+            (
+                Column("Node"),
+                Column("File"),
+                Column("Packets", "number"),
+                Column("Bytes", "number"),
+                Column("Left out", "number"),
+                Column("Dropped", "number"),
+            ),
+            rows,
+            total=last.height,
+        )
+    ]
 
 
 def _rates(run: RunData, flows: pl.LazyFrame) -> Figure:

@@ -17,6 +17,7 @@ from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.readiness import learn_places
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.fidelity import Certificate, Thresholds, judge
+from wotemu_runtime.planning.models import CAPTURE_ROLE
 from wotemu_runtime.recording.liveness import SOURCE
 
 STOP_DEADLINE_S = 12.0
@@ -29,8 +30,8 @@ SENDING_DEADLINE_S = 60.0
 ANSWER_S = 1.0
 """A change that was due this shortly before a run was interrupted may lack its answer."""
 
-GATEWAY = "gateway:"
-"""The prefix of gateways' role names."""
+LAST = ("gateway:", CAPTURE_ROLE)
+"""How the names of roles begin that end when all others have ended."""
 
 
 async def wind_down(
@@ -75,8 +76,8 @@ async def _end_roles(run: LiveRun, sender: CommandSender, roles: AbstractSet[str
     if keep:
         await sender.send(command="mute")
     else:  # gateways last: until then apps disconnect from each other as they would in the field
-        await sender.send(command="stop", but=GATEWAY)
-        await _until_over(run, {role for role in roles if not role.startswith(GATEWAY)} - lost)
+        await sender.send(command="stop", but=LAST)
+        await _until_over(run, {role for role in roles if not role.startswith(LAST)} - lost)
         await sender.send(command="stop")
     await _until_over(run, roles - lost)
 

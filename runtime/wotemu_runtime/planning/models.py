@@ -14,6 +14,7 @@ from wotemu.topology.resources import NodeResources
 from wotemu.topology.topology import Topology
 from wotemu_runtime.app_process.loading.spec import AppSpec
 
+CAPTURE_ROLE = "capture"
 PROBE_EVERY_S = 1.0
 """How often a replica probes one peer on each of its networks."""
 
@@ -59,6 +60,14 @@ class PlannedNetwork:
     """How often each member probes another one."""
 
 
+@attrs.frozen
+class Capture:
+    """What is captured of a run: the packets of these replicas, up to so many bytes of each."""
+
+    replicas: tuple[str, ...]
+    max_bytes: int
+
+
 @attrs.frozen(kw_only=True)
 class Plan:
     """Everything that an engine has to place."""
@@ -70,6 +79,7 @@ class Plan:
     replicas: tuple[Replica, ...]
     networks: tuple[PlannedNetwork, ...]
     seed: int
+    capture: Capture | None = None
 
     @property
     def emulated(self) -> tuple[PlannedNetwork, ...]:
@@ -86,7 +96,8 @@ class Plan:
     def roles(self) -> frozenset[str]:
         """The roles that say when they are ready."""
         agents = [f"agent:{replica.name}" for replica in self.agents]
-        return frozenset([*agents, *(f"gateway:{network.name}" for network in self.emulated)])
+        captures = [] if self.capture is None else [CAPTURE_ROLE]
+        return frozenset([*agents, *captures, *(f"gateway:{network.name}" for network in self.emulated)])
 
     def replica(self, name: str) -> Replica:
         """The replica with this name."""

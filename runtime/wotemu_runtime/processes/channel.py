@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import os
 import socket
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -84,7 +85,7 @@ class Channel:
 
 
 class AsyncChannel:
-    """The end of a `Channel` that an event loop serves; it does not pass descriptors.
+    """The end of a `Channel` that an event loop serves; it passes no descriptors but those of `send_fd`.
 
     An event loop makes its sockets non-blocking, so a blocking `Channel` can't send what exceeds their
     buffer.
@@ -114,6 +115,27 @@ class AsyncChannel:
         """Send one message; `OSError` if the other end is closed."""
         self._writer.write(_frame(message))
         await self._writer.drain()
+
+    async def send_fd(self, message: dict[str, Any], fd: int) -> None:
+        """Send one message with a descriptor; `OSError` if the other end is closed."""
+        import asyncio
+
+        # The transport has no call for that. What it holds goes first.
+        self._writer.transport.set_write_buffer_limits(0)
+        try:
+            await self._writer.drain()
+        finally:
+            self._writer.transport.set_write_buffer_limits()
+        own = socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno()))
+        with own:
+            frame = _frame(message)
+            while True:
+                try:
+                    sent = socket.send_fds(own, [frame], [fd])
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)  # the other end is about to read
+        self._writer.write(frame[sent:])
 
     async def receive(self) -> dict[str, Any] | None:
         """Wait for the next message; None at the end of the stream, also amid a message."""

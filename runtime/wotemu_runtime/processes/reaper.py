@@ -20,7 +20,7 @@ def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_c
 
     Args:
         channel: Where requests come from.
-        on_request: Gets each request.
+        on_request: Gets each request, with the descriptors that came with it as its ``fds``.
         on_child: Gets the process id and the wait(2) status of each child that ended.
         until_closed: Return when the channel's other end is closed; else go on reaping for ever.
     """
@@ -38,7 +38,8 @@ def serve(channel: Channel, on_request: OnRequest, on_child: OnChild, *, until_c
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake_read, 4096)
                 elif received := channel.receive():
-                    on_request(received[0])
+                    request, fds = received
+                    on_request({**request, "fds": fds} if fds else request)
                 elif until_closed:
                     return
                 else:

@@ -78,7 +78,7 @@ class Role:
                 self.changes.update(own, discard=command["drop"])
             case "t0" if not self.t0.done():
                 self.t0.set_result(command["t0"])
-            case "stop" if not ("but" in command and name.startswith(command["but"])):
+            case "stop" if not name.startswith(tuple(command.get("but", ()))):
                 self.stopping.set()
             # Who reads the stream again, after a restart, must not run again what was run long ago.
             case "exec" if command["role"] == name and self.now() - command["t"] < COMMAND_MAX_AGE_S:

@@ -16,6 +16,9 @@ from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir
 from wotemu_runtime.runs.run import RUNS
 
+CAPTURES = "captures"
+"""The folder of captured packets in the run directory."""
+
 
 @attrs.frozen(kw_only=True)
 class NewRun:
@@ -48,7 +51,12 @@ class NewRun:
     def make_engine(self, run_dir: Path) -> Engine:
         """Make the engine; `HostError` for the swarm's without its Docker client."""
         if self.engine == LocalEngine.name:
-            return LocalEngine(run_dir / "logs" / "_wotemu.log", shaper=self.shaper, monitor=self.monitor)
+            return LocalEngine(
+                run_dir / "logs" / "_wotemu.log",
+                captures=run_dir / CAPTURES,
+                shaper=self.shaper,
+                monitor=self.monitor,
+            )
         with needing_docker_client("engine swarm"):
             from wotemu_runtime.engines.swarm.engine import SwarmEngine
         return SwarmEngine(keep=self.keep, shaper=self.shaper)

@@ -30,6 +30,7 @@ from wotemu_runtime.coordination.live_control import LiveControl
 from wotemu_runtime.coordination.outcome import Outcome
 from wotemu_runtime.engines.engine import Engine
 from wotemu_runtime.engines.local.engine import LocalEngine
+from wotemu_runtime.planning.models import Capture
 from wotemu_runtime.planning.planner import make_plan
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.event_log import OnNews
@@ -85,6 +86,7 @@ class RunSettings:
         thresholds: The fidelity certificate's; None for the defaults.
         strict: Whether an INVALID certificate is a failure.
         keep: Whether the nodes stay, unrecorded, when the run is over.
+        capture: The replicas whose packets are captured; None for none.
     """
 
     name: str
@@ -93,6 +95,7 @@ class RunSettings:
     thresholds: Thresholds | None = None
     strict: bool = False
     keep: bool = False
+    capture: Capture | None = None
 
 
 class Run:
@@ -128,13 +131,14 @@ class Run:
             deployment.topology, deployment.scenario, duration=duration, seed=seed
         )
         self.warnings = self._resolver.warnings
-        self.plan = make_plan(
+        plan = make_plan(
             deployment.topology,
             self._resolver.timeline,
             stack=settings.name,
             root=deployment.root,
             on_this_machine=settings.engine == LocalEngine.name,
         )
+        self.plan = attrs.evolve(plan, capture=settings.capture)
         self.run_dir: Path | None = None
         """Where the run is recorded; None before it is executed."""
         self.abort_requested = asyncio.Event()

@@ -126,7 +126,7 @@ async def test_gateways_go_on_when_only_the_others_are_to_stop() -> None:
     bus = MemoryBus()
     gateway, agent = make_role(bus, "gateway:field"), make_role(bus, "agent:cam")
     async with running(gateway), running(agent):
-        await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "1", "but": "gateway:"}))
+        await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "1", "but": ["gateway:"]}))
         await asyncio.sleep(5)
         assert (gateway.stopping.is_set(), agent.stopping.is_set()) == (False, True)
         await bus.xadd(STREAMS.commands, pack({"command": "stop", "id": "2"}))

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from wotemu_runtime.engines.local.monitor import Monitor
 
 
+EVERY_NODE = "*"
+"""What ``--pcap`` without a value stands for."""
+
+
 class Options(NamedTuple):
     """The command line, parsed."""
 
@@ -50,6 +54,8 @@ class Options(NamedTuple):
     shaper: ShaperName
     threshold: tuple[tuple[str, str], ...]
     strict: bool
+    pcap: tuple[str, ...]
+    pcap_size: str
     live: bool
     as_json: bool
     debug: bool
@@ -79,6 +85,22 @@ class Options(NamedTuple):
     " cpu_suspect=none; docs/concepts.md lists them. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if the fidelity certificate says INVALID.")
+@click.option(
+    "--pcap",
+    multiple=True,
+    is_flag=False,
+    flag_value=EVERY_NODE,
+    metavar="[NODE,...]",
+    help="Store the packets of these nodes, or else of all, for Wireshark: DIR/captures/NODE.pcapng. Write it"
+    " behind FILE.",
+)
+@click.option(
+    "--pcap-size",
+    metavar="SIZE",
+    default="64MiB",
+    show_default=True,
+    help="Size of a node's capture at most; what comes later is counted alone.",
+)
 @click.option(
     "--live",
     is_flag=True,
@@ -165,4 +187,13 @@ def _emulation(options: Options, monitor: Monitor | None) -> ReportedRun:
             thresholds=thresholds,
             strict=options.strict,
             monitor=monitor,
+            pcap=_nodes(options.pcap),
+            pcap_size=options.pcap_size,
         )
+
+
+def _nodes(given: tuple[str, ...]) -> bool | list[str]:
+    """The nodes that are named; True for all, False for none."""
+    if EVERY_NODE in given:
+        return True
+    return [name for each in given for name in each.split(",")] or False

@@ -13,7 +13,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
-from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.models import CAPTURE_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.roles.assignment import Assignment
 
@@ -63,7 +63,20 @@ def deploy_request(
             )
             for replica in plan.replicas
         ],
+        "capture": None if plan.capture is None else _capture_assignment(plan, plan.capture, namespaces, bus),
     }
+
+
+def _capture_assignment(
+    plan: Plan, capture: Capture, namespaces: Mapping[str, NodeNamespace], bus: BusAddress
+) -> dict[str, Any]:
+    """The capture role's assignment; the zygote adds each node's first process."""
+    nodes = [
+        {"replica": name, "interfaces": {each.name: each.network for each in namespaces[name].interfaces}}
+        for name in capture.replicas
+    ]
+    data = {"max_bytes": capture.max_bytes, "nodes": nodes}
+    return Assignment(name=CAPTURE_ROLE, stack=plan.stack, bus=bus, data=data).to_dict()
 
 
 def _gateway_assignment(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
@@ -38,6 +39,7 @@ class LocalEngine:
 
     Args:
         log_path: The file for what roles print, which is nothing while all is well.
+        captures: The folder for packets, where any are captured.
         shaper: ``tun``, ``netem``, or ``auto``: netem where the kernel has it and it can do what is asked.
         monitor: The sandbox's monitor, where it was started early; see `early_monitor`.
     """
@@ -45,7 +47,15 @@ class LocalEngine:
     name = "local"
     image = None
 
-    def __init__(self, log_path: Path, *, shaper: str = "auto", monitor: Monitor | None = None) -> None:
+    def __init__(
+        self,
+        log_path: Path,
+        *,
+        captures: Path = Path(),
+        shaper: str = "auto",
+        monitor: Monitor | None = None,
+    ) -> None:
+        self._captures = captures
         self._shaper = shaper
         self._sandbox = SandboxProcess(log_path, monitor)
 
@@ -75,6 +85,8 @@ class LocalEngine:
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
             await self._sandbox.send(preload_request(plan))
+            if plan.capture is not None:
+                await self._hold_folder("captures", self._captures)
             shaper, unable = await self._choose_shaper(plan)
             await self._sandbox.send(
                 deploy_request(plan, namespaces, groups, bus, shaper=shaper, file_limit=file_limit)
@@ -117,6 +129,18 @@ class LocalEngine:
             {"op": "exec", "role": "bus", "argv": [server, "bus.conf"], "files": {"bus.conf": config}}
         )
         return BusAddress(password, path=BUS_SOCKET, anchor_s=epoch_s())
+
+    async def _hold_folder(self, name: str, path: Path) -> None:
+        """Make a folder and open it for a role: the sandbox may have no name for it, as under /run."""
+        try:
+            await asyncio.to_thread(path.mkdir, exist_ok=True)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise EmulationError(f"the folder can't be made: {error.strerror}", where=str(path)) from error
+        try:
+            await self._sandbox.hold(name, fd)
+        finally:
+            os.close(fd)
 
     async def _choose_shaper(self, plan: Plan) -> tuple[str, list[str]]:
         """The shaper to use, and the conditions of the plan that it can't impose, one sentence each."""

@@ -118,6 +118,15 @@ class SandboxProcess:
         except ConnectionError:
             raise self._no_answer(f"ended before {message['op']!r}") from None
 
+    async def hold(self, name: str, fd: int) -> None:
+        """Give the zygote a descriptor that a role needs; `EmulationError` where it is gone."""
+        if self._control is None:
+            raise EmulationError("the sandbox is gone")
+        try:
+            await self._control.send_fd({"op": "hold", "name": name}, fd)
+        except ConnectionError:
+            raise self._no_answer(f"ended before it had {name!r}") from None
+
     async def next_event(self, deadline_s: float, doing: str) -> dict[str, Any]:
         """The zygote's next event other than a role's end.
 

@@ -45,14 +45,17 @@ class Failed(Exception):  # noqa: N818  # it travels as a message, and is an err
 class Zygote:
     """Serves one control channel.
 
-    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}`` and ``{"op":
-    "deploy", ...}`` (see `deploy_request`). Events: ``deployed``, ``failed`` (where, error, errno) and
+    Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op": "hold",
+    "name"}`` with a descriptor that a role needs, and ``{"op": "deploy", ...}`` (see `deploy_request`).
+    Events: ``deployed``, ``failed`` (where, error, errno) and
     ``exited`` (role, status, errno).
     """
 
     def __init__(self, control: Channel) -> None:
         self._control = control
         self._roles: dict[int, str] = {}
+        self._held: dict[str, int] = {}
+        """Descriptors of the machine's that roles need, by name."""
 
     def serve(self) -> int:
         """Serve until the coordinator closes its end; the process's exit code."""
@@ -62,6 +65,9 @@ class Zygote:
     def _serve(self, request: dict[str, Any]) -> None:
         if request["op"] == "exec":
             self._exec(request["role"], request["argv"], request["files"])
+            return
+        if request["op"] == "hold":
+            (self._held[request["name"]],) = request["fds"]
             return
         if request["op"] == "preload":
             for name in request["modules"]:
@@ -110,7 +116,26 @@ class Zygote:
         for network in request["networks"]:
             with _failing_at(f"the gateway of {network['name']}"):
                 self._fork_gateway(network, fds_of[network["name"]])
+        if request["capture"] is not None:
+            with _failing_at("the capture"):
+                self._fork_capture(request["capture"], served)
         self._fork_agents(served)
+
+    def _fork_capture(self, assignment: dict[str, Any], served: Sequence[ServedNode]) -> None:
+        """Start the process that captures nodes' packets, before anything sends some."""
+        first = {node.replica: node.first for node in served}
+        for node in assignment["data"]["nodes"]:
+            node["first"] = first[node["replica"]]
+        folder = self._held.pop("captures")
+
+        def capture() -> int:
+            from wotemu_runtime.capture.role import run_capture
+
+            leave_real_time_class()
+            return run_capture(assignment, folder)
+
+        self._roles[fork(capture, keep_fds=[folder])] = assignment["name"]
+        os.close(folder)
 
     def _make_nodes(
         self, request: dict[str, Any], fds_of: dict[str, dict[str, int]], stack: contextlib.ExitStack

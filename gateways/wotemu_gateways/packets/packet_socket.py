@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
 from collections.abc import Sequence
@@ -18,11 +19,14 @@ LOAD_HALF, LOAD_WORD, AND, JUMP_IF_EQUAL, RETURN = 0x28, 0x20, 0x54, 0x15, 0x06
 
 PACKET_TYPE_AT = 0xFFFFF004
 """SKF_AD_OFF + SKF_AD_PKTTYPE: where a program loads from which way a packet goes."""
+INTERFACE_AT = 0xFFFFF008
+"""SKF_AD_OFF + SKF_AD_IFINDEX: from where it loads the number of the packet's interface."""
 
 Instruction = tuple[int, int, int, int]
 """struct sock_filter: the operation, how many instructions to skip if true and if false, the operand."""
 
 _INSTRUCTION = struct.Struct("=HBBI")
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def packet_socket(program: Sequence[Instruction] = (), *, flags: int = 0) -> socket.socket:
@@ -44,3 +48,18 @@ def take_drops(opened: socket.socket, size: int = 8) -> int:
     """
     _, drops = struct.unpack_from("=II", opened.getsockopt(SOL_PACKET, PACKET_STATISTICS, size))
     return int(drops)
+
+
+def bind_to_all(opened: socket.socket) -> None:
+    """Have a packet socket see what passes all interfaces of its network namespace.
+
+    Python's own bind wants the name of one, and a socket that has its protocol from the beginning would see
+    packets before it has a filter and a ring.
+
+    Raises:
+        OSError: The kernel refuses it.
+    """
+    address = struct.pack("=HHi12x", socket.AF_PACKET, socket.htons(ETH_P_ALL), 0)  # struct sockaddr_ll
+    if _libc.bind(opened.fileno(), address, len(address)):
+        number = ctypes.get_errno()
+        raise OSError(number, f"bind: {os.strerror(number)}")

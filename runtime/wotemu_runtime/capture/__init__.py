@@ -1,0 +1,1 @@
+"""Packets of nodes, as the nodes see them, written as pcapng for Wireshark and its like."""
