@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.scenario.deployment import HOME, READER, SENSOR, story
+import pytest
+
+from tests.scenario.deployment import HOME, READER, SENSOR, story, timeline_of
+from wotemu.errors import ScenarioError
 from wotemu.scenario import at, during
+from wotemu.scenario.change_text import describe_change
 from wotemu.scenario.vocabulary.actions import Action
 
 ONE = "sensor-1"
@@ -76,3 +80,39 @@ def test_a_node_that_is_moved_and_crashes_is_off_both_networks() -> None:
         (15.0, "reader@home", False),
         (20.0, "reader@field", False),
     ]
+
+
+def pauses(*events: Action, of: str = ONE, **options: Any) -> list[tuple[float, Any]]:
+    changes = timeline_of(*events, **options).changes
+    return [(each.at_s, each.after) for each in changes if (each.action, each.target) == ("pause", of)]
+
+
+def test_a_pause_holds_until_it_is_resumed_and_one_of_a_period_until_its_end() -> None:
+    assert pauses(at(1).pause(ONE), at(3).resume(ONE)) == [(1.0, True), (3.0, False)]
+    assert pauses(during(1, 3).pause(SENSOR), of="sensor-2") == [(1.0, True), (3.0, False)]
+    assert pauses(during(1, 5).pause(ONE), at(2).pause(ONE), at(3).resume(ONE)) == [(1.0, True), (5.0, False)]
+
+
+def test_a_pause_and_a_crash_leave_each_other_alone() -> None:
+    events = during(1, 9).pause(ONE), during(2, 5).crash(ONE)
+    assert pauses(*events) == [(1.0, True), (9.0, False)]
+    assert apps(*events)[1:3] == [(2.05, "crashed"), (5.0, "running")]
+
+
+def test_churn_by_pauses_takes_one_that_runs_and_resumes_it() -> None:
+    found = pauses(during(0, 40).churn(ONE, rate="60/min", downtime="2s", fault="pause"))
+    assert len(found) > 8
+    for (begin_s, paused), (end_s, resumed) in zip(found[::2], found[1::2], strict=True):
+        assert (paused, resumed) == (True, False)
+        assert end_s == pytest.approx(begin_s + 2)
+
+
+def test_only_what_an_agent_can_suspend_is_paused_and_its_agent_applies_it() -> None:
+    change = timeline_of(at(1).pause(ONE)).changes[0]
+    assert (change.applier, describe_change(change)) == (f"agent:{ONE}", f"{ONE}: paused")
+    with pytest.raises(ScenarioError, match="is no fault"):
+        during(0, 9).churn(ONE, fault="pawse")  # type: ignore[arg-type]
+
+
+def test_a_pause_is_part_of_the_hash() -> None:
+    assert timeline_of(at(1).pause(ONE)).hash != timeline_of().hash

@@ -394,3 +394,10 @@ def test_a_tag_that_shadows_a_name() -> None:
 def test_two_tags_of_one_name() -> None:
     events = at(5).stop(tag("some", READER)), at(6).stop(tag("some", SENSOR))
     assert "two different tags are called 'some'" in resolve(TOPOLOGY, Scenario(events=events))[1]
+
+
+def test_a_pause_that_nothing_ends_is_pointed_out() -> None:
+    assert texts(at(1).pause("reader")) == [
+        "at(1s).pause: reader is never resumed, and so paused until the end"
+    ]
+    assert texts(at(1).pause("reader"), at(2).resume("reader"), during(3, 4).pause("reader")) == []

@@ -18,6 +18,8 @@ GROUPS = {
         "partition",
         "heal",
         "crash",
+        "pause",
+        "resume",
         "start",
         "restart",
         "stop",
@@ -80,6 +82,10 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.changes import heal as command
         case "crash":
             from wotemu.cli.commands.changes import crash as command
+        case "pause":
+            from wotemu.cli.commands.changes import pause as command
+        case "resume":
+            from wotemu.cli.commands.changes import resume as command
         case "start":
             from wotemu.cli.commands.changes import start as command
         case "restart":

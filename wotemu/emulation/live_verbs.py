@@ -17,9 +17,11 @@ from wotemu_runtime.control.live_changes import (
     Heal,
     LiveChange,
     Partition,
+    Pause,
     Reconnect,
     Restart,
     Restore,
+    Resume,
     SetConditions,
     Start,
     Stop,
@@ -108,6 +110,20 @@ class LiveVerbs(ABC):
         return await self._change(
             Stop(targets=self._names(node, "stop"), for_s=parse_for(lasting, "lasting"))
         )
+
+    async def pause(self, node: NodeTarget, *, lasting: QuantityLike | None = None) -> Changed:
+        """Suspend all processes of a node; its network stays. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            lasting: After how long it is resumed; None until `resume`.
+        """
+        for_s = parse_for(lasting, "lasting")
+        return await self._change(Pause(targets=self._names(node, "pause"), for_s=for_s))
+
+    async def resume(self, node: NodeTarget) -> Changed:
+        """Undo `pause`. Otherwise as `crash`."""
+        return await self._change(Resume(targets=self._names(node, "resume")))
 
     async def start(self, node: NodeTarget) -> Changed:
         """Start the app of a node that was stopped or has crashed. Otherwise as `crash`."""

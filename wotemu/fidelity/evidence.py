@@ -169,6 +169,14 @@ class LossEvidence:
     count: int
 
 
+@attrs.frozen
+class FaultEvidence:
+    """A fault that did not have its effect: whose it was, and what was seen instead, in words."""
+
+    source: str
+    text: str
+
+
 @attrs.frozen(kw_only=True)
 class Evidence:
     """All of one run, from T0 to its end.
@@ -188,3 +196,4 @@ class Evidence:
     log_lines_lost: tuple[LossEvidence, ...] = ()
     records: int = 0
     probes_missing: tuple[str, ...] = ()
+    faults_without_effect: tuple[FaultEvidence, ...] = ()

@@ -26,6 +26,8 @@ def describe_change(change: Change) -> str:
             return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
         case "app":
             return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
+        case "pause":
+            return f"{change.node}: {'paused' if change.after else 'resumed'}"
 
 
 def differences(change: Change) -> list[Difference]:
@@ -40,6 +42,9 @@ def differences(change: Change) -> list[Difference]:
             return [("network", states[change.before], states[change.after])]
         case "app":
             return [("app", str(change.before), str(change.after))]
+        case "pause":
+            suspended = {False: "run", True: "suspended"}
+            return [("processes", suspended[change.before], suspended[change.after])]
 
 
 def groups_text(groups: Sequence[Sequence[str]]) -> str:

@@ -9,8 +9,11 @@ from typing import Any, Literal, Self
 
 import attrs
 
-ChangeKind = Literal["conditions", "partition", "cut", "app"]
+ChangeKind = Literal["conditions", "partition", "cut", "app", "pause"]
 Direction = Literal["up", "down"]
+
+OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause"})
+"""Changes of a replica itself, which its agent applies; all others are of networks."""
 
 DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
 
@@ -28,6 +31,7 @@ class Change:
     | partition | network | groups of node names that can't reach each other |
     | cut | network, node (a replica) | whether its traffic is cut off |
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
+    | pause | node (a replica) | whether its processes are suspended |
     """
 
     id: int
@@ -48,12 +52,12 @@ class Change:
     @property
     def applier(self) -> str:
         """The role that applies it: ``gateway:NETWORK`` or ``agent:REPLICA``."""
-        return f"agent:{self.node}" if self.action == "app" else f"gateway:{self.network}"
+        return f"agent:{self.node}" if self.action in OF_NODES else f"gateway:{self.network}"
 
     @property
     def target(self) -> str:
         """What it changes, for people: ``reader@field up``."""
-        if self.action == "app":
+        if self.action in OF_NODES:
             return str(self.node)
         place = f"{self.node}@{self.network}" if self.node else str(self.network)
         return f"{place} {self.direction}" if self.direction else place

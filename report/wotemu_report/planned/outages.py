@@ -19,7 +19,9 @@ from wotemu_report.charts.time_axis import time_x
 _MAX_BARS = 2000
 _BAR_PX = 14
 _SCHEMA = {"node": pl.String(), "series": pl.String(), "s": pl.Float64(), "end": pl.Float64()}
-_LEAD = "Nodes that are cut off a network, separated by a partition, or whose app does not run."
+_LEAD = (
+    "Nodes that are cut off a network, separated by a partition, whose app does not run, or that are paused."
+)
 
 Outage = tuple[str, str, float, float]
 """A replica, the kind of its outage, and when it begins and ends, in seconds since T0."""
@@ -82,6 +84,8 @@ def _transitions(topology: Topology, change: Change) -> Iterator[tuple[str, str,
     elif change.action == "app":
         for state in ("crashed", "stopped"):
             yield str(change.node), f"app {state}", change.after == state
+    elif change.action == "pause":
+        yield str(change.node), "paused", bool(change.after)
     elif change.action == "partition":
         apart = {name for group in change.after for name in group}
         for owner in topology.members:

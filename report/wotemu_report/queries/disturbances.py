@@ -11,7 +11,7 @@ import attrs
 import polars as pl
 
 from wotemu.scenario.change_text import groups_text
-from wotemu.scenario.timeline import Change
+from wotemu.scenario.timeline import OF_NODES, Change
 from wotemu_gateways.conditions.partition import group_of, is_separated, partition_of
 from wotemu_report.formats import first_few
 from wotemu_report.queries.event_rows import crashes
@@ -45,8 +45,8 @@ def disturbances(run: RunData) -> pl.DataFrame:
     """A row for each disturbance, in order of time.
 
     A disturbance is a change that worsens conditions (more delay, jitter, loss, corruption, duplication or
-    reordering, or a lower rate), a partition, a cut, an app that is stopped, or a crash. Changes of one
-    target less than 5 s apart are one, and so are those that begin within a second.
+    reordering, or a lower rate), a partition, a cut, an app that is stopped, a node that is paused, or a
+    crash. Changes of one target less than 5 s apart are one, and so are those that begin within a second.
 
     Returns:
         `s` and `until`, when its first and last change was due, in seconds since T0; `what`, in words.
@@ -60,7 +60,7 @@ def _instants(run: RunData) -> Iterator[tuple[float, str, str]]:
     """Each change for the worse: when it was due, its target, and what it does."""
     for change in run.timeline.changes:
         if what := worsening(change):
-            owner = change.node if change.action in ("app", "cut") else change.target
+            owner = change.node if change.action in (*OF_NODES, "cut") else change.target
             yield change.at_s, str(owner), what
     for at_s, replica in crashes(run).select("s", "replica").iter_rows():
         yield at_s, replica, f"{replica}{_CRASHED}"
@@ -131,6 +131,8 @@ def worsening(change: Change) -> str:
             return f"{change.node} cut off from {change.network}" if change.after else ""
         case "app":
             return f"{change.node} {change.after}" if change.after != "running" else ""
+        case "pause":
+            return f"{change.node} paused" if change.after else ""
         case _:  # of a later version
             return ""
 

@@ -23,6 +23,7 @@ import attrs
 
 from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.app_environment import reporting
+from wotemu_runtime.agent.suspension import Suspension
 from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
@@ -67,6 +68,9 @@ class Launcher:
     terminal alone, and by ``{"op": "exec_exited", "id", "status"}``. ``{"op": "exec_kill", "id", "signal"}``
     signals its process group.
 
+    ``{"op": "pause"}`` and ``{"op": "resume"}`` suspend all processes of the node and let them go on, see
+    `Suspension`; both are answered by ``{"op": "paused", "by", "error"}``.
+
     Args:
         program: What the node runs.
         isolate: Confines the forked process before it becomes the program.
@@ -80,6 +84,7 @@ class Launcher:
         self._agent_pid: int | None = None
         self._commands: dict[int, str] = {}
         """Commands beside the app, by their process ids."""
+        self._suspension = Suspension(program.cgroups, self._own_processes)
         self._channel: Channel
 
     def serve_beside_agent(self, run_agent: RunAgent, prepare: Callable[[], None] = lambda: None) -> NoReturn:
@@ -111,6 +116,10 @@ class Launcher:
                 self._kill_app(message["signal"])
             case "exec":
                 self._execute(message["id"], tuple(message["command"]), tty=message["tty"])
+            case "pause":
+                self._suspend(self._suspension.begin)
+            case "resume":
+                self._suspend(self._suspension.end)
             case "exec_kill":
                 for pid in [pid for pid, each in self._commands.items() if each == message["id"]]:
                     self._kill(-pid, message["signal"])
@@ -130,6 +139,14 @@ class Launcher:
         ours.close()
         theirs.close()
 
+    def _suspend(self, change: Callable[[], None]) -> None:
+        error = ""
+        try:
+            change()
+        except OSError as failure:
+            error = str(failure)
+        self._send({"op": "paused", "by": self._suspension.by, "error": error})
+
     def _execute(self, number: str, command: tuple[str, ...], *, tty: bool) -> None:
         """Run a command beside the app, with pipes or a terminal of its own."""
         if tty:
@@ -142,6 +159,8 @@ class Launcher:
             ours, theirs = [in_write, out_read, err_read], [in_read, out_write, err_write]
         pid = fork(lambda: self._become_command(command, theirs), keep_fds=theirs)
         self._commands[pid] = number
+        if self._suspension.is_on and self._suspension.by == "signals":
+            process_tree.stop_all(self._own_processes())  # a freezer's group has it frozen from its start
         self._send({"op": "exec_started", "id": number}, ours)
         for fd in (*ours, *theirs):
             os.close(fd)
@@ -197,8 +216,12 @@ class Launcher:
         elif self._app_pid is not None and not self._kill(-self._app_pid, number):
             self._kill(self._app_pid, number)  # it has not made its session yet
 
+    def _own_processes(self) -> set[int]:
+        """The processes of the namespace that are not of the app."""
+        return {1, os.getpid(), self._agent_pid or 1}
+
     def _end_all(self) -> tuple[int, int]:
-        return process_tree.end_all({1, os.getpid(), self._agent_pid or 1})
+        return self._suspension.end_all()
 
     def _ended(self, pid: int, status: int) -> None:
         if pid == self._agent_pid:

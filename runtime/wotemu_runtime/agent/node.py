@@ -8,6 +8,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
+from wotemu_runtime.agent.faults import NodeFaults
 from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, Unmeasured
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
@@ -46,6 +47,7 @@ class NodeAgent:
         self._mqtt_port: int = data["port_mqtt"]
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
+        self._faults = NodeFaults(role, self._app, namespaces.app_processes)
         self._sampler = resource_usage.Sampler(
             self._replica,
             self._cgroups,
@@ -80,6 +82,7 @@ class NodeAgent:
         await self._role.stopping.wait()
         for task in tasks:
             task.cancel()
+        self._faults.end()
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
         app.cancel()
@@ -91,7 +94,10 @@ class NodeAgent:
         """Take the state that earlier changes left, where this agent replaces one that died."""
         missed = self._role.changes.pop_overdue()
         for change in missed:
-            self._app.wanted = _wanted_state(change)
+            if change.action == "app":
+                self._app.wanted = _wanted_state(change)
+            else:
+                self._faults.catch_up(change)
         self._role.changes.report_overdue(missed)
 
     async def _run_app(self, group: asyncio.TaskGroup, prepared: asyncio.Event) -> None:
@@ -101,7 +107,7 @@ class NodeAgent:
         starts_early = self._is_wot or self._is_broker
         running = group.create_task(self._app.run(), name="supervisor") if starts_early else None
         try:
-            if starts_early and self._app.wanted == "running":
+            if starts_early and self._app.wanted == "running" and not self._app.is_paused:
                 await prepared.wait()
             self._role.ready()
             await self._role.session.sleep_until(await self._role.t0)
@@ -111,8 +117,11 @@ class NodeAgent:
             if running is not None:
                 running.cancel()
 
-    def apply(self, change: Change) -> None:
+    async def apply(self, change: Change) -> None:
         """Apply one change of the timeline. Raises EmulationError for a state that no app can be in."""
+        if change.action != "app":
+            await self._faults.apply(change)
+            return
         match _wanted_state(change):
             case "crashed":
                 self._app.crash()

@@ -161,13 +161,14 @@ def end_all(spared: Collection[int], deadline_s: float = END_DEADLINE_S) -> tupl
         if time.monotonic() > until_s:
             return len(killed), len(alive)
         if alive - killed:
-            killed |= _kill_at_once(spared)
+            killed |= kill_at_once(spared)
         else:
             time.sleep(_POLL_S)
     return len(killed), 0
 
 
-def _kill_at_once(spared: Collection[int]) -> set[int]:
+def kill_at_once(spared: Collection[int]) -> set[int]:
+    """SIGKILL what is of the app now, as `end_all` does; the ids of what was killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGSTOP)  # under the kernel's lock of all processes: a fork is before it or after
     try:
@@ -179,3 +180,22 @@ def _kill_at_once(spared: Collection[int]) -> set[int]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGCONT)
     return targets
+
+
+def stop_all(spared: Collection[int]) -> None:
+    """SIGSTOP all of the app at once. Only for a process that has a PID namespace to itself."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGSTOP)  # under the kernel's lock of all processes: nothing forks away
+    processes = snapshot()
+    _continue(processes.keys() - of_app(processes, spared))
+
+
+def continue_all(spared: Collection[int]) -> None:
+    """SIGCONT all of the app."""
+    _continue(of_app(snapshot(), spared))
+
+
+def _continue(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGCONT)

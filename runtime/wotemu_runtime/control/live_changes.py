@@ -356,6 +356,26 @@ class Stop(_OnTargets):
 
 
 @attrs.frozen(kw_only=True)
+class Pause(_OnTargets):
+    """Suspend the processes of nodes or replicas. See `Verbs.pause`."""
+
+    VERB = "pause"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.pause(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Resume(_OnTargets):
+    """Undo `Pause`. See `Instant.resume`."""
+
+    VERB = "resume"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return _instant(when, self).resume(self.targets)
+
+
+@attrs.frozen(kw_only=True)
 class Start(_OnTargets):
     """Start the apps of nodes or replicas that do not run. See `Instant.start`."""
 
@@ -390,6 +410,7 @@ _KINDS: dict[str, type[LiveChange]] = {
     kind.VERB: kind
     for kind in (
         SetConditions, Restore, Partition, Heal, Cut, Reconnect, Crash, Stop, Start, Restart,
+        Pause, Resume,
     )
 }  # fmt: skip
 
@@ -399,9 +420,11 @@ __all__ = [
     "Heal",
     "LiveChange",
     "Partition",
+    "Pause",
     "Reconnect",
     "Restart",
     "Restore",
+    "Resume",
     "SetConditions",
     "Start",
     "Stop",

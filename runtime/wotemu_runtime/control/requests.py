@@ -208,7 +208,7 @@ class ConditionsNow:
         at_s: The moment, in seconds after T0.
         hops: Every hop.
         partition: The groups of replicas that are kept apart; empty where all reach all.
-        apps: What runs where, by replica: ``running``, ``crashed`` or ``stopped``.
+        apps: What runs where, by replica: ``running``, ``paused``, ``crashed`` or ``stopped``.
     """
 
     at_s: float

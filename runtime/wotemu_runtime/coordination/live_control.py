@@ -322,11 +322,14 @@ def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
     states = {setup.name: NetworkState(setup) for setup in places_of(plan)}
     apps = {replica.name: "running" for replica in plan.replicas if replica.kind != "service"}
     groups: list[list[str]] = []
+    paused: set[str] = set()
     for change in timeline.changes:
         if change.at_s > at_s:
             break
         if change.action == "app":
             apps[str(change.node)] = change.after
+        elif change.action == "pause":
+            (paused.add if change.after else paused.discard)(str(change.node))
         elif change.network in states:
             states[change.network].apply(change)
         if change.action == "partition":
@@ -337,4 +340,5 @@ def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
         for replica in state.setup.nodes
         for way in DIRECTIONS
     )
+    apps |= {name: "paused" for name in paused if apps[name] == "running"}
     return ConditionsNow(at_s, tuple(hops), tuple(map(tuple, groups)), apps)

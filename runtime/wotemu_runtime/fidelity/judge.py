@@ -291,6 +291,11 @@ def _by_source(reason: Reason, losses: Sequence[LossEvidence]) -> Reason:
     return attrs.evolve(reason, where=sources[0], affected=sources, text=f"{_named(sources)}{reason.text}")
 
 
+def _faults(evidence: Evidence, _: Thresholds) -> Iterator[Reason]:
+    for fault in evidence.faults_without_effect:
+        yield _reason("INVALID", "fault", _At(fault.source), 1, 0, "count", fault.text)
+
+
 def _unproved(evidence: Evidence, _: Thresholds) -> Iterator[Reason]:
     for network in evidence.probes_missing:
         text = "network without a single probe"
@@ -304,12 +309,12 @@ def _sum(losses: Iterable[LossEvidence]) -> int:
 Rule = Callable[[Evidence, Thresholds], Iterator[Reason]]
 
 _RULES: tuple[Rule, ...] = (
-    _leaks, _changes, _losses, _delays, _departures, _gateways, _stalls, _rates, _dropped, _hosts, _records,
-    _unproved,
+    _leaks, _faults, _changes, _losses, _delays, _departures, _gateways, _stalls, _rates, _dropped, _hosts,
+    _records, _unproved,
 )  # fmt: skip
 
 _ORDER = (
-    "leak", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
+    "leak", "fault", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
     "departure_late", "gateway_cpu", "stall", "rate_excess", "goodput_short", "frames_dropped", "cpu",
     "steal", "clock", "records_lost", "no_probes",
 )  # fmt: skip

@@ -14,6 +14,7 @@ import attrs
 from wotemu.fidelity.evidence import (
     ChangeEvidence,
     Evidence,
+    FaultEvidence,
     HopEvidence,
     LossEvidence,
     RoleChanges,
@@ -35,6 +36,7 @@ from wotemu.records import (
 from wotemu.scenario.timeline import Change as PlannedChange
 from wotemu.scenario.timeline import Timeline
 from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_runtime.fidelity.faults import fault_without_effect
 from wotemu_runtime.fidelity.history import History
 from wotemu_runtime.fidelity.hops import HopLog
 from wotemu_runtime.fidelity.machines import GatewayLog, HostLog, StallLog
@@ -87,6 +89,7 @@ class Witness:
         self._judged_until = -math.inf
         self._lost: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._faults: list[FaultEvidence] = []
         self._begun, self._ended = math.inf, math.inf
 
     def begin(self, t0: float) -> None:
@@ -169,6 +172,8 @@ class Witness:
                 self._clock(event.source, event.data)
             case "records.lost":
                 self.lose(event.source, str(event.data["what"]), int(event.data["count"]))
+            case "pause.ended" if (fault := fault_without_effect(event)) is not None:
+                self._faults.append(fault)
             case "interface.dropped":
                 self._dropped[event.source] += int(event.data["count"])
 
@@ -237,6 +242,7 @@ class Witness:
             log_lines_lost=tuple(each for each in lost if _is_of_logs(each)),
             records=self._records,
             probes_missing=tuple(self._without_probes()),
+            faults_without_effect=tuple(self._faults),
         )
 
     def _changes(self) -> ChangeEvidence:

@@ -156,6 +156,49 @@ def crash(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: b
     make(name, change, as_json=as_json, debug=debug)
 
 
+@click.command(short_help="Suspend nodes, as machines that hang.")
+@name_argument
+@nodes_argument
+@for_option
+@json_option
+@debug_option
+def pause(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: bool, debug: bool) -> None:
+    """Suspend all processes of nodes of the run NAME. Their network stays.
+
+    \b
+    wotemu pause field phone-2
+    wotemu pause field phone --for 10s      # all replicas; they go on after 10 seconds
+    wotemu resume field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Pause
+
+        return Pause(targets=_all_names(nodes), for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Let paused nodes go on.")
+@name_argument
+@nodes_argument
+@json_option
+@debug_option
+def resume(name: str, nodes: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Let the processes of nodes of the run NAME go on that were paused for good.
+
+    \b
+    wotemu resume field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Resume
+
+        return Resume(targets=_all_names(nodes))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
 @click.command(short_help="Start nodes that were stopped or have crashed.")
 @name_argument
 @nodes_argument

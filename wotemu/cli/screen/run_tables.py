@@ -63,7 +63,7 @@ def show_run(status: RunStatus, now: ConditionsNow) -> None:
     out.print(hops)
 
 
-_STATE_STYLES = {"crashed": "red", "stopped": "yellow"}
+_STATE_STYLES = {"crashed": "red", "paused": "yellow", "stopped": "yellow"}
 
 
 def _head(status: RunStatus) -> str:

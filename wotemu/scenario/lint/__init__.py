@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wotemu.scenario.lint.conditions import condition_warnings, one_sided_links, unshaped_services
+from wotemu.scenario.lint.faults import unresumed_pauses
 from wotemu.scenario.lint.names import ambiguous_names, unknown_partitions, unreported_metrics
 from wotemu.scenario.lint.overlaps import (
     ineffective_actions,
@@ -43,5 +44,6 @@ def lint(
         *(note for action in scenario.events for note in action.notes),
         *unknown_partitions(scenario, observed),
         *unreported_metrics(topology, scenario),
+        *unresumed_pauses(scenario, observed),
         *ineffective_actions(scenario, observed),
     ]

@@ -22,12 +22,21 @@ class Observed:
     """The names of the partitions that begin."""
     healed: dict[str, int] = attrs.field(factory=dict)
     """The names that `heal` is given, and the event that gives them first."""
+    paused: dict[tuple[str, object], int] = attrs.field(factory=dict)
+    """Replicas that are suspended at the end, each with why, and the event that did it."""
     _set: dict[tuple[object, str], tuple[int, int]] = attrs.field(factory=dict)
 
     def meet(self, first: int, second: int, how: Overlap, what: str, at_us: int) -> None:
         """Two events meet; only the first time counts."""
         if first != second and first >= 0 <= second:
             self.overlaps.setdefault((first, second, how), (what, at_us))
+
+    def pauses(self, event: int, replica: str, reason: object, paused: bool) -> None:
+        """An event suspends a replica, or takes a reason for it back."""
+        if paused:
+            self.paused[replica, reason] = event
+        else:
+            self.paused.pop((replica, reason), None)
 
     def sets(self, event: int, key: object, name: str, what: str, at_us: int) -> None:
         """An instant sets something to another value."""

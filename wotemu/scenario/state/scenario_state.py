@@ -43,8 +43,10 @@ class State:
     """What runs where, by replica. A plain service's program is not WoTemu's to start or end."""
     wanted: dict[str, str] = attrs.field(factory=dict)
     """What instants want to run where: ``running`` or ``stopped``."""
-    pauses: dict[str, set[Hashable]] = attrs.field(factory=dict)
+    halts: dict[str, set[Hashable]] = attrs.field(factory=dict)
     """The periods in which a replica's app is stopped."""
+    pauses: dict[str, set[Hashable]] = attrs.field(factory=dict)
+    """Why the processes of a replica are suspended: they go on once no reason is left."""
     crashes: dict[str, dict[Hashable, bool]] = attrs.field(factory=dict)
     """The crashes of a replica that hold, and whether its app is killed yet."""
     event: int = -1
@@ -183,12 +185,23 @@ class State:
         self.wanted[replica] = "running"
         yield from self._settle_app(at_us, replica, anew=anew)
 
-    def pause(self, at_us: int, replica: str, reason: Hashable, paused: bool) -> Iterator[Change]:
+    def halt(self, at_us: int, replica: str, reason: Hashable, halted: bool) -> Iterator[Change]:
         """Have an app be stopped for a reason, or take that reason back."""
         self.observed.busy.add(self.event)
-        reasons = self.pauses.setdefault(replica, set())
-        (reasons.add if paused else reasons.discard)(reason)
+        reasons = self.halts.setdefault(replica, set())
+        (reasons.add if halted else reasons.discard)(reason)
         yield from self._settle_app(at_us, replica)
+
+    def pause(self, at_us: int, replica: str, reason: Hashable, paused: bool) -> Iterator[Change]:
+        """Suspend a replica's processes for a reason, or take that reason back."""
+        reasons = self.pauses.setdefault(replica, set())
+        before = bool(reasons)
+        if paused != (reason in reasons):
+            self.observed.busy.add(self.event)
+            self.observed.pauses(self.event, replica, reason, paused)
+        (reasons.add if paused else reasons.discard)(reason)
+        if before != bool(reasons):
+            yield change(at_us, "pause", None, replica, None, before, not before)
 
     def silence(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
         """The begin of a crash: the replica's network goes silent."""
@@ -213,7 +226,7 @@ class State:
 
     def _settle_app(self, at_us: int, replica: str, *, anew: bool = False) -> Iterator[Change]:
         after = self.wanted[replica]
-        if self.pauses.get(replica):
+        if self.halts.get(replica):
             after = "stopped"
         if any(self.crashes.get(replica, {}).values()):
             after = "crashed"

@@ -22,7 +22,7 @@ from wotemu.scenario.vocabulary.actions import (
     parse_offset,
     seconds,
 )
-from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting
+from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting, pausing
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
@@ -32,6 +32,10 @@ from wotemu.units import QuantityLike
 
 CUT = "cut"
 """The reason for which `Instant.cut` cuts a replica off, until `Instant.reconnect` takes it back."""
+
+
+PAUSE = "pause"
+"""The reason for which `Instant.pause` suspends a replica, until `Instant.resume` takes it back."""
 
 
 @keeps_calls
@@ -100,6 +104,18 @@ class Instant(Verbs):
         where, target = self._where("reconnect"), reusable(target)
         return self._action(where, "reconnect", target, self._once(cutting(where, target, CUT, False)))
 
+    def resume(self, node: NodeTarget) -> PlannedAction:
+        """Undo `pause`. A pause of a period, or by `churn`, ends by itself.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("resume"), reusable(node)
+        return self._action(where, "resume", node, self._once(pausing(where, node, PAUSE, False)))
+
     def restart(self, node: NodeTarget) -> PlannedAction:
         """Start a node's app again, with its network, whether it crashed, was stopped or still runs.
 
@@ -142,6 +158,9 @@ class Instant(Verbs):
 
     def _stopping(self, where: str, node: NodeTarget) -> MakeSteps:
         return self._once(on_apps(where, node, lambda state, at_us, name: state.stop(at_us, name)))
+
+    def _pausing(self, where: str, node: NodeTarget) -> MakeSteps:
+        return self._once(pausing(where, node, PAUSE, True))
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:
         # A new object each time: `every` may repeat the crash, and each is undone by itself.

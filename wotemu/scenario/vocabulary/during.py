@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 import attrs
 
@@ -332,16 +332,18 @@ class Period(Holds):
         *,
         rate: float | str = "1/min",
         downtime: QuantityLike | DurationRange = "10s",
+        fault: faults.Fault = "crash",
     ) -> PlannedAction:
-        """Crash nodes at random times, and restart each after a while.
+        """Crash or pause nodes at random times, and restart or resume each after a while.
 
-        Nodes that are down when the period ends still restart.
+        Nodes that are down when the period ends still come back.
 
         Args:
             nodes: What `crash` takes; each crash is of one replica that runs, drawn uniformly.
             rate: How often one of all nodes crashes, ``"6/min"`` or a number per second, at independent times
                 (a Poisson process).
             downtime: How long a node is down: a duration, or two to draw from uniformly.
+            fault: ``"crash"``, or ``"pause"``, see `pause`.
 
         Returns:
             An action for `Scenario(events=[...])`.
@@ -351,6 +353,10 @@ class Period(Holds):
         """
         where = self._where("churn")
         crash_rate = faults.per_second(rate, where)
+        if not isinstance(fault, str) or fault not in get_args(faults.Fault):
+            raise ScenarioError(
+                f"{fault!r} is no fault", where=where, field="fault", hint='write "crash" or "pause"'
+            )
         check_step_count(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = faults.Churn(
             where,
@@ -359,6 +365,7 @@ class Period(Holds):
             self.end_us,
             crash_rate,
             parse_duration_range(downtime, where, "downtime"),
+            fault,
         )
         return self._action(where, "churn", churn.nodes, churn.steps)
 

@@ -1,11 +1,11 @@
-"""Crashes, stops, cuts and partitions, at given times or at random ones that are drawn beforehand."""
+"""Crashes, stops, pauses, cuts and partitions, at given times or at random ones that are drawn beforehand."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -28,6 +28,9 @@ class Occurrence:
 
     where: str
 
+
+Fault = Literal["crash", "pause"]
+"""What churn does to a node."""
 
 OnReplica = Callable[[State, int, str], Iterator[Change]]
 
@@ -71,6 +74,11 @@ def crash_steps(where: str, nodes: NodeTarget, at_us: int, crash: Hashable) -> I
     yield at_us, on_apps(where, nodes, lambda state, at_us, name: state.silence(at_us, name, crash))
     kill = on_apps(where, nodes, lambda state, at_us, name: state.kill(at_us, name, crash))
     yield at_us + SILENCE_BEFORE_CRASH_US, kill
+
+
+def pausing(where: str, nodes: NodeTarget, reason: Hashable, paused: bool) -> Step:
+    """A step that suspends the processes of nodes, or lets them go on, for one reason of possibly several."""
+    return on_apps(where, nodes, lambda state, at_us, name: state.pause(at_us, name, reason, paused))
 
 
 def cutting(where: str, target: HopTarget, reason: Hashable, cut: bool) -> Step:
@@ -138,7 +146,7 @@ class Flap:
 
 @attrs.frozen
 class Churn:
-    """Crashes at independent times, each of a random replica that runs, and the restarts."""
+    """Crashes or pauses at independent times, each of a random replica that runs, and their ends."""
 
     where: str
     nodes: NodeTarget
@@ -146,13 +154,18 @@ class Churn:
     end_us: int
     rate: float
     downtime_us: tuple[int, int]
+    fault: Fault = "crash"
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
-        """Silence, kill and restart of each crash. A first step checks the target, even without a crash."""
+        """Silence, kill and restart of each crash, or begin and end of each pause.
+
+        A first step checks the target, even without any.
+        """
         yield self.start_us, self._check
         at_us = self.start_us + self._wait_us(rng)
         while at_us < self.end_us:
-            yield from self._one(at_us, rng.random(), round(rng.uniform(*self.downtime_us)))
+            make = self._pause if self.fault == "pause" else self._crash
+            yield from make(at_us, rng.random(), round(rng.uniform(*self.downtime_us)))
             at_us += self._wait_us(rng)
 
     def _check(self, state: State, _at_us: int) -> Iterator[Change]:
@@ -162,12 +175,33 @@ class Churn:
     def _wait_us(self, rng: Random) -> int:
         return microseconds(rng.expovariate(self.rate))
 
-    def _one(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
+    def _up(self, state: State) -> list[str]:
+        """The replicas that run."""
+        names = app_replicas(self.nodes, state, self.where)
+        up = [name for name in names if state.app[name] == "running" and not state.crashes.get(name)]
+        return [name for name in up if not state.pauses.get(name)]
+
+    def _pause(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
+        period, chosen = Occurrence(self.where), list[str]()
+
+        def begin(state: State, at_us: int) -> Iterator[Change]:
+            up = self._up(state)
+            chosen.extend(up[int(draw * len(up)) :][:1])
+            for replica in chosen:
+                yield from state.pause(at_us, replica, period, True)
+
+        def end(state: State, at_us: int) -> Iterator[Change]:
+            for replica in chosen:
+                yield from state.pause(at_us, replica, period, False)
+
+        yield at_us, begin
+        yield at_us + downtime_us, Ending(end)
+
+    def _crash(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
         crash, chosen = Occurrence(self.where), list[str]()
 
         def silence(state: State, at_us: int) -> Iterator[Change]:
-            names = app_replicas(self.nodes, state, self.where)
-            up = [name for name in names if state.app[name] == "running" and not state.crashes.get(name)]
+            up = self._up(state)
             chosen.extend(up[int(draw * len(up)) :][:1])
             for replica in chosen:
                 yield from state.silence(at_us, replica, crash)

@@ -11,7 +11,7 @@ import attrs
 from wotemu.scenario.state.layers import ScalingLayer
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import Ending, MakeSteps, PlannedAction, Step, TimedStep
-from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, on_apps, parting
+from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, on_apps, parting, pausing
 from wotemu.scenario.vocabulary.stepped import SteppedLayer, same_for_all
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
@@ -82,8 +82,15 @@ class Holds(Verbs):
     def _stopping(self, where: str, node: NodeTarget) -> MakeSteps:
         return self._begin_and_end(
             where,
-            lambda period: on_apps(where, node, lambda state, t, name: state.pause(t, name, period, True)),
-            lambda period: on_apps(where, node, lambda state, t, name: state.pause(t, name, period, False)),
+            lambda period: on_apps(where, node, lambda state, t, name: state.halt(t, name, period, True)),
+            lambda period: on_apps(where, node, lambda state, t, name: state.halt(t, name, period, False)),
+        )
+
+    def _pausing(self, where: str, node: NodeTarget) -> MakeSteps:
+        return self._begin_and_end(
+            where,
+            lambda period: pausing(where, node, period, True),
+            lambda period: pausing(where, node, period, False),
         )
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:

@@ -124,6 +124,21 @@ class Verbs(ABC):
         where, node = self._where("crash"), reusable(node)
         return self._action(where, "crash", node, self._crashing(where, node))
 
+    def pause(self, node: NodeTarget) -> PlannedAction:
+        """Suspend all processes of a node, as a machine that hangs; its network stays. A period resumes it.
+
+        Its kernel still answers: connections are accepted and data is acknowledged until buffers are full.
+        What is to start in it meanwhile starts once it is resumed, also after a crash.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("pause"), reusable(node)
+        return self._action(where, "pause", node, self._pausing(where, node))
+
     # What an instant and a period do differently: the steps of each word.
 
     @abstractmethod
@@ -141,6 +156,9 @@ class Verbs(ABC):
 
     @abstractmethod
     def _stopping(self, where: str, node: NodeTarget) -> MakeSteps: ...
+
+    @abstractmethod
+    def _pausing(self, where: str, node: NodeTarget) -> MakeSteps: ...
 
     @abstractmethod
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps: ...

@@ -7,10 +7,16 @@ import contextlib
 import socket
 from typing import Any
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S
 from wotemu_runtime.agent.supervision.app_connection import AppConnection
 from wotemu_runtime.agent.supervision.app_output import AppOutput, Life
-from wotemu_runtime.agent.supervision.launcher_connection import STOP_GRACE_S, Exited, LauncherConnection
+from wotemu_runtime.agent.supervision.launcher_connection import (
+    STOP_GRACE_S,
+    Exited,
+    LauncherConnection,
+    Suspended,
+)
 from wotemu_runtime.agent.supervision.restart_policy import Finished, NeverStarted, Restart, RestartPolicy
 from wotemu_runtime.app_process.messages import Rows
 from wotemu_runtime.processes.channel import Channel
@@ -29,6 +35,7 @@ class AppSupervisor:
     Attributes:
         launcher: the node's launcher, which also runs commands beside the app.
         wanted: the state that the timeline asks for: ``running``, ``crashed`` or ``stopped``.
+        is_paused: whether the node's processes are suspended; no app is started meanwhile.
         prepared: set once a WoT app is loaded, or a command started.
         released: to be set at T0; a WoT app waits for it before it opens anything.
     """
@@ -46,6 +53,7 @@ class AppSupervisor:
         """No process of the app runs, and all its output is read."""
         self._idle.set()
         self.wanted = "running"
+        self.is_paused = False
         self.prepared = asyncio.Event()
         self.released = asyncio.Event()
 
@@ -58,8 +66,10 @@ class AppSupervisor:
         self.launcher.open()
         try:
             async with self._tasks:
+                if self.is_paused:  # by what another agent missed
+                    await self.launcher.suspend(on=True)
                 while True:
-                    if self.wanted == "running":
+                    if self.wanted == "running" and not self.is_paused:
                         await self._run_once()
                     else:
                         self._changed.clear()
@@ -84,12 +94,31 @@ class AppSupervisor:
         self._want("running")
         self.launcher.kill()  # also where it has ended: processes of it may still run
 
+    async def pause(self) -> Suspended:
+        """Suspend all processes of the node. Raises EmulationError where the kernel refuses it."""
+        suspended = await self.launcher.suspend(on=True)
+        self.is_paused = True
+        return suspended
+
+    async def resume(self) -> Suspended:
+        """Let the processes go on, and start the app where it has ended meanwhile."""
+        suspended = await self.launcher.suspend(on=False)
+        self.is_paused = False
+        if self._idle.is_set():  # of one that runs it would say that its end was asked for
+            self._changed.set()
+        return suspended
+
     def _want(self, state: str) -> None:
         self.wanted = state
         self._changed.set()
 
     async def end(self) -> None:
         """At the end of the run: stop the app, and read everything that it printed."""
+        if self.is_paused:
+            with contextlib.suppress(EmulationError, TimeoutError):
+                async with asyncio.timeout(END_DEADLINE_S):
+                    await self.resume()
+            self.is_paused = False
         if self._idle.is_set():
             self.wanted = "stopped"
             return
@@ -160,7 +189,7 @@ class AppSupervisor:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(after_s):
                         await self._changed.wait()
-                if self.wanted == "running":
+                if self.wanted == "running" and not self.is_paused:
                     text = f"{self._replica} is started again"
                     self._role.event("app.restarted", text, after_s=after_s)
 

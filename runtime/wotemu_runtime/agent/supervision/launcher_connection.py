@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
+from wotemu.errors import EmulationError
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text
 
@@ -47,6 +49,13 @@ class Exited:
         return f"{text}, {self.left} still there" if self.left else text
 
 
+@attrs.frozen
+class Suspended:
+    """Processes are suspended, or go on: by the ``freezer`` of a control group or by ``signals``."""
+
+    by: str
+
+
 @attrs.define(eq=False)
 class RunningCommand:
     """A command beside the app.
@@ -70,6 +79,8 @@ class LauncherConnection:
         self._started: dict[str, asyncio.Future[RunningCommand]] = {}
         self._exited: dict[str, asyncio.Future[int]] = {}
         """What the commands that run beside the app are waited for by, by their ids."""
+        self._suspending: deque[asyncio.Future[Suspended]] = deque()
+        """Answers to `suspend` that are due, in order."""
 
     def __repr__(self) -> str:
         return f"<LauncherConnection {'stopping' if self._kill_timer else 'idle'}>"
@@ -90,6 +101,8 @@ class LauncherConnection:
             self._fail_commands()
         elif received[0]["op"].startswith("exec_"):
             self._take_answer(*received)
+        elif received[0]["op"] == "paused":
+            self._take_suspended(received[0])
         else:
             self._messages.put_nowait(received)
 
@@ -106,7 +119,19 @@ class LauncherConnection:
         elif (ended := self._exited.pop(number, None)) is not None and not ended.done():
             ended.set_result(message["status"])
 
+    def _take_suspended(self, message: dict[str, Any]) -> None:
+        answer = self._suspending.popleft()
+        if answer.done():
+            return
+        if message["error"]:
+            answer.set_exception(EmulationError(message["error"]))
+        else:
+            answer.set_result(Suspended(message["by"]))
+
     def _fail_commands(self) -> None:
+        for answer in self._suspending:
+            if not answer.done():
+                answer.set_exception(EmulationError("the node is gone"))
         for started in self._started.values():
             started.cancel()
         for exited in self._exited.values():
@@ -130,6 +155,17 @@ class LauncherConnection:
     def signal_command(self, number: str, signal_number: int) -> None:
         """Signal a command's process group; nothing where it has ended."""
         self._request({"op": "exec_kill", "id": number, "signal": signal_number})
+
+    async def suspend(self, *, on: bool) -> Suspended:
+        """Suspend all processes of the node, or let them go on.
+
+        Raises:
+            EmulationError: The kernel refused it, or the node is gone.
+        """
+        answer: asyncio.Future[Suspended] = asyncio.get_running_loop().create_future()
+        self._suspending.append(answer)
+        self._request({"op": "pause" if on else "resume"})
+        return await answer
 
     async def start(self) -> Started:
         """Have the app started."""

@@ -90,6 +90,8 @@ class ReplicaGroups:
         if CPU in wanted:
             wanted.add("cpuacct")  # it limits nothing, but accounts for the CPU time that agents report
         own = version_1_groups(Path("/proc/self/cgroup").read_text())
+        if wanted and os.access(ROOT / "freezer" / own.get("freezer", "/").lstrip("/"), os.W_OK):
+            wanted.add("freezer")  # for pauses of the scenario
         return {
             ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
             for name in sorted(wanted)

@@ -1,0 +1,133 @@
+"""Faults of nodes and blocked traffic in one emulation: what the apps meet, and what is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.conftest import Require
+from tests.engine.conftest import PACE, Ran
+from wotemu.deployment_file import Deployment
+from wotemu.emulation.reported_run import ReportedRun
+from wotemu.emulation.run_options import ShaperName
+from wotemu.records import Event
+from wotemu.scenario import Scenario, at, during
+from wotemu.topology.models import Network, Node, NodeResources, Topology
+from wotemu_gateways.netem import kernel_support
+
+pytestmark = [pytest.mark.usefixtures("namespaces", "no_leftovers")]
+
+# Its child burns CPU time, which a pause has to end, too.
+TICKER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "while True: pass"])
+while True:
+    print(time.monotonic(), flush=True)
+    time.sleep(0.02)
+"""
+
+
+def paced(seconds: float) -> float:
+    return seconds * PACE
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("tun", marks=pytest.mark.namespaces),
+        pytest.param("netem", marks=pytest.mark.netem),
+    ],
+)
+def ran(request: pytest.FixtureRequest, require: Require, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    shaper: ShaperName = request.param
+    require(shaper == "tun" or not kernel_support.missing_in_new_namespace(), "its kernel has no NetEm")
+    field = Network("field")
+    ticker = [sys.executable, "-c", TICKER]
+    topology = Topology([
+        Node("free", command=ticker, networks=[field]),
+        Node("limited", command=ticker, networks=[field], resources=NodeResources(cpu_limit=0.5)),
+        Node("fallen", command=["sh", "-c", "date +%s.%N; sleep 100"], networks=[field]),
+        Node("last", command=ticker, networks=[field]),
+    ])  # fmt: skip
+    events = [
+        during(paced(1), paced(3)).pause(["free", "limited"]),
+        at(paced(1)).pause("fallen"),
+        at(paced(1.5)).crash("fallen"),
+        at(paced(2)).restart("fallen"),
+        at(paced(3)).resume("fallen"),
+        at(paced(3)).pause("last"),
+    ]
+    return asyncio.run(_run(topology, Scenario(duration=paced(4.5), events=events), shaper, tmp_path_factory))
+
+
+async def _run(
+    topology: Topology, scenario: Scenario, shaper: ShaperName, folders: pytest.TempPathFactory
+) -> Ran:
+    events: list[Event] = []
+    folder = folders.mktemp("faults")
+    deployment = Deployment(topology, scenario, folder / "deployment.py")
+    async with asyncio.timeout(60 * PACE):
+        result = await ReportedRun(deployment, out=folder / "run", shaper=shaper).run(events.append)
+    return Ran(result, events)
+
+
+@attrs.frozen
+class Gap:
+    """The longest time between two lines of a ticker."""
+
+    lasted_s: float
+    after_lines: int
+
+
+def longest_gap(ran: Ran, replica: str) -> Gap:
+    times = [float(line) for line in ran.log(replica)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    return Gap(max(gaps), gaps.index(max(gaps)) + 1)
+
+
+def test_all_changes_took_hold_once_each(ran: Ran) -> None:
+    assert ran.result.error is None
+    assert ran.of_kind("change.failed") == []
+    planned = json.loads((Path(ran.result.run_dir) / "timeline.json").read_text())["changes"]
+    applied = [event.data["id"] for event in ran.of_kind("change.applied")]
+    assert sorted(applied) == sorted(change["id"] for change in planned)
+
+
+@pytest.mark.parametrize("replica", ["free", "limited"])
+def test_a_paused_node_does_nothing_and_goes_on(ran: Ran, replica: str) -> None:
+    gap = longest_gap(ran, replica)
+    assert paced(2) * 0.95 <= gap.lasted_s
+    assert gap.after_lines > 2
+    assert len(ran.log(replica)) > gap.after_lines + 2
+    assert len(ran.of_kind("app.started", f"agent:{replica}")) == 1
+
+
+def test_how_each_pause_was_made_and_that_nothing_ran_in_it_is_recorded(ran: Ran) -> None:
+    ended = {event.source: event.data for event in ran.of_kind("pause.ended")}
+    assert ended["agent:free"]["by"] == "signals"
+    if not ran.of_kind("limit.unenforced"):
+        assert ended["agent:limited"]["by"] == "freezer"
+    for source in ("agent:free", "agent:limited", "agent:last"):
+        assert ended[source]["processes"] == 2
+        assert ended[source]["cpu_s"] <= 0.04
+    certificate = ran.result.certificate
+    assert certificate is not None
+    assert [reason for reason in certificate.reasons if reason.what == "fault"] == []
+
+
+def test_what_starts_in_a_paused_node_starts_once_it_is_resumed(ran: Ran) -> None:
+    assert len(ran.log("fallen")) == 2
+    resumed = [event.t for event in ran.of_kind("change.applied") if event.message == "fallen: resumed"]
+    assert ran.of_kind("app.started", "agent:fallen")[1].t >= resumed[0] - 0.01
+
+
+def test_a_node_that_is_paused_at_the_end_is_stopped_as_others(ran: Ran) -> None:
+    (ended,) = ran.of_kind("app.exited", "agent:last")
+    assert ended.data["asked"]
+    assert ended.data["exit"] == "killed by SIGTERM"
