@@ -8,13 +8,14 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import attrs
 
+from wotemu.compat import accepting_old_words, hint_of_missing_module
 from wotemu.errors import InputError, LoadError, Place
 from wotemu.scenario.scenario import Scenario
 from wotemu.suggestions import did_you_mean
@@ -36,11 +37,13 @@ class Deployment:
         scenario: What changes and when.
         path: The file. Its stem names the run, and relative paths start from its folder, which may be made
             up for a deployment that is put together in Python.
+        warnings: Its words of WoTemu 0.6, with what is written for them now.
     """
 
     topology: Topology
     scenario: Scenario
     path: Path
+    warnings: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -86,7 +89,14 @@ def load(path: str | Path, func: str = TOPOLOGY, parameters: Mapping[str, Any] |
         from wotemu.forms.deployment import load_form  # with pyyaml, which Python files need not wait for
 
         return Deployment(*load_form(file), file)
-    module, given = _run(file), dict(parameters or {})
+    with accepting_old_words() as old_words:
+        return _from_python(file, path, func, dict(parameters or {}), old_words)
+
+
+def _from_python(
+    file: Path, path: str | Path, func: str, given: dict[str, Any], old_words: Iterable[str]
+) -> Deployment:
+    module = _run(file)
     _check_parameters(module, (func, "scenario"), file, given)
     topology = _call(module, func, file, Topology, given)
     if topology is None:
@@ -95,7 +105,8 @@ def load(path: str | Path, func: str = TOPOLOGY, parameters: Mapping[str, Any] |
             where=str(path),
             hint=f"write `def {func}(): return Topology([...])`",
         )
-    return Deployment(topology, _call(module, "scenario", file, Scenario, given) or Scenario(), file)
+    scenario = _call(module, "scenario", file, Scenario, given) or Scenario()
+    return Deployment(topology, scenario, file, tuple(old_words))
 
 
 def _run(file: Path) -> ModuleType:
@@ -218,7 +229,8 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         what = f"{type(error).__name__}: {error}"
         place = _line(file, error) or str(file)
-        found = LoadError(what, where=place, hint="--debug shows the traceback")
+        hint = hint_of_missing_module(error) or "--debug shows the traceback"
+        found = LoadError(what, where=place, hint=hint)
         found.place = _place(file, error)
         raise found from error
 

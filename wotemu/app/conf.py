@@ -74,8 +74,12 @@ class Conf:
         return self.broker_url
 
     def replicas_of(self, name: str) -> tuple[str, ...]:
-        """The host names of a node's replicas; `name` itself where no node has this name."""
-        return self.hosts.get(name) or (name,)
+        """The host names of a node's replicas; `name` itself where no node has this name.
+
+        ``NODE.NETWORK`` are those of the replicas on this network.
+        """
+        node, dot, network = name.partition(".")
+        return tuple(f"{replica}{dot}{network}" for replica in self.hosts.get(node, ())) or (name,)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -43,9 +43,9 @@ def load_and_resolve(
 
     with clean_stdout(as_json=as_json):
         deployment = load(path, func)
-    return deployment, Resolver.overriding(
-        deployment.topology, deployment.scenario, duration=duration, seed=seed
-    )
+    resolver = Resolver.overriding(deployment.topology, deployment.scenario, duration=duration, seed=seed)
+    resolver.warnings[:0] = deployment.warnings
+    return deployment, resolver
 
 
 def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -64,6 +65,23 @@ def _naming(parse: Any) -> attrs.Converter[Any, Any]:
     return attrs.Converter(convert, takes_self=True, takes_field=True)
 
 
+ReadArguments = Callable[[str, tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+"""Makes arguments by place and by name, of the class of this name, into others."""
+
+_read_arguments: ReadArguments | None = None
+
+
+@contextlib.contextmanager
+def read_arguments_with(read: ReadArguments) -> Iterator[None]:
+    """Let the arguments of all that is made inside of this context pass through `read`."""
+    global _read_arguments  # the classes are made in files of users, which can be given nothing else
+    before, _read_arguments = _read_arguments, read
+    try:
+        yield
+    finally:
+        _read_arguments = before
+
+
 class Checked:
     """A base of attrs classes whose missing or unknown arguments are an `InputError`, too."""
 
@@ -88,6 +106,8 @@ class Checked:
 
         @functools.wraps(made)
         def init(self: Checked, *args: Any, **kwargs: Any) -> None:
+            if _read_arguments is not None:
+                args, kwargs = _read_arguments(type(self).__name__, args, kwargs)
             try:
                 made(self, *args, **kwargs)
             except TypeError:

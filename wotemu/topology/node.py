@@ -10,6 +10,7 @@ import attrs
 from wotemu.topology._fields import (
     Checked,
     check_host_name,
+    describe_object,
     each,
     fail,
     kind_of,
@@ -40,6 +41,9 @@ class Node(Checked):
         command: A program and its arguments.
         networks: Networks or Links that it is attached to.
         broker: The MQTT broker that its app uses; on one of the node's networks.
+        broker_network: Over which network the app reaches its broker: the host of its URL, which is in the
+            MQTT forms of its Things, too, is then ``BROKER.NETWORK``. By default it is ``BROKER``, which is
+            reached over the first network that both share.
         services: Plain services that it uses.
         resources: Limits of CPU and memory of each replica.
         scale: How many replicas there are: ``NAME-1``, ``NAME-2``, ..., or ``NAME`` alone for 1.
@@ -58,6 +62,9 @@ class Node(Checked):
     networks: tuple[Network | Link, ...] = attrs.field(default=(), kw_only=True, converter=network_tuple)
     broker: Broker | None = attrs.field(
         default=None, kw_only=True, validator=kind_of(Broker, "a Broker", optional=True)
+    )
+    broker_network: Network | None = attrs.field(
+        default=None, kw_only=True, validator=kind_of(Network, "a Network", optional=True)
     )
     services: tuple[Service, ...] = attrs.field(default=(), kw_only=True, converter=_services)
     resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=is_resources_or_none)
@@ -82,10 +89,37 @@ class Node(Checked):
                 hint="give Node(broker=Broker(...))",
             )
         if self.broker is not None and not _share_a_network(self, self.broker):
-            raise fail(self, "broker", f"it shares no network with Broker {self.broker.name!r}")
+            raise fail(
+                self,
+                "broker",
+                f"it shares no network with Broker {self.broker.name!r}",
+                hint="add the broker's network to the node's networks",
+            )
+        if self.broker_network is not None:
+            self._check_broker_network(self.broker_network)
         for service in self.services:
             if service.networks and not _share_a_network(self, service):
                 raise fail(self, "services", f"it shares no network with Service {service.name!r}")
+
+    def _check_broker_network(self, network: Network) -> None:
+        if self.broker is None:
+            raise fail(self, "broker_network", "it names no broker", hint="give broker=Broker(...), too")
+        for owner in (self, self.broker):
+            if network.name not in {link.network.name for link in owner.links}:
+                raise fail(
+                    self,
+                    "broker_network",
+                    f"{describe_object(owner)} is not on Network {network.name!r}",
+                    hint="give a network that the node and its broker are on",
+                )
+
+    @property
+    def broker_host(self) -> str | None:
+        """The host name by which its app reaches its broker; None where it has none."""
+        if self.broker is None:
+            return None
+        network = self.broker_network
+        return self.broker.name if network is None else f"{self.broker.name}.{network.name}"
 
     @property
     def links(self) -> tuple[Link, ...]:

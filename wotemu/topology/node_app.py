@@ -46,6 +46,13 @@ def _fixes(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...
 def _names_an_app(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not callable(value):
         text(instance, attribute, value)
+        if value.startswith(("http://", "https://")):
+            raise fail(
+                instance,
+                attribute.name,
+                "apps are not downloaded",
+                hint="save it beside the deployment's file, and give its name",
+            )
     elif not inspect.iscoroutinefunction(value):
         name = getattr(value, "__name__", repr(value))
         hint = f"write `async def {name}(wot, conf, loop)`"

@@ -70,6 +70,7 @@ def _node_dict(node: Node) -> dict[str, Any]:
         "command": None if node.command is None else list(node.command),
         "networks": _link_dicts(node.links),
         "broker": None if node.broker is None else node.broker.name,
+        **({} if node.broker_network is None else {"broker_network": node.broker_network.name}),
         "services": [service.name for service in node.services],
         "resources": None if node.resources is None else attrs.asdict(node.resources),
         "image": node.image,

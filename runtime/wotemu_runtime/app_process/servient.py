@@ -11,7 +11,7 @@ from wotemu_runtime.app_process.loading.spec import AppSpec
 def build_servient(spec: AppSpec) -> Any:
     """WoTPy's servient, not started: the servers that `spec` asks for, and a client for each binding.
 
-    It has no catalogue where it has no server, and no MQTT client where the node has no broker.
+    It has no catalogue where it has no server, and no MQTT client where the node can reach no broker.
     """
     from wotpy.protocols.coap.client import CoAPClient
     from wotpy.protocols.coap.server import CoAPServer
@@ -25,7 +25,7 @@ def build_servient(spec: AppSpec) -> Any:
 
     conf = spec.conf
     clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
-    if conf.broker_url:
+    if spec.mqtt_client:
         clients.append(MQTTClient())
     servient = Servient(
         hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients

@@ -88,7 +88,9 @@ def _node(
     networks += [service_network(service.name) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, node.app, root)
-    broker_url = None if node.broker is None else f"mqtt://{node.broker.name}:{topology.ports.mqtt}"
+    broker_url = None if node.broker is None else f"mqtt://{node.broker_host}:{topology.ports.mqtt}"
+    brokers = {link.network.name for broker in topology.brokers for link in broker.links}
+    has_broker = not brokers.isdisjoint(networks)
     code, replicas = _code(node), []
     for name in node.replicas:
         conf = Conf(
@@ -110,7 +112,7 @@ def _node(
                 node=node.name,
                 kind="node",
                 networks=tuple(networks),
-                app=_app_spec(node, conf, root, code),
+                app=_app_spec(node, conf, root, code, has_broker=has_broker),
                 command=node.command or (),
                 env=env,
                 resources=node.resources,
@@ -127,7 +129,7 @@ def _code(node: Node) -> str:
     return "" if function is None else pack_function(function, f"Node {node.name!r}, field 'app'")
 
 
-def _app_spec(node: Node, conf: Conf, root: Path, code: str) -> AppSpec | None:
+def _app_spec(node: Node, conf: Conf, root: Path, code: str, *, has_broker: bool) -> AppSpec | None:
     app = node.app
     if app is None:
         return None
@@ -143,6 +145,7 @@ def _app_spec(node: Node, conf: Conf, root: Path, code: str) -> AppSpec | None:
         ws=app.ws,
         coap=app.coap,
         mqtt=app.mqtt,
+        mqtt_client=has_broker,
         wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if is_builtin else ()),
     )
 

@@ -130,7 +130,7 @@ class Run:
         self._resolver = Resolver.overriding(
             deployment.topology, deployment.scenario, duration=duration, seed=seed
         )
-        self.warnings = self._resolver.warnings
+        self.warnings = [*deployment.warnings, *self._resolver.warnings]
         plan = make_plan(
             deployment.topology,
             self._resolver.timeline,

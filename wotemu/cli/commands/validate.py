@@ -83,7 +83,8 @@ def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], I
         with clean_stdout(as_json=as_json):
             deployment = load(path)
         resolver = _resolver(deployment)
-        warnings = [_warning(each, deployment) for each in resolver.warnings]
+        found = (*deployment.warnings, *resolver.warnings)
+        warnings = [_warning(each, deployment) for each in found]
         check_programs(deployment, resolver, engine)
     except InputError as error:
         return warnings, error

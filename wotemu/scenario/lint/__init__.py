@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wotemu.scenario.lint.conditions import condition_warnings, one_sided_links, unshaped_services
+from wotemu.scenario.lint.conditions import (
+    condition_warnings,
+    one_sided_links,
+    undecided_broker_networks,
+    unshaped_services,
+)
 from wotemu.scenario.lint.faults import unresumed_pauses
 from wotemu.scenario.lint.names import ambiguous_names, unknown_partitions, unreported_metrics
 from wotemu.scenario.lint.overlaps import (
@@ -38,6 +43,7 @@ def lint(
         *condition_warnings(topology, timeline),
         *one_sided_links(topology),
         *unshaped_services(topology),
+        *undecided_broker_networks(topology),
         *overlapping_actions(scenario, observed),
         *too_fast_changes(timeline),
         *late_actions(scenario, late),

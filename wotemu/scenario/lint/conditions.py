@@ -223,6 +223,23 @@ def one_sided_links(topology: Topology) -> Iterator[str]:
         yield f"{shortened(links)}: {text} {name} on the way {way} and none on the way {other}"
 
 
+def undecided_broker_networks(topology: Topology) -> Iterator[str]:
+    """Nodes that could reach their broker over several networks and say nowhere which it is to be."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for node in topology.nodes:
+        if node.broker is None or node.broker_network is not None:
+            continue
+        brokers = {link.network.name for link in node.broker.links}
+        shared = [link.network.name for link in node.links if link.network.name in brokers]
+        if len(shared) > 1:
+            found.setdefault((node.broker.name, shared[0]), []).append(node.name)
+    for (broker, network), nodes in found.items():
+        yield (
+            f"{shortened(nodes)}: MQTT to {broker} crosses {network}, the first of the networks that both "
+            "share; Node(broker_network=...) chooses"
+        )
+
+
 def unshaped_services(topology: Topology) -> Iterator[str]:
     """Services whose traffic is not shaped, and services that shaping restricts on a swarm."""
     for service in topology.services:

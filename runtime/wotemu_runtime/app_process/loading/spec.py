@@ -28,7 +28,8 @@ class AppSpec:
         root: the folder of the topology's file, which files are relative to and the app imports from.
         conf: the app's surroundings.
         params: the app's keyword arguments.
-        http, ws, coap, mqtt: which servers its servient has. MQTT, and its client, need ``conf.broker_url``.
+        http, ws, coap, mqtt: which servers its servient has. MQTT needs ``conf.broker_url``.
+        mqtt_client: whether it has a client for MQTT: where a broker is on one of the node's networks.
         wotpy_fixes: names of `wotpy_patches` to apply.
     """
 
@@ -41,6 +42,7 @@ class AppSpec:
     ws: bool = False
     coap: bool = False
     mqtt: bool = False
+    mqtt_client: bool = False
     wotpy_fixes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
 
     @property
@@ -60,6 +62,7 @@ class AppSpec:
             "ws": self.ws,
             "coap": self.coap,
             "mqtt": self.mqtt,
+            "mqtt_client": self.mqtt_client,
             "wotpy_fixes": list(self.wotpy_fixes),
         }
 

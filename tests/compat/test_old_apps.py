@@ -1,0 +1,56 @@
+"""Apps that import the modules of WoTemu 0.6."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from wotemu.app import Conf, NodeNotReadyError
+from wotemu.app.metrics import connect_metrics
+from wotemu.compat import OldWordWarning
+
+
+@pytest.fixture
+def metrics() -> Iterator[list[tuple[str, float]]]:
+    """What is written while the test runs."""
+    found: list[tuple[str, float]] = []
+    connect_metrics(lambda key, value: found.append((key, value)))
+    yield found
+    connect_metrics(None)
+
+
+async def test_a_dict_is_a_metric_for_each_number(metrics: list[tuple[str, float]]) -> None:
+    from wotemu.monitor.utils import write_metric
+
+    with pytest.warns(OldWordWarning, match=r"write_metric\('ptz.FIELD', number\)"):
+        await write_metric("ptz", {"latency": 0.25, "count": 3, "host": "camera", "ok": True})
+    assert metrics == [("ptz.latency", 0.25), ("ptz.count", 3.0)]
+
+
+async def test_waiting_ends_after_the_timeout() -> None:
+    from wotemu.utils import NodeHTTPTimeout, wait_node
+
+    conf = Conf(node="a", replica="a", hostname="a", hosts={"b": ["127.0.0.1"]})
+    assert NodeHTTPTimeout is NodeNotReadyError
+    with pytest.warns(OldWordWarning, match="waits without end"), pytest.raises(NodeHTTPTimeout):
+        await wait_node(conf, "b", timeout=0.2)
+
+
+def test_enums_are_the_classes_of_today() -> None:
+    from wotemu import BuiltinApps, NetworkConditions
+
+    sys.modules.pop("wotemu.enums", None)
+    with pytest.warns(OldWordWarning, match="shared=True"):
+        enums = importlib.import_module("wotemu.enums")
+    assert enums.NetworkConditions.LTE is NetworkConditions.LTE
+    assert enums.BuiltinApps is BuiltinApps
+
+
+def test_replicas_of_a_name_on_one_network() -> None:
+    conf = Conf(node="a", replica="a", hostname="a", hosts={"b": ["b-1", "b-2"]})
+    assert conf.replicas_of("b") == ("b-1", "b-2")
+    assert conf.replicas_of("b.field") == ("b-1.field", "b-2.field")
+    assert conf.replicas_of("elsewhere.field") == ("elsewhere.field",)
