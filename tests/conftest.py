@@ -12,7 +12,7 @@ import pytest
 hypothesis.settings.register_profile("wotemu", deadline=None)
 hypothesis.settings.load_profile("wotemu")
 
-pytest_plugins = ["tests.in_namespace"]
+pytest_plugins = ["tests.workers", "tests.in_namespace", "tests.conformance.findings"]
 
 Require = Callable[[bool, str], None]
 

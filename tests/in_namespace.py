@@ -1,8 +1,8 @@
 """Runs the tests that need to be root of network namespaces for an ordinary user.
 
-They run in one child process, which is root of a user namespace of its own. The child is a pytest for
-these tests alone; it writes its reports to a file, and this process passes them on as if it had run the
-tests itself.
+Those of a group (see `workers`) run in one child process, which is root of a user namespace of its own.
+The child is a pytest for these tests alone; it writes its reports to a file, and this process passes them on
+as if it had run the tests itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from pathlib import Path
 import pytest
 
 from tests.gateways import lab
+from tests.workers import group
 
 _REPORTS = "WOTEMU_TEST_REPORTS"
 """Environment variable: the file to which a child writes its reports, one JSON object a line."""
 
-_results = pytest.StashKey[dict[str, list[pytest.TestReport]]]()
+_Reports = dict[str, list[pytest.TestReport]]
+_results = pytest.StashKey[dict[str, _Reports]]()
 _output = pytest.StashKey[str]()
 
 
@@ -32,7 +34,7 @@ def needs_namespace(item: pytest.Item) -> bool:
     return os.geteuid() != 0 and (inside or item.get_closest_marker("namespaces") is not None)
 
 
-def _run(items: Iterable[pytest.Item], config: pytest.Config) -> dict[str, list[pytest.TestReport]]:
+def _run(items: Iterable[pytest.Item], config: pytest.Config) -> _Reports:
     """Run tests in a child; their reports by the tests' ids."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, "reports")
@@ -49,7 +51,7 @@ def _run(items: Iterable[pytest.Item], config: pytest.Config) -> dict[str, list[
         )
         config.stash[_output] = ran.stdout + ran.stderr
         lines = written.read_text().splitlines() if written.exists() else []
-    results: dict[str, list[pytest.TestReport]] = {}
+    results: _Reports = {}
     for line in lines:
         report = config.hook.pytest_report_from_serializable(config=config, data=json.loads(line))
         if isinstance(report.longrepr, list):  # where and why it was skipped: a tuple until JSON
@@ -63,10 +65,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not needs_namespace(item) or lab.missing():
         return None
     config, session = item.config, item.session
-    if _results not in config.stash:
-        config.stash[_results] = _run(filter(needs_namespace, session.items), config)
+    ran = config.stash.setdefault(_results, {})
+    if (mine := group(item.nodeid)) not in ran:
+        others = (other for other in session.items if group(other.nodeid) == mine)
+        ran[mine] = _run(filter(needs_namespace, others), config)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in config.stash[_results].get(item.nodeid, [_lost(item)]):
+    for report in ran[mine].get(item.nodeid, [_lost(item)]):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     if nextitem is None or not needs_namespace(nextitem):
@@ -95,11 +99,3 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the configuration, which a report's hook isn't given."""
     global _config
     _config = config
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show the child's table of what was measured."""
-    output = config.stash.get(_output, "")
-    if (at := output.find(" conformance =")) >= 0:
-        terminalreporter.section("conformance (in a user namespace)")
-        terminalreporter.write_line(output[output.index("\n", at) + 1 :].split("\n=")[0])

@@ -1,11 +1,10 @@
-"""The shapers that the suite runs over, and the table of what it measured."""
+"""The shapers that the suite runs over, and its nodes."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 
-import attrs
 import pytest
 
 from tests.conftest import Require
@@ -13,7 +12,7 @@ from tests.gateways import lab
 from wotemu_gateways.netem import kernel_support
 
 from .field import Field
-from .intervals import Interval
+from .findings import Findings
 
 SHAPERS = (
     pytest.param("tun", marks=pytest.mark.namespaces),
@@ -22,8 +21,6 @@ SHAPERS = (
 )
 once_per_core = pytest.mark.parametrize("shaper", [SHAPERS[0], SHAPERS[2]], indirect=True)
 """For what is drawn at random: `tun` and `routed` draw it with the same code."""
-
-_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 
 
 def _lacks(shaper: str) -> str:
@@ -75,49 +72,7 @@ def shared_field(shaper: str, session_field: Field, require: Require) -> Iterato
         yield session_field
 
 
-@attrs.define
-class Findings:
-    """What a test found, for the table; `within` fails the test unless it is as expected."""
-
-    config: pytest.Config
-    shaper: str
-
-    def within(self, what: str, expected: float, measured: float, interval: Interval, unit: str = "") -> bool:
-        """Note a measurement; whether it is in its interval."""
-        ok = interval[0] <= measured <= interval[1]
-        figures = (
-            _figure(expected, unit),
-            _figure(measured, unit),
-            " .. ".join(_figure(end, unit) for end in interval),
-        )
-        rows = self.config.stash.setdefault(_ROWS, [])
-        rows[:] = [row for row in rows if row[:2] != (self.shaper, what)]
-        rows.append((self.shaper, what, *figures, "yes" if ok else "NO"))
-        return ok
-
-
-def _figure(value: float, unit: str) -> str:
-    if unit == "%":
-        return f"{value * 100:.2f} %"
-    if unit == "ms":
-        return f"{value * 1e3:.2f} ms"
-    return f"{value:.4g} {unit}".rstrip()
-
-
 @pytest.fixture
 def findings(request: pytest.FixtureRequest, shaper: str) -> Findings:
-    """The table of what is measured."""
-    return Findings(request.config, shaper)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
-    rows = config.stash.get(_ROWS, [])
-    if not rows:
-        return
-    table = [("shaper", "what", "expected", "measured", "interval", "ok"), *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    terminalreporter.section("conformance")
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        terminalreporter.write_line("  ".join(cells).rstrip())
+    """Takes what the test measures."""
+    return Findings(request.node.user_properties, shaper)

@@ -11,8 +11,8 @@ import pytest
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets
 
-from .conftest import Findings
 from .field import Field, Stream
+from .findings import Findings
 
 LATE_S = 0.05
 """What a busy machine, and the way of a call to the gateway, may add to an instant. What is held for

@@ -9,8 +9,9 @@ from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets, Rate
 
-from .conftest import Findings, once_per_core
+from .conftest import once_per_core
 from .field import Field, Stream
+from .findings import Findings
 from .intervals import Interval, share_interval
 from .test_rate import goodput
 

@@ -11,8 +11,9 @@ from wotemu_gateways.impairments.delay_queue import GRAIN_S
 from wotemu_gateways.impairments.distributions import table
 from wotemu_gateways.netem.options import unsupported
 
-from .conftest import Findings, once_per_core
+from .conftest import once_per_core
 from .field import LATE_S, Field
+from .findings import Findings
 from .intervals import FALSE_ALARM, ks_distance, ks_p_value, lag_one, middle_deviation, table_cdf
 
 TWO_HUMPS = DistributionTable(tuple([-8192] * 40 + list(range(-8000, -5900, 100)) + [9000] * 20))

@@ -15,8 +15,8 @@ from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe as probe_format
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 
-from .conftest import Findings
 from .field import LATE_S, Field, Stream
+from .findings import Findings
 
 EVERYTHING = NetworkConditions(
     latency="40ms",

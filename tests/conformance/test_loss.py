@@ -7,8 +7,9 @@ from itertools import groupby, pairwise
 from wotemu.topology.conditions import GilbertElliott, MarkovLoss, NetworkConditions
 from wotemu.units import Fraction
 
-from .conftest import Findings, once_per_core
+from .conftest import once_per_core
 from .field import Field
+from .findings import Findings
 from .intervals import mean_interval, share_interval, tied_share_interval
 
 pytestmark = once_per_core

@@ -13,8 +13,8 @@ from tests.conftest import Require
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets, Rate
 
-from .conftest import Findings
 from .field import HEADERS_BYTES, Field, Stream
+from .findings import Findings
 
 FULL = 1472
 """The payload of a full packet: 1514 bytes with its headers."""
