@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from wotemu.records import Interaction
+from wotemu.records import Emission, Interaction, Record
 
 HOST = "127.0.0.1"
 LAMP = "urn:test:lamp"
@@ -40,10 +40,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.records: list[Interaction] = []
+        self.emissions: list[Emission] = []
         self._news = asyncio.Event()
 
-    def __call__(self, record: Interaction) -> None:
-        self.records.append(record)
+    def __call__(self, record: Record) -> None:
+        if isinstance(record, Interaction):
+            self.records.append(record)
+        else:
+            assert isinstance(record, Emission)
+            self.emissions.append(record)
         self._news.set()
 
     def of(self, role: str) -> list[Interaction]:

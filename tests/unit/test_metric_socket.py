@@ -139,7 +139,7 @@ def test_what_the_agent_does_not_take_is_counted() -> None:
         (b"\xff", NotSent(1)),
         (b'{"lost": -4}', NotSent(1)),
         (encode(Rows("interactions", [ROW])), Rows("interactions", [ROW])),
-        (encode(Rows("interactions", [[*ROW[:-1], 7]])), NotSent(1)),
+        (encode(Rows("interactions", [[*ROW[:-1], "no digest"]])), NotSent(1)),
         (encode(Rows("interactions", [ROW[:-1]])), NotSent(1)),
         (encode(Rows("hops", [ROW])), NotSent(1)),
         (encode(Lost(3)), NotSent(3)),

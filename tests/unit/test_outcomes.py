@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from wotemu.records import Interaction
 from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
 from wotemu_runtime.app_process.measuring.interaction_meter import Meter
 from wotemu_runtime.app_process.measuring.operations import READ
-from wotemu_runtime.app_process.measuring.sides import ChosenBinding
+from wotemu_runtime.app_process.measuring.sides import Exchange
 
 SOON_S = 0.01
 LONG_S = 30.0
@@ -26,8 +25,8 @@ class FakeSide:
     def ignores(self) -> bool:
         return False
 
-    def begin(self) -> ChosenBinding:
-        return ChosenBinding("http")
+    def begin(self) -> Exchange:
+        return Exchange("http")
 
     def thing(self, owner: Any) -> str:
         return "urn:fake"
@@ -37,7 +36,7 @@ class Requests:
     """Requests of a Thing that answers at once, never, or with another error when it is cancelled."""
 
     def __init__(self) -> None:
-        self.records: list[Interaction] = []
+        self.records: list[Any] = []
         self._measured = Meter("node", self.records.append).request(FakeSide(), READ, self._answer)
 
     async def _answer(self, owner: Any, name: str) -> int:

@@ -1,8 +1,10 @@
 """What a run records: rows, kinds of events, and the schema of each table."""
 
 from wotemu.records.rows import (
+    APP,
     CANCELLED,
     FAILED,
+    LIBRARY,
     OK,
     SCHEMA_VERSION,
     TABLES,
@@ -12,6 +14,7 @@ from wotemu.records.rows import (
     Broker,
     Captured,
     Change,
+    Emission,
     Event,
     Flow,
     GatewayLoad,
@@ -30,8 +33,10 @@ from wotemu.records.rows import (
 )
 
 __all__ = [
+    "APP",
     "CANCELLED",
     "FAILED",
+    "LIBRARY",
     "OK",
     "SCHEMA_VERSION",
     "TABLES",
@@ -41,6 +46,7 @@ __all__ = [
     "Broker",
     "Captured",
     "Change",
+    "Emission",
     "Event",
     "Flow",
     "GatewayLoad",

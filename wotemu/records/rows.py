@@ -94,6 +94,8 @@ class Flow(Record):
 
 OK, FAILED, CANCELLED, UNFINISHED = "ok", "failed", "cancelled", "unfinished"
 """What an `Interaction` may have come to."""
+APP, LIBRARY = "app", "library"
+"""Whose doing an `Interaction` is."""
 
 
 @attrs.frozen
@@ -110,6 +112,13 @@ class Interaction(Record):
     deadline that the app had set, such as `asyncio.timeout`, expired); or ``cancelled``: the app itself gave
     the request up, as it does with the slower of two hedged ones, so it has neither succeeded nor failed;
     or ``unfinished``: it was under way when its node was stopped, `duration` after it began.
+
+    `code` is the answer's status: HTTP's (``404``), CoAP's (``4.04``), or the number of a WebSocket error; ""
+    without one. `peer` is the replica at the other end of the connection (over MQTT the broker's), or its
+    address where it is none; "" where no connection came about. `origin` is ``library`` for what WoTPy does
+    by itself, which is nothing that the app asked for: at a producer the further long polls of an HTTP
+    subscription, at a consumer a CoAP notification that is delivered once more; else ``app``. `digest` is the
+    CRC-32 of a delivered item's JSON, null elsewhere; see `Emission`.
     """
 
     TABLE: ClassVar[str] = "interactions"
@@ -126,6 +135,29 @@ class Interaction(Record):
     bytes: int | None
     status: str
     error: str
+    code: str = ""
+    peer: str = ""
+    origin: str = APP
+    digest: int | None = None
+
+
+@attrs.frozen
+class Emission(Record):
+    """An event that a Thing emitted, or a change of an observable property, whoever subscribed to it.
+
+    `op` is the operation that delivers it (subscribeevent, observeproperty). `bytes` is the payload's size as
+    JSON and `digest` the CRC-32 of it: an item with the same digest may be this one's delivery.
+    """
+
+    TABLE: ClassVar[str] = "emissions"
+    t: float
+    node: str
+    thing: str
+    affordance: str
+    name: str
+    op: str
+    bytes: int | None
+    digest: int | None
 
 
 @attrs.frozen
@@ -331,8 +363,8 @@ class Log(Record):
 TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
-        Event, System, Host, Flow, Interaction, App, Broker, Hop, ProbeSent, ProbeArrived, Probe, Stall,
-        GatewayLoad, Captured, Change, Log,
+        Event, System, Host, Flow, Interaction, Emission, App, Broker, Hop, ProbeSent, ProbeArrived, Probe,
+        Stall, GatewayLoad, Captured, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from wotemu.records.rows import CANCELLED, FAILED, OK, TABLES, TRANSIENT_TABLES, Interaction, Record
+from wotemu.records.rows import APP, CANCELLED, FAILED, OK, TABLES, TRANSIENT_TABLES, Interaction, Record
 
 _TYPES: dict[object, pl.DataType] = {
     float: pl.Float64(),
@@ -38,8 +38,14 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
 """Every table that is stored as Parquet; events and logs are stored as text."""
 
 
+_DEFAULTS = {Interaction.TABLE: {"code": "", "peer": "", "origin": APP}}
+"""The values of columns that runs before schema 5 lack."""
+
+
 def conform(frame: Frame, table: str) -> Frame:
-    """The frame, lazy or not, with exactly its table's columns: what an older run lacks becomes null.
+    """The frame, lazy or not, with exactly its table's columns.
+
+    What an older run lacks gets the value that `_DEFAULTS` has for it, else null.
 
     Raises `polars.exceptions.PolarsError` where a column can't be read as its type; a lazy frame, when it is
     collected.
@@ -50,8 +56,9 @@ def conform(frame: Frame, table: str) -> Frame:
     if table == Interaction.TABLE and "status" not in there and "ok" in there:
         frame = frame.with_columns(status=_status_before_schema_3())
         there = frame.collect_schema()
+    defaults = _DEFAULTS.get(table, {})
     columns = [
-        pl.col(name).cast(kind) if name in there else pl.lit(None, dtype=kind).alias(name)
+        pl.col(name).cast(kind) if name in there else pl.lit(defaults.get(name), dtype=kind).alias(name)
         for name, kind in SCHEMAS[table].items()
     ]
     return frame.select(columns)

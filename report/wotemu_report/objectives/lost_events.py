@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from wotemu.records import APP
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.selection import Window, request_filter
 from wotemu_report.recorded.run_data import RunData
@@ -25,6 +26,7 @@ def lost_events(run: RunData, plan: ObjectivePlan, window: Window) -> tuple[floa
         .lazy()
         .filter(
             pl.col("stage") == "next",
+            pl.col("origin") == APP,
             pl.col("op") == "subscribeevent",
             pl.col("s") >= 0,
             request_filter(plan),

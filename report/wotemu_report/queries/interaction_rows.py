@@ -13,7 +13,7 @@ from wotemu_report.recorded.run_data import RunData
 
 NAMES = ("node", "thing", "name", "error")
 """Columns of which a run may have any number of values."""
-FEW = ("role", "op", "stage", "binding", "status")
+FEW = ("role", "op", "stage", "binding", "status", "code")
 """Columns that have few values."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from wotemu.records import APP
 from wotemu_report.queries.availability import by_node_and_phase
 from wotemu_report.queries.hop_counters import dropped
 from wotemu_report.queries.requests import error_share, request_figures, requests
@@ -55,7 +56,9 @@ def _worst(run: RunData) -> pl.DataFrame:
 
 
 def _items(run: RunData) -> pl.DataFrame:
-    delivered = run.tables["interactions"].filter(pl.col("stage") == "next", pl.col("role") == "consumer")
+    delivered = run.tables["interactions"].filter(
+        pl.col("stage") == "next", pl.col("role") == "consumer", pl.col("origin") == APP
+    )
     return delivered.group_by("phase_no").agg(items=pl.len()).collect(engine="streaming")
 
 

@@ -126,7 +126,7 @@ def distinct_errors(frame: pl.DataFrame) -> pl.DataFrame:
     """A row for each distinct error: `count`, `first` and `last` (seconds since T0), and its `nodes`."""
     failed = frame.filter("failed")
     return (
-        failed.group_by("error", "op", "binding", "role")
+        failed.group_by("error", "code", "op", "binding", "role")
         .agg(
             count=pl.len(),
             first=pl.col("s").min(),

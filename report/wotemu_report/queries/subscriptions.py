@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from wotemu.records import FAILED
+from wotemu.records import APP, FAILED, LIBRARY
 from wotemu_report.queries.interaction_rows import interaction_rows
 from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import fold, in_order, with_series
@@ -16,8 +16,20 @@ _KEY = ("node", "thing", "name", "op", "binding")
 
 @once_a_run
 def notifications(run: RunData) -> pl.DataFrame:
-    """A row for each subscription, item and end of a subscription: the columns of `interaction_rows`."""
-    return interaction_rows(run, pl.col("stage") != "request")
+    """A row for each subscription, item and end of a subscription: the columns of `interaction_rows`.
+
+    What the library does by itself is left out: further long polls, and items that it delivers once more.
+    """
+    return interaction_rows(run, (pl.col("stage") != "request") & (pl.col("origin") == APP))
+
+
+@once_a_run
+def library_items(run: RunData) -> pl.DataFrame:
+    """How often a consumer's library delivered an item once more: `_KEY` and `again`."""
+    again = run.tables["interactions"].filter(
+        pl.col("role") == "consumer", pl.col("stage") == "next", pl.col("origin") == LIBRARY
+    )
+    return again.group_by(_KEY).agg(again=pl.len()).collect(engine="streaming")
 
 
 def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -43,10 +55,10 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
     """A row for each node, affordance and binding, those with the longest silence first.
 
     Returns:
-        The key; `subscriptions`, `items`, `ended` and `errors`, counts; `first`, when the first item came, in
-        seconds since T0; and `silence`, the longest in seconds: between two items, from subscribing to the
-        first one, or from the last one to the run's end. A subscription that never delivered was silent all
-        the time.
+        The key; `subscriptions`, `items`, `again`, `ended` and `errors`, counts; `first`, when the first item
+        came, in seconds since T0; and `silence`, the longest in seconds: between two items, from subscribing
+        to the first one, or from the last one to the run's end. A subscription that never delivered was
+        silent all the time.
     """
     heard = pl.col("s").filter(pl.col("stage").is_in(["subscribe", "next"])).sort()
     times = pl.col("s").filter(pl.col("stage") == "next")
@@ -62,6 +74,8 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
             gap=heard.diff().max(),
         )
         .with_columns(pl.col(_KEY).cast(pl.String))
+        .join(library_items(run), on=_KEY, how="left")
+        .with_columns(pl.col("again").fill_null(0))
         .with_columns(silence=pl.max_horizontal("gap", run.axis.end_s - pl.col("last")))
         .pipe(in_order, *_KEY)
         .sort("silence", descending=True, nulls_last=False, maintain_order=True)

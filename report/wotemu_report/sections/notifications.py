@@ -44,7 +44,7 @@ def _over_time(run: RunData, frame: pl.DataFrame) -> Block:
 def _table(run: RunData, frame: pl.DataFrame) -> Table:
     rows = subscribers(run, frame).with_columns(pl.col("silence") * 1000)
     columns = [
-        *("node", "thing", "name", "op", "binding", "subscriptions", "items", "errors", "ended"),
+        *("node", "thing", "name", "op", "binding", "subscriptions", "items", "again", "errors", "ended"),
         *("first", "silence"),
     ]
     table = Table(
@@ -59,6 +59,7 @@ def _table(run: RunData, frame: pl.DataFrame) -> Table:
             Column("Binding"),
             Column("Subscriptions", "int", "how many times it subscribed"),
             Column("Items", "int"),
+            Column("Again", "int", "items that WoTPy delivered once more, counted nowhere else"),
             Column("Errors", "int"),
             Column("Ended", "int"),
             Column("First item", "instant"),

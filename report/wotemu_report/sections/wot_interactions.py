@@ -149,12 +149,13 @@ def _errors(run: RunData, asked: pl.DataFrame, seen: pl.DataFrame) -> list[Block
 def _error_table(errors: pl.DataFrame) -> Table:
     named = [first_few(names, _MAX_NAMED) for names in errors["nodes"].to_list()]
     rows = errors.with_columns(nodes=pl.Series(named, dtype=pl.String))
-    columns = ["error", "op", "binding", "role", "count", "first", "last", "nodes"]
+    columns = ["error", "code", "op", "binding", "role", "count", "first", "last", "nodes"]
     return Table(
         "Errors",
         "Each distinct error, as the app got it; first and last are when its requests began.",
         (
             Column("Error", "code"),
+            Column("Status", hint="HTTP status or CoAP code of the answer"),
             Column("Operation", "code"),
             Column("Binding"),
             Column("Seen by"),

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from wotemu.app.agent_socket import ADDRESS
-from wotemu.records import Interaction
+from wotemu.records import Emission, Interaction
 from wotemu_runtime.app_process.messages import MAX_MESSAGE, Lost, Rows, Waits, decode
 
 PACKET_BYTES = 64 * 1024
@@ -31,7 +31,10 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "float | None": (float, int, NoneType),
     "int | None": (int, NoneType),
 }
-_COLUMNS = [_KINDS[str(field.type)] for field in attrs.fields(Interaction)]
+_COLUMNS = {
+    kind.TABLE: [_KINDS[str(field.type)] for field in attrs.fields(kind)] for kind in (Interaction, Emission)
+}
+"""The types of the columns of the tables that processes of an app may add to."""
 _MAX_KEY = 200
 
 
@@ -85,8 +88,9 @@ def _message(packet: bytes) -> Rows | Waits | NotSent:
     """Parse a packet of `app_process.messages`."""
     try:
         message = decode(packet)
-        if isinstance(message, Rows) and message.table == Interaction.TABLE:
-            return message if all(map(_is_interaction, message.rows)) else NotSent(len(message.rows))
+        if isinstance(message, Rows) and message.table in _COLUMNS:
+            columns = _COLUMNS[message.table]
+            return message if all(_fits(row, columns) for row in message.rows) else NotSent(len(message.rows))
         if isinstance(message, Lost):
             return NotSent(message.count)
         if isinstance(message, Waits) and _is_wait(message):
@@ -96,9 +100,9 @@ def _message(packet: bytes) -> Rows | Waits | NotSent:
     return NotSent(1)
 
 
-def _is_interaction(row: Sequence[Any]) -> bool:
-    """Whether a row fits the table: one that does not would make the whole table unreadable at the end."""
-    return len(row) == len(_COLUMNS) and all(map(isinstance, row, _COLUMNS))
+def _fits(row: Sequence[Any], columns: Sequence[tuple[type, ...]]) -> bool:
+    """Whether a row fits its table: one that does not would make the whole table unreadable at the end."""
+    return len(row) == len(columns) and all(map(isinstance, row, columns))
 
 
 def _is_wait(message: Waits) -> bool:

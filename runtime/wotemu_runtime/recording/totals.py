@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import attrs
 
 from wotemu.percentiles import nearest_rank
-from wotemu.records import CANCELLED, FAILED, OK, Change, Event, Hop, Interaction, Record
+from wotemu.records import APP, CANCELLED, FAILED, OK, Change, Event, Hop, Interaction, Record
 
 DROPS = ("loss", "queue", "cut", "memory")
 """Why a hop drops packets: `Hop` has a field ``dropped_`` for each."""
@@ -29,7 +29,7 @@ class Totals:
     cancelled_requests: int = 0
     """Requests that their apps gave up."""
     items: int = 0
-    """Notifications that subscriptions delivered."""
+    """Notifications that subscriptions delivered, without those that a library delivered once more."""
     ends: float = math.inf
     """When the scenario ends (epoch): what begins later is of nodes that are being stopped."""
     _asked: Counter[_Asked] = attrs.field(factory=Counter, repr=False)
@@ -124,7 +124,7 @@ class Totals:
             self.failed_requests += row.status == FAILED
             self.cancelled_requests += row.status == CANCELLED
         elif row.stage == "next":
-            self.items += 1
+            self.items += row.origin == APP
 
     def _hop(self, row: Hop) -> None:
         if row.direction == "down":

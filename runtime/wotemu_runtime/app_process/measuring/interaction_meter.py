@@ -15,28 +15,28 @@ import attrs
 from reactivex import Observable
 from reactivex.disposable import Disposable
 
-from wotemu.records import CANCELLED, FAILED, OK, Interaction
+from wotemu.records import CANCELLED, FAILED, OK, Interaction, Record
 from wotemu_runtime.app_process.measuring import deadlines
 from wotemu_runtime.app_process.measuring.operations import Operation
-from wotemu_runtime.app_process.measuring.payload_size import item_size, request_size
+from wotemu_runtime.app_process.measuring.payload_size import Measured, item_measured, request_size
+from wotemu_runtime.app_process.measuring.peers import Peers
 from wotemu_runtime.app_process.measuring.sides import (
-    ChosenBinding,
-    RefusingSide,
+    Exchange,
     ServedRequest,
     Side,
+    running_operation,
     served_request,
 )
 
 MAX_ERROR = 300
 """Characters of an error's type and message that are recorded."""
 
-_BAD_REQUEST = 400
-"""HTTP statuses from here on are errors."""
-
-Sink = Callable[[Interaction], None]
+Sink = Callable[[Record], None]
 """Takes a record. It must not raise: measuring must not change what the app sees."""
 
 Method = Callable[..., Any]
+
+Refusal = Callable[[Side, Any, Operation, str, BaseException], None]
 
 
 @attrs.frozen
@@ -45,6 +45,7 @@ class Meter:
 
     node: str
     sink: Sink
+    peers: Peers = attrs.field(default=attrs.Factory(lambda meter: Peers(meter.node), takes_self=True))
 
     def request(self, side: Side, operation: Operation, original: Method) -> Method:
         """Wrap a coroutine method whose first argument is the affordance's name."""
@@ -65,26 +66,25 @@ class Meter:
 
         return measured
 
-    def refusals(self, binding: str, operation: Operation, original: Method) -> Method:
-        """Wrap an HTTP handler's coroutine method, to record requests that it refuses itself."""
+    def refusal(self) -> Refusal:
+        """Begin to time a request that a server may refuse; call what is returned if it has.
 
-        @functools.wraps(original)
-        async def handled(handler: Any, thing_name: str, name: str) -> Any:
-            request = ServedRequest()
-            served_request.set(request)
-            refused = _RunningOperation(self, RefusingSide(binding, thing_name), handler, operation, name)
-            try:
-                result = await original(handler, thing_name, name)
-            except BaseException as error:
-                if not request.has_reached_thing:
-                    refused.request(None, error)
-                raise
-            # Handlers also refuse by a status alone, without raising.
-            if not request.has_reached_thing and handler.get_status() >= _BAD_REQUEST:
-                refused.request(None, PermissionError(f"HTTP status {handler.get_status()}"))
-            return result
+        It takes the side, the object of the server, the operation, the name of the affordance and the error.
+        """
+        t, start = time.monotonic(), time.perf_counter()
 
-        return handled
+        def refused(side: Side, owner: Any, operation: Operation, name: str, error: BaseException) -> None:
+            running = _RunningOperation(self, side, owner, operation, name)
+            duration = time.perf_counter() - start
+            self.sink(running.row("request", t=t, duration=duration, error=error))
+
+        return refused
+
+    def answered(self, request: ServedRequest) -> None:
+        """Record what has waited for the answer to a request."""
+        for row in request.waiting:
+            self.sink(attrs.evolve(row, code=request.code))
+        request.waiting.clear()
 
     def subscription(self, side: Side, operation: Operation, original: Method) -> Method:
         """Wrap a method that returns an Observable of the affordance that its first argument names."""
@@ -92,11 +92,11 @@ class Meter:
         @functools.wraps(original)
         def measured(owner: Any, *args: Any, **kwargs: Any) -> Any:
             def begin() -> _RunningOperation:
-                return _RunningOperation(self, side, owner, operation, name, binding)
+                return _RunningOperation(self, side, owner, operation, name, exchange.another())
 
             name, _ = _arguments(args, kwargs)
             # The client is chosen here, before anything is subscribed to; each subscription shares it.
-            binding = side.begin()
+            exchange = side.begin()
             try:
                 source = original(owner, *args, **kwargs)
             except BaseException as error:
@@ -148,14 +148,14 @@ class _RunningOperation:
         owner: Any,
         operation: Operation,
         name: Any,
-        binding: ChosenBinding | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         self._meter = meter
         self._role = side.role
         self._thing = side.thing(owner)
         self._operation = operation
         self._name = str(name)
-        self._binding = binding or side.begin()
+        self.exchange = exchange or side.begin()
         self._has_ended = False
         self._cancellations = _pending_cancellations()
         self._t = time.monotonic()
@@ -164,7 +164,12 @@ class _RunningOperation:
     def request(self, size: int | None, error: BaseException | None = None) -> None:
         """Record a request that has ended, at the time when it began."""
         duration = time.perf_counter() - self._start
-        self.record("request", t=self._t, duration=duration, size=size, error=error)
+        row = self.row("request", t=self._t, duration=duration, size=size, error=error)
+        serving = served_request.get() if self._role == "producer" else None
+        if serving is None:
+            self._meter.sink(row)
+        else:
+            serving.waiting.append(row)
 
     def end(self, error: BaseException | None = None) -> None:
         """Record the end of a subscription, once: an unsubscription may follow an error or the completion."""
@@ -176,29 +181,45 @@ class _RunningOperation:
         self,
         stage: str,
         *,
+        duration: float | None = None,
+        measured: Measured = (None, None),
+        error: BaseException | None = None,
+    ) -> None:
+        """Record a stage of a subscription that is reached now."""
+        size, digest = measured
+        self._meter.sink(self.row(stage, duration=duration, size=size, digest=digest, error=error))
+
+    def row(
+        self,
+        stage: str,
+        *,
         t: float | None = None,
         duration: float | None = None,
         size: int | None = None,
+        digest: int | None = None,
         error: BaseException | None = None,
-    ) -> None:
+    ) -> Interaction:
         """Make one record; `t` is by default now."""
         status, text = outcome(error, was_cancelled=_pending_cancellations() > self._cancellations)
-        self._meter.sink(
-            Interaction(
-                t=time.monotonic() if t is None else t,
-                node=self._meter.node,
-                role=self._role,
-                thing=self._thing,
-                affordance=self._operation.affordance,
-                name=self._name,
-                op=self._operation.op,
-                stage=stage,
-                binding=self._binding.name,
-                duration=duration,
-                bytes=size,
-                status=status,
-                error=text,
-            )
+        exchange = self.exchange
+        return Interaction(
+            t=time.monotonic() if t is None else t,
+            node=self._meter.node,
+            role=self._role,
+            thing=self._thing,
+            affordance=self._operation.affordance,
+            name=self._name,
+            op=self._operation.op,
+            stage=stage,
+            binding=exchange.binding,
+            duration=duration,
+            bytes=size,
+            status=status,
+            error=text,
+            code=exchange.code,
+            peer=exchange.peer and self._meter.peers.name(exchange.peer),
+            origin=exchange.origin(stage),
+            digest=digest,
         )
 
 
@@ -210,7 +231,7 @@ def _measured_source(source: Observable[Any], begin: Callable[[], _RunningOperat
         running.record("subscribe")
 
         def on_next(item: Any) -> None:
-            running.record("next", size=item_size(item))
+            running.record("next", measured=item_measured(item))
             observer.on_next(item)
 
         def on_error(error: Exception) -> None:
@@ -221,7 +242,11 @@ def _measured_source(source: Observable[Any], begin: Callable[[], _RunningOperat
             running.end()
             observer.on_completed()
 
-        inner = source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        outer = running_operation.set(running.exchange)  # the client's tasks get this context
+        try:
+            inner = source.subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+        finally:
+            running_operation.reset(outer)
 
         def dispose() -> None:
             inner.dispose()

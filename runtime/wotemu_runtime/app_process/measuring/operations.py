@@ -18,3 +18,5 @@ WRITE = Operation("property", "writeproperty")
 OBSERVE = Operation("property", "observeproperty")
 INVOKE = Operation("action", "invokeaction")
 SUBSCRIBE = Operation("event", "subscribeevent")
+UNKNOWN = Operation("", "")
+"""A request for nothing that the server has."""

@@ -4,8 +4,8 @@ Consumer: the operations of ConsumedThing. The binding is that of the client whi
 Producer: each server gets a view of the ExposedThing, which shares all its state. So calls of the app's own
 on its Thing are not recorded, and the server's binding is known.
 
-Requests that WoTPy's HTTP server refuses before they reach a Thing (an unknown Thing, a body that is no JSON)
-are recorded as failed requests at the producer.
+`client_hooks` and `server_hooks` add who was at the other end and the status of the answer, and record what
+servers refuse before it reaches a Thing; `emissions` records what a Thing emits.
 
 WoTPy's own traffic is left out where it can be recognised: the subscriptions by which its MQTT and Zenoh
 servers learn of changes, and the reads by which its CoAP server renders notifications.
@@ -17,22 +17,18 @@ import functools
 from contextlib import ExitStack
 from typing import Any
 
-from wotpy.protocols.coap.resources.property import PropertyResource
-from wotpy.protocols.http.handlers.action import ActionInvokeHandler
-from wotpy.protocols.http.handlers.property import PropertyReadWriteHandler
 from wotpy.protocols.server import BaseProtocolServer
 from wotpy.wot.consumed.thing import ConsumedThing
 from wotpy.wot.servient import Servient
 
+from wotemu_runtime.app_process.measuring.client_hooks import install_client_hooks
 from wotemu_runtime.app_process.measuring.deadlines import watch_deadlines
+from wotemu_runtime.app_process.measuring.emissions import install_emission_hooks
 from wotemu_runtime.app_process.measuring.interaction_meter import Meter, Method
 from wotemu_runtime.app_process.measuring.operations import INVOKE, OBSERVE, READ, SUBSCRIBE, WRITE
-from wotemu_runtime.app_process.measuring.sides import (
-    ConsumerSide,
-    ProducerSide,
-    is_notifying,
-    running_operation,
-)
+from wotemu_runtime.app_process.measuring.patching import replace
+from wotemu_runtime.app_process.measuring.server_hooks import install_server_hooks
+from wotemu_runtime.app_process.measuring.sides import ConsumerSide, ProducerSide, running_operation
 
 BINDINGS = {"WEBSOCKETS": "ws"}
 """Our names of bindings, where they are not WoTPy's in lower case."""
@@ -42,11 +38,6 @@ POLLING_BINDINGS = frozenset({"mqtt", "zenoh"})
 
 CONSUMED_REQUESTS = {"read_property": READ, "write_property": WRITE, "invoke_action": INVOKE}
 SERVED_REQUESTS = {"read_property": READ, "handle_write_property": WRITE, "invoke_action": INVOKE}
-HTTP_HANDLERS = {
-    PropertyReadWriteHandler: {"get": READ, "put": WRITE},
-    ActionInvokeHandler: {"post": INVOKE},
-}
-"""Methods of WoTPy's HTTP server that may refuse a request before it reaches a Thing."""
 SUBSCRIPTIONS = {"on_property_change": OBSERVE, "on_event": SUBSCRIBE}
 
 
@@ -70,23 +61,16 @@ def _install(meter: Meter, stack: ExitStack) -> None:
     side = ConsumerSide()
     for name, operation in CONSUMED_REQUESTS.items():
         original = _hooking_choice(stack, getattr(ConsumedThing, name))
-        _replace(stack, ConsumedThing, name, meter.request(side, operation, original))
+        replace(stack, ConsumedThing, name, meter.request(side, operation, original))
     for name, operation in SUBSCRIPTIONS.items():
         original = _hooking_choice(stack, getattr(ConsumedThing, name))
-        _replace(stack, ConsumedThing, name, meter.subscription(side, operation, original))
-    _replace(stack, Servient, "select_client", _noting_choice(Servient.select_client))
-    _replace(stack, PropertyResource, "render_get", _marking_notifications(PropertyResource.render_get))
-    for handler, methods in HTTP_HANDLERS.items():
-        for name, operation in methods.items():
-            refusing = meter.refusals("http", operation, getattr(handler, name))
-            _replace(stack, handler, name, refusing)
+        replace(stack, ConsumedThing, name, meter.subscription(side, operation, original))
+    replace(stack, Servient, "select_client", _noting_choice(Servient.select_client))
+    install_client_hooks(stack)
+    install_server_hooks(stack, meter)
+    install_emission_hooks(stack, meter)
     add = _Views(meter).adding(BaseProtocolServer.add_exposed_thing)
-    _replace(stack, BaseProtocolServer, "add_exposed_thing", add)
-
-
-def _replace(stack: ExitStack, owner: type, name: str, method: Method) -> None:
-    stack.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, method)
+    replace(stack, BaseProtocolServer, "add_exposed_thing", add)
 
 
 _NOTES = "__wotemu_notes__"
@@ -102,7 +86,7 @@ def _hooking_choice(stack: ExitStack, original: Method) -> Method:
     def with_hook(owner: Any, *args: Any, **kwargs: Any) -> Any:
         kind = type(owner.servient)
         if not hasattr(kind.select_client, _NOTES):
-            _replace(stack, kind, "select_client", _noting_choice(kind.select_client))
+            replace(stack, kind, "select_client", _noting_choice(kind.select_client))
         return original(owner, *args, **kwargs)
 
     return with_hook
@@ -115,28 +99,12 @@ def _noting_choice(select: Method) -> Method:
     def noted(owner: Any, *args: Any, **kwargs: Any) -> Any:
         client = select(owner, *args, **kwargs)
         running = running_operation.get()
-        if running is not None and not running.name:
-            running.name = binding_name(getattr(client, "protocol", ""))
+        if running is not None and not running.binding:
+            running.binding = binding_name(getattr(client, "protocol", ""))
         return client
 
     setattr(noted, _NOTES, True)
     return noted
-
-
-def _marking_notifications(render_get: Method) -> Method:
-    """Wrap ``render_get`` to mark reads for an observation: WoTPy renders CoAP notifications as reads."""
-
-    @functools.wraps(render_get)
-    async def marked(resource: Any, request: Any) -> Any:
-        if request.opt.observe != 0:  # 0 registers an observer (RFC 7641), a plain read has none
-            return await render_get(resource, request)
-        is_notifying.set(True)
-        try:
-            return await render_get(resource, request)
-        finally:
-            is_notifying.set(False)
-
-    return marked
 
 
 class _Views:
