@@ -38,12 +38,14 @@ class Deployment:
         path: The file. Its stem names the run, and relative paths start from its folder, which may be made
             up for a deployment that is put together in Python.
         warnings: Its words of WoTemu 0.6, with what is written for them now.
+        has_scenario: Whether the file has one; else `scenario` is `Scenario()`.
     """
 
     topology: Topology
     scenario: Scenario
     path: Path
     warnings: tuple[str, ...] = ()
+    has_scenario: bool = True
 
     @property
     def root(self) -> Path:
@@ -105,8 +107,10 @@ def _from_python(
             where=str(path),
             hint=f"write `def {func}(): return Topology([...])`",
         )
-    scenario = _call(module, "scenario", file, Scenario, given) or Scenario()
-    return Deployment(topology, scenario, file, tuple(old_words))
+    scenario = _call(module, "scenario", file, Scenario, given)
+    return Deployment(
+        topology, scenario or Scenario(), file, tuple(old_words), has_scenario=scenario is not None
+    )
 
 
 def _run(file: Path) -> ModuleType:

@@ -69,7 +69,7 @@ class Deployed:
     async def deploy(self, duration: str) -> None:
         (self.folder / "deployment.py").write_text(TOPOLOGY.replace("DURATION", duration))
         await self.wotemu("compose", "--path", "deployment.py")
-        await self.command("docker", "stack", "deploy", "-c", "docker-compose.yml", self.lab.name)
+        await self.command("docker", "stack", "deploy", "-c", "deployment.yml", self.lab.name)
 
     async def tasks(self) -> dict[str, list[str]]:
         """The states of each service's tasks."""
@@ -137,7 +137,7 @@ async def test_a_stopped_run_is_kept_without_a_gap(stack: Deployed) -> None:
     await stack.coordinator_says("another coordinator takes over")
     assert "80ms" in await stack.wotemu("show", stack.lab.name), "what was set by hand holds on"
     assert "wotemu report" in await stack.wotemu(
-        "stop", "--compose-file", "docker-compose.yml", "--stack", stack.lab.name
+        "stop", "--compose-file", "deployment.yml", "--stack", stack.lab.name
     )
     states = await stack.tasks()
     assert states["bus"] == states["proxy"] == ["running"]
@@ -159,6 +159,53 @@ async def test_a_stopped_run_is_kept_without_a_gap(stack: Deployed) -> None:
     ]
     assert numbers == [1 + place // 2 for place in range(len(numbers))]
     assert len(numbers) > 10
+
+
+OLD_WORDS = """
+from wotemu.compat import RestartPolicy
+from wotemu.enums import NetworkConditions
+from wotemu.topology.models import (Broker, BuiltinApps, Network, Node, NodeApp,
+                                    NodeResources, Service, Topology)
+
+def topology():
+    wifi = Network(name="wifi", conditions=NetworkConditions.WIFI)
+    mobile = Network(name="mobile", conditions=NetworkConditions.CABLE)
+    broker = Broker(name="broker", networks=[mobile, wifi])
+    app = NodeApp(path=BuiltinApps.CLOCK, mqtt=True)
+    clock = Node("clock", app, [wifi, mobile], broker, mobile, scale=None)
+    host = "{}.{}".format(clock.name, wifi.name)
+    params = {"servient_host": host, "thing_id": "urn:wotemu:clock"}
+    user = Node(
+        name="user",
+        app=NodeApp(path=BuiltinApps.SUBSCRIBER, params=params),
+        networks=[wifi, mobile],
+        resources=NodeResources(mem_limit="200M"),
+        scale=2)
+    db = Service(name="db", image="wotemu:latest", restart_policy=RestartPolicy(condition="on-failure"))
+    user.link_service(db)
+    return Topology(nodes=[clock, user])
+"""
+
+
+async def test_the_four_commands_of_0_6_on_a_deployment_in_its_words(stack: Deployed) -> None:
+    """Without a scenario it runs until it is stopped; MQTT crosses the network that its node names."""
+    (stack.folder / "simple.py").write_text(OLD_WORDS)
+    name, simple = stack.lab.name, str(stack.folder / "simple")
+    printed = await stack.wotemu("compose", "--path", f"{simple}.py")
+    assert "link_service() is now Node(services=[...])" in printed
+    await stack.command("docker", "stack", "deploy", "-c", "simple.yml", name)
+    await stack.coordinator_says("user-2 is up")
+    await asyncio.sleep(6)  # a few ticks
+    await stack.wotemu("stop", "--compose-file", f"{simple}.yml", "--stack", name, "--tail", "5")
+    await stack.wotemu("report", "--out", str(stack.folder / "report"), "--stack", name)
+    assert (stack.folder / "report" / "index.html").stat().st_size > 100_000
+    run_dir = stack.folder / "runs" / name
+    assert _json(run_dir / "manifest.json")["duration_s"] == 365 * 86_400
+    mqtt = pl.read_parquet(run_dir / "tables" / "flows.parquet").filter(pl.col("dport") == 1883)
+    assert {*mqtt["network"]} == {"mobile"}
+    items = pl.read_parquet(run_dir / "tables" / "interactions.parquet").filter(pl.col("stage") == "next")
+    assert {*items.filter(pl.col("role") == "consumer")["node"]} == {"user-1", "user-2"}
+    assert {*items["binding"]} == {"mqtt"}
 
 
 async def test_a_node_of_a_stack_is_confined(stack: Deployed) -> None:

@@ -86,3 +86,25 @@ def test_the_stacks_coordinator_plans_the_same_run_of_the_code_that_travels(
     assert [node.name for node in run.plan.topology.nodes] == ["a"]
     assert (tmp_path / "unpacked" / "data.txt").read_text() == "hello"
     assert not (tmp_path / "unpacked" / "stack.yml").exists()
+
+
+def test_the_file_is_beside_the_deployment(tmp_path: Path) -> None:
+    for name in ("deployment.py", "form.yml"):
+        (tmp_path / name).write_text(DEPLOYMENT if name.endswith(".py") else FORM)
+    (tmp_path / "data.txt").write_text("data")
+    for name, written in (("deployment.py", "deployment.yml"), ("form.yml", "form.compose.yml")):
+        result = CliRunner().invoke(main, ["compose", "--path", str(tmp_path / name)])
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / written).is_file()
+
+
+@pytest.mark.parametrize(("arguments", "duration_s"), [((), 365 * 86_400.0), (("--duration", "5s"), 5.0)])
+def test_without_a_scenario_a_stack_runs_until_it_is_stopped(
+    tmp_path: Path, arguments: tuple[str, ...], duration_s: float
+) -> None:
+    file = tmp_path / "deployment.py"
+    file.write_text(DEPLOYMENT.partition("def scenario")[0])
+    result = CliRunner().invoke(main, ["compose", "--path", str(file), *arguments])
+    assert result.exit_code == 0, result.output
+    (orders,) = folder_of(tmp_path / "deployment.yml").glob("coordinator-*")
+    assert f'"duration_s": {duration_s}' in orders.read_text()

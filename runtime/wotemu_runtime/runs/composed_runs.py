@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STAYING = frozenset({"bus", "proxy"})
 """Services that `stop` leaves running: the bus has the run's record."""
+LOG_TAIL = 200
+"""Lines of each task's log that are recorded."""
 URL_HINT = "redis://:PASSWORD@HOST:PORT"
 
 
@@ -68,7 +70,9 @@ async def _fetch_to_new_directory(client: Redis, stack: str | None) -> Path:
     return run_dir
 
 
-async def stop(stack: str, compose_file: Path) -> None:
+async def stop(
+    stack: str, compose_file: Path, *, redis_url: str | None = None, log_lines: int = LOG_TAIL
+) -> None:
     """End the run, and scale its services to zero, but for those that hold its record.
 
     The state of each task, and the tail of its log, is added to the record first.
@@ -76,23 +80,32 @@ async def stop(stack: str, compose_file: Path) -> None:
     Args:
         stack: Name that the stack was deployed under.
         compose_file: What `wotemu compose` wrote; the bus's password is beside it.
+        redis_url: The stack's event bus; None to look for it on the swarm of DOCKER_HOST.
+        log_lines: Lines of each task's log that are recorded.
+
+    Raises:
+        InputError: There is no such stack or file, or `redis_url` is no URL of a bus.
     """
     password = _password_beside(compose_file)
-    async with stack_on_swarm(stack) as deployed, bus_client(await deployed.bus(password)) as client:
+    given = None if redis_url is None else bus_address(redis_url)
+    async with (
+        stack_on_swarm(stack) as deployed,
+        bus_client(given or await deployed.bus(password)) as client,
+    ):
         services = set(await deployed.services())
         # Swarm removes tasks of scaled-down services soon, and their logs with them: store those before.
-        await _store_log_tails(deployed, client, await deployed.states())
+        await _store_log_tails(deployed, client, await deployed.states(), log_lines)
         await deployed.scale_to_zero({COORDINATOR} & services)  # ends the run, and records the rest
         states = await deployed.states()
         await put_file(client, stack, "tasks.json", json.dumps(states, indent=2).encode())
-        await _store_log_tails(deployed, client, states)
+        await _store_log_tails(deployed, client, states, log_lines)
         await deployed.scale_to_zero(services - STAYING)
 
 
-async def _store_log_tails(deployed: Stack, client: Redis, states: list[dict[str, Any]]) -> None:
+async def _store_log_tails(deployed: Stack, client: Redis, states: list[dict[str, Any]], lines: int) -> None:
     """Add the tail of each task's log to the record; that of a removed task stays as it was stored before."""
     for state in states:
-        if tail := await deployed.log_tail(state["id"]):
+        if tail := await deployed.log_tail(state["id"], lines):
             name = f"logs/_tasks/{state['task']}-{state['id'][:8]}.log"
             await put_file(client, deployed.name, name, tail)
 

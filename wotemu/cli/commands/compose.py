@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from wotemu.scenario import Resolver
     from wotemu_runtime.engines.swarm.compose import Composed
 
-DEFAULT_OUTPUT = "docker-compose.yml"
+UNTIL_STOPPED = Seconds(365 * 86_400)
+"""How long a stack runs whose file has no scenario: until it is stopped."""
 _HASHED = re.compile(r".+-[0-9a-f]{12}")
 """Names of files that `compose` writes: each ends in a hash of what it holds."""
 
@@ -31,7 +32,7 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
     "--path", required=True, type=DeploymentFile(), metavar="FILE", help="The file of the deployment."
 )
 @click.option(
-    "--output", default=DEFAULT_OUTPUT, show_default=True, metavar="FILE", help="The compose file to write."
+    "--output", metavar="FILE", help="The compose file to write.  [default: FILE.yml beside FILE.py]"
 )
 @click.option(
     "--func", default="topology", show_default=True, help="The file's function that returns the topology."
@@ -40,12 +41,15 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 @seed_option
 @debug_option
 def compose(
-    path: str, output: str, func: str, duration: Seconds | None, seed: int | None, debug: bool
+    path: str, output: str | None, func: str, duration: Seconds | None, seed: int | None, debug: bool
 ) -> None:
     """Write the deployment of a file as a compose file. Once deployed, the stack runs the scenario by
-    itself:
+    itself; without a scenario and --duration it runs until it is stopped:
 
-    docker stack deploy -c docker-compose.yml STACK
+    \b
+    wotemu compose --path field.py
+    docker stack deploy -c field.yml field
+    wotemu stop --compose-file field.yml --stack field
 
     The same file, duration and seed give the same bytes. The nodes' code and assignments are written to a
     hidden folder beside it, with the password of the event bus, which is made once and reused. The linter's
@@ -54,8 +58,10 @@ def compose(
     with reporting_errors(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
-        target = Path(output)
+        target = Path(output or _beside(path))
         deployment, resolver = load_and_resolve(path, duration, seed, func=func)
+        if duration is None and not deployment.has_scenario:
+            deployment, resolver = load_and_resolve(path, UNTIL_STOPPED, seed, func=func)
         composed = _composed(deployment, resolver, func, folder_of(target).name)
         write(composed, target)
         from wotemu.cli.screen.terminal import console
@@ -64,6 +70,12 @@ def compose(
         out = console()
         out.print(f"{target}: written", highlight=False)
         out.print(f"docker stack deploy -c {target} {Path(path).stem}", highlight=False, soft_wrap=True)
+
+
+def _beside(path: str) -> Path:
+    """The compose file of a deployment's file, where none is named."""
+    target = Path(path).with_suffix(".yml")
+    return Path(path).with_suffix(".compose.yml") if target == Path(path) else target
 
 
 def _show_warnings(warnings: Sequence[str]) -> None:

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 @click.option("--at-once", is_flag=True, help="End the run without a report, as a second Ctrl-C does.")
 @click.option("--compose-file", cls=SwarmOption, metavar="FILE", help="The file that wotemu compose wrote.")
 @click.option("--stack", cls=SwarmOption, metavar="NAME", help="The name that it was deployed under.")
+@click.option(
+    "--tail",
+    cls=SwarmOption,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Lines of each task's log to record.",
+)
+@click.option(
+    "--redis-url", cls=SwarmOption, metavar="URL", help="The stack's event bus: redis://:PASSWORD@HOST:PORT."
+)
 @json_option
 @debug_option
 def stop(
@@ -33,6 +43,8 @@ def stop(
     at_once: bool,
     compose_file: str | None,
     stack: str | None,
+    tail: int | None,
+    redis_url: str | None,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -48,12 +60,14 @@ def stop(
     `docker stack rm` removes the rest.
 
     \b
-    wotemu stop --compose-file docker-compose.yml --stack field
+    wotemu stop --compose-file field.yml --stack field
     """
     if compose_file is not None or stack is not None:
         if name or compose_file is None or stack is None or lasting is not None or at_once or as_json:
             raise click.UsageError("of a stack, give --compose-file and --stack, and nothing else")
-        _stop_stack(compose_file, stack, debug=debug)
+        _stop_stack(compose_file, stack, redis_url, tail, debug=debug)
+    elif tail is not None or redis_url is not None:
+        raise click.UsageError("--tail and --redis-url go with --compose-file and --stack")
     elif name is None:
         raise click.UsageError("give the NAME of a run, or --compose-file and --stack of a stack")
     elif nodes:
@@ -87,12 +101,16 @@ async def _ended(client: ControlClient, *, at_once: bool) -> str:
     return run_dir
 
 
-def _stop_stack(compose_file: str, stack: str, *, debug: bool) -> None:
+def _stop_stack(
+    compose_file: str, stack: str, redis_url: str | None, tail: int | None, *, debug: bool
+) -> None:
     with reporting_errors(debug=debug):
         from wotemu.cli.screen.terminal import console
+        from wotemu_runtime.runs.composed_runs import LOG_TAIL
         from wotemu_runtime.runs.composed_runs import stop as stop_composed
 
-        asyncio.run(stop_composed(stack, Path(compose_file)))
+        lines = LOG_TAIL if tail is None else tail
+        asyncio.run(stop_composed(stack, Path(compose_file), redis_url=redis_url, log_lines=lines))
         out = console()
         out.print(f"{stack}: stopped; its run is on its event bus", highlight=False)
         out.print(f"wotemu report --stack {stack}", highlight=False, soft_wrap=True)

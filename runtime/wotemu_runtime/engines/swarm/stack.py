@@ -15,8 +15,6 @@ from wotemu_runtime.engines.swarm.docker_client import asking_docker
 from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
-LOG_LINES = 200
-"""How many of the last lines of each task's output are read."""
 STOP_DEADLINE_S = 90.0
 READ_DEADLINE_S = 20.0
 _OVER = frozenset({"complete", "shutdown", "failed", "rejected", "remove", "orphaned"})
@@ -115,9 +113,9 @@ class Stack:
             for task in sorted(await self.tasks(), key=lambda task: (task["Service"], task["CreatedAt"]))
         ]
 
-    async def log_tail(self, task_id: str) -> bytes:
-        """The last lines that a task printed; nothing where its machine does not answer."""
-        params = {"stdout": "1", "stderr": "1", "tail": str(LOG_LINES)}
+    async def log_tail(self, task_id: str, lines: int) -> bytes:
+        """The last `lines` that a task printed; nothing where its machine does not answer."""
+        params = {"stdout": "1", "stderr": "1", "tail": str(lines)}
         try:
             async with self._docker._query(f"tasks/{task_id}/logs", params=params) as response:
                 return _unframed(await response.read())
