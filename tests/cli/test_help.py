@@ -1,10 +1,12 @@
-"""The help: options of a swarm have a heading of their own."""
+"""The help: options of a swarm have a heading of their own, and examples fit a terminal."""
 
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.conftest import Invoke
+from wotemu.cli import main
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,9 @@ def test_options_of_a_swarm_have_a_heading_of_their_own(
     assert "--debug" in usual and "--debug" not in swarm
     for option in options:
         assert f"  {option} " in swarm and f"  {option} " not in usual
+
+
+@pytest.mark.parametrize("command", ["", *main.commands])
+def test_no_line_is_wider_than_a_terminal(command: str) -> None:
+    shown = CliRunner().invoke(main, [*command.split(), "--help"], terminal_width=80).output
+    assert [line for line in shown.splitlines() if len(line) > 80] == []

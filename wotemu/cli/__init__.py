@@ -120,8 +120,8 @@ def main() -> None:
     """Emulate an IoT or edge deployment: real apps, real packets, scripted network conditions, one report.
 
     \b
-    wotemu run deployment.py                # run it; Ctrl-C ends it, with its report
-    wotemu show deployment                  # from a second terminal: what holds now
+    wotemu run deployment.py            # run it; Ctrl-C ends it, with its report
+    wotemu show deployment              # from a second terminal: what holds now
     wotemu set deployment field latency=200ms --for 30s
 
     FILE is a deployment's Python, YAML or JSON file, NAME a run's name, as wotemu ps lists it.

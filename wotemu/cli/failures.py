@@ -56,6 +56,8 @@ def print_message(
     from rich.text import Text
 
     out = console(stderr=True)
+    # A terminal breaks lines within words; elsewhere a line stays one, whatever reads it.
+    out.soft_wrap = not out.is_terminal
     out.print(Text.assemble((title, "bold red"), (harmless(message), "bold")))
     for label, text in (("where", where), ("hint", hint)):
         if text:

@@ -144,7 +144,7 @@ def crash(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: b
 
     \b
     wotemu crash field phone-2
-    wotemu crash field phone --for 10s      # all replicas; they start again after 10 seconds
+    wotemu crash field phone --for 10s  # all replicas; then they start again
     wotemu restart field phone-2
     """
 

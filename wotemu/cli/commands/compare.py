@@ -74,7 +74,7 @@ def compare(
     \b
     wotemu compare before after
     wotemu compare before after --out page --fail-above 10%
-    wotemu compare runs/edge-repeat runs/cloud-repeat --json      # as wotemu repeat leaves them
+    wotemu compare runs/edge-repeat runs/cloud-repeat --json   # of wotemu repeat
 
     Durations (p50, p95, p99), errors, availability and throughput are compared by phase, node group and
     operation. docs/compare.md says how sure a difference has to be, and when runs can't be compared.

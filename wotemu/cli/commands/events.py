@@ -38,7 +38,7 @@ def events(
     \b
     wotemu events field --follow
     wotemu events field --kind "app.*" --kind change.failed --json
-    wotemu events field --as-scenario       # a session by hand, to paste into a deployment's file
+    wotemu events field --as-scenario       # what was done by hand, as a scenario
 
     Times are seconds after T0.
     """

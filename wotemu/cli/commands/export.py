@@ -68,10 +68,10 @@ def export(
     """Export RUN, a run's directory or its name under runs/, also one that still runs.
 
     \b
-    wotemu export quickstart --format csv --out tables     # every table, with a description
-    wotemu export quickstart --format parquet --table interactions --out interactions.parquet
+    wotemu export quickstart --format csv --out tables     # every table
+    wotemu export quickstart --format parquet --table flows --out flows.parquet
     wotemu export quickstart --list
-    wotemu export quickstart --format svg --figure system-cpu-per-node --out cpu.svg
+    wotemu export quickstart --format svg --figure system-cpu-per-node --out a.svg
 
     json is the whole report, or an array of rows with --table or --figure. Each row of a table has `s`
     (seconds since T0), `phase` and `group` (the node of the topology). docs/export.md describes all of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 from difflib import get_close_matches
 from pathlib import Path
@@ -119,8 +120,8 @@ def import_(
         _show(recording, out, as_json=as_json)
 
 
-if import_.help:
-    import_.help = import_.help.replace("{formats}", _LIST.replace("\n", "\n    "))
+# Python 3.13 drops the indentation of docstrings, click that of earlier versions.
+import_.help = inspect.cleandoc(import_.help or "").replace("{formats}", _LIST)
 
 
 def _content(file: Path) -> bytes:

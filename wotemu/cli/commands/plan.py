@@ -53,7 +53,9 @@ def plan(
 
     \b
     wotemu plan deployment.py
-    wotemu plan deployment.py --as-yaml > deployment.yml    # what only Python can say is refused
+    wotemu plan deployment.py --as-yaml > deployment.yml
+
+    What only Python can say is refused as YAML.
     """
     if as_json + as_yaml + as_json_form > 1:
         raise click.UsageError("give one of --json, --as-yaml and --as-json")

@@ -78,7 +78,8 @@ async def _on_swarm(is_any_here: bool) -> list[ListedEmulation]:
         if "DOCKER_HOST" in os.environ:
             raise
         if not is_any_here:
-            print(f"no emulation of yours runs on this machine; no swarm: {error.message}", file=sys.stderr)
+            print("no emulation of yours runs on this machine", file=sys.stderr)
+            print(f"no swarm: {error.message}", file=sys.stderr)
         return []
 
 
@@ -153,8 +154,25 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
 
         from wotemu_runtime.runs.emulations import remove_emulations
 
-        removed = asyncio.run(remove_emulations(list(names), everything=everything, force=force))
+        try:
+            removed = asyncio.run(remove_emulations(list(names), everything=everything, force=force))
+        except HostError as error:
+            if here := _hint_of_local_runs(names):
+                error.hint = here
+            raise
         for name, counts in removed.items():
             print(f"{name}: removed {counted_each(counts)}")
         if not removed:
             print("no emulations are on this swarm", file=sys.stderr)
+
+
+def _hint_of_local_runs(names: tuple[str, ...]) -> str | None:
+    """What ends the runs of this machine, or removes their records, that are meant by these names."""
+    from wotemu_runtime.control.socket_path import control_names
+
+    if running := [name for name in control_names() if name in names]:
+        return f"rm is for a swarm; a run of this machine is ended by wotemu stop {running[0]}"
+    from wotemu.cli.local_runs import RUNS
+
+    recorded = [RUNS / name for name in names if (RUNS / name / "manifest.json").is_file()]
+    return f"rm is for a swarm; a record is its folder: rm -r {recorded[0]}" if recorded else None

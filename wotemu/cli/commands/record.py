@@ -44,11 +44,11 @@ def record(
     """Measure delay, jitter, loss and rate of the path to TARGET.
 
     \b
-    wotemu record gateway.example --for 60s --out path.csv            # ICMP echo: no rate
-    wotemu record gateway.example --tcp 443 --for 60s --out path.csv  # TCP handshakes: no rate
+    wotemu record gateway.example --for 60s --out path.csv
+    wotemu record gateway.example --tcp 443 --for 60s --out path.csv
 
-    With an echo at the target, each way has its own loss and rate, and its own file, path.up.csv and
-    path.down.csv:
+    The first one measures by ICMP echo, the second one by TCP handshakes: neither has a rate. With an echo
+    at the target, each way has its own loss and rate, and its own file, path.up.csv and path.down.csv:
 
     \b
     wotemu record --serve 192.0.2.1:7007 --token SECRET               # there

@@ -87,10 +87,11 @@ def repeat(
 
     \b
     wotemu repeat 5 deployment.py
-    wotemu compare runs/before-repeat runs/after-repeat      # designs, by three runs of each or more
+    wotemu compare runs/before-repeat runs/after-repeat
 
-    The runs are made one after the other. Shown is, for each figure, the median of the runs, the lowest and
-    the highest, and by how much their mean may be off (with 95 %).
+    Designs are best compared by three runs of each or more. The runs are made one after the other. Shown
+    is, for each figure, the median of the runs, the lowest and the highest, and by how much their mean may
+    be off (with 95 %).
 
     Exit codes: 0 done, 2 wrong input or a machine that lacks something, 3 a run failed, 130 interrupted.
     """

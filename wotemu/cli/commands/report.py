@@ -56,8 +56,8 @@ def report(
     \b
     wotemu report quickstart
     wotemu report runs/quickstart-2 --out report --json
-    wotemu report --stack field --out report    # a stack's run, from the swarm of DOCKER_HOST
-    wotemu report quickstart --watch            # of a run that goes on in another terminal
+    wotemu report quickstart --watch           # of a run that goes on meanwhile
+    wotemu report --stack field --out report   # a stack's, on the swarm
 
     The JSON has the run's manifest, its phases, and every section of the report with its tables and the data
     of its figures; `python -m pydoc wotemu_report.export.as_json` describes it.

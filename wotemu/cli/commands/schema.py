@@ -11,7 +11,11 @@ def schema() -> None:
 
     \b
     wotemu schema > wotemu.schema.json
-    # yaml-language-server: $schema=wotemu.schema.json     (the first line of deployment.yml)
+
+    Editors find it by the first line of deployment.yml:
+
+    \b
+    # yaml-language-server: $schema=wotemu.schema.json
     """
     import json
 

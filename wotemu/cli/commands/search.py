@@ -89,7 +89,8 @@ def search(
 
     \b
     wotemu search deployment.py --param loss=0..20%
-    wotemu search deployment.py --param readers=1..64 --objective "p95(readproperty) < 500ms"
+    wotemu search deployment.py --param readers=1..64 --runs 3 \\
+        --objective "p95(readproperty) < 500ms"
 
     Both ends are run first; the objectives have to hold at one of them alone. Each value runs with the same
     seeds. The page index.html in the folder of the runs has a chart of each objective over the parameter.
