@@ -24,7 +24,7 @@ services:
   sensor:
     <<: *common
     build: ./sensor
-    command: python -c "import time; time.sleep(${T:-60})"
+    command: python3 -c "import time; time.sleep(${T:-60})"
     networks: [field, back]
     deploy: {replicas: 3, resources: {limits: {cpus: "0.5", memory: 128M}, reservations: {memory: 64mb}}}
     depends_on: [db]
@@ -72,7 +72,7 @@ def reasons(text: str) -> dict[str, str]:
 def test_services_with_a_command_become_nodes_with_what_they_have(tmp_path: Path) -> None:
     sensor, reader = loaded(FARM, tmp_path).nodes
     assert (sensor.name, sensor.scale) == ("sensor", 3)
-    assert sensor.command == ("python", "-c", "import time; time.sleep(60)")
+    assert sensor.command == ("python3", "-c", "import time; time.sleep(60)")
     assert [link.network.name for link in sensor.links] == ["field", "back"]
     assert sensor.env == {"LOG": "info", "DEBUG": "true"}
     assert sensor.resources == NodeResources(cpu_limit=0.5, mem_limit="128M", mem_reservation="64M")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -69,8 +70,9 @@ def test_a_nodes_packets_take_the_latest_gateway_and_none_once_it_is_gone(namesp
 
 
 def test_a_rule_for_a_user_is_one_for_no_other(namespace: Namespace) -> None:
+    uid = os.getuid()  # one that a user namespace maps: of others there can be no rule
     with namespace.entered(), Netlink() as netlink:
         for _ in range(2):
-            routing.add_rules(netlink, Rule(priority=700, action=FR_ACT_UNREACHABLE, uid=10001))
+            routing.add_rules(netlink, Rule(priority=700, action=FR_ACT_UNREACHABLE, uid=uid))
     (rule,) = namespace.run("ip rule list priority 700").splitlines()
-    assert rule.split("from ")[1].split() == ["all", "uidrange", "10001-10001", "unreachable"]
+    assert rule.split("from ")[1].split() == ["all", "uidrange", f"{uid}-{uid}", "unreachable"]
