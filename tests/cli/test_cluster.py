@@ -69,6 +69,13 @@ def test_a_run_of_the_local_engine_can_not_be_taken_over(invoke: Invoke, folder:
     assert "wotemu report runs/field" in " ".join(result.output.split())
 
 
+def test_rm_says_what_removes_a_record_of_this_machine(invoke: Invoke, folder: Path) -> None:
+    (folder / "runs" / "field").mkdir(parents=True)
+    (folder / "runs" / "field" / "manifest.json").write_text("{}")
+    assert "a record is its folder: rm -r runs/field" in " ".join(invoke("rm", "field").stderr.split())
+    assert "rm -r" not in invoke("rm", "other").stderr
+
+
 def service(name: str, desired: int, running: int, complete: int = 0) -> ServiceState:
     return ServiceState(name, f"agent:{name}", desired, running, complete, "")
 

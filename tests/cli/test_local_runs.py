@@ -123,3 +123,19 @@ def test_what_is_not_there_can_not_be_opened(invoke: Invoke, words: list[str], s
 )
 def test_sizes_have_three_digits(count: int, text: str) -> None:
     assert size_text(count) == text
+
+
+def test_folders_of_runs_are_listed_below_and_named_where_one_run_is_wanted(
+    invoke: Invoke, record: Record, opened: list[str]
+) -> None:
+    record("field-repeat/000", started=1.0)
+    index = record("field-repeat/001", started=2.0).parent / "sweep.json"
+    index.write_text("{}")
+    assert "2 runs in runs/field-repeat: wotemu list runs/field-repeat" in invoke("list").output
+    assert "001" in invoke("list", "runs/field-repeat").output
+    refused = invoke("open", "field-repeat")
+    assert refused.exit_code == 2
+    assert "it is a folder of 2 runs" in refused.stderr and "runs/field-repeat/000" in refused.stderr
+    index.with_name("index.html").touch()  # as a search has it
+    assert invoke("open", "field-repeat").exit_code == 0
+    assert opened[-1].endswith("runs/field-repeat/index.html")

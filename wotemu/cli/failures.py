@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from wotemu.cli.screen.terminal import console, harmless, tolerate_any_text
+from wotemu.cli.screen.terminal import harmless, prose_console, tolerate_any_text
 from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, InputError, WotemuError
 
 
@@ -55,9 +55,7 @@ def print_message(
     """Print a message to stderr, with a line each for `where` and `hint`."""
     from rich.text import Text
 
-    out = console(stderr=True)
-    # A terminal breaks lines within words; elsewhere a line stays one, whatever reads it.
-    out.soft_wrap = not out.is_terminal
+    out = prose_console(stderr=True)
     out.print(Text.assemble((title, "bold red"), (harmless(message), "bold")))
     for label, text in (("where", where), ("hint", hint)):
         if text:

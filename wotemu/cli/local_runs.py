@@ -12,6 +12,7 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.suggestions import did_you_mean
+from wotemu.wording import counted
 
 RUNS = Path("runs")
 """Where runs are recorded unless ``--out`` says otherwise."""
@@ -53,6 +54,22 @@ def run_folders(folder: Path = RUNS) -> list[Path]:
         raise InputError(f"it can't be read: {error.strerror}", where=str(folder)) from error
 
 
+def folders_of_runs(folder: Path = RUNS) -> dict[Path, int]:
+    """The folders in a folder that `wotemu repeat`, `search` or a sweep made, and how many runs each has."""
+    with contextlib.suppress(OSError):
+        found = sorted(each for each in folder.iterdir() if (each / "sweep.json").is_file())
+        return {each: len(run_folders(each)) for each in found}
+    return {}
+
+
+def page_of_runs(given: str) -> Path | None:
+    """The page of a folder of runs, by its path or its name under ``runs/``: `wotemu search` writes one."""
+    pages = (
+        folder / "index.html" for folder in (Path(given), RUNS / given) if (folder / "sweep.json").is_file()
+    )
+    return next((page for page in pages if page.is_file()), None)
+
+
 def local_runs(folder: Path = RUNS) -> list[LocalRun]:
     """The runs that are recorded in a folder, the newest last."""
     return sorted(map(_local_run, run_folders(folder)), key=lambda run: run.started or 0.0)
@@ -67,8 +84,12 @@ def found_run(given: str) -> Path:
     for path in (Path(given), RUNS / given):
         if (path / "manifest.json").is_file():
             return path
+    for folder in (Path(given), RUNS / given):
+        if (folder / "sweep.json").is_file() and (runs := run_folders(folder)):
+            count = counted(len(runs), "run")
+            raise InputError(f"it is a folder of {count}", where=given, hint=f"give one, such as {runs[0]}")
     what = "there is no run here" if Path(given).is_dir() else "there is no such run"
-    known = [path.name for path in run_folders()]
+    known = [path.name for path in (*run_folders(), *folders_of_runs())]
     hint = did_you_mean(given, known) if known else None
     raise InputError(what, where=given, hint=hint or "give a run's directory, or its name under runs/")
 

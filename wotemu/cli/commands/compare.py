@@ -146,10 +146,10 @@ def _write_page(found: Comparison, folder: Path) -> None:
 def _print(found: Comparison, out: str | None) -> None:
     from rich.text import Text
 
-    from wotemu.cli.screen.terminal import console, harmless, path_link
+    from wotemu.cli.screen.terminal import harmless, path_link, prose_console
     from wotemu_report.comparison.texts import method, sentence, summary
 
-    screen = console()
+    screen = prose_console()
     for caution in found.cautions:
         screen.print(Text.assemble(("warning: ", "yellow"), harmless(caution)))
     for name, rows in found.differences.items():

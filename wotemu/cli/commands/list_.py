@@ -31,16 +31,21 @@ def list_(folder: Path, as_json: bool, debug: bool) -> None:
     LENGTH is from T0 to the run's end. VERDICT is its certificate's.
     """
     with reporting_errors(debug=debug):
-        from wotemu.cli.local_runs import RUNS, local_runs
+        from wotemu.cli.local_runs import RUNS, folders_of_runs, local_runs
+        from wotemu.cli.screen.terminal import harmless
         from wotemu.errors import InputError
+        from wotemu.wording import counted
 
         if folder != RUNS and not folder.is_dir():
             raise InputError("there is no such folder", where=str(folder))
-        found = local_runs(folder)
+        found, folders = local_runs(folder), folders_of_runs(folder)
         if as_json:
             print(json.dumps([run.to_dict() for run in found], indent=1))
-        elif found:
-            _print_table(found)
+        elif found or folders:
+            if found:
+                _print_table(found)
+            for each, count in folders.items():
+                click.echo(harmless(f"{counted(count, 'run')} in {each}: wotemu list {each}"))
         else:
             print(f"no runs in {folder}; wotemu run FILE makes one", file=sys.stderr)
 

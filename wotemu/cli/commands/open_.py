@@ -18,18 +18,20 @@ from wotemu.cli.options import debug_option
 def open_(run: str | None, debug: bool) -> None:
     """Open the report of RUN, a run's directory or its name under runs/; by default, of the newest one there.
 
-    The report is written first where there is none yet, or the run still goes on. Its path is printed;
-    without a display (DISPLAY, WAYLAND_DISPLAY) or BROWSER, nothing more is done.
+    Of a folder that `wotemu search` made, it is the search's own page. A run's is written first where there
+    is none yet, or the run still goes on. Its path is printed; without a display (DISPLAY, WAYLAND_DISPLAY)
+    or BROWSER, nothing more is done.
 
     \b
     wotemu open
     wotemu open quickstart
     """
     with reporting_errors(debug=debug):
-        from wotemu.cli.local_runs import found_run, newest_run
+        from wotemu.cli.local_runs import found_run, newest_run, page_of_runs
         from wotemu.cli.screen.terminal import console, path_link
 
-        page = _page(newest_run() if run is None else found_run(run))
+        searched = None if run is None else page_of_runs(run)
+        page = searched or _page(newest_run() if run is None else found_run(run))
         console().print(path_link(page))
         if has_browser():
             import webbrowser

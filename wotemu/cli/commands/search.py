@@ -105,6 +105,9 @@ def search(
         from wotemu.emulation.search import search as bisect
 
         parameter = ParameterRange.parse(param)
+        low, high = parameter.given(parameter.low), parameter.given(parameter.high)
+        say = f"{parameter.name} = {low} and {high} first, then between them; each is reported as it ends"
+        click.echo(say, err=True)
         with clean_stdout(as_json=as_json):
             found = asyncio.run(
                 bisect(
@@ -126,10 +129,11 @@ def search(
         if as_json:
             click.echo(json.dumps(_json(found), indent=1))
             return
-        from wotemu.cli.screen.terminal import console, path_link
+        from wotemu.cli.screen.terminal import harmless, path_link, prose_console
 
-        click.echo(verdict_text(found))
-        console().print(path_link(page))
+        screen = prose_console()
+        screen.print(harmless(verdict_text(found)))
+        screen.print(path_link(page))
 
 
 def verdict_text(found: Found) -> str:
@@ -145,12 +149,12 @@ def verdict_text(found: Found) -> str:
 
 
 def _print_trial(parameter: ParameterRange, trial: Trial) -> None:
-    from wotemu.cli.screen.terminal import harmless
+    from wotemu.cli.screen.terminal import harmless, prose_console
 
-    held = "hold" if trial.holds else "do not hold"
-    click.echo(f"{parameter.name} = {parameter.given(trial.value)}: {held}: {harmless(trial.text)}", err=True)
+    out, held = prose_console(stderr=True), "hold" if trial.holds else "do not hold"
+    out.print(harmless(f"{parameter.name} = {parameter.given(trial.value)}: {held}: {trial.text}"))
     for damage in trial.damaged:
-        click.echo(f"  damaged: {harmless(damage)}", err=True)
+        out.print(harmless(f"  damaged: {damage}"))
 
 
 def _write_page(found: Found, file: str) -> Path:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wotemu.cli.screen.terminal import console, harmless
+from wotemu.cli.screen.terminal import harmless, prose_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def add_row(table: Table, *cells: str, style: str = "") -> None:
 
 def table_console() -> Console:
     """A console for tables, which don't fold on a pipe as they would on a terminal of 80 columns."""
-    out = console()
+    out = prose_console()
     if not out.is_terminal:
         out.width = max(out.width, PIPE_WIDTH)
     return out

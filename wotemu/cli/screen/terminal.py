@@ -58,6 +58,13 @@ def console(*, stderr: bool = False, plain: bool = False) -> Console:
     )
 
 
+def prose_console(*, stderr: bool = False) -> Console:
+    """A console that breaks lines between words on a terminal; on a pipe, each line stays one."""
+    out = console(stderr=stderr)
+    out.soft_wrap = not out.is_terminal
+    return out
+
+
 def is_capable(stream: TextIO) -> bool:
     """Whether a stream is a terminal that can move its cursor and draw lines."""
     if not stream.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
