@@ -72,6 +72,9 @@ class FakeRun:
     async def execute(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
+    async def capture(self, replica: str, who: str) -> Any:
+        raise NotImplementedError
+
     def stop(self, *, at_once: bool, who: str) -> None:
         self.stops.append(at_once)
         self.over.set()

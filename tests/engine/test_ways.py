@@ -11,6 +11,8 @@ import pytest
 
 from tests.engine.conftest import paced
 from wotemu import Emulation, InputError, Network, NetworkConditions, Node, Topology
+from wotemu_runtime.control.client import ControlClient
+from wotemu_runtime.control.requests import Printed
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers", "namespaces")]
 
@@ -55,7 +57,12 @@ async def test_captures_have_what_each_node_saw_up_to_their_size(tmp_path: Path)
     async with Emulation(
         topology, out=tmp_path / "run", duration=paced(3), pcap=["sender", "receiver"], pcap_size="128KiB"
     ) as emulation:
+        await emulation.ready()
+        async with ControlClient(emulation.name).capture("sender") as command:
+            live = b"".join([each.data async for each in command.output() if isinstance(each, Printed)])
         await emulation.done()
+    (tmp_path / "live.pcapng").write_bytes(live)
+    assert len(numbers(tmp_path / "live.pcapng")) > 100  # to the end of the run
     folder = tmp_path / "run" / "captures"
     assert sorted(path.name for path in folder.iterdir()) == ["receiver.pcapng", "sender.pcapng"]
     sent, received = (numbers(folder / f"{name}.pcapng") for name in ("sender", "receiver"))
@@ -75,7 +82,7 @@ async def test_captures_have_what_each_node_saw_up_to_their_size(tmp_path: Path)
         assert last["left_out"] >= 75
         assert last["dropped"] == 0
     events = (tmp_path / "run" / "events.jsonl").read_text()
-    assert events.count('"capture.full"') == events.count('"capture.done"') == 2
+    assert (events.count('"capture.full"'), events.count('"capture.done"')) == (2, 3)
 
 
 def test_what_can_not_be_captured_is_refused_when_it_is_asked_for() -> None:

@@ -17,6 +17,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
+from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.supervision.launcher_connection import LauncherConnection, RunningCommand
 from wotemu_runtime.bus import Streams
@@ -94,8 +95,11 @@ async def running(*argv: str, tty: bool = False) -> AsyncIterator[tuple[NodeComm
         commands_to_run=asyncio.Queue[Any](), session=SimpleNamespace(client=bus.client, streams=STREAMS)
     )
     launcher = Launcher()
-    agent = asyncio.create_task(run_commands(cast(Role, role), cast(LauncherConnection, launcher)))
-    role.commands_to_run.put_nowait({"number": "1", "argv": argv, "tty": tty, "size": (24, 80)})
+    nowhere = cast(NodeNamespaces, None)
+    agent = asyncio.create_task(run_commands(cast(Role, role), cast(LauncherConnection, launcher), nowhere))
+    role.commands_to_run.put_nowait(
+        {"command": "exec", "number": "1", "argv": argv, "tty": tty, "size": (24, 80)}
+    )
     try:
         async with asyncio.timeout(30):
             yield NodeCommand(bus.client, STREAMS, "1", lambda: True), bus

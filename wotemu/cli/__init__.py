@@ -11,7 +11,7 @@ __all__ = ["main"]
 GROUPS = {
     "Run a deployment": ("init", "validate", "plan", "run", "repeat", "search", "doctor", "schema"),
     "Look at what runs left": ("list", "open", "report", "export", "compare"),
-    "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell"),
+    "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell", "capture"),
     "Change a run while it goes on": (
         "set",
         "restore",
@@ -68,6 +68,8 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.events import events as command
         case "logs":
             from wotemu.cli.commands.logs import logs as command
+        case "capture":
+            from wotemu.cli.commands.capture import capture as command
         case "exec":
             from wotemu.cli.commands.exec_ import exec_ as command
         case "shell":

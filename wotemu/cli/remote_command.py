@@ -44,6 +44,27 @@ def run_remote(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) 
     return asyncio.run(_run(name, node, argv, is_terminal=is_terminal))
 
 
+def capture_remote(name: str, node: str) -> int:
+    """Write the packets of a node to standard output until a signal, its reader or the run ends that.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        InputError: There is no such node, or nothing can be captured there.
+        NotRunningError: No such run goes on.
+    """
+    return asyncio.run(_capture(name, node))
+
+
+async def _capture(name: str, node: str) -> int:
+    from wotemu.cli.running import connected
+
+    async with connected(name) as client, client.capture(node) as command:
+        code = await _attended(command, is_terminal=False)
+    return 0 if code == EXIT_BROKEN_PIPE else code  # its reader has seen enough
+
+
 async def _run(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) -> int:
     from wotemu.cli.running import connected
 
@@ -54,15 +75,20 @@ async def _run(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) 
         client.execute(node, given, tty=is_terminal, size=size) as command,
     ):
         with _raw_terminal() if is_terminal else contextlib.nullcontext():
-            relaying = asyncio.create_task(_relay(command))
-            with _signals(command, relaying.cancel, is_terminal=is_terminal) as killed_by:
-                _pass_input(command, asyncio.get_running_loop())
-                try:
-                    return await relaying
-                except asyncio.CancelledError:
-                    if not killed_by:
-                        raise
-                    return 128 + killed_by[-1]  # leaving the connection kills the command
+            _pass_input(command, asyncio.get_running_loop())
+            return await _attended(command, is_terminal=is_terminal)
+
+
+async def _attended(command: RemoteCommand, *, is_terminal: bool) -> int:
+    """Relay what a command prints, and signals to it, until it has ended; its exit code."""
+    relaying = asyncio.create_task(_relay(command))
+    with _signals(command, relaying.cancel, is_terminal=is_terminal) as killed_by:
+        try:
+            return await relaying
+        except asyncio.CancelledError:
+            if not killed_by:
+                raise
+            return 128 + killed_by[-1]  # leaving the connection kills the command
 
 
 async def _relay(command: RemoteCommand) -> int:

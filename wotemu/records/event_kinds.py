@@ -39,6 +39,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "change.applied": EventKind("a change of the timeline took hold", "routine"),
     "change.failed": EventKind("a change of the timeline could not be applied", "error"),
     "clock.stepped": EventKind("a wall clock was set", "warning"),
+    "control.capture": EventKind("somebody captures the packets of a node"),
     "control.change": EventKind("somebody changed the emulation while it ran"),
     "control.exec": EventKind("somebody ran a command in a node"),
     "control.stop": EventKind("somebody ended the run"),

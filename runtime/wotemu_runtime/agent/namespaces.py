@@ -15,6 +15,7 @@ from wotemu_gateways.packets import probe
 from wotemu_runtime.agent import metric_socket, process_tree, resource_usage
 from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
+from wotemu_runtime.capture.node_packets import NodePackets
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
 
@@ -58,6 +59,9 @@ class NodeNamespaces(Protocol):
     def report_dropped_frames(self, role: Role) -> None:
         """Report frames that the kernel dropped at the node's interfaces."""
 
+    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+        """What passes the node's interfaces from now on. Raises OSError where the kernel refuses it."""
+
 
 class OwnNamespaces:
     """The namespaces of this process, for an agent that runs beside its app."""
@@ -93,6 +97,10 @@ class OwnNamespaces:
     def report_dropped_frames(self, role: Role) -> None:
         """Report the drops at all interfaces but the loopback one."""
         report_interface_drops(role)
+
+    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+        """Open them here."""
+        return NodePackets(node, networks, ring_bytes=ring_bytes)
 
 
 class NamespacesOf:
@@ -157,6 +165,11 @@ class NamespacesOf:
         """Report the drops at all the node's interfaces but the loopback one."""
         with self._in_network():
             report_interface_drops(role)
+
+    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+        """Open them in the node's network namespace."""
+        with self._in_network():
+            return NodePackets(node, networks, ring_bytes=ring_bytes)
 
     @contextmanager
     def _in_network(self) -> Iterator[None]:

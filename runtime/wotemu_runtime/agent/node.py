@@ -71,7 +71,9 @@ class NodeAgent:
             group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
             group.create_task(self._prober.run(), name="probes"),
-            group.create_task(run_commands(self._role, self._app.launcher), name="commands"),
+            group.create_task(
+                run_commands(self._role, self._app.launcher, self._namespaces), name="commands"
+            ),
         ]
         answers = asyncio.Event()
         if self._is_broker:

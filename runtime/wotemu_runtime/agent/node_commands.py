@@ -23,6 +23,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from wotemu_runtime.agent.live_capture import LiveCapture
+from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.supervision.launcher_connection import LauncherConnection, RunningCommand
 from wotemu_runtime.bus import Consumer
 from wotemu_runtime.roles.role import Role
@@ -35,14 +37,17 @@ LEFT_OPEN_S = 0.3
 _INPUT_BLOCK_MS = 200
 
 
-async def run_commands(role: Role, launcher: LauncherConnection) -> None:
+async def run_commands(role: Role, launcher: LauncherConnection, namespaces: NodeNamespaces) -> None:
     """Run what the role is asked to run, each command beside the others, until cancelled."""
     async with asyncio.TaskGroup() as group:
         while True:
             request = await role.commands_to_run.get()
-            group.create_task(
-                _NodeCommand(role, launcher, request).run(), name=f"command {request['number']}"
-            )
+            command: _NodeCommand | LiveCapture
+            if request["command"] == "capture":
+                command = LiveCapture(role, namespaces, request, CREDIT, CHUNK)
+            else:
+                command = _NodeCommand(role, launcher, request)
+            group.create_task(command.run(), name=f"command {request['number']}")
 
 
 class _NodeCommand:

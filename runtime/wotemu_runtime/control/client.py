@@ -18,6 +18,7 @@ from wotemu_runtime.control.bus_transport import Ends, bus_connection
 from wotemu_runtime.control.input_window import InputWindow
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
+    CapturePackets,
     Changed,
     ConditionsNow,
     Execute,
@@ -115,6 +116,17 @@ class ControlClient:
         async with self._connect() as (reader, writer):
             request = Execute(replica, argv, tty, size)
             writer.write(encode({**request.to_dict(), "version": VERSION}))
+            yield RemoteCommand(self.name, reader, writer)
+
+    @asynccontextmanager
+    async def capture(self, replica: str) -> AsyncIterator[RemoteCommand]:
+        """Capture the packets of a node until the block is left; what the command prints is pcapng.
+
+        Args:
+            replica: The node's name, or that of one replica.
+        """
+        async with self._connect() as (reader, writer):
+            writer.write(encode({**CapturePackets(replica).to_dict(), "version": VERSION}))
             yield RemoteCommand(self.name, reader, writer)
 
     async def _ask(self, request: Request) -> dict[str, Any]:

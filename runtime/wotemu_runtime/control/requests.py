@@ -111,6 +111,18 @@ class Execute(Request):
 
 
 @attrs.frozen
+class CapturePackets(Request):
+    """Stream what passes a node's interfaces as pcapng. Answered as `Execute` is, by what is printed.
+
+    Any signal ends it.
+    """
+
+    KIND = "capture"
+
+    replica: str
+
+
+@attrs.frozen
 class Printed:
     """What a command in a node printed; `fd` is 2 for its standard error, else 1."""
 
@@ -237,7 +249,7 @@ class LoggedEvent:
 
 
 _KINDS: dict[str, type[Request]] = {
-    kind.KIND: kind for kind in (StopRun, GetStatus, GetConditions, GetEvents, Execute)
+    kind.KIND: kind for kind in (StopRun, GetStatus, GetConditions, GetEvents, Execute, CapturePackets)
 }
 
 
@@ -265,6 +277,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 
 __all__ = [
+    "CapturePackets",
     "Changed",
     "ConditionsNow",
     "Done",

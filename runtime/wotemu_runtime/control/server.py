@@ -18,6 +18,7 @@ import attrs
 from wotemu.errors import EmulationError, InputError, WotemuError
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
+    CapturePackets,
     Changed,
     ConditionsNow,
     Done,
@@ -79,6 +80,10 @@ class Controllable(Protocol):
         self, replica: str, argv: Sequence[str], who: str, *, tty: bool, size: tuple[int, int]
     ) -> Command:
         """Run a command in a node."""
+        ...
+
+    async def capture(self, replica: str, who: str) -> Command:
+        """Stream the packets of a node."""
         ...
 
     def stop(self, *, at_once: bool, who: str) -> None:
@@ -157,7 +162,7 @@ async def serve_connection(
     try:
         who = identify()
         request = _parse(await _line(reader))
-        if isinstance(request, Execute):
+        if isinstance(request, Execute | CapturePackets):
             await _execute(run, request, who, reader, writer)
         else:
             await _unless_left(reader, _answer(run, request, who, writer))
@@ -203,13 +208,16 @@ async def _answer(run: Controllable, request: Request, who: str, writer: asyncio
 
 async def _execute(
     run: Controllable,
-    request: Execute,
+    request: Execute | CapturePackets,
     who: str,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
     """Relay a command's output to the client, and the client's lines to the command."""
-    command = await run.execute(request.replica, request.argv, who, tty=request.tty, size=request.size)
+    if isinstance(request, CapturePackets):
+        command = await run.capture(request.replica, who)
+    else:
+        command = await run.execute(request.replica, request.argv, who, tty=request.tty, size=request.size)
 
     async def relay() -> None:
         async with aclosing(command.output()) as output:

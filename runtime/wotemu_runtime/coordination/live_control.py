@@ -140,23 +140,48 @@ class LiveControl:
             InputError: there is no such replica, or nothing of WoTemu's runs there.
             NotRunningError: the scenario has not begun, or is over.
         """
+        command = await self._command("exec", replica, argv=list(argv), tty=tty, size=list(size))
+        text = shlex.join(argv)
+        self._run.report(
+            "control.exec", f"{who}: {replica}: {text}", who=who, replica=replica, argv=list(argv)
+        )
+        return command
+
+    async def capture(self, replica: str, who: str) -> NodeCommand:
+        """Stream what passes the interfaces of a node, as pcapng.
+
+        Args:
+            replica: the node's name, or that of one replica.
+            who: who wants that, for people.
+
+        Raises:
+            InputError: there is no such replica, or its packets can't be captured.
+            NotRunningError: the scenario has not begun, or is over.
+        """
+        if self._run.engine.name != "local":
+            raise InputError(
+                f"packets of nodes of the {self._run.engine.name} engine can't be captured",
+                where=f"emulation {self.name!r}",
+            )
+        command = await self._command("capture", replica)
+        self._run.report("control.capture", f"{who} captures {replica}", who=who, replica=replica)
+        return command
+
+    async def _command(self, kind: str, replica: str, **request: Any) -> NodeCommand:
+        """Have the agent of a node begin what prints and takes signals; errors as those of `execute`."""
         self._t0()
         run, role, where = self._run, f"agent:{replica}", f"emulation {self.name!r}"
         if role not in run.plan.roles:
             known = [name.partition(":")[2] for name in sorted(run.plan.roles) if name.startswith("agent:")]
             raise InputError(f"there is no node {replica!r}", where=where, hint=did_you_mean(replica, known))
-        if run.plan.replica(replica).kind == "service":
+        if kind == "exec" and run.plan.replica(replica).kind == "service":
             raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where=where)
-        if not argv:
+        if kind == "exec" and not request["argv"]:
             raise InputError("no command is given", where=where, hint='write ["ping", "-c3", "sensor"]')
         assert self._sender is not None and self._client is not None  # noqa: S101  # T0 was set through them
         number = uuid4().hex
         command = NodeCommand(self._client, run.streams, number, lambda: self._is_going)
-        await self._sender.send(
-            command="exec", role=role, number=number, argv=list(argv), tty=tty, size=list(size), t=run.now()
-        )
-        text = shlex.join(argv)
-        run.report("control.exec", f"{who}: {replica}: {text}", who=who, replica=replica, argv=list(argv))
+        await self._sender.send(command=kind, role=role, number=number, t=run.now(), **request)
         return command
 
     def stop(self, *, at_once: bool, who: str) -> None:

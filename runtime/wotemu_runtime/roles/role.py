@@ -81,7 +81,9 @@ class Role:
             case "stop" if not name.startswith(tuple(command.get("but", ()))):
                 self.stopping.set()
             # Who reads the stream again, after a restart, must not run again what was run long ago.
-            case "exec" if command["role"] == name and self.now() - command["t"] < COMMAND_MAX_AGE_S:
+            case "exec" | "capture" if (
+                command["role"] == name and self.now() - command["t"] < COMMAND_MAX_AGE_S
+            ):
                 self.commands_to_run.put_nowait(command)
             case "mute":
                 # The run is over, and this role goes on: nobody reads its records any more.

@@ -98,6 +98,9 @@ class Asked:
         self.command.sizes.append(size)
         return self.command
 
+    async def capture(self, replica: str, who: str) -> Echo:
+        return self.command
+
     async def change(self, change: LiveChange, who: str) -> Changed:
         if isinstance(change, Crash):
             raise ScenarioError("there is no node 'cam'", where="crash cam", hint="known are dog")

@@ -132,6 +132,7 @@ def _replica_request(
         "cpu_limit": group.limits.cpu,
         "mem_limit_bytes": group.limits.mem_bytes,
         "probes": rounds_of(plan, [replica.name]),
+        "interfaces": {each.name: each.network for each in namespace.interfaces},
     }
     return {
         "namespace": namespace.to_dict(),
