@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from wotemu.errors import TopologyError
@@ -20,7 +21,7 @@ from wotemu.topology.models import (
 )
 from wotemu.topology.to_json import topology_to_json
 from wotemu_runtime.engines.local import addresses
-from wotemu_runtime.engines.local.cgroups.limits import wanted_limits
+from wotemu_runtime.engines.local.cgroups.limits import Machine, wanted_limits
 from wotemu_runtime.engines.local.host_check import refusal
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan, unplaced
@@ -106,14 +107,18 @@ def test_no_environment_variable_is_in_a_representation() -> None:
     assert "hunter2" not in str(topology_to_json(plan.topology))
 
 
+MACHINE = Machine(cpu_speed_hz=4e9, cores=2, mem_bytes=4 << 30)
+
+
 def test_a_target_cpu_speed_is_a_share_of_this_machines() -> None:
-    limits, missing = wanted_limits(NodeResources(target_cpu_speed="1GHz"), 4e9)
-    assert (limits.cpu, missing) == (0.25, [])
+    limits, missing = wanted_limits(NodeResources(target_cpu_speed="1GHz"), MACHINE)
+    assert limits.cpu == 0.25
+    assert "may be wrong by half" in missing[0]
 
 
 def test_what_no_control_group_can_keep_is_said() -> None:
     asked = NodeResources(target_cpu_speed="1GHz", mem_reservation="64M")
-    limits, missing = wanted_limits(asked, None)
+    limits, missing = wanted_limits(asked, attrs.evolve(MACHINE, cpu_speed_hz=None))
     assert not limits
     assert [text.split()[0] for text in missing] == ["target_cpu_speed", "mem_reservation"]
 

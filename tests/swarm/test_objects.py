@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from wotemu.errors import HostError, InputError
+from wotemu.errors import HostError, InputError, TopologyError
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.models import (
     Broker,
@@ -288,6 +288,13 @@ def test_a_speed_that_depends_on_the_machine_is_told(root: Path) -> None:
     node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources(target_cpu_speed="1GHz"))
     (text,) = unsupported(plan_of(root, node))
     assert text.startswith("a: target_cpu_speed")
+
+
+def test_a_device_is_refused_as_swarm_chooses_the_machine(root: Path) -> None:
+    node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources.RASPBERRY_PI_4B)
+    with pytest.raises(TopologyError, match="as fast as RASPBERRY_PI_4B") as raised:
+        plan_of(root, node)
+    assert "wotemu calibrate" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize(

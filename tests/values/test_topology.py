@@ -85,6 +85,28 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
         "exclude each other",
     ),
     (
+        lambda: NodeResources(target_cpu_speed=200),
+        "NodeResources, field 'target_cpu_speed'",
+        "events a second of sysbench",
+    ),
+    (
+        lambda: NodeResources(target_cpu_speed="200"),
+        "NodeResources, field 'target_cpu_speed'",
+        "cpu_limit=0.25",
+    ),
+    (lambda: NodeResources(device="PI_9"), "NodeResources, field 'device'", "is no device"),
+    (
+        lambda: NodeResources(device="JETSON_NANO", cpu_limit=1),
+        "NodeResources, field 'device'",
+        "exclude each other",
+    ),
+    (
+        lambda: NodeResources(device="JETSON_NANO", device_cores=5),
+        "NodeResources, field 'device_cores'",
+        "not a number of cores of Jetson Nano",
+    ),
+    (lambda: NodeResources(device_cores=2), "NodeResources, field 'device_cores'", "without a device"),
+    (
         lambda: NodeResources(cpu_limit=1, cpu_reservation=2),
         "NodeResources, field 'cpu_reservation'",
         "more than cpu_limit",

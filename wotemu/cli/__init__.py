@@ -9,7 +9,17 @@ from wotemu.cli.command_groups import GroupedCommands
 __all__ = ["main"]
 
 GROUPS = {
-    "Run a deployment": ("init", "validate", "plan", "run", "repeat", "search", "doctor", "schema"),
+    "Run a deployment": (
+        "init",
+        "validate",
+        "plan",
+        "run",
+        "repeat",
+        "search",
+        "doctor",
+        "calibrate",
+        "schema",
+    ),
     "Look at what runs left": ("list", "open", "report", "export", "compare"),
     "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell", "capture"),
     "Change a run while it goes on": (
@@ -48,6 +58,8 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.search import search as command
         case "doctor":
             from wotemu.cli.commands.doctor import doctor as command
+        case "calibrate":
+            from wotemu.cli.commands.calibrate import calibrate as command
         case "schema":
             from wotemu.cli.commands.schema import schema as command
         case "list":

@@ -12,6 +12,7 @@ from wotemu.units import Seconds
 if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
+    from wotemu_runtime.planning.models import Plan
 
 
 @contextlib.contextmanager
@@ -48,13 +49,17 @@ def load_and_resolve(
     return deployment, resolver
 
 
-def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> None:
-    """Refuse apps and programs that are not there, as a run would before anything starts."""
+def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> Plan:
+    """Refuse apps and programs that are not there, as a run would before anything starts.
+
+    Returns:
+        The plan of such a run.
+    """
     from wotemu.cli.written_places import located
     from wotemu_runtime.planning.planner import make_plan
 
     with located(deployment.path):
-        make_plan(
+        return make_plan(
             deployment.topology,
             resolver.timeline,
             stack=deployment.path.stem,

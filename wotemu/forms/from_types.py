@@ -32,9 +32,10 @@ from wotemu.forms.kinds import (
 from wotemu.scenario.vocabulary.targets import Tag
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave, wave
+from wotemu.topology.devices import DEVICES, Device, device_hints
 from wotemu.topology.link_conditions import PRESET_ALIASES, LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service
+from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeResources, Service
 from wotemu.units import Quantity
 
 SECTIONS: dict[type, str] = {Network: "networks", Link: "links", Broker: "brokers", Service: "services"}
@@ -43,6 +44,7 @@ _TARGETS = (Network, Link, Node, Broker, Service, Tag)
 _LOSS_MODELS = (GilbertElliott, MarkovLoss)
 PRESETS = NetworkConditions.presets()
 LINK_PRESETS = LinkConditions.presets()
+RESOURCE_PRESETS = NodeResources.presets()
 OTHER_KINDS: dict[type, Kind] = {}
 """Kinds of types that other modules know."""
 NO_FUNCTION = "a form is read without running code, so it can't hold a function"
@@ -142,6 +144,10 @@ def _object(part: type, *, by_name: bool) -> Kind:
         return AnyOf((Choice(PRESETS, _preset_hints()), call_of(part)))
     if part is LinkConditions:
         return Choice(LINK_PRESETS)
+    if part is Device:
+        return Choice(DEVICES, device_hints())
+    if part is NodeResources:
+        return AnyOf((Choice(RESOURCE_PRESETS, device_hints()), call_of(part)))
     if part in _LOSS_MODELS:
         return _loss_models()
     if part is Wave:

@@ -13,7 +13,7 @@ import attrs
 from wotemu.errors import InputError
 from wotemu.forms.calls import Call
 from wotemu.forms.events import NAMED, moments
-from wotemu.forms.from_types import LINK_PRESETS, NO_FUNCTION, PRESETS
+from wotemu.forms.from_types import LINK_PRESETS, NO_FUNCTION, PRESETS, RESOURCE_PRESETS
 from wotemu.forms.objectives import objective_text
 from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.scenario import Phase, Scenario
@@ -28,6 +28,7 @@ from wotemu.scenario.vocabulary.waves import Wave
 from wotemu.scenario.vocabulary.when import EventCondition, MetricCondition, When
 from wotemu.scenario.vocabulary.written import Written
 from wotemu.topology._fields import describe_object
+from wotemu.topology.devices import Device
 from wotemu.topology.distributions import DistributionTable
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
@@ -41,7 +42,7 @@ from wotemu.units import Bytes, Fraction, Hertz, Packets, Quantity, Rate, Second
 
 IN_PYTHON = "a deployment with it can only be written in Python"
 _UNITS: Mapping[type, str] = {Seconds: "s", Rate: "bit", Bytes: "B", Packets: "p", Hertz: "Hz"}
-_MAPPINGS = (NodeApp, NodeResources, Placement, Ports, PathLoss)
+_MAPPINGS = (NodeApp, Placement, Ports, PathLoss)
 """Classes whose objects are written as a mapping of their fields."""
 
 
@@ -122,6 +123,11 @@ class _Writer:
             return objective_text(obj)
         if isinstance(obj, NetworkConditions):
             preset = next((name for name, each in PRESETS.items() if each == obj), None)
+            return preset or self._fields(obj, where=where)
+        if isinstance(obj, Device):
+            return obj.name
+        if isinstance(obj, NodeResources):
+            preset = next((name for name, each in RESOURCE_PRESETS.items() if each == obj), None)
             return preset or self._fields(obj, where=where)
         if isinstance(obj, LinkConditions):
             return self._link_preset(obj, where)

@@ -45,6 +45,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "control.stop": EventKind("somebody ended the run"),
     "control.unavailable": EventKind("the run can't be controlled from outside", "warning"),
     "deploy.started": EventKind("the engine began to place the nodes"),
+    "device.speed": EventKind("a node has the share of this machine that is as fast as its device"),
     "gateway.ignored": EventKind("a gateway met frames that it does not forward", "routine"),
     "gateway.moved": EventKind("a gateway follows a node to another address"),
     "guard.fired": EventKind("a guard of the scenario fired"),

@@ -89,6 +89,7 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
         ("Seed", "" if manifest.seed is None else str(manifest.seed)),
         ("Timeline", manifest.timeline_hash[:12]),
         ("Machine", _machine(run)),
+        ("Devices", "; ".join(manifest.devices)),
         ("Kernel", manifest.kernel),
         ("Software", _software(manifest)),
     ]

@@ -38,6 +38,7 @@ class Manifest:
         duration_s: As planned.
         revision: The git `commit` of the source, and whether the file was `changed` since; or nothing.
         unenforced: Limits of resources that the machine did not enforce, a sentence each.
+        devices: What made nodes as fast as devices, a sentence each.
         wotpy_fixes: Names of the fixes, by node.
         losses: Records that did not reach the run directory.
         records: How many there are, by table.
@@ -64,6 +65,7 @@ class Manifest:
     error: str
     warnings: tuple[str, ...]
     unenforced: tuple[str, ...]
+    devices: tuple[str, ...]
     wotpy_fixes: Mapping[str, tuple[str, ...]]
     losses: tuple[LossEvidence, ...]
     certificate: Certificate | None

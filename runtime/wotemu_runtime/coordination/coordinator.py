@@ -173,6 +173,8 @@ class Coordinator:
         if self._resume:
             await take_over(run, client, self._log)
         else:
+            for what in deployed.devices:
+                run.report("device.speed", what)
             for what in deployed.unenforced:
                 run.report("limit.unenforced", f"not enforced: {what}")
         await self._card.publish(client, run.streams, run.recorder.directory.last.run)

@@ -19,11 +19,10 @@ from wotemu_gateways.netem.kernel_support import missing_in_new_namespace
 from wotemu_gateways.userspace.scheduling import obtainable
 from wotemu_runtime.broker.server import find_mosquitto
 from wotemu_runtime.bus.server import find_server
+from wotemu_runtime.calibration import seven_zip, store
 from wotemu_runtime.doctor import local_engine, surroundings
 from wotemu_runtime.doctor.check import Check
-from wotemu_runtime.engines.local.cgroups import delegation
-from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, Limits
-from wotemu_runtime.engines.local.cgroups.replica_groups import ReplicaGroups
+from wotemu_runtime.engines.local.cgroups.trial import usable
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.machine_limits import read_limits
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
@@ -59,6 +58,7 @@ async def examine() -> list[Check]:
         local_engine.event_bus(_server()),
         local_engine.netem(lacking),
         groups,
+        _rating(),
         local_engine.real_time_class(await asyncio.to_thread(obtainable)),
         *local_engine.room(limits),
         local_engine.mosquitto(find_mosquitto()),
@@ -100,29 +100,13 @@ async def _sandbox_error() -> WotemuError | None:
 
 
 def _groups() -> Check:
-    """Make a group that limits nothing, and remove it."""
-    name = f"wotemu-doctor-{os.getpid()}"
-    if delegation.is_version_2():
-        group = delegation.find(name, {CPU, MEMORY})
-        if group is None:
-            return local_engine.control_groups(2, ())
-        delegation.remove(group)
-        return local_engine.control_groups(2, group.controllers)
-    return _version_1_groups(ReplicaGroups(name))
+    found = usable()
+    return local_engine.control_groups(found.version, found.controllers, found.refused)
 
 
-def _version_1_groups(groups: ReplicaGroups) -> Check:
-    allowed, refused = [], ""
-    for controller, limits in ((CPU, Limits(cpu=1.0)), (MEMORY, Limits(mem_bytes=1 << 30))):
-        try:
-            groups.make(controller, limits)
-            allowed.append(controller)
-        except OSError as error:
-            refused = error.strerror or str(error)
-        for directory in groups.planned(controller, limits):
-            if Path(directory).is_dir():
-                Path(directory).rmdir()
-    return local_engine.control_groups(1, allowed, refused)
+def _rating() -> Check:
+    model = store.cpu_model()
+    return local_engine.calibration(model, store.load(model), has_seven_zip=seven_zip.find() is not None)
 
 
 def _disk(runs: Path) -> Check:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from wotemu.errors import HostError, WotemuError
 from wotemu_gateways.userspace.scheduling import Scheduling
 from wotemu_gateways.userspace.tap_device import TUN_DEVICE
+from wotemu_runtime.calibration.rating import Rating
 from wotemu_runtime.doctor.check import Check, missing
 from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY
 from wotemu_runtime.engines.local.machine_limits import Limit
@@ -94,6 +95,21 @@ def control_groups(version: int, controllers: Collection[str], refused: str = ""
         if lacking
         else f"version {version}, with CPU and memory",
         remedy=remedy if lacking else "",
+    )
+
+
+def calibration(model: str, rating: Rating | None, *, has_seven_zip: bool) -> Check:
+    """The rating of this machine, by which nodes are as fast as devices."""
+    remedy = "run wotemu calibrate, on a quiet machine"
+    if not has_seven_zip:
+        remedy = f"install 7-zip (sudo apt install 7zip, or p7zip-full), and {remedy}"
+    is_exact = rating is not None and rating.tool.startswith("7-zip")
+    return Check(
+        name="calibration",
+        purpose="how fast this machine is beside devices such as a Raspberry Pi",
+        state="OK" if is_exact else "limited",
+        found=f"{model}: " + ("not measured; a run with devices does so" if rating is None else str(rating)),
+        remedy="" if is_exact else remedy,
     )
 
 

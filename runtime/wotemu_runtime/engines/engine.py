@@ -67,6 +67,8 @@ class Deployed:
     """Each replica's addresses by network; empty where roles report their own."""
     unenforced: tuple[str, ...]
     """Parts of the plan that can't be enforced here, one sentence each."""
+    devices: tuple[str, ...] = ()
+    """What makes nodes as fast as devices, one sentence each."""
 
 
 class Engine(Protocol):

@@ -35,6 +35,8 @@ def make_plan(
     """The plan; `TopologyError` where an app, or what is to run `on_this_machine`, isn't there."""
     if on_this_machine:
         _check_machine(topology, root)
+    else:
+        _refuse_devices(topology)
     hosts = {node.name: node.replicas for node in topology.nodes}
     replicas = [
         *(
@@ -178,6 +180,23 @@ def _check_machine(topology: Topology, root: Path) -> None:
                 hint="give Service(command=[...]) to run it here, or use --engine swarm",
             )
         _check_command(service, service.command, root)
+
+
+def _refuse_devices(topology: Topology) -> None:
+    """A device is a share of a machine that was measured; Swarm has one limit for all machines."""
+    members: tuple[Node | Service, ...] = (*topology.nodes, *topology.services)
+    for each in members:
+        if each.resources is None or each.resources.device is None:
+            continue
+        section = "services" if isinstance(each, Service) else "nodes"
+        raise TopologyError(
+            f"Swarm chooses the machine, so no share of it can be as fast as {each.resources.device}",
+            where=f"{type(each).__name__} {each.name!r}, field 'resources'",
+            field="resources",
+            owner=(section, each.name),
+            hint="measure the machines (wotemu calibrate on each), and write cpu_limit= MIPS of the device"
+            f" ({each.resources.device.single_mips:,.0f}) by those of a machine; or use --engine local",
+        )
 
 
 def _service(service: Service) -> Replica:

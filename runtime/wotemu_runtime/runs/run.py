@@ -325,6 +325,7 @@ class Run:
             "error": str(outcome.error or ""),
             "warnings": self.warnings,
             "unenforced": list(deployed.unenforced) if deployed else [],
+            "devices": list(deployed.devices) if deployed else [],
             "replicas": {
                 replica.name: {
                     "node": replica.node,

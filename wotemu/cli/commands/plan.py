@@ -19,6 +19,8 @@ from wotemu.wording import counted
 if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
+    from wotemu_runtime.engines.local.cgroups.limits import PlanLimits
+    from wotemu_runtime.planning.models import Plan
 
 
 @click.command(short_help="Show a deployment's topology, conditions and timeline, without running it.")
@@ -62,27 +64,57 @@ def plan(
     is_form = as_yaml or as_json_form
     with reporting_errors(debug=debug):
         deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json or is_form)
-        check_programs(deployment, resolver, engine)
+        run = check_programs(deployment, resolver, engine)
+        limits = _limits(run) if engine == "local" else None
         if html is not None:
             _write_page(Path(html), deployment, resolver)
         if as_json:
-            click.echo(json.dumps(_json(deployment, resolver), indent=1))
+            click.echo(json.dumps(_json(deployment, resolver, limits), indent=1))
             return
         if is_form:
             click.echo(_form(deployment, duration, seed, "yaml" if as_yaml else "json"), nl=False)
             return
         _show(deployment, resolver, whole=whole)
+        if limits is not None:
+            _show_limits(limits)
         if html is not None:
             from wotemu.cli.screen.terminal import console, path_link
 
             console().print(path_link(Path(html)))
 
 
-def _json(deployment: Deployment, resolver: Resolver) -> dict[str, Any]:
+def _json(deployment: Deployment, resolver: Resolver, limits: PlanLimits | None) -> dict[str, Any]:
     from wotemu.topology.to_json import topology_to_json
 
-    topology = topology_to_json(deployment.topology)
-    return {**resolver.timeline.to_dict(), "topology": topology, "warnings": resolver.warnings}
+    return {
+        **resolver.timeline.to_dict(),
+        "topology": topology_to_json(deployment.topology),
+        "warnings": resolver.warnings,
+        "devices": list(limits.devices) if limits else [],
+        "unenforced": list(limits.unenforced) if limits else [],
+    }
+
+
+def _limits(run: Plan) -> PlanLimits | None:
+    """What this machine would enforce of the limits of a run; None where it has none."""
+    if all(replica.resources is None for replica in run.replicas):
+        return None  # importing the engine takes a while
+    from wotemu_runtime.engines.local.cgroups.trial import foreseen
+
+    return foreseen(run)
+
+
+def _show_limits(limits: PlanLimits) -> None:
+    from rich.text import Text
+
+    from wotemu.cli.screen.tables import table_console
+    from wotemu.cli.screen.terminal import harmless
+
+    out = table_console()
+    for sentence in limits.devices:
+        out.print(Text(harmless(sentence)))
+    for sentence in limits.unenforced:
+        out.print(Text.assemble(("not enforced: ", "yellow"), harmless(sentence)))
 
 
 def _form(

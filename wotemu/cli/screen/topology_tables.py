@@ -101,11 +101,14 @@ def _extras(node: Node) -> Iterator[str]:
 def _resources(resources: NodeResources | None) -> str:
     if resources is None:
         return ""
+    device = resources.device
+    cores = resources.device_cores or 1
     given = {
+        "as fast as": device and (f"{cores} cores of {device.title}" if cores > 1 else device.title),
         "cpu limit": resources.cpu_limit,
         "cpu reserved": resources.cpu_reservation,
         "cpu speed": resources.target_cpu_speed,
-        "memory limit": resources.mem_limit,
+        "memory limit": resources.memory_limit,
         "memory reserved": resources.mem_reservation,
     }
     return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)

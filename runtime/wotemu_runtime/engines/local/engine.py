@@ -13,10 +13,11 @@ import attrs
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
+from wotemu_runtime.calibration.measuring import rating_of_this_machine
 from wotemu_runtime.engines.engine import Deployed, RoleEnded
 from wotemu_runtime.engines.local import addresses, machine_limits
 from wotemu_runtime.engines.local.cgroups import delegation
-from wotemu_runtime.engines.local.cgroups.limits import Limits, plan_limits
+from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLimits, has_devices, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
 from wotemu_runtime.engines.local.file_limit import raise_file_limit
@@ -76,8 +77,11 @@ class LocalEngine:
         if self._shaper == "netem":
             machine_limits.check_bridges(plan)
         file_limit = raise_file_limit(demand.total(FILES))
+        # Before anything else runs here that would disturb it.
+        rating = await asyncio.to_thread(rating_of_this_machine) if has_devices(plan.topology) else None
+        limits = plan_limits(plan, Machine.here(rating))
         # The sandbox starts, imports and tries NetEm while this process assigns addresses.
-        starting = asyncio.create_task(self._start_sandbox(plan))
+        starting = asyncio.create_task(self._start_sandbox(plan, limits))
         try:
             await asyncio.sleep(0)
             namespaces = addresses.assign(plan)
@@ -107,6 +111,7 @@ class LocalEngine:
                 for name, namespace in namespaces.items()
             },
             unenforced=(*unenforced, *unable),
+            devices=limits.devices,
         )
 
     async def news(self) -> AsyncIterator[RoleEnded]:
@@ -156,16 +161,18 @@ class LocalEngine:
             return "tun", []
         return "netem", []
 
-    async def _start_sandbox(self, plan: Plan) -> tuple[Mapping[str, LimitedReplica], list[str]]:
+    async def _start_sandbox(
+        self, plan: Plan, limits: PlanLimits
+    ) -> tuple[Mapping[str, LimitedReplica], list[str]]:
         """Start the sandbox and make the replicas' control groups.
 
         Returns:
             The groups by replica, and what can't be enforced of the plan's limits, one sentence each.
         """
-        wanted, unenforced = plan_limits(plan)
+        wanted, unenforced = limits.by_replica, limits.unenforced
         name = f"wotemu-{plan.stack}-{os.getpid()}"
         groups = ReplicaGroups(name)
-        controllers = {each for limits in wanted.values() for each in limits.controllers}
+        controllers = {each for limited in wanted.values() for each in limited.controllers}
         if controllers and delegation.is_version_2():
             groups.parent = await asyncio.to_thread(delegation.find, name, controllers)
             if groups.parent is None:

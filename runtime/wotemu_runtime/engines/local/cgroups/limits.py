@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Self
 
 import attrs
 import psutil
 
+from wotemu.topology.node import Node
 from wotemu.topology.resources import NodeResources
+from wotemu.topology.service import Service
+from wotemu.topology.topology import Topology
+from wotemu.units import Bytes
+from wotemu_runtime.calibration.rating import Rating
+from wotemu_runtime.calibration.shares import Share, share_of
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import unplaced
 
 CPU, MEMORY = "cpu", "memory"
 """The kernel's names of the controllers that enforce limits."""
+LEAST_CORES = 0.001
+"""A quota of 1 ms each second: the kernel has no smaller quota and no longer period."""
 
 
 @attrs.frozen
@@ -31,45 +40,109 @@ class Limits:
         return {name for name, value in ((CPU, self.cpu), (MEMORY, self.mem_bytes)) if value is not None}
 
 
-def plan_limits(plan: Plan) -> tuple[dict[str, Limits], list[str]]:
+@attrs.frozen
+class Machine:
+    """What limits follow from; None is unknown, and `rating` that of a core."""
+
+    cpu_speed_hz: float | None
+    cores: int
+    mem_bytes: int
+    rating: Rating | None = None
+
+    @classmethod
+    def here(cls, rating: Rating | None = None) -> Self:
+        """This machine."""
+        return cls(machine_cpu_speed_hz(), psutil.cpu_count() or 1, psutil.virtual_memory().total, rating)
+
+
+@attrs.frozen
+class PlanLimits:
     """The limits of a plan's replicas.
 
-    Returns:
-        The limits by replica, without the replicas that have none; and what the plan asks for that no single
-        machine can enforce, one sentence each.
+    Attributes:
+        by_replica: Without the replicas that have none.
+        unenforced: What the plan asks for that this machine can't enforce, one sentence each.
+        devices: The share of each node that is a device, one sentence each.
     """
-    speed_hz = machine_cpu_speed_hz()
+
+    by_replica: dict[str, Limits]
+    unenforced: tuple[str, ...]
+    devices: tuple[str, ...]
+
+
+def has_devices(topology: Topology) -> bool:
+    """Whether a node or service is to be as fast as a device."""
+    members: tuple[Node | Service, ...] = (*topology.nodes, *topology.services)
+    return any(each.resources is not None and each.resources.device is not None for each in members)
+
+
+def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
+    """The limits of a plan's replicas on a machine."""
     wanted: dict[str, Limits] = {}
-    unenforced = unplaced(plan)
+    # By node: its replicas have the same.
+    unenforced: dict[str, None] = dict.fromkeys(unplaced(plan))
+    devices: dict[str, None] = {}
+    of_devices = 0.0
     for replica in plan.replicas:
-        limits, missing = wanted_limits(replica.resources, speed_hz)
-        unenforced += [f"{replica.name}: {what}" for what in missing]
+        limits, missing = wanted_limits(replica.resources, machine)
+        unenforced |= {f"{replica.node}: {what}": None for what in missing}
         if limits:
             wanted[replica.name] = limits
-    return wanted, unenforced
+        if replica.resources is not None and (share := device_share(replica.resources, machine)):
+            devices[f"{replica.node}: {share.says}"] = None
+            of_devices += share.cores
+    if of_devices > machine.cores:
+        unenforced[
+            f"devices: together they have {of_devices:.1f} cores, and this machine has {machine.cores}: while"
+            " more of them compute than there is room for, they are slower than devices"
+        ] = None
+    return PlanLimits(wanted, tuple(unenforced), tuple(devices))
 
 
-def wanted_limits(resources: NodeResources | None, cpu_speed_hz: float | None) -> tuple[Limits, list[str]]:
-    """One node's limits on a machine whose CPU runs at `cpu_speed_hz` (None: unknown).
+def device_share(resources: NodeResources, machine: Machine) -> Share | None:
+    """The share of a machine that is as fast as the device; None without a device or a rating."""
+    if resources.device is None or machine.rating is None:
+        return None
+    return share_of(resources.device, resources.device_cores or 1, machine.rating, machine.cores)
+
+
+def wanted_limits(resources: NodeResources | None, machine: Machine) -> tuple[Limits, list[str]]:
+    """One node's limits on a machine.
 
     Returns:
         The limits, and what can't be enforced of `resources`, one phrase each.
     """
     if resources is None:
         return Limits(), []
-    missing: list[str] = []
-    cpu = resources.cpu_limit
-    if resources.target_cpu_speed is not None:
-        if cpu_speed_hz:
-            cpu = float(resources.target_cpu_speed) / cpu_speed_hz
-        else:
-            missing.append(
-                f"target_cpu_speed {resources.target_cpu_speed}: this machine does not report its own"
-            )
+    cpu, missing = _wanted_cores(resources, machine)
+    if cpu is not None and cpu < LEAST_CORES:
+        missing.append(f"{cpu:.2g} cores: the kernel's least is {LEAST_CORES:g}")
+        cpu = LEAST_CORES
+    memory = resources.memory_limit
+    if memory is not None and memory > machine.mem_bytes:
+        missing.append(f"memory limit {memory}: this machine has {Bytes(machine.mem_bytes)}")
     for what, value in (("cpu", resources.cpu_reservation), ("mem", resources.mem_reservation)):
         if value is not None:
             missing.append(f"{what}_reservation {value}: one machine has nothing to reserve for its nodes")
-    return Limits(cpu, None if resources.mem_limit is None else int(resources.mem_limit)), missing
+    return Limits(cpu, None if memory is None else int(memory)), missing
+
+
+def _wanted_cores(resources: NodeResources, machine: Machine) -> tuple[float | None, list[str]]:
+    """The limit in cores, and what of it can't be enforced."""
+    if resources.device is not None:
+        share = device_share(resources, machine)
+        if share is None:
+            return None, [f"device {resources.device}: this machine is not measured: run wotemu calibrate"]
+        return share.cores, list(share.missing)
+    if resources.target_cpu_speed is None:
+        return resources.cpu_limit, []
+    if not machine.cpu_speed_hz:
+        return None, [f"target_cpu_speed {resources.target_cpu_speed}: this machine does not report its own"]
+    cores = float(resources.target_cpu_speed) / machine.cpu_speed_hz
+    return cores, [
+        f"target_cpu_speed {resources.target_cpu_speed}: {cores:.3f} of a core by clock rates, which may be"
+        " wrong by half; a device is by measurement"
+    ]
 
 
 def machine_cpu_speed_hz() -> float | None:
@@ -89,7 +162,7 @@ def enforceable(limits: Limits, available: Collection[str]) -> tuple[Limits, lis
     """
     missing = [
         f"{what}: no control group with the {controller} controller is available here"
-        for what, controller in (("cpu_limit", CPU), ("mem_limit", MEMORY))
+        for what, controller in (("its limit of CPU", CPU), ("its limit of memory", MEMORY))
         if controller in limits.controllers and controller not in available
     ]
     cpu = limits.cpu if CPU in available else None
