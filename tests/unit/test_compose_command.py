@@ -108,3 +108,15 @@ def test_without_a_scenario_a_stack_runs_until_it_is_stopped(
     assert result.exit_code == 0, result.output
     (orders,) = folder_of(tmp_path / "deployment.yml").glob("coordinator-*")
     assert f'"duration_s": {duration_s}' in orders.read_text()
+
+
+def test_a_file_that_it_did_not_write_is_not_overwritten_unless_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "field.py").write_text(DEPLOYMENT)
+    other = tmp_path / "field.yml"
+    other.write_text("nodes: {}\n")  # such as wotemu plan --as-yaml
+    command = ["compose", "--path", str(tmp_path / "field.py")]
+    refused = CliRunner().invoke(main, command)
+    assert refused.exit_code == 2 and "--output" in refused.stderr and "field.compose.yml" in refused.stderr
+    assert other.read_text() == "nodes: {}\n"
+    assert CliRunner().invoke(main, [*command, "--output", str(other)]).exit_code == 0
+    assert CliRunner().invoke(main, command).exit_code == 0  # its own

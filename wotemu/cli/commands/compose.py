@@ -58,7 +58,7 @@ def compose(
     with reporting_errors(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
-        target = Path(output or _beside(path))
+        target = Path(output) if output is not None else _beside(path)
         deployment, resolver = load_and_resolve(path, duration, seed, func=func)
         if duration is None and not deployment.has_scenario:
             deployment, resolver = load_and_resolve(path, UNTIL_STOPPED, seed, func=func)
@@ -73,9 +73,21 @@ def compose(
 
 
 def _beside(path: str) -> Path:
-    """The compose file of a deployment's file, where none is named."""
+    """The compose file of a deployment's file, where none is named.
+
+    Raises:
+        LoadError: Something else is there, such as the deployment as YAML.
+    """
+    from wotemu.errors import LoadError
+    from wotemu_runtime.planning.code_bundle import GENERATED
+
     target = Path(path).with_suffix(".yml")
-    return Path(path).with_suffix(".compose.yml") if target == Path(path) else target
+    if target == Path(path):
+        target = target.with_suffix(".compose.yml")
+    if target.exists() and not target.read_text(errors="replace").startswith(GENERATED):
+        hint = f"name another file: --output {target.with_suffix('.compose.yml')}"
+        raise LoadError("it is there already, and not of wotemu compose", where=str(target), hint=hint)
+    return target
 
 
 def _show_warnings(warnings: Sequence[str]) -> None:
