@@ -90,7 +90,11 @@ def check_phases(objectives: Iterable[Objective], *, reached: Iterable[str], nam
                 f"the phase {wanted!r} begins only after the scenario's end",
                 where=objective.where,
                 hint="give the Scenario a longer duration=",
+                field="expect",
             )
         raise ScenarioError(
-            f"there is no phase {wanted!r}", where=objective.where, hint=did_you_mean(wanted, known)
+            f"there is no phase {wanted!r}",
+            where=objective.where,
+            hint=did_you_mean(wanted, known),
+            field="expect",
         )
