@@ -131,6 +131,7 @@ def agent_files(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": topology.ports.mqtt,
+        "statsd_port": 0,
         "cgroups": [],
         "cpu_limit": None,
         "mem_limit_bytes": None,

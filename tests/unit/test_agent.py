@@ -35,6 +35,7 @@ DATA: dict[str, Any] = {
     "replica": "cam",
     "kind": "node",
     "port_mqtt": 1883,
+    "statsd_port": None,
     "cgroups": (),
     "cpu_limit": None,
     "mem_limit_bytes": None,

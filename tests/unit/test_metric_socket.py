@@ -14,7 +14,7 @@ import pytest
 
 from wotemu.app.agent_socket import VARIABLE, AgentSocket, connect
 from wotemu.records import Interaction, to_row
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, listen, parse
+from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, NotSent, Report, listen, parse
 from wotemu_runtime.app_process.messages import Lost, Ready, Rows, encode
 
 DEADLINE_S = 20.0
@@ -135,7 +135,8 @@ def test_what_the_agent_does_not_take_is_counted() -> None:
         (b'{"metric": "k", "value": true}', NotSent(1)),
         (b'{"metric": "", "value": 1}', NotSent(1)),
         (b'{"metric": "k"}', NotSent(1)),
-        (b"[" * 5000, NotSent(1)),
+        (b'{"metric": ' + b"[" * 5000, NotSent(1)),
+        (b"frames:1|c", Lines(b"frames:1|c")),
         (b"\xff", NotSent(1)),
         (b'{"lost": -4}', NotSent(1)),
         (encode(Rows("interactions", [ROW])), Rows("interactions", [ROW])),

@@ -19,6 +19,8 @@ from weakref import WeakSet
 VARIABLE = "WOTEMU_SOCKET"
 ADDRESS = "\0wotemu-agent"
 """An abstract address, as its first byte is 0: it belongs to the node's network namespace."""
+STATSD_PATH = "/run/wotemu/statsd.sock"
+"""A Unix datagram socket for lines of StatsD, in the node's file system."""
 WAIT_S = 0.05
 """Seconds to wait for a full socket: long enough for a burst, short enough where the agent hangs."""
 

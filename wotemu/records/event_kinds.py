@@ -21,8 +21,12 @@ class EventKind:
 EVENT_KINDS: dict[str, EventKind] = {
     "app.crashed": EventKind("an app or command ended with an error", "error"),
     "app.error": EventKind("an app went on after an error", "error"),
+    "app.event": EventKind("what an app reported as an event"),
+    "app.event_error": EventKind("what an app reported as an error", "error"),
+    "app.event_warning": EventKind("what an app reported as a warning", "warning"),
     "app.exited": EventKind("an app or command ended, asked to or by itself"),
     "app.found": EventKind("the node that an app had waited for is there"),
+    "app.metric_refused": EventKind("an app sent lines that are no metrics", "warning"),
     "app.never_started": EventKind(
         "an app raised, or a command failed, at each of its first starts", "error"
     ),
@@ -30,6 +34,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "app.ready": EventKind("an app is up"),
     "app.restarted": EventKind("a crashed app is started again", "warning"),
     "app.started": EventKind("the process of an app or command started", "routine"),
+    "app.statsd_unavailable": EventKind("a node takes no lines of StatsD", "warning"),
     "app.unmeasured": EventKind("the interactions of a program on WoTPy are not recorded", "warning"),
     "app.waiting": EventKind("an app waits for another node", "warning"),
     "broker.ready": EventKind("an MQTT broker answers"),

@@ -162,7 +162,10 @@ class Emission(Record):
 
 @attrs.frozen
 class App(Record):
-    """A number that an app reported with `wotemu.app.write_metric`."""
+    """A number that an app reported, with `wotemu.app.write_metric` or as a line of StatsD.
+
+    A StatsD counter's value is its total so far.
+    """
 
     TABLE: ClassVar[str] = "app"
     t: float

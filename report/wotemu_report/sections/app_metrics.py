@@ -16,8 +16,8 @@ from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
 _MAX_CHARTS = 8
-_NONE = "No app called wotemu.app.write_metric."
-_LEAD = "What apps reported with wotemu.app.write_metric, in their own units."
+_NONE = "No app reported metrics."
+_LEAD = "What apps reported of themselves, in their own units."
 
 
 def section(run: RunData) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from wotemu.app.agent_socket import ADDRESS, VARIABLE
 
 START_HOOK = Path(__file__).parent.parent / "app_process" / "start_hook"
 """The folder of the start hook of Python interpreters."""
+
+PROGRAMS = Path(__file__).parent / "bin"
+"""The folder of the programs that every node has, last on its PATH."""
 
 PACKAGES_VARIABLE = "WOTEMU_PACKAGES"
 """Where the start hook finds what an interpreter that is not WoTemu's lacks; see `start_hook`."""
@@ -25,6 +29,8 @@ def reporting(environ: Mapping[str, str]) -> dict[str, str]:
         environ: The environment that it would have.
     """
     return {
+        "PATH": os.pathsep.join((environ.get("PATH") or os.defpath, str(PROGRAMS))),
+        "WOTEMU_PYTHON": sys.executable,
         VARIABLE: ADDRESS.replace("\0", "@"),
         PACKAGES_VARIABLE: os.pathsep.join(_package_folders()),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(START_HOOK), environ.get("PYTHONPATH")))),

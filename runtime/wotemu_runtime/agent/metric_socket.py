@@ -1,6 +1,7 @@
 """Receives metrics and interactions from any program of the node; see `wotemu.app.agent_socket`.
 
-Processes that an app spawned send their interactions here, in the packets of `app_process.messages`.
+Programs that are measured send their interactions here, in the packets of `app_process.messages`, and any
+program lines of StatsD.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _COLUMNS = {
 }
 """The types of the columns of the tables that processes of an app may add to."""
 _MAX_KEY = 200
+_MSGPACK_ARRAY = 0x80
+"""A text begins with less, an array of msgpack with this or more."""
 
 
 @attrs.frozen
@@ -62,13 +65,22 @@ class Unmeasured:
     why: str
 
 
-Report = Measured | NotSent | Rows | Waits | Unmeasured
+@attrs.frozen
+class Lines:
+    """Lines of StatsD."""
+
+    packet: bytes
+
+
+Report = Lines | Measured | NotSent | Rows | Waits | Unmeasured
 
 
 def parse(packet: bytes) -> Report:
     """Parse a packet; one that can't be parsed counts as one lost record."""
-    if not packet.startswith(b"{"):
+    if packet[0] >= _MSGPACK_ARRAY:
         return _message(packet)
+    if not packet.startswith(b"{"):
+        return Lines(packet)
     try:
         match json.loads(packet):
             case {"lost": int(count)} if count > 0:

@@ -10,11 +10,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from wotemu.app.agent_socket import STATSD_PATH
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe
 from wotemu_runtime.agent import metric_socket, process_tree, resource_usage
 from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
+from wotemu_runtime.agent.statsd import sockets as statsd
 from wotemu_runtime.capture.node_packets import NodePackets
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
@@ -35,6 +37,13 @@ class NodeNamespaces(Protocol):
 
     def listen_for_metrics(self) -> socket.socket:
         """A listening socket that every program of the node can connect to."""
+
+    def open_statsd(self, port: int) -> list[socket.socket]:
+        """Sockets that every program of the node can send StatsD's lines to: a Unix one, and UDP unless 0.
+
+        Raises:
+            OSError: the port is taken, or the Unix socket can't be made.
+        """
 
     def open_probe_socket(self, address: str) -> socket.socket:
         """A UDP socket at the probes' port of one of the node's addresses, with arrival times.
@@ -75,6 +84,10 @@ class OwnNamespaces:
     def listen_for_metrics(self) -> socket.socket:
         """Listen on the node's abstract socket."""
         return metric_socket.listen()
+
+    def open_statsd(self, port: int) -> list[socket.socket]:
+        """Open StatsD's sockets."""
+        return _statsd_sockets(port, Path("/"))
 
     def open_probe_socket(self, address: str) -> socket.socket:
         """Bind the probes' port at an address."""
@@ -124,6 +137,11 @@ class NamespacesOf:
         """Listen on an abstract socket of the node's."""
         with self._in_network():
             return metric_socket.listen()
+
+    def open_statsd(self, port: int) -> list[socket.socket]:
+        """Open StatsD's sockets, the Unix one in the node's file system."""
+        with self._in_network():
+            return _statsd_sockets(port, Path(f"/proc/{self._first}/root"))
 
     def open_probe_socket(self, address: str) -> socket.socket:
         """Bind the probes' port at an address."""
@@ -180,6 +198,16 @@ class NamespacesOf:
                 yield
         finally:
             os.close(fd)
+
+
+def _statsd_sockets(port: int, root: Path) -> list[socket.socket]:
+    """StatsD's sockets of this thread's network namespace."""
+    opened = [statsd.open_unix(root / STATSD_PATH.lstrip("/"))]
+    try:
+        return [*opened, statsd.open_udp(port)] if port else opened
+    except OSError:
+        opened[0].close()
+        raise
 
 
 def _probe_socket(address: str) -> socket.socket:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from socket import socket
 
 from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
 from wotemu_runtime.agent.faults import NodeFaults
-from wotemu_runtime.agent.metric_socket import Measured, MetricSocket, NotSent, Report, Unmeasured
+from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, NotSent, Report, Unmeasured
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.prober import Prober
+from wotemu_runtime.agent.statsd.intake import StatsdIntake
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.app_process.messages import Rows, Waits
 from wotemu_runtime.broker.monitor import monitor
@@ -45,6 +47,8 @@ class NodeAgent:
         self._is_broker: bool = data["kind"] == "broker"
         self._is_wot: bool = data["is_wot"]
         self._mqtt_port: int = data["port_mqtt"]
+        self._statsd_port: int | None = data["statsd_port"]
+        self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
         self._faults = NodeFaults(role, self._app, namespaces.app_processes)
@@ -67,6 +71,7 @@ class NodeAgent:
         self._catch_up()
         self._prober.open()
         metrics = MetricSocket(self._record, self._namespaces.listen_for_metrics())
+        self._statsd = StatsdIntake(self._role, self._replica, self._open_statsd())
         tasks = [
             group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
@@ -87,6 +92,7 @@ class NodeAgent:
         self._faults.end()
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
+        self._statsd.close()
         app.cancel()
         await asyncio.wait([app])  # it listens to the launcher until then
         self._prober.close()
@@ -132,9 +138,20 @@ class NodeAgent:
             case _:
                 self._app.start()
 
+    def _open_statsd(self) -> list[socket]:
+        if self._statsd_port is None:
+            return []
+        try:
+            return self._namespaces.open_statsd(self._statsd_port)
+        except OSError as error:
+            text = f"{self._replica} can't report metrics by StatsD's lines: {error}"
+            self._role.event("app.statsd_unavailable", text)
+            return []
+
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
+            self._statsd.tick()
             if sample := self._sampler.sample(self._role.now()):
                 self._role.publisher.put(sample)
 
@@ -146,6 +163,8 @@ class NodeAgent:
                 self._role.publisher.put(App(now, self._replica, key, value))
             case Rows():
                 self._app.record(report)
+            case Lines(packet):
+                self._statsd.take(packet)
             case Waits(what, seconds, missing):
                 self._app.report_wait(what, seconds, missing)
             case Unmeasured():

@@ -27,6 +27,7 @@ from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.apps.parameters import checked
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import interval_s
+from wotemu_runtime.planning.statsd_variables import statsd_variables
 
 
 def make_plan(
@@ -105,7 +106,8 @@ def _node(
             run_name=stack,
             seed=timeline.seed,
         )
-        env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1", **node.env}
+        env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1"}
+        env |= {**statsd_variables(node), **node.env}
         if broker_url is not None:
             env.setdefault("WOTEMU_BROKER_URL", broker_url)
         replicas.append(

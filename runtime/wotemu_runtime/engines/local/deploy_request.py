@@ -15,6 +15,7 @@ from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
 from wotemu_runtime.planning.models import CAPTURE_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
+from wotemu_runtime.planning.statsd_variables import statsd_port
 from wotemu_runtime.roles.assignment import Assignment
 
 APP_UID = 1000
@@ -128,6 +129,7 @@ def _replica_request(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "statsd_port": statsd_port(replica),
         "cgroups": directories,
         "cpu_limit": group.limits.cpu,
         "mem_limit_bytes": group.limits.mem_bytes,

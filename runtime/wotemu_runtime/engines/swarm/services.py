@@ -34,6 +34,7 @@ from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
+from wotemu_runtime.planning.statsd_variables import statsd_port
 from wotemu_runtime.roles.container_environment import (
     BUS_DIRECTORY_VARIABLE,
     BUS_PORT,
@@ -242,6 +243,7 @@ def agent_service(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
         "mem_limit_bytes": int(replica.resources.mem_limit)

@@ -1,0 +1,1 @@
+"""StatsD's line protocol: what programs of a node, in any language, send to its agent."""
