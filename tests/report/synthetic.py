@@ -70,6 +70,7 @@ def write_run(folder: Path, *, names: Names | None = None, seed: int = 7) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, list[Record]] = {
         "interactions": list(interactions(names, dice)),
+        "emissions": list(emissions(names)),
         "flows": list(flows(dice)),
         "hops": list(hops(dice)),
         "system": list(system(dice)),
@@ -305,18 +306,27 @@ def _request(
 def _subscription(
     reader: str, network: str, names: Names, dice: random.Random
 ) -> Iterator[records.Interaction]:
-    def record(at: float, stage: str, took: float | None, size: int | None) -> records.Interaction:
+    def record(
+        at: float, stage: str, took: float | None, size: int | None, digest: int | None = None
+    ) -> records.Interaction:
         return records.Interaction(
             T0 + at, reader, "consumer", names.thing, "event", names.event, "subscribeevent", stage, "ws",
-            took, size, "ok", "",
+            took, size, "ok", "", peer="thing", digest=digest,
         )  # fmt: skip
 
     yield record(0.4, "subscribe", None, None)
     for tick in range(2, int(DURATION_S * 4)):
         delay = one_way(network, tick / 4, dice)
         if delay is not None:
-            yield record(tick / 4 + delay, "next", None, 64)
-    yield record(0.4, "end", DURATION_S - 0.4, None)
+            yield record(tick / 4 + delay, "next", None, 64, tick)
+    yield record(DURATION_S, "end", DURATION_S - 0.4, None)
+
+
+def emissions(names: Names) -> Iterator[records.Emission]:
+    for tick in range(2, int(DURATION_S * 4)):
+        yield records.Emission(
+            T0 + tick / 4, "thing", names.thing, "event", names.event, "subscribeevent", 64, tick
+        )
 
 
 def flows(dice: random.Random) -> Iterator[records.Flow]:

@@ -352,7 +352,7 @@ def test_the_head_and_the_section_say_what_failed_first(runs: Path) -> None:
     assert notice.lines == (
         "the certificate is INVALID: the networks did not do what the scenario says",
         "judged without records that can't be read: tables/system.parquet has 0 of the 420 rows that were "
-        "recorded and 8 more",
+        "recorded and 9 more",
         "p95 of readproperty of phone during fade 812 ms, limit 500 ms (failed)",
         "lost events of reading, limit 0 (no data: no producer was seen to send it to a subscriber)",
         "errors of requests 0 %, limit 1 % (passed)",

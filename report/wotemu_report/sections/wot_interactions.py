@@ -20,6 +20,7 @@ from wotemu_report.queries.requests import (
     requests,
 )
 from wotemu_report.recorded.run_data import RunData
+from wotemu_report.sections.answering_peers import peer_blocks
 from wotemu_report.sections.folding import at_most, folded
 from wotemu_report.sections.notifications import notification_blocks
 from wotemu_report.sections.request_durations import duration_blocks
@@ -61,7 +62,11 @@ _PERCENTILES = (
 
 def section(run: RunData) -> Section:
     """The run's Web of Things interactions."""
-    return Section("interactions", "Interactions", _LEAD, [*_requests(run), *notification_blocks(run)])
+    return Section("interactions", "Interactions", _LEAD, _all(run))
+
+
+def _all(run: RunData) -> list[Block]:
+    return [*_requests(run), *peer_blocks(run), *notification_blocks(run)]
 
 
 def _requests(run: RunData) -> list[Block]:
