@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import attrs
 
 from wotemu.records import Record
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 
@@ -50,6 +51,10 @@ class Shaper(Protocol):
 
     def partition(self, groups: Iterable[Collection[str]]) -> None:
         """Keep sets of replicas from reaching each other, see `partition_of`; no set heals the network."""
+        ...
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """Drop the traffic of these blocks, and count it as cut; none ends all blocks before."""
         ...
 
     def drain(self, t: float) -> Iterator[Record]:

@@ -23,6 +23,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import (
+    Block,
     Crash,
     Heal,
     LiveChange,
@@ -158,6 +159,11 @@ def run(sockets: Path, folder: Path) -> Iterator[FakeRun]:
         (["restore", "yard", "net"], Restore(targets="net")),
         (["partition", "yard", "a,b", "c,d"], Partition(groups=[["a", "b"], ["c", "d"]])),
         (["partition", "yard", "a", "--for", "2m"], Partition(groups=["a"], for_s=120.0)),
+        (
+            ["block", "yard", "a,b", "c", "--port", "1883", "--protocol", "tcp", "--as", "mqtt"],
+            Block(targets=["a", "b"], others="c", port=1883, protocol="tcp", name="mqtt"),
+        ),
+        (["block", "yard", "a", "--direction", "out"], Block(targets="a", direction="out")),
         (["heal", "yard"], Heal()),
         (["heal", "yard", "split"], Heal(name="split")),
         (["crash", "yard", "cam-1", "hub"], Crash(targets=["cam-1", "hub"])),

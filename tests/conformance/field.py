@@ -220,6 +220,7 @@ class Field:
                 self.post("set_hop", node, direction, CLEAR)
             self.post("cut", node, False)
         self.post("partition", [])
+        self.post("block", [])
         self.post("set_shared_bucket", None)
         self.call("drain", 0.0)
 

@@ -9,13 +9,14 @@ from itertools import pairwise
 
 import pytest
 
+from wotemu.scenario.blocks import Block
 from wotemu.topology.conditions import GilbertElliott, NetworkConditions
 from wotemu.units import Fraction
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe as probe_format
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 
-from .field import LATE_S, Field, Stream
+from .field import LATE_S, PORT, Field, Stream
 from .findings import Findings
 
 EVERYTHING = NetworkConditions(
@@ -156,6 +157,40 @@ def test_a_partition_keeps_groups_apart(field: Field, groups: list[list[str]], a
             streams.append(stream)
     assert {pair for pair, stream in zip(pairs, streams, strict=True) if not stream.arrived} == apart
     assert all(len(stream.arrived) in (0, 20) for stream in streams)
+
+
+@pytest.mark.parametrize(
+    ("block", "apart"),
+    [
+        (Block(("a",), ("b",)), {"ab", "ba"}),
+        (Block(("a",), heading="out"), {"ab", "ac"}),
+        (Block(("a",), ("b",), "udp", heading="in"), {"ba"}),
+        (Block(("a", "b"), ("c",), "udp", PORT), {"ac", "bc", "ca"}),
+        (Block(("a", "b"), ("c",), "udp", PORT + 1), set()),
+        (Block(("a",), protocol="tcp"), set()),
+        (Block(("a",), port=PORT), {"ab", "ac", "ba", "ca"}),
+    ],
+)
+def test_a_block_drops_what_it_says_and_nothing_else(field: Field, block: Block, apart: set[str]) -> None:
+    field.call("partition", [["a", "b", "c"]])
+    field.call("block", [block])
+    pairs = ["ab", "ba", "ac", "ca", "bc"]
+    assert _separated(field, pairs) == apart
+    dropped = sum(hop.dropped_cut for hop in field.drain()[1].values())
+    assert dropped == 20 * len(apart & {*pairs})
+    field.call("block", [])
+    assert _separated(field, pairs) == set()
+
+
+def _separated(field: Field, pairs: list[str]) -> set[str]:
+    """The pairs of which nothing comes through; of the others all does."""
+    streams = {}
+    for pair in pairs:
+        with field.stream(*pair) as stream:
+            field.send(stream, 20, per_second=1000, settle_s=0.05)
+            streams[pair] = len(stream.arrived)
+    assert set(streams.values()) <= {0, 20}
+    return {pair for pair, arrived in streams.items() if not arrived}
 
 
 def test_nothing_gets_around_the_gateway(field: Field, findings: Findings) -> None:

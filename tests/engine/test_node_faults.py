@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import attrs
+import polars as pl
 import pytest
 
 from tests.conftest import Require
@@ -33,6 +34,32 @@ while True:
 """
 
 
+# Asks two servers of a node again and again, and prints which port answered when.
+ASKER = """
+import socket, sys, time
+while True:
+    for port in (7000, 7001):
+        try:
+            with socket.create_connection((sys.argv[1], port), 0.15) as asked:
+                asked.settimeout(0.15)
+                if asked.recv(1):
+                    print(port, time.time(), flush=True)
+        except OSError:
+            pass
+    time.sleep(0.02)
+"""
+ANSWERER = """
+import selectors, socket
+waiting = selectors.DefaultSelector()
+for port in (7000, 7001):
+    waiting.register(socket.create_server(("", port)), selectors.EVENT_READ)
+while True:
+    for key, _ in waiting.select():
+        with key.fileobj.accept()[0] as came:
+            came.send(b"x")
+"""
+
+
 def paced(seconds: float) -> float:
     return seconds * PACE
 
@@ -53,6 +80,8 @@ def ran(request: pytest.FixtureRequest, require: Require, tmp_path_factory: pyte
         Node("free", command=ticker, networks=[field]),
         Node("limited", command=ticker, networks=[field], resources=NodeResources(cpu_limit=0.5)),
         Node("fallen", command=["sh", "-c", "date +%s.%N; sleep 100"], networks=[field]),
+        Node("asker", command=[sys.executable, "-c", ASKER, "answerer"], networks=[field]),
+        Node("answerer", command=[sys.executable, "-c", ANSWERER], networks=[field]),
         Node("last", command=ticker, networks=[field]),
     ])  # fmt: skip
     events = [
@@ -62,6 +91,9 @@ def ran(request: pytest.FixtureRequest, require: Require, tmp_path_factory: pyte
         at(paced(2)).restart("fallen"),
         at(paced(3)).resume("fallen"),
         at(paced(3)).pause("last"),
+        at(paced(1)).block("asker", "answerer", port=7000, protocol="tcp", name="first"),
+        during(paced(2), paced(3)).block("asker", protocol="tcp", direction="out"),
+        at(paced(3.5)).heal("first"),
     ]
     return asyncio.run(_run(topology, Scenario(duration=paced(4.5), events=events), shaper, tmp_path_factory))
 
@@ -131,3 +163,30 @@ def test_a_node_that_is_paused_at_the_end_is_stopped_as_others(ran: Ran) -> None
     (ended,) = ran.of_kind("app.exited", "agent:last")
     assert ended.data["asked"]
     assert ended.data["exit"] == "killed by SIGTERM"
+
+
+def took_hold(ran: Ran, message: str) -> float:
+    """When a change took hold, by what it says."""
+    (event,) = [each for each in ran.of_kind("change.applied") if each.message.startswith(message)]
+    return event.t
+
+
+def answers(ran: Ran, port: int, start: float, end: float) -> int:
+    """How many times a port answered well within a time: not where packets were under way at its ends."""
+    times = [float(line.split()[1]) for line in ran.log("asker") if line.startswith(str(port))]
+    return sum(start + 0.1 < t < end - 0.1 for t in times)
+
+
+def test_only_blocked_traffic_is_dropped_until_each_block_ends(ran: Ran) -> None:
+    begins = [each.t for each in ran.of_kind("change.applied") if each.message.startswith("field: blocked")]
+    port, all_tcp, port_again = begins
+    healed = took_hold(ran, "field: unblocked")
+    end = ran.of_kind("run.stopping")[0].t
+    assert answers(ran, 7000, 0, port) > 3
+    assert answers(ran, 7000, port, healed) == 0
+    assert answers(ran, 7001, port, all_tcp) > 1
+    assert answers(ran, 7001, all_tcp, port_again) == 0
+    assert answers(ran, 7001, port_again, healed) > 0
+    assert answers(ran, 7000, healed, end) > 3
+    hops = pl.read_parquet(ran.result.run_dir / "hops.parquet")
+    assert hops["dropped_cut"].sum() > 5

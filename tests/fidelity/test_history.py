@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateways.network import FakeNetwork
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.network_state import NetworkSetup
@@ -68,6 +69,15 @@ def test_a_shared_networks_rate_is_its_buckets() -> None:
     assert up.rate is None
     assert past.buckets(0, 1) == [limited]
     assert history(network=limited).buckets(0, 1) == [None]
+
+
+def test_a_block_closes_the_way_of_probes_where_it_is_about_their_packets() -> None:
+    past = history()
+    past.apply(10, change("block", [Block(("a",), ("b",), "udp", heading="out").to_dict()]))
+    past.apply(20, change("block", [Block(("a",), ("b",), "udp", 53).to_dict()]))
+    assert past.ways("a", "b", 12, 14) == {False}
+    assert past.ways("b", "a", 12, 14) == past.ways("a", "c", 12, 14) == {True}
+    assert past.ways("a", "b", 21, 22) == {True}
 
 
 def test_cuts_close_both_ways_until_they_end() -> None:

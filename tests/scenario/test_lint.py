@@ -321,7 +321,7 @@ def test_partitions_that_add_up() -> None:
 def test_a_name_that_no_partition_has() -> None:
     events = at(1).partition("reader", name="split"), at(2).heal("splt"), at(3).heal("split")
     assert texts(*events)[0] == (
-        "at(2s).heal: no partition is called 'splt': did you mean 'split'? known are split"
+        "at(2s).heal: no partition or block is called 'splt': did you mean 'split'? known are split"
     )
 
 

@@ -26,6 +26,7 @@ GROUPS = {
         "set",
         "restore",
         "partition",
+        "block",
         "heal",
         "crash",
         "pause",
@@ -92,6 +93,8 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.changes import restore as command
         case "partition":
             from wotemu.cli.commands.changes import partition as command
+        case "block":
+            from wotemu.cli.commands.changes import block as command
         case "heal":
             from wotemu.cli.commands.changes import heal as command
         case "crash":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Unpack
 
+from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.topology.condition_types import ConditionValues
@@ -12,6 +13,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu.units import QuantityLike
 from wotemu_runtime.control.live_changes import (
+    Block,
     Crash,
     Cut,
     Heal,
@@ -91,8 +93,43 @@ class LiveVerbs(ABC):
         names = [self._names(group, "partition") for group in groups]
         return await self._change(Partition(groups=names, name=name, for_s=parse_for(lasting, "lasting")))
 
+    async def block(
+        self,
+        nodes: NodeTarget,
+        others: NodeTarget | None = None,
+        *,
+        port: int | None = None,
+        protocol: Protocol | None = None,
+        direction: Heading | None = None,
+        name: str | None = None,
+        lasting: QuantityLike | None = None,
+    ) -> Changed:
+        """Drop packets between nodes, all or those of a protocol or port. Otherwise as `set`.
+
+        Args:
+            nodes: Nodes or names on one side.
+            others: Those on the other side; None for all others.
+            port: Of either end; None for all.
+            protocol: ``"tcp"``, ``"udp"``, ``"icmp"``, or None for all.
+            direction: ``"out"``: from `nodes` to `others`; ``"in"``: to them; None for both.
+            name: A name for `heal`.
+            lasting: How long it holds; None until `heal`.
+        """
+        sides = self._names(nodes, "block"), () if others is None else self._names(others, "block")
+        return await self._change(
+            Block(
+                targets=sides[0],
+                others=sides[1],
+                port=port,
+                protocol=protocol,
+                direction=direction,
+                name=name,
+                for_s=parse_for(lasting, "lasting"),
+            )
+        )
+
     async def heal(self, name: str | None = None) -> Changed:
-        """End a partition by its name, or all that were not begun for a period. Otherwise as `set`."""
+        """End a partition or block by its name, or all not begun for a period. Otherwise as `set`."""
         return await self._change(Heal(name=name))
 
     async def crash(self, node: NodeTarget, *, lasting: QuantityLike | None = None) -> Changed:

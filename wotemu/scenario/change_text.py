@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import json_differences
 
@@ -22,6 +23,10 @@ def describe_change(change: Change) -> str:
             return f"{change.target}: {', '.join(changed) or 'as before'}"
         case "partition":
             return f"{change.network}: {f'cut {groups_text(change.after)}' if change.after else 'healed'}"
+        case "block":
+            return (
+                f"{change.network}: {f'blocked {blocks_text(change.after)}' if change.after else 'unblocked'}"
+            )
         case "cut":
             return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
         case "app":
@@ -37,6 +42,8 @@ def differences(change: Change) -> list[Difference]:
             return _condition_differences(change.before, change.after)
         case "partition":
             return [("partition", groups_text(change.before), groups_text(change.after))]
+        case "block":
+            return [("blocked", blocks_text(change.before), blocks_text(change.after))]
         case "cut":
             states = {False: "on", True: "cut off"}
             return [("network", states[change.before], states[change.after])]
@@ -51,6 +58,11 @@ def groups_text(groups: Sequence[Sequence[str]]) -> str:
     """The groups of a partition: ``a, b | c``; ``a | all others`` for one group, ``none`` for none."""
     sides = [", ".join(group) for group in groups]
     return " | ".join([*sides, "all others"] if len(sides) == 1 else sides) or "none"
+
+
+def blocks_text(blocks: Sequence[Mapping[str, Any]]) -> str:
+    """Blocked traffic: ``reader ↔ mqtt: tcp port 1883``; ``none`` for none."""
+    return "; ".join(str(Block.from_dict(each)) for each in blocks) or "none"
 
 
 def _condition_differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:

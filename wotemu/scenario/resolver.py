@@ -147,11 +147,11 @@ class Resolver:
         return self._timeline(times, changes)
 
     def _check_healed(self, observed: Observed) -> None:
-        """Refuse to heal a partition that nothing begins; in the scenario's file the linter warns of it."""
+        """Refuse to heal what nothing begins; in the scenario's file the linter warns of it."""
         for name, place in observed.healed.items():
             if place >= len(self._scenario.events) and name not in observed.named:
                 hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
-                raise ScenarioError(f"no partition is called {name!r}", where="live.heal", hint=hint)
+                raise ScenarioError(f"no partition or block is called {name!r}", where="live.heal", hint=hint)
 
     def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Applied]) -> Timeline:
         scenario = self._scenario

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-ChangeKind = Literal["conditions", "partition", "cut", "app", "pause"]
+ChangeKind = Literal["conditions", "partition", "cut", "block", "app", "pause"]
 Direction = Literal["up", "down"]
 
 OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause"})
@@ -29,6 +29,7 @@ class Change:
     |---|---|---|
     | conditions | network, node (None: the whole network's), direction | conditions as JSON |
     | partition | network | groups of node names that can't reach each other |
+    | block | network | the traffic that is dropped, as `wotemu.scenario.blocks.Block.to_dict` has it |
     | cut | network, node (a replica) | whether its traffic is cut off |
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
     | pause | node (a replica) | whether its processes are suspended |

@@ -32,3 +32,9 @@ def replicas_of(owner: Member) -> tuple[str, ...]:
 def networks_of(topology: Topology, replica: str) -> list[str]:
     """The networks that a replica is attached to."""
     return [link.network.name for link in members_by_name(topology)[replica].links]
+
+
+def replicas_on(topology: Topology, network: str) -> list[str]:
+    """The replicas that are on a network."""
+    owners = (each for each in topology.members if any(link.network.name == network for link in each.links))
+    return [replica for owner in owners for replica in replicas_of(owner)]

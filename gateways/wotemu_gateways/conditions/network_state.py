@@ -8,6 +8,7 @@ from typing import Any, Self
 import attrs
 
 from wotemu.errors import EmulationError
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.hop_conditions import hop_conditions
@@ -60,6 +61,7 @@ class NetworkState:
 
     Attributes:
         partition: The sets of replicas that are kept apart; empty where all reach all.
+        blocks: The traffic between replicas that is dropped.
         cuts: The replicas that are cut off.
     """
 
@@ -71,6 +73,7 @@ class NetworkState:
         self._conditions = {key: same.setdefault(each, each) for key, each in setup.hops.items()}
         self._composed: dict[tuple[int, int, int, Direction], NetworkConditions] = {}
         self.partition: Partition = ()
+        self.blocks: tuple[Block, ...] = ()
         self.cuts: set[str] = set()
 
     def __repr__(self) -> str:
@@ -80,7 +83,7 @@ class NetworkState:
         """Take a change as what holds from now on.
 
         Returns:
-            The replicas whose hops have other conditions; none for a partition or a cut.
+            The replicas whose hops have other conditions; none for a partition, a block or a cut.
 
         Raises:
             EmulationError: No gateway applies such a change, or the network has no such hop.
@@ -90,6 +93,8 @@ class NetworkState:
                 return self._set(change)
             case "partition":
                 self.partition = partition_of(self.setup.nodes, change.after)
+            case "block":
+                self.blocks = tuple(map(Block.from_dict, change.after))
             case "cut":
                 (self.cuts.add if change.after else self.cuts.discard)(str(change.node))
             case other:

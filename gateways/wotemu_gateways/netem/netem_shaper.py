@@ -16,6 +16,7 @@ from itertools import chain
 import attrs
 
 from wotemu.records import Hop, Record
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.netem.flow_capture import FlowClassifier, PacketRing
@@ -193,6 +194,10 @@ class NetemShaper:
     def partition(self, groups: Iterable[Collection[str]]) -> None:
         """See `Shaper.partition`."""
         self._changes.partition(groups)
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """See `Shaper.block`."""
+        self._changes.block(blocks)
 
     def move(self, replica: str, ipv4: str) -> None:
         """Shape for a replica at another address, in place.

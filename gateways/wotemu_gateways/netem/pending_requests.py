@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Protocol
 
 import attrs
 
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import CLEAR
@@ -105,6 +106,10 @@ class PendingRequests:
         """See `Shaper.partition`."""
         sets = [set(group) for group in groups]
         self._change("partition", lambda: self._wiring.partition(sets), self._remove_chains)
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """See `Shaper.block`."""
+        self._change("block", lambda: self._wiring.block(blocks), self._remove_chains)
 
     def move(self, replica: str, ipv4: str) -> None:
         """Shape for a replica at another address."""

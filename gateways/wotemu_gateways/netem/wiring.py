@@ -27,15 +27,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import CLEAR
-from wotemu_gateways.conditions.partition import group_of, partition_of
+from wotemu_gateways.conditions.partition import Partition, group_of, partition_of
 from wotemu_gateways.netem import options
 from wotemu_gateways.netem.hop import HopPlace, NetemHop
 from wotemu_gateways.netem.rate_stage import RateStage, StagePlace
 from wotemu_gateways.netlink import link, tc
-from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Request
+from wotemu_gateways.netlink.request_socket import CREATE, EXCL, Attributes, Request
 from wotemu_gateways.netlink.tc import Hook, TcAction
 from wotemu_gateways.shaper import Member
 
@@ -118,6 +119,7 @@ class WiredNode:
     Attributes:
         cut: Whether it is cut off the network.
         chain: The chain of its group in a partition; None where it is in none.
+        blocked: The chain of the blocks of what it sends; None where there are none.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class WiredNode:
         self.down = NetemHop(self._place(interfaces, "down"), held_packets, seed)
         self.cut = False
         self.chain: int | None = None
+        self.blocked: int | None = None
 
     def _place(self, at: GatewayInterfaces, direction: Direction) -> HopPlace:
         stage, which = (at.up, 0) if direction == "up" else (at.down, 1)
@@ -176,6 +179,8 @@ class Wiring:
             )
         self._next_chain = _GROUPS
         self._chains = range(0)
+        self._partition: Partition = ()
+        self._blocks: Sequence[Block] = ()
         self._abandoned: list[int] = []
 
     def __repr__(self) -> str:
@@ -295,9 +300,11 @@ class Wiring:
 
     def _match_receiver(self, node: WiredNode, hook: Hook, *actions: TcAction) -> Request:
         """Apply actions to packets for a node."""
-        member = node.member
-        keys = tc.to_mac(member.mac) if self._by_mac else tc.to_address(member.ipv4)
-        return tc.match(hook, node.number, keys, *actions)
+        return tc.match(hook, node.number, self._receiver_keys(node), *actions)
+
+    def _receiver_keys(self, node: WiredNode) -> Attributes:
+        """Keys of packets for a node."""
+        return tc.to_mac(node.member.mac) if self._by_mac else tc.to_address(node.member.ipv4)
 
     def to_receiver(self, node: WiredNode) -> Request:
         """Send packets for a node to its `down` hop; drop them if it is cut."""
@@ -308,8 +315,8 @@ class Wiring:
         return self._match_receiver(node, hook, tc.choose_class(node.number), tc.redirect(at.down.rate[0]))
 
     def _from_sender(self, node: WiredNode) -> Request:
-        """Send packets from a node to the chain of its group."""
-        chain = _DELIVER if node.chain is None else node.chain
+        """Send packets from a node to the chain of its blocks or of its group."""
+        chain = _group_chain(node) if node.blocked is None else node.blocked
         return self._match_sender(node, Hook(self.interfaces.eth, tc.EGRESS, _MATCH), tc.goto_chain(chain))
 
     def _into_gateway(self, node: WiredNode) -> Request:
@@ -336,15 +343,34 @@ class Wiring:
 
         Each call builds chains of its own, as after a failed one some senders still use the previous ones.
         """
-        partition = partition_of(self.nodes, groups)
+        self._partition = partition_of(self.nodes, groups)
+        return self._separate()
+
+    def block(self, blocks: Sequence[Block]) -> list[Request]:
+        """Drop the traffic of blocks, as `partition` keeps replicas apart; see `Shaper.block`."""
+        self._blocks = blocks
+        return self._separate()
+
+    def _separate(self) -> list[Request]:
+        """Chains for the groups of the partition, and before them one for each sender of blocked packets."""
+        partition, others = self._partition, self.nodes.keys()
+        blocked = [
+            node
+            for name, node in self.nodes.items()
+            if any(block.concerns(name, other) for block in self._blocks for other in others)
+        ]
         self._abandoned += self._chains
-        first = self._next_chain
-        self._next_chain = _GROUPS + (first + len(partition) - _GROUPS) % _MAX_GROUPS
-        self._chains = range(first, first + len(partition))
+        first, chains = self._next_chain, len(partition) + len(blocked)
+        self._next_chain = _GROUPS + (first + chains - _GROUPS) % _MAX_GROUPS
+        self._chains = range(first, first + chains)
         for name, node in self.nodes.items():
             group = group_of(partition, name)
             node.chain = None if group is None else first + group
-        requests = [request for chain in self._chains for request in self._group(chain)]
+            node.blocked = None
+        for chain, node in enumerate(blocked, first + len(partition)):
+            node.blocked = chain
+        requests = [request for chain in self._chains[: len(partition)] for request in self._group(chain)]
+        requests += [request for node in blocked for request in self._blocked(node)]
         return requests + [self._from_sender(node) for node in self.nodes.values()]
 
     def abandoned_chains(self) -> list[Request]:
@@ -355,12 +381,46 @@ class Wiring:
     def _chain(self, number: int) -> Hook:
         return Hook(self.interfaces.eth, tc.EGRESS, _MATCH, number)
 
+    def _blocked(self, node: WiredNode) -> Iterator[Request]:
+        """The chain for packets from a node that are blocked, or go on to the chain of its group."""
+        if node.blocked is None:
+            return
+        yield tc.match_all(
+            Hook(self.interfaces.eth, tc.EGRESS, _ELSE, node.blocked), tc.goto_chain(_group_chain(node))
+        )
+        hook, handle = self._chain(node.blocked), 0
+        for other in self.nodes.values():
+            for block in self._blocks:
+                if not block.concerns(node.member.replica, other.member.replica):
+                    continue
+                for keys in _traffic(block):
+                    handle += 1
+                    receiver = self._receiver_keys(other)
+                    yield tc.match(hook, handle, (*receiver, *keys), tc.drop(other.index("down")))
+
     def _group(self, chain: int) -> Iterator[Request]:
         """The chain for packets from one group of a partition: it drops those for other groups."""
         yield tc.match_all(Hook(self.interfaces.eth, tc.EGRESS, _ELSE, chain), tc.goto_chain(_DELIVER))
         for node in self.nodes.values():
             if node.chain not in (None, chain):
                 yield self._match_receiver(node, self._chain(chain), tc.drop(node.index("down")))
+
+
+def _group_chain(node: WiredNode) -> int:
+    """The chain of a node's group in a partition; without one its packets are delivered."""
+    return _DELIVER if node.chain is None else node.chain
+
+
+def _traffic(block: Block) -> Iterator[Attributes]:
+    """The keys of a block's packets, one classifier each."""
+    for protocol in block.protocols:
+        if protocol is None:
+            yield ()
+        elif block.port is None:
+            yield tc.of_protocol(protocol)
+        else:
+            for is_source in (True, False):
+                yield tc.of_port(protocol, block.port, is_source=is_source)
 
 
 def _seed_of(seed: str) -> int:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wotemu.scenario.blocks import Block
 from wotemu_gateways.conditions.partition import is_separated
-from wotemu_gateways.packets.flow_table import PairFlows
+from wotemu_gateways.packets.ethernet import flow_of
+from wotemu_gateways.packets.flow_table import MERGED, PairFlows
 from wotemu_gateways.userspace.hop_queue import DownHop, Packet, UpHop, count_lost
 
 
 class Port:
-    """One replica's place on the switch.
+    """One replica's place on the switch. `blocks` are those of traffic that it sends.
 
     `paths` leads to receivers by the first 15 bytes of a frame, `routes` by its destination alone.
     """
 
-    __slots__ = ("cut", "down", "fd", "group", "mac", "paths", "replica", "routes", "up")
+    __slots__ = ("blocks", "cut", "down", "fd", "group", "mac", "paths", "replica", "routes", "up")
 
     def __init__(self, replica: str, mac: bytes, up: UpHop, down: DownHop) -> None:
         self.replica = replica
@@ -25,6 +27,7 @@ class Port:
         self.fd = -1
         self.cut = False
         self.group: int | None = None
+        self.blocks: tuple[Block, ...] = ()
         self.paths: dict[bytes, Path] = {}
         self.routes: dict[bytes, Path] = {}
 
@@ -41,10 +44,12 @@ class Path:
 
     Attributes:
         kinds: The counters of its flows, see `PairFlows`.
-        is_open: Whether packets pass. Kept here, as looking at both ports for each batch would cost more.
+        blocks: Those of some traffic on it.
+        is_open: Whether packets pass, but for those of its blocks. Kept here, as looking at both ports for
+            each batch would cost more.
     """
 
-    __slots__ = ("flows", "is_open", "kinds", "source", "target")
+    __slots__ = ("blocks", "flows", "is_open", "kinds", "source", "target")
 
     def __init__(self, source: Port, target: Port, flows: PairFlows) -> None:
         self.source = source
@@ -54,17 +59,43 @@ class Path:
         self.update()
 
     def update(self) -> None:
-        """Open or close it as the target's cut and the partition say."""
-        self.is_open = self.source.reaches(self.target) and not self.target.cut
+        """Open or close it as the target's cut, the partition and blocks say."""
+        between = self.source.replica, self.target.replica
+        blocks = tuple(block for block in self.source.blocks if block.concerns(*between))
+        self.blocks = tuple(block for block in blocks if not block.is_of_all)
+        is_blocked = len(blocks) > len(self.blocks)
+        self.is_open = self.source.reaches(self.target) and not self.target.cut and not is_blocked
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass packets from the source's `up` hop to the target's `down` hop."""
         down = self.target.down
         if self.is_open:
-            down.enter(dues_s, packets, now_s)
+            if self.blocks:
+                dues_s, packets = self._unblocked(dues_s, packets)
+            if packets:
+                down.enter(dues_s, packets, now_s)
             return
         down.dropped_cut += len(packets)
         count_lost(packets)
+
+    def _unblocked(
+        self, dues_s: Sequence[float], packets: Sequence[Packet]
+    ) -> tuple[Sequence[float], Sequence[Packet]]:
+        """What no block is about; the others are dropped and counted."""
+        blocked = [self._is_blocked(packet) for packet in packets]
+        dropped = [packet for packet, is_blocked in zip(packets, blocked, strict=True) if is_blocked]
+        if not dropped:
+            return dues_s, packets
+        self.target.down.dropped_cut += len(dropped)
+        count_lost(dropped)
+        passing = [number for number, is_blocked in enumerate(blocked) if not is_blocked]
+        return [dues_s[number] for number in passing], [packets[number] for number in passing]
+
+    def _is_blocked(self, packet: Packet) -> bool:
+        flow = packet[3].flow
+        if flow is MERGED:  # it shares its counter with other flows
+            flow = flow_of(packet[0])
+        return any(block.matches(flow.transport, flow.sport, flow.dport) for block in self.blocks)
 
 
 class Flood(Path):

@@ -14,6 +14,7 @@ from wotemu_gateways.impairments.delay_queue import Timers
 from wotemu_gateways.impairments.memory_budget import MemoryBudget
 from wotemu_gateways.packets.ethernet import flow_of
 from wotemu_gateways.packets.flow_table import FlowCounter, FlowTable, PairFlows
+from wotemu_gateways.packets.probe import PORT
 from wotemu_gateways.userspace.hop_queue import DownHop, HopQueue, Packet, UpHop
 from wotemu_gateways.userspace.port import Path, Port
 
@@ -58,9 +59,10 @@ class ProbePath(Path):
         self._down = down
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
-        """Pass probes on, unless a cut or a partition is between."""
+        """Pass probes on, unless a cut, a partition or a block is between."""
         self.update()
-        if self.is_open:
+        is_blocked = any(block.matches("udp", PORT, PORT) for block in self.blocks)
+        if self.is_open and not is_blocked:
             self._down.enter(dues_s, packets, now_s)
 
 

@@ -18,6 +18,7 @@ from random import Random
 from typing import ClassVar
 
 from wotemu.records import Hop, Record
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.compose import CLEAR
@@ -157,6 +158,15 @@ class Switch:
         partition = partition_of(self._ports, groups)
         for port in self._ports.values():
             port.group = group_of(partition, port.replica)
+        self._update_paths()
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """See `Shaper.block`."""
+        for port in self._ports.values():
+            others = [name for name in self._ports if name != port.replica]
+            port.blocks = tuple(
+                block for block in blocks if any(block.concerns(port.replica, each) for each in others)
+            )
         self._update_paths()
 
     def _update_paths(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import altair as alt
 import polars as pl
 
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu.topology.members import replicas_of
 from wotemu.topology.topology import Topology
@@ -19,9 +20,7 @@ from wotemu_report.charts.time_axis import time_x
 _MAX_BARS = 2000
 _BAR_PX = 14
 _SCHEMA = {"node": pl.String(), "series": pl.String(), "s": pl.Float64(), "end": pl.Float64()}
-_LEAD = (
-    "Nodes that are cut off a network, separated by a partition, whose app does not run, or that are paused."
-)
+_LEAD = "Nodes that are cut off, separated, blocked or paused, or whose app does not run."
 
 Outage = tuple[str, str, float, float]
 """A replica, the kind of its outage, and when it begins and ends, in seconds since T0."""
@@ -86,8 +85,21 @@ def _transitions(topology: Topology, change: Change) -> Iterator[tuple[str, str,
             yield str(change.node), f"app {state}", change.after == state
     elif change.action == "pause":
         yield str(change.node), "paused", bool(change.after)
+    elif change.action == "block":
+        yield from _of_blocks(change)
     elif change.action == "partition":
         apart = {name for group in change.after for name in group}
         for owner in topology.members:
             for replica in replicas_of(owner):
                 yield replica, "partitioned", replica in apart
+
+
+def _of_blocks(change: Change) -> Iterator[tuple[str, str, bool]]:
+    """The replicas of blocks that begin or end with a change."""
+    for blocks, other, begins in (
+        (change.before, change.after, False),
+        (change.after, change.before, True),
+    ):
+        for block in (Block.from_dict(each) for each in blocks if each not in other):
+            for replica in block.nodes:
+                yield replica, f"{block.traffic} blocked on {change.network}", begins

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import polars as pl
 
-from wotemu.scenario.change_text import groups_text
+from wotemu.scenario.change_text import blocks_text, groups_text
 from wotemu.scenario.timeline import OF_NODES, Change
 from wotemu_gateways.conditions.partition import group_of, is_separated, partition_of
 from wotemu_report.formats import first_few
@@ -127,6 +127,9 @@ def worsening(change: Change) -> str:
         case "partition":
             cuts = _cuts_more(change.before or (), change.after or ())
             return f"{change.network}: cut {groups_text(change.after)}" if cuts else ""
+        case "block":
+            more = [each for each in change.after or () if each not in (change.before or ())]
+            return f"{change.network}: blocked {blocks_text(more)}" if more else ""
         case "cut":
             return f"{change.node} cut off from {change.network}" if change.after else ""
         case "app":

@@ -7,11 +7,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change, Direction
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_gateways.conditions.hop_conditions import hop_conditions
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.conditions.partition import Partition, partition_of, reaches
+from wotemu_gateways.packets.probe import PORT
 from wotemu_runtime.fidelity.rates import RateCourse
 
 Value = TypeVar("Value")
@@ -50,7 +52,7 @@ class Track(Generic[Value]):
 
 
 class History:
-    """Conditions, partitions and cuts of one network from T0 on, as its gateway says that they changed."""
+    """Conditions, partitions, blocks and cuts of one network from T0 on, as its gateway changed them."""
 
     def __init__(self, setup: NetworkSetup) -> None:
         self._setup = setup
@@ -61,6 +63,7 @@ class History:
         self._courses_of = (math.inf, math.inf)
         self._hops = {key: Track(self._one(conditions)) for key, conditions in setup.hops.items()}
         self._groups: Track[Partition] = Track(())
+        self._blocks: Track[tuple[Block, ...]] = Track(())
         self._cuts = {replica: Track(False) for replica in setup.nodes}
 
     def apply(self, t: float, change: Change) -> None:
@@ -71,6 +74,8 @@ class History:
                 self._hops[key].set(t, self._one(NetworkConditions.from_dict(change.after)))
             case "partition":
                 self._groups.set(t, partition_of(self._setup.nodes, change.after))
+            case "block":
+                self._blocks.set(t, tuple(map(Block.from_dict, change.after)))
             case "cut" if change.node in self._cuts:
                 self._cuts[change.node].set(t, bool(change.after))
 
@@ -148,13 +153,18 @@ class History:
         return [track.at(t) for t in _instants([track], start, end)] if self._setup.shared else [None]
 
     def ways(self, sender: str, receiver: str, start: float, end: float) -> set[bool]:
-        """Whether packets could pass within a time: always, never, or (both) now and then."""
-        tracks: list[Track[Any]] = [self._groups, self._cuts[sender], self._cuts[receiver]]
+        """Whether probes could pass within a time: always, never, or (both) now and then."""
+        tracks: list[Track[Any]] = [self._groups, self._blocks, self._cuts[sender], self._cuts[receiver]]
         return {self._is_open(sender, receiver, t) for t in _instants(tracks, start, end)}
 
     def _is_open(self, sender: str, receiver: str, t: float) -> bool:
         cut = self._cuts[sender].at(t) or self._cuts[receiver].at(t)
-        return not cut and reaches(self._groups.at(t), sender, receiver)
+        if cut or not reaches(self._groups.at(t), sender, receiver):
+            return False
+        return not any(
+            block.concerns(sender, receiver) and block.matches("udp", PORT, PORT)
+            for block in self._blocks.at(t)
+        )
 
 
 def _starts(tracks: Sequence[Track[Any]], start: float, end: float) -> list[float]:

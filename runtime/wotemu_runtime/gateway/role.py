@@ -51,6 +51,8 @@ class Gateway:
         self._impose(self.state.setup.nodes, DIRECTIONS)
         if self.state.partition:
             self.shaper.partition(self.state.partition)
+        if self.state.blocks:
+            self.shaper.block(self.state.blocks)
         for replica in self.state.cuts:
             self.shaper.cut(replica, True)
 
@@ -74,6 +76,8 @@ class Gateway:
                 self._impose(changed_replicas, (change.direction or "up",))
             case "partition":
                 self.shaper.partition(self.state.partition)
+            case "block":
+                self.shaper.block(self.state.blocks)
             case "cut":
                 self.shaper.cut(str(change.node), change.after)
 

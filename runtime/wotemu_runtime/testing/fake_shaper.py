@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from wotemu.records import Hop, Record
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import NetworkConditions
 
@@ -45,6 +46,10 @@ class FakeShaper:
     def partition(self, groups: Iterable[Collection[str]]) -> None:
         """See `Shaper`."""
         self._call("partition", [sorted(group) for group in groups])
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """See `Shaper`."""
+        self._call("block", list(blocks))
 
     def drain(self, t: float) -> Iterator[Record]:
         """A row for each hop that was set, without a packet."""

@@ -109,7 +109,7 @@ async def test_a_crash_by_hand_fires_the_guards_that_wait_for_it(tmp_path: Path)
         (Crash(targets="cam-9"), "crash cam-9: there is no node 'cam-9'"),
         (Partition(groups=[["cam-1"], ["dog"]]), r"partition \[cam-1\] \[dog\]: there is no node 'dog'"),
         (Heal(for_s=3.0), "heal for 3s: it does not end by itself"),
-        (Heal(name="fence"), "heal fence: no partition is called 'fence'"),
+        (Heal(name="fence"), "heal fence: no partition or block is called 'fence'"),
     ],
 )
 @on_jumping_clock

@@ -113,13 +113,60 @@ def partition(
     make(name, change, as_json=as_json, debug=debug)
 
 
-@click.command(short_help="End partitions.")
+@click.command(short_help="Drop packets between nodes, as a firewall does.")
+@name_argument
+@click.argument("nodes", metavar="NODE,NODE...", type=ListedNames(hops=False))
+@click.argument("others", metavar="[OTHER,OTHER...]", required=False, type=ListedNames(hops=False))
+@click.option("--port", type=int, help="Only packets from or to this port.")
+@click.option("--protocol", help="Only tcp, udp or icmp.  [default: all]")
+@click.option("--direction", help="out: from the first nodes to the others; in: to them.  [default: both]")
+@click.option("--as", "label", metavar="BLOCK", help="A name for wotemu heal.")
+@for_option
+@json_option
+@debug_option
+def block(
+    name: str,
+    nodes: str,
+    others: str | None,
+    port: int | None,
+    protocol: Any,
+    direction: Any,
+    label: str | None,
+    lasting: Seconds | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Drop packets between nodes of the run NAME, or between nodes and all others.
+
+    \b
+    wotemu block field phone,sensor broker --port 1883 --as mqtt
+    wotemu block field phone --protocol udp --direction out --for 20s
+    wotemu heal field mqtt
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Block
+
+        return Block(
+            targets=_names(nodes),
+            others=() if others is None else _names(others),
+            port=port,
+            protocol=protocol,
+            direction=direction,
+            name=label,
+            for_s=_seconds(lasting),
+        )
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="End partitions and blocks.")
 @name_argument
 @click.argument("partition_name", metavar="[PARTITION]", required=False)
 @json_option
 @debug_option
 def heal(name: str, partition_name: str | None, as_json: bool, debug: bool) -> None:
-    """End a partition that the scenario named, or all that were not begun for a period.
+    """End a partition or block by its name, or all that were not begun for a period.
 
     \b
     wotemu heal field

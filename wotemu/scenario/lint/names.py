@@ -37,13 +37,13 @@ def ambiguous_names(topology: Topology, scenario: Scenario) -> Iterator[str]:
 
 
 def unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
-    """Calls of `heal` with a name that no partition has; none where guards may begin partitions."""
+    """Calls of `heal` with a name that no partition or block has; none where guards may begin some."""
     if any(isinstance(event, GuardedActions) for event in scenario.events):
         return
     for name, place in observed.healed.items():
         if name not in observed.named:
             hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
-            yield f"{scenario.events[place].where}: no partition is called {name!r}: {hint}"
+            yield f"{scenario.events[place].where}: no partition or block is called {name!r}: {hint}"
 
 
 def unreported_metrics(topology: Topology, scenario: Scenario) -> Iterator[str]:

@@ -58,6 +58,7 @@ def too_fast_changes(timeline: Timeline) -> Iterator[str]:
 _VERBS = {
     "conditions": ("changes", "change"),
     "partition": ("changes", "change"),
+    "block": ("changes", "change"),
     "cut": ("is cut off or let back", "are cut off or let back"),
     "app": ("starts or ends", "start or end"),
     "pause": ("is paused or resumed", "are paused or resumed"),

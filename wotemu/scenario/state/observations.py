@@ -19,7 +19,7 @@ class Observed:
     overlaps: dict[tuple[int, int, Overlap], tuple[str, int]] = attrs.field(factory=dict)
     """First event, second event and how they meet -> what of, and since when (microseconds)."""
     named: set[str] = attrs.field(factory=set)
-    """The names of the partitions that begin."""
+    """The names of the partitions and blocks that begin."""
     healed: dict[str, int] = attrs.field(factory=dict)
     """The names that `heal` is given, and the event that gives them first."""
     paused: dict[tuple[str, object], int] = attrs.field(factory=dict)

@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario.blocks import Block
 from wotemu.scenario.state.base_conditions import base_conditions
 from wotemu.scenario.state.layers import Layer
 from wotemu.scenario.state.observations import Observed
 from wotemu.scenario.state.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import Change, ChangeKind, Direction, HopKey
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.topology.members import networks_of, replicas_of
+from wotemu.topology.members import networks_of, replicas_of, replicas_on
 from wotemu.topology.topology import Topology
 
 
@@ -37,6 +38,8 @@ class State:
     partition: Groups = ()
     partitions: dict[Hashable, tuple[Groups, int]] = attrs.field(factory=dict)
     """Every partition that holds, by its name or its period, with the event that it comes from."""
+    blocks: dict[Hashable, Block] = attrs.field(factory=dict)
+    """Every block that holds, by its name or its period."""
     cuts: dict[tuple[str, str], set[Hashable]] = attrs.field(factory=dict)
     """Why a replica is cut off a network: its traffic flows again once no reason is left."""
     app: dict[str, str] = attrs.field(factory=dict)
@@ -152,6 +155,31 @@ class State:
                 where=where,
                 hint=f"put {error.between!r} into one of the groups",
             ) from error
+
+    def block(self, at_us: int, name: Hashable, block: Block | None, where: str) -> Iterator[Change]:
+        """Begin, replace or (None) end one of the blocks that hold, on the networks that it concerns."""
+        before = {network.name: self._blocked(network.name) for network in self.topology.networks}
+        if self.blocks.pop(name, None) != block:
+            self.observed.busy.add(self.event)
+        if block is not None:
+            if isinstance(name, Named):
+                self.observed.named.add(name.name)
+            self.blocks[name] = block
+            if not any(self._is_on(block, network.name) for network in self.topology.networks):
+                raise ScenarioError("these nodes share no network", where=where)
+        for network, held in before.items():
+            if held != (now := self._blocked(network)):
+                yield change(at_us, "block", network, None, None, held, now)
+
+    def _blocked(self, network: str) -> list[dict[str, Any]]:
+        held = dict.fromkeys(block for block in self.blocks.values() if self._is_on(block, network))
+        return [block.to_dict() for block in held]
+
+    def _is_on(self, block: Block, network: str) -> bool:
+        """Whether a network has nodes of both sides of a block."""
+        there = set(replicas_on(self.topology, network))
+        sides = there.intersection(block.nodes), there.intersection(block.others)
+        return bool(sides[0]) and bool(sides[1] if block.others else there - sides[0])
 
     def set_cut(
         self, at_us: int, replica: str, networks: Iterable[str], reason: Hashable, cut: bool

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.condition_values import scaled
 from wotemu.scenario.state import State
 from wotemu.scenario.state.partitions import Named, Unnamed
@@ -22,6 +23,7 @@ from wotemu.scenario.vocabulary.actions import (
     parse_offset,
     seconds,
 )
+from wotemu.scenario.vocabulary.blocks import wanted_block
 from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting, pausing
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
@@ -80,11 +82,48 @@ class Instant(Verbs):
 
         return self._action(where, "partition", None, _without_chance(make))
 
-    def heal(self, name: str | None = None) -> PlannedAction:
-        """End a partition.
+    def block(
+        self,
+        nodes: NodeTarget,
+        others: NodeTarget | None = None,
+        *,
+        port: int | None = None,
+        protocol: Protocol | None = None,
+        direction: Heading | None = None,
+        name: str | None = None,
+    ) -> PlannedAction:
+        """Drop packets between nodes, all or those of a protocol or port, as a firewall does, until `heal`.
+
+        It adds to the blocks and partitions before it.
 
         Args:
-            name: Its name; None ends all partitions that instants began.
+            nodes: Nodes or names on one side.
+            others: Those on the other side; None for all others.
+            port: Of either end: 1883 is all traffic with an MQTT broker. None for all.
+            protocol: ``"tcp"``, ``"udp"``, ``"icmp"``, or None for all.
+            direction: ``"out"``: from `nodes` to `others`; ``"in"``: to them; None for both.
+            name: A name for `heal`. A block replaces the one of the same name.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where = self._where("block")
+        wanted = wanted_block(where, nodes, others, protocol, port, direction)
+        name = _checked_name(name, where)
+
+        def make() -> Iterator[TimedStep]:
+            yield self.start_us, wanted.begin(Unnamed() if name is None else Named(name))
+
+        return self._action(where, "block", wanted.nodes, _without_chance(make))
+
+    def heal(self, name: str | None = None) -> PlannedAction:
+        """End a partition or a block.
+
+        Args:
+            name: Its name; None ends all partitions and blocks that instants began.
 
         Returns:
             An action for `Scenario(events=[...])`.
@@ -254,6 +293,9 @@ class _Heal:
         for each in list(state.partitions):
             if self._means(each):
                 yield from state.part(at_us, each, None, self.where)
+        for each in list(state.blocks):
+            if self._means(each):
+                yield from state.block(at_us, each, None, self.where)
 
     def _means(self, name: Hashable) -> bool:
         return name == Named(self.name) if self.name is not None else isinstance(name, Named | Unnamed)

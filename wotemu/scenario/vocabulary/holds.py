@@ -8,9 +8,11 @@ from typing import Any
 
 import attrs
 
+from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.state.layers import ScalingLayer
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import Ending, MakeSteps, PlannedAction, Step, TimedStep
+from wotemu.scenario.vocabulary.blocks import wanted_block
 from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, on_apps, parting, pausing
 from wotemu.scenario.vocabulary.stepped import SteppedLayer, same_for_all
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
@@ -53,6 +55,38 @@ class Holds(Verbs):
             return lambda state, at_us: state.part(at_us, period, None, where)
 
         return self._action(where, "partition", None, self._begin_and_end(where, begin, end))
+
+    def block(
+        self,
+        nodes: NodeTarget,
+        others: NodeTarget | None = None,
+        *,
+        port: int | None = None,
+        protocol: Protocol | None = None,
+        direction: Heading | None = None,
+    ) -> PlannedAction:
+        """Drop packets between nodes, all or those of a protocol or port, as a firewall does.
+
+        It adds to other blocks and partitions, and ``at(...).heal()`` does not end it.
+
+        Args:
+            nodes: Nodes or names on one side.
+            others: Those on the other side; None for all others.
+            port: Of either end: 1883 is all traffic with an MQTT broker. None for all.
+            protocol: ``"tcp"``, ``"udp"``, ``"icmp"``, or None for all.
+            direction: ``"out"``: from `nodes` to `others`; ``"in"``: to them; None for both.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where = self._where("block")
+        wanted = wanted_block(where, nodes, others, protocol, port, direction)
+        return self._action(
+            where, "block", wanted.nodes, self._begin_and_end(where, wanted.begin, wanted.end)
+        )
 
     def _setting(
         self, where: str, target: HopTarget, direction: Direction | None, wanted: Mapping[str, Any]

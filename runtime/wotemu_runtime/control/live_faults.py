@@ -1,0 +1,163 @@
+"""Faults of nodes and networks that are made, and undone, while a run goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from wotemu.errors import ScenarioError
+from wotemu.scenario.blocks import Heading, Protocol
+from wotemu.scenario.vocabulary.actions import PlannedAction
+from wotemu.scenario.vocabulary.at import Instant
+from wotemu.scenario.vocabulary.during import Period
+from wotemu_runtime.control.live_change import LiveChange, Names, OnTargets, groups_of, instant, names
+
+
+@attrs.frozen(kw_only=True)
+class Partition(LiveChange):
+    """Separate groups of nodes from each other. See `Instant.partition`."""
+
+    VERB = "partition"
+
+    groups: tuple[Names, ...] = attrs.field(converter=groups_of)
+    name: str | None = None
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        if isinstance(when, Instant):
+            return when.partition(*self.groups, name=self.name)
+        if self.name is not None:
+            raise ScenarioError(
+                "a partition with a name ends when it is healed",
+                where="partition",
+                hint="leave out one of both",
+            )
+        return when.partition(*self.groups)
+
+    def _arguments(self) -> list[str]:
+        named = [] if self.name is None else [f"name={self.name!r}"]
+        return [*(repr(list(group)) for group in self.groups), *named]
+
+
+@attrs.frozen(kw_only=True)
+class Block(OnTargets):
+    """Drop packets between `targets` and `others` (empty: all others). See `Instant.block`."""
+
+    VERB = "block"
+
+    others: Names = attrs.field(default=(), converter=names)
+    port: int | None = None
+    protocol: Protocol | None = None
+    direction: Heading | None = None
+    name: str | None = None
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        given: dict[str, Any] = {"port": self.port, "protocol": self.protocol, "direction": self.direction}
+        if isinstance(when, Instant):
+            return when.block(self.targets, self.others or None, **given, name=self.name)
+        if self.name is not None:
+            raise ScenarioError(
+                "a block with a name ends when it is healed", where="block", hint="leave out one of both"
+            )
+        return when.block(self.targets, self.others or None, **given)
+
+    def _arguments(self) -> list[str]:
+        others = [repr(list(self.others))] if self.others else []
+        given = {name: getattr(self, name) for name in ("port", "protocol", "direction", "name")}
+        named = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        return [repr(list(self.targets)), *others, *named]
+
+
+@attrs.frozen(kw_only=True)
+class Heal(LiveChange):
+    """End a partition or block, or all of them. See `Instant.heal`."""
+
+    VERB = "heal"
+
+    name: str | None = None
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).heal(self.name)
+
+    def _arguments(self) -> list[str]:
+        return [] if self.name is None else [repr(self.name)]
+
+
+@attrs.frozen(kw_only=True)
+class Cut(OnTargets):
+    """Cut off a network, node, link or replica. See `Verbs.cut`."""
+
+    VERB = "cut"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.cut(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Reconnect(OnTargets):
+    """Undo `Cut`. See `Instant.reconnect`."""
+
+    VERB = "reconnect"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).reconnect(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Crash(OnTargets):
+    """Crash nodes or replicas. See `Verbs.crash`."""
+
+    VERB = "crash"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.crash(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Stop(OnTargets):
+    """Ask the apps of nodes or replicas to end. See `Verbs.stop`."""
+
+    VERB = "stop"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.stop(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Pause(OnTargets):
+    """Suspend the processes of nodes or replicas. See `Verbs.pause`."""
+
+    VERB = "pause"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.pause(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Resume(OnTargets):
+    """Undo `Pause`. See `Instant.resume`."""
+
+    VERB = "resume"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).resume(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Start(OnTargets):
+    """Start the apps of nodes or replicas that do not run. See `Instant.start`."""
+
+    VERB = "start"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).start(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Restart(OnTargets):
+    """Start the apps of nodes or replicas again. See `Instant.restart`."""
+
+    VERB = "restart"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).restart(self.targets)
