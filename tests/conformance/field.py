@@ -247,11 +247,17 @@ class Field:
 
     @contextmanager
     def stream(
-        self, source: str = "a", target: str = "b", *, size: int = 100, checksum: bool = True
+        self,
+        source: str = "a",
+        target: str = "b",
+        *,
+        size: int = 100,
+        checksum: bool = True,
+        port: int | None = None,
     ) -> Iterator[Stream]:
-        """Packets with payloads of `size` bytes from one node to another, to a port of their own."""
+        """Packets with payloads of `size` bytes from one node to another, to a port, by default their own."""
         self._port += 1
-        stream = Stream(self, source, target, size=size, port=self._port, checksum=checksum)
+        stream = Stream(self, source, target, size=size, port=port or self._port, checksum=checksum)
         try:
             yield stream
         finally:

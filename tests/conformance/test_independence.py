@@ -186,7 +186,7 @@ def _separated(field: Field, pairs: list[str]) -> set[str]:
     """The pairs of which nothing comes through; of the others all does."""
     streams = {}
     for pair in pairs:
-        with field.stream(*pair) as stream:
+        with field.stream(*pair, port=PORT) as stream:
             field.send(stream, 20, per_second=1000, settle_s=0.05)
             streams[pair] = len(stream.arrived)
     assert set(streams.values()) <= {0, 20}

@@ -188,5 +188,5 @@ def test_only_blocked_traffic_is_dropped_until_each_block_ends(ran: Ran) -> None
     assert answers(ran, 7001, all_tcp, port_again) == 0
     assert answers(ran, 7001, port_again, healed) > 0
     assert answers(ran, 7000, healed, end) > 3
-    hops = pl.read_parquet(ran.result.run_dir / "hops.parquet")
+    hops = pl.read_parquet(ran.result.run_dir / "tables" / "hops.parquet")
     assert hops["dropped_cut"].sum() > 5

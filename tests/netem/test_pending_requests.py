@@ -8,7 +8,8 @@ import pytest
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Rate
 from wotemu_gateways.netem.pending_requests import PendingRequests
-from wotemu_gateways.netem.wiring import GatewayInterfaces, StageInterfaces, Wiring
+from wotemu_gateways.netem.wired_node import GatewayInterfaces, StageInterfaces
+from wotemu_gateways.netem.wiring import Wiring
 from wotemu_gateways.netlink.request_socket import Request
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.shaper import Member

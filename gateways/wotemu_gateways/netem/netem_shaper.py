@@ -25,7 +25,8 @@ from wotemu_gateways.netem.multicast import Fanout
 from wotemu_gateways.netem.pending_requests import PendingRequests
 from wotemu_gateways.netem.rate_stage import QdiscStats
 from wotemu_gateways.netem.service_counters import next_observation_s
-from wotemu_gateways.netem.wiring import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInterfaces, StageInterfaces, Wiring
+from wotemu_gateways.netem.wired_node import NOT_IPV4, UNKNOWN_ADDRESS, GatewayInterfaces, StageInterfaces
+from wotemu_gateways.netem.wiring import Wiring
 from wotemu_gateways.netlink import link, tc
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.flow_table import FlowTable

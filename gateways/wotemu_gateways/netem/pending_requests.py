@@ -105,17 +105,17 @@ class PendingRequests:
     def partition(self, groups: Iterable[Collection[str]]) -> None:
         """See `Shaper.partition`."""
         sets = [set(group) for group in groups]
-        self._change("partition", lambda: self._wiring.partition(sets), self._remove_chains)
+        self._change("partition", lambda: self._wiring.separation.partition(sets), self._remove_chains)
 
     def block(self, blocks: Sequence[Block]) -> None:
         """See `Shaper.block`."""
-        self._change("block", lambda: self._wiring.block(blocks), self._remove_chains)
+        self._change("block", lambda: self._wiring.separation.block(blocks), self._remove_chains)
 
     def move(self, replica: str, ipv4: str) -> None:
         """Shape for a replica at another address."""
         IPv4Address(ipv4)
         number = self._wiring.nodes[replica].number
-        self._change(f"move {number}", lambda: self._wiring.move(replica, ipv4))
+        self._change(f"move {number}", lambda: self._wiring.move(replica, ipv4), self._remove_chains)
 
     def retry(self) -> None:
         """Try again what was refused."""
@@ -139,6 +139,6 @@ class PendingRequests:
         change.confirm()
 
     def _remove_chains(self) -> None:
-        for request in self._wiring.abandoned_chains():
+        for request in self._wiring.separation.abandoned_chains():
             with suppress(OSError):  # the kernel may have refused to make this chain
                 self._kernel.send(request)

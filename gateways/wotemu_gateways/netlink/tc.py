@@ -47,10 +47,6 @@ TCA_FLOWER_INDEV, TCA_FLOWER_ACT, TCA_FLOWER_KEY_ETH_TYPE, TCA_FLOWER_KEY_IP_PRO
 TCA_FLOWER_KEY_ETH_DST, TCA_FLOWER_KEY_ETH_DST_MASK = 4, 5
 TCA_FLOWER_KEY_IPV4_SRC, TCA_FLOWER_KEY_IPV4_SRC_MASK = 10, 11
 TCA_FLOWER_KEY_IPV4_DST, TCA_FLOWER_KEY_IPV4_DST_MASK = 12, 13
-TCA_FLOWER_KEY_TCP_SRC, TCA_FLOWER_KEY_TCP_DST = 18, 19
-TCA_FLOWER_KEY_UDP_SRC, TCA_FLOWER_KEY_UDP_DST = 20, 21
-_MASK_OF_PORT = 17
-"""How far the key of a port's mask is from that of the port: TCA_FLOWER_KEY_TCP_SRC_MASK is 35."""
 TCA_FLOWER_KEY_ICMPV4_TYPE, TCA_FLOWER_KEY_ICMPV4_TYPE_MASK = 51, 52
 TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_ACT_STATS, TCA_ACT_TAB = 1, 2, 4, 1
 TCA_GACT_PARMS, TCA_MIRRED_PARMS, TCA_SKBEDIT_PARMS, TCA_SKBEDIT_PRIORITY = 2, 2, 2, 3
@@ -335,29 +331,6 @@ def icmp_of_type(number: int) -> Attributes:
         (TCA_FLOWER_KEY_ICMPV4_TYPE, u8(number)),
         (TCA_FLOWER_KEY_ICMPV4_TYPE_MASK, b"\xff"),
     )
-
-
-def of_protocol(protocol: str) -> Attributes:
-    """Packets of ``tcp``, ``udp`` or ``icmp``."""
-    return ((TCA_FLOWER_KEY_IP_PROTO, u8(_PROTOCOLS[protocol])),)
-
-
-def of_port(protocol: str, port: int, *, is_source: bool) -> Attributes:
-    """Packets of ``tcp`` or ``udp`` from or to a port. The kernel reads none of fragments."""
-    source, destination = _PORT_KEYS[protocol]
-    key = source if is_source else destination
-    return (
-        *of_protocol(protocol),
-        (key, port.to_bytes(2, "big")),
-        (key + _MASK_OF_PORT, b"\xff\xff"),
-    )
-
-
-_PROTOCOLS = {"icmp": socket.IPPROTO_ICMP, "tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
-_PORT_KEYS = {
-    "tcp": (TCA_FLOWER_KEY_TCP_SRC, TCA_FLOWER_KEY_TCP_DST),
-    "udp": (TCA_FLOWER_KEY_UDP_SRC, TCA_FLOWER_KEY_UDP_DST),
-}
 
 
 # Counters
