@@ -12,17 +12,14 @@ import attrs
 import polars as pl
 import pytest
 
-from tests.conftest import Require
 from tests.engine.conftest import PACE, Ran
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.reported_run import ReportedRun
-from wotemu.emulation.run_options import ShaperName
 from wotemu.records import Event
 from wotemu.scenario import Scenario, at, during
 from wotemu.topology.models import Network, Node, NodeResources, Topology
-from wotemu_gateways.netem import kernel_support
 
-pytestmark = [pytest.mark.usefixtures("namespaces", "no_leftovers")]
+pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("namespaces", "no_leftovers")]
 
 # Its child burns CPU time, which a pause has to end, too.
 TICKER = """
@@ -64,16 +61,8 @@ def paced(seconds: float) -> float:
     return seconds * PACE
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("tun", marks=pytest.mark.namespaces),
-        pytest.param("netem", marks=pytest.mark.netem),
-    ],
-)
-def ran(request: pytest.FixtureRequest, require: Require, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    shaper: ShaperName = request.param
-    require(shaper == "tun" or not kernel_support.missing_in_new_namespace(), "its kernel has no NetEm")
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     field = Network("field")
     ticker = [sys.executable, "-c", TICKER]
     topology = Topology([
@@ -95,17 +84,15 @@ def ran(request: pytest.FixtureRequest, require: Require, tmp_path_factory: pyte
         during(paced(2), paced(3)).block("asker", protocol="tcp", direction="out"),
         at(paced(3.5)).heal("first"),
     ]
-    return asyncio.run(_run(topology, Scenario(duration=paced(4.5), events=events), shaper, tmp_path_factory))
+    return asyncio.run(_run(topology, Scenario(duration=paced(4.5), events=events), tmp_path_factory))
 
 
-async def _run(
-    topology: Topology, scenario: Scenario, shaper: ShaperName, folders: pytest.TempPathFactory
-) -> Ran:
+async def _run(topology: Topology, scenario: Scenario, folders: pytest.TempPathFactory) -> Ran:
     events: list[Event] = []
     folder = folders.mktemp("faults")
     deployment = Deployment(topology, scenario, folder / "deployment.py")
     async with asyncio.timeout(60 * PACE):
-        result = await ReportedRun(deployment, out=folder / "run", shaper=shaper).run(events.append)
+        result = await ReportedRun(deployment, out=folder / "run").run(events.append)
     return Ran(result, events)
 
 
