@@ -7,11 +7,11 @@ import contextlib
 import secrets
 import socket
 import struct
-import time
 from functools import partial
 
 from wotemu.errors import HostError
 from wotemu.traces.round_trips import RoundTrip
+from wotemu_runtime.path_recording.period import Period
 from wotemu_runtime.path_recording.stamped_socket import SO_TIMESTAMPNS, arrival_ns
 from wotemu_runtime.path_recording.timed_sending import timed
 
@@ -23,13 +23,13 @@ _ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 _HEAD = struct.Struct("!BBHHH")
 
 
-async def probe(family: int, address: str, seconds: float) -> tuple[RoundTrip, ...]:
+async def probe(family: int, address: str, period: Period) -> tuple[RoundTrip, ...]:
     """Send ten echo requests a second.
 
     Args:
         family: AF_INET or AF_INET6.
         address: Of the target.
-        seconds: How long.
+        period: How long.
 
     Raises:
         HostError: The kernel refuses ping sockets to this user.
@@ -63,9 +63,10 @@ async def probe(family: int, address: str, seconds: float) -> tuple[RoundTrip, .
         loop = asyncio.get_running_loop()
         loop.add_reader(ping, read)
         try:
-            start_s = time.monotonic()
-            for number in range(min(max(1, round(seconds / INTERVAL_S)), 65_536)):
-                await asyncio.sleep(max(0.0, start_s + number * INTERVAL_S - time.monotonic()))
+            period.start()
+            for number in range(min(max(1, round(period.seconds / INTERVAL_S)), 65_536)):
+                if not await period.reaches(number * INTERVAL_S):
+                    break
                 at_ns, is_blurred = timed(partial(send, number))
                 sent_ns.append(at_ns)
                 if is_blurred:

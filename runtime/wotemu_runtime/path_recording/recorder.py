@@ -14,6 +14,7 @@ from wotemu.traces.round_trips import recording_of
 from wotemu_runtime.path_recording import icmp_probe, tcp_probe
 from wotemu_runtime.path_recording.echo_messages import VERSION, key_of
 from wotemu_runtime.path_recording.echo_server import EchoServer
+from wotemu_runtime.path_recording.period import Period
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, estimate
 from wotemu_runtime.path_recording.stamped_socket import StampedSocket
 from wotemu_runtime.path_recording.udp_probe import TRAIN_BYTES, PathMeasurement, UdpProber
@@ -52,7 +53,7 @@ async def serve(
             return
 
 
-async def record_udp(target: str, port: int, token: str, seconds: float) -> dict[Direction, Recording]:
+async def record_udp(target: str, port: int, token: str, period: Period) -> dict[Direction, Recording]:
     """Measure both ways against an echo.
 
     Raises:
@@ -63,7 +64,7 @@ async def record_udp(target: str, port: int, token: str, seconds: float) -> dict
     prober = UdpProber(key_of(token), lambda datagram: box[0].send(datagram))
     with StampedSocket(family, prober.receive, connect=(host, port)) as stamped:
         box.append(stamped)
-        measured = await prober.run(seconds)
+        measured = await prober.run(period)
     if prober.other_version is not None:
         raise InputError(
             f"the echo speaks another version of the protocol ({prober.other_version!r}, here {VERSION!r})",
@@ -79,10 +80,13 @@ async def record_udp(target: str, port: int, token: str, seconds: float) -> dict
         )
     if family == socket.AF_INET6:
         measured = attrs.evolve(measured, headers_bytes=62)
-    return {"up": _one_way(measured, "up", seconds), "down": _one_way(measured, "down", seconds)}
+    return {
+        "up": _one_way(measured, "up", period.seconds),
+        "down": _one_way(measured, "down", period.seconds),
+    }
 
 
-async def record_round_trips(target: str, tcp_port: int | None, seconds: float) -> Recording:
+async def record_round_trips(target: str, tcp_port: int | None, period: Period) -> Recording:
     """Measure round trips by ICMP, or by connecting to a TCP port.
 
     Raises:
@@ -91,16 +95,16 @@ async def record_round_trips(target: str, tcp_port: int | None, seconds: float) 
     """
     family, host = await _resolved(target, tcp_port or 0)
     if tcp_port is None:
-        trips, source = await icmp_probe.probe(family, host, seconds), "round-trip times of ICMP echo"
+        trips, source = await icmp_probe.probe(family, host, period), "round-trip times of ICMP echo"
     else:
-        trips, source = await tcp_probe.probe(host, tcp_port, seconds), "times of TCP handshakes"
+        trips, source = await tcp_probe.probe(host, tcp_port, period), "times of TCP handshakes"
     if all(trip.rtt_s is None for trip in trips):
         raise InputError(
             f"none of {len(trips)} packets was answered",
             where=target,
             hint="measure with --tcp PORT, or with --udp PORT and wotemu record --serve on the target",
         )
-    found = recording_of(trips, target, length_s=seconds, source=source)
+    found = recording_of(trips, target, length_s=period.seconds, source=source)
     said = (*found.assumptions, _LIGHT, "rate is not measured: that needs --udp, an echo at the target")
     return attrs.evolve(found, assumptions=said)
 

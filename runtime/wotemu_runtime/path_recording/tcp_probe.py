@@ -8,6 +8,7 @@ import struct
 import time
 
 from wotemu.traces.round_trips import RoundTrip
+from wotemu_runtime.path_recording.period import Period
 
 INTERVAL_S = 0.5
 _WAIT_S = 0.95
@@ -17,19 +18,21 @@ _RTT_AT = 68
 """Of ``tcpi_rtt`` in ``struct tcp_info`` (linux/tcp.h), in microseconds."""
 
 
-async def probe(address: str, port: int, seconds: float) -> tuple[RoundTrip, ...]:
+async def probe(address: str, port: int, period: Period) -> tuple[RoundTrip, ...]:
     """Connect twice a second. A refused connection has made its round trip, too.
 
     Args:
         address: Of the target.
         port: That is connected to.
-        seconds: How long.
+        period: How long.
     """
+    period.start()
     start_s = time.monotonic()
     tasks: list[asyncio.Task[RoundTrip]] = []
     async with asyncio.TaskGroup() as group:
-        for number in range(max(1, round(seconds / INTERVAL_S))):
-            await asyncio.sleep(max(0.0, start_s + number * INTERVAL_S - time.monotonic()))
+        for number in range(max(1, round(period.seconds / INTERVAL_S))):
+            if not await period.reaches(number * INTERVAL_S):
+                break
             tasks.append(group.create_task(_connect(address, port, start_s)))
     return tuple(task.result() for task in tasks)
 

@@ -12,6 +12,7 @@ import attrs
 
 from wotemu.traces.round_trips import RoundTrip
 from wotemu_runtime.path_recording.echo_messages import VERSION, Kind, Message, decode, encode, version_of
+from wotemu_runtime.path_recording.period import Period
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, train_spacing
 from wotemu_runtime.path_recording.timed_sending import timed
 
@@ -80,21 +81,21 @@ class UdpProber:
             burst[message.index] = (message, stamp_ns)
             self._burst.set()
 
-    async def run(self, seconds: float, *, trains: bool = True) -> PathMeasurement:
+    async def run(self, period: Period, *, trains: bool = True) -> PathMeasurement:
         """Probe for a while.
 
         Args:
-            seconds: How long.
+            period: How long.
             trains: Whether to measure rates, too.
         """
-        start_s = time.monotonic()
+        period.start()
         next_train_s = TRAIN_INTERVAL_S / 2 if trains else float("inf")
         next_probe_s = 0.0
-        while (now_s := time.monotonic() - start_s) < seconds:
+        while (now_s := period.now_s) < period.seconds:
             if now_s >= next_train_s:
                 await self._send_train(now_s)
-                next_train_s = max(next_train_s + TRAIN_INTERVAL_S, time.monotonic() - start_s + _QUIET_S)
-                next_probe_s = time.monotonic() - start_s
+                next_train_s = max(next_train_s + TRAIN_INTERVAL_S, period.now_s + _QUIET_S)
+                next_probe_s = period.now_s
                 continue
             # Jitter could take the train past a probe just before it, which then waited behind the train.
             next_probe_s = max(next_probe_s, now_s)
@@ -103,7 +104,8 @@ class UdpProber:
             if now_s >= next_probe_s:
                 self._send_probe()
                 next_probe_s = max(next_probe_s + PROBE_INTERVAL_S, now_s)
-            await asyncio.sleep(max(0.0, min(next_probe_s, next_train_s) - (time.monotonic() - start_s)))
+            if not await period.reaches(min(next_probe_s, next_train_s)):
+                break
         await asyncio.sleep(ANSWER_WAIT_S)
         return self._measurement()
 

@@ -22,6 +22,7 @@ from wotemu_runtime.path_recording.echo_messages import (
     version_of,
 )
 from wotemu_runtime.path_recording.echo_server import BYTES_PER_S, EchoServer
+from wotemu_runtime.path_recording.period import Period
 from wotemu_runtime.path_recording.rate_estimate import TrainSpacing, estimate, spacing_s
 from wotemu_runtime.path_recording.recorder import serve
 from wotemu_runtime.path_recording.udp_probe import PROBE_INTERVAL_S, TRAIN_PACKETS, UdpProber, lost_on
@@ -177,7 +178,7 @@ async def test_no_probe_is_sent_shortly_before_a_train_nor_during_one() -> None:
             loop.call_later(0.3, prober.receive, encode(answer, KEY, 1200), PEER, 0)
 
     prober = UdpProber(KEY, send)
-    await prober.run(3.0)
+    await prober.run(Period(3.0))
     first_s = next(at_s for at_s, kind in kinds if kind is Kind.TRAIN)
     probes_s = [at_s for at_s, kind in kinds if kind is Kind.PROBE]
     assert [kind for _, kind in kinds].count(Kind.TRAIN) == TRAIN_PACKETS

@@ -214,7 +214,7 @@ def pause(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: b
 
     \b
     wotemu pause field phone-2
-    wotemu pause field phone --for 10s      # all replicas; they go on after 10 seconds
+    wotemu pause field phone --for 10s  # all replicas; then they go on
     wotemu resume field phone-2
     """
 

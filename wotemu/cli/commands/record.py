@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,14 @@ import click
 
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import Duration, debug_option
-from wotemu.errors import InputError
+from wotemu.errors import EXIT_INTERRUPTED, InputError
 
 if TYPE_CHECKING:
     from wotemu.traces.recording import Recording
     from wotemu.units import Seconds
+
+
+ENDED_BY = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command(short_help="Measure a real path into a trace.")
@@ -66,18 +71,40 @@ def record(
             raise click.UsageError("it needs a TARGET and --out, or --serve ADDRESS:PORT")
         if udp is not None and tcp is not None:
             raise click.UsageError("--udp and --tcp exclude each other")
-        seconds = float(duration or 60)
-        if udp is None:
-            from wotemu_runtime.path_recording.recorder import record_round_trips
-
-            _write(asyncio.run(record_round_trips(target, tcp, seconds)), out, target)
-            return
-        from wotemu_runtime.path_recording.recorder import record_udp
-
-        if token is None:
+        if udp is not None and token is None:
             raise InputError("--udp needs the token of the echo", where="--token")
-        for way, recording in asyncio.run(record_udp(target, udp, token, seconds)).items():
-            _write(recording, out.with_name(f"{out.stem}.{way}{out.suffix or '.csv'}"), target)
+        recordings, is_whole = asyncio.run(_measured(target, udp, tcp, token or "", float(duration or 60)))
+        for way, recording in recordings.items():
+            name = out.with_name(f"{out.stem}.{way}{out.suffix or '.csv'}") if way else out
+            _write(recording, name, target)
+        if not is_whole:
+            sys.exit(EXIT_INTERRUPTED)
+
+
+async def _measured(
+    target: str, udp: int | None, tcp: int | None, token: str, seconds: float
+) -> tuple[dict[str, Recording], bool]:
+    """The recordings by their ways, "" for both at once, and whether Ctrl-C has not ended it early."""
+    from wotemu_runtime.path_recording.period import Period
+    from wotemu_runtime.path_recording.recorder import record_round_trips, record_udp
+
+    period, loop, came = Period(seconds), asyncio.get_running_loop(), list[int]()
+
+    def end(number: int) -> None:
+        came.append(number)
+        period.end()
+        for each in ENDED_BY:  # the second one ends this process
+            loop.remove_signal_handler(each)
+
+    for each in ENDED_BY:
+        loop.add_signal_handler(each, end, each)
+    by = f"UDP to port {udp}" if udp else f"TCP handshakes with port {tcp}" if tcp else "ICMP echo"
+    text = f"measuring the path to {target} by {by} for {seconds:g}s; Ctrl-C ends it, with what there is"
+    click.echo(text, err=True)
+    if udp is not None:
+        found = await record_udp(target, udp, token, period)
+        return {str(way): recording for way, recording in found.items()}, not came
+    return {"": await record_round_trips(target, tcp, period)}, not came
 
 
 def _serve(where: str, token: str | None, duration: Seconds | None) -> None:
