@@ -78,8 +78,10 @@ def test_a_file_called_like_a_module_of_pythons_replaces_none(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", BuiltinApps)
 def test_every_built_in_app_loads(tmp_path: Path, name: BuiltinApps) -> None:
-    params = {"servient_host": "h", "thing_id": "t"} if name in ("reader", "subscriber", "caller") else {}
-    load_app(spec(tmp_path, str(name), **params))
+    remote = {"servient_host": "h", "thing_id": "t"}
+    needed: dict[str, dict[str, Any]] = dict.fromkeys(("reader", "subscriber", "caller", "load"), remote)
+    needed |= {"bridge": {"servient_host": "h", "source_id": "t"}, "detector": {"cameras": []}}
+    load_app(spec(tmp_path, str(name), **needed.get(name, {})))
 
 
 def test_an_unknown_built_in_app_gets_a_suggestion(tmp_path: Path) -> None:

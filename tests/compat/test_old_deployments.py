@@ -240,3 +240,32 @@ def test_an_mqtt_client_is_where_a_broker_can_be_reached(tmp_path: Path) -> None
     plan = make_plan(topology, timeline, stack="x", root=tmp_path, on_this_machine=False)
     clients = {replica.name: replica.app.mqtt_client for replica in plan.replicas if replica.app is not None}
     assert clients == {"clock": True, "near": True, "far": False}
+
+
+def test_parameters_of_built_in_apps(tmp_path: Path) -> None:
+    """JSON text becomes the value, ids of their Things are those of today, and null skips an action."""
+    deployment = loaded(
+        tmp_path,
+        "import json\n"
+        "things = [{'servient_host': 'clock.net', 'thing_id': 'urn:org:fundacionctic:thing:clock'}]\n"
+        "store = NodeApp(BuiltinApps.MONGO_HISTORIAN, http=True,"
+        " params={'observed_things': json.dumps(things)})\n"
+        "call = NodeApp(BuiltinApps.CALLER, params={'servient_host': 'store', 'params':"
+        " json.dumps({'get': {'buckets': 2}, 'list': None}), 'lambd': 5,"
+        " 'thing_id': 'urn:org:fundacionctic:thing:historian'})\n"
+        "return Topology([Node('store', store, networks=[net]), Node('user', call, networks=[net])])",
+    )
+    store, call = (node.app for node in deployment.topology.nodes)
+    assert store is not None
+    assert call is not None
+    assert store.path == "historian"
+    assert store.params == {
+        "observed_things": [{"servient_host": "clock.net", "thing_id": "urn:wotemu:clock"}]
+    }
+    assert call.params == {
+        "servient_host": "store",
+        "thing_id": "urn:wotemu:historian",
+        "params": {"get": {"buckets": 2}},
+        "lambd": 5,
+        "skip": ["list"],
+    }

@@ -7,9 +7,11 @@ from typing import Any
 
 import attrs
 
+from wotemu.compat.builtin_params import current_params
 from wotemu.compat.conditions import conditions_of_netem
 from wotemu.compat.old_word import warn_of_old_word
 from wotemu.errors import TopologyError
+from wotemu.topology.builtin_apps import BuiltinApps
 
 Arguments = dict[str, Any]
 
@@ -155,6 +157,8 @@ def _app(given: Arguments, place: str) -> None:
     if isinstance(path, str) and path.startswith("wotemu_"):
         given["path"] = path.removeprefix("wotemu_").removeprefix("mongo_")
         warn_of_old_word(f"{place}: {path!r} is now {given['path']!r}")
+    if given.get("path") in set(BuiltinApps) and isinstance(given.get("params"), Mapping):
+        given["params"] = current_params(given["path"], given["params"], place)
 
 
 def _broker(given: Arguments, place: str) -> None:

@@ -10,7 +10,8 @@ from wotemu.topology.node_app import WOTPY_FIXES
 class BuiltinApps(StrEnum):
     """A built-in app's name, as `NodeApp(BuiltinApps.READER, ...)` or ``NodeApp("reader", ...)`` takes it.
 
-    The first three expose a Thing, the next three use a remote one, the last only fails.
+    The first three expose a Thing, the next three use a remote one, ERROR only fails; HISTORIAN and BRIDGE do
+    both, LOAD uses one at times of its own. CAMERA exposes a Thing, DETECTOR uses cameras; both need OpenCV.
     """
 
     CLOCK = "clock"
@@ -20,6 +21,12 @@ class BuiltinApps(StrEnum):
     SUBSCRIBER = "subscriber"
     CALLER = "caller"
     ERROR = "error"
+    HISTORIAN = "historian"
+    LOAD = "load"
+    BRIDGE = "bridge"
+    CAMERA = "camera"
+    DETECTOR = "detector"
+    MONGO_HISTORIAN = "historian"  # its name in 0.6
 
 
 BUILTIN_FIXES: tuple[str, ...] = tuple(WOTPY_FIXES)
@@ -33,5 +40,13 @@ BUILTIN_METRICS: dict[str, tuple[str, ...]] = {
     BuiltinApps.SUBSCRIBER: ("subscription_failures",),
     BuiltinApps.CALLER: ("call_failures",),
     BuiltinApps.ERROR: (),
+    BuiltinApps.HISTORIAN: ("historian_failures", "historian_values"),
+    BuiltinApps.LOAD: ("load_failures", "load_not_sent", "load_latency"),
+    BuiltinApps.BRIDGE: ("bridge_failures",),
+    BuiltinApps.CAMERA: ("ptz_latency", "camera_frames"),
+    BuiltinApps.DETECTOR: (
+        "detector_failures",
+        *("frames_dropped", "frame_latency", "detection_latency", "detection_cost"),
+    ),
 }
 """The metrics that built-in apps report."""

@@ -16,13 +16,14 @@ async def app(
     servient_host: str,
     thing_id: str,
     actions: list[str] | None = None,
+    skip: list[str] | None = None,
     params: dict[str, Any] | None = None,
     interval: float | None = None,
     rate: float | None = None,
     lambd: float | None = None,
     timeout: float = 10.0,
 ) -> None:
-    """Invoke `actions` (else all) of the Thing `thing_id` on the node `servient_host`, one after another.
+    """Invoke `actions` (else all but `skip`) of the Thing `thing_id` on the node `servient_host`, in turn.
 
     `params` maps an action's name to its input. A round begins every `interval` seconds, `rate` times a
     second, or after exponentially distributed gaps of 1/`lambd` seconds (none given: every second). An
@@ -30,7 +31,8 @@ async def app(
     """
     every = gaps(conf, interval, rate, lambd)
     thing = await find_thing(wot, conf, servient_host, thing_id)
-    names = chosen_names(thing.actions, actions, "action")
+    chosen_names(thing.actions, skip, "action")
+    names = [name for name in chosen_names(thing.actions, actions, "action") if name not in (skip or ())]
     inputs = params or {}
     failures = Failures("call_failures")
     async for _ in rounds(every):

@@ -48,14 +48,19 @@ def _kinds(hint: Any) -> tuple[Any, ...]:
 def _as(kinds: tuple[Any, ...], value: Any, node: str, app: str, name: str) -> Any:
     if value is None and type(None) in kinds:
         return None
-    kind = next(each for each in kinds if each is not type(None))
     if str in kinds and int in kinds:  # a size: "50M" or a number
-        kind = object
-    wanted, convert = _WANTED[typing.get_origin(kind) or kind]
-    try:
-        return convert(value)
-    except (TypeError, ValueError):
-        raise _wrong(node, app, name, f"{value!r} is not {wanted}", _hint(name, value, wanted)) from None
+        kinds = (object,)
+    wanted = []
+    for kind in kinds:
+        if kind is type(None):
+            continue
+        what, convert = _WANTED.get(kind) or _WANTED[typing.get_origin(kind)]
+        try:
+            return convert(value)
+        except (TypeError, ValueError):
+            wanted.append(what)
+    listed = " or ".join(wanted)
+    raise _wrong(node, app, name, f"{value!r} is not {listed}", _hint(name, value, listed))
 
 
 def _number(value: Any) -> float:
@@ -89,13 +94,25 @@ def _texts(value: Any) -> list[str]:
     return list(value)
 
 
+def _each(kind: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not all(isinstance(each, kind) for each in value):
+            raise TypeError
+        return list(value)
+
+    return check
+
+
 _WANTED: dict[Any, tuple[str, Callable[[Any], Any]]] = {
     float: ("a number", _number),
     int: ("a whole number", _whole),
     str: ("a string", _instance(str)),
-    list: ("a list of strings", _texts),
+    list[str]: ("a list of strings", _texts),
+    list[dict]: ("a list of dicts", _each(dict)),  # type: ignore[type-arg]
+    list[list]: ("a list of lists", _each(list)),  # type: ignore[type-arg]
     dict: ("a dict", _instance(dict)),
     object: ("a value", lambda value: value),
+    Any: ("a value", lambda value: value),
 }
 
 

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from wotemu.app import Conf
 from wotemu_runtime.apps._consumer import Failures, chosen_names, find_thing
-
-FIRST_BACKOFF_S = 0.5
-MAX_BACKOFF_S = 5.0
-
-_logger = logging.getLogger(__name__)
-
-
-class SubscriptionEndedError(Exception):
-    """The remote Thing's side completed a subscription that should go on."""
+from wotemu_runtime.apps._following import follow
 
 
 async def app(
@@ -45,62 +36,4 @@ async def app(
     failures = Failures("subscription_failures")
     async with asyncio.TaskGroup() as group:
         for what, interaction in interactions.items():
-            group.create_task(_follow(interaction, what, silence or None, failures))
-
-
-async def _follow(interaction: Any, what: str, silence: float | None, failures: Failures) -> None:
-    backoff = FIRST_BACKOFF_S
-    while True:
-        subscription = _Subscription(interaction, what)
-        try:
-            error = await subscription.failure(silence)
-        finally:
-            subscription.dispose()
-        failures.add(what, error)
-        backoff = FIRST_BACKOFF_S if subscription.items else min(backoff * 2, MAX_BACKOFF_S)
-        await asyncio.sleep(backoff)
-
-
-class _Subscription:
-    """One subscription, and its items and failure."""
-
-    def __init__(self, interaction: Any, what: str) -> None:
-        self._what = what
-        self._news = asyncio.Event()
-        self._error: Exception | None = None
-        self.items = 0
-        try:
-            self._disposable = interaction.subscribe(
-                on_next=self._next, on_error=self._failed, on_completed=self._completed
-            )
-        except Exception as error:  # WoTPy has no base class for what it raises
-            self._disposable = None
-            self._failed(error)
-
-    async def failure(self, silence: float | None) -> Exception:
-        """Wait until it fails, or delivers nothing for `silence` seconds."""
-        while self._error is None:
-            self._news.clear()
-            try:
-                async with asyncio.timeout(silence):
-                    await self._news.wait()
-            except TimeoutError:
-                return TimeoutError(f"nothing came for {silence:g} s")
-        return self._error
-
-    def dispose(self) -> None:
-        """Unsubscribe."""
-        if self._disposable is not None:
-            self._disposable.dispose()
-
-    def _next(self, item: Any) -> None:
-        self.items += 1
-        self._news.set()
-        _logger.debug("%s: %s", self._what, item.data)
-
-    def _failed(self, error: Exception) -> None:
-        self._error = error
-        self._news.set()
-
-    def _completed(self) -> None:
-        self._failed(SubscriptionEndedError("the other side ended it"))
+            group.create_task(follow(interaction, what, silence or None, failures))
