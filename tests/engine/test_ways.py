@@ -1,8 +1,14 @@
-"""Ways to look into nodes and out of them: captured packets."""
+"""Ways to look into nodes and out of them: captured packets, published ports."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,7 @@ import dpkt
 import pytest
 
 from tests.engine.conftest import paced
-from wotemu import Emulation, InputError, Network, NetworkConditions, Node, Topology
+from wotemu import Emulation, HostError, InputError, Network, NetworkConditions, Node, Topology, event
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.requests import Printed
 
@@ -94,3 +100,69 @@ def test_what_can_not_be_captured_is_refused_when_it_is_asked_for() -> None:
         Emulation(topology, pcap=True, pcap_size="1KiB")
     with pytest.raises(InputError, match="swarm engine can't capture"):
         Emulation(topology, pcap=True, engine="swarm")
+
+
+SERVER = """
+import http.server, socketserver
+class Upload(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(bytes(3_000_000))
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer((HOST, 80), Upload).serve_forever()
+"""
+
+
+def server(host: str) -> list[str]:
+    return [sys.executable, "-c", f"HOST = {host!r}" + SERVER]
+
+
+def upload(port: int) -> bytes:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", data=bytes(1_000_000))
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        found: bytes = answer.read()
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+async def test_published_ports_lead_to_what_listens_in_nodes(tmp_path: Path) -> None:
+    first, second, third = free_port(), free_port(), free_port()
+    topology = Topology(
+        [
+            Node("gui", command=server("127.0.0.1"), networks=[FIELD], publish={first: 80, third: 81}),
+            Node("api", command=server("10.64.0.3"), networks=[FIELD], publish={second: 80}),
+        ]
+    )
+    async with Emulation(topology, out=tmp_path / "run", duration=paced(60)) as emulation:
+        await emulation.ready()
+        await emulation.wait_for(event("port.published"))
+        with pytest.raises(HostError, match=f"port {first} is taken by "):
+            async with Emulation(topology, out=tmp_path / "other"):
+                pass
+        for port in (first, second):
+            async with asyncio.timeout(20):
+                while True:  # until its program has started
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        assert await asyncio.to_thread(upload, port) == bytes(3_000_000)
+                        break
+        with pytest.raises((OSError, http.client.HTTPException)):
+            await asyncio.to_thread(upload, third)
+    last = emulation.result.table("published").collect().sort("t").group_by("port").last()
+    rows = {row["port"]: row for row in last.to_dicts()}
+    for port, node in ((first, "gui"), (second, "api")):
+        row = rows[port]
+        assert (row["node"], row["target"], row["connections"]) == (node, 80, 1)
+        assert 1_000_000 < row["received"] < 1_001_000
+        assert 3_000_000 < row["sent"] < 3_001_000
+    assert (rows[third]["connections"], rows[third]["refused"]) == (0, 1)
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    urls = [each["data"]["url"] for each in events if each["kind"] == "port.published"]
+    assert urls == [f"http://127.0.0.1:{port}/" for port in (first, third, second)]
+    assert not (tmp_path / "other" / "manifest.json").exists()

@@ -272,3 +272,15 @@ def test_apps_with_the_same_values_are_equal_and_hash_alike() -> None:
     first, second = (NodeApp("reader", params={"every": [1, 2]}) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
+
+
+def test_ports_are_published_by_nodes_of_one_replica_and_each_once() -> None:
+    assert Node("gui", command=["true"], publish={"8080": 80}).publish == {8080: 80}  # type: ignore[dict-item]
+    for wrong in ({0: 80}, {8080: "80"}, {8080: 70000}, {True: 80}, [8080]):
+        with pytest.raises(TopologyError, match="Node 'gui', field 'publish'"):
+            Node("gui", command=["true"], publish=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TopologyError, match="can't lead to 2 replicas"):
+        Node("gui", command=["true"], publish={8080: 80}, scale=2)
+    nodes = [Node(name, command=["true"], publish={8080: 80}) for name in ("gui", "api")]
+    with pytest.raises(TopologyError, match="leads to Node 'gui' already"):
+        Topology(nodes)

@@ -190,7 +190,7 @@ class _Writer:
         return self._object(value, where)
 
     def _key(self, key: Any, where: str) -> str:
-        found = self._value(key, where)
+        found = str(key) if type(key) is int else self._value(key, where)
         return found if isinstance(found, str) else self._refuse(key, where)
 
     def _refuse(self, value: Any, where: str) -> NoReturn:

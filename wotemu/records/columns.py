@@ -97,6 +97,14 @@ _OF_TABLE = {
         "left_out": "packets since the run began",
         "dropped": "packets since the run began",
     },
+    "published": {
+        "port": "of this machine's loopback interface",
+        "target": "port of the node",
+        "connections": "that the node took since the run began",
+        "refused": "connections that nothing took there",
+        "received": "bytes that came to the node",
+        "sent": "bytes that came from it",
+    },
     "probes": {
         "peer": "replica",
         "expected": "s; null while cut off",

@@ -337,6 +337,24 @@ class Captured(Record):
 
 
 @attrs.frozen
+class Published(Record):
+    """What went over a port of this machine that leads to a node's; all counts are since the run began.
+
+    `received` and `sent` are as the node sees them.
+    """
+
+    TABLE: ClassVar[str] = "published"
+    t: float
+    node: str
+    port: int
+    target: int
+    connections: int
+    refused: int
+    received: int
+    sent: int
+
+
+@attrs.frozen
 class Change(Record):
     """One atomic change of the timeline: when it was due and when it took hold."""
 
@@ -367,7 +385,7 @@ TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
         Event, System, Host, Flow, Interaction, Emission, App, Broker, Hop, ProbeSent, ProbeArrived, Probe,
-        Stall, GatewayLoad, Captured, Change, Log,
+        Stall, GatewayLoad, Captured, Published, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

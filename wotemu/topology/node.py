@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import attrs
@@ -22,6 +22,7 @@ from wotemu.topology._fields import (
 from wotemu.topology.network import Link, Network, as_links, check_links, network_tuple
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import ANYWHERE, Placement, is_placement
+from wotemu.topology.ports import published
 from wotemu.topology.resources import NodeResources, is_resources_or_none
 from wotemu.topology.service import Broker, Service, check_command, command_or_none
 
@@ -48,6 +49,9 @@ class Node(Checked):
         resources: Limits of CPU and memory of each replica.
         scale: How many replicas there are: ``NAME-1``, ``NAME-2``, ..., or ``NAME`` alone for 1.
         env: Environment variables. They are in no record of a run, as they may be secrets.
+        publish: Ports of this machine's loopback interface that lead to ports of the node: ``{8080: 80}`` has
+            its dashboard at http://127.0.0.1:8080. TCP, past all networks and their conditions. Of nodes with
+            one replica, with the local engine.
         image: For the swarm engine, an image made from WoTemu's that contains what the node runs; the folder
             of the deployment file is not sent to it.
         placement: On which machines of a swarm it may run.
@@ -70,6 +74,7 @@ class Node(Checked):
     resources: NodeResources | None = attrs.field(default=None, kw_only=True, validator=is_resources_or_none)
     scale: int = attrs.field(default=1, kw_only=True, validator=whole)
     env: dict[str, str] = attrs.field(factory=dict, kw_only=True, validator=strings, hash=False, repr=False)
+    publish: Mapping[int, int] = attrs.field(factory=dict, kw_only=True, converter=published, hash=False)
     image: str | None = attrs.field(default=None, kw_only=True, validator=optional_text)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
 
@@ -97,6 +102,9 @@ class Node(Checked):
             )
         if self.broker_network is not None:
             self._check_broker_network(self.broker_network)
+        if self.publish and self.scale > 1:
+            hint = "make the one to look at a Node of its own"
+            raise fail(self, "publish", f"one port can't lead to {self.scale} replicas", hint=hint)
         for service in self.services:
             if service.networks and not _share_a_network(self, service):
                 raise fail(self, "services", f"it shares no network with Service {service.name!r}")

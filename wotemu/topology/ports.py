@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 
 from wotemu.topology._fields import Checked, fail, named_errors
 from wotemu.topology.reserved_ports import PROBE_PORT
+
+
+def is_port(value: object) -> bool:
+    """Whether a value is the number of a port."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+
+
+def published(value: Mapping[int, int]) -> dict[int, int]:
+    """The converter of published ports; keys may be text, as those of JSON are."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is no mapping of ports: write {{8080: 80}}")
+    found: dict[int, int] = {}
+    for here, there in value.items():
+        port = int(here) if isinstance(here, str) and here.isdecimal() else here
+        for each in (port, there):
+            if not is_port(each):
+                raise ValueError(f"{each!r} is not a port: it must be from 1 to 65535")
+        if port in found:
+            raise ValueError(f"port {port} is there twice")
+        found[port] = there
+    return found
 
 
 @attrs.frozen(kw_only=True, field_transformer=named_errors)
@@ -33,7 +55,7 @@ class Ports(Checked):
 
     def __attrs_post_init__(self) -> None:
         for name, port in attrs.asdict(self).items():
-            if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
+            if not is_port(port):
                 raise fail(self, name, f"{port!r} is not a port: it must be from 1 to 65535")
         tcp = Counter(port for name, port in attrs.asdict(self).items() if name != "coap")
         for name, port in attrs.asdict(self).items():

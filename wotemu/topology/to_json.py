@@ -74,5 +74,6 @@ def _node_dict(node: Node) -> dict[str, Any]:
         "services": [service.name for service in node.services],
         "resources": None if node.resources is None else attrs.asdict(node.resources),
         "image": node.image,
+        **({"publish": {str(port): target for port, target in node.publish.items()}} if node.publish else {}),
         **_placement_dict(node.placement),
     }

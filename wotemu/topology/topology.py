@@ -46,6 +46,11 @@ class Topology(Checked):
         if not isinstance(self.ports, Ports):
             raise fail(self, "ports", f"{self.ports!r} is not Ports", hint="write Ports(http=8080, ...)")
         check_names(self.nodes)
+        taken: dict[int, str] = {}
+        for node in self.nodes:
+            for port in node.publish:
+                if (other := taken.setdefault(port, node.name)) != node.name:
+                    raise fail(node, "publish", f"port {port} leads to Node {other!r} already")
 
     @property
     def networks(self) -> tuple[Network, ...]:

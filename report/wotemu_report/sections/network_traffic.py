@@ -51,7 +51,32 @@ def section(run: RunData) -> Section:
         ]
     else:
         blocks.append(Empty("Flows", "No packet was counted on any emulated network."))
-    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run), *_captures(run)])
+    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run), *_captures(run), *_published(run)])
+
+
+def _published(run: RunData) -> list[Block]:
+    """The ports of the machine that led to nodes, where there were any."""
+    if not run.rows["published"]:
+        return []
+    last = run.tables["published"].sort("t").group_by("port").last().sort("port").collect()
+    columns = ("port", "node", "target", "connections", "refused", "received", "sent")
+    return [
+        Table(
+            "Published ports",
+            "Ports of the machine that led into nodes, past all networks and their conditions. Sizes in"
+            " bytes, as the node saw them; refused: nothing listened in the node.",
+            (
+                Column("Port", "number"),
+                Column("Node"),
+                Column("Its port", "number"),
+                Column("Connections", "number"),
+                Column("Refused", "number"),
+                Column("Received", "number"),
+                Column("Sent", "number"),
+            ),
+            last.select(columns).rows(),
+        )
+    ]
 
 
 def _captures(run: RunData) -> list[Block]:

@@ -15,6 +15,7 @@ from wotemu.topology.topology import Topology
 from wotemu_runtime.app_process.loading.spec import AppSpec
 
 CAPTURE_ROLE = "capture"
+PUBLISH_ROLE = "publish"
 PROBE_EVERY_S = 1.0
 """How often a replica probes one peer on each of its networks."""
 
@@ -34,6 +35,8 @@ class Replica:
     image: str | None = None
     """The container image that it needs; None means WoTemu's own."""
     placement: Placement = ANYWHERE
+    publish: Mapping[int, int] = attrs.field(factory=dict)
+    """Ports of this machine that lead to ports of the replica."""
 
     @property
     def runs(self) -> str:
@@ -96,8 +99,14 @@ class Plan:
     def roles(self) -> frozenset[str]:
         """The roles that say when they are ready."""
         agents = [f"agent:{replica.name}" for replica in self.agents]
-        captures = [] if self.capture is None else [CAPTURE_ROLE]
-        return frozenset([*agents, *captures, *(f"gateway:{network.name}" for network in self.emulated)])
+        others = [CAPTURE_ROLE] if self.capture is not None else []
+        others += [PUBLISH_ROLE] if self.published else []
+        return frozenset([*agents, *others, *(f"gateway:{network.name}" for network in self.emulated)])
+
+    @property
+    def published(self) -> tuple[tuple[int, str, int], ...]:
+        """Each published port of this machine, with the replica and the port there that it leads to."""
+        return tuple((port, each.name, to) for each in self.replicas for port, to in each.publish.items())
 
     def replica(self, name: str) -> Replica:
         """The replica with this name."""

@@ -38,6 +38,7 @@ def make_plan(
         _check_machine(topology, root)
     else:
         _refuse_devices(topology)
+        _check_swarm(topology)
     hosts = {node.name: node.replicas for node in topology.nodes}
     replicas = [
         *(
@@ -122,6 +123,7 @@ def _node(
                 resources=node.resources,
                 image=node.image,
                 placement=node.placement,
+                publish=node.publish,
             )
         )
     return replicas
@@ -165,6 +167,19 @@ def _broker(topology: Topology, broker: Broker) -> Replica:
         command=command,
         placement=broker.placement,
     )
+
+
+def _check_swarm(topology: Topology) -> None:
+    """Refuse what only nodes on this machine can have."""
+    for node in topology.nodes:
+        if node.publish:
+            raise TopologyError(
+                "nodes on a swarm publish no ports",
+                where=f"Node {node.name!r}, field 'publish'",
+                field="publish",
+                owner=("nodes", node.name),
+                hint="leave it out, or use the local engine",
+            )
 
 
 def _check_machine(topology: Topology, root: Path) -> None:

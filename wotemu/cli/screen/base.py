@@ -99,7 +99,7 @@ class RunView:
 
     def show(self, event: Event, words: Words) -> None:
         """Show one event."""
-        if event.kind == "page.served":
+        if event.kind in ("page.served", "port.published"):
             self.console.print(str(words))
         if words.weight in ("warning", "error") and event.kind not in SHOWN_AT_THE_END:
             title = "Warning" if words.weight == "warning" else "Error"

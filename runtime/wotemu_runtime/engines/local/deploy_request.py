@@ -13,7 +13,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
-from wotemu_runtime.planning.models import CAPTURE_ROLE, Capture, Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.models import CAPTURE_ROLE, PUBLISH_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.planning.statsd_variables import statsd_port
 from wotemu_runtime.roles.assignment import Assignment
@@ -65,7 +65,24 @@ def deploy_request(
             for replica in plan.replicas
         ],
         "capture": None if plan.capture is None else _capture_assignment(plan, plan.capture, namespaces, bus),
+        "publish": _publish_assignment(plan, namespaces, bus) if plan.published else None,
     }
+
+
+def _publish_assignment(
+    plan: Plan, namespaces: Mapping[str, NodeNamespace], bus: BusAddress
+) -> dict[str, Any]:
+    """The assignment of the role that forwards ports; the zygote adds each node's first process."""
+    ports = [
+        {
+            "port": port,
+            "replica": replica,
+            "target": target,
+            "addresses": [each.address for each in namespaces[replica].interfaces],
+        }
+        for port, replica, target in plan.published
+    ]
+    return Assignment(name=PUBLISH_ROLE, stack=plan.stack, bus=bus, data={"ports": ports}).to_dict()
 
 
 def _capture_assignment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
+from wotemu_runtime.engines.local.published_ports import listening
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan
@@ -71,6 +73,10 @@ class LocalEngine:
             EmulationError: The sandbox or a role failed, or took too long.
         """
         check_host()
+        with listening(plan) as listeners:
+            return await self._deploy(plan, listeners)
+
+    async def _deploy(self, plan: Plan, listeners: Mapping[int, socket.socket]) -> Deployed:
         server = find_server()
         demand = Demand.of_plan(plan)
         machine_limits.check(demand, machine_limits.read_limits())
@@ -91,6 +97,8 @@ class LocalEngine:
             await self._sandbox.send(preload_request(plan))
             if plan.capture is not None:
                 await self._hold_folder("captures", self._captures)
+            for port, listener in listeners.items():
+                await self._sandbox.hold(f"port {port}", listener.fileno())
             shaper, unable = await self._choose_shaper(plan)
             await self._sandbox.send(
                 deploy_request(plan, namespaces, groups, bus, shaper=shaper, file_limit=file_limit)

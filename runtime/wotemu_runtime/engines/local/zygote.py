@@ -119,13 +119,14 @@ class Zygote:
         if request["capture"] is not None:
             with _failing_at("the capture"):
                 self._fork_capture(request["capture"], served)
+        if request["publish"] is not None:
+            with _failing_at("the published ports"):
+                self._fork_publishing(request["publish"], served)
         self._fork_agents(served)
 
     def _fork_capture(self, assignment: dict[str, Any], served: Sequence[ServedNode]) -> None:
         """Start the process that captures nodes' packets, before anything sends some."""
-        first = {node.replica: node.first for node in served}
-        for node in assignment["data"]["nodes"]:
-            node["first"] = first[node["replica"]]
+        _add_first(assignment["data"]["nodes"], served)
         folder = self._held.pop("captures")
 
         def capture() -> int:
@@ -136,6 +137,22 @@ class Zygote:
 
         self._roles[fork(capture, keep_fds=[folder])] = assignment["name"]
         os.close(folder)
+
+    def _fork_publishing(self, assignment: dict[str, Any], served: Sequence[ServedNode]) -> None:
+        """Start the process that forwards ports of the machine to nodes."""
+        ports = assignment["data"]["ports"]
+        _add_first(ports, served)
+        listeners = {each["port"]: self._held.pop(f"port {each['port']}") for each in ports}
+
+        def publishing() -> int:
+            from wotemu_runtime.publishing.role import run_publishing
+
+            leave_real_time_class()
+            return run_publishing(assignment, listeners)
+
+        self._roles[fork(publishing, keep_fds=listeners.values())] = assignment["name"]
+        for fd in listeners.values():
+            os.close(fd)
 
     def _make_nodes(
         self, request: dict[str, Any], fds_of: dict[str, dict[str, int]], stack: contextlib.ExitStack
@@ -233,6 +250,13 @@ class Zygote:
             self._control.send(
                 {"event": "exited", "role": role, "status": exit_text(status), "errno": number}
             )
+
+
+def _add_first(items: Sequence[dict[str, Any]], served: Sequence[ServedNode]) -> None:
+    """Add to each item about a replica the id of its first process."""
+    first = {node.replica: node.first for node in served}
+    for each in items:
+        each["first"] = first[each["replica"]]
 
 
 def _answer(channel: Channel, where: str) -> list[int]:

@@ -1,0 +1,1 @@
+"""Ports of this machine that lead into nodes, such as to an app's dashboard for a browser."""
