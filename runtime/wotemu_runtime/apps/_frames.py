@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wotemu.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    Image = np.ndarray[Any, np.dtype[np.uint8]]
+    Image: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
     """Rows, columns, and blue, green and red of each pixel."""
 
 GREY_STEP = 25
