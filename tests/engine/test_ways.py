@@ -1,4 +1,4 @@
-"""Ways to look into nodes and out of them: captured packets, published ports."""
+"""Ways to look into nodes and out of them: captured packets, published ports, own folders, MTU."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.engine.conftest import paced
 from wotemu import Emulation, HostError, InputError, Network, NetworkConditions, Node, Topology, event
+from wotemu.emulation.run_options import ShaperName
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.requests import Printed
 
@@ -166,3 +167,60 @@ async def test_published_ports_lead_to_what_listens_in_nodes(tmp_path: Path) -> 
     urls = [each["data"]["url"] for each in events if each["kind"] == "port.published"]
     assert urls == [f"http://127.0.0.1:{port}/" for port in (first, third, second)]
     assert not (tmp_path / "other" / "manifest.json").exists()
+
+
+PACKETS = """
+import errno, os, pathlib, socket
+own = pathlib.Path(os.environ["WOTEMU_SCRATCH"])
+print("found", [each.name for each in own.iterdir()])
+(own / "state").write_text(os.environ["WOTEMU_REPLICA"])
+s = socket.socket(type=socket.SOCK_DGRAM)
+IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT = 10, 2, 0
+for how in (IP_PMTUDISC_DO, IP_PMTUDISC_DONT):
+    s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+    for size in (400 - 28, 400 - 27):
+        try:
+            s.sendto(bytes(size), ("receiver", 9000))
+            print(how, size, "sent", flush=True)
+        except OSError as error:
+            print(how, size, errno.errorcode[error.errno], flush=True)
+"""
+SHOW = """
+import os, socket
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.bind(("", 9000))
+while True:
+    print(len(s.recv(2000)), flush=True)
+"""
+
+
+@pytest.mark.parametrize("shaper", ["tun", pytest.param("netem", marks=pytest.mark.netem)])
+async def test_replicas_have_folders_of_their_own_and_networks_their_mtu(
+    tmp_path: Path, shaper: ShaperName
+) -> None:
+    small = Network("small", NetworkConditions(latency="1ms"), mtu=400)
+    topology = Topology(
+        [
+            Node("receiver", command=[sys.executable, "-c", SHOW], networks=[small]),
+            Node(
+                "sender",
+                command=[sys.executable, "-c", "import time; time.sleep(1)\n" + PACKETS],
+                networks=[small],
+                scale=2,
+            ),
+        ]
+    )
+    async with Emulation(topology, out=tmp_path / "run", duration=paced(8), shaper=shaper) as emulation:
+        await emulation.ready()
+        await emulation.wait_for(event("app.exited"))
+        await emulation.at(paced(5))
+        state = [
+            (await emulation.exec(f"sender-{number}", ["sh", "-c", "cat $WOTEMU_SCRATCH/state"])).stdout
+            for number in (1, 2)
+        ]
+    assert state == ["sender-1", "sender-2"]
+    logs = [(tmp_path / "run" / "logs" / f"sender-{number}.log").read_text() for number in (1, 2)]
+    wanted = "found []\n2 372 sent\n2 373 EMSGSIZE\n0 372 sent\n0 373 sent\n"
+    assert logs == [wanted, wanted]
+    received = (tmp_path / "run" / "logs" / "receiver.log").read_text().split()
+    assert sorted(received) == ["372"] * 4 + ["373"] * 2  # two fragments are one datagram again

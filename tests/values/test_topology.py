@@ -284,3 +284,10 @@ def test_ports_are_published_by_nodes_of_one_replica_and_each_once() -> None:
     nodes = [Node(name, command=["true"], publish={8080: 80}) for name in ("gui", "api")]
     with pytest.raises(TopologyError, match="leads to Node 'gui' already"):
         Topology(nodes)
+
+
+@pytest.mark.parametrize("mtu", [67, 1501, 1280.0, "1280", True])
+def test_an_mtu_is_one_that_ipv4_and_ethernet_allow(mtu: Any) -> None:
+    with pytest.raises(TopologyError, match="Network 'field', field 'mtu'"):
+        Network("field", mtu=mtu)
+    assert Network("field", mtu=68).mtu == 68

@@ -27,6 +27,8 @@ class Conf:
         hosts: the host names of each node's replicas, by the node's name.
         run_name: the name of the run.
         seed: the scenario's seed. Random choices that derive from it and from `replica` repeat with it.
+        scratch: an own folder of this replica, empty when the run begins; what is in it stays when the app is
+            restarted, and is gone with the run. ``WOTEMU_SCRATCH`` has it for other programs.
         restarts: how often the app was started before in this run.
 
     `port_http`, `port_ws`, `port_coap`, `port_mqtt`, `port_catalogue` and `mqtt_url` are aliases of
@@ -41,6 +43,7 @@ class Conf:
     hosts: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, converter=_hosts, hash=False)
     run_name: str = ""
     seed: int = 0
+    scratch: str = ""
     restarts: int = 0
 
     @property

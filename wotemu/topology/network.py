@@ -14,6 +14,8 @@ from wotemu.topology.link_conditions import LinkConditions, is_one_way
 from wotemu.topology.placement import ANYWHERE, Placement, is_placement
 
 NO_CONDITIONS = NetworkConditions()
+MIN_MTU, MAX_MTU = 68, 1500
+"""IPv4's least (RFC 791), and Ethernet's: queues and the certificate count in packets of that size."""
 _CONDITIONS = frozenset(field.name for field in attrs.fields(NetworkConditions))
 
 
@@ -21,6 +23,15 @@ def _is_conditions(instance: Any, attribute: attrs.Attribute[Any], value: Any) -
     """A validator: the value is NetworkConditions or LinkConditions."""
     if not isinstance(value, LinkConditions):
         is_one_way(instance, attribute, value)
+
+
+def _is_mtu(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A validator: the value is an MTU that IPv4 allows and that a full packet of the conditions holds."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not MIN_MTU <= value <= MAX_MTU:
+        what = f"{value!r} is not a whole number of bytes from {MIN_MTU} to {MAX_MTU}"
+        raise fail(instance, attribute.name, what)
 
 
 @attrs.frozen(field_transformer=named_errors)
@@ -32,6 +43,9 @@ class Network(Checked):
         conditions: What one crossing of the network does. Its delay, jitter and loss happen once per packet,
             on the hop up; its rate limits each node's hop up and each node's hop down separately.
         shared: Whether all nodes share one rate, as they do on a radio channel.
+        mtu: The largest IP packet that its interfaces send, from 68 to 1500 bytes; None for what the engine
+            has: 1500, on a swarm 1450. Programs that send more in one packet have it fragmented, or refused
+            where that is forbidden, by their own node.
         placement: On which machines of a swarm its gateway may run.
 
     Raises:
@@ -41,6 +55,7 @@ class Network(Checked):
     name: str = attrs.field(validator=check_name)
     conditions: NetworkConditions = attrs.field(default=NO_CONDITIONS, validator=is_one_way)
     shared: bool = attrs.field(default=False, converter=flag)
+    mtu: int | None = attrs.field(default=None, kw_only=True, validator=_is_mtu)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
 
     @classmethod

@@ -23,6 +23,7 @@ def topology_to_json(topology: Topology) -> dict[str, Any]:
                 "name": network.name,
                 "conditions": network.conditions.to_dict(),
                 "shared": network.shared,
+                **({} if network.mtu is None else {"mtu": network.mtu}),
                 **_placement_dict(network.placement),
             }
             for network in topology.networks

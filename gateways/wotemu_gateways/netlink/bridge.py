@@ -34,7 +34,7 @@ class Attachment:
     """Whether the node's multicasts and broadcasts leave by it, unless a program chooses an interface."""
 
 
-def build(gateway: str, nodes: Sequence[Attachment]) -> None:
+def build(gateway: str, nodes: Sequence[Attachment], *, mtu: int = MTU) -> None:
     """Make the bridge in this namespace, the nodes' interfaces in theirs, and their routes through here.
 
     MACs follow from addresses, see `mac_of`.
@@ -42,13 +42,14 @@ def build(gateway: str, nodes: Sequence[Attachment]) -> None:
     Args:
         gateway: The gateway's IPv4 address.
         nodes: All nodes of the network.
+        mtu: Of the bridge and the nodes' interfaces, in bytes.
 
     Raises:
         OSError: The kernel refused something.
     """
     prefix = nodes[0].prefix if nodes else 32
     with Netlink() as netlink:
-        netlink.send(link.bridge(INTERFACE, mtu=MTU, mac=mac_of(gateway)))
+        netlink.send(link.bridge(INTERFACE, mtu=mtu, mac=mac_of(gateway)))
         bridge = link.index_of(INTERFACE)
         netlink.send(link.address(bridge, gateway, prefix), link.ipv4_settings(bridge, rp_filter=0))
         for number, node in enumerate(nodes):
@@ -57,7 +58,7 @@ def build(gateway: str, nodes: Sequence[Attachment]) -> None:
                 link.veth(
                     port,
                     node.interface,
-                    mtu=MTU,
+                    mtu=mtu,
                     peer_mac=mac_of(node.ipv4),
                     peer_netns=node.netns_fd,
                 )

@@ -14,6 +14,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.agent.launcher import Launcher, Program
+from wotemu_runtime.app_process.scratch import IN_CONTAINER
 from wotemu_runtime.container.assignment_file import bus_password, load_assignment, load_document
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text, fork, freeze
@@ -115,6 +116,7 @@ def _become_app() -> None:
     for name in [name for name in os.environ if name.startswith("WOTEMU_")]:
         del os.environ[name]
     drop_privileges()
+    Path(IN_CONTAINER).mkdir(mode=0o700, exist_ok=True)
 
 
 def drop_privileges() -> None:

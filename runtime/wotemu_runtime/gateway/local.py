@@ -60,7 +60,7 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
         for name, fd in fds.items()
         for member in [members[name]]
     ]
-    bridge.build(data["gateway"], nodes)
+    bridge.build(data["gateway"], nodes, mtu=data["mtu"])
     if not routing.disable_strict_rp_filter():
         raise OSError("strict reverse path filtering can't be turned off")
 

@@ -57,6 +57,8 @@ class PlannedNetwork:
     has_gateway: bool = True
     """Whether its packets pass a gateway; on a cluster, those between a service on no network and its nodes
     don't."""
+    mtu: int | None = None
+    """The largest IP packet of its interfaces; None for what the engine has."""
     placement: Placement = ANYWHERE
     """Where its gateway may run."""
     probe_every_s: float = PROBE_EVERY_S

@@ -24,10 +24,14 @@ from wotemu_runtime.app_process.loading.function_code import pack_function
 from wotemu_runtime.app_process.loading.loader import check_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
+from wotemu_runtime.app_process.scratch import IN_CONTAINER, IN_NAMESPACE
 from wotemu_runtime.apps.parameters import checked
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import interval_s
 from wotemu_runtime.planning.statsd_variables import statsd_variables
+
+MAX_OVERLAY_MTU = 1450
+"""Of Docker's overlays between machines on Ethernet: VXLAN takes 50 bytes."""
 
 
 def make_plan(
@@ -44,7 +48,15 @@ def make_plan(
         *(
             replica
             for node in topology.nodes
-            for replica in _node(topology, timeline, node, stack, root, hosts)
+            for replica in _node(
+                topology,
+                timeline,
+                node,
+                stack,
+                root,
+                hosts,
+                IN_NAMESPACE if on_this_machine else IN_CONTAINER,
+            )
         ),
         *(_broker(topology, broker) for broker in topology.brokers),
         *(_service(service) for service in topology.services),
@@ -87,6 +99,7 @@ def _node(
     stack: str,
     root: Path,
     hosts: Mapping[str, tuple[str, ...]],
+    scratch: str,
 ) -> list[Replica]:
     networks = [link.network.name for link in node.links]
     networks += [service_network(service.name) for service in node.services if not service.networks]
@@ -106,8 +119,10 @@ def _node(
             hosts=hosts,
             run_name=stack,
             seed=timeline.seed,
+            scratch=scratch,
         )
         env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1"}
+        env["WOTEMU_SCRATCH"] = scratch
         env |= {**statsd_variables(node), **node.env}
         if broker_url is not None:
             env.setdefault("WOTEMU_BROKER_URL", broker_url)
@@ -179,6 +194,14 @@ def _check_swarm(topology: Topology) -> None:
                 field="publish",
                 owner=("nodes", node.name),
                 hint="leave it out, or use the local engine",
+            )
+    for network in topology.networks:
+        if network.mtu is not None and network.mtu > MAX_OVERLAY_MTU:
+            raise TopologyError(
+                f"an overlay of a swarm carries packets of at most {MAX_OVERLAY_MTU} bytes",
+                where=f"Network {network.name!r}, field 'mtu'",
+                field="mtu",
+                owner=("networks", network.name),
             )
 
 
@@ -269,7 +292,12 @@ def _network(topology: Topology, network: Network, replicas: list[Replica]) -> P
     )
     members = tuple(replica.name for replica in replicas if network.name in replica.networks)
     return PlannedNetwork(
-        name=network.name, shared=network.shared, members=members, hops=hops, placement=network.placement
+        name=network.name,
+        shared=network.shared,
+        members=members,
+        hops=hops,
+        mtu=network.mtu,
+        placement=network.placement,
     )
 
 

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
 
 from wotemu.errors import InputError
+from wotemu.topology.network import MAX_MTU
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
 from wotemu_runtime.engines.local.node_namespace import Interface, NodeNamespace
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
@@ -66,6 +67,7 @@ def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:
 
 def _interface(plan: Plan, network: str, number: int, host: int) -> Interface:
     address = _subnet(plan, network)[host]
+    mtu = next(each.mtu for each in plan.networks if each.name == network)
     return Interface(
         network=network,
         name=f"eth{number}",
@@ -74,6 +76,7 @@ def _interface(plan: Plan, network: str, number: int, host: int) -> Interface:
         mac=mac_text(mac_of(str(address))),
         gateway=gateway_of(plan, network),
         is_first=number == 0,
+        mtu=MAX_MTU if mtu is None else mtu,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from wotemu.topology.network import MAX_MTU
 from wotemu_runtime.app_process.preload import WOT_IMPORTS
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
@@ -129,6 +130,7 @@ def _gateway_assignment(
         "shaper": shaper,
         "gateway": addresses.gateway_of(plan, network.name),
         "prefix": addresses.PREFIX,
+        "mtu": MAX_MTU if network.mtu is None else network.mtu,
     }
     return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()
 

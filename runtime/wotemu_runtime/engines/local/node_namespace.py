@@ -20,6 +20,7 @@ from wotemu_gateways.netlink import link, namespaces, routes
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
+from wotemu_runtime.app_process import scratch
 from wotemu_runtime.engines.local.name_resolution import name_node
 from wotemu_runtime.processes import syscalls
 
@@ -28,7 +29,7 @@ RUN_DIR = "/run/wotemu"
 SCRATCH = Path(RUN_DIR, "nodes")
 """What nodes have of their own, a directory for each."""
 
-MTU = 1500
+APP_SCRATCH_SIZE = "1g"
 
 KINDS = namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC
 _OWN_IPV6 = "fd00::1"
@@ -49,6 +50,7 @@ class Interface:
     """The next hop to all other members of the network."""
     is_first: bool
     """Whether multicast and broadcast packets leave by it when a program chooses no interface."""
+    mtu: int = 1500
 
 
 @attrs.frozen
@@ -104,6 +106,7 @@ def _set_up(namespace: NodeNamespace) -> list[int]:
     name_node(namespace.replica, namespace.hosts, SCRATCH / namespace.replica)
     # Hides the bus's socket and configuration, with its password, from the node; its own files stay mounted.
     syscalls.mount("tmpfs", RUN_DIR, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
+    _mount_scratch()
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group
     # Apps have no capabilities, and a node's low ports are its own.
@@ -121,12 +124,19 @@ def _set_up(namespace: NodeNamespace) -> list[int]:
     return fds
 
 
+def _mount_scratch() -> None:
+    """Give the node a folder that no other node sees; it goes with the node."""
+    Path(scratch.IN_NAMESPACE).mkdir(exist_ok=True)
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("tmpfs", scratch.IN_NAMESPACE, "tmpfs", flags, f"mode=700,size={APP_SCRATCH_SIZE}")
+
+
 def _configuration(interface: Interface) -> Iterator[Request]:
     """The requests that configure a TAP in this thread's network namespace."""
     index = link.index_of(interface.name)
     subnet = IPv4Network((interface.address, interface.prefix), strict=False)
     mac = mac_of(interface.address)
-    yield link.tap_settings(index, mac=mac, mtu=MTU, tx_queue=TX_QUEUE_FRAMES, arp=True)
+    yield link.tap_settings(index, mac=mac, mtu=interface.mtu, tx_queue=TX_QUEUE_FRAMES, arp=True)
     yield link.address(index, interface.address, interface.prefix, prefix_route=False)
     yield link.up(index)
     # The kernel has one ARP table for all namespaces, 1024 entries by default, and drops packets where it is

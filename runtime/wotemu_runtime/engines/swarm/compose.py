@@ -99,6 +99,8 @@ def _short(plan: Plan, name: str) -> str:
 def _network(plan: Plan, spec: Json) -> tuple[str, Json]:
     labels = _labels(spec["Labels"])
     network = {"driver": spec["Driver"], "internal": spec["Internal"], "attachable": False, "labels": labels}
+    if options := spec.get("Options"):
+        network["driver_opts"] = options
     return _short(plan, spec["Name"]), network
 
 

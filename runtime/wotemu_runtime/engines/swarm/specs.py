@@ -84,18 +84,24 @@ def object_name(plan: Plan, name: str) -> str:
     return f"{plan.stack}_{object_names.fitted(name, object_names.room(plan.stack))}"
 
 
+MTU_OPTION = "com.docker.network.driver.mtu"
+
+
 def network_specs(plan: Plan) -> list[Json]:
     """The overlays: the control network, which alone leads out; emulated ones; one for each plain service."""
-    inside = [object_names.emulated_network(network.name) for network in plan.emulated]
-    inside += [service_network(service.name) for service in plan.topology.services]
     return [
         _network_spec(plan, object_names.CONTROL, internal=False),
-        *(_network_spec(plan, name, internal=True) for name in inside),
+        *(
+            _network_spec(plan, object_names.emulated_network(each.name), internal=True, mtu=each.mtu)
+            for each in plan.emulated
+        ),
+        *(_network_spec(plan, service_network(each.name), internal=True) for each in plan.topology.services),
     ]
 
 
-def _network_spec(plan: Plan, name: str, *, internal: bool) -> Json:
+def _network_spec(plan: Plan, name: str, *, internal: bool, mtu: int | None = None) -> Json:
     return {
+        **({} if mtu is None else {"Options": {MTU_OPTION: str(mtu)}}),
         "Name": object_name(plan, name),
         "Driver": "overlay",
         "CheckDuplicate": True,  # Docker identifies networks by id, and would allow a second of one name
