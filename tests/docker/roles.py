@@ -21,6 +21,7 @@ from wotemu_runtime.bus import BusAddress, Consumer, Streams, connect, decode_ba
 from wotemu_runtime.bus.codec import pack as message
 from wotemu_runtime.planning.code_bundle import digest, pack
 from wotemu_runtime.planning.planner import make_plan
+from wotemu_runtime.planning.statsd_variables import statsd_port
 
 PASSWORD = "open-sesame"
 SECRET = "/run/secrets/wotemu_bus"
@@ -131,7 +132,7 @@ def agent_files(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": topology.ports.mqtt,
-        "statsd_port": 0,
+        "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": None,
         "mem_limit_bytes": None,

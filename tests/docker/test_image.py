@@ -80,8 +80,10 @@ async def test_an_app_may_do_nothing(lab: Lab, tmp_path: Path) -> None:
     assert found["capabilities"] == 0
     assert found["no_new_privs"] == "1"
     assert found["uid"] == 10001
-    ours = ["WOTEMU_NODE", "WOTEMU_PACKAGES", "WOTEMU_REPLICA", "WOTEMU_SOCKET"]
-    assert found["own_environment"] == ours
+    assert found["own_environment"] == [
+        *("WOTEMU_NODE", "WOTEMU_PACKAGES", "WOTEMU_PYTHON", "WOTEMU_REPLICA", "WOTEMU_SOCKET"),
+        *("WOTEMU_STATSD_HOST", "WOTEMU_STATSD_PORT", "WOTEMU_STATSD_SOCKET"),
+    ]
     assert not found["docker"]
     assert (found["folder"], found["written"]) == ("/home/wotemu/code", 1)
     assert (found["secret"], found["agents_environment"]) == ("PermissionError", "PermissionError")

@@ -311,7 +311,7 @@ async def test_interactions_of_child_processes_and_commands_are_recorded(
         " await loop.create_future()\n"
     )
     methods = ("fork", "spawn", "forkserver")
-    script = python("import apps; apps.work(9090)")
+    script = python("import apps; apps.work(9090)  # on wotpy")
     ran = await emulate(
         Topology([
             Node("sensor", NodeApp("sensor", http=True), networks=[SLOW]),
@@ -322,6 +322,11 @@ async def test_interactions_of_child_processes_and_commands_are_recorded(
         Scenario(duration=paced(8)),
     )  # fmt: skip
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet")
+    (unmeasured,) = ran.of_kind("app.unmeasured")
+    assert (unmeasured.source, unmeasured.data["why"]) == (
+        "agent:isolated",
+        "Python ignores PYTHONPATH with -E",
+    )
     reads = rows.filter((pl.col("role") == "consumer") & (pl.col("status") == "ok"))
     assert dict(reads.group_by("node").len().rows()) == dict.fromkeys((*methods, "command"), 5)
     assert reads["thing"].unique().to_list() == ["urn:wotemu:sensor"]

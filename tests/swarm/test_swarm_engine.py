@@ -27,6 +27,34 @@ pytestmark = pytest.mark.docker
 FIELD = Network("field", NetworkConditions(latency="20ms"))
 IDLE = ["sleep", "1000"]
 TICKING = ["sh", "-c", "while :; do date +%s.%N; sleep 0.1; done"]
+REPORTING = """
+import asyncio, os, socket, subprocess
+from wotpy.protocols.http.client import HTTPClient
+from wotpy.wot.servient import Servient
+from wotpy.wot.wot import WoT
+
+subprocess.run(["wotemu-metric", "level", "3"], check=True)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.sendto(b"frames:2|c", (os.environ["STATSD_HOST"], int(os.environ["STATSD_PORT"])))
+unix = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+unix.sendto(b"frames:1|c", os.environ["WOTEMU_STATSD_SOCKET"])
+
+async def consume(wot):
+    try:
+        return await wot.consume_from_url("http://sensor:9090/sensor")
+    except Exception:
+        await asyncio.sleep(0.3)
+
+async def main():
+    wot = WoT(servient=Servient(catalogue_port=None, clients=[HTTPClient()]))
+    while not (thing := await consume(wot)):
+        pass
+    for _ in range(3):
+        await thing.properties["value"].read()
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
 STATES = ('"crashed"', '"running"', '"stopped"')
 TOLD_S = 0.3
 """How long the signal that ends an app may be under way, on a busy machine."""
@@ -73,6 +101,7 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}),
             networks=[FIELD],
         ),
+        Node("script", command=["python", "-c", REPORTING], networks=[FIELD]),
         Node("ticker", command=TICKING, networks=[FIELD], scale=2, placement=Placement(max_per_machine=1)),
     ])  # fmt: skip
     scenario = Scenario(
@@ -105,6 +134,10 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     assert hops["dropped_cut"].sum() > 0
     reads = pl.read_parquet(tables / "interactions.parquet").filter(pl.col("role") == "consumer")
     assert (reads["status"] == "ok").any()
+    assert reads.filter(pl.col("node") == "script", pl.col("status") == "ok").height == 3
+    metrics = pl.read_parquet(tables / "app.parquet").filter(pl.col("node") == "script")
+    last = metrics.group_by("key", maintain_order=True).last()
+    assert dict(last.select("key", "value").rows()) == {"level": 3.0, "frames": 3.0}
     flows = pl.read_parquet(tables / "flows.parquet")
     assert flows.filter(pl.col("protocol") == "http")["packets"].sum() > 0
     assert {

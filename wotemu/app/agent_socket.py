@@ -3,11 +3,14 @@
 The agent listens on an abstract Unix socket (SOCK_SEQPACKET), whose name is in the variable `VARIABLE`, after
 an ``@``. Such a socket belongs to the node's network namespace: it needs no file, and no other node has it.
 A packet is ``{"metric": KEY, "value": NUMBER}``, with the time on CLOCK_MONOTONIC as ``"t"`` where it is not
-the time of arrival, or ``{"lost": COUNT}`` of packets that could not be sent.
+the time of arrival, ``{"lost": COUNT}`` of packets that could not be sent, or
+``{"unmeasured": WHY, "program": NAME}`` of a program whose interactions are not recorded. It also takes lines
+of StatsD, and the packets of programs that are measured (`wotemu_runtime.app_process.messages`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -143,3 +146,12 @@ def connect(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
         connection.close()
         raise
     return connection
+
+
+def report_unmeasured(program: str, why: str) -> None:
+    """Tell this node's agent, if any, that a program's interactions are not recorded."""
+    with contextlib.suppress(OSError):
+        connection = connect()
+        if connection is not None:
+            with connection:
+                connection.send(json.dumps({"unmeasured": why, "program": program}).encode())

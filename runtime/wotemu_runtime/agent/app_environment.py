@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +19,7 @@ PROGRAMS = Path(__file__).parent / "bin"
 
 PACKAGES_VARIABLE = "WOTEMU_PACKAGES"
 """Where the start hook finds what an interpreter that is not WoTemu's lacks; see `start_hook`."""
+_MAX_SCRIPT = 1 << 20
 _PACKAGES = ("wotemu", "wotemu_runtime", "attr", "attrs", "msgpack")
 
 
@@ -46,3 +47,33 @@ def _package_folders() -> tuple[str, ...]:
         if spec is not None and spec.origin is not None:
             folders.append(str(Path(spec.origin).parent.parent))
     return tuple(dict.fromkeys(folders))
+
+
+def unhooked_flag(command: Sequence[str], cwd: Path) -> str:
+    """The option by which a command's Python ignores the start hook; "" without one, or without WoTPy.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Where it is started.
+    """
+    program, *arguments = command
+    if not Path(program).name.startswith("python"):
+        return ""
+    flag = ""
+    for place, word in enumerate(arguments):
+        if not word.startswith("-") or word == "-":
+            return flag if flag and _names_wotpy(cwd / word) else ""
+        letters = word[1:] if not word.startswith("--") else ""
+        flag = next((f"-{letter}" for letter in letters if letter in "IES"), flag)
+        if "c" in letters or "m" in letters:
+            code = "".join(arguments[place + 1 : place + 2])
+            return flag if "c" in letters and "wotpy" in code else ""
+    return ""
+
+
+def _names_wotpy(script: Path) -> bool:
+    try:
+        with script.open("rb") as file:
+            return b"wotpy" in file.read(_MAX_SCRIPT)
+    except OSError:
+        return False

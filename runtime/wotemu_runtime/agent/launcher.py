@@ -17,12 +17,13 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from wotemu_runtime.agent import process_tree
-from wotemu_runtime.agent.app_environment import reporting
+from wotemu_runtime.agent.app_environment import reporting, unhooked_flag
 from wotemu_runtime.agent.suspension import Suspension
 from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 RunAgent = Callable[[Channel], int | None]
 
+MAX_SHOWN = 200
+"""Characters of a command that are shown."""
 EXIT_NOT_RUN = 127
 """A shell's exit code where a program can't be run."""
 
@@ -201,6 +204,7 @@ class Launcher:
         time.tzset()
         os.chdir(program.cwd)
         if program.app is None:
+            _report_unhooked(program)
             return _run_command(program.command, records)
         app = attrs.evolve(program.app, conf=attrs.evolve(program.app.conf, restarts=self._starts - 1))
         if fresh:
@@ -252,6 +256,14 @@ def needs_fresh_interpreter(env: Mapping[str, str], environ: Mapping[str, str]) 
     changed = (name for name, value in env.items() if environ.get(name) != value)
     # Lines are written at once without PYTHONUNBUFFERED too: see `app_process.main`.
     return any(name.startswith(AT_START) and name != "PYTHONUNBUFFERED" for name in changed)
+
+
+def _report_unhooked(program: Program) -> None:
+    """Report a command on WoTPy whose interpreter ignores the start hook."""
+    if flag := unhooked_flag(program.command, Path(program.cwd)):
+        from wotemu.app.agent_socket import report_unmeasured
+
+        report_unmeasured(" ".join(program.command)[:MAX_SHOWN], f"Python ignores PYTHONPATH with {flag}")
 
 
 def _run_command(command: tuple[str, ...], records: socket.socket) -> int:

@@ -62,7 +62,9 @@ def unreported_metrics(topology: Topology, scenario: Scenario) -> Iterator[str]:
 
 def _no_metric(topology: Topology, node: str, key: str) -> str:
     """Why a metric is surely never reported; "" where it may be."""
-    owner = members_by_name(topology).get(node)
+    members = members_by_name(topology)
+    replicas = {name: each for each in topology.nodes for name in each.replicas}
+    owner = members.get(node) or replicas.get(node)
     if isinstance(owner, Broker | Service):
         return f"{type(owner).__name__} {owner.name!r} reports no metrics"
     app = owner.app if isinstance(owner, Node) else None
