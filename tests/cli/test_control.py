@@ -24,7 +24,9 @@ from wotemu.topology.link_conditions import LinkConditions
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.live_changes import (
     Block,
+    Connect,
     Crash,
+    Disconnect,
     Heal,
     LiveChange,
     Partition,
@@ -169,6 +171,8 @@ def run(sockets: Path, folder: Path) -> Iterator[FakeRun]:
         (["crash", "yard", "cam-1", "hub"], Crash(targets=["cam-1", "hub"])),
         (["pause", "yard", "cam-1", "--for", "2s"], Pause(targets=["cam-1"], for_s=2.0)),
         (["resume", "yard", "cam-1"], Resume(targets=["cam-1"])),
+        (["disconnect", "yard", "a", "--network", "n"], Disconnect(targets="a", network="n")),
+        (["connect", "yard", "a"], Connect(targets="a")),
         (["restart", "yard", "cam-1"], Restart(targets="cam-1")),
         (["start", "yard", "cam-1"], Start(targets="cam-1")),
         (["stop", "yard", "cam-1", "--for", "5s"], Stop(targets="cam-1", for_s=5.0)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -57,6 +58,18 @@ while True:
 """
 
 
+# Prints the names of its interfaces that have no carrier, whenever these are others.
+WATCHER = """
+last=none
+while true; do
+    now=$(ip -o link | sed -n 's/^[0-9]*: \\([a-z0-9]*\\).*NO-CARRIER.*/\\1/p' | tr '\\n' ' ')
+    [ "$now" = "$last" ] || echo "[$now]"
+    last=$now
+    sleep 0.1
+done
+"""
+
+
 def paced(seconds: float) -> float:
     return seconds * PACE
 
@@ -64,11 +77,13 @@ def paced(seconds: float) -> float:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     field = Network("field")
+    home = Network("home")
     ticker = [sys.executable, "-c", TICKER]
     topology = Topology([
         Node("free", command=ticker, networks=[field]),
         Node("limited", command=ticker, networks=[field], resources=NodeResources(cpu_limit=0.5)),
         Node("fallen", command=["sh", "-c", "date +%s.%N; sleep 100"], networks=[field]),
+        Node("watcher", command=["sh", "-c", WATCHER], networks=[field, home]),
         Node("asker", command=[sys.executable, "-c", ASKER, "answerer"], networks=[field]),
         Node("answerer", command=[sys.executable, "-c", ANSWERER], networks=[field]),
         Node("last", command=ticker, networks=[field]),
@@ -81,6 +96,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         at(paced(3)).resume("fallen"),
         at(paced(3)).pause("last"),
         at(paced(1)).block("asker", "answerer", port=7000, protocol="tcp", name="first"),
+        during(paced(1), paced(3)).disconnect("watcher", home),
         during(paced(2), paced(3)).block("asker", protocol="tcp", direction="out"),
         at(paced(3.5)).heal("first"),
     ]
@@ -177,3 +193,10 @@ def test_only_blocked_traffic_is_dropped_until_each_block_ends(ran: Ran) -> None
     assert answers(ran, 7000, healed, end) > 3
     hops = pl.read_parquet(ran.result.run_dir / "tables" / "hops.parquet")
     assert hops["dropped_cut"].sum() > 5
+
+
+def test_an_unplugged_node_sees_that_one_interface_has_no_carrier(ran: Ran) -> None:
+    seen = ran.log("watcher")
+    assert len(seen) == 3
+    assert seen[0] == seen[2] == "[]"
+    assert re.fullmatch(r"\[eth\d \]", seen[1])

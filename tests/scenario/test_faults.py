@@ -116,3 +116,19 @@ def test_only_what_an_agent_can_suspend_is_paused_and_its_agent_applies_it() -> 
 
 def test_a_pause_is_part_of_the_hash() -> None:
     assert timeline_of(at(1).pause(ONE)).hash != timeline_of().hash
+
+
+def test_an_unplugged_node_is_off_one_network_until_it_is_plugged_in() -> None:
+    events = at(1).disconnect(READER, HOME), during(2, 4).disconnect(READER), at(3).connect(READER)
+    changes = timeline_of(*events).changes
+    assert {change.action for change in changes} == {"disconnect"}
+    assert {(change.at_s, change.target, change.after) for change in changes} == {
+        (1.0, "reader@home", True),
+        (2.0, "reader@field", True),
+        (4.0, "reader@field", False),
+        (4.0, "reader@home", False),
+    }
+    assert changes[0].applier == "gateway:home"
+    assert describe_change(changes[0]) == "reader unplugged from home"
+    with pytest.raises(ScenarioError, match="'sensor-1' is not on network 'home'"):
+        timeline_of(at(1).disconnect(SENSOR, "home"))

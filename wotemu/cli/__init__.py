@@ -29,6 +29,8 @@ GROUPS = {
         "block",
         "heal",
         "crash",
+        "disconnect",
+        "connect",
         "pause",
         "resume",
         "start",
@@ -99,6 +101,10 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.changes import heal as command
         case "crash":
             from wotemu.cli.commands.changes import crash as command
+        case "disconnect":
+            from wotemu.cli.commands.changes import disconnect as command
+        case "connect":
+            from wotemu.cli.commands.changes import connect as command
         case "pause":
             from wotemu.cli.commands.changes import pause as command
         case "resume":

@@ -11,11 +11,14 @@ from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.topology.condition_types import ConditionValues
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
+from wotemu.topology.network import Network
 from wotemu.units import QuantityLike
 from wotemu_runtime.control.live_changes import (
     Block,
+    Connect,
     Crash,
     Cut,
+    Disconnect,
     Heal,
     LiveChange,
     Partition,
@@ -148,6 +151,28 @@ class LiveVerbs(ABC):
             Stop(targets=self._names(node, "stop"), for_s=parse_for(lasting, "lasting"))
         )
 
+    async def disconnect(
+        self,
+        node: NodeTarget,
+        network: Network | str | None = None,
+        *,
+        lasting: QuantityLike | None = None,
+    ) -> Changed:
+        """Unplug a node from a network: its interface has no carrier. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            network: One of its networks; None for all.
+            lasting: After how long it is plugged in again; None until `connect`.
+        """
+        for_s, targets = parse_for(lasting, "lasting"), self._names(node, "disconnect")
+        return await self._change(Disconnect(targets=targets, network=_name_of(network), for_s=for_s))
+
+    async def connect(self, node: NodeTarget, network: Network | str | None = None) -> Changed:
+        """Undo `disconnect`. Otherwise as `crash`."""
+        targets = self._names(node, "connect")
+        return await self._change(Connect(targets=targets, network=_name_of(network)))
+
     async def pause(self, node: NodeTarget, *, lasting: QuantityLike | None = None) -> Changed:
         """Suspend all processes of a node; its network stays. Otherwise as `crash`.
 
@@ -177,3 +202,7 @@ class LiveVerbs(ABC):
     @abstractmethod
     async def _change(self, change: LiveChange) -> Changed:
         """Make a change, and wait for its answers."""
+
+
+def _name_of(network: Network | str | None) -> str | None:
+    return network.name if isinstance(network, Network) else network

@@ -29,6 +29,8 @@ def describe_change(change: Change) -> str:
             )
         case "cut":
             return f"{change.node} {'cut off from' if change.after else 'back on'} {change.network}"
+        case "disconnect":
+            return f"{change.node} {'unplugged from' if change.after else 'plugged into'} {change.network}"
         case "app":
             return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
         case "pause":
@@ -47,6 +49,9 @@ def differences(change: Change) -> list[Difference]:
         case "cut":
             states = {False: "on", True: "cut off"}
             return [("network", states[change.before], states[change.after])]
+        case "disconnect":
+            plugs = {False: "plugged in", True: "unplugged"}
+            return [("interface", plugs[change.before], plugs[change.after])]
         case "app":
             return [("app", str(change.before), str(change.after))]
         case "pause":

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-ChangeKind = Literal["conditions", "partition", "cut", "block", "app", "pause"]
+ChangeKind = Literal["conditions", "partition", "cut", "block", "disconnect", "app", "pause"]
 Direction = Literal["up", "down"]
 
 OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause"})
@@ -31,6 +31,7 @@ class Change:
     | partition | network | groups of node names that can't reach each other |
     | block | network | the traffic that is dropped, as `wotemu.scenario.blocks.Block.to_dict` has it |
     | cut | network, node (a replica) | whether its traffic is cut off |
+    | disconnect | network, node (a replica) | whether its interface has no carrier |
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
     | pause | node (a replica) | whether its processes are suspended |
     """

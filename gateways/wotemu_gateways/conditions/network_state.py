@@ -63,6 +63,7 @@ class NetworkState:
         partition: The sets of replicas that are kept apart; empty where all reach all.
         blocks: The traffic between replicas that is dropped.
         cuts: The replicas that are cut off.
+        unplugged: The replicas whose interface has no carrier.
     """
 
     def __init__(self, setup: NetworkSetup) -> None:
@@ -75,6 +76,7 @@ class NetworkState:
         self.partition: Partition = ()
         self.blocks: tuple[Block, ...] = ()
         self.cuts: set[str] = set()
+        self.unplugged: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<NetworkState {self.setup.name}, {len(self.partition)} groups, {len(self.cuts)} cut>"
@@ -97,9 +99,15 @@ class NetworkState:
                 self.blocks = tuple(map(Block.from_dict, change.after))
             case "cut":
                 (self.cuts.add if change.after else self.cuts.discard)(str(change.node))
+            case "disconnect":
+                (self.unplugged.add if change.after else self.unplugged.discard)(str(change.node))
             case other:
                 raise EmulationError(f"a gateway can't apply {other!r}")
         return []
+
+    def is_cut(self, replica: str) -> bool:
+        """Whether no packet reaches or leaves a replica: it is cut off or unplugged."""
+        return replica in self.cuts or replica in self.unplugged
 
     def _set(self, change: Change) -> list[str]:
         key = self.setup.key_of(change)

@@ -53,7 +53,7 @@ def build(gateway: str, nodes: Sequence[Attachment], *, mtu: int = MTU) -> None:
         bridge = link.index_of(INTERFACE)
         netlink.send(link.address(bridge, gateway, prefix), link.ipv4_settings(bridge, rp_filter=0))
         for number, node in enumerate(nodes):
-            port = f"port{number}"
+            port = _port(number)
             netlink.send(
                 link.veth(
                     port,
@@ -69,6 +69,24 @@ def build(gateway: str, nodes: Sequence[Attachment], *, mtu: int = MTU) -> None:
         routing.add_permanent_neighbour(node.ipv4, mac_of(node.ipv4), INTERFACE)
         with entered(node.netns_fd):
             _connect(node, gateway)
+
+
+def set_port(number: int, *, is_up: bool) -> None:
+    """Set the port of a node up or down, so that its interface has a carrier or none.
+
+    Args:
+        number: The node's place in what `build` was given.
+        is_up: Whether packets pass.
+
+    Raises:
+        OSError: The kernel refused it.
+    """
+    with Netlink() as netlink:
+        netlink.send(link.up(link.index_of(_port(number)), is_up=is_up))
+
+
+def _port(number: int) -> str:
+    return f"port{number}"
 
 
 def _connect(node: Attachment, gateway: str) -> None:

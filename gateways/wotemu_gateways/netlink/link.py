@@ -166,9 +166,10 @@ def tap_settings(index: int, *, mac: bytes, mtu: int, tx_queue: int, arp: bool =
     return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, flags, IFF_NOARP), attributes, 0, "device")
 
 
-def up(index: int) -> Request:
-    """Set an interface up."""
-    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, IFF_UP, IFF_UP), (), 0, "interface up")
+def up(index: int, *, is_up: bool = True) -> Request:
+    """Set an interface up, or down."""
+    flags = IFF_UP if is_up else 0
+    return Request(RTM_NEWLINK, _MESSAGE.pack(0, 0, 0, index, flags, IFF_UP), (), 0, "interface up")
 
 
 def delete(index: int) -> Request:

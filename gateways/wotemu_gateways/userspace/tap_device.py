@@ -11,7 +11,7 @@ TUN_DEVICE = "/dev/net/tun"
 TX_QUEUE_FRAMES = 4000
 """Frames that the kernel queues for a gateway that is busy; the default of 500 fills within one burst."""
 
-_TUNSETIFF, _TUNSETPERSIST, _TUNGETFEATURES = 0x400454CA, 0x400454CB, 0x800454CF
+_TUNSETIFF, _TUNSETPERSIST, _TUNSETCARRIER, _TUNGETFEATURES = 0x400454CA, 0x400454CB, 0x400454E2, 0x800454CF
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _IFREQ = struct.Struct("16sH22x")
 """struct ifreq: name and flags."""
@@ -44,6 +44,15 @@ def open_tap(name: str, *, outlives_descriptor: bool = False) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def set_carrier(fd: int, *, is_on: bool) -> None:
+    """Give a TAP its carrier, or take it away, as a cable that is plugged in or out (Linux 5.0).
+
+    Raises:
+        OSError: The kernel is too old.
+    """
+    fcntl.ioctl(fd, _TUNSETCARRIER, struct.pack("=i", is_on))
 
 
 def is_tun(path: str) -> bool:

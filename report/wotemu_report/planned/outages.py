@@ -80,6 +80,8 @@ def _transitions(topology: Topology, change: Change) -> Iterator[tuple[str, str,
     """The replicas that a change concerns, each with a kind of outage, and whether it begins (or ends)."""
     if change.action == "cut":
         yield str(change.node), f"off {change.network}", bool(change.after)
+    elif change.action == "disconnect":
+        yield str(change.node), f"unplugged from {change.network}", bool(change.after)
     elif change.action == "app":
         for state in ("crashed", "stopped"):
             yield str(change.node), f"app {state}", change.after == state

@@ -60,7 +60,7 @@ def _instants(run: RunData) -> Iterator[tuple[float, str, str]]:
     """Each change for the worse: when it was due, its target, and what it does."""
     for change in run.timeline.changes:
         if what := worsening(change):
-            owner = change.node if change.action in (*OF_NODES, "cut") else change.target
+            owner = change.node if change.action in (*OF_NODES, "cut", "disconnect") else change.target
             yield change.at_s, str(owner), what
     for at_s, replica in crashes(run).select("s", "replica").iter_rows():
         yield at_s, replica, f"{replica}{_CRASHED}"
@@ -134,6 +134,8 @@ def worsening(change: Change) -> str:
             return f"{change.node} cut off from {change.network}" if change.after else ""
         case "app":
             return f"{change.node} {change.after}" if change.after != "running" else ""
+        case "disconnect":
+            return f"{change.node} unplugged from {change.network}" if change.after else ""
         case "pause":
             return f"{change.node} paused" if change.after else ""
         case _:  # of a later version

@@ -73,10 +73,10 @@ def _cuts(run: RunData) -> Iterator[tuple[str, str, float]]:
     since: dict[tuple[str, str, str], float] = {}
     end_s = run.axis.end_s
     for change in run.timeline.changes:
-        if change.at_s > end_s or change.action not in ("cut", "partition"):
+        if change.at_s > end_s or change.action not in ("cut", "disconnect", "partition"):
             continue
         network = str(change.network)
-        if change.action == "cut":
+        if change.action != "partition":
             parted = {str(change.node)} if change.after else set[str]()
             concerned = {str(change.node)}
         else:

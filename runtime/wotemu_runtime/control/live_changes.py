@@ -8,8 +8,10 @@ from wotemu_runtime.control.live_change import LiveChange, parse_for
 from wotemu_runtime.control.live_conditions import Restore, SetConditions
 from wotemu_runtime.control.live_faults import (
     Block,
+    Connect,
     Crash,
     Cut,
+    Disconnect,
     Heal,
     Partition,
     Pause,
@@ -22,8 +24,10 @@ from wotemu_runtime.control.live_faults import (
 
 __all__ = [
     "Block",
+    "Connect",
     "Crash",
     "Cut",
+    "Disconnect",
     "Heal",
     "LiveChange",
     "Partition",

@@ -144,6 +144,31 @@ class Resume(OnTargets):
 
 
 @attrs.frozen(kw_only=True)
+class Disconnect(OnTargets):
+    """Unplug nodes from a network, or from all of theirs. See `Verbs.disconnect`."""
+
+    VERB = "disconnect"
+
+    network: str | None = None
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.disconnect(self.targets, self.network)
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), *([repr(self.network)] if self.network else [])]
+
+
+@attrs.frozen(kw_only=True)
+class Connect(Disconnect):
+    """Undo `Disconnect`. See `Instant.connect`."""
+
+    VERB = "connect"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).connect(self.targets, self.network)
+
+
+@attrs.frozen(kw_only=True)
 class Start(OnTargets):
     """Start the apps of nodes or replicas that do not run. See `Instant.start`."""
 

@@ -360,7 +360,7 @@ def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
         if change.action == "partition":
             groups = change.after
     hops = (
-        HopNow(name, replica, way, state.hop(replica, way).to_dict(), replica in state.cuts)
+        HopNow(name, replica, way, state.hop(replica, way).to_dict(), state.is_cut(replica))
         for name, state in states.items()
         for replica in state.setup.nodes
         for way in DIRECTIONS

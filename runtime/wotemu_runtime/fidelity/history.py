@@ -65,6 +65,7 @@ class History:
         self._groups: Track[Partition] = Track(())
         self._blocks: Track[tuple[Block, ...]] = Track(())
         self._cuts = {replica: Track(False) for replica in setup.nodes}
+        self._unplugged = {replica: Track(False) for replica in setup.nodes}
 
     def apply(self, t: float, change: Change) -> None:
         """A change took hold at `t`. What is no change of this network's packets is passed over."""
@@ -78,6 +79,8 @@ class History:
                 self._blocks.set(t, tuple(map(Block.from_dict, change.after)))
             case "cut" if change.node in self._cuts:
                 self._cuts[change.node].set(t, bool(change.after))
+            case "disconnect" if change.node in self._unplugged:
+                self._unplugged[change.node].set(t, bool(change.after))
 
     def conditions(
         self, replica: str, direction: Direction, start: float, end: float
@@ -154,11 +157,13 @@ class History:
 
     def ways(self, sender: str, receiver: str, start: float, end: float) -> set[bool]:
         """Whether probes could pass within a time: always, never, or (both) now and then."""
-        tracks: list[Track[Any]] = [self._groups, self._blocks, self._cuts[sender], self._cuts[receiver]]
+        ends = [each[replica] for each in (self._cuts, self._unplugged) for replica in (sender, receiver)]
+        tracks: list[Track[Any]] = [self._groups, self._blocks, *ends]
         return {self._is_open(sender, receiver, t) for t in _instants(tracks, start, end)}
 
     def _is_open(self, sender: str, receiver: str, t: float) -> bool:
-        cut = self._cuts[sender].at(t) or self._cuts[receiver].at(t)
+        ends = (each[replica] for each in (self._cuts, self._unplugged) for replica in (sender, receiver))
+        cut = any(track.at(t) for track in ends)
         if cut or not reaches(self._groups.at(t), sender, receiver):
             return False
         return not any(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
 import uvloop
 
 from wotemu_gateways.shaper import Member, Shaper
+from wotemu_gateways.userspace.tap_device import set_carrier
 from wotemu_gateways.userspace.tun_shaper import TunShaper
-from wotemu_runtime.gateway.role import Gateway, network_state, serve_network
+from wotemu_runtime.gateway.role import Gateway, Plugs, network_state, serve_network
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import on_bus
@@ -68,7 +69,37 @@ def _connect(data: dict[str, Any], fds: Mapping[str, int]) -> None:
 async def _gateway(assignment: Assignment, fds: Mapping[str, int]) -> None:
     state = network_state(assignment.data)
     async with on_bus(assignment) as (role, group):
-        await serve_network(role, group, Gateway(role, _shaper(assignment.data, fds), state))
+        await serve_network(
+            role, group, Gateway(role, _shaper(assignment.data, fds), state, _plugs(assignment.data, fds))
+        )
+
+
+class _Taps:
+    """The TAPs that are nodes' interfaces, by their descriptors."""
+
+    def __init__(self, fds: Mapping[str, int]) -> None:
+        self._fds = fds
+
+    def set(self, replica: str, *, is_in: bool) -> None:
+        """See `Plugs`."""
+        set_carrier(self._fds[replica], is_on=is_in)
+
+
+class _Ports:
+    """The ports of the bridge that nodes' interfaces end at, in the nodes' order."""
+
+    def __init__(self, replicas: Iterable[str]) -> None:
+        self._numbers = {replica: number for number, replica in enumerate(replicas)}
+
+    def set(self, replica: str, *, is_in: bool) -> None:
+        """See `Plugs`."""
+        from wotemu_gateways.netlink import bridge  # as below
+
+        bridge.set_port(self._numbers[replica], is_up=is_in)
+
+
+def _plugs(data: dict[str, Any], fds: Mapping[str, int]) -> Plugs:
+    return _Taps(fds) if data["shaper"] == TunShaper.name else _Ports(fds)
 
 
 def _shaper(data: dict[str, Any], fds: Mapping[str, int]) -> Shaper:

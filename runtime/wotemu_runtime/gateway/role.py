@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
+from wotemu.errors import EmulationError
 from wotemu.records import GatewayLoad, Hop, Record
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu_gateways.conditions.network_state import NetworkSetup, NetworkState
@@ -37,10 +38,25 @@ def packets_taken(rows: Iterable[Record]) -> int:
     )
 
 
-class Gateway:
-    """Imposes the state of one network on a shaper, and publishes the shaper's counters."""
+class Plugs(Protocol):
+    """The ends of nodes' interfaces at the gateway."""
 
-    def __init__(self, role: Role, shaper: Shaper, state: NetworkState) -> None:
+    def set(self, replica: str, *, is_in: bool) -> None:
+        """Give a replica's interface its carrier, or take it away. Raises OSError."""
+
+
+class Gateway:
+    """Imposes the state of one network on a shaper, and publishes the shaper's counters.
+
+    Args:
+        role: The gateway's role.
+        shaper: What imposes conditions.
+        state: What holds on the network.
+        plugs: The nodes' interfaces, where this gateway has their other ends.
+    """
+
+    def __init__(self, role: Role, shaper: Shaper, state: NetworkState, plugs: Plugs | None = None) -> None:
+        self._plugs = plugs
         self._role = role
         self.shaper = shaper
         self.state = state
@@ -53,8 +69,10 @@ class Gateway:
             self.shaper.partition(self.state.partition)
         if self.state.blocks:
             self.shaper.block(self.state.blocks)
-        for replica in self.state.cuts:
+        for replica in self.state.cuts | self.state.unplugged:
             self.shaper.cut(replica, True)
+        for replica in self.state.unplugged:
+            self._plug(replica, is_in=False)
 
     def _impose(self, replicas: Iterable[str], directions: tuple[Direction, ...]) -> None:
         for replica in replicas:
@@ -79,7 +97,17 @@ class Gateway:
             case "block":
                 self.shaper.block(self.state.blocks)
             case "cut":
-                self.shaper.cut(str(change.node), change.after)
+                self.shaper.cut(str(change.node), self.state.is_cut(str(change.node)))
+            case "disconnect":
+                self._plug(str(change.node), is_in=not change.after)
+                self.shaper.cut(str(change.node), self.state.is_cut(str(change.node)))
+
+    def _plug(self, replica: str, *, is_in: bool) -> None:
+        if self._plugs is None:
+            raise EmulationError(
+                f"{replica}'s interface is on another machine, and can't be unplugged from here"
+            )
+        self._plugs.set(replica, is_in=is_in)
 
     def close_shaper(self) -> None:
         """Publish the shaper's last counters and close it, before another replaces it."""

@@ -203,6 +203,57 @@ def crash(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: b
     make(name, change, as_json=as_json, debug=debug)
 
 
+@click.command(short_help="Unplug nodes from a network.")
+@name_argument
+@nodes_argument
+@click.option("--network", help="Only from this one.  [default: all of theirs]")
+@for_option
+@json_option
+@debug_option
+def disconnect(
+    name: str,
+    nodes: tuple[str, ...],
+    network: str | None,
+    lasting: Seconds | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Unplug nodes of the run NAME: their interfaces have no carrier, which programs in them can notice.
+
+    \b
+    wotemu disconnect field phone-2 --network wifi --for 10s
+    wotemu connect field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Disconnect
+
+        return Disconnect(targets=_all_names(nodes), network=network, for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Plug nodes into a network again.")
+@name_argument
+@nodes_argument
+@click.option("--network", help="Only into this one.  [default: all of theirs]")
+@json_option
+@debug_option
+def connect(name: str, nodes: tuple[str, ...], network: str | None, as_json: bool, debug: bool) -> None:
+    """Plug nodes of the run NAME in again that were unplugged for good.
+
+    \b
+    wotemu connect field phone-2
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Connect
+
+        return Connect(targets=_all_names(nodes), network=network)
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
 @click.command(short_help="Suspend nodes, as machines that hang.")
 @name_argument
 @nodes_argument

@@ -60,6 +60,7 @@ _VERBS = {
     "partition": ("changes", "change"),
     "block": ("changes", "change"),
     "cut": ("is cut off or let back", "are cut off or let back"),
+    "disconnect": ("is unplugged or plugged in", "are unplugged or plugged in"),
     "app": ("starts or ends", "start or end"),
     "pause": ("is paused or resumed", "are paused or resumed"),
 }

@@ -42,6 +42,8 @@ class State:
     """Every block that holds, by its name or its period."""
     cuts: dict[tuple[str, str], set[Hashable]] = attrs.field(factory=dict)
     """Why a replica is cut off a network: its traffic flows again once no reason is left."""
+    unplugged: dict[tuple[str, str], set[Hashable]] = attrs.field(factory=dict)
+    """Why a replica's interface on a network has no carrier."""
     app: dict[str, str] = attrs.field(factory=dict)
     """What runs where, by replica. A plain service's program is not WoTemu's to start or end."""
     wanted: dict[str, str] = attrs.field(factory=dict)
@@ -193,6 +195,19 @@ class State:
             (reasons.add if cut else reasons.discard)(reason)
             if before != bool(reasons):
                 yield change(at_us, "cut", network, replica, None, before, not before)
+
+    def unplug(
+        self, at_us: int, replica: str, networks: Iterable[str], reason: Hashable, unplugged: bool
+    ) -> Iterator[Change]:
+        """Take the carrier of one replica's interfaces away for a reason, or take that reason back."""
+        for network in networks:
+            reasons = self.unplugged.setdefault((replica, network), set())
+            before = bool(reasons)
+            if unplugged != (reason in reasons):
+                self.observed.busy.add(self.event)
+            (reasons.add if unplugged else reasons.discard)(reason)
+            if before != bool(reasons):
+                yield change(at_us, "disconnect", network, replica, None, before, not before)
 
     # Apps
 

@@ -24,16 +24,18 @@ from wotemu.scenario.vocabulary.actions import (
     seconds,
 )
 from wotemu.scenario.vocabulary.blocks import wanted_block
-from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting, pausing
+from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting, pausing, unplugging
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
 from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
 from wotemu.scenario.vocabulary.written import keeps_calls
+from wotemu.topology.network import Network
 from wotemu.units import QuantityLike
 
 CUT = "cut"
-"""The reason for which `Instant.cut` cuts a replica off, until `Instant.reconnect` takes it back."""
+"""The reason for which `Instant.cut` cuts a replica off, until `Instant.reconnect` takes it back; likewise
+of `Instant.disconnect` and `Instant.connect`."""
 
 
 PAUSE = "pause"
@@ -143,6 +145,19 @@ class Instant(Verbs):
         where, target = self._where("reconnect"), reusable(target)
         return self._action(where, "reconnect", target, self._once(cutting(where, target, CUT, False)))
 
+    def connect(self, node: NodeTarget, network: Network | str | None = None) -> PlannedAction:
+        """Undo `disconnect`.
+
+        Args:
+            node: What `disconnect` takes.
+            network: One of its networks; None for all.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("connect"), reusable(node)
+        return self._action(where, "connect", node, self._once(unplugging(where, node, network, CUT, False)))
+
     def resume(self, node: NodeTarget) -> PlannedAction:
         """Undo `pause`. A pause of a period, or by `churn`, ends by itself.
 
@@ -200,6 +215,9 @@ class Instant(Verbs):
 
     def _pausing(self, where: str, node: NodeTarget) -> MakeSteps:
         return self._once(pausing(where, node, PAUSE, True))
+
+    def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps:
+        return self._once(unplugging(where, node, network, CUT, True))
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:
         # A new object each time: `every` may repeat the crash, and each is undone by itself.

@@ -14,7 +14,9 @@ from wotemu.scenario.state import State
 from wotemu.scenario.state.partitions import Groups
 from wotemu.scenario.timeline import Change
 from wotemu.scenario.vocabulary.actions import Ending, Step, TimedStep, microseconds
-from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, replica_networks, replicas
+from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, network_name, replica_networks, replicas
+from wotemu.topology.members import networks_of
+from wotemu.topology.network import Network
 
 SILENCE_BEFORE_CRASH_S = 0.05
 """A crashed machine sends no FIN and no RST: its network goes silent this long before its app is killed."""
@@ -74,6 +76,26 @@ def crash_steps(where: str, nodes: NodeTarget, at_us: int, crash: Hashable) -> I
     yield at_us, on_apps(where, nodes, lambda state, at_us, name: state.silence(at_us, name, crash))
     kill = on_apps(where, nodes, lambda state, at_us, name: state.kill(at_us, name, crash))
     yield at_us + SILENCE_BEFORE_CRASH_US, kill
+
+
+def unplugging(
+    where: str, nodes: NodeTarget, network: Network | str | None, reason: Hashable, unplugged: bool
+) -> Step:
+    """A step that unplugs nodes from a network (None: from all of theirs), or plugs them in again."""
+
+    def step(state: State, at_us: int) -> Iterator[Change]:
+        wanted = None if network is None else network_name(network, state.topology, where)
+        for replica in app_replicas(nodes, state, where):
+            own = networks_of(state.topology, replica)
+            if wanted is not None and wanted not in own:
+                raise ScenarioError(
+                    f"{replica!r} is not on network {wanted!r}",
+                    where=where,
+                    hint=f"it is on {', '.join(own)}",
+                )
+            yield from state.unplug(at_us, replica, own if wanted is None else [wanted], reason, unplugged)
+
+    return step
 
 
 def pausing(where: str, nodes: NodeTarget, reason: Hashable, paused: bool) -> Step:

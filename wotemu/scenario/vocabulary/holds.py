@@ -13,11 +13,20 @@ from wotemu.scenario.state.layers import ScalingLayer
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import Ending, MakeSteps, PlannedAction, Step, TimedStep
 from wotemu.scenario.vocabulary.blocks import wanted_block
-from wotemu.scenario.vocabulary.faults import Occurrence, crash_steps, cutting, on_apps, parting, pausing
+from wotemu.scenario.vocabulary.faults import (
+    Occurrence,
+    crash_steps,
+    cutting,
+    on_apps,
+    parting,
+    pausing,
+    unplugging,
+)
 from wotemu.scenario.vocabulary.stepped import SteppedLayer, same_for_all
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget
 from wotemu.scenario.vocabulary.verbs import Verbs, checked_groups
 from wotemu.scenario.vocabulary.written import keeps_calls
+from wotemu.topology.network import Network
 
 
 @keeps_calls
@@ -125,6 +134,13 @@ class Holds(Verbs):
             where,
             lambda period: pausing(where, node, period, True),
             lambda period: pausing(where, node, period, False),
+        )
+
+    def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps:
+        return self._begin_and_end(
+            where,
+            lambda period: unplugging(where, node, network, period, True),
+            lambda period: unplugging(where, node, network, period, False),
         )
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:

@@ -18,6 +18,7 @@ from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
+from wotemu.topology.network import Network
 
 
 @keeps_calls
@@ -100,6 +101,22 @@ class Verbs(ABC):
         where, target = self._where("cut"), reusable(target)
         return self._action(where, "cut", target, self._cutting(where, target))
 
+    def disconnect(self, node: NodeTarget, network: Network | str | None = None) -> PlannedAction:
+        """Unplug a node from a network: its interface has no carrier, as without a cable or an access point.
+
+        Unlike with `cut`, programs that watch the interface notice. Other networks stay. A period plugs it in
+        again at its end.
+
+        Args:
+            node: What `stop` takes.
+            network: One of its networks; None for all.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("disconnect"), reusable(node)
+        return self._action(where, "disconnect", node, self._unplugging(where, node, network))
+
     def stop(self, node: NodeTarget) -> PlannedAction:
         """Ask a node's app to end (SIGTERM); the node's network stays. A period starts it again at its end.
 
@@ -159,6 +176,9 @@ class Verbs(ABC):
 
     @abstractmethod
     def _pausing(self, where: str, node: NodeTarget) -> MakeSteps: ...
+
+    @abstractmethod
+    def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps: ...
 
     @abstractmethod
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps: ...

@@ -22,7 +22,12 @@ from wotemu_runtime.engines.swarm.docker_client import (
     negotiated,
 )
 from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
-from wotemu_runtime.engines.swarm.requirements import DEFAULT_PREFIX, check_capacity, unsupported
+from wotemu_runtime.engines.swarm.requirements import (
+    DEFAULT_PREFIX,
+    check_capacity,
+    check_faults,
+    unsupported,
+)
 from wotemu_runtime.engines.swarm.specs import STACK_LABEL, image_of
 from wotemu_runtime.engines.swarm.tasks import BUS, BusTask, Tasks
 from wotemu_runtime.gateway.shaper_choice import netem_gaps
@@ -174,6 +179,7 @@ class SwarmEngine:
             )
         # SubnetSize is 0, or missing, where nobody chose one.
         prefix = swarm.get("Cluster", {}).get("SubnetSize") or DEFAULT_PREFIX
+        check_faults(plan)
         check_capacity(plan, prefix, swarm.get("Nodes", 1))
         return swarm["NodeID"], swarm["NodeAddr"]
 

@@ -61,6 +61,23 @@ def unsupported(plan: Plan) -> list[str]:
     return speeds + forwarded
 
 
+def check_faults(plan: Plan) -> None:
+    """Check that a swarm can impose the faults of the scenario.
+
+    Raises:
+        HostError: It can't.
+    """
+    timeline = plan.timeline
+    changes = [*timeline.changes, *(change for guard in timeline.guards for change in guard.changes)]
+    for change in changes:
+        if change.action == "disconnect":
+            raise HostError(
+                f"{change.target} can't be unplugged: on a swarm its interface is Docker's",
+                where=f"disconnect at {change.at_s:g} s",
+                hint="use .cut, which the node does not notice, or the local engine",
+            )
+
+
 def check_capacity(plan: Plan, prefix: int, machines: int) -> None:
     """Check that every network has an address for each of its members.
 
