@@ -196,7 +196,6 @@ def test_only_blocked_traffic_is_dropped_until_each_block_ends(ran: Ran) -> None
 
 
 def test_an_unplugged_node_sees_that_one_interface_has_no_carrier(ran: Ran) -> None:
-    seen = ran.log("watcher")
-    assert len(seen) == 3
-    assert seen[0] == seen[2] == "[]"
-    assert re.fullmatch(r"\[eth\d \]", seen[1])
+    unplugged, plugged_in = ran.log("watcher")[-2:]
+    assert re.fullmatch(r"\[eth\d \]", unplugged)
+    assert plugged_in == "[]"
