@@ -28,6 +28,7 @@ from wotemu_runtime.control.live_changes import (
     Crash,
     Disconnect,
     Heal,
+    Limit,
     LiveChange,
     Partition,
     Pause,
@@ -37,6 +38,7 @@ from wotemu_runtime.control.live_changes import (
     SetConditions,
     Start,
     Stop,
+    Unlimit,
 )
 from wotemu_runtime.control.requests import Changed, ConditionsNow, HopNow, LoggedEvent, RunStatus
 from wotemu_runtime.control.server import control_server
@@ -171,6 +173,11 @@ def run(sockets: Path, folder: Path) -> Iterator[FakeRun]:
         (["crash", "yard", "cam-1", "hub"], Crash(targets=["cam-1", "hub"])),
         (["pause", "yard", "cam-1", "--for", "2s"], Pause(targets=["cam-1"], for_s=2.0)),
         (["resume", "yard", "cam-1"], Resume(targets=["cam-1"])),
+        (
+            ["limit", "yard", "a", "--cpu", "0.5", "--memory", "64M"],
+            Limit(targets="a", cpu=0.5, memory="64M"),
+        ),
+        (["unlimit", "yard", "a"], Unlimit(targets="a")),
         (["disconnect", "yard", "a", "--network", "n"], Disconnect(targets="a", network="n")),
         (["connect", "yard", "a"], Connect(targets="a")),
         (["restart", "yard", "cam-1"], Restart(targets="cam-1")),

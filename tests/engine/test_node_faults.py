@@ -83,6 +83,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         Node("free", command=ticker, networks=[field]),
         Node("limited", command=ticker, networks=[field], resources=NodeResources(cpu_limit=0.5)),
         Node("fallen", command=["sh", "-c", "date +%s.%N; sleep 100"], networks=[field]),
+        Node("busy", command=["sh", "-c", "while :; do :; done"], networks=[field]),
         Node("watcher", command=["sh", "-c", WATCHER], networks=[field, home]),
         Node("asker", command=[sys.executable, "-c", ASKER, "answerer"], networks=[field]),
         Node("answerer", command=[sys.executable, "-c", ANSWERER], networks=[field]),
@@ -97,6 +98,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         at(paced(3)).pause("last"),
         at(paced(1)).block("asker", "answerer", port=7000, protocol="tcp", name="first"),
         during(paced(1), paced(3)).disconnect("watcher", home),
+        during(paced(1), paced(3)).limit("busy", cpu=0.1),
         during(paced(2), paced(3)).block("asker", protocol="tcp", direction="out"),
         at(paced(3.5)).heal("first"),
     ]
@@ -199,3 +201,16 @@ def test_an_unplugged_node_sees_that_one_interface_has_no_carrier(ran: Ran) -> N
     unplugged, plugged_in = ran.log("watcher")[-2:]
     assert re.fullmatch(r"\[eth\d \]", unplugged)
     assert plugged_in == "[]"
+
+
+def test_a_limited_node_gets_less_cpu_time_until_it_is_put_back(ran: Ran) -> None:
+    system = pl.read_parquet(ran.result.run_dir / "tables" / "system.parquet").filter(
+        pl.col("node") == "busy"
+    )
+    (begin,) = [each.t for each in ran.of_kind("change.applied") if each.message.startswith("busy: CPU")]
+    end = took_hold(ran, "busy: limits as at T0")
+    within = system.filter(pl.col("t").is_between(begin + 1.05, end))
+    assert within.height >= 1
+    assert within["cpu_limit_percent"].to_list() == [10.0] * within.height
+    assert all(each < 13 for each in within["cpu_percent"])
+    assert system.filter(pl.col("t") > end)["cpu_limit_percent"].null_count() >= 1

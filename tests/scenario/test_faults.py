@@ -132,3 +132,43 @@ def test_an_unplugged_node_is_off_one_network_until_it_is_plugged_in() -> None:
     assert describe_change(changes[0]) == "reader unplugged from home"
     with pytest.raises(ScenarioError, match="'sensor-1' is not on network 'home'"):
         timeline_of(at(1).disconnect(SENSOR, "home"))
+
+
+def limits(*events: Action) -> list[tuple[float, Any, Any]]:
+    changes = timeline_of(*events).changes
+    return [(each.at_s, each.after["cpu"], each.after["mem_bytes"]) for each in changes if each.target == ONE]
+
+
+def test_limits_of_periods_lie_over_those_of_instants_and_each_ends_by_itself() -> None:
+    events = (
+        at(1).limit(ONE, cpu=0.5, memory="64M"),
+        during(2, 6).limit(ONE, cpu=0.2),
+        at(3).limit(ONE, cpu=0.4),
+        during(4, 5).limit(ONE, memory="32M"),
+        at(7).unlimit(ONE),
+    )
+    assert limits(*events) == [
+        (1.0, 0.5, 64 << 20),
+        (2.0, 0.2, 64 << 20),
+        (4.0, 0.2, 32 << 20),
+        (5.0, 0.2, 64 << 20),
+        (6.0, 0.4, 64 << 20),
+        (7.0, None, None),
+    ]
+    change = timeline_of(events[0]).changes[0]
+    assert describe_change(change) == f"{ONE}: CPU limited to 0.5 cores, memory limited to 64MiB"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "no limit is given"),
+        ({"cpu": 0}, "is not from 0.001"),
+        ({"cpu": "half"}, "is no number"),
+        ({"memory": "1M"}, "too little for any process"),
+        ({"memory": "much"}, "much"),
+    ],
+)
+def test_limits_that_can_not_be_are_refused(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ScenarioError, match=problem):
+        at(1).limit(ONE, **given)

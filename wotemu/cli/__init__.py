@@ -29,6 +29,8 @@ GROUPS = {
         "block",
         "heal",
         "crash",
+        "limit",
+        "unlimit",
         "disconnect",
         "connect",
         "pause",
@@ -101,6 +103,10 @@ def _load(name: str) -> click.Command:
             from wotemu.cli.commands.changes import heal as command
         case "crash":
             from wotemu.cli.commands.changes import crash as command
+        case "limit":
+            from wotemu.cli.commands.changes import limit as command
+        case "unlimit":
+            from wotemu.cli.commands.changes import unlimit as command
         case "disconnect":
             from wotemu.cli.commands.changes import disconnect as command
         case "connect":

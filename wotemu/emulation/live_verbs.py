@@ -20,6 +20,7 @@ from wotemu_runtime.control.live_changes import (
     Cut,
     Disconnect,
     Heal,
+    Limit,
     LiveChange,
     Partition,
     Pause,
@@ -30,6 +31,7 @@ from wotemu_runtime.control.live_changes import (
     SetConditions,
     Start,
     Stop,
+    Unlimit,
     parse_for,
 )
 from wotemu_runtime.control.requests import Changed
@@ -150,6 +152,30 @@ class LiveVerbs(ABC):
         return await self._change(
             Stop(targets=self._names(node, "stop"), for_s=parse_for(lasting, "lasting"))
         )
+
+    async def limit(
+        self,
+        node: NodeTarget,
+        *,
+        cpu: float | None = None,
+        memory: QuantityLike | None = None,
+        lasting: QuantityLike | None = None,
+    ) -> Changed:
+        """Limit the CPU time or memory of a node. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            cpu: Cores, such as 0.25; None leaves it.
+            memory: Bytes, such as ``"64M"``; None leaves it.
+            lasting: After how long it is put back; None until `unlimit`.
+        """
+        size = memory if isinstance(memory, str | int | None) else str(memory)
+        targets, for_s = self._names(node, "limit"), parse_for(lasting, "lasting")
+        return await self._change(Limit(targets=targets, cpu=cpu, memory=size, for_s=for_s))
+
+    async def unlimit(self, node: NodeTarget) -> Changed:
+        """Undo `limit`. Otherwise as `crash`."""
+        return await self._change(Unlimit(targets=self._names(node, "unlimit")))
 
     async def disconnect(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import json_differences
+from wotemu.units import Bytes
 
 Difference = tuple[str, str, str]
 """What a change makes different, its value before, and its value after."""
@@ -33,6 +34,8 @@ def describe_change(change: Change) -> str:
             return f"{change.node} {'unplugged from' if change.after else 'plugged into'} {change.network}"
         case "app":
             return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
+        case "limit":
+            return f"{change.node}: {_limits_text(change.after)}"
         case "pause":
             return f"{change.node}: {'paused' if change.after else 'resumed'}"
 
@@ -54,6 +57,8 @@ def differences(change: Change) -> list[Difference]:
             return [("interface", plugs[change.before], plugs[change.after])]
         case "app":
             return [("app", str(change.before), str(change.after))]
+        case "limit":
+            return [("limits", _limits_text(change.before), _limits_text(change.after))]
         case "pause":
             suspended = {False: "run", True: "suspended"}
             return [("processes", suspended[change.before], suspended[change.after])]
@@ -63,6 +68,16 @@ def groups_text(groups: Sequence[Sequence[str]]) -> str:
     """The groups of a partition: ``a, b | c``; ``a | all others`` for one group, ``none`` for none."""
     sides = [", ".join(group) for group in groups]
     return " | ".join([*sides, "all others"] if len(sides) == 1 else sides) or "none"
+
+
+def _limits_text(limits: Mapping[str, Any]) -> str:
+    """Limits of a node: ``CPU limited to 0.5 cores, memory to 64MiB``."""
+    words = []
+    if limits["cpu"] is not None:
+        words.append(f"CPU limited to {limits['cpu']:g} cores")
+    if limits["mem_bytes"] is not None:
+        words.append(f"memory limited to {Bytes(limits['mem_bytes'])}")
+    return ", ".join(words) or "limits as at T0"
 
 
 def blocks_text(blocks: Sequence[Mapping[str, Any]]) -> str:

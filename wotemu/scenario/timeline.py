@@ -9,10 +9,10 @@ from typing import Any, Literal, Self
 
 import attrs
 
-ChangeKind = Literal["conditions", "partition", "cut", "block", "disconnect", "app", "pause"]
+ChangeKind = Literal["conditions", "partition", "cut", "block", "disconnect", "app", "pause", "limit"]
 Direction = Literal["up", "down"]
 
-OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause"})
+OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause", "limit"})
 """Changes of a replica itself, which its agent applies; all others are of networks."""
 
 DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
@@ -34,6 +34,7 @@ class Change:
     | disconnect | network, node (a replica) | whether its interface has no carrier |
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
     | pause | node (a replica) | whether its processes are suspended |
+    | limit | node (a replica) | `cpu` in cores and `mem_bytes`; None: as at T0 |
     """
 
     id: int
@@ -161,6 +162,11 @@ class Timeline:
     def for_applier(self, applier: str) -> tuple[Change, ...]:
         """The changes that one process applies."""
         return tuple(change for change in self.changes if change.applier == applier)
+
+    @property
+    def all_changes(self) -> tuple[Change, ...]:
+        """The changes, and those of guards that may fire."""
+        return (*self.changes, *(change for guard in self.guards for change in guard.changes))
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -136,10 +136,24 @@ def worsening(change: Change) -> str:
             return f"{change.node} {change.after}" if change.after != "running" else ""
         case "disconnect":
             return f"{change.node} unplugged from {change.network}" if change.after else ""
+        case "limit":
+            return _tighter(change)
         case "pause":
             return f"{change.node} paused" if change.after else ""
         case _:  # of a later version
             return ""
+
+
+def _tighter(change: Change) -> str:
+    """What a change of limits takes from a node; "" where it takes nothing."""
+    before, after = _mapping(change.before), _mapping(change.after)
+    names = {"cpu": "CPU", "mem_bytes": "memory"}
+    less = [
+        name
+        for field, name in names.items()
+        if after.get(field) is not None and after[field] < (before.get(field) or math.inf)
+    ]
+    return f"{change.node} limited: less {' and '.join(less)}" if less else ""
 
 
 def _cuts_more(before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]) -> bool:

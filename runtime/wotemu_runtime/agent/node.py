@@ -51,7 +51,6 @@ class NodeAgent:
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
-        self._faults = NodeFaults(role, self._app, namespaces.app_processes)
         self._sampler = resource_usage.Sampler(
             self._replica,
             self._cgroups,
@@ -59,6 +58,7 @@ class NodeAgent:
             data["mem_limit_bytes"],
             namespaces.app_processes,
         )
+        self._faults = NodeFaults(role, self._app, namespaces.app_processes, self._sampler)
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
         self._unmeasured: set[Unmeasured] = set()
         self._prober = Prober(role, self._replica, rounds, namespaces)

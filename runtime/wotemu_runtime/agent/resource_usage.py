@@ -53,6 +53,11 @@ class Sampler:
         self._cpu_s = 0.0
         self._last: tuple[float, float] | None = None
 
+    def limit(self, cpu: float | None, mem_bytes: int | None) -> None:
+        """Other limits hold from now on; None is no limit."""
+        self._cpu_limit_percent = None if cpu is None else cpu * 100
+        self._mem_limit_bytes = mem_bytes
+
     def sample(self, t: float) -> System | None:
         """The sample of the time since the last one, stamped `t`; None the first time."""
         now_s, usage = time.monotonic(), self._usage()

@@ -13,6 +13,7 @@ from wotemu_runtime.control.live_faults import (
     Cut,
     Disconnect,
     Heal,
+    Limit,
     Partition,
     Pause,
     Reconnect,
@@ -20,6 +21,7 @@ from wotemu_runtime.control.live_faults import (
     Resume,
     Start,
     Stop,
+    Unlimit,
 )
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Cut",
     "Disconnect",
     "Heal",
+    "Limit",
     "LiveChange",
     "Partition",
     "Pause",
@@ -39,5 +42,6 @@ __all__ = [
     "SetConditions",
     "Start",
     "Stop",
+    "Unlimit",
     "parse_for",
 ]

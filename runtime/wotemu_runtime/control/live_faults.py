@@ -144,6 +144,34 @@ class Resume(OnTargets):
 
 
 @attrs.frozen(kw_only=True)
+class Limit(OnTargets):
+    """Limit nodes or replicas. See `Verbs.limit`."""
+
+    VERB = "limit"
+
+    cpu: float | None = None
+    memory: str | int | None = None
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.limit(self.targets, cpu=self.cpu, memory=self.memory)
+
+    def _arguments(self) -> list[str]:
+        given = {"cpu": self.cpu, "memory": self.memory}
+        named = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        return [*super()._arguments(), *named]
+
+
+@attrs.frozen(kw_only=True)
+class Unlimit(OnTargets):
+    """Undo `Limit`. See `Instant.unlimit`."""
+
+    VERB = "unlimit"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).unlimit(self.targets)
+
+
+@attrs.frozen(kw_only=True)
 class Disconnect(OnTargets):
     """Unplug nodes from a network, or from all of theirs. See `Verbs.disconnect`."""
 

@@ -10,10 +10,10 @@ import pytest
 from wotemu.scenario import Scenario, resolve
 from wotemu.topology.devices import DEVICES
 from wotemu.topology.models import Network, Node, NodeResources, Topology
+from wotemu_runtime.agent.control_group import bandwidth_us
 from wotemu_runtime.calibration.rating import Rating
 from wotemu_runtime.calibration.shares import share_of
 from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, plan_limits, wanted_limits
-from wotemu_runtime.engines.local.cgroups.replica_groups import bandwidth_us
 from wotemu_runtime.planning.planner import make_plan
 
 RATING = Rating(mips=4000, tool="7-zip 26.02", error=0.05, date="2026-11-26", cpu_model="AMD EPYC")

@@ -203,6 +203,58 @@ def crash(name: str, nodes: tuple[str, ...], lasting: Seconds | None, as_json: b
     make(name, change, as_json=as_json, debug=debug)
 
 
+@click.command(short_help="Limit the CPU time or memory of nodes.")
+@name_argument
+@nodes_argument
+@click.option("--cpu", type=float, help="Cores, such as 0.25.")
+@click.option("--memory", metavar="SIZE", help="Memory, such as 64M.")
+@for_option
+@json_option
+@debug_option
+def limit(
+    name: str,
+    nodes: tuple[str, ...],
+    cpu: float | None,
+    memory: str | None,
+    lasting: Seconds | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Limit nodes of the run NAME that have resources, or a limit in the scenario.
+
+    \b
+    wotemu limit field phone --cpu 0.1 --for 20s
+    wotemu unlimit field phone
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Limit
+
+        return Limit(targets=_all_names(nodes), cpu=cpu, memory=memory, for_s=_seconds(lasting))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
+@click.command(short_help="Give nodes back the limits that they had.")
+@name_argument
+@nodes_argument
+@json_option
+@debug_option
+def unlimit(name: str, nodes: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Give nodes of the run NAME back the limits that their resources say.
+
+    \b
+    wotemu unlimit field phone
+    """
+
+    def change() -> LiveChange:
+        from wotemu_runtime.control.live_changes import Unlimit
+
+        return Unlimit(targets=_all_names(nodes))
+
+    make(name, change, as_json=as_json, debug=debug)
+
+
 @click.command(short_help="Unplug nodes from a network.")
 @name_argument
 @nodes_argument

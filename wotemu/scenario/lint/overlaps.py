@@ -62,6 +62,7 @@ _VERBS = {
     "cut": ("is cut off or let back", "are cut off or let back"),
     "disconnect": ("is unplugged or plugged in", "are unplugged or plugged in"),
     "app": ("starts or ends", "start or end"),
+    "limit": ("is limited", "are limited"),
     "pause": ("is paused or resumed", "are paused or resumed"),
 }
 

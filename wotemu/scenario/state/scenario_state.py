@@ -11,6 +11,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.state.base_conditions import base_conditions
 from wotemu.scenario.state.layers import Layer
+from wotemu.scenario.state.limits import LimitLayers, NodeLimits
 from wotemu.scenario.state.observations import Observed
 from wotemu.scenario.state.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import Change, ChangeKind, Direction, HopKey
@@ -52,6 +53,8 @@ class State:
     """The periods in which a replica's app is stopped."""
     pauses: dict[str, set[Hashable]] = attrs.field(factory=dict)
     """Why the processes of a replica are suspended: they go on once no reason is left."""
+    limits: dict[str, LimitLayers] = attrs.field(factory=dict)
+    """The limits of replicas that are others than at T0."""
     crashes: dict[str, dict[Hashable, bool]] = attrs.field(factory=dict)
     """The crashes of a replica that hold, and whether its app is killed yet."""
     event: int = -1
@@ -245,6 +248,22 @@ class State:
         (reasons.add if paused else reasons.discard)(reason)
         if before != bool(reasons):
             yield change(at_us, "pause", None, replica, None, before, not before)
+
+    def limit(
+        self, at_us: int, replica: str, limits: NodeLimits | None, period: Hashable | None = None
+    ) -> Iterator[Change]:
+        """Limit a replica, for a period or from now on; None takes that back."""
+        layers = self.limits.setdefault(replica, LimitLayers())
+        before = layers.now
+        if period is None:
+            layers.instant = NodeLimits() if limits is None else limits.over(layers.instant)
+        elif limits is None:
+            layers.periods.pop(period, None)
+        else:
+            layers.periods[period] = limits
+        if before != layers.now:
+            self.observed.busy.add(self.event)
+            yield change(at_us, "limit", None, replica, None, before.to_dict(), layers.now.to_dict())
 
     def silence(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
         """The begin of a crash: the replica's network goes silent."""

@@ -12,6 +12,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.condition_values import scaled
 from wotemu.scenario.state import State
+from wotemu.scenario.state.limits import NodeLimits
 from wotemu.scenario.state.partitions import Named, Unnamed
 from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.scenario.vocabulary.actions import (
@@ -170,6 +171,19 @@ class Instant(Verbs):
         where, node = self._where("resume"), reusable(node)
         return self._action(where, "resume", node, self._once(pausing(where, node, PAUSE, False)))
 
+    def unlimit(self, node: NodeTarget) -> PlannedAction:
+        """Undo `limit`: what the node's resources say holds again. A limit of a period stays until its end.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        where, node = self._where("unlimit"), reusable(node)
+        step = on_apps(where, node, lambda state, at_us, name: state.limit(at_us, name, None))
+        return self._action(where, "unlimit", node, self._once(step))
+
     def restart(self, node: NodeTarget) -> PlannedAction:
         """Start a node's app again, with its network, whether it crashed, was stopped or still runs.
 
@@ -218,6 +232,9 @@ class Instant(Verbs):
 
     def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps:
         return self._once(unplugging(where, node, network, CUT, True))
+
+    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps:
+        return self._once(on_apps(where, node, lambda state, at_us, name: state.limit(at_us, name, limits)))
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:
         # A new object each time: `every` may repeat the crash, and each is undone by itself.

@@ -10,6 +10,7 @@ import attrs
 
 from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.state.layers import ScalingLayer
+from wotemu.scenario.state.limits import NodeLimits
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import Ending, MakeSteps, PlannedAction, Step, TimedStep
 from wotemu.scenario.vocabulary.blocks import wanted_block
@@ -141,6 +142,13 @@ class Holds(Verbs):
             where,
             lambda period: unplugging(where, node, network, period, True),
             lambda period: unplugging(where, node, network, period, False),
+        )
+
+    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps:
+        return self._begin_and_end(
+            where,
+            lambda period: on_apps(where, node, lambda state, t, name: state.limit(t, name, limits, period)),
+            lambda period: on_apps(where, node, lambda state, t, name: state.limit(t, name, None, period)),
         )
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:

@@ -11,14 +11,17 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.condition_values import all_fields, check_graded, parse_conditions
+from wotemu.scenario.state.limits import NodeLimits
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import MakeSteps, PlannedAction, direction_of, number
+from wotemu.scenario.vocabulary.limits import node_limits
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
 from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.network import Network
+from wotemu.units import QuantityLike
 
 
 @keeps_calls
@@ -156,6 +159,27 @@ class Verbs(ABC):
         where, node = self._where("pause"), reusable(node)
         return self._action(where, "pause", node, self._pausing(where, node))
 
+    def limit(
+        self, node: NodeTarget, *, cpu: float | None = None, memory: QuantityLike | None = None
+    ) -> PlannedAction:
+        """Limit the CPU time or memory of a node, in place of what its resources say. A period puts it back.
+
+        Args:
+            node: What `stop` takes.
+            cpu: Cores, such as 0.25; None leaves it.
+            memory: Bytes, such as ``"64M"``; None leaves it. What needs more is killed by the kernel.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where, node = self._where("limit"), reusable(node)
+        return self._action(
+            where, "limit", node, self._limiting(where, node, node_limits(cpu, memory, where))
+        )
+
     # What an instant and a period do differently: the steps of each word.
 
     @abstractmethod
@@ -179,6 +203,9 @@ class Verbs(ABC):
 
     @abstractmethod
     def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps: ...
+
+    @abstractmethod
+    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps: ...
 
     @abstractmethod
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps: ...

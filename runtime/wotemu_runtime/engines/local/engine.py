@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from wotemu.errors import EmulationError
+from wotemu.errors import EmulationError, HostError
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.calibration.measuring import rating_of_this_machine
@@ -92,6 +92,7 @@ class LocalEngine:
             await asyncio.sleep(0)
             namespaces = addresses.assign(plan)
             groups, unenforced = await starting
+            _check_later_limits(limits.by_replica, groups)
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
             await self._sandbox.send(preload_request(plan))
@@ -206,6 +207,18 @@ class LocalEngine:
             if parent is not None:
                 delegation.remove(parent)
             raise
+
+
+def _check_later_limits(wanted: Mapping[str, Limits], groups: Mapping[str, LimitedReplica]) -> None:
+    """Check that the limits can be set that the scenario sets later. Raises HostError where one can't."""
+    for replica, limits in wanted.items():
+        made = groups.get(replica, LimitedReplica()).limits.later
+        if missing := limits.later - made:
+            raise HostError(
+                f"{replica} can't be limited here: there is no control group of {sorted(missing)[0]}",
+                where="limit in the scenario",
+                hint="wotemu doctor says what this machine lacks",
+            )
 
 
 def _none(wanted: Iterable[str], reason: str) -> list[str]:

@@ -67,14 +67,18 @@ def check_faults(plan: Plan) -> None:
     Raises:
         HostError: It can't.
     """
-    timeline = plan.timeline
-    changes = [*timeline.changes, *(change for guard in timeline.guards for change in guard.changes)]
-    for change in changes:
+    for change in plan.timeline.all_changes:
         if change.action == "disconnect":
             raise HostError(
                 f"{change.target} can't be unplugged: on a swarm its interface is Docker's",
                 where=f"disconnect at {change.at_s:g} s",
                 hint="use .cut, which the node does not notice, or the local engine",
+            )
+        if change.action == "limit":
+            raise HostError(
+                f"{change.target} can't be limited while it runs: Swarm would start it again",
+                where=f"limit at {change.at_s:g} s",
+                hint="give it resources, or use the local engine",
             )
 
 

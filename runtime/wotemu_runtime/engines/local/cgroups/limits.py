@@ -30,14 +30,17 @@ class Limits:
 
     cpu: float | None = None
     mem_bytes: int | None = None
+    later: frozenset[str] = frozenset()
+    """The controllers of limits that the scenario sets later."""
 
     def __bool__(self) -> bool:
-        return self.cpu is not None or self.mem_bytes is not None
+        return bool(self.controllers)
 
     @property
     def controllers(self) -> set[str]:
         """The controllers that enforce these limits."""
-        return {name for name, value in ((CPU, self.cpu), (MEMORY, self.mem_bytes)) if value is not None}
+        now = {name for name, value in ((CPU, self.cpu), (MEMORY, self.mem_bytes)) if value is not None}
+        return now | self.later
 
 
 @attrs.frozen
@@ -83,9 +86,11 @@ def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
     unenforced: dict[str, None] = dict.fromkeys(unplaced(plan))
     devices: dict[str, None] = {}
     of_devices = 0.0
+    later = controllers_of_changes(plan)
     for replica in plan.replicas:
         limits, missing = wanted_limits(replica.resources, machine)
         unenforced |= {f"{replica.node}: {what}": None for what in missing}
+        limits = attrs.evolve(limits, later=later.get(replica.name, frozenset()))
         if limits:
             wanted[replica.name] = limits
         if replica.resources is not None and (share := device_share(replica.resources, machine)):
@@ -97,6 +102,20 @@ def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
             " more of them compute than there is room for, they are slower than devices"
         ] = None
     return PlanLimits(wanted, tuple(unenforced), tuple(devices))
+
+
+def controllers_of_changes(plan: Plan) -> dict[str, frozenset[str]]:
+    """The controllers of the limits that the scenario changes, by replica."""
+    found: dict[str, set[str]] = {}
+    for change in plan.timeline.all_changes:
+        if change.action == "limit":
+            of = {
+                name
+                for name, field in ((CPU, "cpu"), (MEMORY, "mem_bytes"))
+                if change.after[field] is not None
+            }
+            found.setdefault(str(change.node), set()).update(of)
+    return {replica: frozenset(names) for replica, names in found.items()}
 
 
 def device_share(resources: NodeResources, machine: Machine) -> Share | None:
@@ -166,4 +185,5 @@ def enforceable(limits: Limits, available: Collection[str]) -> tuple[Limits, lis
         if controller in limits.controllers and controller not in available
     ]
     cpu = limits.cpu if CPU in available else None
-    return Limits(cpu, limits.mem_bytes if MEMORY in available else None), missing
+    mem_bytes = limits.mem_bytes if MEMORY in available else None
+    return Limits(cpu, mem_bytes, limits.later.intersection(available)), missing

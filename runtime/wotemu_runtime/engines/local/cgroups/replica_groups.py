@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
+from wotemu_runtime.agent.control_group import set_limits
 from wotemu_runtime.engines.local.cgroups.delegation import ROOT, DelegatedGroup
 from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, Limits, enforceable
 from wotemu_runtime.engines.local.cgroups.own_groups import version_1_groups
-
-_PERIOD_US = 10_000
-"""The period of CFS bandwidth control.
-
-A limited node computes in bursts, one a period, so what is shorter than a period takes as long as on a
-fast processor, or a whole period. The kernel's default is 100 ms: a node with 0.3 cores then stands still for
-up to 72 ms, with 10 ms for up to 20 ms. With 5 ms it gets a tenth less than its share where the kernel's tick
-is 4 ms. All three were measured on a machine with such a tick.
-"""
-_LEAST_QUOTA_US = 1000
-"""The kernel refuses smaller quotas (min_cfs_quota_period); smaller shares have longer periods, up to 1 s."""
-_MEMORY_1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-_MEMORY_2 = ("memory.max", "memory.swap.max")
 
 
 @attrs.frozen
@@ -81,7 +69,11 @@ class ReplicaGroups:
         made = []
         for directory, controllers in self._directories(replica, enforced).items():
             directory.mkdir()
-            _limit(directory, controllers, enforced)
+            set_limits(
+                directory,
+                cpu=enforced.cpu if CPU in controllers else None,
+                mem_bytes=enforced.mem_bytes if MEMORY in controllers else None,
+            )
             # A delegated version 1 hierarchy may allow mkdir and still keep others' processes out.
             if not os.access(directory / "cgroup.procs", os.W_OK):
                 raise PermissionError(1, "may not add processes", str(directory))
@@ -102,29 +94,3 @@ class ReplicaGroups:
             ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
             for name in sorted(wanted)
         }
-
-
-def bandwidth_us(cores: float) -> tuple[int, int]:
-    """The quota and period of a limit of cores, in microseconds."""
-    quota = round(cores * _PERIOD_US)
-    if quota >= _LEAST_QUOTA_US:
-        return quota, _PERIOD_US
-    return _LEAST_QUOTA_US, min(1_000_000, round(_LEAST_QUOTA_US / cores))
-
-
-def _limit(directory: Path, controllers: Collection[str], limits: Limits) -> None:
-    is_version_2 = (directory / "cgroup.controllers").exists()
-    if CPU in controllers and limits.cpu is not None:
-        quota, period = bandwidth_us(limits.cpu)
-        if is_version_2:
-            (directory / "cpu.max").write_text(f"{quota} {period}")
-        else:
-            (directory / "cpu.cfs_period_us").write_text(str(period))
-            (directory / "cpu.cfs_quota_us").write_text(str(quota))
-    if MEMORY in controllers and limits.mem_bytes is not None:
-        limit, swap = _MEMORY_2 if is_version_2 else _MEMORY_1
-        (directory / limit).write_text(str(limits.mem_bytes))
-        # Kernels without CONFIG_MEMCG_SWAP, or booted with swapaccount=0, lack the file. Version 1 counts
-        # memory and swap together there, version 2 swap alone.
-        if (directory / swap).exists():
-            (directory / swap).write_text("0" if is_version_2 else str(limits.mem_bytes))
