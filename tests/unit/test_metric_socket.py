@@ -14,8 +14,17 @@ import pytest
 
 from wotemu.app.agent_socket import VARIABLE, AgentSocket, connect
 from wotemu.records import Interaction, to_row
-from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, NotSent, Report, listen, parse
-from wotemu_runtime.app_process.messages import Lost, Ready, Rows, encode
+from wotemu_runtime.agent.metric_socket import (
+    Lines,
+    Measured,
+    MetricSocket,
+    NotSent,
+    Report,
+    Unmeasured,
+    listen,
+    parse,
+)
+from wotemu_runtime.app_process.messages import Lost, Ready, Rows, Waits, encode
 
 DEADLINE_S = 20.0
 ROW = to_row(
@@ -145,6 +154,10 @@ def test_what_the_agent_does_not_take_is_counted() -> None:
         (encode(Rows("hops", [ROW])), NotSent(1)),
         (encode(Lost(3)), NotSent(3)),
         (encode(Ready()), NotSent(1)),
+        (encode(Waits("lamp:9090", 5.0, "refused")), Waits("lamp:9090", 5.0, "refused")),
+        (encode(Waits("lamp:9090", "5", "")), NotSent(1)),  # type: ignore[arg-type]
+        (b'{"unmeasured": "too old", "program": "a.py"}', Unmeasured("a.py", "too old")),
+        (b'{"unmeasured": 7, "program": "a.py"}', NotSent(1)),
     ],
 )
 def test_packets_of_any_program_are_read_with_care(packet: bytes, message: Report) -> None:
