@@ -180,7 +180,9 @@ class LiveControl:
             raise InputError("no command is given", where=where, hint='write ["ping", "-c3", "sensor"]')
         assert self._sender is not None and self._client is not None  # noqa: S101  # T0 was set through them
         number = uuid4().hex
-        command = NodeCommand(self._client, run.streams, number, lambda: self._is_going)
+        command = NodeCommand(
+            self._client, run.streams, number, lambda: self._is_going, ends_with_run=kind == "capture"
+        )
         await self._sender.send(command=kind, role=role, number=number, t=run.now(), **request)
         return command
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable
@@ -16,16 +18,29 @@ from wotemu_runtime.bus import Consumer, Streams
 from wotemu_runtime.control.input_window import InputWindow
 from wotemu_runtime.control.requests import Exited, InputRead, Printed
 
+END_S = 10.0
+"""After the run, what its agent ends is waited for so long."""
+
 
 class NodeCommand:
     """One command, by its number on the bus.
 
     Args:
         is_going: whether the run goes on.
+        ends_with_run: whether its agent ends it by itself when the run is over, and says so.
     """
 
-    def __init__(self, client: Redis, streams: Streams, number: str, is_going: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        streams: Streams,
+        number: str,
+        is_going: Callable[[], bool],
+        *,
+        ends_with_run: bool = False,
+    ) -> None:
         self._is_going = is_going
+        self._wait_s = END_S if ends_with_run else 0.0
         self._client = client
         self._input = streams.command_input(number)
         self._output = streams.command_output(number)
@@ -48,6 +63,7 @@ class NodeCommand:
         Raises:
             EmulationError: the run ended before the command did, or the bus did not take its input.
         """
+        loop, over_since = asyncio.get_running_loop(), math.inf
         try:
             async for entries in Consumer(self._client, [self._output]).batches():
                 for _, _, fields in entries:
@@ -68,7 +84,9 @@ class NodeCommand:
                         await self._client.xtrim(
                             self._output, minid=entries[-1][1].decode(), approximate=False
                         )
-                elif not self._is_going():
+                if not self._is_going():
+                    over_since = min(over_since, loop.time())
+                if not entries and loop.time() >= over_since + self._wait_s:
                     raise EmulationError("the run ended before the command did")
         finally:
             self._window.close()
