@@ -1,14 +1,55 @@
-"""The examples of the Python API run as they are."""
+"""The examples are valid, and run: the deployments with the command, that of the Python API as it is."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
+from click.testing import CliRunner
+
+from tests.conftest import Require
+from wotemu.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+NO_DEPLOYMENTS = {"live.py", "surveillance_parts.py"}
+DEPLOYMENTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.name not in NO_DEPLOYMENTS)
+RUN_ELSEWHERE = {"quickstart", "roaming"}
+"""Examples that other tests run."""
+
+
+def test_each_is_in_the_list() -> None:
+    text = (EXAMPLES / "README.md").read_text()
+    assert [name for name in (*DEPLOYMENTS, "live") if f"[{name}.py]({name}.py)" not in text] == []
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_run_would_start(name: str) -> None:
+    done = CliRunner().invoke(main, ["validate", str(EXAMPLES / f"{name}.py")])
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.namespaces
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("name", [each for each in DEPLOYMENTS if each not in RUN_ELSEWHERE])
+def test_it_runs(name: str, tmp_path: Path, require: Require) -> None:
+    """For eight seconds: its nodes interact, and none crashes but the one that is there to crash."""
+    if name.startswith("surveillance"):
+        require(find_spec("cv2") is not None, "OpenCV is not installed: the extra `vision`")
+    argv = [sys.executable, "-m", "wotemu.cli", "run", str(EXAMPLES / f"{name}.py"), "--duration", "8s", "-q"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # 1: an objective needs a longer run
+    run_dir = tmp_path / "runs" / name
+    events = [json.loads(line) for line in (run_dir / "events.jsonl").read_text().splitlines()]
+    crashed = {event["source"] for event in events if event["kind"] == "app.crashed"}
+    assert crashed <= {"agent:flaky"}, done.stdout
+    interactions = pl.read_parquet(run_dir / "tables" / "interactions.parquet")
+    assert interactions.filter(pl.col("role") == "consumer", pl.col("status") == "ok").height > 10
+    assert (run_dir / "report" / "index.html").is_file()
 
 
 @pytest.mark.namespaces
