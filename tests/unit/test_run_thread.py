@@ -59,9 +59,10 @@ async def test_what_is_raised_there_is_raised_here_and_the_end_is_said() -> None
 
 
 async def test_cancelling_waits_until_the_work_there_has_ended() -> None:
-    end, ended = threading.Event(), threading.Event()
+    end, began, ended = threading.Event(), threading.Event(), threading.Event()
 
     async def work() -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -70,10 +71,12 @@ async def test_cancelling_waits_until_the_work_there_has_ended() -> None:
 
     thread = RunThread("working", lambda: asyncio.to_thread(end.wait))
     working = asyncio.create_task(thread.call(work))
-    await thread.call(thread_name)
-    working.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await working
-    assert ended.is_set()
-    end.set()
+    try:
+        await asyncio.to_thread(began.wait)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert ended.is_set()
+    finally:
+        end.set()  # else the thread would outlive the tests, and the interpreter wait for it
     await thread.join()
