@@ -156,7 +156,8 @@ def end_all(spared: Collection[int], deadline_s: float = END_DEADLINE_S) -> tupl
     Returns: how many processes were killed, and how many of them were still there after `deadline_s`.
     """
     until_s = time.monotonic() + deadline_s
-    killed: set[int] = set()
+    # Not only where a look finds some of it: what forks and ends at once can be missed by each look at /proc.
+    killed = kill_at_once(spared)
     while alive := of_app(snapshot(), spared):
         if time.monotonic() > until_s:
             return len(killed), len(alive)
@@ -171,15 +172,19 @@ def kill_at_once(spared: Collection[int]) -> set[int]:
     """SIGKILL what is of the app now, as `end_all` does; the ids of what was killed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGSTOP)  # under the kernel's lock of all processes: a fork is before it or after
+    killed: set[int] = set()
     try:
-        targets = of_app(snapshot(), spared)
-        for pid in targets:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # A fork that was under way makes its child all the same, unless its parent is killed before. Such a
+        # child is stopped, too, and would go on with the SIGCONT.
+        while targets := of_app(snapshot(), spared) - killed:
+            for pid in targets:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            killed |= targets
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGCONT)
-    return targets
+    return killed
 
 
 def stop_all(spared: Collection[int]) -> None:
