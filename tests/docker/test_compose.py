@@ -158,6 +158,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, seed: str) -> None:
     first = everything(folder)
     shutil.rmtree(folder / ".docker-compose.wotemu")
     again = [sys.executable, "-m", "wotemu.cli", "compose", "--path", "deployment.py"]
+    again += ["--output", "docker-compose.yml"]
     environment = {**os.environ, "PYTHONHASHSEED": seed}
     subprocess.run(again, cwd=folder, env=environment, check=True, capture_output=True)
     assert everything(folder) == first

@@ -146,4 +146,4 @@ def test_what_no_group_gives_is_named_and_the_rest_is_enforced(fake_root: Path) 
     assert group == delegation.DelegatedGroup(fake_root / "wotemu-x", frozenset({"memory"}))
     enforced, missing = enforceable(Limits(0.5, 1000), group.controllers)
     assert enforced == Limits(None, 1000)
-    assert [text.partition(":")[0] for text in missing] == ["cpu_limit"]
+    assert [text.partition(":")[0] for text in missing] == ["its limit of CPU"]
