@@ -208,7 +208,11 @@ asyncio.run(main())
 
 async def test_ctrl_c_in_a_script_ends_the_run_and_leaves_nothing(in_folder: Path) -> None:
     script = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SCRIPT), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *(sys.executable, "-c", SCRIPT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Shells have what they start in the background ignore it, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     assert script.stdout is not None
     assert script.stderr is not None
