@@ -43,7 +43,9 @@ RUN apt-get update \
  # No program here may give anybody more than the container has.
  && find / -xdev -perm /6000 -type f -exec chmod a-s {} + \
  && useradd --uid 10001 --create-home --shell /usr/sbin/nologin wotemu \
- && install -d -o wotemu -g wotemu /data /run/wotemu
+ && install -d -o wotemu -g wotemu /data \
+ # The agent makes a socket here, as root without the right to write where others own the folder, or as wotemu.
+ && install -d -m 1777 /run/wotemu
 
 COPY --from=build /opt/wotemu /opt/wotemu
 
