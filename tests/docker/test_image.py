@@ -81,7 +81,14 @@ async def test_an_app_may_do_nothing(lab: Lab, tmp_path: Path) -> None:
     assert found["no_new_privs"] == "1"
     assert found["uid"] == 10001
     assert found["own_environment"] == [
-        *("WOTEMU_NODE", "WOTEMU_PACKAGES", "WOTEMU_PYTHON", "WOTEMU_REPLICA", "WOTEMU_SOCKET"),
+        *(
+            "WOTEMU_NODE",
+            "WOTEMU_PACKAGES",
+            "WOTEMU_PYTHON",
+            "WOTEMU_REPLICA",
+            "WOTEMU_SCRATCH",
+            "WOTEMU_SOCKET",
+        ),
         *("WOTEMU_STATSD_HOST", "WOTEMU_STATSD_PORT", "WOTEMU_STATSD_SOCKET"),
     ]
     assert not found["docker"]
