@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from wotemu_runtime.agent import process_tree, resource_usage
+from wotemu.records import Processes, System
+from wotemu_runtime.agent import process_figures, process_tree, resource_usage
 
 
 @pytest.fixture
 def version2(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\n")
     (tmp_path / "memory.stat").write_text("anon 4096\nfile 999999\n")
+    (tmp_path / "memory.peak").write_text("8192\n")
     (tmp_path / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
     return (str(tmp_path),)
 
@@ -25,6 +28,7 @@ def version2(tmp_path: Path) -> tuple[str, ...]:
 def version1(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "cpuacct.usage").write_text("2500000000\n")
     (tmp_path / "memory.stat").write_text("cache 999999\nrss 1\ntotal_rss 4096\n")
+    (tmp_path / "memory.max_usage_in_bytes").write_text("8192\n")
     (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
     return (str(tmp_path),)
 
@@ -34,6 +38,7 @@ def test_both_versions_of_control_groups_are_read(version: str, request: pytest.
     groups = request.getfixturevalue(version)
     assert resource_usage.group_cpu_s(groups) == 2.5
     assert resource_usage.group_mem_bytes(groups) == 4096, "without the page cache"
+    assert resource_usage.group_peak_bytes(groups) == 8192
     assert resource_usage.out_of_memory_kills(groups) == 2
 
 
@@ -45,9 +50,9 @@ def test_without_control_groups_there_is_no_such_account() -> None:
 
 def test_the_first_sample_has_nothing_to_compare_with() -> None:
     sampler = resource_usage.Sampler("node", (), 0.5, 1024, resource_usage.app_processes)
-    assert sampler.sample(1.0) is None
-    sample = sampler.sample(2.0)
-    assert sample is not None
+    assert sampler.sample(1.0) == []
+    sample = sampler.sample(2.0)[0]
+    assert isinstance(sample, System)
     assert (sample.t, sample.node, sample.cpu_limit_percent, sample.mem_limit_bytes) == (
         2.0,
         "node",
@@ -55,6 +60,79 @@ def test_the_first_sample_has_nothing_to_compare_with() -> None:
         1024,
     )
     assert sample.cpu_percent >= 0
+
+
+def test_a_busy_process_has_all_figures_to_the_microsecond(tmp_path: Path) -> None:
+    """Its CPU time is no whole tick; what it wrote, its threads and its files are there."""
+    script = """
+import os, sys, threading, time
+def work():
+    until = time.process_time() + 0.0533
+    while time.process_time() < until: pass
+sys.stdin.readline()
+held = [open(sys.argv[1] + str(n), "wb") for n in range(20)]
+held[0].write(b"x" * 300_000); held[0].flush(); os.fsync(held[0].fileno())
+thread = threading.Thread(target=sys.stdin.readline); thread.start()
+work()
+print("done", flush=True)
+thread.join()
+"""
+    argv = [sys.executable, "-c", script, str(tmp_path / "held")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin is not None and first.stdout is not None
+        sampler = resource_usage.Sampler(
+            "node", (), None, None, lambda: {first.pid: process_tree.snapshot()[first.pid]}
+        )
+        assert sampler.sample(1.0) == []
+        first.stdin.write("go\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == "done\n"
+        (sample,) = sampler.sample(2.0)
+        first.stdin.write("end\n")
+    assert isinstance(sample, System)
+    assert sample.cpu_percent > 0
+    assert process_tree.cpu_time_s(os.getpid()) == pytest.approx(time.process_time(), abs=0.05)
+    assert sample.threads == 2
+    assert sample.open_files is not None and sample.open_files >= 23
+    assert sample.mem_peak_bytes is not None and sample.mem_peak_bytes >= sample.mem_bytes
+    assert sample.written_bytes is None or sample.written_bytes >= 0
+    assert (sample.throttled, sample.retransmitted) == (None, None)
+
+
+def test_throttling_is_read_of_both_versions_of_control_groups(tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("nr_periods 10\nnr_throttled 4\nthrottled_time 2500000000\n")
+    assert resource_usage.throttled((str(tmp_path),)) == {"throttled_periods": 4, "throttled": 2.5}
+    (tmp_path / "cpu.stat").write_text(
+        "usage_usec 3\nnr_periods 10\nnr_throttled 4\nthrottled_usec 2500000\n"
+    )
+    assert resource_usage.throttled((str(tmp_path),)) == {"throttled_periods": 4, "throttled": 2.5}
+    (tmp_path / "cpu.stat").write_text("usage_usec 3\n")
+    assert resource_usage.throttled((str(tmp_path),)) == {}
+
+
+def test_bytes_and_retransmissions_are_the_kernels_counters() -> None:
+    head = "Inter-|   Receive\n face |bytes\n"
+    counters = {"    lo": (500, 500), "  veth0": (100, 40), " v1": (1, 2)}
+    lines = [f"{name}: {got} 1 0 0 0 0 0 0 {sent} 1 0 0\n" for name, (got, sent) in counters.items()]
+    assert resource_usage.interface_bytes(head + "".join(lines)) == (101, 42)
+    assert resource_usage.retransmitted("Ip: A\nIp: 1\nTcp: A RetransSegs\nTcp: 3 7\n") == 7
+    assert resource_usage.retransmitted("Ip: A\nIp: 1\n") == 0
+
+
+def test_the_busiest_processes_of_several_are_listed_with_harmless_names() -> None:
+    looks = iter((0.0, 0.4))
+
+    def processes() -> dict[int, process_tree.Process]:
+        used_s = next(looks)
+        return {
+            pid: process_tree.Process(1, "R", cpu_s=used_s * pid, name=f"a\x1b[{pid}") for pid in range(1, 6)
+        }
+
+    sampler = resource_usage.Sampler("node", (), None, None, processes)
+    sampler.sample(1.0)
+    system, *listed = sampler.sample(2.0)
+    assert [each.name for each in listed if isinstance(each, Processes)] == ["a?[5", "a?[4", "a?[3"]
+    assert isinstance(system, System) and system.processes == 5
 
 
 def test_the_descendants_of_a_process_are_found_whatever_started_them(tmp_path: Path) -> None:
@@ -82,7 +160,7 @@ time.sleep(60)
             for process in (*psutil.Process(first.pid).children(), psutil.Process(first.pid)):
                 process.kill()
     assert process_tree.descendants(first.pid) == {}, "one that has ended has none"
-    assert (resource_usage.resident_bytes(first.pid), resource_usage.resident_bytes(os.getpid()) > 1e6) == (
+    assert (process_figures.resident_bytes(first.pid), process_figures.resident_bytes(os.getpid()) > 1e6) == (
         0,
         True,
     )

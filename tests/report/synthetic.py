@@ -388,6 +388,8 @@ def system(dice: random.Random) -> Iterator[records.System]:
                 0 if down else int(dice.gauss(61e6 if node == "thing" else 46e6, 2e5) + second * 2e4),
                 96_000_000 if node == "thing" else None,
                 0 if down else 1,
+                throttled=0.25 if node == "thing" else None,
+                retransmitted=None if second % 5 else 2,
             )
 
 

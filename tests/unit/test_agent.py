@@ -19,6 +19,7 @@ from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agent.metric_socket import listen
 from wotemu_runtime.agent.namespaces import OwnNamespaces
 from wotemu_runtime.agent.node import NodeAgent
+from wotemu_runtime.agent.tcp_connections import Socket
 from wotemu_runtime.bus import Streams, decode_batch
 from wotemu_runtime.bus.codec import pack
 from wotemu_runtime.bus.consumer import BLOCK_MS
@@ -60,6 +61,18 @@ class FakeNamespaces(OwnNamespaces):
             for packet in packets:
                 program.send(json.dumps(packet).encode())
 
+    def read_network_file(self, name: str) -> str | None:
+        return None
+
+    def throttling_groups(self) -> tuple[str, ...]:
+        return ()
+
+    def tcp_sockets(self) -> list[Socket]:
+        return []
+
+    def peer_name(self, address: str) -> str | None:
+        return address
+
     def report_dropped_frames(self, role: Role) -> None:
         pass
 
@@ -96,7 +109,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """An agent that works until the block is left; `before` is what it hears before it starts."""
     monkeypatch.setattr(
         "wotemu_runtime.agent.resource_usage.Sampler.sample",
-        lambda sampler, t: System(t, sampler._replica, 1.0, None, 2, None, 3),
+        lambda sampler, t: [System(t, sampler._replica, 1.0, None, 2, None, 3)],
     )
 
     @asynccontextmanager

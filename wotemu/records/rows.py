@@ -37,7 +37,15 @@ class Event(Record):
 
 @attrs.frozen
 class System(Record):
-    """One agent's sample of its node's app: CPU in percent of one core, memory resident."""
+    """One agent's sample of its node's app: CPU in percent of one core, memory resident.
+
+    `mem_peak_bytes` is the most so far: of a limited node by its control group's account, with page cache, of
+    others that of the samples or of one process by the kernel's account.
+    `throttled_periods` and `throttled` (s) say how often and for how long the CPU limit held the app back,
+    and like the bytes of storage and of the node's interfaces and like `retransmitted` (TCP segments that the
+    node sent again) they count what came since the row before that has them. Of an idle node only each tenth
+    row has them; they are null, too, where the machine does not say.
+    """
 
     TABLE: ClassVar[str] = "system"
     t: float
@@ -47,6 +55,53 @@ class System(Record):
     mem_bytes: int
     mem_limit_bytes: int | None
     processes: int
+    mem_peak_bytes: int | None = None
+    threads: int | None = None
+    open_files: int | None = None
+    throttled_periods: int | None = None
+    throttled: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    received_bytes: int | None = None
+    sent_bytes: int | None = None
+    retransmitted: int | None = None
+
+
+@attrs.frozen
+class Processes(Record):
+    """One process of a node's app in one sample: the few that used most CPU, where the app has several."""
+
+    TABLE: ClassVar[str] = "processes"
+    t: float
+    node: str
+    pid: int
+    name: str
+    cpu_percent: float
+    mem_bytes: int
+    threads: int
+
+
+@attrs.frozen
+class Connections(Record):
+    """A node's TCP connections with one peer at one port of a server, as the kernel has them every 5 s.
+
+    While a node uses no CPU time, nothing of them changes, and there are no rows.
+
+    `port` is the node's own where it listens there, else the peer's. `rtt` is the mean of the smoothed round
+    trips, `rtt_min` the least one of the last minutes, in seconds. `sent` and `retransmitted` count segments
+    since the row before; those of connections that came and went between two rows are in `system` alone.
+    """
+
+    TABLE: ClassVar[str] = "connections"
+    t: float
+    node: str
+    peer: str
+    port: int
+    connections: int
+    rtt: float
+    rtt_min: float
+    sent: int
+    retransmitted: int
 
 
 @attrs.frozen
@@ -384,8 +439,8 @@ class Log(Record):
 TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
-        Event, System, Host, Flow, Interaction, Emission, App, Broker, Hop, ProbeSent, ProbeArrived, Probe,
-        Stall, GatewayLoad, Captured, Published, Change, Log,
+        Event, System, Processes, Connections, Host, Flow, Interaction, Emission, App, Broker, Hop, ProbeSent,
+        ProbeArrived, Probe, Stall, GatewayLoad, Captured, Published, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

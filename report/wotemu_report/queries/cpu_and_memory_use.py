@@ -37,8 +37,13 @@ def usage_over_time(run: RunData, samples: pl.LazyFrame) -> tuple[pl.DataFrame, 
 
 @once_a_run  # the table of nodes and the nodes' pages read it
 def node_totals(run: RunData) -> pl.DataFrame:
-    """A row for each node: `cpu_mean`, `cpu_p95`, `cpu_max` and `cpu_limit` in percent of a core; `mem_mean`,
-    `mem_max` and `mem_limit` in bytes; most `processes` at once."""
+    """A row for each node.
+
+    Returns:
+        `node`; `cpu_mean`, `cpu_p95`, `cpu_max` and `cpu_limit` in percent of a core; `throttled`, for how
+        long (s) the limit held it back, null without one; `mem_mean`, `mem_peak` and `mem_limit` in bytes;
+        most `processes` at once; and `retransmitted` TCP segments, null where they are not counted.
+    """
     return (
         run.tables["system"]
         .group_by("node")
@@ -47,14 +52,66 @@ def node_totals(run: RunData) -> pl.DataFrame:
             cpu_p95=nearest_rank(pl.col("cpu_percent"), 0.95),
             cpu_max=pl.col("cpu_percent").max(),
             cpu_limit=pl.col("cpu_limit_percent").min(),
+            throttled=_sum_or_null("throttled"),
             mem_mean=pl.col("mem_bytes").mean(),
-            mem_max=pl.col("mem_bytes").max(),
+            mem_peak=pl.max_horizontal(pl.col("mem_bytes").max(), pl.col("mem_peak_bytes").max()),
             mem_limit=pl.col("mem_limit_bytes").min(),
             processes=pl.col("processes").max(),
+            retransmitted=_sum_or_null("retransmitted"),
         )
         .collect(engine="streaming")
         .pipe(in_order, "node")
     )
+
+
+def _sum_or_null(column: str) -> pl.Expr:
+    """The sum; null where no row has the figure."""
+    return pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).sum())
+
+
+def busiest_processes(run: RunData) -> pl.DataFrame:
+    """The processes that used most CPU, of the nodes that have several.
+
+    Returns:
+        `node`, `name`, `pids` (how many processes of that name), `cpu_s`, `mem_max` in bytes and most
+        `threads` of one; in each node by CPU time.
+    """
+    return (
+        run.tables["processes"]
+        .group_by("node", "name")
+        .agg(
+            pids=pl.col("pid").n_unique(),
+            cpu_s=pl.col("cpu_percent").sum() / 100,  # a row is of a second
+            mem_max=pl.col("mem_bytes").max(),
+            threads=pl.col("threads").max(),
+        )
+        .collect(engine="streaming")
+        .sort("node", pl.col("cpu_s").neg(), "name")
+    )
+
+
+def tcp_connections(run: RunData) -> pl.DataFrame:
+    """TCP connections by node, peer and port.
+
+    Returns:
+        `node`, `peer`, `port`; most `connections` at once; `rtt_p50`, `rtt_p95` and `rtt_min` in ms, of the
+        rows; segments `sent` and `retransmitted`.
+    """
+    rtt_ms = pl.col("rtt") * 1000
+    found = (
+        run.tables["connections"]
+        .group_by("node", "peer", "port")
+        .agg(
+            connections=pl.col("connections").max(),
+            rtt_p50=nearest_rank(rtt_ms, 0.5),
+            rtt_p95=nearest_rank(rtt_ms, 0.95),
+            rtt_min=pl.col("rtt_min").min() * 1000,
+            sent=pl.col("sent").sum(),
+            retransmitted=pl.col("retransmitted").sum(),
+        )
+        .collect(engine="streaming")
+    )
+    return in_order(found, "node", "peer", "port")
 
 
 def machine_load(run: RunData) -> tuple[pl.DataFrame, list[str]]:

@@ -12,13 +12,19 @@ from wotemu_report.charts.series import lines
 from wotemu_report.charts.theme import SIZE
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import value_y
-from wotemu_report.queries.cpu_and_memory_use import machine_load, node_totals, usage_over_time
+from wotemu_report.queries.cpu_and_memory_use import (
+    machine_load,
+    node_totals,
+    tcp_connections,
+    usage_over_time,
+)
 from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.ranking import MAX_SERIES
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 from wotemu_report.sections.gateway_cpu import gateway_blocks
 
+MAX_CONNECTIONS = 500
 _LEAD = "Sampled by each node's agent from its app's processes; CPU is in percent of one core."
 
 
@@ -28,7 +34,7 @@ def section(run: RunData) -> Section:
     blocks: list[Block] = []
     if run.rows["system"]:
         rows, nodes = usage_over_time(run, samples)
-        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run)]
+        blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run), *_connections(run)]
     else:
         blocks.append(Empty("Nodes", "No agent reported a sample."))
     return Section("system", "System", _LEAD, [*blocks, _machines(run), *gateway_blocks(run)])
@@ -79,23 +85,55 @@ def _table(run: RunData) -> Table:
     rows = node_totals(run)
     table = Table(
         "Nodes",
-        "CPU in percent of one core; memory resident.",
+        "CPU in percent of one core, and for how long its limit held a node back; memory resident; TCP "
+        "segments that it sent again.",
         (
             Column("Node", "node"),
             Column("CPU mean %", "number"),
             Column("CPU p95 %", "number"),
             Column("CPU max %", "number"),
             Column("CPU limit %", "number"),
+            Column("Throttled s", "number"),
             Column("Memory mean", "bytes", fold="max"),
-            Column("Memory max", "bytes", fold="max"),
+            Column("Memory peak", "bytes", fold="max"),
             Column("Memory limit", "bytes", fold="max"),
             Column("Processes", "int", fold="max"),
+            Column("Retransmitted", "int"),
         ),
         rows.rows(),
         filterable=rows.height > 12,
     )
     groups = rows.select(group(run)).to_series().to_list()
     return folded(table, ["Node"], {"Node": groups})
+
+
+def _connections(run: RunData) -> list[Block]:
+    """TCP connections by node, peer and port; nothing where none was seen."""
+    rows = tcp_connections(run)
+    if not rows.height:
+        return []
+    table = Table(
+        "TCP connections",
+        "As the kernel had them every 5 s: shorter ones may not be here. Round trips are TCP's own measure.",
+        (
+            Column("Node", "node"),
+            Column("Peer", "node"),
+            Column("Port", "code"),
+            Column("Connections", "int", fold="max"),
+            Column("RTT p50", "ms"),
+            Column("RTT p95", "ms"),
+            Column("RTT least", "ms"),
+            Column("Segments", "int"),
+            Column("Retransmitted", "int"),
+        ),
+        rows.head(MAX_CONNECTIONS).rows(),
+        filterable=rows.height > 12,
+        total=rows.height,
+    )
+    if rows.height > MAX_CONNECTIONS:
+        return [table]
+    nodes, peers = (rows.select(group(run, name)).to_series().to_list() for name in ("node", "peer"))
+    return [folded(table, ["Node", "Peer", "Port"], {"Node": nodes, "Peer": peers})]
 
 
 def _machines(run: RunData) -> Block:

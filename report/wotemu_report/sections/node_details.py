@@ -13,7 +13,7 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import duration_y
-from wotemu_report.queries.cpu_and_memory_use import node_totals
+from wotemu_report.queries.cpu_and_memory_use import busiest_processes, node_totals, tcp_connections
 from wotemu_report.queries.hop_counters import hop_totals
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.percentiles import percentiles
@@ -60,6 +60,8 @@ def section(run: RunData) -> Section:
         _subscriptions(run),
         _hops(run),
         _processes(run),
+        _busiest(run),
+        _connections(run),
         _lifetimes(run),
     ]
     chart, points = _chart(run, len(replicas))
@@ -178,10 +180,36 @@ def _processes(run: RunData) -> _Part:
         "CPU in percent of one core; memory resident.",
         (
             Column("CPU mean %", "number"), Column("CPU p95 %", "number"), Column("CPU max %", "number"),
-            Column("CPU limit %", "number"), Column("Memory mean", "bytes"), Column("Memory max", "bytes"),
-            Column("Memory limit", "bytes"), Column("Processes", "int"),
+            Column("CPU limit %", "number"), Column("Throttled s", "number"), Column("Memory mean", "bytes"),
+            Column("Memory peak", "bytes"), Column("Memory limit", "bytes"), Column("Processes", "int"),
+            Column("Retransmitted", "int"),
         ),
         node_totals(run),
+    )  # fmt: skip
+
+
+def _busiest(run: RunData) -> _Part:
+    return _part(
+        "Busiest processes",
+        "Of a node that has several, by the kernel's name of each.",
+        (
+            Column("Name", "code"), Column("Processes", "int"), Column("CPU s", "number"),
+            Column("Memory max", "bytes"), Column("Threads", "int"),
+        ),
+        busiest_processes(run),
+    )  # fmt: skip
+
+
+def _connections(run: RunData) -> _Part:
+    return _part(
+        "TCP connections",
+        "As the kernel had them every 5 s.",
+        (
+            Column("Peer"), Column("Port", "code"), Column("Connections", "int"), Column("RTT p50", "ms"),
+            Column("RTT p95", "ms"), Column("RTT least", "ms"), Column("Segments", "int"),
+            Column("Retransmitted", "int"),
+        ),
+        tcp_connections(run),
     )  # fmt: skip
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from wotemu.app.agent_socket import STATSD_PATH
 from wotemu_gateways.netlink.namespaces import entered
 from wotemu_gateways.packets import probe
-from wotemu_runtime.agent import metric_socket, process_tree, resource_usage
+from wotemu_runtime.agent import metric_socket, process_tree, resource_usage, tcp_connections
 from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
 from wotemu_runtime.agent.statsd import sockets as statsd
+from wotemu_runtime.agent.tcp_connections import Socket
 from wotemu_runtime.capture.node_packets import NodePackets
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
@@ -28,6 +29,8 @@ SO_TIMESTAMPNS = 35
 """Socket option (asm-generic/socket.h): the kernel stamps each datagram as it comes to the interface."""
 
 
+OWN_GROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/cpu")
+"""Where a container has its own control group of the cpu controller mounted, version 2 or 1."""
 BROKER_CLIENT = "wotemu-agent"
 """The MQTT client id by which brokers know their agent."""
 
@@ -64,6 +67,22 @@ class NodeNamespaces(Protocol):
 
     def app_processes(self) -> Mapping[int, Process]:
         """The processes of the node's app that are there now, by their id."""
+
+    def read_network_file(self, name: str) -> str | None:
+        """A file of the node's ``/proc/net``; None where its figures are not the app's alone.
+
+        Raises:
+            OSError: The node has ended.
+        """
+
+    def throttling_groups(self) -> tuple[str, ...]:
+        """Directories of the control groups that limit the app's CPU, where the engine made none."""
+
+    def tcp_sockets(self) -> list[Socket]:
+        """The TCP sockets of the node's network. Raises OSError where the kernel does not list them."""
+
+    def peer_name(self, address: str) -> str | None:
+        """The name of a peer's address; None where it belongs to no emulated network."""
 
     def report_dropped_frames(self, role: Role) -> None:
         """Report frames that the kernel dropped at the node's interfaces."""
@@ -106,6 +125,22 @@ class OwnNamespaces:
     def app_processes(self) -> Mapping[int, Process]:
         """All of the PID namespace but its first process, this one, and who entered it from outside."""
         return resource_usage.app_processes()
+
+    def read_network_file(self, name: str) -> str | None:  # noqa: ARG002
+        """None: the agent's own connections are counted there, too."""
+        return None
+
+    def throttling_groups(self) -> tuple[str, ...]:
+        """The container's, where it sees them."""
+        return OWN_GROUPS
+
+    def tcp_sockets(self) -> list[Socket]:
+        """Those of the container, the agent's own included."""
+        return tcp_connections.sockets()
+
+    def peer_name(self, address: str) -> str | None:
+        """The name of a node; None for the bus and everything else that only the agent speaks to."""
+        return self._hosts.name(address)
 
     def report_dropped_frames(self, role: Role) -> None:
         """Report the drops at all interfaces but the loopback one."""
@@ -179,6 +214,23 @@ class NamespacesOf:
         """All that the node's first process has started."""
         return process_tree.descendants(self._first)
 
+    def read_network_file(self, name: str) -> str | None:
+        """Read it through the node's first process."""
+        return process_tree.read_file(f"/proc/{self._first}/net/{name}")
+
+    def throttling_groups(self) -> tuple[str, ...]:
+        """None: the engine's are all that there are."""
+        return ()
+
+    def tcp_sockets(self) -> list[Socket]:
+        """Those of the node."""
+        with self._in_network():
+            return tcp_connections.sockets()
+
+    def peer_name(self, address: str) -> str | None:
+        """The name of a node, or the address of another machine; None at the loopback interface."""
+        return None if address.startswith(("127.", "::1")) else self._hosts.name(address) or address
+
     def report_dropped_frames(self, role: Role) -> None:
         """Report the drops at all the node's interfaces but the loopback one."""
         with self._in_network():
@@ -229,16 +281,31 @@ class HostsFile:
         self._path = str(path)
         self._changed_at_ns = 0
         self._addresses: dict[str, str] = {}
+        self._names: dict[str, str | None] = {}
 
     def __repr__(self) -> str:
         return f"HostsFile({self._path!r})"
 
-    def address(self, name: str) -> str:
-        """The last address of `name` in the file. Raises OSError where there is none."""
+    def name(self, address: str) -> str | None:
+        """The first name of an address in the file; None where there is none."""
+        self._forget_if_changed()
+        if address not in self._names:
+            lines = (line.partition("#")[0].split() for line in Path(self._path).read_text().splitlines())
+            self._names[address] = next(
+                (line[1] for line in lines if len(line) > 1 and line[0] == address), None
+            )
+        return self._names[address]
+
+    def _forget_if_changed(self) -> None:
         changed_at_ns = os.stat(self._path).st_mtime_ns  # noqa: PTH116  # for each probe: twice as fast
         if changed_at_ns != self._changed_at_ns:  # nodes that move get new addresses during a run
             self._changed_at_ns = changed_at_ns
             self._addresses.clear()
+            self._names.clear()
+
+    def address(self, name: str) -> str:
+        """The last address of `name` in the file. Raises OSError where there is none."""
+        self._forget_if_changed()
         # A node asks for a few of the hundreds of names.
         address = self._addresses.get(name)
         if address is None:

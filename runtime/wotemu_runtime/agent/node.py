@@ -14,6 +14,7 @@ from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, No
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.prober import Prober
+from wotemu_runtime.agent.sampling import SAMPLE_EVERY_S, Sampling
 from wotemu_runtime.agent.statsd.intake import StatsdIntake
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.app_process.messages import Rows, Waits
@@ -22,7 +23,6 @@ from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
 
-SAMPLE_EVERY_S = 1.0
 MAX_UNMEASURED = 20
 """Events of one node about programs that are not measured."""
 
@@ -51,14 +51,8 @@ class NodeAgent:
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
-        self._sampler = resource_usage.Sampler(
-            self._replica,
-            self._cgroups,
-            data["cpu_limit"],
-            data["mem_limit_bytes"],
-            namespaces.app_processes,
-        )
-        self._faults = NodeFaults(role, self._app, namespaces.app_processes, self._sampler)
+        self._sampling = Sampling(role, namespaces)
+        self._faults = NodeFaults(role, self._app, namespaces.app_processes, self._sampling.usage)
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
         self._unmeasured: set[Unmeasured] = set()
         self._prober = Prober(role, self._replica, rounds, namespaces)
@@ -89,6 +83,7 @@ class NodeAgent:
         await self._role.stopping.wait()
         for task in tasks:
             task.cancel()
+        self._sampling.sample_connections()
         self._faults.end()
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
@@ -152,8 +147,7 @@ class NodeAgent:
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
             self._statsd.tick()
-            if sample := self._sampler.sample(self._role.now()):
-                self._role.publisher.put(sample)
+            self._sampling.sample()
 
     def _record(self, report: Report) -> None:
         """Record what a program of the node reported over the metric socket."""
