@@ -380,7 +380,8 @@ async def test_a_limit_is_enforced_or_reported(emulate: Emulate) -> None:
     else:
         assert samples["cpu_limit_percent"].unique().to_list() == [20.0]
         assert samples["mem_limit_bytes"].unique().to_list() == [64 * 1024 * 1024]
-        # The quota is kept over 100 ms; a sample's second may hold one period more than its share.
+        assert samples["throttled_periods"].sum() > 0
+        # A sample's second may hold a period more than its share, and the time of a kernel's tick.
         assert samples["cpu_percent"].median() <= 32  # type: ignore[operator]
 
 
