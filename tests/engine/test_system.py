@@ -99,6 +99,14 @@ thread.join()
     assert (sample.throttled, sample.retransmitted) == (None, None)
 
 
+def test_the_last_sample_of_an_idle_node_has_all_figures() -> None:
+    sampler = resource_usage.Sampler("node", (), None, None, dict)
+    sampler.sample(1.0)
+    (idle,), (last,) = sampler.sample(2.0), sampler.sample(3.0, is_last=True)
+    assert isinstance(idle, System) and isinstance(last, System)
+    assert (idle.open_files, last.open_files) == (None, 0)
+
+
 def test_throttling_is_read_of_both_versions_of_control_groups(tmp_path: Path) -> None:
     (tmp_path / "cpu.stat").write_text("nr_periods 10\nnr_throttled 4\nthrottled_time 2500000000\n")
     assert resource_usage.throttled((str(tmp_path),)) == {"throttled_periods": 4, "throttled": 2.5}

@@ -109,7 +109,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """An agent that works until the block is left; `before` is what it hears before it starts."""
     monkeypatch.setattr(
         "wotemu_runtime.agent.resource_usage.Sampler.sample",
-        lambda sampler, t: [System(t, sampler._replica, 1.0, None, 2, None, 3)],
+        lambda sampler, t, **_: [System(t, sampler._replica, 1.0, None, 2, None, 3)],
     )
 
     @asynccontextmanager

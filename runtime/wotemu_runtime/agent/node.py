@@ -83,7 +83,7 @@ class NodeAgent:
         await self._role.stopping.wait()
         for task in tasks:
             task.cancel()
-        self._sampling.sample_connections()
+        self._sampling.finish()
         self._faults.end()
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end

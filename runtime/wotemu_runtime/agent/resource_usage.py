@@ -102,8 +102,12 @@ class Sampler:
         """CPU time by the last sample, since the first one."""
         return 0.0 if self._last is None else self._last[1]
 
-    def sample(self, t: float) -> list[System | Processes]:
+    def sample(self, t: float, *, is_last: bool = False) -> list[System | Processes]:
         """The samples of the time since the last one, stamped `t`: none the first time.
+
+        Args:
+            t: When they are taken.
+            is_last: No other follows, so this one has all figures.
 
         Returns:
             The node's sample, and the processes that used most CPU where it has several.
@@ -115,7 +119,7 @@ class Sampler:
             self._look()  # what counters have by now is no sample's
             return []
         cpu_s, elapsed_s = max(0.0, usage.cpu_s - last[1]), now_s - last[0]
-        looks = cpu_s > BUSY_CPU_S or self._samples % LOOK_EVERY == 0
+        looks = is_last or cpu_s > BUSY_CPU_S or self._samples % LOOK_EVERY == 0
         self._most_bytes = max(self._most_bytes, usage.mem_bytes)
         figures = self._look() if looks else {}
         system = System(

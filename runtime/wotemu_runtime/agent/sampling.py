@@ -47,6 +47,12 @@ class Sampling:
         if self._samples % CONNECTIONS_EVERY == 0 and self.usage.cpu_s - self._looked_at_s > BUSY_CPU_S:
             self.sample_connections()
 
+    def finish(self) -> None:
+        """Record what came since the last samples, before the app ends."""
+        for each in self.usage.sample(self._role.now(), is_last=True):
+            self._role.publisher.put(each)
+        self.sample_connections()
+
     def sample_connections(self) -> None:
         """Record the connections that are open now."""
         self._looked_at_s = self.usage.cpu_s
