@@ -441,24 +441,38 @@ async def test_more_than_a_gateway_can_take_is_counted_as_lost(emulate: Emulate)
 
 
 async def test_a_wot_app_is_measured_on_both_sides_over_its_brokers_network(emulate: Emulate) -> None:
-    broker = Broker("mqtt", [SLOW])
-    sensor = NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",))
-    reader = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"})
+    passwords = {"field": "s3cret-of-field", "desk": "s3cret-of-desk"}
+    broker = Broker("mqtt", [SLOW], users=passwords)
+    field, desk = passwords.items()
+    sensor = NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",), credentials=field)
+    found = {"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}
+    reader = NodeApp("reader", params=found, credentials=desk)
+    intruder = NodeApp("reader", params=found, credentials=("desk", "s3cret-guessed"))
     ran = await emulate(
         Topology([
             Node("sensor", sensor, networks=[SLOW], broker=broker),
             Node("reader", reader, networks=[Link(SLOW, up=NetworkConditions(latency="10ms"))]),
+            Node("intruder", intruder, networks=[SLOW]),
         ]),
         Scenario(duration=paced(6)),
     )  # fmt: skip
     assert ran.result.status == "done", ran.result.error
+    refused = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
+        (pl.col("node") == "intruder") & (pl.col("stage") == "request")
+    )
+    assert {*refused["status"]} <= {"failed", "unfinished"}
+    assert {"ConnectError: Connection rejected by broker"} <= {*refused["error"]}
+    left = b"".join(path.read_bytes() for path in ran.result.run_dir.rglob("*") if path.is_file())
+    assert b"s3cret" not in left
     rows = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
         (pl.col("op") == "readproperty") & (pl.col("status") == "ok")
     )
+    rows = rows.filter(pl.col("node") != "intruder")
     consumer, producer = (rows.filter(pl.col("role") == role) for role in ("consumer", "producer"))
     assert len(consumer) > 0
     assert len(producer) >= len(consumer)
     assert set(consumer["binding"]) <= {"http", "mqtt"}
+    assert {*consumer.filter(pl.col("binding") == "mqtt")["peer"]} == {"mqtt"}, "logged in at the broker"
     # TCP's handshake and the request: two round trips of 20 + 10 up and 20 back.
     assert consumer["duration"].min() >= 2 * 0.050  # type: ignore[operator]
     assert ran.of_kind("broker.ready")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -105,6 +106,35 @@ def test_no_environment_variable_is_in_a_representation() -> None:
     plan = plan_of(Node("a", command=["true"], networks=[FIELD], env={"TOKEN": "hunter2"}))
     assert "hunter2" not in repr(plan)
     assert "hunter2" not in str(topology_to_json(plan.topology))
+
+
+def test_no_password_of_a_broker_is_in_a_representation() -> None:
+    broker = Broker("mqtt", [FIELD], users={"field": "hunter2"})
+    app = NodeApp("sensor", mqtt=True, credentials=("field", "hunter2"))
+    plan = plan_of(Node("a", app, networks=[FIELD], broker=broker))
+    described = topology_to_json(plan.topology)
+    assert (described["brokers"][0]["users"], described["nodes"][0]["app"]["user"]) == (["field"], "field")
+    assert "hunter2" not in repr(plan) + repr(plan.topology) + str(described)
+
+
+def test_a_server_without_a_login_at_a_broker_with_users_is_refused() -> None:
+    broker = Broker("mqtt", [FIELD], users={"field": "hunter2"})
+    with pytest.raises(TopologyError, match="lets only its users in"):
+        plan_of(Node("a", NodeApp("sensor", mqtt=True), networks=[FIELD], broker=broker))
+
+
+@pytest.mark.parametrize("users", [["hunter2"], {"field": ""}, {"a:b": "c"}, {"field": 7}])
+def test_users_that_are_none_are_refused_and_never_shown(users: Any) -> None:
+    with pytest.raises(TopologyError) as caught:
+        Broker("mqtt", [FIELD], users=users)
+    assert (caught.value.field, "hunter2" in str(caught.value)) == ("users", False)
+
+
+@pytest.mark.parametrize("login", ["hunter2", ("field",), ("field", "hunter 2"), ("a@b", "hunter2")])
+def test_credentials_that_are_none_are_refused_and_never_shown(login: Any) -> None:
+    with pytest.raises(TopologyError) as caught:
+        NodeApp("sensor", credentials=login)
+    assert (caught.value.field, "hunter" in str(caught.value)) == ("credentials", False)
 
 
 MACHINE = Machine(cpu_speed_hz=4e9, cores=2, mem_bytes=4 << 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -59,6 +60,10 @@ def _names_an_app(instance: Any, attribute: attrs.Attribute[Any], value: Any) ->
         raise fail(instance, attribute.name, f"{name} is not a coroutine function", hint)
 
 
+_IN_URL = re.compile(r"[A-Za-z0-9._~-]+")
+"""The characters that a URL holds as they are (RFC 3986, section 2.3)."""
+
+
 @attrs.frozen(field_transformer=named_errors)
 class NodeApp(Checked):
     """A WoTPy app.
@@ -69,6 +74,8 @@ class NodeApp(Checked):
             uses.
         http, ws, mqtt, coap: Which servers its servient has.
         params: Keyword arguments of the app's function; values that JSON can hold.
+        credentials: User name and password that its MQTT client and server log in at brokers with; see
+            `Broker.users`.
         wotpy_fixes: Names of `WOTPY_FIXES` to turn on; by default none is on, but for built-in apps.
 
     Raises:
@@ -81,12 +88,14 @@ class NodeApp(Checked):
     mqtt: bool = attrs.field(default=False, kw_only=True, converter=flag)
     coap: bool = attrs.field(default=False, kw_only=True, converter=flag)
     params: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
+    credentials: tuple[str, str] | None = attrs.field(default=None, kw_only=True, repr=False)
     wotpy_fixes: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_names, validator=_fixes)
 
     def __attrs_post_init__(self) -> None:
         if not isinstance(self.params, Mapping) or not all(isinstance(key, str) for key in self.params):
             raise fail(self, "params", f"{self.params!r} is not a dict of keyword arguments")
         object.__setattr__(self, "params", dict(self.params))
+        self._check_credentials()
         for key, value in self.params.items():
             if not _is_json(value):
                 raise fail(
@@ -95,6 +104,23 @@ class NodeApp(Checked):
                     f"{value!r} can't travel to the node",
                     hint="pass JSON values: numbers, strings, lists, dicts",
                 )
+
+    def _check_credentials(self) -> None:
+        """Make `credentials` a tuple. What is refused is never shown: it may be a password."""
+        if self.credentials is None:
+            return
+        pair = () if isinstance(self.credentials, str) else tuple(self.credentials)
+        if len(pair) != 2 or not all(isinstance(text, str) and text for text in pair):
+            raise fail(self, "credentials", "it is no pair of texts", hint='write ("user", "password")')
+        # WoTPy writes them into the broker's URL as they are.
+        if not all(_IN_URL.fullmatch(text) for text in pair):
+            raise fail(
+                self,
+                "credentials",
+                "a character of them can't be in a URL, which WoTPy puts them into",
+                hint="use letters, digits, '-', '.', '_' and '~'",
+            )
+        object.__setattr__(self, "credentials", pair)
 
     @property
     def function(self) -> AppFunction | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import attrs
@@ -44,6 +44,8 @@ class Broker(Checked):
     Attributes:
         name: The host name that nodes reach it by.
         networks: Networks or Links that it is attached to, one at least.
+        users: The password of each user, by name: nobody else may connect. Without users, everybody may.
+            Passwords are in nothing that a run leaves.
         placement: On which machines of a swarm it may run.
 
     Raises:
@@ -52,10 +54,12 @@ class Broker(Checked):
 
     name: str = attrs.field(validator=check_host_name)
     networks: tuple[Network | Link, ...] = attrs.field(converter=network_tuple)
+    users: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, repr=False, hash=False)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
 
     def __attrs_post_init__(self) -> None:
         check_links(self)
+        _check_users(self)
         if not self.networks:
             raise fail(
                 self,
@@ -68,6 +72,22 @@ class Broker(Checked):
     def links(self) -> tuple[Link, ...]:
         """Its attachments, one for each network."""
         return as_links(self.networks)
+
+
+def _check_users(broker: Broker) -> None:
+    """Make `users` a dict of its own. What is refused is never shown: it may be a password."""
+    users = broker.users
+    texts = [text for pair in users.items() for text in pair] if isinstance(users, Mapping) else [None]
+    if not all(isinstance(text, str) and text.strip() and text.isprintable() for text in texts):
+        raise fail(
+            broker,
+            "users",
+            "a user's name or password is no text, or empty",
+            hint='write {"name": "password"}',
+        )
+    if wrong := [name for name in users if ":" in name]:
+        raise fail(broker, "users", f"the name {wrong[0]!r} has a colon, which ends names in password files")
+    object.__setattr__(broker, "users", dict(users))
 
 
 @attrs.frozen(field_transformer=named_errors)

@@ -9,13 +9,14 @@ import attrs
 
 from wotemu.topology.network import Link
 from wotemu.topology.node import Node
+from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
 from wotemu.topology.service import Service
 from wotemu.topology.topology import Topology
 
 
 def topology_to_json(topology: Topology) -> dict[str, Any]:
-    """The topology without its environment variables, as these may be secrets."""
+    """The topology without environment variables and passwords."""
     return {
         "nodes": [_node_dict(node) for node in topology.nodes],
         "networks": [
@@ -32,6 +33,7 @@ def topology_to_json(topology: Topology) -> dict[str, Any]:
             {
                 "name": broker.name,
                 "networks": _link_dicts(broker.links),
+                **({"users": sorted(broker.users)} if broker.users else {}),
                 **_placement_dict(broker.placement),
             }
             for broker in topology.brokers
@@ -63,11 +65,18 @@ def _service_dict(service: Service) -> dict[str, Any]:
     }
 
 
+def _app_dict(app: NodeApp) -> dict[str, Any]:
+    """The app without its password."""
+    fields = {**attrs.asdict(app), "path": app.target}
+    credentials = fields.pop("credentials")
+    return fields if credentials is None else {**fields, "user": credentials[0]}
+
+
 def _node_dict(node: Node) -> dict[str, Any]:
     return {
         "name": node.name,
         "scale": node.scale,
-        "app": None if node.app is None else {**attrs.asdict(node.app), "path": node.app.target},
+        "app": None if node.app is None else _app_dict(node.app),
         "command": None if node.command is None else list(node.command),
         "networks": _link_dicts(node.links),
         "broker": None if node.broker is None else node.broker.name,

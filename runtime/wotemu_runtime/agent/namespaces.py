@@ -58,8 +58,10 @@ class NodeNamespaces(Protocol):
     def address(self, host: str) -> str:
         """The address of a host name. Raises OSError where the node knows none."""
 
-    def broker_client(self, port: int) -> AbstractAsyncContextManager[aiomqtt.Client]:
-        """A client of the broker that the node runs, connected in the block.
+    def broker_client(
+        self, port: int, user: str | None = None, password: str | None = None
+    ) -> AbstractAsyncContextManager[aiomqtt.Client]:
+        """A client of the broker that the node runs, connected in the block, logged in where a user is given.
 
         Raises:
             aiomqtt.MqttError, OSError: the broker does not answer.
@@ -116,11 +118,13 @@ class OwnNamespaces:
         """Look a name up in /etc/hosts."""
         return self._hosts.address(host)
 
-    def broker_client(self, port: int) -> AbstractAsyncContextManager[aiomqtt.Client]:
+    def broker_client(
+        self, port: int, user: str | None = None, password: str | None = None
+    ) -> AbstractAsyncContextManager[aiomqtt.Client]:
         """Connect over the loopback interface, which no gateway shapes."""
         import aiomqtt
 
-        return aiomqtt.Client("127.0.0.1", port, identifier=BROKER_CLIENT)
+        return aiomqtt.Client("127.0.0.1", port, username=user, password=password, identifier=BROKER_CLIENT)
 
     def app_processes(self) -> Mapping[int, Process]:
         """All of the PID namespace but its first process, this one, and who entered it from outside."""
@@ -188,7 +192,9 @@ class NamespacesOf:
         return self._hosts.address(host)
 
     @asynccontextmanager
-    async def broker_client(self, port: int) -> AsyncIterator[aiomqtt.Client]:
+    async def broker_client(
+        self, port: int, user: str | None = None, password: str | None = None
+    ) -> AsyncIterator[aiomqtt.Client]:
         """Connect over the node's loopback interface, which no gateway shapes."""
         import aiomqtt
 
@@ -196,7 +202,9 @@ class NamespacesOf:
         path = f"\0wotemu-broker-{self._first}"
         async with (
             relayed(path, lambda: self._connect(port)),
-            aiomqtt.Client(path, identifier=BROKER_CLIENT, transport="unix") as client,
+            aiomqtt.Client(
+                path, username=user, password=password, identifier=BROKER_CLIENT, transport="unix"
+            ) as client,
         ):
             yield client
 

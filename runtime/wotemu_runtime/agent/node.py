@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from socket import socket
+from typing import TYPE_CHECKING
 
 from wotemu.errors import EmulationError
 from wotemu.records import App
@@ -22,6 +25,9 @@ from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
+
+if TYPE_CHECKING:
+    import aiomqtt
 
 MAX_UNMEASURED = 20
 """Events of one node about programs that are not measured."""
@@ -47,6 +53,7 @@ class NodeAgent:
         self._is_broker: bool = data["kind"] == "broker"
         self._is_wot: bool = data["is_wot"]
         self._mqtt_port: int = data["port_mqtt"]
+        self._broker_login: Sequence[str] = data.get("broker_login") or ()
         self._statsd_port: int | None = data["statsd_port"]
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
@@ -56,6 +63,9 @@ class NodeAgent:
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
         self._unmeasured: set[Unmeasured] = set()
         self._prober = Prober(role, self._replica, rounds, namespaces)
+
+    def _broker_client(self) -> AbstractAsyncContextManager[aiomqtt.Client]:
+        return self._namespaces.broker_client(self._mqtt_port, *self._broker_login)
 
     def __repr__(self) -> str:
         return f"NodeAgent({self._replica!r})"
@@ -76,7 +86,7 @@ class NodeAgent:
         ]
         answers = asyncio.Event()
         if self._is_broker:
-            monitoring = monitor(self._role, lambda: self._namespaces.broker_client(self._mqtt_port), answers)
+            monitoring = monitor(self._role, self._broker_client, answers)
             tasks.append(group.create_task(monitoring, name="broker"))
         prepared = answers if self._is_broker else self._app.prepared
         app = group.create_task(self._run_app(group, prepared), name="app")

@@ -12,6 +12,7 @@ from pathlib import Path
 from wotemu.errors import InputError
 from wotemu_runtime.app_process.loading.target import place
 from wotemu_runtime.app_process.messages import Failure
+from wotemu_runtime.app_process.redaction import redacted
 
 
 def failure_of(error: BaseException, stage: str, root: str | Path) -> Failure:
@@ -22,7 +23,7 @@ def failure_of(error: BaseException, stage: str, root: str | Path) -> Failure:
         stage: ``prepare``, ``start`` or ``run``.
         root: the folder of the user's code.
     """
-    text = "".join(traceback.format_exception(error))
+    text = redacted("".join(traceback.format_exception(error)))
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, InputError):
@@ -31,7 +32,7 @@ def failure_of(error: BaseException, stage: str, root: str | Path) -> Failure:
     hint = getattr(error, "hint", None) or _hint(error, stage)
     if isinstance(error, SyntaxError):  # its text has the place again
         return Failure(stage, type(error).__name__, error.msg, where, hint, text)
-    return Failure(stage, type(error).__name__, str(error), where, hint, text)
+    return Failure(stage, type(error).__name__, redacted(str(error)), where, hint, text)
 
 
 def user_frame(error: BaseException, root: Path) -> str:
@@ -48,6 +49,8 @@ def user_frame(error: BaseException, root: Path) -> str:
 def _hint(error: BaseException, stage: str) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"install it for {sys.executable}, or put it beside the topology's file"
+    if stage == "start" and type(error).__name__ == "ConnectError":  # amqtt's
+        return "does the broker know NodeApp(credentials=...), or is it not reachable? See Broker(users=...)"
     if stage == "start" and isinstance(error, OSError):
         return "is another program on this node's ports, or its broker not reachable?"
     return ""

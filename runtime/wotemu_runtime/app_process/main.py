@@ -23,6 +23,7 @@ from wotemu_runtime.app_process.loading.loader import load_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.target import split_target
 from wotemu_runtime.app_process.messages import MAX_MESSAGE, Waits
+from wotemu_runtime.app_process.redaction import hide
 
 EXIT_UNUSABLE = 2
 """The app could not be prepared; another start would fail as well."""
@@ -74,6 +75,8 @@ def prepare(spec: AppSpec, agent: AgentConnection) -> AppFunction:
     report_long_waits(
         lambda what, seconds, missing: agent.send(Waits(what, seconds, (missing or "")[:MAX_MESSAGE]))
     )
+    if spec.credentials is not None:
+        hide(spec.credentials[1])
     apply_fixes(spec.wotpy_fixes)
     install(Meter(replica, agent.record))
     flush_at_exit_of_forks(agent)

@@ -24,9 +24,10 @@ def build_servient(spec: AppSpec) -> Any:
     from wotpy.wot.servient import Servient
 
     conf = spec.conf
+    user, password = spec.credentials or (None, None)
     clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
     if spec.mqtt_client:
-        clients.append(MQTTClient())
+        clients.append(MQTTClient(username=user, password=password))
     servient = Servient(
         hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients
     )
@@ -37,7 +38,8 @@ def build_servient(spec: AppSpec) -> Any:
     if spec.coap:
         servient.add_server(_bindable(CoAPServer(port=conf.ports.coap)))
     if spec.mqtt:
-        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica))
+        login = {"username": user, "password": password}
+        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica, **login))
     return servient
 
 

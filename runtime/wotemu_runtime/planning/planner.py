@@ -26,6 +26,7 @@ from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.app_process.scratch import IN_CONTAINER, IN_NAMESPACE
 from wotemu_runtime.apps.parameters import checked
+from wotemu_runtime.planning.broker_users import environment
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import interval_s
 from wotemu_runtime.planning.statsd_variables import statsd_variables
@@ -108,6 +109,7 @@ def _node(
     broker_url = None if node.broker is None else f"mqtt://{node.broker_host}:{topology.ports.mqtt}"
     brokers = {link.network.name for broker in topology.brokers for link in broker.links}
     has_broker = not brokers.isdisjoint(networks)
+    _check_login(node)
     code, replicas = _code(node), []
     for name in node.replicas:
         conf = Conf(
@@ -144,6 +146,19 @@ def _node(
     return replicas
 
 
+def _check_login(node: Node) -> None:
+    """A WoT app that serves over MQTT has to log in where its broker has users; wrong ones may be meant."""
+    app, broker = node.app, node.broker
+    if app is not None and app.mqtt and app.credentials is None and broker is not None and broker.users:
+        raise TopologyError(
+            f"its broker {broker.name!r} lets only its users in",
+            where=f"Node {node.name!r}, field 'app'",
+            field="app",
+            owner=("nodes", node.name),
+            hint='give NodeApp(credentials=("user", "password")), one of Broker(users=...)',
+        )
+
+
 def _code(node: Node) -> str:
     """The app as text, where it is given as a function."""
     function = None if node.app is None else node.app.function
@@ -167,6 +182,7 @@ def _app_spec(node: Node, conf: Conf, root: Path, code: str, *, has_broker: bool
         coap=app.coap,
         mqtt=app.mqtt,
         mqtt_client=has_broker,
+        credentials=app.credentials,
         wotpy_fixes=app.wotpy_fixes or (BUILTIN_FIXES if is_builtin else ()),
     )
 
@@ -180,6 +196,7 @@ def _broker(topology: Topology, broker: Broker) -> Replica:
         kind="broker",
         networks=networks,
         command=command,
+        env=environment(broker.users),
         placement=broker.placement,
     )
 

@@ -30,6 +30,7 @@ class AppSpec:
         params: the app's keyword arguments.
         http, ws, coap, mqtt: which servers its servient has. MQTT needs ``conf.broker_url``.
         mqtt_client: whether it has a client for MQTT: where a broker is on one of the node's networks.
+        credentials: user name and password for MQTT brokers; None for none.
         wotpy_fixes: names of `wotpy_patches` to apply.
     """
 
@@ -43,6 +44,7 @@ class AppSpec:
     coap: bool = False
     mqtt: bool = False
     mqtt_client: bool = False
+    credentials: tuple[str, str] | None = attrs.field(default=None, repr=False)
     wotpy_fixes: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
 
     @property
@@ -63,10 +65,13 @@ class AppSpec:
             "coap": self.coap,
             "mqtt": self.mqtt,
             "mqtt_client": self.mqtt_client,
+            "credentials": None if self.credentials is None else list(self.credentials),
             "wotpy_fixes": list(self.wotpy_fixes),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        return cls(**{**data, "conf": Conf.from_dict(data["conf"])})
+        credentials = data.get("credentials")
+        values = {**data, "credentials": tuple(credentials) if credentials else None}
+        return cls(**{**values, "conf": Conf.from_dict(data["conf"])})

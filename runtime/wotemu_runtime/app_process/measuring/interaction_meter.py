@@ -27,6 +27,7 @@ from wotemu_runtime.app_process.measuring.sides import (
     running_operation,
     served_request,
 )
+from wotemu_runtime.app_process.redaction import redacted
 
 MAX_ERROR = 300
 """Characters of an error's type and message that are recorded."""
@@ -118,7 +119,7 @@ def outcome(error: BaseException | None, *, was_cancelled: bool = False) -> tupl
         return OK, ""
     if was_cancelled or isinstance(error, asyncio.CancelledError):
         return (FAILED, "timeout") if deadlines.expired() else (CANCELLED, CANCELLED)
-    return FAILED, f"{type(error).__name__}: {error}".removesuffix(": ")[:MAX_ERROR]
+    return FAILED, redacted(f"{type(error).__name__}: {error}".removesuffix(": "))[:MAX_ERROR]
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
+from wotemu_runtime.planning.broker_users import monitor_login
 from wotemu_runtime.planning.models import CAPTURE_ROLE, PUBLISH_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.planning.statsd_variables import statsd_port
@@ -148,6 +149,7 @@ def _replica_request(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "broker_login": monitor_login(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": directories,
         "cpu_limit": group.limits.cpu,

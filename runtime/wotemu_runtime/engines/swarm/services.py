@@ -32,6 +32,7 @@ from wotemu_runtime.engines.swarm.specs import (
 )
 from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
+from wotemu_runtime.planning.broker_users import monitor_login
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.planning.statsd_variables import statsd_port
@@ -243,6 +244,7 @@ def agent_service(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "broker_login": monitor_login(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
