@@ -1,7 +1,7 @@
 """Which tests may run at the same time, where `pytest -n` (pytest-xdist) runs them in several workers.
 
 A file's tests run one after another in one worker, so its fixtures are made once. The files in `ALONE`
-measure when something comes: they wait until the other workers have finished the file that they are at, and
+measure times or a share of a core: they wait until the other workers have finished the file that they are at, and
 hold the others up until they are done. They are last. Those in `ON_SWARM` share one swarm, so one worker
 runs them all; they are first, as they wait most of the time.
 """
@@ -17,7 +17,12 @@ from typing import Any
 
 import pytest
 
-ALONE = ("tests/conformance/", "tests/engine/test_clock.py", "tests/gateways/test_tun.py")
+ALONE = (
+    "tests/apps/test_builtin_apps.py",
+    "tests/conformance/",
+    "tests/engine/test_clock.py",
+    "tests/gateways/test_tun.py",
+)
 """Beginnings of the paths of tests that nothing may run beside."""
 
 ON_SWARM = (

@@ -18,6 +18,7 @@ from wotemu_runtime.bus import Publisher, Streams, decode_batch, publisher
 from wotemu_runtime.bus.client import NewEntry
 from wotemu_runtime.bus.codec import FIELD, encode_packed, pack_row
 from wotemu_runtime.recording.ingest import Ingest
+from wotemu_runtime.testing import on_jumping_clock
 
 STREAMS = Streams("test")
 
@@ -92,6 +93,34 @@ async def test_what_a_stuck_bus_did_not_take_is_counted(monkeypatch: pytest.Monk
     sending.close(account)
     await sending.run()
     assert missing(received(bus)) == {("agent:a", "app"): 700}
+
+
+@on_jumping_clock
+async def test_publishers_that_share_a_client_send_at_the_same_times() -> None:
+    loop = asyncio.get_running_loop()
+    sent_s: list[float] = []
+
+    class Timed(FakeBus):
+        async def add_entries(self, entries: Sequence[NewEntry]) -> None:
+            sent_s.append(loop.time())
+
+    bus, began_s = Timed(), loop.time()
+    publishers = [publisher_on(bus) for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        for each in publishers:
+            group.create_task(each.run(began_s))
+        for number, each in enumerate(publishers):
+            await asyncio.sleep(0.21)
+            each.put(*metrics(1))
+            if number == 1:
+                each.put(Event(1.0, "app.exited", "agent:a", ""))  # sent at once, and changes no later time
+        await asyncio.sleep(1.0)
+        for each in publishers:
+            each.put(*metrics(1))
+        await asyncio.sleep(1.0)
+        for each in publishers:
+            each.close()
+    assert [round(t - began_s, 3) for t in sent_s] == [0.42, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
 async def test_a_role_that_goes_on_unrecorded_counts_its_records_too() -> None:

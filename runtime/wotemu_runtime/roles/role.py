@@ -125,9 +125,10 @@ async def running(*roles: Role) -> AsyncIterator[asyncio.TaskGroup]:
         A group for the roles' own tasks.
     """
     session = roles[0].session
+    began_s = asyncio.get_running_loop().time()
     async with asyncio.TaskGroup() as publishing:
         for role in roles:
-            publishing.create_task(role.publisher.run(), name=f"publisher of {role.assignment.name}")
+            publishing.create_task(role.publisher.run(began_s), name=f"publisher of {role.assignment.name}")
         try:
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(session.commands.run(roles), name="commands")
