@@ -1,9 +1,9 @@
 """Which tests may run at the same time, where `pytest -n` (pytest-xdist) runs them in several workers.
 
 A file's tests run one after another in one worker, so its fixtures are made once. The files in `ALONE`
-measure times or a share of a core: they wait until the other workers have finished the file that they are at, and
-hold the others up until they are done. They are last. Those in `ON_SWARM` share one swarm, so one worker
-runs them all; they are first, as they wait most of the time.
+measure times or a share of a core: they wait until the other workers have finished the file that they are
+at, and hold the others up until they are done. They are last. Those in `ON_SWARM` share one swarm, so one
+worker runs them all; they are first, as they wait most of the time.
 """
 
 from __future__ import annotations
