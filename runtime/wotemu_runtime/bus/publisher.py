@@ -158,16 +158,18 @@ class Publisher:
         self._closing, self._account = True, account
         self._full.set()
 
-    async def run(self, began_s: float = 0.0) -> None:
+    async def run(self, began_s: float | None = None) -> None:
         """Send until closed, then the rest.
 
         Args:
             began_s: Time of the loop from which the sending times are counted. Publishers that share a client
-                share it too: what is due at the same time is sent in one round trip.
+                share it too: what is due at the same time is sent in one round trip. None: now.
         """
         loop = asyncio.get_running_loop()
+        due_s = loop.time() if began_s is None else began_s
         while not self._closing:
-            due_s = began_s + ((loop.time() - began_s) // MAX_AGE_S + 1) * MAX_AGE_S
+            while due_s <= loop.time():
+                due_s += MAX_AGE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(due_s):
                     await self._full.wait()
