@@ -170,9 +170,11 @@ class Publisher:
         while not self._closing:
             while due_s <= loop.time():
                 due_s += MAX_AGE_S
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout_at(due_s):
                     await self._full.wait()
+            except TimeoutError:
+                due_s += MAX_AGE_S  # by the loop's time it may be a little early
             self._full.clear()
             try:
                 await self.flush()
