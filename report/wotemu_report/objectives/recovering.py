@@ -12,7 +12,6 @@ from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.measure import COMPARE
 from wotemu_report.objectives.selection import request_filter
 from wotemu_report.queries.disturbances import disturbances
-from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.queries.recovery import WINDOW_S, Mark, Window, recoveries, windows
 from wotemu_report.recorded.run_data import RunData
 
@@ -50,11 +49,14 @@ def longest_recovery(run: RunData, plan: ObjectivePlan, since_s: float | None) -
     marks = [Mark(since_s, disturbs=False)] if since_s is not None else [Mark(at_s) for at_s in found]
     if not marks:
         return Recovered(None, 0, "nothing disturbed the run")
+    is_share = plan.figure == "errors"
     where = request_filter(plan) & (pl.col("s") >= 0)
-    seen = windows(run, (), where, role=plan.role, window_s=width_s, figure=_figure(plan))
+    # What failed was never answered, if there is a limit. Else errors have a band of their own.
+    figure, unanswered = ("p95" if is_share else plan.figure), (math.inf if plan.op else None)
+    seen = windows(run, (), where, role=plan.role, window_s=width_s, figure=figure, unanswered=unanswered)
     count = seen.filter((pl.col("window") + 1) * width_s > marks[0].at_s).select(pl.col("count").sum()).item()
     if plan.op:
-        figures = dict(seen.select("window", "figure").iter_rows())
+        figures = dict(seen.select("window", "errors" if is_share else "figure").iter_rows())
         took = [_took_to_limit(figures, plan, mark.at_s, width_s, run.axis.end_s) for mark in marks]
     else:
         took = list(_took_to_band(seen, plan, marks, found, width_s, run.axis.end_s))
@@ -62,18 +64,6 @@ def longest_recovery(run: RunData, plan: ObjectivePlan, since_s: float | None) -
     if len(known) < len(took) and math.inf not in known:
         return Recovered(None, count, "no such request ended before the trouble, or none after it")
     return Recovered(max(known), count)
-
-
-def _figure(plan: ObjectivePlan) -> pl.Expr:
-    """The objective's figure of a window, in ms or a share: with a limit, what failed was never answered."""
-    took = pl.col("took")
-    match plan.figure:
-        case "errors":
-            return pl.col("failed").mean()
-        case "mean":
-            return took.mean()
-        case figure:
-            return nearest_rank(took.fill_null(math.inf) if plan.op else took, SHARES[figure])
 
 
 def _took_to_limit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +65,11 @@ def render(run: RunData) -> str:
 
 def run_parts(run: RunData) -> PageParts:
     """The parts of the report of `run`."""
-    return page_parts(head(run), sections(run), run.axis)
+    # Polars leaves a core idle for half of the time: what two parts need is made once, see `once_a_run`.
+    with ThreadPoolExecutor(1, "head") as beside:
+        top = beside.submit(head, run)
+        parts = sections(run)
+        return page_parts(top.result(), parts, run.axis)
 
 
 def page(top: Head, parts: Sequence[Section], *, axis: Axis, version: str) -> str:

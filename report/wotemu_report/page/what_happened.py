@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from wotemu_report.queries.availability import (
     never_started_asking,
 )
 from wotemu_report.queries.node_groups import group, group_of
+from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.outages_seen import durations_by_phase, outages_seen, silences
 from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery_by_node
 from wotemu_report.recorded.run_data import RunData
@@ -142,12 +144,19 @@ def _fine(run: RunData) -> list[str]:
 
 
 def _who(run: RunData, name: str, nodes: int) -> str:
-    size = sum(group_of(run)[replica.name] == name for replica in run.manifest.replicas)
+    size = _sizes(run)[name]
     if size <= 1:
         return name
     if nodes == size:
         return f"{name} ({'both' if size == 2 else f'all {size:,}'} nodes)"
     return f"{name} ({nodes:,} of {size:,} nodes)"
+
+
+@once_a_run
+def _sizes(run: RunData) -> Counter[str]:
+    """How many replicas each group has."""
+    groups = group_of(run)
+    return Counter(groups[replica.name] for replica in run.manifest.replicas)
 
 
 def _while(run: RunData, row: dict[str, Any]) -> str:

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 import polars as pl
 
 from wotemu.records import FAILED, OK
-from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
+from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.once_a_run import once_a_run
+from wotemu_report.queries.packed_keys import packed_key
+from wotemu_report.queries.ranked import ranked
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
+from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.run_data import RunData
 
@@ -24,6 +27,8 @@ SLOW_FACTOR = 5.0
 SLOW_LEAST_S = 1.0
 """A request is slow that takes over `SLOW_FACTOR` times the usual, the median, and over `SLOW_LEAST_S`."""
 
+_ASKED = (pl.col("role") == "consumer") & (pl.col("phase_no") >= 0)
+"""Requests of consumers since T0."""
 _OF = ("owner", "node", "op")
 _SERIES = ("node", "thing", "name", "op", "binding")
 
@@ -76,15 +81,20 @@ def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
         duration of the series' requests that succeeded (0: none did); and `stop`, when the next one begins,
         or for the last one as much later as they are usually apart.
     """
-    ended = frame.lazy().filter(~pl.col("cancelled"))
-    series = ended.select(_SERIES).unique().with_row_index("number").collect()
-    numbered = ended.join(series.lazy(), on=_SERIES, how="left").select(
-        "number", "owner", "node", "op", "s", "ok", "failed", "unfinished", duration=pl.col("ms") / 1000.0
-    )
+    key = packed_key(frame, _SERIES)
+    numbered = (
+        key.frame.lazy()
+        .filter(~pl.col("cancelled"))
+        .select(
+            "owner", "node", "op", "s", "ok", "failed", "unfinished",
+            number=key.expr, duration=pl.col("ms") / 1000.0,
+        )
+    )  # fmt: skip
     # One sort by a number of both takes half the time of one by two columns; its unit of time is below 1 us.
-    unit = 2**40 / (1.0 + (frame["s"].max() or 0.0))  # type: ignore[operator]  # `s` holds floats
-    place = pl.col("number").cast(pl.UInt64) * 2**40 + (pl.col("s") * unit).cast(pl.UInt64)
-    ordered = numbered.sort(place).collect()
+    room = min(40, 64 - key.size.bit_length())
+    unit = 2**room / (1.0 + (frame["s"].max() or 0.0))  # type: ignore[operator]  # `s` holds floats
+    place = pl.col("number") * 2**room + (pl.col("s") * unit).cast(pl.UInt64)
+    ordered = numbered.sort(place).collect().with_columns(number=pl.col("number").rle_id())
     following = pl.when(pl.col("number") == pl.col("number").shift(-1)).then(pl.col("s").shift(-1))
     ordered = ordered.with_columns(stop=following)
     of_series = (
@@ -95,7 +105,7 @@ def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("number")
     )
-    # Series are numbered from 0 on: their figures are found by position, which a join would search for.
+    # Numbers are from 0 on by now: the figures of a series are found by position, without a search.
     usual, apart = (of_series[name].gather(ordered["number"]) for name in ("usual", "apart"))
     last = pl.col("s") + pl.max_horizontal("duration", apart)
     return ordered.with_columns(usual, stop=pl.col("stop").fill_null(last)).drop("number")
@@ -104,7 +114,7 @@ def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
 @once_a_run
 def _known_time(run: RunData) -> tuple[pl.DataFrame, pl.DataFrame]:
     """By `owner` and `phase_no`, the share of the known time in which things were available; `outages`."""
-    asked = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0)
+    asked = requests(run).lazy().filter(_ASKED)
     columns = [*_SERIES, "owner", "s", "ms", "ok", "failed", "cancelled", "unfinished"]
     intervals = list(available_intervals(asked.select(columns).collect(), run.axis.end_s))
     parts = [part for each in intervals for part in _time_by_phase(run, each)]
@@ -157,26 +167,25 @@ def by_node_and_phase(run: RunData) -> pl.DataFrame:
         `failed` and `cancelled` ones; `waiting`, those under way when the phase began; `availability`, a
         share of the time; `p50`, `p95`, `p99` in ms, of the counted requests: failed ones are infinite.
     """
-    asked = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0)
-    joined = asked.select("owner").unique().collect().join(_spans(run), how="cross")
-    for part in (_began(asked), _waiting(run, asked), _known_time(run)[0]):
-        joined = joined.join(part, on=["owner", "phase_no"], how="left")
+    asked = requests(run).lazy().filter(_ASKED)
+    joined = asked.select(pl.col("owner").unique().cast(pl.String)).collect().join(_spans(run), how="cross")
+    for part in (_began(run), _cancelled(asked), _waiting(run, asked), _known_time(run)[0]):
+        named = part.with_columns(pl.col("owner").cast(pl.String), pl.col("phase_no").cast(pl.Int64))
+        joined = joined.join(named, on=["owner", "phase_no"], how="left")
     counts = pl.col("count", "failed", "cancelled", "waiting").fill_null(0)
-    named = joined.with_columns(counts, pl.col("owner").cast(pl.String)).drop("phase_start", "phase_end")
+    named = joined.with_columns(counts).drop("phase_start", "phase_end")
     return in_order(named, "owner").sort("phase_no", maintain_order=True)
 
 
-def _began(asked: pl.LazyFrame) -> pl.DataFrame:
-    took = pl.when("ok").then(pl.col("ms")).otherwise(math.inf).filter(pl.col("ok") | pl.col("failed"))
-    return (
-        asked.group_by("owner", pl.col("phase_no").cast(pl.Int64))
-        .agg(
-            count=(pl.col("ok") | pl.col("failed")).sum(),
-            **{name: pl.col(name).sum() for name in ("failed", "cancelled")},
-            **{name: nearest_rank(took, SHARES[name]) for name in ("p50", "p95", "p99")},
-        )
-        .collect()
-    )
+def _began(run: RunData) -> pl.DataFrame:
+    ended = _ASKED & (pl.col("ok") | pl.col("failed"))
+    shares = {name: SHARES[name] for name in ("p50", "p95", "p99")}
+    took = pl.when("ok").then("ms")
+    return ranked(requests(run), ["owner", "phase_no"], shares, took=took, where=ended, unanswered=math.inf)
+
+
+def _cancelled(asked: pl.LazyFrame) -> pl.DataFrame:
+    return asked.filter("cancelled").group_by("owner", "phase_no").agg(cancelled=pl.len()).collect()
 
 
 def _waiting(run: RunData, asked: pl.LazyFrame) -> pl.DataFrame:
@@ -205,19 +214,18 @@ def never_answered(run: RunData) -> pl.DataFrame:
     Returns:
         `node` (the replica), `asked` and `subscribed` (counts), and its last `error`, or null.
     """
-    got = ((pl.col("status") == OK) & pl.col("stage").is_in(["request", "next"])).sum()
-    by_replica = (
-        _consumed(run)
-        .group_by("node")
-        .agg(
-            got=got,
-            asked=(pl.col("stage") == "request").sum(),
-            subscribed=(pl.col("stage") == "subscribe").sum(),
-            error=pl.col("error").filter(pl.col("status") == FAILED).last(),
-        )
+    by_replica = _consumed(run).group_by("node").agg(pl.col("got", "asked", "subscribed").sum())
+    silent = in_order(by_replica.filter(pl.col("got") == 0), "node").drop("got")
+    if not silent.height:
+        return silent.with_columns(error=pl.lit(None, dtype=pl.String))
+    failed = run.tables["interactions"].filter(
+        pl.col("node").is_in(silent["node"].implode()),
+        pl.col("role") == "consumer",
+        pl.col("stage").is_in(["request", "subscribe", "next"]),
+        pl.col("status") == FAILED,
     )
-    silent = by_replica.filter(pl.col("got") == 0).collect(engine="streaming")
-    return in_order(silent, "node").drop("got")
+    errors = failed.group_by("node").agg(pl.col("error").last()).collect(engine="streaming")
+    return silent.join(errors, on="node", how="left", maintain_order="left")
 
 
 def never_started_asking(run: RunData) -> pl.DataFrame:
@@ -225,11 +233,20 @@ def never_started_asking(run: RunData) -> pl.DataFrame:
     waiting = run.events.filter(pl.col("kind") == "app.waiting").with_columns(node=replica_name())
     if not waiting.height:
         return waiting.select("node", "message")
-    consumed = _consumed(run).select("node").unique().collect(engine="streaming")
+    consumed = _consumed(run).select("node").unique()
     silent = waiting.join(consumed, on="node", how="anti")
     return in_order(silent.unique("node", keep="last"), "node").select("node", "message")
 
 
-def _consumed(run: RunData) -> pl.LazyFrame:
-    stages = pl.col("stage").is_in(["request", "subscribe", "next"])
-    return run.tables["interactions"].filter(pl.col("role") == "consumer", stages)
+@once_a_run
+def _consumed(run: RunData) -> pl.DataFrame:
+    """By `node`, what consumers `got`, `asked` for and `subscribed` to: counts, in up to two rows a node."""
+    asked = requests(run).lazy().filter(pl.col("role") == "consumer").group_by("node")
+    subscribed, item = pl.col("stage") == "subscribe", pl.col("stage") == "next"
+    heard = notifications(run).lazy().filter(pl.col("role") == "consumer", subscribed | item).group_by("node")
+    none = pl.lit(0, dtype=pl.UInt32)
+    counts = [
+        asked.agg(got=pl.col("ok").sum(), asked=pl.len(), subscribed=none),
+        heard.agg(got=((pl.col("status") == OK) & item).sum(), asked=none, subscribed=subscribed.sum()),
+    ]
+    return pl.concat([each.with_columns(pl.col("node").cast(pl.String)).collect() for each in counts])

@@ -27,19 +27,23 @@ def interaction_rows(run: RunData, chosen: pl.Expr) -> pl.DataFrame:
     # Two bytes a name are enough for almost every run: a run with more than 65,535 names takes four.
     for names, few in ((pl.UInt16, pl.UInt8), (pl.UInt32, pl.UInt32)):
         try:
-            return _collected(run, chosen, _category(names), _category(few))
+            return _collected(run, chosen, names, few)
         except pl.exceptions.ComputeError:
             if names == pl.UInt32:
                 raise
     raise AssertionError
 
 
-def _category(physical: type[pl.UInt8 | pl.UInt16 | pl.UInt32]) -> pl.Categorical:
-    # Of this run alone: categories of the same name are shared by all frames of a process.
+Physical = type[pl.UInt8 | pl.UInt16 | pl.UInt32]
+
+
+def _category(physical: Physical) -> pl.Categorical:
+    # Of this column alone: categories of the same name are shared by all frames of a process, and a column's
+    # numbers are small only if no other one has its names among them.
     return pl.Categorical(pl.Categories.random(physical=physical))
 
 
-def _collected(run: RunData, chosen: pl.Expr, names: pl.Categorical, few: pl.Categorical) -> pl.DataFrame:
+def _collected(run: RunData, chosen: pl.Expr, names: Physical, few: Physical) -> pl.DataFrame:
     rows = (
         run.tables["interactions"]
         .filter(chosen)
@@ -47,13 +51,13 @@ def _collected(run: RunData, chosen: pl.Expr, names: pl.Categorical, few: pl.Cat
             "s",
             pl.col("duration").alias("ms") * 1000.0,
             pl.col("phase_no").cast(pl.Int16),
-            *(pl.col(name).cast(names) for name in NAMES),
-            *(pl.col(name).cast(few) for name in FEW),
+            *(pl.col(name).cast(_category(names)) for name in NAMES),
+            *(pl.col(name).cast(_category(few)) for name in FEW),
         )
         .collect(engine="streaming")
     )
     owners = run.manifest.node_of()
-    owner = pl.col("node").replace_strict(owners, default=pl.col("node"), return_dtype=names)
+    owner = pl.col("node").replace_strict(owners, default=pl.col("node"), return_dtype=_category(names))
     phases = {-1: BEFORE_T0, **{number: span.name for number, span in enumerate(run.axis.phases)}}
-    phase = pl.col("phase_no").replace_strict(phases, return_dtype=names)
+    phase = pl.col("phase_no").replace_strict(phases, return_dtype=_category(names))
     return rows.with_columns(owner=owner, phase=phase).with_columns(group="owner")

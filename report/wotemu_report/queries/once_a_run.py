@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -14,11 +15,14 @@ Result = TypeVar("Result")
 def once_a_run(query: Callable[[RunData], Result]) -> Callable[[RunData], Result]:
     """Make a query that keeps its result for as long as there is the run."""
     results: WeakKeyDictionary[RunData, Result] = WeakKeyDictionary()
+    # Parts of a page are made at the same time: the second one that asks waits for the first one's result.
+    making = RLock()
 
     def kept(run: RunData) -> Result:
-        if run not in results:
-            results[run] = query(run)
-        return results[run]
+        with making:
+            if run not in results:
+                results[run] = query(run)
+            return results[run]
 
     kept.__doc__, kept.__name__ = query.__doc__, query.__name__
     return kept

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from wotemu_report.queries.availability import outages
-from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.ranked import ranked
 from wotemu_report.queries.requests import requests
 from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
@@ -81,15 +81,13 @@ def durations_by_phase(run: RunData) -> pl.DataFrame:
         `group`, `op`, `phase_no`, `phase`; `count`; `p95` and `most` in ms, each of the node of the group
         that has the longest.
     """
-    done = requests(run).lazy().filter(pl.col("role") == "consumer", pl.col("phase_no") >= 0, pl.col("ok"))
+    done = (pl.col("role") == "consumer") & (pl.col("phase_no") >= 0) & pl.col("ok")
     key = ["op", "phase_no", "phase"]
-    of_node = done.group_by("owner", *key).agg(
-        count=pl.len(), p95=nearest_rank(pl.col("ms"), 0.95), most=pl.col("ms").max()
-    )
-    named = of_node.with_columns(
-        pl.selectors.categorical().cast(pl.String), pl.col("phase_no").cast(pl.Int64)
-    ).collect()
-    worst = named.group_by(group(run, "owner").alias("group"), *key).agg(
-        pl.col("count").sum(), pl.col("p95", "most").max()
+    shares = {"p95": 0.95, "most": 1.0}
+    of_node = ranked(requests(run), ["owner", *key], shares, took=pl.col("ms"), where=done)
+    worst = (
+        of_node.with_columns(pl.col("phase_no").cast(pl.Int64))
+        .group_by(group(run, "owner").alias("group"), *key)
+        .agg(pl.col("count").sum(), pl.col("p95", "most").max())
     )
     return worst.sort("group", "op", "phase_no")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
+from wotemu_report.queries.nearest_rank import SHARES
+from wotemu_report.queries.ranked import ranked
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
@@ -46,23 +47,19 @@ def percentiles(
     if unknown := set(by) - set(KEYS):
         raise ValueError(f"{', '.join(sorted(unknown))}: durations are grouped by {', '.join(KEYS)}")
     key = ["phase_no" if each == "phase" else each for each in by]
-    ended = requests(run).lazy().filter(pl.col("ok") | pl.col("failed"))
+    chosen = pl.col("ok") | pl.col("failed")
     if "phase" in by:
-        ended = ended.filter(pl.col("phase_no") >= 0)
-    chosen = ended if where is None else ended.filter(where)
-    failed_ms = pl.lit(None) if answered_only else pl.lit(math.inf)
-    took = pl.when("ok").then("ms").otherwise(failed_ms)
-    figures = {name: nearest_rank(pl.col("took"), SHARES[name]) for name in names}
-    slim = chosen.select("role", *key, "failed", took=took)
-    roles = requests(run)["role"].unique().cast(pl.String).to_list() or ["consumer"]
-    grouped = [  # one role after the other takes half the memory
-        slim.filter(pl.col("role") == role)
-        .group_by("role", *key)
-        .agg(count=pl.len(), failed=pl.col("failed").sum(), **figures)
-        .collect()
-        for role in roles
-    ]
-    found = pl.concat(grouped).with_columns(pl.selectors.categorical().cast(pl.String))
+        chosen &= pl.col("phase_no") >= 0
+    if where is not None:
+        chosen &= where
+    found = ranked(
+        requests(run),
+        ["role", *key],
+        {name: SHARES[name] for name in names},
+        took=pl.when("ok").then("ms"),
+        where=chosen,
+        unanswered=None if answered_only else math.inf,
+    )
     if "phase" in by:
         numbers = pl.col("phase_no").cast(pl.Int64)
         found = found.with_columns(numbers).with_columns(phase=run.axis.phase_name("phase_no"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import polars as pl
 
-from wotemu.records import APP
 from wotemu_report.queries.availability import by_node_and_phase
 from wotemu_report.queries.hop_counters import dropped
-from wotemu_report.queries.requests import error_share, request_figures, requests
+from wotemu_report.queries.requests import error_share, requests
+from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
 
 
@@ -41,8 +41,8 @@ def _spans(run: RunData) -> pl.DataFrame:
 
 def _requests(run: RunData) -> pl.DataFrame:
     asked = requests(run).lazy().filter(pl.col("role") == "consumer")
-    figures = {name: request_figures()[name] for name in ("count", "errors")}
-    grouped = asked.group_by("phase_no").agg(**figures).collect()
+    ended, failed = (pl.col("ok") | pl.col("failed")).sum(), pl.col("failed").sum()
+    grouped = asked.group_by("phase_no").agg(count=ended, errors=failed).collect()
     return grouped.select(pl.col("phase_no").cast(pl.Int64), "count", "errors", share=error_share())
 
 
@@ -56,10 +56,8 @@ def _worst(run: RunData) -> pl.DataFrame:
 
 
 def _items(run: RunData) -> pl.DataFrame:
-    delivered = run.tables["interactions"].filter(
-        pl.col("stage") == "next", pl.col("role") == "consumer", pl.col("origin") == APP
-    )
-    return delivered.group_by("phase_no").agg(items=pl.len()).collect(engine="streaming")
+    delivered = notifications(run).filter(pl.col("stage") == "next", pl.col("role") == "consumer")
+    return delivered.group_by(pl.col("phase_no").cast(pl.Int64)).agg(items=pl.len())
 
 
 def _sent(run: RunData) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import polars as pl
 from natsort import natsort_keygen, natsorted
 
 from wotemu.records.schemas import Frame
+from wotemu_report.queries.packed_keys import packed_key
 
 OTHERS = "others"
 MAX_SERIES = 8
@@ -60,9 +61,14 @@ def with_series(frame: pl.DataFrame, template: str, *columns: str) -> pl.DataFra
 
     The text is made once for each combination, not for each row.
     """
-    combinations = frame.lazy().select(columns).unique().collect(engine="streaming")
-    named = combinations.with_columns(series=pl.format(template, *columns).cast(pl.Categorical))
-    return frame.join(named, on=columns, how="left")
+    key = packed_key(frame, columns)
+    numbers = key.frame.select(key.expr.alias("series")).to_series()
+    distinct = numbers.unique()
+    own = pl.Categorical(pl.Categories.random())
+    texts = pl.DataFrame(key.columns(distinct)).select(pl.format(template, *columns).cast(own))
+    place = pl.zeros(key.size, dtype=pl.UInt32, eager=True)
+    place = place.scatter(distinct, pl.int_range(distinct.len(), dtype=pl.UInt32, eager=True))
+    return frame.with_columns(texts.to_series().gather(place.gather(numbers)).alias("series"))
 
 
 def sample(frame: pl.DataFrame, limit: int) -> pl.DataFrame:

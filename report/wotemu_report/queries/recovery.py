@@ -30,8 +30,9 @@ import attrs
 import polars as pl
 
 from wotemu_report.queries.disturbances import disturbances
-from wotemu_report.queries.nearest_rank import nearest_rank
+from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.once_a_run import once_a_run
+from wotemu_report.queries.ranked import ranked
 from wotemu_report.queries.ranking import in_order
 from wotemu_report.queries.requests import requests
 from wotemu_report.recorded.run_data import RunData
@@ -40,8 +41,6 @@ WINDOW_S = 5.0
 LATENCY_FACTOR = 1.5
 LEAST_ROOM_MS = 10.0
 """A band is at least so much wider than the median: half of a short latency is noise."""
-P95 = nearest_rank(pl.col("took"), 0.95)
-"""The figure of a window: see `windows`."""
 _FORMER_S = 60.0
 _MAX_PAIRS = 5000
 
@@ -206,32 +205,46 @@ def windows(
     *,
     role: str | None = None,
     window_s: float = WINDOW_S,
-    figure: pl.Expr = P95,
+    figure: str = "p95",
+    unanswered: float | None = None,
 ) -> pl.DataFrame:
     """The figures that `recovery` judges.
 
     Args:
         run: The run.
         by, where, role, window_s: See `recovery`.
-        figure: An aggregate of `took`, the duration in ms of a request that succeeded and null of one that
-            failed, and `failed`.
+        figure: A percentile, ``p50`` to ``p999``, or ``mean``: of the durations of those that succeeded.
+        unanswered: What counts as the duration of those that failed; None: they do not count.
 
     Returns:
         `window`, its number since T0; `by`; `count`, requests that ended in it; `errors`, the failed share of
-        them; and `figure`.
+        them; and `figure`, in ms.
     """
-    frame = requests(run).lazy().filter(pl.col("ok") | pl.col("failed"))
-    chosen = frame if where is None else frame.filter(where)
+    frame = requests(run)
+    chosen = pl.col("ok") | pl.col("failed")
+    if where is not None:
+        chosen &= where
     if role is None:
-        measured = chosen.select((pl.col("role") == "consumer").any()).collect().item()
+        measured = frame.select((chosen & (pl.col("role") == "consumer")).any()).item()
         role = "consumer" if measured else "producer"
     ended = pl.col("s") + pl.col("ms").fill_null(0.0) / 1000.0
-    slim = chosen.filter(pl.col("role") == role, ended >= 0, ended <= run.axis.end_s).select(
-        *by, "failed", window=(ended / window_s).floor().cast(pl.Int64), took=pl.when("ok").then("ms")
+    slim = (
+        frame.lazy()
+        .filter(chosen, pl.col("role") == role, ended >= 0, ended <= run.axis.end_s)
+        .select(*by, window=(ended / window_s).floor().cast(pl.Int64), took=pl.when("ok").then("ms"))
+        .collect()
     )
-    grouped = slim.group_by("window", *by).agg(count=pl.len(), errors=pl.col("failed").mean(), figure=figure)
-    found = grouped.with_columns(pl.selectors.categorical().cast(pl.String)).collect()
-    return found.sort("window", *by)
+    took, key = pl.col("took"), ["window", *by]
+    share = SHARES["p50" if figure == "mean" else figure]
+    found = ranked(slim, key, {"figure": share}, took=took, unanswered=unanswered).sort(*key)
+    if figure == "mean":
+        means = (
+            slim.group_by(key)
+            .agg(figure=took.mean())
+            .with_columns(pl.selectors.categorical().cast(pl.String))
+        )
+        found = found.drop("figure").join(means, on=key, how="left", maintain_order="left")
+    return found.with_columns(errors=pl.col("failed") / pl.col("count")).drop("failed")
 
 
 def recoveries(

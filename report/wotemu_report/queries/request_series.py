@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.axis import Axis
 from wotemu_report.queries.ranking import fold, with_series
-from wotemu_report.queries.requests import request_figures, with_error_type, with_took
+from wotemu_report.queries.requests import request_figures, with_error_type
 from wotemu_report.queries.time_bins import broken_at_gaps, every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
 
@@ -35,9 +37,22 @@ def errors_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, l
 
 
 def quantiles_over_time(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
-    """`request_figures` in each bin for each series; a row of nulls where a line must break."""
-    binned = per_bin(with_took(frame), axis, ["series"], **request_figures())
-    return broken_at_gaps(binned.filter(pl.col("p50").is_not_null()), ["series"])
+    """Figures of requests in each bin for each series; a row of nulls where a line must break.
+
+    Returns:
+        `s`, `series`, `count`, `errors`, `p50`, `p95` and `p99`: percentiles in ms of those that succeeded.
+    """
+    return broken_at_gaps(figures_over_time(axis, frame, ["series"]), ["series"])
+
+
+def figures_over_time(axis: Axis, frame: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """`request_figures` in each bin, `s`, and by others, where a request succeeded."""
+    last = len(axis.bins) - 1
+    number = (pl.col("s") // axis.bin_s).cast(pl.Int32).clip(upper_bound=last).alias("bin")
+    slim = frame.lazy().filter(axis.shown()).select(number, *by, "ms", "ok", "failed").collect()
+    found = request_figures(slim, ["bin", *by]).filter(pl.col("p50").is_not_null())
+    placed = found.with_columns(s=pl.col("bin").cast(pl.Float64) * axis.bin_s)
+    return placed.select("s", pl.exclude("s", "bin")).sort("s", *by)
 
 
 def duration_buckets(axis: Axis, frame: pl.LazyFrame) -> pl.DataFrame:
@@ -82,16 +97,18 @@ def samples_over_time(axis: Axis, frame: pl.LazyFrame, limit: int) -> pl.DataFra
         return timed.with_columns(count=pl.lit(1, pl.UInt32)).collect()
     bins = max(1, limit // (2 * series))
     place = (pl.col("s") * bins / axis.end_s).floor().clip(upper_bound=bins - 1).cast(pl.Int32)
-    others = [name for name in columns if name != "series"]
-    ends = [
-        timed.group_by("series", place.alias("place"))
-        .agg(pl.col(others).get(at), count=pl.len())
-        .drop("place")
-        .select(*columns, "count")
-        for at in (pl.col("ms").arg_min(), pl.col("ms").arg_max())
-    ]
+    rows = timed.with_row_index("row").collect()
+    row, ms = pl.col("row"), pl.col("ms")
+    ends = (
+        rows.lazy()
+        .group_by("series", place.alias("place"))
+        .agg(least=row.get(ms.arg_min()), most=row.get(ms.arg_max()), count=pl.len())
+        .collect()
+    )
     # A bin with one request has it as its shortest and its longest.
-    return pl.concat(ends).unique().sort("s", "series", "ms").collect()
+    found = pl.concat([ends.select(pl.col(end).alias("row"), "count") for end in ("least", "most")]).unique()
+    shown = rows[found["row"]].with_columns(found["count"]).sort("s", "series", "ms", "row")
+    return shown.drop("row")
 
 
 def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:
@@ -102,14 +119,14 @@ def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:
 
 
 def quantiles_by_phase(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """`request_figures` by `phase_no`, `phase` and `series` (operation, node and binding); and the series."""
+    """Figures, as those over time, by phase and series (operation, node and binding); and the series."""
     columns = ("name", "op", "owner", "binding")
     begun = (
         frame.lazy()
-        .filter(pl.col("phase_no") >= 0)
-        .select(*columns, "phase_no", "phase", "ms", "ok", "failed", "cancelled")
+        .filter(pl.col("phase_no") >= 0, pl.col("ok") | pl.col("failed"))
+        .select(*columns, "phase_no", "phase", "ms", "ok", "failed")
     )
     named = with_series(begun.collect(), "{} {} · {} · {}", *columns).drop(columns)
     folded, names = fold(named, "series", pl.len())
-    grouped = with_took(folded).group_by("phase_no", "phase", "series").agg(**request_figures()).collect()
-    return grouped.filter(pl.col("p50").is_not_null()).sort("phase_no", "series"), names
+    rows = request_figures(folded, ["phase_no", "phase", "series"]).filter(pl.col("p50").is_not_null())
+    return rows.sort("phase_no", "series"), names

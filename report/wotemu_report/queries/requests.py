@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.queries.interaction_rows import interaction_rows
-from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
+from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.once_a_run import once_a_run
+from wotemu_report.queries.ranked import ranked
 from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -95,30 +98,22 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 
 
-def with_took(frame: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
-    """Requests with `took`: the duration in ms of those that succeeded, else null."""
-    # Once for all rows: a filter within an aggregate is applied to each group anew.
-    return frame.lazy().with_columns(took=pl.when("ok").then("ms"))
-
-
-def request_figures() -> dict[str, pl.Expr]:
-    """Aggregates of the rows of `with_took`.
+def request_figures(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
+    """Figures of requests with the columns `ok`, `failed` and `ms`, by others.
 
     Returns:
-        `count`, those that succeeded or failed; `errors`, failed ones; `cancelled`, those that their apps
-        gave up; `p50`, `p95` and `p99` in ms, percentiles of the durations of those that succeeded.
+        A row for each combination of `by`: `by`, names as text; `count`, those that succeeded or failed;
+        `errors`, failed ones; `p50`, `p95` and `p99` in ms, percentiles of the durations of those that
+        succeeded. None where no request ended.
     """
-    done = pl.col("took")
-    return {
-        "count": (pl.col("ok") | pl.col("failed")).sum(),
-        "errors": pl.col("failed").sum(),
-        "cancelled": pl.col("cancelled").sum(),
-        **{name: nearest_rank(done, SHARES[name]) for name in ("p50", "p95", "p99")},
-    }
+    shares = {name: SHARES[name] for name in ("p50", "p95", "p99")}
+    ended = pl.col("ok") | pl.col("failed")
+    found = ranked(frame, by, shares, took=pl.when("ok").then("ms"), where=ended)
+    return found.rename({"failed": "errors"})
 
 
 def error_share() -> pl.Expr:
-    """The failed share of the requests that `request_figures` counts; null where there are none."""
+    """The share that `errors` are of `count`; null where there are none."""
     return pl.when(pl.col("count") > 0).then(pl.col("errors") / pl.col("count"))
 
 

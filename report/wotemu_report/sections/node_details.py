@@ -18,9 +18,10 @@ from wotemu_report.queries.hop_counters import hop_totals
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.queries.ranking import fold, with_series
-from wotemu_report.queries.requests import consumers_or_producers, request_figures, requests, with_took
+from wotemu_report.queries.request_series import figures_over_time
+from wotemu_report.queries.requests import consumers_or_producers, requests
 from wotemu_report.queries.subscriptions import notifications, subscribers
-from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
+from wotemu_report.queries.time_bins import broken_at_gaps
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.log_tails import LogTail
 from wotemu_report.recorded.manifest import RecordedReplica
@@ -233,7 +234,7 @@ def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
     slim = (
         asked.lazy()
         .filter(pl.col("role") == role, pl.col("ok"))
-        .select("s", "node", *parts, "ok", "failed", "cancelled", pl.col("ms").clip(_LEAST_MS))
+        .select("s", "node", *parts, "ok", "failed", pl.col("ms").clip(_LEAST_MS))
     )
     done = slim.collect()
     if not done.height:
@@ -256,10 +257,6 @@ def _chart(run: RunData, nodes: int) -> tuple[Figure | None, Rows]:
 
 
 def _quantiles(axis: Axis, frame: pl.DataFrame) -> pl.DataFrame:
-    """`request_figures` of each node's requests in each bin; a row of nulls where a line must break."""
+    """Figures of each node's requests in each bin; a row of nulls where a line must break."""
     key = ["node", "series"]
-    binned = per_bin(with_took(frame), axis, key, **request_figures()).with_columns(
-        pl.col(key).cast(pl.String)
-    )
-    known = binned.filter(pl.col("p50").is_not_null()).select("s", *key, "count", "p50", "p95")
-    return broken_at_gaps(known, key)
+    return broken_at_gaps(figures_over_time(axis, frame, key).select("s", *key, "count", "p50", "p95"), key)

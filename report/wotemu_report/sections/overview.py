@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from wotemu_report.blocks import Block, Column, Empty, Section, Table, Tile, Tiles
@@ -13,16 +15,17 @@ from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.requests import (
     consumers_or_producers,
-    error_share,
     request_figures,
     requests,
     seen_by,
     unmeasured_requests,
-    with_took,
 )
 from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
+
+_NONE: dict[str, Any] = {"count": 0, "errors": 0, "p50": None, "p95": None, "p99": None}
+"""The figures where no request ended."""
 
 
 def section(run: RunData) -> Section:
@@ -48,18 +51,14 @@ def _interactions(run: RunData) -> list[Tile]:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
     if role == "producer":
         return [_served(asked)]
-    total = (
-        with_took(asked)
-        .select(**request_figures())
-        .collect()
-        .with_columns(share=error_share())
-        .row(0, named=True)
-    )
-    cancelled = f", {count(total['cancelled'])} cancelled" if total["cancelled"] else ""
+    total = _NONE | next(request_figures(asked).iter_rows(named=True), {})
+    given_up = int(asked["cancelled"].sum())
+    cancelled = f", {count(given_up)} cancelled" if given_up else ""
+    share = total["errors"] / total["count"] if total["count"] else None
     return [
         Tile("Interactions", count(total["count"] + items),
              f"{count(total['count'])} requests, {count(items)} items"),
-        Tile("Failed requests", percent(total["share"]),
+        Tile("Failed requests", percent(share),
              f"{count(total['errors'])} of {count(total['count'])}{cancelled}",
              "warn" if total["errors"] else "good"),
         _available(run),
@@ -71,7 +70,7 @@ def _interactions(run: RunData) -> list[Tile]:
 
 def _served(served: pl.DataFrame) -> Tile:
     """Where no client was measured, only the requests that things served are known."""
-    took = milliseconds(with_took(served).select(request_figures()["p50"]).collect().item())
+    took = milliseconds((_NONE | next(request_figures(served).iter_rows(named=True), {}))["p50"])
     return Tile("Requests served", count(served.height), f"to unmeasured clients; handlers took {took} (p50)")
 
 

@@ -24,6 +24,7 @@ from wotemu_report.queries.request_series import (
 from wotemu_report.queries.requests import SUBJECT
 from wotemu_report.recorded.run_data import RunData
 
+_DRAWN = ("s", "ms", "owner", "node", "binding", "role", "error", "ok", "failed")
 _MAX_CHARTS = 8
 _MAX_POINTS = 700
 _MAX_CROSSES = 175
@@ -76,7 +77,9 @@ def _subjects(seen: pl.DataFrame) -> pl.DataFrame:
 
 
 def _only(frame: pl.DataFrame, subject: tuple[str, str, str]) -> pl.DataFrame:
-    return frame.filter(*(pl.col(column) == value for column, value in zip(SUBJECT, subject, strict=True)))
+    """The requests of one operation, with the columns that its chart needs."""
+    wanted = (pl.col(column) == value for column, value in zip(SUBJECT, subject, strict=True))
+    return frame.lazy().filter(*wanted).select(_DRAWN).collect()
 
 
 def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str], *, several: bool) -> Figure:
