@@ -24,6 +24,7 @@ from wotemu.records.schemas import SCHEMAS
 from wotemu_report.live.page_changes import page_changes
 from wotemu_report.live.server import PageServer
 from wotemu_report.page.render import PageParts
+from wotemu_report.recorded.stored_tables import scan_tables
 from wotemu_runtime.recording.growing_tables import GrowingTables
 from wotemu_runtime.recording.run_directory import RunDirectory
 
@@ -138,18 +139,37 @@ def test_growing_tables_take_what_is_new_and_whole(quickstart: Path, tmp_path: P
     tables = GrowingTables(tmp_path, tmp_path / "copies")
     assert not tables.update()
     batches = [msgpack.packb(rows[start : start + 50]) for start in range(0, 150, 50)]
+
+    def read() -> list[tuple[object, ...]]:
+        return pl.read_parquet(sorted(copy.iterdir())).rows()
+
     copy = tmp_path / "copies" / "interactions.parquet"
     for written, known in ((batches[0], 50), (batches[0] + batches[1][:-3], 50), (b"".join(batches), 150)):
         spool.write_bytes(written)
         tables.update()
-        assert pl.read_parquet(copy).rows() == [tuple(row) for row in rows[:known]]
+        assert read() == [tuple(row) for row in rows[:known]]
     assert not tables.update()
     spool.write_bytes(batches[1])  # a coordinator took over from a checkpoint
     assert tables.update()
-    assert pl.read_parquet(copy).height == 50
+    assert len(read()) == 50
     spool.unlink()
     with pytest.raises(FileNotFoundError):
         tables.update()
+
+
+def test_a_growing_tables_rows_are_written_again_a_few_times_in_all(quickstart: Path, tmp_path: Path) -> None:
+    """After 64 looks there are few files, and each is at least twice as long as the next."""
+    rows, spool = rows_of(quickstart, "interactions"), tmp_path / "spool" / "interactions.msgpack"
+    spool.parent.mkdir()
+    tables = GrowingTables(tmp_path, tmp_path / "tables")
+    for row in rows[:63]:
+        with spool.open("ab") as file:
+            file.write(msgpack.packb([row]))
+        tables.update()
+    parts = [pl.read_parquet(path).height for path in sorted((tmp_path / "tables").rglob("0*"))]
+    assert parts == [32, 16, 8, 4, 2, 1]
+    frame = scan_tables(tmp_path, [], check=False)["interactions"].collect()
+    assert frame.select(list(SCHEMAS["interactions"])).rows() == [tuple(row) for row in rows[:63]]
 
 
 @pytest.mark.parametrize("more", [(), ("--json",), ("--out", "elsewhere")])

@@ -27,11 +27,12 @@ def scan_tables(run_dir: Path, damages: list[str], *, check: bool) -> dict[str, 
 
 
 def _scan(path: Path, name: str, damages: list[str], *, check: bool) -> pl.LazyFrame:
-    # A run writes no file for a table without rows.
-    if not path.is_file() or path.stat().st_size == 0:
+    # A run writes no file for a table without rows. Of one that goes on, a table may be a folder of files.
+    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+    if not any(each.stat().st_size for each in files):
         return pl.LazyFrame(schema=SCHEMAS[name])
     try:
-        frame = conform(pl.scan_parquet(path), name)
+        frame = conform(pl.scan_parquet(files), name)
     except (OSError, pl.exceptions.PolarsError) as error:
         damages.append(f"tables/{path.name} can't be read: {str(error).splitlines()[0]}")
         return pl.LazyFrame(schema=SCHEMAS[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,13 @@ class GrowingTables:
 
     Args:
         run_dir: The run directory.
-        folder: Where the files go, each under its table's name.
+        folder: Where they go: each table in a folder ``TABLE.parquet`` of files.
     """
 
     def __init__(self, run_dir: Path, folder: Path) -> None:
         self._spool = run_dir / SPOOL
         self._folder = folder
+        self._parts: dict[str, _Parts] = {}
         self._taken: dict[str, int] = {}
         """How many bytes of each file of the spool are in its table."""
 
@@ -50,15 +52,14 @@ class GrowingTables:
     def _extend(self, spool: Path) -> bool:
         if spool.stem in TRANSIENT_TABLES:
             return False
-        table = self._folder / f"{spool.stem}.parquet"
+        table = self._parts.setdefault(spool.stem, _Parts(self._folder / f"{spool.stem}.parquet"))
         taken = self._taken.get(spool.stem, 0)
         if spool.stat().st_size < taken:  # a coordinator took over, and continues from a checkpoint
             taken = 0
-            table.unlink(missing_ok=True)
+            table.clear()
         rows, self._taken[spool.stem] = _new_rows(spool, taken)
         if rows:
-            self._folder.mkdir(exist_ok=True)
-            _append(table, spool_frame(spool.stem, rows)[0])
+            table.append(spool_frame(spool.stem, rows)[0])
         return bool(rows)
 
 
@@ -83,15 +84,43 @@ def _parts(file: Any, start: int) -> Iterator[bytes]:
         yield part
 
 
-def _append(table: Path, new: pl.DataFrame) -> None:
-    """Add rows to a Parquet file; queries that read it meanwhile keep the old one."""
-    import polars as pl
+class _Parts:
+    """One table's rows in files, whose names are in the rows' order, each at least twice as long as the next.
 
-    if not table.exists():
-        new.write_parquet(table, compression="lz4")
-        return
-    more, joined = table.with_suffix(".new"), table.with_suffix(".joined")
-    new.write_parquet(more, compression="lz4")
-    pl.scan_parquet([table, more]).sink_parquet(joined, compression="lz4")
-    joined.replace(table)
-    more.unlink()
+    A row is so written again a few times in all, however often rows are added: as often as the table doubles.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[int] = []
+        """Of each part."""
+
+    def __repr__(self) -> str:
+        return f"_Parts({str(self._folder)!r}, {self._rows})"
+
+    def append(self, new: pl.DataFrame) -> None:
+        """Add rows."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new.write_parquet(self._path(len(self._rows)), compression="lz4")
+        self._rows.append(new.height)
+        while len(self._rows) > 1 and self._rows[-2] < 2 * self._rows[-1]:
+            self._join_last()
+
+    def clear(self) -> None:
+        """Remove all rows."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._rows.clear()
+
+    def _join_last(self) -> None:
+        import polars as pl
+
+        more = self._rows.pop()
+        former, last = self._path(len(self._rows) - 1), self._path(len(self._rows))
+        joined = former.with_suffix(".joined")
+        pl.scan_parquet([former, last]).sink_parquet(joined, compression="lz4")
+        joined.replace(former)
+        last.unlink()
+        self._rows[-1] += more
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:04d}.parquet"
