@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wotemu.deployment_file import load
+    from wotemu.emulation.comparing import compare, write_comparison
     from wotemu.emulation.emulation import Emulation
+    from wotemu.emulation.repetition import repeat
+    from wotemu.emulation.search import search
     from wotemu.emulation.sweep import RecordedSweep, sweep
     from wotemu.emulation.unattended import run, run_sync
     from wotemu.errors import (
@@ -104,25 +107,32 @@ __all__ = [
     "Wave",
     "WotemuError",
     "at",
+    "compare",
     "during",
     "event",
     "every",
     "load",
     "metric",
+    "repeat",
     "run",
     "run_sync",
     "saw",
+    "search",
     "sine",
     "square",
     "sweep",
     "tag",
     "triangle",
     "when",
+    "write_comparison",
 ]
 
 _NAMES = {
     "wotemu.deployment_file": "load",
+    "wotemu.emulation.comparing": "compare write_comparison",
     "wotemu.emulation.emulation": "Emulation",
+    "wotemu.emulation.repetition": "repeat",
+    "wotemu.emulation.search": "search",
     "wotemu.emulation.sweep": "RecordedSweep sweep",
     "wotemu.emulation.unattended": "run run_sync",
     "wotemu.recorded_run": "RecordedRun",

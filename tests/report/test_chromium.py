@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from wotemu import compare, write_comparison
 from wotemu_report import write_report
+from wotemu_report.comparison.trials import Trial, trials_page
+from wotemu_report.objectives.outcome import Outcome, Outcomes, State
+from wotemu_report.page.head import Notice
+from wotemu_report.page.render import save
 
 from .many_nodes import many_nodes_run
+from .test_comparison import lamp
 from .test_page import hostile_run
 
 pytestmark = pytest.mark.chromium
@@ -110,6 +117,42 @@ def test_hostile_names_run_nothing_in_a_browser(browser: Browser, tmp_path: Path
     assert hostile.complaints == []
     assert len(hostile.requests) == 1
     assert page.locator("img, iframe, object, main script").count() == 0
+    page.close()
+
+
+def comparison(folder: Path) -> Path:
+    """The page of a run beside one that is slower by a fifth."""
+    runs = [lamp(folder / name, slower) for name, slower in (("before", 1.0), ("after", 1.2))]
+    return write_comparison(compare(*runs), folder / "page")
+
+
+def cliff(folder: Path) -> Path:
+    """The page of a search: objectives held at two of three values."""
+    outcome = Outcome(0, "p95 of readproperty", "passed", 0.05, "s", "<", 0.1, 300, "requests", 0.0, 60.0)
+    states: tuple[tuple[float, State], ...] = ((20, "passed"), (90, "passed"), (180, "failed"))
+    trials = [
+        Trial(ms, ("runs/000",), (Outcomes((evolve(outcome, state=state, value=ms / 1000),)),), ((),))
+        for ms, state in states
+    ]
+    said = Notice("good", "The objectives hold up to latency = 90ms", ("At 180ms they do not.",))
+    return save(trials_page("field", said, "latency", "ms", trials, "1.0"), folder)
+
+
+@pytest.mark.parametrize("make", [comparison, cliff])
+def test_pages_of_comparisons_and_searches_are_drawn_and_can_be_read(
+    browser: Browser, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    made = Visit(browser, make(tmp_path))
+    page = made.page
+    assert page.locator(".chart").count() >= 1
+    assert made.undrawn() == []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert made.violations() == []
+    page.set_viewport_size({"width": 400, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert made.complaints == []
+    assert len(made.requests) == 1
     page.close()
 
 

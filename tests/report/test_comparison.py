@@ -13,7 +13,9 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+import wotemu
 from wotemu.cli import main
+from wotemu_report.comparison import FIGURES
 from wotemu_report.comparison.bootstrap import (
     BlockHistogram,
     cliffs_delta,
@@ -192,6 +194,18 @@ def test_two_designs_of_three_runs(lamps: Path, tmp_path: Path) -> None:
     page = (tmp_path / "index.html").read_text()
     assert "design-b beside design-a" in page
     assert "Some figures became worse" in page
+    # The same from Python.
+    found = wotemu.compare(wotemu.RecordedSweep(lamps / "design-a"), lamps / "design-b")
+    printed = [(each["figure"], each["verdict"]) for each in data["differences"]]
+    assert [(each["figure"], each["verdict"]) for each in found.to_dict()["differences"]] == printed
+    assert found.worse_by(0.1)
+    assert "Some figures became worse" in wotemu.write_comparison(found, tmp_path / "again").read_text()
+    for given, chosen, said in (
+        ((), FIGURES, "nothing to compare"),
+        (("a", "b"), ["p51"], "figure 'p51'"),
+    ):
+        with pytest.raises(wotemu.InputError, match=said):
+            wotemu.compare(*given, figures=chosen)
 
 
 def test_one_run_each_is_judged_by_blocks_of_time(lamps: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import wotemu
 from wotemu.cli import main
 from wotemu.emulation import repetition
 from wotemu.emulation.repetition import derived_seeds
@@ -86,6 +87,11 @@ def test_runs_one_after_the_other_and_their_spread(folder: Path) -> None:
     assert MadeUp.most_at_once == 2
     assert "runs/field-repeat-2" in shown.output.replace("\n", "")
     assert "not VALID: 000, 001" in shown.output
+    runs = asyncio.run(wotemu.repeat(wotemu.load("field.py"), 2))  # the same from Python
+    assert [run.parameters["seed"] for run in runs] == derived_seeds(0, 2)
+    assert Path(runs.folder).name == "field-repeat-3"
+    with pytest.raises(wotemu.InputError, match="no run to make"):
+        asyncio.run(wotemu.repeat(wotemu.load("field.py"), 0))
 
 
 def test_damages_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import wotemu
 from wotemu import Scenario, Topology
 from wotemu.cli import main
 from wotemu.emulation import search as searching
@@ -142,6 +144,9 @@ def test_the_cliff_is_found_and_drawn(folder: Path) -> None:
         (objective,) = trial["runs"][0]["objectives"]
         assert trial["holds"] == (objective["state"] == "passed") == (objective["value"] < 0.1)
         assert len(trial["runs"]) == 2
+    # The same from Python.
+    found = asyncio.run(wotemu.search("field.py", "latency=10..200ms", [P95[1]], runs=2))
+    assert (found.held, found.failed, found.folder.name) == (data["held"], data["failed"], "field-search-2")
     page = (folder / "runs" / "field-search" / "index.html").read_text()
     assert "the objectives hold up to latency =" in page
     assert "p95 of readproperty" in page

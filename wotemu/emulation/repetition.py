@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.emulation import Emulation
-from wotemu.emulation.run_options import EngineName, ShaperName, checked_name
+from wotemu.emulation.run_options import EngineName, ShaperName, checked_name, name_of
 from wotemu.emulation.sweep import RecordedSweep, run_to_record, write_index
 from wotemu.errors import InputError
 from wotemu.fidelity import Thresholds
@@ -51,9 +51,9 @@ def check_parallel(parallel: int, engine: EngineName) -> None:
 
 async def repeat(
     deployment: Deployment,
-    seeds: Sequence[int],
+    seeds: int | Sequence[int],
     *,
-    name: str,
+    name: str | None = None,
     out: str | Path | None = None,
     engine: EngineName = "local",
     shaper: ShaperName = "auto",
@@ -62,15 +62,15 @@ async def repeat(
     parallel: int = 1,
     on_run: OnRun = lambda _: None,
 ) -> RecordedSweep:
-    """Run a deployment once with each seed.
+    """Run a deployment once with each seed: ``await repeat(load("deployment.py"), 5)``.
 
     Runs at the same time share the cores that move packets, and a busy core delays packets and changes: the
     certificate says so then, and figures are worth less. So they run one after the other unless asked for.
 
     Args:
         deployment: What to run.
-        seeds: Of the runs: see `derived_seeds`.
-        name: Name of the runs.
+        seeds: Of the runs, or how many runs: their seeds follow from the scenario's.
+        name: Name of the runs; None for the file's.
         out: The folder of the runs; None for ``runs/NAME-repeat``, numbered if taken.
         engine: ``local`` or ``swarm``.
         shaper: What gateways impose conditions with.
@@ -86,7 +86,10 @@ async def repeat(
         InputError: A value is not what it has to be; nothing is started.
         HostError: This machine lacks something.
     """
-    checked_name(name, "name")
+    name = checked_name(name_of(deployment.path) if name is None else name, "name")
+    seeds = derived_seeds(deployment.scenario.seed, seeds) if isinstance(seeds, int) else seeds
+    if not seeds:
+        raise InputError("there is no run to make", where="seeds", hint="give at least 1")
     check_parallel(parallel, engine)
 
     def emulation(number: int, folder: Path | None) -> Emulation:

@@ -11,7 +11,7 @@ from wotemu.deployment_file import Deployment, load
 from wotemu.emulation.bisection import ParameterRange
 from wotemu.emulation.emulation import Emulation
 from wotemu.emulation.repetition import derived_seeds
-from wotemu.emulation.run_options import EngineName, ShaperName, checked_name
+from wotemu.emulation.run_options import EngineName, ShaperName, checked_name, name_of
 from wotemu.emulation.sweep import run_to_record, write_index
 from wotemu.errors import EmulationError, InputError
 from wotemu.forms.document import Item
@@ -59,13 +59,13 @@ def objective_of(text: str) -> Objective:
 
 async def search(
     path: str | Path,
-    parameter: ParameterRange,
-    objectives: Sequence[Objective] = (),
+    parameter: ParameterRange | str,
+    objectives: Sequence[Objective | str] = (),
     *,
     runs: int = 1,
     tolerance: float = 0.05,
     seed: int | None = None,
-    name: str,
+    name: str | None = None,
     out: str | Path | None = None,
     engine: EngineName = "local",
     shaper: ShaperName = "auto",
@@ -79,12 +79,13 @@ async def search(
 
     Args:
         path: The file.
-        parameter: Its name and range.
-        objectives: In place of the scenario's.
+        parameter: Its name and range, such as ``latency=10..2000ms``.
+        objectives: In place of the scenario's: as `expect` makes them, or as a line of text, such as
+            ``p95(readproperty) < 500ms during fade``.
         runs: How many runs each value has.
         tolerance: How close the value has to be found, as a share of it.
         seed: That the runs' seeds follow from; None for the scenario's own.
-        name: Name of the runs.
+        name: Name of the runs; None for the file's.
         out: The folder of the runs; None for ``runs/NAME-search``, numbered if taken.
         engine: ``local`` or ``swarm``.
         shaper: What gateways impose conditions with.
@@ -96,15 +97,17 @@ async def search(
             is started, unless it is a value in the middle that is refused.
         EmulationError: A run failed or was INVALID: it says nothing of the objectives.
     """
-    checked_name(name, "name")
+    name = checked_name(name_of(Path(path)) if name is None else name, "name")
+    varied = ParameterRange.parse(parameter) if isinstance(parameter, str) else parameter
+    expected = tuple(objective_of(each) if isinstance(each, str) else each for each in objectives)
 
     def deployment(value: float) -> Deployment:
-        loaded = load(path, parameters={parameter.name: parameter.given(value)})
-        if not objectives:
+        loaded = load(path, parameters={varied.name: varied.given(value)})
+        if not expected:
             return loaded
-        return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=tuple(objectives)))
+        return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=expected))
 
-    ends = [deployment(value) for value in (parameter.low, parameter.high)]
+    ends = [deployment(value) for value in (varied.low, varied.high)]
     if not all(each.scenario.overridden(duration=duration).expect for each in ends):
         raise InputError(
             "there is no objective to hold",
@@ -134,21 +137,21 @@ async def search(
     index: dict[str, dict[str, str | int | float]] = {}
     while len(trials) < MAX_TRIALS:
         known = {each.value: each.holds for each in trials}
-        value = parameter.next_value(known, tolerance)
+        value = varied.next_value(known, tolerance)
         if value is None:
             break
         made = deployment(value)
         run_dirs: dict[Path, Sequence[str]] = {}
         for one in seeds:
             run_dir = folder / f"{len(index):03d}"
-            index[run_dir.name] = {parameter.name: parameter.given(value), "seed": one, "run": len(index)}
+            index[run_dir.name] = {varied.name: varied.given(value), "seed": one, "run": len(index)}
             write_index(folder, index)
             await run_to_record(emulation(made, one, run_dir))
             run_dirs[run_dir] = _tables_made(run_dir)
         trials.append(Trial.of_runs(value, run_dirs))
         on_trial(trials[-1])
-    edge = parameter.edge({each.value: each.holds for each in trials})
-    return Found(folder, parameter, trials, *(edge or (None, None)))
+    edge = varied.edge({each.value: each.holds for each in trials})
+    return Found(folder, varied, trials, *(edge or (None, None)))
 
 
 def _tables_made(run_dir: Path) -> list[str]:

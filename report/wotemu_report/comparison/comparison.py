@@ -9,9 +9,17 @@ from typing import Any
 import attrs
 
 from wotemu.errors import InputError
+from wotemu_report.comparison import FIGURES
 from wotemu_report.comparison.comparability import RecordedBase, cautions, obstacles
-from wotemu_report.comparison.differences import CONFIDENCE, FALSE_ALARMS, SAME, Difference, differences
-from wotemu_report.comparison.figures import NAMES, designs
+from wotemu_report.comparison.differences import (
+    CONFIDENCE,
+    FALSE_ALARMS,
+    SAME,
+    Difference,
+    differences,
+    exceeding,
+)
+from wotemu_report.comparison.figures import designs
 from wotemu_report.comparison.samples import SUBJECT, RunSamples, samples
 from wotemu_report.recorded.run_data import RunData, reading
 
@@ -45,12 +53,34 @@ class Comparison:
         all_of_it = self.differences[name]
         return sum(each.sees is None or each.sees > SAME for each in all_of_it), len(all_of_it)
 
+    def worse_by(self, share: float) -> list[Difference]:
+        """The figures that are surely worse by more than a share; of shares, by so many points."""
+        return [each for rows in self.differences.values() for each in exceeding(rows, share)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison for programs; fields are those of `Difference`."""
+        return {
+            "schema": SCHEMA,
+            "baseline": self.baseline,
+            "runs": dict(self.runs),
+            "resampled": "runs" if self.by_runs else "blocks of time",
+            "confidence": CONFIDENCE,
+            "false_alarms": FALSE_ALARMS,
+            "role": self.role,
+            "cautions": list(self.cautions),
+            "differences": [
+                {"design": name, **dict(zip(SUBJECT, each.subject, strict=True)), **_plain(each)}
+                for name, found in self.differences.items()
+                for each in found
+            ],
+        }
+
 
 def compare(
     folders: Mapping[str, Mapping[Path, Sequence[str]]],
     *,
     anyway: bool = False,
-    figures: Sequence[str] = NAMES,
+    figures: Sequence[str] = FIGURES,
     seed: int = 0,
 ) -> Comparison:
     """Compare designs with the first one.
@@ -106,25 +136,6 @@ def compare(
 def _read(run: RunData) -> tuple[RecordedBase, RunSamples]:
     base = RecordedBase(str(run.run_dir), run.manifest, run.timeline, run.gaps)
     return base, samples(run)
-
-
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison for programs; fields are those of `Difference`."""
-    return {
-        "schema": SCHEMA,
-        "baseline": comparison.baseline,
-        "runs": dict(comparison.runs),
-        "resampled": "runs" if comparison.by_runs else "blocks of time",
-        "confidence": CONFIDENCE,
-        "false_alarms": FALSE_ALARMS,
-        "role": comparison.role,
-        "cautions": list(comparison.cautions),
-        "differences": [
-            {"design": name, **dict(zip(SUBJECT, each.subject, strict=True)), **_plain(each)}
-            for name, found in comparison.differences.items()
-            for each in found
-        ],
-    }
 
 
 def _plain(difference: Difference) -> dict[str, Any]:

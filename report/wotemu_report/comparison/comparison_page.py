@@ -65,7 +65,8 @@ def _head(comparison: Comparison) -> Head:
 def _notices(comparison: Comparison) -> list[Notice]:
     notices = [Notice("warn", "Before you compare", comparison.cautions)]
     for name, found in comparison.differences.items():
-        notices.append(Notice("good", name, tuple(summary(comparison, name))))
+        is_worse = any(each.verdict == "worse" for each in found)
+        notices.append(Notice("warn" if is_worse else "good", name, tuple(summary(comparison, name))))
         for verdict, tone in (("worse", "bad"), ("better", "good")):
             these = [each for each in found if each.verdict == verdict]
             told = [sentence(each) for each in sorted(these, key=lambda each: -abs(each.change or 0))]

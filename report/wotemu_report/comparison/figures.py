@@ -15,7 +15,6 @@ from wotemu_report.comparison.samples import SUBJECT, RunSamples, middle_ms
 LEAST_RUNS = 3
 """From so many runs on, runs are resampled; blocks of time within them otherwise."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-NAMES = (*PERCENTILES, "errors", "availability", "throughput")
 LEAST_BEYOND = 10
 """A percentile needs so many samples beyond it; fewer say nothing of it."""
 
@@ -28,7 +27,7 @@ class BlockFigure:
     """One figure of one design.
 
     Attributes:
-        name: One of `NAMES`.
+        name: One of `FIGURES`.
         subject: The phase, node group, affordance, operation and binding; the last three are "" where it is
             of all.
         blocks: How many blocks, or runs, it is estimated from.

@@ -34,8 +34,9 @@ _NUMBERS = {
 _TONES_OF_SEVERITY = {"error": "bad", "warning": "warn"}
 _TONES_OF_STATES = {"applied": "good", "not applied": "bad", "failed": "bad", "run.done": "good"} | {
     "recovered": "warn", "unaffected": "good", "not recovered": "bad",
+    "better": "good", "worse": "bad", "holds": "good", "does not hold": "bad",
 }  # fmt: skip
-"""The results of changes, and the one event that is good news."""
+"""The results of changes, of comparisons and of searches, and the one event that is good news."""
 
 
 def tone(text: object) -> str:

@@ -13,13 +13,13 @@ import click
 from wotemu.cli.completing import RunName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option, json_option
-from wotemu.errors import EXIT_OBJECTIVE_FAILED, InputError
+from wotemu.errors import EXIT_OBJECTIVE_FAILED
+from wotemu_report.comparison import FIGURES
 
 if TYPE_CHECKING:
     from wotemu_report.comparison.comparison import Comparison
 
 _MAX_PRINTED = 20
-FIGURES = ("p50", "p95", "p99", "errors", "availability", "throughput")
 
 
 class Percent(click.ParamType[float]):
@@ -84,63 +84,28 @@ def compare(
     with reporting_errors(debug=debug):
         if len(runs) < 2:
             raise click.UsageError("give at least two runs")
-        from wotemu_report.comparison.comparison import compare as compared
-        from wotemu_report.comparison.comparison import comparison_json
-        from wotemu_report.comparison.differences import exceeding
+        from wotemu.emulation import comparing
 
-        found = compared(_designs(runs), anyway=anyway, figures=figures or FIGURES, seed=seed)
+        folders = [_folder(each) for each in runs]
+        found = comparing.compare(*folders, anyway=anyway, figures=figures or FIGURES, seed=seed)
         if out is not None:
-            _write_page(found, Path(out))
+            comparing.write_comparison(found, out)
         if as_json:
-            click.echo(json.dumps(comparison_json(found), indent=1))
+            click.echo(json.dumps(found.to_dict(), indent=1))
         else:
             _print(found, out)
-        too_bad = [
-            each
-            for rows in found.differences.values()
-            for each in exceeding(rows, float("inf") if fail_above is None else fail_above)
-        ]
+        too_bad = [] if fail_above is None else found.worse_by(fail_above)
         if too_bad:
             _print_failure(len(too_bad), float(fail_above or 0))
             sys.exit(EXIT_OBJECTIVE_FAILED)
 
 
-def _designs(given: tuple[str, ...]) -> dict[str, dict[Path, list[str]]]:
-    """The run directories of each design, by a name that no other has, and what can't be read of each."""
-    designs: dict[str, dict[Path, list[str]]] = {}
-    for each in given:
-        paths = _runs_of(each)
-        name = Path(each).resolve().name
-        if name in designs:
-            name = each
-        if name in designs:
-            raise InputError("it is given twice", where=each)
-        designs[name] = paths
-    return designs
-
-
-def _runs_of(given: str) -> dict[Path, list[str]]:
-    """The run directories of a run, or of a folder of runs that `sweep` or `repeat` made, with damages."""
+def _folder(given: str) -> Path:
+    """The directory that a user means: of a run, or of runs that `sweep` or `repeat` made."""
     from wotemu.cli.local_runs import RUNS, found_run
-    from wotemu_runtime.recording.run_directory import tabulate
 
-    paths = None
-    for folder in (Path(given), RUNS / given):
-        if (folder / "sweep.json").is_file():
-            from wotemu.emulation.sweep import RecordedSweep
-
-            paths = [run.run_dir for run in RecordedSweep(folder) if run.manifest.t0 is not None]
-            if not paths:
-                raise InputError("none of its runs reached T0", where=given)
-            break
-    return {path: tabulate(path) for path in paths or [found_run(given)]}
-
-
-def _write_page(found: Comparison, folder: Path) -> None:
-    from wotemu_report.comparison.comparison_page import comparison_page
-    from wotemu_report.page.render import save
-
-    save(comparison_page(found), folder)
+    folders = (folder for folder in (Path(given), RUNS / given) if (folder / "sweep.json").is_file())
+    return next(folders, None) or found_run(given)
 
 
 def _print(found: Comparison, out: str | None) -> None:
