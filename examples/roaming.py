@@ -24,6 +24,7 @@ from wotemu import (
     tag,
     when,
 )
+from wotemu.scenario import availability, errors, expect, node, p95
 
 SENSOR = {"servient_host": "station", "thing_id": "urn:wotemu:sensor"}
 
@@ -64,5 +65,12 @@ def scenario() -> Scenario:
             every("30s", start="10s").do(at(0).set(yard, loss="3%"), at("2s").restore(yard)),
             at("70s").restore(backhaul),
             when(metric("van.read_failures") > 5).do(at("1s").restart(station), within="80s"),
+        ],
+        expect=[
+            expect(p95("readproperty", node=van) < "1s").during("calm"),
+            expect(errors("readproperty", node=meter)).below("10%").during("calm"),
+            expect(availability(meters) > "80%"),
+            expect(p95("readproperty", node=van) < "1s").recovers(within="15s").after("after"),
+            expect(node(screen).restarts == 0),
         ],
     )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -44,6 +45,11 @@ def test_the_documents_example_is_the_deployment_of_the_python_example() -> None
     other = load(ROOT / "examples" / "roaming.py")
     assert topology == other.topology
     assert hash_of(topology, scenario) == hash_of(other.topology, other.scenario)
+    expected, others = (
+        [str(attrs.evolve(each, where="")) for each in one.expect] for one in (scenario, other.scenario)
+    )
+    assert expected == others
+    assert len(expected) == 5
     SCHEMA.validate(parse(example(), "roaming.yml").plain)
 
 
