@@ -67,6 +67,22 @@ def test_what_no_percentile_can_be_of_was_not_answered() -> None:
     assert row == (5, 3, 0.0, 5.0)
 
 
+@pytest.mark.parametrize("unanswered", [None, math.inf])
+def test_beside_a_value_without_measure_the_others_keep_theirs(unanswered: float | None) -> None:
+    frame = rows(500)
+    huge = frame.with_columns(ms=pl.when(pl.int_range(pl.len()) == 7).then(1e300).otherwise("ms"))
+    found, usual = (
+        ranked(each, ["node", "op"], {"p50": 0.5}, took=TOOK, unanswered=unanswered).sort("node", "op")
+        for each in (huge, frame)
+    )
+    assert found.drop("p50").equals(usual.drop("p50"))
+    near = (found["p50"] / usual["p50"] - 1).abs()
+    assert (near < 1e-9).sum() >= found.height - 1
+    assert near.max() < 1  # type: ignore[operator]
+    (row,) = ranked(huge, [], {"p50": 0.5}, took=pl.col("ms")).rows()
+    assert row == (500, 0, pytest.approx(sorted(huge["ms"])[249]))
+
+
 def test_a_series_is_named_by_its_columns() -> None:
     frame = rows(200)
     named = with_series(frame, "{} · {}", "node", "op")["series"].cast(pl.String).to_list()

@@ -12,7 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.packed_keys import packed_key
+
+_LEAST_SCALE = 2.0**14
+"""Values are packed if they are kept at least so exact: a duration in ms to 60 ns."""
 
 
 def ranked(
@@ -42,6 +46,8 @@ def ranked(
     room = min(63, 64 - (key.size - 1).bit_length())
     top = 2**room - 1
     scale = _scale(key.frame.select(took.filter(took.is_finite()).max()).item(), top)
+    if scale < _LEAST_SCALE:
+        return _selected(frame, by, shares, took, where, unanswered)
     # What is no number of this range, as NaN, counts as not answered.
     value = (took.clip(lower_bound=0.0) * scale).round().cast(pl.UInt64, strict=False).fill_null(top)
     number = (key.expr * 2**room + value).alias("packed")
@@ -61,6 +67,29 @@ def ranked(
         values = (packed.gather(place) % 2**room).cast(pl.Float64) / scale
         found[name] = pl.select(pl.when(held).then(values).otherwise(unanswered)).to_series()
     return pl.DataFrame([*key.columns(number), *(each.alias(name) for name, each in found.items())])
+
+
+def _selected(
+    frame: pl.DataFrame,
+    by: Sequence[str],
+    shares: Mapping[str, float],
+    took: pl.Expr,
+    where: pl.Expr | None,
+    unanswered: float | None,
+) -> pl.DataFrame:
+    """The same by selecting ranks in each group: beside a value of years, packed ones would round to zero."""
+    value = took.fill_nan(None).clip(lower_bound=0.0)
+    known = pl.when(value.is_finite()).then(value)
+    rows = frame.lazy() if where is None else frame.lazy().filter(where)
+    counted = pl.col("_took").fill_null(unanswered) if unanswered is not None else pl.col("_took")
+    figures = {name: nearest_rank(counted, share) for name, share in shares.items()}
+    found = (
+        rows.select(*by, _took=known)
+        .group_by(by or [pl.lit(0).alias("_all")])
+        .agg(count=pl.len().cast(pl.Int64), failed=pl.col("_took").is_null().sum().cast(pl.Int64), **figures)
+        .collect()
+    )
+    return found.select(pl.exclude("_all")).with_columns(pl.selectors.categorical().cast(pl.String))
 
 
 def _scale(most: float | None, top: int) -> float:
