@@ -14,12 +14,13 @@ from wotemu.cli.completing import RunName
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.options import debug_option, json_option
 from wotemu.errors import EXIT_OBJECTIVE_FAILED
-from wotemu_report.comparison import FIGURES
 
 if TYPE_CHECKING:
     from wotemu_report.comparison.comparison import Comparison
 
 _MAX_PRINTED = 20
+FIGURES = ("p50", "p95", "p99", "errors", "availability", "throughput")
+"""`wotemu_report.comparison.FIGURES`, which help has to show without loading what reports need."""
 
 
 class Percent(click.ParamType[float]):
