@@ -63,7 +63,7 @@ def scenario() -> Scenario:
     return Scenario(
         duration="60s",
         phases=[Phase("calm", 0), Phase("bad radio", "20s"), Phase("calm again", "40s")],
-        events=[at("20s").set(radio, loss="10%", latency="120ms", rate="500kbit"), at("40s").restore(radio)],
+        events=[at("20s").set(radio, loss="10%", latency="60ms", rate="500kbit"), at("40s").restore(radio)],
         expect=[
             expect(p95("invokeaction", node=phone) < "500ms"),
             expect(errors("readproperty", node=hub)).below("5%"),

@@ -11,7 +11,7 @@ puts them side by side. It needs OpenCV: pip install '.[vision]'
 
 from __future__ import annotations
 
-import surveillance_parts as parts
+import surveillance as parts
 
 from wotemu import Node, Scenario, Topology
 

@@ -8,7 +8,7 @@ uplink carries what users read of the detectors.
 
 from __future__ import annotations
 
-import surveillance_parts as parts
+import surveillance as parts
 
 from wotemu import Network, NetworkConditions, Node, Scenario, Topology
 

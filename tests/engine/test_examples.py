@@ -16,7 +16,7 @@ from tests.conftest import Require
 from wotemu.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NO_DEPLOYMENTS = {"live.py", "surveillance_parts.py"}
+NO_DEPLOYMENTS = {"live.py"}
 DEPLOYMENTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.name not in NO_DEPLOYMENTS)
 RUN_ELSEWHERE = {"quickstart", "roaming"}
 """Examples that other tests run."""
