@@ -60,7 +60,11 @@ def test_every_public_name_has_a_docstring_of_its_own() -> None:
 def vocabulary() -> set[str]:
     """Every word of topology and scenario, as the page has to have it."""
     others = {"Certificate", "Emulation", "RecordedRun", "RecordedSweep", "Thresholds"}
-    functions = {"load", "run", "run_sync", "sweep", "resolve", "Resolver"}
+    functions = {
+        *("load", "run", "run_sync", "sweep", "repeat", "search", "compare", "write_comparison"),
+        "resolve",
+        "Resolver",
+    }
     exported = {*wotemu.__all__, *wotemu.scenario.__all__} - others - functions
     words = {name for name in exported if not name.endswith("Error")}
     for word in (type(wotemu.at(0)), type(wotemu.during(0, 1))):

@@ -60,7 +60,7 @@ async def repeat(
     duration: QuantityLike | None = None,
     thresholds: Thresholds | None = None,
     parallel: int = 1,
-    on_run: OnRun = lambda _: None,
+    on_run: OnRun | None = None,
 ) -> RecordedSweep:
     """Run a deployment once with each seed: ``await repeat(load("deployment.py"), 5)``.
 
@@ -116,7 +116,8 @@ async def repeat(
     async def run(number: int, run_dir: Path) -> None:
         async with free:
             await run_to_record(emulation(number, run_dir))
-        on_run(RecordedRun(run_dir, known[run_dir.name]))
+        if on_run is not None:
+            on_run(RecordedRun(run_dir, known[run_dir.name]))
 
     async with asyncio.TaskGroup() as tasks:
         for number, run_name in enumerate(known):

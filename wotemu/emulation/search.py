@@ -70,7 +70,7 @@ async def search(
     engine: EngineName = "local",
     shaper: ShaperName = "auto",
     duration: QuantityLike | None = None,
-    on_trial: OnTrial = lambda _: None,
+    on_trial: OnTrial | None = None,
 ) -> Found:
     """Bisect a parameter of a file's functions ``topology`` and ``scenario``.
 
@@ -149,7 +149,8 @@ async def search(
             await run_to_record(emulation(made, one, run_dir))
             run_dirs[run_dir] = _tables_made(run_dir)
         trials.append(Trial.of_runs(value, run_dirs))
-        on_trial(trials[-1])
+        if on_trial is not None:
+            on_trial(trials[-1])
     edge = varied.edge({each.value: each.holds for each in trials})
     return Found(folder, varied, trials, *(edge or (None, None)))
 

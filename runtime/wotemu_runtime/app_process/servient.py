@@ -11,7 +11,9 @@ from wotemu_runtime.app_process.loading.spec import AppSpec
 def build_servient(spec: AppSpec) -> Any:
     """WoTPy's servient, not started: the servers that `spec` asks for, and a client for each binding.
 
-    It has no catalogue where it has no server, and no MQTT client where the node can reach no broker.
+    It has no catalogue where it has no server, and no MQTT client where the node can reach no broker. Where
+    the node names no broker, MQTT is used for what no other binding serves: WoTPy would prefer it for
+    properties.
     """
     from wotpy.protocols.coap.client import CoAPClient
     from wotpy.protocols.coap.server import CoAPServer
@@ -28,7 +30,8 @@ def build_servient(spec: AppSpec) -> Any:
     clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
     if spec.mqtt_client:
         clients.append(MQTTClient(username=user, password=password))
-    servient = Servient(
+    kind = Servient if conf.broker_url or not spec.mqtt_client else _mqtt_last(Servient)
+    servient = kind(
         hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients
     )
     if spec.http:
@@ -41,6 +44,21 @@ def build_servient(spec: AppSpec) -> Any:
         login = {"username": user, "password": password}
         servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica, **login))
     return servient
+
+
+def _mqtt_last(servient: type[Any]) -> type[Any]:
+    """A class of servients that choose MQTT only for what no other of their clients supports."""
+
+    from wotpy.protocols.enums import Protocols
+
+    class MqttLast(servient):  # type: ignore[misc]  # WoTPy has no types
+        def select_client(self, td: Any, name: str) -> Any:
+            others = [client for client in self.clients.values() if client.protocol != Protocols.MQTT]
+            if any(client.is_supported_interaction(td, name) for client in others):
+                return servient._default_select_client(others, td, name)
+            return super().select_client(td, name)
+
+    return MqttLast
 
 
 def _bindable(server: Any) -> Any:
