@@ -16,7 +16,8 @@ IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--ki
 
 def test_a_command_with_blanks_and_brackets_hides_no_field() -> None:
     others = " ".join(["0"] * 13)
-    assert parse_stat(f"7 (a) S 9 (b) Z 5 {others} 0 0 3 0 77\n") == Process(5, "Z", threads=3)
+    wanted = Process(5, "Z", threads=3, name="a) S 9 (b")
+    assert parse_stat(f"7 (a) S 9 (b) Z 5 {others} 0 0 3 0 77\n") == wanted
 
 
 def test_a_zombie_is_over_unless_threads_of_it_go_on() -> None:

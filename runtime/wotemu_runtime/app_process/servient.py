@@ -12,8 +12,8 @@ def build_servient(spec: AppSpec) -> Any:
     """WoTPy's servient, not started: the servers that `spec` asks for, and a client for each binding.
 
     It has no catalogue where it has no server, and no MQTT client where the node can reach no broker. Where
-    the node names no broker, MQTT is used for what no other binding serves: WoTPy would prefer it for
-    properties.
+    the node names no broker and its app has no login, MQTT is used for what no other binding serves: WoTPy
+    would prefer it for properties.
     """
     from wotpy.protocols.coap.client import CoAPClient
     from wotpy.protocols.coap.server import CoAPServer
@@ -30,7 +30,8 @@ def build_servient(spec: AppSpec) -> Any:
     clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
     if spec.mqtt_client:
         clients.append(MQTTClient(username=user, password=password))
-    kind = Servient if conf.broker_url or not spec.mqtt_client else _mqtt_last(Servient)
+    uses_mqtt = conf.broker_url is not None or spec.credentials is not None
+    kind = _mqtt_last(Servient) if spec.mqtt_client and not uses_mqtt else Servient
     servient = kind(
         hostname=conf.hostname, catalogue_port=conf.ports.catalogue if spec.serves else None, clients=clients
     )
