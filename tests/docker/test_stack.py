@@ -181,7 +181,8 @@ def topology():
         networks=[wifi, mobile],
         resources=NodeResources(mem_limit="200M"),
         scale=2)
-    db = Service(name="db", image="wotemu:latest", restart_policy=RestartPolicy(condition="on-failure"))
+    db = Service(name="db", restart_policy=RestartPolicy(condition="on-failure"),
+                 command=["redis-server", "--save", ""])  # in place of an image, which a test can't pull
     user.link_service(db)
     return Topology(nodes=[clock, user])
 """
