@@ -14,6 +14,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from tests.conftest import Require
 from wotemu_runtime.app_process import redaction
 from wotemu_runtime.broker.server import find_mosquitto
 from wotemu_runtime.planning.broker_users import VARIABLE, environment, monitor_login, take
@@ -60,9 +61,8 @@ async def connects(port: int, user: str | None, password: str | None) -> bool:
 
 
 @pytest.mark.parametrize("name", ["mosquitto", "amqtt"])
-async def test_a_broker_lets_its_users_in_and_nobody_else(name: str) -> None:
-    if name == "mosquitto" and find_mosquitto() is None:
-        pytest.skip("Mosquitto is not installed")
+async def test_a_broker_lets_its_users_in_and_nobody_else(name: str, require: Require) -> None:
+    require(name != "mosquitto" or find_mosquitto() is not None, "Mosquitto is not installed")
     env = environment({"field": "pass: word"})
     login = monitor_login(env)
     assert login is not None
