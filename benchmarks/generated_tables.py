@@ -51,7 +51,11 @@ class GeneratedTables:
             "app": self._app(), "hops": self._hops(), "changes": self._answers().lazy(),
         }  # fmt: skip
         for name, frame in tables.items():
-            conformed = frame.select(pl.col(column).cast(kind) for column, kind in SCHEMAS[name].items())
+            made = frame.collect_schema().names()
+            conformed = frame.select(
+                (pl.col(column) if column in made else pl.lit(None)).cast(kind).alias(column)
+                for column, kind in SCHEMAS[name].items()
+            )
             conformed.sink_parquet(folder / "tables" / f"{name}.parquet", compression="zstd")
         _write_json(folder / "manifest.json", self._manifest())
         _write_json(folder / "topology.json", self._topology())
@@ -112,6 +116,9 @@ class GeneratedTables:
             bytes=_hashed(7) % 300,
             status=pl.when(is_item).then(pl.lit("ok")).otherwise(status),
             error=pl.when(~is_item & failed).then(_one_of(ERRORS, _hashed(8))).otherwise(pl.lit("")),
+            code=pl.when(is_item | failed).then(pl.lit("")).otherwise(pl.lit("200")),
+            peer=_named("node-", _hashed(9) % self.nodes),
+            origin=pl.lit("app"),
         )
 
     def _samples(self) -> pl.LazyFrame:
