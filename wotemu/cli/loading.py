@@ -29,6 +29,7 @@ def load_and_resolve(
     *,
     func: str = "topology",
     as_json: bool = False,
+    unscripted: Seconds | None = None,
 ) -> tuple[Deployment, Resolver]:
     """Load a file, and resolve its scenario to a timeline.
 
@@ -38,12 +39,15 @@ def load_and_resolve(
         seed: In place of the scenario's.
         func: The file's function that gives the topology.
         as_json: Whether stdout is for JSON alone.
+        unscripted: The duration where the file has no scenario and none is given; None for `Scenario`'s own.
     """
     from wotemu.deployment_file import load
     from wotemu.scenario import Resolver
 
     with clean_stdout(as_json=as_json):
         deployment = load(path, func)
+    if duration is None and not deployment.has_scenario:
+        duration = unscripted
     resolver = Resolver.overriding(deployment.topology, deployment.scenario, duration=duration, seed=seed)
     resolver.warnings[:0] = deployment.warnings
     return deployment, resolver

@@ -148,7 +148,7 @@ def _network(given: Arguments, place: str) -> None:
         _no_compose(given, place, name, "a network's options are Network's own fields")
 
 
-def _node(given: Arguments, place: str) -> None:
+def _node_or_broker(given: Arguments, place: str) -> None:
     _no_compose(given, place, "args_compose")
 
 
@@ -159,10 +159,6 @@ def _app(given: Arguments, place: str) -> None:
         warn_of_old_word(f"{place}: {path!r} is now {given['path']!r}")
     if given.get("path") in set(BuiltinApps) and isinstance(given.get("params"), Mapping):
         given["params"] = current_params(given["path"], given["params"], place)
-
-
-def _broker(given: Arguments, place: str) -> None:
-    _no_compose(given, place, "args_compose")
 
 
 def _service(given: Arguments, place: str) -> None:
@@ -196,9 +192,9 @@ def _no_compose(given: Arguments, place: str, name: str, otherwise: str = "") ->
 _TRANSLATE: Mapping[str, Callable[[Arguments, str], None]] = {
     "Topology": _topology,
     "Network": _network,
-    "Node": _node,
+    "Node": _node_or_broker,
     "NodeApp": _app,
-    "Broker": _broker,
+    "Broker": _node_or_broker,
     "Service": _service,
 }
 

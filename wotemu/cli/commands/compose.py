@@ -59,9 +59,7 @@ def compose(
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output) if output is not None else _beside(path)
-        deployment, resolver = load_and_resolve(path, duration, seed, func=func)
-        if duration is None and not deployment.has_scenario:
-            deployment, resolver = load_and_resolve(path, UNTIL_STOPPED, seed, func=func)
+        deployment, resolver = load_and_resolve(path, duration, seed, func=func, unscripted=UNTIL_STOPPED)
         composed = _composed(deployment, resolver, func, folder_of(target).name)
         write(composed, target)
         from wotemu.cli.screen.terminal import console
