@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from wotemu.app import Conf
 from wotemu_runtime.apps._consumer import Failures, find_thing
 from wotemu_runtime.apps._following import follow
-
-_logger = logging.getLogger(__name__)
 
 
 async def app(

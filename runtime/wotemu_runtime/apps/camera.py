@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import time
 from typing import Any
 
@@ -14,8 +13,6 @@ from wotemu_runtime.apps._frames import as_jpeg, frames_of, motion, vision
 from wotemu_runtime.apps._producer import produce
 
 THING_ID = "urn:wotemu:camera"
-
-_logger = logging.getLogger(__name__)
 
 
 async def app(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 import time
 from typing import Any
 
@@ -19,8 +18,6 @@ from wotemu_runtime.apps.camera import THING_ID as CAMERA_ID
 
 THING_ID = "urn:wotemu:detector"
 FRAME_EVENT = "jpgVideoFrame"
-
-_logger = logging.getLogger(__name__)
 
 
 async def app(

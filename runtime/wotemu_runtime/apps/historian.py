@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,7 +24,6 @@ THING_ID = "urn:wotemu:historian"
 DEFAULT_PAST_S = 60.0
 """How far ``get`` looks back where it is not told since when."""
 
-_logger = logging.getLogger(__name__)
 
 _WHICH = {name: {"type": "string"} for name in ("servient", "thingId", "propertyName")}
 _SAMPLE = {"type": "object", "properties": {**_WHICH, "unixTime": {"type": "number"}}}  # and "value": any

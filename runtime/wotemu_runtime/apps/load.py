@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -13,8 +12,6 @@ from wotemu_runtime.apps._consumer import GRACE_S, Failures, find_thing, seeded
 
 Curve = Sequence[tuple[float, float]]
 """Points of seconds since the start and requests a second: linear between, constant after the last."""
-
-_logger = logging.getLogger(__name__)
 
 
 async def app(
