@@ -10,7 +10,6 @@ import termios
 import threading
 import tty
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -75,8 +74,11 @@ async def _run(name: str, node: str, argv: Sequence[str], *, is_terminal: bool) 
         client.execute(node, given, tty=is_terminal, size=size) as command,
     ):
         with _raw_terminal() if is_terminal else contextlib.nullcontext():
-            _pass_input(command, asyncio.get_running_loop())
-            return await _attended(command, is_terminal=is_terminal)
+            passing = asyncio.create_task(_pass_input(command))
+            try:
+                return await _attended(command, is_terminal=is_terminal)
+            finally:
+                passing.cancel()
 
 
 async def _attended(command: RemoteCommand, *, is_terminal: bool) -> int:
@@ -112,18 +114,29 @@ def _write(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def _pass_input(command: RemoteCommand, loop: asyncio.AbstractEventLoop) -> None:
-    """Pass standard input on as the command reads it, from a thread, since asyncio can't wait for files."""
+async def _pass_input(command: RemoteCommand) -> None:
+    """Pass standard input on as the command reads it."""
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    wanted = threading.Semaphore(0)
 
     def read() -> None:
-        # No standard input; the loop is closed; it is closed while this waits for the command.
-        with contextlib.suppress(OSError, RuntimeError, CancelledError):
-            while data := os.read(STDIN, CHUNK):
-                asyncio.run_coroutine_threadsafe(command.write(data), loop).result()
-            asyncio.run_coroutine_threadsafe(command.end_input(), loop).result()
+        # No standard input; the loop is closed.
+        with contextlib.suppress(OSError, RuntimeError):
+            while wanted.acquire():
+                data = os.read(STDIN, CHUNK)
+                loop.call_soon_threadsafe(chunks.put_nowait, data)
+                if not data:
+                    return
 
-    # A daemon: a read can't be interrupted, and would hold up the exit.
+    # A thread, since asyncio can't wait for files; a daemon, since a read can't be interrupted, and would
+    # hold up the exit. It makes no coroutine: the loop can close before such a one has begun.
     threading.Thread(target=read, name="stdin", daemon=True).start()
+    wanted.release()
+    while data := await chunks.get():
+        await command.write(data)
+        wanted.release()
+    await command.end_input()
 
 
 @contextlib.contextmanager
