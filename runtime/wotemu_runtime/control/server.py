@@ -39,6 +39,9 @@ from wotemu_runtime.control.requests import (
 from wotemu_runtime.control.socket_path import listening_socket
 from wotemu_runtime.control.wire import MAX_LINE, VERSION, decode, encode, encode_error
 
+LEAVES_S = 5.0
+"""A client that has its last reply is waited for so long until it leaves."""
+
 
 class Command(Protocol):
     """A command that runs in a node."""
@@ -159,6 +162,7 @@ async def serve_connection(
         writer: Takes the replies.
         identify: Says who is at the other end; `InputError` where they may not control the run.
     """
+    request = None
     try:
         who = identify()
         request = _parse(await _line(reader))
@@ -173,6 +177,19 @@ async def serve_connection(
     except Exception as error:  # a request must not end the emulation, whatever is wrong with it
         writer.write(encode(encode_error(EmulationError(f"{type(error).__name__}: {error}"))))
     await writer.drain()
+    if isinstance(request, Execute | CapturePackets):
+        await _discard(reader)
+
+
+async def _discard(reader: asyncio.StreamReader) -> None:
+    """Read what the client still sends, until it leaves.
+
+    A connection that is closed with data in it that nobody has read is reset: the last reply would be lost.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LEAVES_S):
+            while await reader.read(MAX_LINE):
+                pass
 
 
 async def _unless_left(reader: asyncio.StreamReader, answering: Any) -> None:

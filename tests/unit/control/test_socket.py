@@ -21,6 +21,7 @@ from wotemu_runtime.control.live_changes import Crash, LiveChange, SetConditions
 from wotemu_runtime.control.requests import (
     Changed,
     ConditionsNow,
+    Execute,
     Exited,
     HopNow,
     InputRead,
@@ -133,6 +134,14 @@ class Asked:
             self.left.set()
 
 
+async def raw_connection() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    folder = os.open(control_folder(), os.O_RDONLY)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/field.sock")
+    finally:
+        os.close(folder)
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sockets lie in a folder of the test's own, whose path is too long for a socket's address."""
@@ -235,6 +244,18 @@ async def test_a_client_that_sends_more_than_was_read_is_refused() -> None:
             await anext(command.output())
 
 
+async def test_the_last_reply_reaches_a_client_that_still_sends() -> None:
+    async with control_server("field", Asked()):
+        reader, writer = await raw_connection()
+        request = {**Execute("cam", ("cat",), False, (24, 80)).to_dict(), "version": VERSION}
+        size = {"size": [1, 2], "more than is read ahead": "x" * 100_000}
+        for line in (request, {"eof": True}, *[size] * 50):
+            writer.write(json.dumps(line).encode() + b"\n")
+        assert json.loads(await reader.readline()) == {"reply": {"returncode": 3}}
+        await writer.drain()
+        writer.close()
+
+
 async def test_the_end_of_the_run_ends_its_connections() -> None:
     run = Asked()
     async with control_server("field", run) as name:
@@ -303,9 +324,7 @@ async def test_two_runs_of_one_name_have_two_sockets_and_a_dead_one_is_replaced(
 )
 async def test_what_is_no_request_is_refused_with_why(line: bytes, message: str) -> None:
     async with control_server("field", Asked()):
-        folder = os.open(control_folder(), os.O_RDONLY)
-        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/field.sock")
-        os.close(folder)
+        reader, writer = await raw_connection()
         writer.write(line)
         answer = json.loads(await reader.readline())
         writer.close()
