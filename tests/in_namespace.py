@@ -19,6 +19,7 @@ import pytest
 
 from tests.gateways import lab
 from tests.workers import group
+from wotemu_runtime.processes import syscalls
 
 _REPORTS = "WOTEMU_TEST_REPORTS"
 """Environment variable: the file to which a child writes its reports, one JSON object a line."""
@@ -96,6 +97,8 @@ _config: pytest.Config | None = None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the configuration, which a report's hook isn't given."""
+    """Keep the configuration, which a report's hook isn't given; in the child, bring its loopback up."""
     global _config
     _config = config
+    if _REPORTS in os.environ:
+        syscalls.interface_up("lo")

@@ -116,16 +116,7 @@ Serve = Callable[[str], FakeRun]
 
 
 @pytest.fixture
-def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for control sockets that is the test's own."""
-    folder = tmp_path / "xdg"
-    folder.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
-
-
-@pytest.fixture
-def run(sockets: Path, folder: Path) -> Iterator[FakeRun]:
+def run(folder: Path) -> Iterator[FakeRun]:
     """A run named yard, whose socket is served on a thread."""
     loop, ready, ended = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     run_dir = folder / "records" / "yard"
@@ -271,7 +262,6 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.usefixtures("sockets")
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_where_nothing_runs_each_command_says_so(invoke: Invoke, arguments: list[str]) -> None:
     result = invoke(*arguments)
@@ -280,7 +270,6 @@ def test_where_nothing_runs_each_command_says_so(invoke: Invoke, arguments: list
     assert "wotemu run FILE starts one" in result.stderr
 
 
-@pytest.mark.usefixtures("sockets")
 @pytest.mark.parametrize("arguments", COMMANDS[:4])
 def test_a_run_that_is_over_has_a_record(invoke: Invoke, folder: Path, arguments: list[str]) -> None:
     record(folder)
@@ -290,7 +279,6 @@ def test_a_run_that_is_over_has_a_record(invoke: Invoke, folder: Path, arguments
     assert "wotemu report runs/yard" in result.stderr
 
 
-@pytest.mark.usefixtures("sockets")
 def test_a_socket_whose_process_died_is_told_apart(invoke: Invoke) -> None:
     import socket
 
@@ -382,7 +370,6 @@ def write_log(run_dir: Path, replica: str, lines: dict[float, str]) -> None:
     (run_dir / "logs" / f"{replica}.times").write_bytes(b"".join(map(packed_time, lines)))
 
 
-@pytest.mark.usefixtures("sockets")
 @pytest.mark.parametrize("name", ["yard", "runs/yard"])
 def test_events_and_logs_of_a_record_can_be_read(invoke: Invoke, folder: Path, name: str) -> None:
     write_log(record(folder), "cam-1", {102.5: "up", 104.0: "\x1b[2Jseen"})
@@ -472,7 +459,6 @@ def test_a_log_that_grows_is_read_line_by_line(tmp_path: Path) -> None:
     assert log.new_lines(is_over=True) == []
 
 
-@pytest.mark.usefixtures("sockets")
 def test_a_run_on_the_swarm_of_docker_host_is_asked_over_its_bus(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:

@@ -32,10 +32,8 @@ LIMIT_S = 30
 
 
 @pytest.fixture
-def yard(start: Start, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def yard(start: Start, write: Write) -> Iterator[Running]:
     """A run named yard that goes on, with a node named sensor."""
-    (folder / "xdg").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "xdg"))
     running = start("run", write(YARD, "yard.py"), "--follow")
     running.until("run.t0")
     yield running

@@ -15,9 +15,7 @@ from wotemu_runtime.control.socket_path import listening_socket
 
 
 @pytest.fixture(autouse=True)
-def sockets(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "xdg").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "xdg"))
+def able_host(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wotemu.emulation.reported_run.check_host", lambda: None)
 
 

@@ -43,10 +43,8 @@ def latency_up(now: dict[str, Any], replica: str) -> float:
 
 
 def test_a_run_is_watched_changed_and_ended_from_a_second_terminal(
-    start: Start, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, write: Write, folder: Path
 ) -> None:
-    (folder / "xdg").mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "xdg"))
     running = start("run", write(YARD, "yard.py"), "--follow")
     running.until("run.t0")
 

@@ -19,6 +19,7 @@ from wotemu.errors import HostError
 from wotemu.records import Event
 from wotemu.scenario import Scenario
 from wotemu.topology.models import Topology
+from wotemu_gateways.netem import kernel_support
 from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.engines.local.host_check import check_host
@@ -51,6 +52,12 @@ def namespaces(require: Require) -> None:
         subprocess.run(["unshare", "-Urn", "true"], check=True, capture_output=True)
     except (HostError, subprocess.CalledProcessError, FileNotFoundError) as error:
         require(False, f"the local engine can't run here: {error}")
+
+
+@pytest.fixture(scope="session")
+def has_netem() -> bool:
+    """Whether this machine's kernel has NetEm."""
+    return not kernel_support.missing_in_new_namespace()
 
 
 PACE = float(os.environ.get("WOTEMU_TEST_PACE", "1"))

@@ -17,16 +17,10 @@ from wotemu.emulation.run_options import ShaperName
 from wotemu.errors import HostError
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import Network, NetworkConditions, Node, Topology
-from wotemu_gateways.netem import kernel_support
 
 pytestmark = [pytest.mark.usefixtures("namespaces", "no_leftovers")]
 
 IDLE = ["sleep", "100"]
-
-
-@pytest.fixture(scope="module")
-def has_netem() -> bool:
-    return not kernel_support.missing_in_new_namespace()
 
 
 def deployment(folder: Path, network: Network, scenario: Scenario) -> Deployment:

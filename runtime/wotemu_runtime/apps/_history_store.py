@@ -144,7 +144,11 @@ class SqliteStore:
 
 def _opened(database: str) -> sqlite3.Connection:
     connection = sqlite3.connect(database, check_same_thread=False)
-    connection.executescript(_SCHEMA)
+    try:
+        connection.executescript(_SCHEMA)
+    except BaseException:  # such as a file that is no database
+        connection.close()
+        raise
     return connection
 
 
