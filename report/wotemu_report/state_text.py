@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from wotemu.scenario.change_text import groups_text
+from wotemu.scenario.change_text import blocks_text, groups_text
 from wotemu.topology.conditions import NetworkConditions
+from wotemu.units import Bytes
 
 UNSHAPED = "unshaped"
 
@@ -34,9 +35,22 @@ def json_state_text(text: str) -> str:
 
 
 def state_text(state: Any) -> str:
-    """A state before or after a change: conditions, a partition's groups, whether cut off, an app's state."""
+    """A state before or after a change: conditions, groups of a partition, what is set on a node."""
     if isinstance(state, dict):
-        return conditions_text(state)
+        return _node_text(state) if state and state.keys() <= _OF_NODES else conditions_text(state)
     if isinstance(state, list | tuple):
-        return groups_text(state)
+        return blocks_text(state) if state and isinstance(state[0], Mapping) else groups_text(state)
     return "" if state is None else str(state)
+
+
+_OF_NODES = {"cpu", "mem_bytes", "leave_bytes"}
+"""Fields of limits, stress and full disks."""
+
+
+def _node_text(setting: Mapping[str, Any]) -> str:
+    words = [f"{setting['cpu']:g} cores"] if setting.get("cpu") is not None else []
+    sizes = {"mem_bytes": "{} of memory", "leave_bytes": "full, {} left"}
+    words += [
+        text.format(Bytes(setting[name])) for name, text in sizes.items() if setting.get(name) is not None
+    ]
+    return ", ".join(words) or "none"

@@ -14,11 +14,12 @@ import attrs
 import pytest
 
 from tests.cli.conftest import Invoke
-from wotemu.cli.commands.changes import parse_conditions
+from wotemu.cli.commands.change_conditions import parse_conditions
 from wotemu.cli.commands.events import scenario_text
 from wotemu.cli.commands.logs import replicas_of
 from wotemu.errors import InputError, ScenarioError
 from wotemu.records import Event
+from wotemu.scenario.blocks import Block as Traffic
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu_runtime.control.client import ControlClient
@@ -27,6 +28,8 @@ from wotemu_runtime.control.live_changes import (
     Connect,
     Crash,
     Disconnect,
+    FillDisk,
+    FreeDisk,
     Heal,
     Limit,
     LiveChange,
@@ -38,7 +41,9 @@ from wotemu_runtime.control.live_changes import (
     SetConditions,
     Start,
     Stop,
+    Stress,
     Unlimit,
+    Unstress,
 )
 from wotemu_runtime.control.requests import Changed, ConditionsNow, HopNow, LoggedEvent, RunStatus
 from wotemu_runtime.control.server import control_server
@@ -98,7 +103,9 @@ class FakeRun:
             for way in ("up", "down")
         ]
         apps = {"cam-1": "running", "cam-2": "crashed", "hub": "running"}
-        return ConditionsNow(12.34, tuple(hops), (("cam-1",), ("hub",)), apps)
+        blocks = {"net": [Traffic(("cam-1",), ("hub",), "tcp", 1883).to_dict()]}
+        faults = ("hub: stressed by 0.5 cores",)
+        return ConditionsNow(12.34, tuple(hops), (("cam-1",), ("hub",)), apps, blocks, faults)
 
     async def events(
         self, kinds: tuple[str, ...], *, after: int | None, follow: bool
@@ -169,6 +176,14 @@ def run(folder: Path) -> Iterator[FakeRun]:
             Limit(targets="a", cpu=0.5, memory="64M"),
         ),
         (["unlimit", "yard", "a"], Unlimit(targets="a")),
+        (
+            ["stress", "yard", "a", "--cpu", "0.5", "--memory", "64M", "--for", "20s"],
+            Stress(targets="a", cpu=0.5, memory="64M", for_s=20.0),
+        ),
+        (["unstress", "yard", "a,b"], Unstress(targets=["a", "b"])),
+        (["fill-disk", "yard", "a", "--leave", "1M"], FillDisk(targets="a", leave="1M")),
+        (["fill-disk", "yard", "a"], FillDisk(targets="a")),
+        (["free-disk", "yard", "a"], FreeDisk(targets="a")),
         (["disconnect", "yard", "a", "--network", "n"], Disconnect(targets="a", network="n")),
         (["connect", "yard", "a"], Connect(targets="a")),
         (["restart", "yard", "cam-1"], Restart(targets="cam-1")),
@@ -296,6 +311,8 @@ def test_show_puts_hops_with_the_same_conditions_in_one_row(run: FakeRun, invoke
         "yard  running, 12.3 s of 60s, phase calm; 3 nodes, 1 network, local engine, process 7"
     )
     assert "partition: cam-1 | hub" in lines
+    assert "blocked on net: cam-1 ↔ hub: tcp port 1883" in lines
+    assert "hub: stressed by 0.5 cores" in lines
     rows = [line.split() for line in lines]
     assert ["crashed", "1", "cam-2"] in rows
     assert ["net", "cam-1,", "cam-2", "latency", "200ms", "latency", "1ms"] in rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import re
 import sys
@@ -72,6 +73,24 @@ done
 """
 
 
+# Prints what is free in its scratch folder, and the error of writing a page more than that.
+WRITER = """
+import os, time
+folder = os.environ["WOTEMU_SCRATCH"]
+file = os.open(folder + "/data", os.O_CREAT | os.O_RDWR)
+while True:
+    now = os.statvfs(folder)
+    free, error = now.f_bavail * now.f_frsize, 0
+    try:
+        os.posix_fallocate(file, 0, min(free, 1 << 20) + 4096)
+    except OSError as failure:
+        error = failure.errno
+    os.ftruncate(file, 0)
+    print(free, error, time.time(), flush=True)
+    time.sleep(0.05)
+"""
+
+
 def paced(seconds: float) -> float:
     return seconds * PACE
 
@@ -90,6 +109,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         Node("asker", command=[sys.executable, "-c", ASKER, "answerer"], networks=[field]),
         Node("answerer", command=[sys.executable, "-c", ANSWERER], networks=[field]),
         Node("last", command=ticker, networks=[field]),
+        Node("stressed", command=["sleep", "100"], networks=[field]),
+        Node("writer", command=[sys.executable, "-c", WRITER], networks=[field]),
     ])  # fmt: skip
     events = [
         during(paced(1), paced(3)).pause(["free", "limited"]),
@@ -102,6 +123,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         during(paced(1), paced(3)).disconnect("watcher", home),
         during(paced(2), paced(3)).block("asker", protocol="tcp", direction="out"),
         at(paced(3.5)).heal("first"),
+        during(paced(0.5), paced(3)).stress("stressed", cpu=0.1, memory="48M"),
+        at(paced(1.5)).crash("stressed"),
+        at(paced(2)).restart("stressed"),
+        at(paced(3.2)).stress("stressed", memory="8M"),
+        during(paced(1), paced(2)).fill_disk("writer", leave="64K"),
+        during(paced(2.2), paced(3)).fill_disk("writer"),
     ]
     scenario = Scenario(
         duration=paced(4.5), events=[*events, during(paced(1), paced(3)).limit("busy", cpu=0.1)]
@@ -225,3 +252,41 @@ def test_a_limited_node_gets_less_cpu_time_until_it_is_put_back(ran: Ran, requir
     assert within["cpu_limit_percent"].to_list() == [10.0] * within.height
     assert all(each < 13 for each in within["cpu_percent"])
     assert system.filter(pl.col("t") > end)["cpu_limit_percent"].null_count() >= 1
+
+
+def test_a_stress_uses_what_was_asked_until_its_end_and_outlives_the_app(ran: Ran) -> None:
+    first, last = (event.data for event in ran.of_kind("stress.ended"))
+    assert len(ran.of_kind("app.started", "agent:stressed")) == 2
+    assert first["lasted_s"] == pytest.approx(paced(2.5), abs=0.2 * PACE)
+    assert first["cpu_s"] / first["lasted_s"] == pytest.approx(0.1, rel=0.3)
+    assert first["held_bytes"] >= 0.95 * (48 << 20)
+    assert (first["died"], last["died"]) == ("", "")
+    assert (last["cpu"], last["mem_bytes"]) == (None, 8 << 20)
+    system = pl.read_parquet(ran.result.run_dir / "tables" / "system.parquet")
+    memory = system.filter(pl.col("node") == "stressed").select("t", "mem_bytes", "processes")
+    begin, end = took_hold(ran, "stressed: stressed by 0.1"), took_hold(ran, "stressed: not stressed")
+    within = memory.filter(pl.col("t").is_between(begin + 0.3, end))
+    after = memory.filter(pl.col("t") > end + 0.1)
+    # Both have what any such process shares with the node's first one.
+    more = pl.Series([within["mem_bytes"].max()]) - pl.Series([after["mem_bytes"].max()])
+    assert more[0] == pytest.approx(40 << 20, rel=0.1)
+
+
+def test_a_full_disk_leaves_what_was_asked_and_has_its_room_again(ran: Ran) -> None:
+    lines = [line.split() for line in ran.log("writer")]
+    looks = [(int(free), int(error), float(t)) for free, error, t in lines]
+    changes = [event for event in ran.of_kind("change.applied") if event.message.startswith("writer: ")]
+    assert [event.message.partition(": ")[2] for event in changes] == [
+        "scratch folder full, 64KiB left",
+        "scratch folder as it was",
+        "scratch folder full",
+        "scratch folder as it was",
+    ]
+    times = [0.0, *(event.t for event in changes), looks[-1][2] + 1]
+    found = [
+        {(free, error) for free, error, t in looks if begin + 0.05 < t < end - 0.05}
+        for begin, end in pairwise(times)
+    ]
+    roomy = {(1 << 30, 0)}
+    assert found == [roomy, {(64 << 10, errno.ENOSPC)}, roomy, {(0, errno.ENOSPC)}, roomy]
+    assert [event.data["leave_bytes"] for event in ran.of_kind("disk.freed")] == [64 << 10, 0]

@@ -33,6 +33,23 @@ def test_conditions_of_another_version_stay_names_and_values() -> None:
     assert conditions_text({"fog": 3, "latency_s": 0.1, "loss": 0}) == "fog 3, latency_s 0.1"
 
 
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"cpu": 0.5, "mem_bytes": 64 << 20}, "0.5 cores, 64MiB of memory"),
+        ({"cpu": None, "mem_bytes": None}, "none"),
+        ({"leave_bytes": 0}, "full, 0B left"),
+        ({"leave_bytes": None}, "none"),
+        (
+            [{"nodes": ["a"], "others": [], "protocol": "tcp", "port": 80, "heading": "out"}],
+            "a → all others: tcp port 80",
+        ),
+    ],
+)
+def test_what_is_set_on_nodes_and_blocked_is_written_in_words(state: object, text: str) -> None:
+    assert json_state_text(json.dumps(state)) == text
+
+
 def test_the_state_of_a_change_is_written_in_words() -> None:
     conditions = {
         "latency_s": 0.3,

@@ -172,3 +172,44 @@ def test_limits_of_periods_lie_over_those_of_instants_and_each_ends_by_itself() 
 def test_limits_that_can_not_be_are_refused(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(ScenarioError, match=problem):
         at(1).limit(ONE, **given)
+
+
+def settings(action: str, *events: Action) -> list[tuple[float, dict[str, Any]]]:
+    return [(each.at_s, each.after) for each in timeline_of(*events).changes if each.action == action]
+
+
+def test_stress_of_periods_lies_over_that_of_instants_and_each_ends_by_itself() -> None:
+    events = (
+        at(1).stress(ONE, cpu=0.5),
+        during(2, 4).stress(ONE, cpu=1.5, memory="64M"),
+        at(3).unstress(ONE),
+    )
+    assert settings("stress", *events) == [
+        (1.0, {"cpu": 0.5, "mem_bytes": None}),
+        (2.0, {"cpu": 1.5, "mem_bytes": 64 << 20}),
+        (4.0, {"cpu": None, "mem_bytes": None}),
+    ]
+    begun, _, ended = timeline_of(events[0], at(2).limit(ONE, cpu=1.0), at(3).unstress(ONE)).changes
+    assert (begun.applier, describe_change(begun)) == (f"agent:{ONE}", f"{ONE}: stressed by 0.5 cores")
+    assert describe_change(ended) == f"{ONE}: not stressed"
+
+
+def test_a_disk_is_full_until_it_is_freed() -> None:
+    events = at(1).fill_disk(ONE, leave="1M"), during(2, 3).fill_disk(ONE), at(4).free_disk(ONE)
+    assert [(at_s, after["leave_bytes"]) for at_s, after in settings("fill_disk", *events)] == [
+        (1.0, 1 << 20),
+        (2.0, 0),
+        (3.0, 1 << 20),
+        (4.0, None),
+    ]
+    texts = [describe_change(each) for each in timeline_of(*events).changes]
+    assert texts[:2] == [f"{ONE}: scratch folder full, 1MiB left", f"{ONE}: scratch folder full"]
+
+
+def test_stress_and_full_disks_that_can_not_be_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="no stress is given"):
+        at(1).stress(ONE)
+    with pytest.raises(ScenarioError, match=r"is not from 0.01"):
+        at(1).stress(ONE, cpu=0.001)
+    with pytest.raises(ScenarioError, match="half"):
+        at(1).fill_disk(ONE, leave="half")

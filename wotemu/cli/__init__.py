@@ -31,6 +31,10 @@ GROUPS = {
         "crash",
         "limit",
         "unlimit",
+        "stress",
+        "unstress",
+        "fill-disk",
+        "free-disk",
         "disconnect",
         "connect",
         "pause",
@@ -92,33 +96,41 @@ def _load(name: str) -> click.Command:
         case "shell":
             from wotemu.cli.commands.exec_ import shell as command
         case "set":
-            from wotemu.cli.commands.changes import set_ as command
+            from wotemu.cli.commands.change_conditions import set_ as command
         case "restore":
-            from wotemu.cli.commands.changes import restore as command
+            from wotemu.cli.commands.change_conditions import restore as command
         case "partition":
-            from wotemu.cli.commands.changes import partition as command
+            from wotemu.cli.commands.change_networks import partition as command
         case "block":
-            from wotemu.cli.commands.changes import block as command
+            from wotemu.cli.commands.change_networks import block as command
         case "heal":
-            from wotemu.cli.commands.changes import heal as command
+            from wotemu.cli.commands.change_networks import heal as command
         case "crash":
-            from wotemu.cli.commands.changes import crash as command
+            from wotemu.cli.commands.change_nodes import crash as command
         case "limit":
-            from wotemu.cli.commands.changes import limit as command
+            from wotemu.cli.commands.change_nodes import limit as command
         case "unlimit":
-            from wotemu.cli.commands.changes import unlimit as command
+            from wotemu.cli.commands.change_nodes import unlimit as command
+        case "stress":
+            from wotemu.cli.commands.change_nodes import stress as command
+        case "unstress":
+            from wotemu.cli.commands.change_nodes import unstress as command
+        case "fill-disk":
+            from wotemu.cli.commands.change_nodes import fill_disk as command
+        case "free-disk":
+            from wotemu.cli.commands.change_nodes import free_disk as command
         case "disconnect":
-            from wotemu.cli.commands.changes import disconnect as command
+            from wotemu.cli.commands.change_networks import disconnect as command
         case "connect":
-            from wotemu.cli.commands.changes import connect as command
+            from wotemu.cli.commands.change_networks import connect as command
         case "pause":
-            from wotemu.cli.commands.changes import pause as command
+            from wotemu.cli.commands.change_nodes import pause as command
         case "resume":
-            from wotemu.cli.commands.changes import resume as command
+            from wotemu.cli.commands.change_nodes import resume as command
         case "start":
-            from wotemu.cli.commands.changes import start as command
+            from wotemu.cli.commands.change_nodes import start as command
         case "restart":
-            from wotemu.cli.commands.changes import restart as command
+            from wotemu.cli.commands.change_nodes import restart as command
         case "stop":
             from wotemu.cli.commands.stop import stop as command
         case "record":

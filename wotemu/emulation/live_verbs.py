@@ -19,6 +19,8 @@ from wotemu_runtime.control.live_changes import (
     Crash,
     Cut,
     Disconnect,
+    FillDisk,
+    FreeDisk,
     Heal,
     Limit,
     LiveChange,
@@ -31,7 +33,9 @@ from wotemu_runtime.control.live_changes import (
     SetConditions,
     Start,
     Stop,
+    Stress,
     Unlimit,
+    Unstress,
     parse_for,
 )
 from wotemu_runtime.control.requests import Changed
@@ -169,13 +173,52 @@ class LiveVerbs(ABC):
             memory: Bytes, such as ``"64M"``; None leaves it.
             lasting: After how long it is put back; None until `unlimit`.
         """
-        size = memory if isinstance(memory, str | int | None) else str(memory)
         targets, for_s = self._names(node, "limit"), parse_for(lasting, "lasting")
-        return await self._change(Limit(targets=targets, cpu=cpu, memory=size, for_s=for_s))
+        return await self._change(Limit(targets=targets, cpu=cpu, memory=_size(memory), for_s=for_s))
 
     async def unlimit(self, node: NodeTarget) -> Changed:
         """Undo `limit`. Otherwise as `crash`."""
         return await self._change(Unlimit(targets=self._names(node, "unlimit")))
+
+    async def stress(
+        self,
+        node: NodeTarget,
+        *,
+        cpu: float | None = None,
+        memory: QuantityLike | None = None,
+        lasting: QuantityLike | None = None,
+    ) -> Changed:
+        """Run a program beside a node's app that computes and holds memory. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            cpu: Cores that it uses, such as 0.5; None is none.
+            memory: Bytes that it holds, such as ``"64M"``; None is none.
+            lasting: After how long it ends; None until `unstress`.
+        """
+        targets, for_s = self._names(node, "stress"), parse_for(lasting, "lasting")
+        return await self._change(Stress(targets=targets, cpu=cpu, memory=_size(memory), for_s=for_s))
+
+    async def unstress(self, node: NodeTarget) -> Changed:
+        """Undo `stress`. Otherwise as `crash`."""
+        return await self._change(Unstress(targets=self._names(node, "unstress")))
+
+    async def fill_disk(
+        self, node: NodeTarget, *, leave: QuantityLike = 0, lasting: QuantityLike | None = None
+    ) -> Changed:
+        """Leave a node's scratch folder hardly any room. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            leave: Bytes that are left free, such as ``"1M"``.
+            lasting: After how long it has its room again; None until `free_disk`.
+        """
+        targets, for_s = self._names(node, "fill_disk"), parse_for(lasting, "lasting")
+        return await self._change(FillDisk(targets=targets, leave=_size(leave) or 0, for_s=for_s))
+
+    async def free_disk(self, node: NodeTarget) -> Changed:
+        """Undo `fill_disk`. Otherwise as `crash`."""
+        return await self._change(FreeDisk(targets=self._names(node, "free_disk")))
 
     async def disconnect(
         self,
@@ -228,6 +271,11 @@ class LiveVerbs(ABC):
     @abstractmethod
     async def _change(self, change: LiveChange) -> Changed:
         """Make a change, and wait for its answers."""
+
+
+def _size(value: QuantityLike | None) -> str | int | None:
+    """A size as JSON holds it."""
+    return value if isinstance(value, str | int | None) else str(value)
 
 
 def _name_of(network: Network | str | None) -> str | None:

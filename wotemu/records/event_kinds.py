@@ -51,6 +51,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "control.unavailable": EventKind("the run can't be controlled from outside", "warning"),
     "deploy.started": EventKind("the engine began to place the nodes"),
     "device.speed": EventKind("a node has the share of this machine that is as fast as its device"),
+    "disk.freed": EventKind("a node's scratch folder has its room again, with how full it was made"),
     "gateway.ignored": EventKind("a gateway met frames that it does not forward", "routine"),
     "gateway.moved": EventKind("a gateway follows a node to another address"),
     "guard.fired": EventKind("a guard of the scenario fired"),
@@ -90,6 +91,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "run.t0": EventKind("the moment from which the timeline counts"),
     "run.warning": EventKind("something of the deployment is doubtful", "warning"),
     "service.moved": EventKind("a service is at another address"),
+    "stress.ended": EventKind("a stressed node is left alone, with the CPU time and memory that were used"),
 }
 
 

@@ -36,6 +36,10 @@ def describe_change(change: Change) -> str:
             return f"{change.node}: {_APP_STATES.get(change.after, str(change.after))}"
         case "limit":
             return f"{change.node}: {_limits_text(change.after)}"
+        case "stress":
+            return f"{change.node}: {stress_text(change.after)}"
+        case "fill_disk":
+            return f"{change.node}: {_disk_text(change.after)}"
         case "pause":
             return f"{change.node}: {'paused' if change.after else 'resumed'}"
 
@@ -59,6 +63,10 @@ def differences(change: Change) -> list[Difference]:
             return [("app", str(change.before), str(change.after))]
         case "limit":
             return [("limits", _limits_text(change.before), _limits_text(change.after))]
+        case "stress":
+            return [("stress", stress_text(change.before), stress_text(change.after))]
+        case "fill_disk":
+            return [("disk", _disk_text(change.before), _disk_text(change.after))]
         case "pause":
             suspended = {False: "run", True: "suspended"}
             return [("processes", suspended[change.before], suspended[change.after])]
@@ -78,6 +86,24 @@ def _limits_text(limits: Mapping[str, Any]) -> str:
     if limits["mem_bytes"] is not None:
         words.append(f"memory limited to {Bytes(limits['mem_bytes'])}")
     return ", ".join(words) or "limits as at T0"
+
+
+def stress_text(stress: Mapping[str, Any]) -> str:
+    """What a node is stressed by: ``stressed by 0.5 cores, 64MiB of memory``."""
+    words = []
+    if stress["cpu"] is not None:
+        words.append(f"{stress['cpu']:g} cores")
+    if stress["mem_bytes"] is not None:
+        words.append(f"{Bytes(stress['mem_bytes'])} of memory")
+    return f"stressed by {', '.join(words)}" if words else "not stressed"
+
+
+def _disk_text(fill: Mapping[str, Any]) -> str:
+    """How full a node's scratch folder is made: ``scratch folder full, 1MiB left``."""
+    leave = fill["leave_bytes"]
+    if leave is None:
+        return "scratch folder as it was"
+    return f"scratch folder full, {Bytes(leave)} left" if leave else "scratch folder full"
 
 
 def blocks_text(blocks: Sequence[Mapping[str, Any]]) -> str:

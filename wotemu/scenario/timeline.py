@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import attrs
 
-ChangeKind = Literal["conditions", "partition", "cut", "block", "disconnect", "app", "pause", "limit"]
+OfNetworks = Literal["conditions", "partition", "cut", "block", "disconnect"]
+OfNodes = Literal["app", "pause", "limit", "stress", "fill_disk"]
+ChangeKind = Literal[OfNetworks, OfNodes]
 Direction = Literal["up", "down"]
 
-OF_NODES: frozenset[ChangeKind] = frozenset({"app", "pause", "limit"})
+OF_NODES: frozenset[ChangeKind] = frozenset(get_args(OfNodes))
 """Changes of a replica itself, which its agent applies; all others are of networks."""
 
 DIRECTIONS: tuple[Direction, Direction] = ("up", "down")
@@ -35,6 +37,8 @@ class Change:
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
     | pause | node (a replica) | whether its processes are suspended |
     | limit | node (a replica) | `cpu` in cores and `mem_bytes`; None: as at T0 |
+    | stress | node (a replica) | `cpu` in cores and `mem_bytes` that a program of WoTemu's uses; None: none |
+    | fill_disk | node (a replica) | `leave_bytes` of its scratch folder; None: it is not filled |
     """
 
     id: int

@@ -20,7 +20,7 @@ from wotemu_report.charts.time_axis import time_x
 _MAX_BARS = 2000
 _BAR_PX = 14
 _SCHEMA = {"node": pl.String(), "series": pl.String(), "s": pl.Float64(), "end": pl.Float64()}
-_LEAD = "Nodes that are cut off, separated, blocked, paused or limited, or whose app does not run."
+_LEAD = "Nodes that are cut off, separated, blocked, paused, limited or stressed, or whose app does not run."
 
 Outage = tuple[str, str, float, float]
 """A replica, the kind of its outage, and when it begins and ends, in seconds since T0."""
@@ -84,6 +84,10 @@ def _transitions(topology: Topology, change: Change) -> Iterator[tuple[str, str,
         yield str(change.node), f"unplugged from {change.network}", bool(change.after)
     elif change.action == "limit":
         yield str(change.node), "limited", any(value is not None for value in change.after.values())
+    elif change.action == "stress":
+        yield str(change.node), "stressed", any(value is not None for value in change.after.values())
+    elif change.action == "fill_disk":
+        yield str(change.node), "disk full", change.after["leave_bytes"] is not None
     elif change.action == "app":
         for state in ("crashed", "stopped"):
             yield str(change.node), f"app {state}", change.after == state

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import polars as pl
 
-from wotemu.scenario.change_text import blocks_text, groups_text
+from wotemu.scenario.change_text import blocks_text, groups_text, stress_text
 from wotemu.scenario.timeline import OF_NODES, Change
 from wotemu_gateways.conditions.partition import group_of, is_separated, partition_of
 from wotemu_report.formats import first_few
@@ -138,6 +138,11 @@ def worsening(change: Change) -> str:
             return f"{change.node} unplugged from {change.network}" if change.after else ""
         case "limit":
             return _tighter(change)
+        case "stress":
+            return _more_stress(change)
+        case "fill_disk":
+            is_full = _mapping(change.after).get("leave_bytes") is not None
+            return f"{change.node}: disk full" if is_full else ""
         case "pause":
             return f"{change.node} paused" if change.after else ""
         case _:  # of a later version
@@ -154,6 +159,13 @@ def _tighter(change: Change) -> str:
         if after.get(field) is not None and after[field] < (before.get(field) or math.inf)
     ]
     return f"{change.node} limited: less {' and '.join(less)}" if less else ""
+
+
+def _more_stress(change: Change) -> str:
+    """What a change of stress adds to a node's load; "" where it adds nothing."""
+    before, after = _mapping(change.before), _mapping(change.after)
+    adds = any((after.get(field) or 0) > (before.get(field) or 0) for field in ("cpu", "mem_bytes"))
+    return f"{change.node} {stress_text(after)}" if adds else ""
 
 
 def _cuts_more(before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]) -> bool:

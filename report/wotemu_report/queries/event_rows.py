@@ -13,6 +13,7 @@ from wotemu_report.recorded.run_data import RunData
 _TICKS = 400
 """Across the axis: ticks closer than that would cover each other."""
 _ERRORS = tuple(kind for kind, declared in EVENT_KINDS.items() if declared.severity == "error")
+_ENDED_FAULTS = ("pause.ended", "stress.ended", "disk.freed")
 _ROUTINE = tuple(kind for kind, declared in EVENT_KINDS.items() if declared.severity == "routine")
 
 
@@ -47,6 +48,15 @@ def changes_by_hand(run: RunData) -> pl.DataFrame:
         ],
         schema={"s": pl.Float64, "who": pl.String, "text": pl.String, "source": pl.String},
         orient="row",
+    )
+
+
+def node_faults(run: RunData) -> pl.DataFrame:
+    """The pauses, stress and full disks that ended: `s`, `replica`, `lasted` (s) and `text`."""
+    found = run.events.filter(pl.col("kind").is_in(_ENDED_FAULTS)).sort("t", maintain_order=True)
+    lasted = [float(json.loads(each)["lasted_s"]) for each in found["data"]]
+    return found.select(
+        "s", replica_name().alias("replica"), pl.Series("lasted", lasted, pl.Float64), text="message"
     )
 
 

@@ -12,7 +12,7 @@ from wotemu_report.charts.theme import DURATION
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import count, milliseconds
 from wotemu_report.queries.change_lateness import change_results, lateness, missed_changes, worst_changes
-from wotemu_report.queries.event_rows import changes_by_hand
+from wotemu_report.queries.event_rows import changes_by_hand, node_faults
 from wotemu_report.queries.ranking import sample
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.state_text import json_state_text
@@ -36,7 +36,21 @@ def section(run: RunData) -> Section:
     by_hand = changes_by_hand(run)
     if by_hand.height:
         blocks.append(_by_hand(by_hand))
+    faults = node_faults(run)
+    if faults.height:
+        blocks.append(_faults(faults))
     return Section("changes", "Changes", _LEAD, [*blocks, _table(results)])
+
+
+def _faults(rows: pl.DataFrame) -> Table:
+    return Table(
+        "Faults of nodes",
+        "What was measured of each pause, each stress and each full disk until its end.",
+        (Column("Ended", "instant"), Column("Node"), Column("Lasted (s)", "number"), Column("What was seen")),
+        rows.head(_MAX_ROWS).rows(),
+        total=rows.height,
+        filterable=rows.height > 12,
+    )
 
 
 def _by_hand(rows: pl.DataFrame) -> Table:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import psutil
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Change
+from wotemu.units import Bytes
 from wotemu_runtime.agent.control_group import change_cpu_limit, change_memory_limit
-from wotemu_runtime.agent.process_tree import Process
-from wotemu_runtime.agent.resource_usage import Sampler
+from wotemu_runtime.agent.process_tree import END_DEADLINE_S, Process
+from wotemu_runtime.agent.resource_usage import Sampler, throttled
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.roles.role import Role
 
 AppProcesses = Callable[[], Mapping[int, Process]]
+
+MEMORY_LEFT_BYTES = 256 * 1024**2
+"""What a stress leaves of this machine's memory."""
 
 
 @attrs.frozen
@@ -27,29 +34,62 @@ class _Pause:
     cpu_s: Mapping[int, float]
 
 
+@attrs.define
+class _Stress:
+    """A stress that holds: since when, what was asked, and for how long the node was paused meanwhile."""
+
+    since: float
+    cpu: float | None
+    mem_bytes: int | None
+    throttled_s: float
+    paused_s: float = 0.0
+
+
+@attrs.frozen
+class _Fill:
+    """A scratch folder that is filled: since when, what was to be left, and what was used then."""
+
+    since: float
+    leave_bytes: int
+    used_bytes: int
+
+
 class NodeFaults:
     """The faults of one replica.
 
     Args:
         role: The replica's role.
-        app: Its app, whose launcher suspends processes.
+        app: Its app, whose launcher suspends processes, starts others, and fills the scratch folder.
         processes: The app's processes that are there now, by their id.
         sampler: Records the limits that hold.
+        throttling: Directories of the control groups that limit the app's CPU, where the engine made none.
     """
 
-    def __init__(self, role: Role, app: AppSupervisor, processes: AppProcesses, sampler: Sampler) -> None:
+    def __init__(
+        self,
+        role: Role,
+        app: AppSupervisor,
+        processes: AppProcesses,
+        sampler: Sampler,
+        throttling: tuple[str, ...] = (),
+    ) -> None:
         data = role.assignment.data
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
+        self._throttling = self._cgroups or throttling
         self._at_start: tuple[float | None, int | None] = data["cpu_limit"], data["mem_limit_bytes"]
         self._limits = self._at_start
         self._sampler = sampler
         self._role = role
+        self._replica = role.assignment.subject
         self._app = app
         self._processes = processes
         self._pause: _Pause | None = None
+        self._stress: _Stress | None = None
+        self._fill: _Fill | None = None
+        self._missed: dict[str, Change] = {}
 
     def __repr__(self) -> str:
-        return f"<NodeFaults of {self._role.assignment.subject}{', paused' if self._pause else ''}>"
+        return f"<NodeFaults of {self._replica}{', paused' if self._pause else ''}>"
 
     def catch_up(self, change: Change) -> None:
         """Take what an earlier agent missed, before the app runs."""
@@ -57,6 +97,17 @@ class NodeFaults:
             self._app.is_paused = bool(change.after)
         elif change.action == "limit":
             self._limit(change.after)
+        else:
+            self._missed[change.action] = change
+
+    async def impose_missed(self) -> None:
+        """Impose what the launcher has to, of what an earlier agent missed."""
+        for change in self._missed.values():
+            try:
+                await self.apply(change)
+            except EmulationError as error:
+                what = f"{change.action} of {change.target}"
+                self._role.event("change.failed", f"{what}: {error}", id=change.id)
 
     async def apply(self, change: Change) -> None:
         """Impose or end a fault.
@@ -72,6 +123,10 @@ class NodeFaults:
                 await self._app.resume()
             case "limit":
                 self._limit(change.after)
+            case "stress":
+                await self._set_stress(change.after)
+            case "fill_disk":
+                await self._set_fill(change.after["leave_bytes"])
             case other:
                 raise EmulationError(f"an agent can't apply {other!r}")
 
@@ -87,14 +142,20 @@ class NodeFaults:
             self._limits = self._limits[0], mem_bytes
         self._sampler.limit(*self._limits)
 
-    def end(self) -> None:
-        """At the end of the run: report what still holds. The supervisor lets paused processes go on."""
+    async def end(self) -> None:
+        """At the end of the run: end and report what still holds. The supervisor resumes a paused node."""
         self._report_pause()
+        with contextlib.suppress(EmulationError, TimeoutError):  # the node is gone, and its faults with it
+            async with asyncio.timeout(END_DEADLINE_S):
+                await self._end_stress()
+                await self._free_disk()
+
+    # Pauses
 
     async def _suspend(self) -> None:
-        suspended = await self._app.pause()
+        by = await self._app.pause()
         used = {pid: process.cpu_s for pid, process in self._processes().items()}
-        self._pause = _Pause(self._role.now(), suspended.by, used)
+        self._pause = _Pause(self._role.now(), by, used)
 
     def _report_pause(self) -> None:
         """Say how a pause went, while it still holds."""
@@ -104,11 +165,98 @@ class NodeFaults:
         processes = self._processes()
         used_s = sum(max(0.0, each.cpu_s - pause.cpu_s.get(pid, 0.0)) for pid, each in processes.items())
         lasted_s = self._role.now() - pause.since
+        if self._stress is not None:
+            self._stress.paused_s += self._role.now() - max(pause.since, self._stress.since)
         self._role.event(
             "pause.ended",
-            f"{self._role.assignment.subject} was paused for {lasted_s:.3f} s",
+            f"{self._replica} was paused for {lasted_s:.3f} s",
             by=pause.by,
             lasted_s=lasted_s,
             cpu_s=used_s,
             processes=len(processes),
         )
+
+    # Stress
+
+    async def _set_stress(self, asked: Mapping[str, Any]) -> None:
+        await self._end_stress()
+        cpu, mem_bytes = asked["cpu"], asked["mem_bytes"]
+        if cpu is None and mem_bytes is None:
+            return
+        self._check_stress(cpu, mem_bytes)
+        await self._app.launcher.impose("stress", cpu=cpu, mem_bytes=mem_bytes)
+        self._stress = _Stress(self._role.now(), cpu, mem_bytes, self._throttled_s())
+
+    def _check_stress(self, cpu: float | None, mem_bytes: int | None) -> None:
+        """Check that a stress has room in the node and on this machine. Raises EmulationError otherwise."""
+        cores = min(self._limits[0] or float("inf"), psutil.cpu_count() or 1)
+        if cpu is not None and cpu > cores:
+            raise EmulationError(f"it can't use {cpu:g} cores: it has {cores:g}")
+        if mem_bytes is None:
+            return
+        limit, free = self._limits[1], psutil.virtual_memory().available - MEMORY_LEFT_BYTES
+        if limit is not None and mem_bytes >= limit:
+            raise EmulationError(f"it can't hold {Bytes(mem_bytes)}: its limit is {Bytes(limit)}")
+        if mem_bytes > free:
+            raise EmulationError(
+                f"it can't hold {Bytes(mem_bytes)}: this machine has {Bytes(max(0, free))} to spare"
+            )
+
+    async def _end_stress(self) -> None:
+        """End a stress, and report how it went."""
+        stress, self._stress = self._stress, None
+        if stress is None:
+            return
+        now, used = self._role.now(), await self._app.launcher.impose("unstress")
+        paused_s = stress.paused_s
+        if self._pause is not None:
+            paused_s += now - max(self._pause.since, stress.since)
+        lasted_s = max(0.0, now - stress.since - paused_s)
+        self._role.event(
+            "stress.ended",
+            f"{self._replica} was stressed for {lasted_s:.3f} s: {_used(stress, used, lasted_s)}",
+            cpu=stress.cpu,
+            mem_bytes=stress.mem_bytes,
+            lasted_s=lasted_s,
+            cpu_s=used["cpu_s"],
+            held_bytes=used["held_bytes"],
+            throttled_s=max(0.0, self._throttled_s() - stress.throttled_s),
+            died=used["died"],
+        )
+
+    def _throttled_s(self) -> float:
+        return throttled(self._throttling).get("throttled", 0.0)
+
+    # Scratch folder
+
+    async def _set_fill(self, leave_bytes: int | None) -> None:
+        await self._free_disk()
+        if leave_bytes is not None:
+            found = await self._app.launcher.impose("fill_disk", leave_bytes=leave_bytes)
+            self._fill = _Fill(self._role.now(), leave_bytes, found["used_bytes"])
+
+    async def _free_disk(self) -> None:
+        fill, self._fill = self._fill, None
+        if fill is None:
+            return
+        now, found = self._role.now(), await self._app.launcher.impose("free_disk")
+        lasted_s = now - fill.since
+        self._role.event(
+            "disk.freed",
+            f"the scratch folder of {self._replica} was full for {lasted_s:.3f} s, "
+            f"{Bytes(fill.leave_bytes)} were left",
+            leave_bytes=fill.leave_bytes,
+            lasted_s=lasted_s,
+            used_before_bytes=fill.used_bytes,
+            used_after_bytes=found["used_bytes"],
+        )
+
+
+def _used(stress: _Stress, used: Mapping[str, Any], lasted_s: float) -> str:
+    """What a stress used of what it was to use: ``0.49 of 0.5 cores, 64MiB of 64MiB``."""
+    words = []
+    if stress.cpu is not None:
+        words.append(f"{used['cpu_s'] / max(lasted_s, 1e-9):.3g} of {stress.cpu:g} cores")
+    if stress.mem_bytes is not None:
+        words.append(f"{Bytes(used['held_bytes'])} of {Bytes(stress.mem_bytes)} held")
+    return ", ".join([*words, *([f"it ended early, {used['died']}"] if used["died"] else [])])

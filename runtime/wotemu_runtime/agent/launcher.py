@@ -24,6 +24,8 @@ import attrs
 
 from wotemu_runtime.agent import process_tree
 from wotemu_runtime.agent.app_environment import reporting, unhooked_flag
+from wotemu_runtime.agent.scratch_disk import ScratchDisk
+from wotemu_runtime.agent.stressors import Stressors
 from wotemu_runtime.agent.suspension import Suspension
 from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
@@ -71,15 +73,20 @@ class Launcher:
     terminal alone, and by ``{"op": "exec_exited", "id", "status"}``. ``{"op": "exec_kill", "id", "signal"}``
     signals its process group.
 
-    ``{"op": "pause"}`` and ``{"op": "resume"}`` suspend all processes of the node and let them go on, see
-    `Suspension`; both are answered by ``{"op": "paused", "by", "error"}``.
+    ``{"op": "fault", "fault", ...}`` imposes or ends a fault of the node: ``pause`` and ``resume`` suspend
+    all its processes and let them go on (`Suspension`), ``stress`` and ``unstress`` run processes beside the
+    app (`Stressors`), ``fill_disk`` and ``free_disk`` change what room its scratch folder has
+    (`ScratchDisk`). It is answered by ``{"op": "imposed", "error", ...}``.
 
     Args:
         program: What the node runs.
         isolate: Confines the forked process before it becomes the program.
+        scratch: The path of the node's scratch folder, where that is a tmpfs of its own.
     """
 
-    def __init__(self, program: Program, isolate: Callable[[Program], None]) -> None:
+    def __init__(
+        self, program: Program, isolate: Callable[[Program], None], scratch: str | None = None
+    ) -> None:
         self._program = program
         self._isolate = isolate
         self._app_pid: int | None = None
@@ -87,7 +94,9 @@ class Launcher:
         self._agent_pid: int | None = None
         self._commands: dict[int, str] = {}
         """Commands beside the app, by their process ids."""
-        self._suspension = Suspension(program.cgroups, self._own_processes)
+        self._stressors = Stressors(lambda: isolate(program))
+        self._suspension = Suspension(program.cgroups, self._own_processes, lambda: self._stressors.pids)
+        self._scratch = None if scratch is None else ScratchDisk(scratch)
         self._channel: Channel
 
     def serve_beside_agent(self, run_agent: RunAgent, prepare: Callable[[], None] = lambda: None) -> NoReturn:
@@ -109,6 +118,7 @@ class Launcher:
         """Serve an agent that runs elsewhere until it closes its end of the channel, then end the app."""
         self._channel = channel
         reaper.serve(channel, self._request, self._ended, until_closed=True)
+        self._stressors.end()
         self._end_all()
 
     def _request(self, message: dict[str, Any]) -> None:
@@ -119,10 +129,8 @@ class Launcher:
                 self._kill_app(message["signal"])
             case "exec":
                 self._execute(message["id"], tuple(message["command"]), tty=message["tty"])
-            case "pause":
-                self._suspend(self._suspension.begin)
-            case "resume":
-                self._suspend(self._suspension.end)
+            case "fault":
+                self._impose(message)
             case "exec_kill":
                 for pid in [pid for pid, each in self._commands.items() if each == message["id"]]:
                     self._kill(-pid, message["signal"])
@@ -142,13 +150,38 @@ class Launcher:
         ours.close()
         theirs.close()
 
-    def _suspend(self, change: Callable[[], None]) -> None:
-        error = ""
+    def _impose(self, message: dict[str, Any]) -> None:
+        """Impose or end a fault, and answer."""
+        answer: dict[str, Any]
         try:
-            change()
+            answer = {"error": "", **self._change_fault(message)}
         except OSError as failure:
-            error = str(failure)
-        self._send({"op": "paused", "by": self._suspension.by, "error": error})
+            answer = {"error": str(failure)}
+        self._send({"op": "imposed", **answer})
+
+    def _change_fault(self, message: dict[str, Any]) -> dict[str, Any]:
+        match message["fault"]:
+            case "pause":
+                self._suspension.begin()
+            case "resume":
+                self._suspension.end()
+            case "stress":
+                self._stressors.start(message["cpu"] or 0.0, message["mem_bytes"] or 0)
+                self._stop_if_suspended()
+            case "unstress":
+                return self._stressors.end()
+            case "fill_disk" | "free_disk" if self._scratch is None:
+                return {"error": "its scratch folder is on its machine's disk, which must not be filled"}
+            case "fill_disk" if self._scratch is not None:
+                return dict(self._scratch.fill(message["leave_bytes"]))
+            case "free_disk" if self._scratch is not None:
+                return dict(self._scratch.free())
+        return {"by": self._suspension.by}
+
+    def _stop_if_suspended(self) -> None:
+        """Stop what was started in a suspended node; a freezer's group has it frozen from its start."""
+        if self._suspension.is_on and self._suspension.by == "signals":
+            process_tree.stop_all(self._own_processes())
 
     def _execute(self, number: str, command: tuple[str, ...], *, tty: bool) -> None:
         """Run a command beside the app, with pipes or a terminal of its own."""
@@ -162,8 +195,7 @@ class Launcher:
             ours, theirs = [in_write, out_read, err_read], [in_read, out_write, err_write]
         pid = fork(lambda: self._become_command(command, theirs), keep_fds=theirs)
         self._commands[pid] = number
-        if self._suspension.is_on and self._suspension.by == "signals":
-            process_tree.stop_all(self._own_processes())  # a freezer's group has it frozen from its start
+        self._stop_if_suspended()
         self._send({"op": "exec_started", "id": number}, ours)
         for fd in (*ours, *theirs):
             os.close(fd)
@@ -231,6 +263,7 @@ class Launcher:
         if pid == self._agent_pid:
             self._end_all()
             os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+        self._stressors.ended(pid, status)
         if (number := self._commands.pop(pid, None)) is not None:
             self._send({"op": "exec_exited", "id": number, "status": status})
         if pid == self._app_pid:

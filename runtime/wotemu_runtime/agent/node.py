@@ -59,7 +59,13 @@ class NodeAgent:
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
         self._sampling = Sampling(role, namespaces)
-        self._faults = NodeFaults(role, self._app, namespaces.app_processes, self._sampling.usage)
+        self._faults = NodeFaults(
+            role,
+            self._app,
+            namespaces.app_processes,
+            self._sampling.usage,
+            namespaces.throttling_groups(),
+        )
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
         self._unmeasured: set[Unmeasured] = set()
         self._prober = Prober(role, self._replica, rounds, namespaces)
@@ -90,11 +96,12 @@ class NodeAgent:
             tasks.append(group.create_task(monitoring, name="broker"))
         prepared = answers if self._is_broker else self._app.prepared
         app = group.create_task(self._run_app(group, prepared), name="app")
+        tasks.append(group.create_task(self._faults.impose_missed(), name="missed faults"))
         await self._role.stopping.wait()
         for task in tasks:
             task.cancel()
         self._sampling.finish()
-        self._faults.end()
+        await self._faults.end()
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
         self._statsd.close()

@@ -23,6 +23,11 @@ def most_resident_bytes(pid: int) -> int:
     return _keyed(f"/proc/{pid}/status").get("VmHWM:", 0) * 1024
 
 
+def anonymous_bytes(pid: int) -> int:
+    """Memory of a process that is resident now and of no file; 0 where it has ended."""
+    return _keyed(f"/proc/{pid}/status").get("RssAnon:", 0) * 1024
+
+
 def storage_bytes(pid: int) -> tuple[int, int] | None:
     """Bytes that storage read and wrote for a process so far; None where this user may not know them."""
     figures = _keyed(f"/proc/{pid}/io")

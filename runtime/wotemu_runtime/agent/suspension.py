@@ -27,12 +27,19 @@ class Suspension:
 
     Args:
         groups: Directories of the control groups that the node's processes are in.
-        spared: The ids of processes that are never suspended.
+        spared: The ids of processes that are never suspended, nor killed.
+        kept: Those of processes that are suspended, but not killed with the app.
     """
 
-    def __init__(self, groups: Sequence[str], spared: Callable[[], Collection[int]]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[str],
+        spared: Callable[[], Collection[int]],
+        kept: Callable[[], Collection[int]] = tuple,
+    ) -> None:
         self._freezer = next((freezer for group in groups if (freezer := _freezer_of(group))), None)
         self._spared = spared
+        self._kept = kept
         self.is_on = False
 
     def __repr__(self) -> str:
@@ -69,12 +76,16 @@ class Suspension:
 
     def end_all(self) -> tuple[int, int]:
         """As `process_tree.end_all`, also of suspended processes, none of which runs again."""
-        if not self.is_on or self._freezer is None:
-            return process_tree.end_all(self._spared())
-        process_tree.kill_at_once(self._spared())  # a frozen process of version 1 dies once it is thawed
+        spared = {*self._spared(), *self._kept()}
+        if self._freezer is None or not self.is_on:
+            ended = process_tree.end_all(spared)
+            if self.is_on:
+                process_tree.stop_all(self._spared())  # what is kept was let go on by that
+            return ended
+        process_tree.kill_at_once(spared)  # a frozen process of version 1 dies once it is thawed
         with contextlib.suppress(OSError):
             self._freezer.set(frozen=False)
-        ended = process_tree.end_all(self._spared())
+        ended = process_tree.end_all(spared)
         with contextlib.suppress(OSError):
             self._freezer.set(frozen=True)
         return ended

@@ -12,6 +12,8 @@ from wotemu_runtime.control.live_faults import (
     Crash,
     Cut,
     Disconnect,
+    FillDisk,
+    FreeDisk,
     Heal,
     Limit,
     Partition,
@@ -21,7 +23,9 @@ from wotemu_runtime.control.live_faults import (
     Resume,
     Start,
     Stop,
+    Stress,
     Unlimit,
+    Unstress,
 )
 
 __all__ = [
@@ -30,6 +34,8 @@ __all__ = [
     "Crash",
     "Cut",
     "Disconnect",
+    "FillDisk",
+    "FreeDisk",
     "Heal",
     "Limit",
     "LiveChange",
@@ -42,6 +48,8 @@ __all__ = [
     "SetConditions",
     "Start",
     "Stop",
+    "Stress",
     "Unlimit",
+    "Unstress",
     "parse_for",
 ]

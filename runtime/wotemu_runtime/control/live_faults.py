@@ -144,21 +144,26 @@ class Resume(OnTargets):
 
 
 @attrs.frozen(kw_only=True)
-class Limit(OnTargets):
-    """Limit nodes or replicas. See `Verbs.limit`."""
-
-    VERB = "limit"
+class _OfCpuAndMemory(OnTargets):
+    """A change of how much CPU time and memory nodes have or use."""
 
     cpu: float | None = None
     memory: str | int | None = None
-
-    def _act(self, when: Instant | Period) -> PlannedAction:
-        return when.limit(self.targets, cpu=self.cpu, memory=self.memory)
 
     def _arguments(self) -> list[str]:
         given = {"cpu": self.cpu, "memory": self.memory}
         named = [f"{name}={value!r}" for name, value in given.items() if value is not None]
         return [*super()._arguments(), *named]
+
+
+@attrs.frozen(kw_only=True)
+class Limit(_OfCpuAndMemory):
+    """Limit nodes or replicas. See `Verbs.limit`."""
+
+    VERB = "limit"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.limit(self.targets, cpu=self.cpu, memory=self.memory)
 
 
 @attrs.frozen(kw_only=True)
@@ -169,6 +174,51 @@ class Unlimit(OnTargets):
 
     def _act(self, when: Instant | Period) -> PlannedAction:
         return instant(when, self).unlimit(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class Stress(_OfCpuAndMemory):
+    """Stress nodes or replicas by another program. See `Verbs.stress`."""
+
+    VERB = "stress"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.stress(self.targets, cpu=self.cpu, memory=self.memory)
+
+
+@attrs.frozen(kw_only=True)
+class Unstress(OnTargets):
+    """Undo `Stress`. See `Instant.unstress`."""
+
+    VERB = "unstress"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).unstress(self.targets)
+
+
+@attrs.frozen(kw_only=True)
+class FillDisk(OnTargets):
+    """Fill the scratch folders of nodes or replicas. See `Verbs.fill_disk`."""
+
+    VERB = "fill_disk"
+
+    leave: str | int = 0
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.fill_disk(self.targets, leave=self.leave)
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), *([f"leave={self.leave!r}"] if self.leave else [])]
+
+
+@attrs.frozen(kw_only=True)
+class FreeDisk(OnTargets):
+    """Undo `FillDisk`. See `Instant.free_disk`."""
+
+    VERB = "free_disk"
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return instant(when, self).free_disk(self.targets)
 
 
 @attrs.frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import attrs
@@ -221,18 +221,23 @@ class ConditionsNow:
         hops: Every hop.
         partition: The groups of replicas that are kept apart; empty where all reach all.
         apps: What runs where, by replica: ``running``, ``paused``, ``crashed`` or ``stopped``.
+        blocks: The traffic that is dropped, by network, as `wotemu.scenario.blocks.Block.to_dict` has it.
+        faults: What else holds of nodes, in words: ``phone: stressed by 0.5 cores``.
     """
 
     at_s: float
     hops: tuple[HopNow, ...]
     partition: tuple[tuple[str, ...], ...]
     apps: Mapping[str, str]
+    blocks: Mapping[str, Sequence[Mapping[str, Any]]] = attrs.field(factory=dict)
+    faults: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """What `attrs.asdict` gave."""
         hops = tuple(HopNow(**hop) for hop in data["hops"])
-        return cls(data["at_s"], hops, tuple(map(tuple, data["partition"])), data["apps"])
+        partition = tuple(map(tuple, data["partition"]))
+        return cls(data["at_s"], hops, partition, data["apps"], data["blocks"], tuple(data["faults"]))
 
 
 @attrs.frozen

@@ -19,24 +19,20 @@ from redis.asyncio import Redis
 
 from wotemu.errors import InputError, NotRunningError
 from wotemu.records import Change
-from wotemu.scenario.timeline import DIRECTIONS, Timeline
 from wotemu.suggestions import did_you_mean
-from wotemu_gateways.conditions.network_state import NetworkState
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
     Changed,
     ConditionsNow,
-    HopNow,
     LoggedEvent,
     RunPhase,
     RunStatus,
 )
 from wotemu_runtime.coordination.command_sender import CommandSender
+from wotemu_runtime.coordination.conditions_now import conditions_at
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.live_timeline import Insertion
 from wotemu_runtime.coordination.node_command import NodeCommand
-from wotemu_runtime.planning.models import Plan
-from wotemu_runtime.planning.probe_schedule import places_of
 
 LEAD_S = 0.05
 """A change by hand is due so long after it is asked for: by then every role has it, however far away."""
@@ -342,30 +338,3 @@ def _outcome(insertion: Insertion, answers: list[Change | None]) -> Changed:
         failed=[f"{each.action} of {each.target}: {each.error}" for each in found if not each.ok],
         unanswered=len(answers) - len(found),
     )
-
-
-def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
-    """What holds on every hop at a moment of a timeline, in seconds after T0."""
-    states = {setup.name: NetworkState(setup) for setup in places_of(plan)}
-    apps = {replica.name: "running" for replica in plan.replicas if replica.kind != "service"}
-    groups: list[list[str]] = []
-    paused: set[str] = set()
-    for change in timeline.changes:
-        if change.at_s > at_s:
-            break
-        if change.action == "app":
-            apps[str(change.node)] = change.after
-        elif change.action == "pause":
-            (paused.add if change.after else paused.discard)(str(change.node))
-        elif change.network in states:
-            states[change.network].apply(change)
-        if change.action == "partition":
-            groups = change.after
-    hops = (
-        HopNow(name, replica, way, state.hop(replica, way).to_dict(), state.is_cut(replica))
-        for name, state in states.items()
-        for replica in state.setup.nodes
-        for way in DIRECTIONS
-    )
-    apps |= {name: "paused" for name in paused if apps[name] == "running"}
-    return ConditionsNow(at_s, tuple(hops), tuple(map(tuple, groups)), apps)

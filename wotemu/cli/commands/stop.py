@@ -73,9 +73,9 @@ def stop(
     elif nodes:
         if at_once:
             raise click.UsageError("--at-once ends a run: give no NODE")
-        from wotemu.cli.commands.changes import stop_nodes
+        from wotemu.cli.commands.change_nodes import change_nodes
 
-        stop_nodes(name, nodes, lasting, as_json=as_json, debug=debug)
+        change_nodes("stop", name, nodes, lasting, as_json=as_json, debug=debug)
     else:
         if lasting is not None or as_json:
             raise click.UsageError("--for and --json go with a NODE")

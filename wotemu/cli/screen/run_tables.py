@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from wotemu.cli.screen.tables import add_row, columns, table_console
 from wotemu.cli.screen.terminal import harmless
+from wotemu.scenario.change_text import blocks_text
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Seconds
 from wotemu.wording import counted, shortened
@@ -47,6 +48,10 @@ def show_run(status: RunStatus, now: ConditionsNow) -> None:
     if now.partition:
         groups = " | ".join(", ".join(group) for group in now.partition)
         out.print(Text(harmless(f"partition: {groups}"), style="yellow"))
+    for network, blocks in now.blocks.items():
+        out.print(Text(harmless(f"blocked on {network}: {blocks_text(blocks)}"), style="yellow"))
+    for fault in now.faults:
+        out.print(Text(harmless(fault), style="yellow"))
     out.print()
     states = columns("node state", "", "nodes")
     for state, replicas in _states(now).items():

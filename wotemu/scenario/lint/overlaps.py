@@ -63,6 +63,8 @@ _VERBS = {
     "disconnect": ("is unplugged or plugged in", "are unplugged or plugged in"),
     "app": ("starts or ends", "start or end"),
     "limit": ("is limited", "are limited"),
+    "stress": ("is stressed", "are stressed"),
+    "fill_disk": ("has its disk filled or freed", "have their disks filled or freed"),
     "pause": ("is paused or resumed", "are paused or resumed"),
 }
 

@@ -11,7 +11,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.state.base_conditions import base_conditions
 from wotemu.scenario.state.layers import Layer
-from wotemu.scenario.state.limits import LimitLayers, NodeLimits
+from wotemu.scenario.state.node_settings import NOTHING, NodeSetting, SettingKind, SettingLayers
 from wotemu.scenario.state.observations import Observed
 from wotemu.scenario.state.partitions import Groups, Named, NotOnePartitionError, Unnamed, combined
 from wotemu.scenario.timeline import Change, ChangeKind, Direction, HopKey
@@ -53,8 +53,8 @@ class State:
     """The periods in which a replica's app is stopped."""
     pauses: dict[str, set[Hashable]] = attrs.field(factory=dict)
     """Why the processes of a replica are suspended: they go on once no reason is left."""
-    limits: dict[str, LimitLayers] = attrs.field(factory=dict)
-    """The limits of replicas that are others than at T0."""
+    settings: dict[tuple[SettingKind, str], SettingLayers] = attrs.field(factory=dict)
+    """The limits, stress and full disks of replicas, where they are others than at T0."""
     crashes: dict[str, dict[Hashable, bool]] = attrs.field(factory=dict)
     """The crashes of a replica that hold, and whether its app is killed yet."""
     event: int = -1
@@ -249,21 +249,26 @@ class State:
         if before != bool(reasons):
             yield change(at_us, "pause", None, replica, None, before, not before)
 
-    def limit(
-        self, at_us: int, replica: str, limits: NodeLimits | None, period: Hashable | None = None
+    def set_on_node(
+        self,
+        at_us: int,
+        kind: SettingKind,
+        replica: str,
+        value: NodeSetting | None,
+        period: Hashable | None = None,
     ) -> Iterator[Change]:
-        """Limit a replica, for a period or from now on; None takes that back."""
-        layers = self.limits.setdefault(replica, LimitLayers())
+        """Limit or stress a replica or fill its disk, for a period or from now on; None takes that back."""
+        layers = self.settings.setdefault((kind, replica), SettingLayers(NOTHING[kind]))
         before = layers.now
         if period is None:
-            layers.instant = NodeLimits() if limits is None else limits.over(layers.instant)
-        elif limits is None:
+            layers.instant = NOTHING[kind] if value is None else value.over(layers.instant)
+        elif value is None:
             layers.periods.pop(period, None)
         else:
-            layers.periods[period] = limits
+            layers.periods[period] = value
         if before != layers.now:
             self.observed.busy.add(self.event)
-            yield change(at_us, "limit", None, replica, None, before.to_dict(), layers.now.to_dict())
+            yield change(at_us, kind, None, replica, None, before.to_dict(), layers.now.to_dict())
 
     def silence(self, at_us: int, replica: str, crash: Hashable) -> Iterator[Change]:
         """The begin of a crash: the replica's network goes silent."""

@@ -12,7 +12,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.condition_values import scaled
 from wotemu.scenario.state import State
-from wotemu.scenario.state.limits import NodeLimits
+from wotemu.scenario.state.node_settings import NodeSetting, SettingKind
 from wotemu.scenario.state.partitions import Named, Unnamed
 from wotemu.scenario.timeline import Change, Direction, HopKey
 from wotemu.scenario.vocabulary.actions import (
@@ -25,7 +25,15 @@ from wotemu.scenario.vocabulary.actions import (
     seconds,
 )
 from wotemu.scenario.vocabulary.blocks import wanted_block
-from wotemu.scenario.vocabulary.faults import crash_steps, cutting, on_apps, parting, pausing, unplugging
+from wotemu.scenario.vocabulary.faults import (
+    crash_steps,
+    cutting,
+    on_apps,
+    parting,
+    pausing,
+    setting_on_nodes,
+    unplugging,
+)
 from wotemu.scenario.vocabulary.impose import concerns, hop_keys, impose
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
@@ -180,9 +188,33 @@ class Instant(Verbs):
         Returns:
             An action for `Scenario(events=[...])`.
         """
-        where, node = self._where("unlimit"), reusable(node)
-        step = on_apps(where, node, lambda state, at_us, name: state.limit(at_us, name, None))
-        return self._action(where, "unlimit", node, self._once(step))
+        return self._unset_on_node("unlimit", "limit", node)
+
+    def unstress(self, node: NodeTarget) -> PlannedAction:
+        """Undo `stress`. A stress of a period goes on until its end.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        return self._unset_on_node("unstress", "stress", node)
+
+    def free_disk(self, node: NodeTarget) -> PlannedAction:
+        """Undo `fill_disk`. What a period filled stays full until its end.
+
+        Args:
+            node: What `stop` takes.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+        """
+        return self._unset_on_node("free_disk", "fill_disk", node)
+
+    def _unset_on_node(self, verb: str, kind: SettingKind, node: NodeTarget) -> PlannedAction:
+        where, node = self._where(verb), reusable(node)
+        return self._action(where, verb, node, self._once(setting_on_nodes(where, kind, node, None)))
 
     def restart(self, node: NodeTarget) -> PlannedAction:
         """Start a node's app again, with its network, whether it crashed, was stopped or still runs.
@@ -233,8 +265,8 @@ class Instant(Verbs):
     def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps:
         return self._once(unplugging(where, node, network, CUT, True))
 
-    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps:
-        return self._once(on_apps(where, node, lambda state, at_us, name: state.limit(at_us, name, limits)))
+    def _set_on_node(self, where: str, kind: SettingKind, node: NodeTarget, value: NodeSetting) -> MakeSteps:
+        return self._once(setting_on_nodes(where, kind, node, value))
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:
         # A new object each time: `every` may repeat the crash, and each is undone by itself.

@@ -11,6 +11,7 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.state import State
+from wotemu.scenario.state.node_settings import NodeSetting, SettingKind
 from wotemu.scenario.state.partitions import Groups
 from wotemu.scenario.timeline import Change
 from wotemu.scenario.vocabulary.actions import Ending, Step, TimedStep, microseconds
@@ -101,6 +102,19 @@ def unplugging(
 def pausing(where: str, nodes: NodeTarget, reason: Hashable, paused: bool) -> Step:
     """A step that suspends the processes of nodes, or lets them go on, for one reason of possibly several."""
     return on_apps(where, nodes, lambda state, at_us, name: state.pause(at_us, name, reason, paused))
+
+
+def setting_on_nodes(
+    where: str,
+    kind: SettingKind,
+    nodes: NodeTarget,
+    value: NodeSetting | None,
+    period: Hashable | None = None,
+) -> Step:
+    """A step that limits or stresses nodes or fills their disks, for a period or for good; None ends that."""
+    return on_apps(
+        where, nodes, lambda state, at_us, name: state.set_on_node(at_us, kind, name, value, period)
+    )
 
 
 def cutting(where: str, target: HopTarget, reason: Hashable, cut: bool) -> Step:

@@ -10,7 +10,7 @@ import attrs
 
 from wotemu.scenario.blocks import Heading, Protocol
 from wotemu.scenario.state.layers import ScalingLayer
-from wotemu.scenario.state.limits import NodeLimits
+from wotemu.scenario.state.node_settings import NodeSetting, SettingKind
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import Ending, MakeSteps, PlannedAction, Step, TimedStep
 from wotemu.scenario.vocabulary.blocks import wanted_block
@@ -21,6 +21,7 @@ from wotemu.scenario.vocabulary.faults import (
     on_apps,
     parting,
     pausing,
+    setting_on_nodes,
     unplugging,
 )
 from wotemu.scenario.vocabulary.stepped import SteppedLayer, same_for_all
@@ -144,11 +145,11 @@ class Holds(Verbs):
             lambda period: unplugging(where, node, network, period, False),
         )
 
-    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps:
+    def _set_on_node(self, where: str, kind: SettingKind, node: NodeTarget, value: NodeSetting) -> MakeSteps:
         return self._begin_and_end(
             where,
-            lambda period: on_apps(where, node, lambda state, t, name: state.limit(t, name, limits, period)),
-            lambda period: on_apps(where, node, lambda state, t, name: state.limit(t, name, None, period)),
+            lambda period: setting_on_nodes(where, kind, node, value, period),
+            lambda period: setting_on_nodes(where, kind, node, None, period),
         )
 
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps:

@@ -11,10 +11,10 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.condition_values import all_fields, check_graded, parse_conditions
-from wotemu.scenario.state.limits import NodeLimits
+from wotemu.scenario.state.node_settings import NodeSetting, SettingKind
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import MakeSteps, PlannedAction, direction_of, number
-from wotemu.scenario.vocabulary.limits import node_limits
+from wotemu.scenario.vocabulary.node_settings import disk_fill, node_limits, node_stress
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
 from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
@@ -175,10 +175,51 @@ class Verbs(ABC):
         Raises:
             ScenarioError: A value can't be, with the file and line where it is written.
         """
-        where, node = self._where("limit"), reusable(node)
-        return self._action(
-            where, "limit", node, self._limiting(where, node, node_limits(cpu, memory, where))
-        )
+        where = self._where("limit")
+        return self._setting_of_node(where, "limit", node, node_limits(cpu, memory, where))
+
+    def stress(
+        self, node: NodeTarget, *, cpu: float | None = None, memory: QuantityLike | None = None
+    ) -> PlannedAction:
+        """Run a program beside a node's app that computes and holds memory. A period ends it.
+
+        It runs within the node's limits, and competes with the app for them.
+
+        Args:
+            node: What `stop` takes.
+            cpu: Cores that it uses, such as 0.5; above 1 it is several processes. None is none.
+            memory: Bytes that it holds, such as ``"64M"``; None is none.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: A value can't be, with the file and line where it is written.
+        """
+        where = self._where("stress")
+        return self._setting_of_node(where, "stress", node, node_stress(cpu, memory, where))
+
+    def fill_disk(self, node: NodeTarget, *, leave: QuantityLike = 0) -> PlannedAction:
+        """Leave a node's scratch folder hardly any room: what writes more gets ENOSPC. A period ends it.
+
+        Args:
+            node: What `stop` takes.
+            leave: Bytes that are left free, such as ``"1M"``.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: `leave` is no size, with the file and line where it is written.
+        """
+        where = self._where("fill_disk")
+        return self._setting_of_node(where, "fill_disk", node, disk_fill(leave, where))
+
+    def _setting_of_node(
+        self, where: str, kind: SettingKind, node: NodeTarget, value: NodeSetting
+    ) -> PlannedAction:
+        node = reusable(node)
+        return self._action(where, kind, node, self._set_on_node(where, kind, node, value))
 
     # What an instant and a period do differently: the steps of each word.
 
@@ -205,7 +246,9 @@ class Verbs(ABC):
     def _unplugging(self, where: str, node: NodeTarget, network: Network | str | None) -> MakeSteps: ...
 
     @abstractmethod
-    def _limiting(self, where: str, node: NodeTarget, limits: NodeLimits) -> MakeSteps: ...
+    def _set_on_node(
+        self, where: str, kind: SettingKind, node: NodeTarget, value: NodeSetting
+    ) -> MakeSteps: ...
 
     @abstractmethod
     def _crashing(self, where: str, node: NodeTarget) -> MakeSteps: ...

@@ -15,7 +15,6 @@ from wotemu_runtime.agent.supervision.launcher_connection import (
     STOP_GRACE_S,
     Exited,
     LauncherConnection,
-    Suspended,
 )
 from wotemu_runtime.agent.supervision.restart_policy import Finished, NeverStarted, Restart, RestartPolicy
 from wotemu_runtime.app_process.messages import Rows
@@ -67,7 +66,7 @@ class AppSupervisor:
         try:
             async with self._tasks:
                 if self.is_paused:  # by what another agent missed
-                    await self.launcher.suspend(on=True)
+                    await self.launcher.impose("pause")
                 while True:
                     if self.wanted == "running" and not self.is_paused:
                         await self._run_once()
@@ -94,19 +93,22 @@ class AppSupervisor:
         self._want("running")
         self.launcher.kill()  # also where it has ended: processes of it may still run
 
-    async def pause(self) -> Suspended:
-        """Suspend all processes of the node. Raises EmulationError where the kernel refuses it."""
-        suspended = await self.launcher.suspend(on=True)
-        self.is_paused = True
-        return suspended
+    async def pause(self) -> str:
+        """Suspend all processes of the node. Raises EmulationError where the kernel refuses it.
 
-    async def resume(self) -> Suspended:
+        Returns:
+            By what they are: the ``freezer`` of a control group, or ``signals``.
+        """
+        suspended = await self.launcher.impose("pause")
+        self.is_paused = True
+        return str(suspended["by"])
+
+    async def resume(self) -> None:
         """Let the processes go on, and start the app where it has ended meanwhile."""
-        suspended = await self.launcher.suspend(on=False)
+        await self.launcher.impose("resume")
         self.is_paused = False
         if self._idle.is_set():  # of one that runs it would say that its end was asked for
             self._changed.set()
-        return suspended
 
     def _want(self, state: str) -> None:
         self.wanted = state

@@ -49,13 +49,6 @@ class Exited:
         return f"{text}, {self.left} still there" if self.left else text
 
 
-@attrs.frozen
-class Suspended:
-    """Processes are suspended, or go on: by the ``freezer`` of a control group or by ``signals``."""
-
-    by: str
-
-
 @attrs.define(eq=False)
 class RunningCommand:
     """A command beside the app.
@@ -79,8 +72,9 @@ class LauncherConnection:
         self._started: dict[str, asyncio.Future[RunningCommand]] = {}
         self._exited: dict[str, asyncio.Future[int]] = {}
         """What the commands that run beside the app are waited for by, by their ids."""
-        self._suspending: deque[asyncio.Future[Suspended]] = deque()
-        """Answers to `suspend` that are due, in order."""
+        self._imposing: deque[asyncio.Future[dict[str, Any]]] = deque()
+        """Answers to `impose` that are due, in order."""
+        self._is_gone = False
 
     def __repr__(self) -> str:
         return f"<LauncherConnection {'stopping' if self._kill_timer else 'idle'}>"
@@ -98,11 +92,12 @@ class LauncherConnection:
         received = self._channel.receive()
         if received is None:  # the node is gone, which its engine reports
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self._is_gone = True
             self._fail_commands()
         elif received[0]["op"].startswith("exec_"):
             self._take_answer(*received)
-        elif received[0]["op"] == "paused":
-            self._take_suspended(received[0])
+        elif received[0]["op"] == "imposed":
+            self._take_imposed(received[0])
         else:
             self._messages.put_nowait(received)
 
@@ -119,17 +114,17 @@ class LauncherConnection:
         elif (ended := self._exited.pop(number, None)) is not None and not ended.done():
             ended.set_result(message["status"])
 
-    def _take_suspended(self, message: dict[str, Any]) -> None:
-        answer = self._suspending.popleft()
+    def _take_imposed(self, message: dict[str, Any]) -> None:
+        answer = self._imposing.popleft()
         if answer.done():
             return
         if message["error"]:
             answer.set_exception(EmulationError(message["error"]))
         else:
-            answer.set_result(Suspended(message["by"]))
+            answer.set_result(message)
 
     def _fail_commands(self) -> None:
-        for answer in self._suspending:
+        for answer in self._imposing:
             if not answer.done():
                 answer.set_exception(EmulationError("the node is gone"))
         for started in self._started.values():
@@ -156,15 +151,24 @@ class LauncherConnection:
         """Signal a command's process group; nothing where it has ended."""
         self._request({"op": "exec_kill", "id": number, "signal": signal_number})
 
-    async def suspend(self, *, on: bool) -> Suspended:
-        """Suspend all processes of the node, or let them go on.
+    async def impose(self, fault: str, **asked: Any) -> dict[str, Any]:
+        """Impose or end a fault of the node.
+
+        Args:
+            fault: ``pause``, ``resume``, ``stress``, ``unstress``, ``fill_disk`` or ``free_disk``.
+            asked: What the fault takes, as `Launcher` has it.
+
+        Returns:
+            What the launcher answers: of a pause ``by``, ``freezer`` or ``signals``; of others figures.
 
         Raises:
             EmulationError: The kernel refused it, or the node is gone.
         """
-        answer: asyncio.Future[Suspended] = asyncio.get_running_loop().create_future()
-        self._suspending.append(answer)
-        self._request({"op": "pause" if on else "resume"})
+        if self._is_gone:
+            raise EmulationError("the node is gone")
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._imposing.append(answer)
+        self._request({"op": "fault", "fault": fault, **asked})
         return await answer
 
     async def start(self) -> Started:

@@ -21,6 +21,7 @@ from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLimits, has_devices, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
+from wotemu_runtime.engines.local.fault_check import check_faults
 from wotemu_runtime.engines.local.file_limit import raise_file_limit
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.monitor import Monitor
@@ -85,7 +86,9 @@ class LocalEngine:
         file_limit = raise_file_limit(demand.total(FILES))
         # Before anything else runs here that would disturb it.
         rating = await asyncio.to_thread(rating_of_this_machine) if has_devices(plan.topology) else None
-        limits = plan_limits(plan, Machine.here(rating))
+        machine = Machine.here(rating)
+        limits = plan_limits(plan, machine)
+        check_faults(plan, limits, machine, demand)
         # The sandbox starts, imports and tries NetEm while this process assigns addresses.
         starting = asyncio.create_task(self._start_sandbox(plan, limits))
         try:

@@ -11,6 +11,7 @@ from typing import Any
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
 from wotemu_runtime.agent.launcher import Launcher, Program
+from wotemu_runtime.app_process import scratch
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import node_namespace
 from wotemu_runtime.engines.local.file_limit import set_file_limit
@@ -40,7 +41,7 @@ def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
         isolate(program)
 
     try:
-        Launcher(program, become_app).serve(launcher)
+        Launcher(program, become_app, scratch.IN_NAMESPACE).serve(launcher)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.ENOMEM):
             raise

@@ -14,6 +14,7 @@ import attrs
 
 from wotemu_runtime.docker_proxy.client import PROXY_ALIAS
 from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm.requirements import check_faults
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
@@ -57,7 +58,11 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
         source: The path of the deployment file in the topology's folder.
         func: The function of that file which returned the topology.
         folder: The path, relative to the compose file, of the folder for the files that it names.
+
+    Raises:
+        HostError: A swarm can't impose a fault of the scenario.
     """
+    check_faults(plan)
     # Roles then look for their networks' subnets by the gateways' aliases.
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
     made = all_services(plan, unknown, "")

@@ -9,6 +9,7 @@ from wotemu.topology.placement import Placement
 from wotemu.topology.resources import NodeResources
 from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.stress_check import Room, check_stress
 
 Json = dict[str, Any]
 
@@ -76,10 +77,25 @@ def check_faults(plan: Plan) -> None:
             )
         if change.action == "limit":
             raise HostError(
-                f"{change.target} can't be limited while it runs: Swarm would start it again",
+                f"{change.target} can't be limited while it runs: its container may not change its own "
+                "limits, and Swarm would start it again",
                 where=f"limit at {change.at_s:g} s",
                 hint="give it resources, or use the local engine",
             )
+        if change.action == "fill_disk":
+            raise HostError(
+                f"the scratch folder of {change.target} is on its machine's disk, which must not be filled",
+                where=f"fill_disk at {change.at_s:g} s",
+                hint="use the local engine, where it has a size of its own",
+            )
+    check_stress(plan, {each.name: _limits_of(each.resources) for each in plan.replicas}, Room())
+
+
+def _limits_of(resources: NodeResources | None) -> Room:
+    if resources is None:
+        return Room()
+    memory = resources.mem_limit
+    return Room(resources.cpu_limit, None if memory is None else int(memory))
 
 
 def check_capacity(plan: Plan, prefix: int, machines: int) -> None:

@@ -1,0 +1,50 @@
+"""Checks before anything starts that this machine can impose the faults of nodes in a plan."""
+
+from __future__ import annotations
+
+import psutil
+
+from wotemu.errors import HostError
+from wotemu.units import Bytes
+from wotemu_runtime.engines.local import machine_limits
+from wotemu_runtime.engines.local.cgroups.limits import Machine, PlanLimits
+from wotemu_runtime.engines.local.node_namespace import APP_SCRATCH_SIZE
+from wotemu_runtime.engines.local.plan_demand import MEMORY, Demand
+from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.stress_check import Room, check_stress
+
+MEMORY_LEFT_BYTES = 256 * 1024**2
+"""What stressed nodes leave of this machine's memory, besides what all nodes need."""
+
+
+def check_faults(plan: Plan, limits: PlanLimits, machine: Machine, demand: Demand) -> None:
+    """Check stress against limits and this machine, and full disks against the size of scratch folders.
+
+    Raises:
+        HostError: This machine can't impose one of them.
+    """
+    actions = {change.action for change in plan.timeline.all_changes}
+    if "stress" in actions:
+        of_replicas = {name: Room(each.cpu, each.mem_bytes) for name, each in limits.by_replica.items()}
+        check_stress(plan, of_replicas, Room(machine.cores, _spare_bytes(demand)))
+    if "fill_disk" in actions:
+        _check_disks(plan)
+
+
+def _spare_bytes(demand: Demand) -> int:
+    """Memory of this machine that nodes do not need; swap is none."""
+    rooms = [each.room for each in machine_limits.read_limits() if each.resource == MEMORY]
+    free = min([psutil.virtual_memory().available, *rooms])
+    return free - demand.total(MEMORY) - MEMORY_LEFT_BYTES
+
+
+def _check_disks(plan: Plan) -> None:
+    size = Bytes.of(APP_SCRATCH_SIZE)
+    for change in plan.timeline.all_changes:
+        if change.action == "fill_disk" and (change.after["leave_bytes"] or 0) >= size:
+            raise HostError(
+                f"{Bytes(change.after['leave_bytes'])} can't be left in the scratch folder of {change.node}: "
+                f"it has {size}",
+                where=f"fill_disk at {change.at_s:g} s",
+                hint="leave less",
+            )
