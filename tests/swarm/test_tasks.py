@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
+import pytest
+
+from wotemu_runtime.engines.engine import NotRunning, RoleEnded, RoleLost, Unplaced
 from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
-from wotemu_runtime.engines.swarm.tasks import MAX_FAILURES, UNPLACED_AFTER_S, BusTask, Tasks
+from wotemu_runtime.engines.swarm.tasks import (
+    MAX_FAILURES,
+    MAX_FIRST_FAILURES,
+    UNPLACED_AFTER_S,
+    BusTask,
+    TaskNews,
+    Tasks,
+)
 
 HOSTS = {"n1": "one", "n2": "two"}
 UP: frozenset[str] = frozenset()
@@ -26,8 +35,18 @@ def task(number: int, state: str, role: str = "agent:a", node: str = "n1", **mor
     }
 
 
+class Final(Tasks):
+    """Its news, but for why containers do not run yet."""
+
+    def look(self, *given: Any) -> list[TaskNews]:
+        return [news for news in super().look(*given) if not isinstance(news, NotRunning)]
+
+
+REPLICAS = {"agent:a": ["a"], "agent:b": ["b-1", "b-2"]}
+
+
 def roles() -> Tasks:
-    return Tasks({"agent:a": ["a"], "agent:b": ["b-1", "b-2"]})
+    return Final(REPLICAS)
 
 
 def test_a_failed_task_is_a_lost_role_once() -> None:
@@ -100,7 +119,7 @@ def test_a_bus_that_fails_before_it_runs_is_reported_at_once_with_its_tasks_erro
 
 
 def test_a_bus_that_failed_before_its_emulation_was_adopted_is_no_error() -> None:
-    tasks = Tasks({}, adopted=True)
+    tasks = Final({}, adopted=True)
     failed = task(1, "failed", "bus", error="137")
     assert tasks.look([failed, task(2, "starting", "bus")], HOSTS, UP, 0) == []
     assert tasks.look([failed, task(2, "running", "bus", port=40002)], HOSTS, UP, 1) == [BusTask("t2", 40002)]
@@ -124,6 +143,44 @@ def test_an_image_that_a_machine_lacks_is_told_at_once_with_the_machines_name() 
     assert "two" in str(news.error)
     assert "mine:1" in str(news.error)
     assert "registry" in (news.error.hint or "")
+
+
+def test_a_service_whose_first_tasks_all_fail_is_reported_however_long_that_takes() -> None:
+    """Each start may take longer than the window in which failures are counted."""
+    tasks, seen, news = roles(), [], []
+    for number in range(MAX_FIRST_FAILURES):
+        seen.append(task(number, "failed", "service:db", error="task: non-zero exit (1)"))
+        news += tasks.look(seen, HOSTS, UP, number * 100)
+    (only,) = news
+    assert isinstance(only, Unplaced)
+    assert str(only.error) == "service db: it can't run on one: task: non-zero exit (1)"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ([task(1, "preparing", "service:db")], "its task is preparing: its image may be on its way"),
+        ([task(1, "starting", "service:db")], "its task is starting"),
+        (
+            [task(1, "pending", "service:db", error="no suitable node")],
+            "its task is pending: no suitable node",
+        ),
+        (
+            [task(1, "failed", "service:db", error="exit (1)"), task(2, "ready", "service:db")],
+            "its last task failed: exit (1)",
+        ),
+        (
+            [task(1, "rejected", "service:db", error="No such image: x")],
+            "its last task was refused: No such image: x",
+        ),
+    ],
+)
+def test_why_a_container_does_not_run_is_dockers_word_of_its_last_task(found: Any, why: str) -> None:
+    tasks = Tasks(REPLICAS)
+    assert NotRunning("service:db", why) in tasks.look(found, HOSTS, UP, 0)
+    assert NotRunning("service:db", why) not in tasks.look(found, HOSTS, UP, 1), "once"
+    running = [*found, task(3, "running", "service:db")]
+    assert NotRunning("service:db", "") in tasks.look(running, HOSTS, UP, 2)
 
 
 LATER = UNPLACED_AFTER_S + 0.1

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import attrs
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
+from wotemu.wording import MAX_NAMES, shortened
 from wotemu_runtime.coordination.live_run import LiveRun
-from wotemu_runtime.engines.engine import Deployed
+from wotemu_runtime.engines.engine import Deployed, in_words
 from wotemu_runtime.roles.address_stream import AddressStream, addresses_by_replica
 
 READY_DEADLINE_S = 60.0
@@ -34,8 +37,21 @@ async def all_ready(run: LiveRun, deployed: Deployed) -> bool:
         async with asyncio.timeout(deadline_s):
             return await run.control.until(lambda: deployed.roles <= ingest.ready)
     except TimeoutError:
-        missing = ", ".join(sorted(deployed.roles - ingest.ready))
-        raise EmulationError(f"not ready after {deadline_s:g} s: {missing}") from None
+        raise _late(deployed.roles - ingest.ready, run.state.not_running, deadline_s) from None
+
+
+def _late(missing: AbstractSet[str], not_running: Mapping[str, str], deadline_s: float) -> EmulationError:
+    """The error that roles are missing: by those whose containers do not run, as others wait for them."""
+    names = sorted(missing)
+    if not not_running:
+        return EmulationError(f"not ready after {deadline_s:g} s: {', '.join(names)}")
+    found = [f"{in_words(role)}: {why}" for role, why in sorted(not_running.items())]
+    more = f"; and {len(found) - MAX_NAMES} more" if len(found) > MAX_NAMES else ""
+    waiting = [name for name in names if name not in not_running]
+    return EmulationError(
+        f"not running after {deadline_s:g} s: {'; '.join(found[:MAX_NAMES])}{more}",
+        hint=f"not ready either, which may be for that: {shortened(waiting)}" if waiting else None,
+    )
 
 
 async def learn_places(run: LiveRun, client: Redis) -> None:

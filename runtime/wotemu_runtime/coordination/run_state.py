@@ -22,6 +22,8 @@ class RunState:
         self.control = control
         self.ended: set[str] = set()
         """Roles whose process ended, as the engine reports."""
+        self.not_running: dict[str, str] = {}
+        """Why roles' containers do not run, as the engine reports."""
         self.muted: set[str] = set()
         """Roles that go on unrecorded."""
         self.phases: set[str] = set()
@@ -40,6 +42,13 @@ class RunState:
     def over(self) -> set[str]:
         """Roles from which nothing more comes."""
         return self.ended | self.muted
+
+    def take_running(self, role: str, why: str) -> None:
+        """Take into account why a role's container does not run; "" once it does."""
+        if why:
+            self.not_running[role] = why
+        else:
+            self.not_running.pop(role, None)
 
     tables = frozenset({Event.TABLE})
     """See `Sink`."""

@@ -11,7 +11,7 @@ from wotemu.records import Event, Host
 from wotemu_runtime.bus import redirect
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.live_run import LiveRun
-from wotemu_runtime.engines.engine import BusAt, News, RoleEnded, RoleLost, Unplaced
+from wotemu_runtime.engines.engine import BusAt, News, NotRunning, RoleEnded, RoleLost, Unplaced, in_words
 from wotemu_runtime.recording.liveness import SOURCE
 from wotemu_runtime.roles.host_report import HostClaim, host_name, report_host
 
@@ -35,10 +35,14 @@ def take_news(run: LiveRun, news: News) -> None:
             run.state.ended.add(role)
             if run.is_running:
                 hint = f"what it printed is in {run.recorder.directory.run_dir / 'logs' / '_wotemu.log'}"
-                error = EmulationError(f"it ended by itself: {status}", where=role, hint=hint)
+                if role.startswith("service:"):  # nothing of WoTemu's is in its container
+                    hint = "run its image by itself, as with docker run, to see what it prints"
+                error = EmulationError(f"it ended by itself: {status}", where=in_words(role), hint=hint)
                 run.control.fail(refused or error)
         case RoleLost(role, reason, host) if not run.recorder.draining:
             run.recorder.role_lost(role, reason, host)
+        case NotRunning(role, why):
+            run.state.take_running(role, why)
         case Unplaced(role, error) if run.outcome.t0 is None:
             run.control.fail(error)
         case Unplaced(role, error):  # its machine is gone: the run goes on without the role

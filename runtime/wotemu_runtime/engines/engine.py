@@ -45,13 +45,21 @@ class Unplaced:
 
 
 @attrs.frozen
+class NotRunning:
+    """A role's container does not run, for what may pass; `why` is "" once it runs."""
+
+    role: str
+    why: str
+
+
+@attrs.frozen
 class BusAt:
     """The bus listens at `address` from now on."""
 
     address: BusAddress
 
 
-News = RoleEnded | RoleLost | Unplaced | BusAt
+News = RoleEnded | RoleLost | Unplaced | NotRunning | BusAt
 
 
 @attrs.frozen
@@ -69,6 +77,12 @@ class Deployed:
     """Parts of the plan that can't be enforced here, one sentence each."""
     devices: tuple[str, ...] = ()
     """What makes nodes as fast as devices, one sentence each."""
+
+
+def in_words(role: str) -> str:
+    """A role as messages name it: ``service db`` for the plain service ``service:db``."""
+    kind, _, name = role.partition(":")
+    return f"service {name}" if kind == "service" else role
 
 
 class Engine(Protocol):

@@ -18,7 +18,8 @@ from wotemu_runtime.coordination.readiness import (
     all_ready,
     learn_places,
 )
-from wotemu_runtime.engines.engine import Deployed
+from wotemu_runtime.coordination.watches import take_news
+from wotemu_runtime.engines.engine import Deployed, NotRunning
 from wotemu_runtime.roles.address_stream import AddressStream, RoleAddress
 from wotemu_runtime.testing import ADDRESS, on_jumping_clock
 
@@ -63,6 +64,17 @@ async def test_who_is_not_ready_in_time_is_named(tmp_path: Path) -> None:
         await all_ready(run, deployed())
     deadline_s = READY_DEADLINE_S + READY_DEADLINE_PER_ROLE_S * len(ROLES)
     assert asyncio.get_running_loop().time() == pytest.approx(deadline_s)
+
+
+@on_jumping_clock
+async def test_what_does_not_run_is_named_before_the_roles_that_wait_for_it(tmp_path: Path) -> None:
+    run = Run(tmp_path).live
+    take_news(run, NotRunning("agent:cam-1", "its task is starting"))
+    take_news(run, NotRunning("service:db", "its last task failed: task: non-zero exit (1)"))
+    take_news(run, NotRunning("agent:cam-1", ""))
+    with pytest.raises(EmulationError, match="service db: its last task failed: task: non-zero") as found:
+        await all_ready(run, deployed())
+    assert "agent:cam-1, agent:cam-2, gateway:field" in str(found.value.hint)
 
 
 @on_jumping_clock

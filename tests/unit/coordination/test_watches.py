@@ -24,6 +24,14 @@ async def test_a_role_that_ends_by_itself_fails_a_run_that_is_running(tmp_path: 
 
 
 @on_jumping_clock
+async def test_a_plain_service_that_ends_by_itself_is_named_as_the_user_wrote_it(tmp_path: Path) -> None:
+    run = Run(tmp_path).live
+    take_news(run, RoleEnded("service:db", "complete"))
+    assert str(run.control.failure) == "service db: it ended by itself: complete"
+    assert "docker run" in str(run.control.failure and run.control.failure.hint)
+
+
+@on_jumping_clock
 async def test_a_role_that_ends_when_the_run_is_over_is_just_over(tmp_path: Path) -> None:
     run = Run(tmp_path).live
     run.outcome.status = "done"

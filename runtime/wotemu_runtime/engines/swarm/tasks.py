@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.engines.engine import RoleEnded, RoleLost, Unplaced
+from wotemu_runtime.engines.engine import NotRunning, RoleEnded, RoleLost, Unplaced, in_words
 from wotemu_runtime.engines.swarm.specs import ROLE_LABEL
 
 BUS = "bus"
@@ -22,9 +22,12 @@ UNPLACED_AFTER_S = 4.0
 MAX_FAILURES = 5
 FAILURES_WITHIN_S = 60.0
 """A role that fails `MAX_FAILURES` times within this time is given up."""
+MAX_FIRST_FAILURES = 3
+"""So is one that was never seen running and has failed so often, however long each start took."""
 
 _FAILED = frozenset({"failed", "orphaned"})
 _BROKEN = _FAILED | {"rejected"}
+_VERBS = {"failed": "failed", "orphaned": "was on a machine that is gone", "rejected": "was refused"}
 
 Task = dict[str, Any]
 Slot = tuple[str, int]
@@ -50,10 +53,12 @@ class _Slot:
     broken: set[str] = attrs.field(factory=set)
     """The ids of its tasks that are known to have failed or been refused."""
     complaint: str = ""
+    why: str = ""
+    """Why its container does not run, as last reported."""
     waits_since_s: float | None = None
 
 
-TaskNews = RoleEnded | RoleLost | Unplaced | BusTask
+TaskNews = RoleEnded | RoleLost | Unplaced | NotRunning | BusTask
 
 
 class Tasks:
@@ -127,6 +132,9 @@ class Tasks:
             if role == BUS:
                 yield from self._bus_task(newest)
         yield from self._waits(slot, role, newest, now_s)
+        if (why := _why_not_running(tasks)) != slot.why:
+            slot.why = why
+            yield NotRunning(role, why)
 
     @staticmethod
     def _lost(slot: _Slot, tasks: list[Task], down: frozenset[str]) -> str:
@@ -152,7 +160,8 @@ class Tasks:
         So is the bus's first failure: all other roles wait for it, and a new bus fails the same way again.
         """
         error, host = str(task["Status"].get("Err", "")), hosts.get(task.get("NodeID", ""), "")
-        if task["Status"]["State"] == "rejected" or (not slot.has_run and (role == BUS or _hint(error))):
+        is_hopeless = role == BUS or _hint(error) is not None or len(slot.broken) >= MAX_FIRST_FAILURES
+        if task["Status"]["State"] == "rejected" or (not slot.has_run and is_hopeless):
             # Never counted as a failure: Swarm tries again elsewhere, and the user can act on the reason.
             yield from self._complain(slot, role, error, host)
             return
@@ -187,12 +196,25 @@ class Tasks:
         message = f"it can't run on {host}: {error}" if host else f"it can't be placed: {error}"
         if message != slot.complaint:
             slot.complaint = message
-            yield Unplaced(role, EmulationError(message, where=f"service {role}", hint=_hint(error)))
+            where = in_words(role) if role.startswith("service:") else f"service {role}"
+            yield Unplaced(role, EmulationError(message, where=where, hint=_hint(error)))
 
     def _name_of(self, role: str, slot: int) -> str:
         """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``."""
         names = self._replicas.get(role)
         return f"agent:{names[slot - 1]}" if names else role
+
+
+def _why_not_running(tasks: Sequence[Task]) -> str:
+    """What Docker says of the last task that failed, else of the newest; "" where that runs or is over."""
+    newest = tasks[-1]["Status"]
+    if newest["State"] in ("running", "complete"):
+        return ""
+    broken = [task["Status"] for task in tasks if task["Status"]["State"] in _BROKEN]
+    status = broken[-1] if broken else newest
+    said = status.get("Err") or ("its image may be on its way" if status["State"] == "preparing" else "")
+    verb = f"last task {_VERBS[status['State']]}" if broken else f"task is {status['State']}"
+    return f"its {verb}" + (f": {said}" if said else "")
 
 
 def _hint(error: str) -> str | None:
