@@ -275,7 +275,7 @@ class NetemShaper:
         counts = {
             "unknown address": counted[UNKNOWN_ADDRESS].drops,
             "not IPv4": counted[NOT_IPV4].drops,
-            "the kernel's backlog was full": link.tx_drops(self._netlink, PREFIX),
+            "the kernel's backlog was full": sum(link.tx_drops(self._netlink, PREFIX).values()),
             "merged flows": self._flows.merged,
             "copies of multicasts": self._fanout.lost if self._fanout is not None else 0,
             "uncounted packets": sum(ring.missed for ring in self._rings),

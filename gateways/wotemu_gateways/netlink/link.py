@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 
 import attrs
 
@@ -23,11 +23,13 @@ from wotemu_gateways.netlink.request_socket import (
 )
 
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h and linux/if.h
-RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR = 16, 17, 18, 19, 20
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR, RTM_GETADDR = 16, 17, 18, 19, 20, 22
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST, IFA_FLAGS = 1, 2, 4, 8
 IFA_F_NOPREFIXROUTE = 0x200
 _MESSAGE = struct.Struct("=BBHiII")
 """struct ifinfomsg: family, padding, type, index, flags, and which of the flags to change."""
+_ADDRESS = struct.Struct("=4BI")
+"""struct ifaddrmsg: family, prefix length, flags, scope, index of the interface."""
 IFF_UP, IFF_NOARP = 0x1, 0x80
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_AF_SPEC = (
     1,
@@ -39,6 +41,8 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, 
     26,
 )
 IFLA_STATS64 = 23
+_TX_DROPPED = 7
+"""The field of struct rtnl_link_stats64, of 64 bits each."""
 IFLA_TXQLEN, IFLA_NET_NS_FD, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES, IFLA_GSO_MAX_SEGS = 13, 28, 31, 32, 40
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFLA_BR_FORWARD_DELAY, IFLA_BR_MCAST_SNOOPING = 1, 23
@@ -71,16 +75,30 @@ def find(netlink: Netlink, name: str) -> LinkInfo:
     raise OSError(f"interface {name} was deleted meanwhile")
 
 
-def tx_drops(netlink: Netlink, prefix: str) -> int:
-    """Packets that interfaces with this prefix of a name dropped on sending, since they were made."""
-    drops = 0
+def tx_drops(netlink: Netlink, prefix: str) -> dict[str, int]:
+    """Packets that each interface dropped on sending since it was made, of those whose names begin so."""
+    drops = {}
     for body in netlink.dump(Request(RTM_GETLINK, _MESSAGE.pack(0, 0, 0, 0, 0, 0), (), 0, "interfaces")):
         fields = decode(body[_MESSAGE.size :])
-        if fields.get(IFLA_IFNAME, b"").startswith(prefix.encode()) and IFLA_STATS64 in fields:
-            drops += struct.unpack_from("=8Q", fields[IFLA_STATS64])[
-                7
-            ]  # struct rtnl_link_stats64, tx_dropped
+        name = fields.get(IFLA_IFNAME, b"").rstrip(b"\0").decode()
+        if name.startswith(prefix) and IFLA_STATS64 in fields:
+            drops[name] = struct.unpack_from("=8Q", fields[IFLA_STATS64])[_TX_DROPPED]
     return drops
+
+
+def ipv4_addresses(netlink: Netlink) -> list[tuple[int, IPv4Interface]]:
+    """The number of the interface, and the address with its prefix, of each IPv4 address."""
+    found = []
+    for body in netlink.dump(
+        Request(RTM_GETADDR, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0), (), 0, "addresses")
+    ):
+        family, prefix, _, _, index = _ADDRESS.unpack_from(body)
+        fields = decode(body[_ADDRESS.size :])
+        # IFA_ADDRESS is the other end's where the link is between two.
+        own = fields.get(IFA_LOCAL) or fields.get(IFA_ADDRESS)
+        if family == socket.AF_INET and own is not None:
+            found.append((index, IPv4Interface((own, prefix))))
+    return found
 
 
 def veth(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -17,8 +17,10 @@ from redis.exceptions import RedisError
 from wotemu.wording import counted
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.bus import Consumer
-from wotemu_runtime.capture.node_packets import NodePackets
 from wotemu_runtime.roles.role import Role
+
+if TYPE_CHECKING:
+    from wotemu_runtime.capture.node_packets import NodePackets
 
 RING_BYTES = 4 << 20
 _REFUSED = 2 << 8

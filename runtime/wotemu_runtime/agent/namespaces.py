@@ -18,12 +18,13 @@ from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
 from wotemu_runtime.agent.statsd import sockets as statsd
 from wotemu_runtime.agent.tcp_connections import Socket
-from wotemu_runtime.capture.node_packets import NodePackets
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
 
 if TYPE_CHECKING:
     import aiomqtt
+
+    from wotemu_runtime.capture.node_packets import NodePackets
 
 SO_TIMESTAMPNS = 35
 """Socket option (asm-generic/socket.h): the kernel stamps each datagram as it comes to the interface."""
@@ -152,6 +153,8 @@ class OwnNamespaces:
 
     def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
         """Open them here."""
+        from wotemu_runtime.capture.node_packets import NodePackets  # few nodes have a use for it
+
         return NodePackets(node, networks, ring_bytes=ring_bytes)
 
 
@@ -246,6 +249,8 @@ class NamespacesOf:
 
     def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
         """Open them in the node's network namespace."""
+        from wotemu_runtime.capture.node_packets import NodePackets
+
         with self._in_network():
             return NodePackets(node, networks, ring_bytes=ring_bytes)
 

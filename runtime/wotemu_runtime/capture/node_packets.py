@@ -8,7 +8,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from wotemu_gateways.packets.block_ring import BLOCK_BYTES, BlockRing
 from wotemu_gateways.packets.packet_socket import (
@@ -60,6 +59,8 @@ class NodePackets(BlockRing):
         self._names = dict(socket.if_nameindex())
         self._ids: dict[int, int] = {}
         self._received: Counter[int] = Counter()
+        from importlib.metadata import version  # takes as long as ten other modules
+
         self._blocks_made = [pcapng.section_header(f"WoTemu {version('wotemu')}")]
         self.stored = self.left_out = 0
         super().__init__(

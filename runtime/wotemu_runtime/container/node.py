@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,6 @@ from wotemu_runtime.processes.syscalls import drop_all_capabilities
 
 if TYPE_CHECKING:
     from wotemu_runtime.app_process.loading.spec import AppSpec
-    from wotemu_runtime.roles.assignment import Assignment
 
 APP_USER = "wotemu"
 """The image's ordinary user, which apps run as."""
@@ -132,27 +131,13 @@ def drop_privileges() -> None:
 
 
 def _run_agent(environ: Mapping[str, str], launcher: Channel) -> int:
+    gc.disable()  # while modules are imported a collection finds little
     import uvloop
 
-    uvloop.run(_agent(load_assignment(environ), launcher))
+    from wotemu_runtime.container.agent import serve
+
+    assignment = load_assignment(environ)
+    freeze()
+    gc.enable()
+    uvloop.run(serve(assignment, launcher, pwd.getpwnam(APP_USER).pw_uid))
     return 0
-
-
-async def _agent(assignment: Assignment, launcher: Channel) -> None:
-    import asyncio
-
-    from wotemu_runtime.agent.namespaces import OwnNamespaces
-    from wotemu_runtime.agent.node import NodeAgent
-    from wotemu_runtime.container.health import serve_health
-    from wotemu_runtime.container.node_network import NodeNetwork
-    from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
-    from wotemu_runtime.roles.role import on_bus
-
-    async with serve_health(assignment.name):
-        await wait_for_bus(assignment.bus)
-        assignment = await complete_assignment(assignment)
-        async with on_bus(assignment) as (role, group):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
-            await NodeNetwork(role, app_uid=pwd.getpwnam(APP_USER).pw_uid).settle(group)
-            await role.session.commands.caught_up.wait()
-            await NodeAgent(role, launcher, OwnNamespaces()).run(group)

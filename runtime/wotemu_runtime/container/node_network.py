@@ -93,17 +93,24 @@ class NodeNetwork:
         while True:
             await self._addresses_changed.wait()
             self._addresses_changed.clear()
-            await asyncio.to_thread(HOSTS.write_text, self._hosts())
-            for network, device in self._devices.items():
-                gateway = self._directory.address(f"gateway:{network}", network)
-                if gateway is None and network in routed:
-                    routing.blackhole(device)
-                    del routed[network]
-                elif gateway is not None and routed.get(network) != gateway:
-                    routing.route_via(gateway, self._subnets[network], device)
-                    routed[network] = gateway
+            self._apply_addresses(routed)
             if len(routed) == len(self._devices):
                 self._is_routed.set()
+
+    def _apply_addresses(self, routed: dict[str, str]) -> None:
+        """Write /etc/hosts, and change the routes and `routed`, the gateway that each network goes through.
+
+        A thread would take longer than this does, and some memory for good.
+        """
+        HOSTS.write_text(self._hosts())
+        for network, device in self._devices.items():
+            gateway = self._directory.address(f"gateway:{network}", network)
+            if gateway is None and network in routed:
+                routing.blackhole(device)
+                del routed[network]
+            elif gateway is not None and routed.get(network) != gateway:
+                routing.route_via(gateway, self._subnets[network], device)
+                routed[network] = gateway
 
     def _hosts(self) -> str:
         entries = [

@@ -73,6 +73,8 @@ class AddressDirectory:
 
     def __init__(self) -> None:
         self._addresses: dict[tuple[str, str], RoleAddress] = {}
+        self._roles: dict[tuple[str, str], str] = {}
+        """The role that has each address of each network."""
 
     def __iter__(self) -> Iterator[RoleAddress]:
         return iter(self._addresses.values())
@@ -82,11 +84,15 @@ class AddressDirectory:
 
     def update(self, new: RoleAddress) -> None:
         """Store a role's address, and forget that of another role which had it before."""
-        self._addresses[new.role, new.network] = new
+        before = self._addresses.get((new.role, new.network))
+        if before is not None:
+            del self._roles[new.network, before.address]
         # Docker assigns the address of a task that is gone to another task, which must not get its traffic.
-        for key, other in list(self._addresses.items()):
-            if other != new and (other.network, other.address) == (new.network, new.address):
-                del self._addresses[key]
+        other = self._roles.pop((new.network, new.address), None)
+        if other is not None:
+            del self._addresses[other, new.network]
+        self._addresses[new.role, new.network] = new
+        self._roles[new.network, new.address] = new.role
 
     def address(self, role: str, network: str) -> str | None:
         """A role's address on a network, or None."""

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Record
-from wotemu.scenario.change_text import describe_change
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.bus import BusClock
 from wotemu_runtime.roles.pending_changes import PendingChanges
@@ -58,7 +57,13 @@ class ChangeSchedule:
 
     def update(self, add: Iterable[Change], discard: Iterable[int] = ()) -> None:
         """Add changes, replacing pending ones of the same id, and discard others by their ids."""
-        self._pending.add(add)
+        changes = list(add)
+        if changes:
+            # Before they are due, but only in roles that have some: with the conditions that it can describe
+            # it takes as long as a tenth of all that a role imports.
+            import wotemu.scenario.change_text  # noqa: F401
+
+        self._pending.add(changes)
         self._pending.discard(discard)
         self.recompute()
 
@@ -126,6 +131,8 @@ class ChangeSchedule:
             what = f"{change.action} of {change.target}"
             self._report("change.failed", f"{what}: {error}", id=change.id)
         else:
+            from wotemu.scenario.change_text import describe_change
+
             self._report("change.applied", describe_change(change), id=change.id, late_s=applied - due)
 
     def _record(self, change: Change, due: float, applied: float, error: str) -> None:

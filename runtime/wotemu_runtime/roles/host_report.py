@@ -8,7 +8,6 @@ import platform
 from collections.abc import Callable
 from contextlib import suppress
 
-import psutil
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
@@ -75,6 +74,8 @@ async def report_host(
         clock: The bus's clock on this machine.
         publish: Takes each record.
     """
+    import psutil  # one role a machine needs it
+
     wall = WallClock()
     while True:
         while not await claim.renew():  # noqa: ASYNC110  # Redis sends no message when a key expires
@@ -95,6 +96,8 @@ def _clock_step(name: str, source: str, clock: BusClock, step_s: float) -> Event
 
 
 def _sample(name: str, clock: BusClock) -> Host:
+    import psutil
+
     cpu, memory = psutil.cpu_times_percent(), psutil.virtual_memory()
     return Host(
         t=clock.now(),

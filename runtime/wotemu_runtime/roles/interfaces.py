@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Interface, IPv4Network
 
-import psutil
-
 from wotemu.errors import EmulationError
+from wotemu_gateways.netlink import link
+from wotemu_gateways.netlink.request_socket import Netlink
 
 ATTACH_DEADLINE_S = 30.0
 _RETRY_S = 0.1
@@ -17,10 +18,11 @@ _RETRY_S = 0.1
 
 def ipv4_interfaces() -> Iterator[tuple[str, IPv4Interface]]:
     """The name, and the address with its prefix, of each IPv4 address of this network namespace."""
-    for device, entries in psutil.net_if_addrs().items():
-        for entry in entries:
-            if entry.family == socket.AF_INET and entry.netmask:
-                yield device, IPv4Interface(f"{entry.address}/{entry.netmask}")
+    with Netlink() as netlink:
+        found = link.ipv4_addresses(netlink)
+    for index, address in found:
+        with contextlib.suppress(OSError):  # it was deleted meanwhile
+            yield socket.if_indextoname(index), address
 
 
 def interfaces_by_network(subnets: Mapping[str, str]) -> dict[str, tuple[str, IPv4Interface]]:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 import attrs
-import psutil
 
 from wotemu.records import Stall
+from wotemu_gateways.netlink import link
+from wotemu_gateways.netlink.request_socket import Netlink
 from wotemu_runtime.roles.role import Role
 
 CHECK_EVERY_S = 0.05
@@ -63,12 +64,13 @@ def report_interface_drops(role: Role, *, prefix: str = "") -> None:
         role: The role that reports them.
         prefix: Only interfaces whose names begin so; never ``lo``.
     """
-    # `dropout` is TX_DROPPED: what the kernel transmits at a TAP is what a gateway reads, or drops.
-    # Else psutil takes another namespace's interface of that name for one whose counters have wrapped.
-    for name, counters in psutil.net_io_counters(pernic=True, nowrap=False).items():
-        if name != "lo" and name.startswith(prefix) and counters.dropout:
-            text = f"{counters.dropout} frames were dropped at {name} before a gateway took them"
-            role.event("interface.dropped", text, count=counters.dropout, interface=name)
+    # What the kernel transmits at a TAP is what a gateway reads, or drops.
+    with Netlink() as netlink:
+        drops = link.tx_drops(netlink, prefix)
+    for name, count in drops.items():
+        if name != "lo" and count:
+            text = f"{count} frames were dropped at {name} before a gateway took them"
+            role.event("interface.dropped", text, count=count, interface=name)
 
 
 __all__ = ["CpuMeter", "record_stalls", "report_interface_drops"]
