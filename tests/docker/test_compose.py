@@ -182,7 +182,9 @@ def test_it_is_secure_by_default(document: Any) -> None:
     for name in ("sensor", "other", "hub"):
         assert [secret["mode"] for secret in services[name]["secrets"]] == [0o400]
     assert document["networks"]["field"]["internal"]
-    assert not document["networks"]["control"]["internal"]
+    outward = [name for name, network in document["networks"].items() if not network["internal"]]
+    assert outward == ["outside"]
+    assert [name for name, each in services.items() if "outside" in each["networks"]] == ["bus"]
 
 
 def test_nothing_is_taken_for_a_variable(document: Any, folder: Path) -> None:

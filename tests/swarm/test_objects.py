@@ -207,11 +207,12 @@ def services_of(plan: Plan, node: str) -> Any:
 
 
 def test_a_node_may_be_called_as_a_role_is(root: Path) -> None:
-    """A bus may well be a node; so may a network be called control."""
+    """A bus may well be a node; so may networks be called control and outside."""
     plan = plan_of(
         root,
         Node("bus", command=["true"], networks=[FIELD], services=[Service("db", "redis", networks=[FIELD])]),
         Node("gw-field", command=["true"], networks=[Network("control")]),
+        Node("other", command=["true"], networks=[Network("outside")]),
         Node("door-db", command=["true"], networks=[FIELD]),
     )
     found = spec_names(plan)
@@ -225,6 +226,7 @@ def test_a_node_may_be_called_as_a_role_is(root: Path) -> None:
         for service in all_services(plan, {network.name: "" for network in plan.emulated}, "manager-1")
     }
     assert targets["agent:gw-field"] == targets["gateway:control"] == ["farm_control", control]
+    assert [role for role, found in targets.items() if "farm_outside" in found] == ["bus"]
 
 
 def test_two_stacks_share_no_name(plan: Plan) -> None:
@@ -247,7 +249,7 @@ def test_a_plain_service_is_reached_through_its_door(root: Path) -> None:
         "farm_service-db",
     }
     assert server["Networks"][0]["Aliases"] == [assignment(found["agent:db"])["server"]]
-    assert [spec["Name"] for spec in specs.network_specs(plan) if not spec["Internal"]] == ["farm_control"]
+    assert [spec["Name"] for spec in specs.network_specs(plan) if not spec["Internal"]] == ["farm_outside"]
     assert {member["replica"] for member in assignment(found["gateway:field"])["members"]} == {"a", "db"}
     assert plan.roles == {"agent:a", "agent:db", "gateway:field"}
     assert [text.partition(":")[0] for text in unsupported(plan)] == ["db"]

@@ -11,11 +11,13 @@ STACK_ROOM = 24
 
 CONTROL = "control"
 """The overlay on which bus, agents, gateways and coordinator speak."""
+OUTSIDE = "outside"
+"""The overlay of the bus alone, by which its port can be published."""
 
 _HASH_CHARACTERS = 8
 _OWN_SERVICES = frozenset({"bus", "coordinator", "proxy"})
 _OWN_SERVICE_PREFIXES = ("gw-", "door-")
-_OWN_NETWORKS = frozenset({CONTROL})
+_OWN_NETWORKS = frozenset({CONTROL, OUTSIDE})
 _OWN_NETWORK_PREFIXES = ("service-",)
 
 

@@ -11,7 +11,7 @@ from wotemu.errors import InputError
 from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names, plain_services
-from wotemu_runtime.engines.swarm.object_names import CONTROL
+from wotemu_runtime.engines.swarm.object_names import CONTROL, OUTSIDE
 from wotemu_runtime.engines.swarm.requirements import placement, resources
 from wotemu_runtime.engines.swarm.specs import (
     ASSIGNMENT_FILE,
@@ -131,7 +131,8 @@ def bus_service(plan: Plan, manager_id: str, *, has_start_interval: bool = False
 
     Its data is in a volume, where a task that replaces it finds it.
     """
-    spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=[(CONTROL, [BUS_ALIAS])])
+    networks: list[tuple[str, list[str]]] = [(CONTROL, [BUS_ALIAS]), (OUTSIDE, [])]
+    spec = service_spec(plan, "bus", "bus", image_of(None), ["bus"], networks=networks)
     template = spec["TaskTemplate"]
     template["Placement"] = {"Constraints": [f"node.id=={manager_id}"]}
     container = template["ContainerSpec"]

@@ -88,9 +88,14 @@ MTU_OPTION = "com.docker.network.driver.mtu"
 
 
 def network_specs(plan: Plan) -> list[Json]:
-    """The overlays: the control network, which alone leads out; emulated ones; one for each plain service."""
+    """The overlays: control network, the bus's way out, emulated networks, and one for each plain service.
+
+    All but the bus's lead nowhere: Docker need not attach their containers to each machine's gateway bridge,
+    which takes as long as attaching them to an overlay.
+    """
     return [
-        _network_spec(plan, object_names.CONTROL, internal=False),
+        _network_spec(plan, object_names.CONTROL, internal=True),
+        _network_spec(plan, object_names.OUTSIDE, internal=False),
         *(
             _network_spec(plan, object_names.emulated_network(each.name), internal=True, mtu=each.mtu)
             for each in plan.emulated
