@@ -6,19 +6,28 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiodocker
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm.services import bus_service
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.container_environment import DEFAULT_PASSWORD_FILE
 
 SUBNET_DEADLINE_S = 30.0
 HEAD_START_S = 3.0
-"""The nodes' services are created so long after the bus and the gateways, at most."""
+"""The other services are created so long after the bus, at most."""
+SECRET = "bus-password"  # noqa: S105  # its name
+
+
+class Secret(NamedTuple):
+    """The secret that has the bus's password."""
+
+    id: str
+    name: str
 
 
 class StackCreation:
@@ -53,49 +62,47 @@ class StackCreation:
             EmulationError: Docker refuses an object; what was created before is still there.
         """
         plan = self._plan
-        emulated = [network.name for network in plan.emulated]
         # Networks first: services name them, and assignments contain their subnets.
-        await _all(*(self._create_network(spec) for spec in specs.network_specs(plan)))
+        secret_id, *_ = await _all(
+            self._create_secret(password), *map(self._create_network, specs.network_specs(plan))
+        )
+        secret = Secret(secret_id, specs.object_name(plan, SECRET))
+        bus = bus_service(plan, manager_id, has_start_interval=self._has_start_interval)
+        await self._create_service(bus, {}, secret)
+        emulated = [network.name for network in plan.emulated]
         overlays = [specs.object_name(plan, object_names.emulated_network(name)) for name in emulated]
         found = await _all(*map(self._subnet, overlays))
         subnets = dict(zip(emulated, found, strict=True))
-        services = all_services(
-            plan,
-            subnets,
-            manager_id,
-            shaper=self._shaper,
-            has_start_interval=self._has_start_interval,
-        )
-        secret_name = specs.object_name(plan, "bus-password")
-        secret_id = await self._post(
-            "secrets/create",
-            {
-                "Name": secret_name,
-                "Labels": specs.labels(plan, "bus"),
-                "Data": base64.b64encode(password.encode()).decode(),
-            },
-        )
+        made = all_services(plan, subnets, manager_id, shaper=self._shaper)
+        services = [service for service in made if service.role != bus.role]
         # By name: the code's config is the same for all nodes.
         configs = {config.name: config for service in services for config in service.files.values()}
-        ids = dict(zip(configs, await _all(*(self._create_config(c) for c in configs.values())), strict=True))
-        first = [service for service in services if service.is_awaited]
-        for batch in (first, [service for service in services if not service.is_awaited]):
-            await _all(*(self._create_service(service, ids, secret_id, secret_name) for service in batch))
-            if batch is first:
-                await self._head_start(len(first))
+        *created, _ = await _all(*map(self._create_config, configs.values()), self._head_start(bus.name))
+        ids = dict(zip(configs, created, strict=True))
+        # Swarm begins with the gateways, which nodes wait for, when these are created first.
+        for are_gateways in (True, False):
+            batch = [service for service in services if service.is_gateway == are_gateways]
+            await _all(*(self._create_service(service, ids, secret) for service in batch))
 
-    async def _head_start(self, services: int) -> None:
-        """Wait until so many tasks run, or for `HEAD_START_S`: a machine may be pulling the image.
+    async def _create_secret(self, password: str) -> str:
+        body = {
+            "Name": specs.object_name(self._plan, SECRET),
+            "Labels": specs.labels(self._plan, "bus"),
+            "Data": base64.b64encode(password.encode()).decode(),
+        }
+        return await self._post("secrets/create", body)
 
-        Swarm starts tasks in any order, all at once. The bus and the gateways, which all others wait for,
-        would be ready as late as the last node.
+    async def _head_start(self, bus: str) -> None:
+        """Wait until the bus's task runs, or for `HEAD_START_S`: its machine may be pulling the image.
+
+        Swarm starts tasks in any order, all at once. The bus, which all others ask for, would be there as
+        late as the last node.
         """
-        filters = {"label": [f"{specs.STACK_LABEL}={self._plan.stack}"]}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEAD_START_S):
                 while True:
-                    tasks = await self._docker.tasks.list(filters=filters)
-                    if sum(task["Status"]["State"] == "running" for task in tasks) >= services:
+                    tasks = await self._docker.tasks.list(filters={"service": [bus]})
+                    if any(task["Status"]["State"] == "running" for task in tasks):
                         return
                     await asyncio.sleep(0.1)  # Swarm has no event for it
 
@@ -125,7 +132,7 @@ class StackCreation:
         return await self._post("configs/create", body)
 
     async def _create_service(
-        self, service: specs.SwarmService, config_ids: dict[str, str], secret_id: str, secret_name: str
+        self, service: specs.SwarmService, config_ids: dict[str, str], secret: Secret
     ) -> str:
         container = service.spec["TaskTemplate"]["ContainerSpec"]
         container["Configs"] = [
@@ -145,8 +152,8 @@ class StackCreation:
         container["Secrets"] = [
             {
                 "File": {"Name": target, "UID": "0", "GID": "0", "Mode": mode},
-                "SecretID": secret_id,
-                "SecretName": secret_name,
+                "SecretID": secret.id,
+                "SecretName": secret.name,
             }
         ]
         return await self._post("services/create", service.spec)

@@ -64,9 +64,9 @@ class SwarmService:
     files: Mapping[str, Config]
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether nodes wait for it: the bus or a gateway."""
-        return self.role == "bus" or self.role.startswith("gateway:")
+    def is_gateway(self) -> bool:
+        """Whether it is a network's gateway."""
+        return self.role.startswith("gateway:")
 
 
 def image_of(node_image: str | None) -> str:
