@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -68,13 +69,20 @@ async def _coordinator(docker: aiodocker.Docker, inventory: Inventory) -> str:
     return NO_COORDINATOR if found is None else str(found)
 
 
-async def remove_emulations(names: list[str], *, everything: bool, force: bool) -> dict[str, Counter[str]]:
+async def remove_emulations(
+    names: list[str],
+    *,
+    everything: bool,
+    force: bool,
+    on_begin: Callable[[Sequence[str]], None] = lambda _: None,
+) -> dict[str, Counter[str]]:
     """Remove emulations from the swarm of DOCKER_HOST.
 
     Args:
         names: Those to remove.
         everything: Remove all instead.
         force: Remove also those that a living process coordinates.
+        on_begin: Called with the names once it is known that they can be removed, which takes seconds.
 
     Returns:
         For each name, how many objects of each kind were removed.
@@ -86,6 +94,7 @@ async def remove_emulations(names: list[str], *, everything: bool, force: bool) 
     wanted = list(listed) if everything else list(dict.fromkeys(names))
     for name in wanted:  # all of them before anything is removed
         _check_removable(name, listed, force=force)
+    on_begin(wanted)
     async with docker_client() as docker:
         from wotemu_runtime.engines.swarm.removal import remove_stack
 

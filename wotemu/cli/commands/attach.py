@@ -75,10 +75,14 @@ def _path(given: str | None) -> Path | None:
 def _resumed(name: str, code: Path, path: Path | None, out: Path | None, *, as_json: bool) -> ReportedRun:
     import asyncio
 
+    from wotemu.cli.screen.waiting import waiting
     from wotemu.emulation.reported_run import ReportedRun
     from wotemu.emulation.run_options import checked_name
     from wotemu_runtime.runs.resumed_run import find_orphaned_run, resume
 
-    orphan = asyncio.run(find_orphaned_run(checked_name(name, "NAME")))
+    with waiting() as show:
+        # Where its coordinator has just died, that is known for sure once its lease expires.
+        show(f"looking for {name} on the swarm, and whether another process coordinates it")
+        orphan = asyncio.run(find_orphaned_run(checked_name(name, "NAME")))
     with clean_stdout(as_json=as_json):
         return ReportedRun.of_run(resume(orphan, code, path=path, out=out))

@@ -152,10 +152,20 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
             raise click.UsageError("give either NAMEs, or --all")
         import asyncio
 
+        from wotemu.cli.screen.waiting import waiting
         from wotemu_runtime.runs.emulations import remove_emulations
 
         try:
-            removed = asyncio.run(remove_emulations(list(names), everything=everything, force=force))
+            with waiting() as show:
+                removing = remove_emulations(
+                    list(names),
+                    everything=everything,
+                    force=force,
+                    on_begin=lambda found: show(
+                        f"removing {', '.join(found)}: containers may take 10 s to end"
+                    ),
+                )
+                removed = asyncio.run(removing)
         except HostError as error:
             if here := _hint_of_local_runs(names):
                 error.hint = here

@@ -56,8 +56,7 @@ async def remove_stack(docker: aiodocker.Docker, stack: str) -> Counter[str]:
     """
     # Removing a service makes Swarm stop its tasks, which takes up to their grace period.
     services = await objects_of(docker, "services", stack)
-    for service in services:
-        await _delete(docker, "services", service)
+    await asyncio.gather(*(_delete(docker, "services", service) for service in services))
     removed = {("services", id_of(service)) for service in services}
     try:
         async with asyncio.timeout(REMOVE_DEADLINE_S):
