@@ -8,6 +8,8 @@ from collections.abc import Callable
 import hypothesis
 import pytest
 
+import wotemu.scenario.change_text  # noqa: F401  # roles load it as they run, where pytest would rewrite it
+
 # A property's example has no deadline: on a busy machine that would fail by the clock on the wall.
 hypothesis.settings.register_profile("wotemu", deadline=None)
 hypothesis.settings.load_profile("wotemu")
