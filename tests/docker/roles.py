@@ -132,6 +132,7 @@ def agent_files(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": topology.ports.mqtt,
+        "port_coap": topology.ports.coap,
         "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": None,

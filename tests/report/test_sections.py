@@ -8,12 +8,12 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from wotemu.records import Flow, GatewayLoad
+from wotemu.records import Flow, GatewayLoad, WireRequest
 from wotemu_report.blocks import Empty, Figure, Logs, Table
 from wotemu_report.charts.layers import compact
 from wotemu_report.page.render import figure_spec
 from wotemu_report.recorded.run_data import RunData
-from wotemu_report.sections import sections
+from wotemu_report.sections import sections, seen_on_wire
 from wotemu_report.sections.gateway_cpu import gateway_blocks
 from wotemu_report.sections.network_traffic import node_matrix
 
@@ -142,3 +142,31 @@ def test_the_cpu_of_a_gateway_is_explained_by_its_shaper(
     cpu, _, _ = gateways_shown(run_dir, shapers)
     assert ("packets wait for it" in cpu.caption) == says_full
     assert ("of changes and counters alone" in cpu.caption) == says_kernel
+
+
+def test_requests_seen_on_the_wire_are_listed_by_who_asked_whom_for_what(run_dir: Path) -> None:
+    def row(t: float, code: str, duration: float | None, *, stage: str = "request") -> WireRequest:
+        path, peer = ("/temp", "reader-wifi-1") if stage == "request" else ("/obs", "greenhouse")
+        return WireRequest(T0 + t, "web", "client", "http", stage, "GET", path, code, duration, peer, 80)
+
+    answered = [row(5 + number / 10, "200", number / 100) for number in range(1, 11)]
+    others = [row(6, "404", 1.0), row(7, "", None), row(35, "200", 0.5), row(36, "2.05", None, stage="next")]
+    write_table(run_dir, "requests", [*answered, *others])
+    (table,) = seen_on_wire.section(RunData.load(run_dir)).blocks
+    assert isinstance(table, Table)
+    found = [dict(zip([column.label for column in table.columns], each, strict=True)) for each in table.rows]
+    key = ("Path", "Phase", "Requests", "Failed", "Statuses", "Notifications", "p50", "p95")
+    assert [tuple(each[label] for label in key) for each in found] == [
+        ("/obs", "cut", 0, 0, None, 1, None, None),
+        (
+            "/temp",
+            "calm",
+            12,
+            2,
+            "200: 10, 404: 1, no answer: 1",
+            0,
+            pytest.approx(60.0),
+            pytest.approx(1000.0),
+        ),
+        ("/temp", "cut", 1, 0, "200: 1", 0, pytest.approx(500.0), pytest.approx(500.0)),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -36,6 +37,7 @@ DATA: dict[str, Any] = {
     "replica": "cam",
     "kind": "node",
     "port_mqtt": 1883,
+    "port_coap": 5683,
     "statsd_port": None,
     "cgroups": (),
     "cpu_limit": None,
@@ -72,6 +74,9 @@ class FakeNamespaces(OwnNamespaces):
 
     def peer_name(self, address: str) -> str | None:
         return address
+
+    def open_request_packets(self, coap_port: int) -> socket.socket:
+        raise PermissionError(errno.EPERM, "no packets here")
 
     def report_dropped_frames(self, role: Role) -> None:
         pass

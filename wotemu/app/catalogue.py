@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import aiohttp
 
+USER_AGENT = "WoTemu"
+"""By which requests of this client are left out of those that are counted from packets."""
 MAX_SINGLE_READS = 2
 """Descriptions that are read one by one to find an id, before the catalogue is asked for all of them."""
 
@@ -25,7 +27,8 @@ def session(timeout_s: float) -> aiohttp.ClientSession:
     """A client for a few requests, each of which may take `timeout_s`."""
     import aiohttp  # heavy, and only apps that look for others need it
 
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout_s))
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    return aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": USER_AGENT})
 
 
 class Catalogue:

@@ -31,6 +31,7 @@ from wotemu.records.rows import (
     Record,
     Stall,
     System,
+    WireRequest,
     fields,
     to_row,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Record",
     "Stall",
     "System",
+    "WireRequest",
     "fields",
     "to_row",
 ]

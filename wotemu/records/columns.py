@@ -92,6 +92,17 @@ _OF_TABLE = {
         "bytes": "bytes of payload as JSON",
         "digest": "CRC-32 of the payload's JSON",
     },
+    "requests": {
+        "side": "`client` or `server`",
+        "protocol": "`http` or `coap`",
+        "stage": "`request` or `next`",
+        "method": "such as `GET`",
+        "path": "without the query",
+        "code": 'HTTP status or CoAP code; "" without an answer',
+        "duration": "s; null without an answer, and for a notification",
+        "peer": "replica, or the address of another machine",
+        "port": "port of the server",
+    },
     "app": {"key": "the metric's name", "value": "the app's own unit"},
     "broker": {"key": "topic below `$SYS`", "value": "the broker's unit"},
     "hops": {

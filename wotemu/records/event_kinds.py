@@ -66,6 +66,8 @@ EVENT_KINDS: dict[str, EventKind] = {
     "report.failed": EventKind("the report could not be written", "error"),
     "report.started": EventKind("the report is being written"),
     "report.written": EventKind("the report is written"),
+    "requests.missed": EventKind("requests on the wire came too fast to be counted", "warning"),
+    "requests.unavailable": EventKind("a node's requests on the wire can't be counted", "warning"),
     "role.back": EventKind("a role that was lost runs again", "warning"),
     "role.done": EventKind("a role ended, with the totals of its records", "routine"),
     "role.heard": EventKind("a role that was silent reports again", "warning"),

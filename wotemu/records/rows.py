@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import attrs
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 @attrs.frozen
@@ -213,6 +213,35 @@ class Emission(Record):
     op: str
     bytes: int | None
     digest: int | None
+
+
+@attrs.frozen
+class WireRequest(Record):
+    """A request of HTTP or CoAP that passed a node's interfaces in the clear, whatever program it is of.
+
+    What WoTPy's apps measure themselves is not here: it is in `interactions`. A request between two nodes has
+    a row of each: `side` is ``client`` at the node that asked and ``server`` at the one that answered, so
+    totals are of clients' rows, and of servers' those whose `peer` is no node.
+
+    `stage` is ``request``, or ``next`` for a notification that followed from a CoAP observation, whose
+    `method` and `path` are the registration's. `path` has no query. `code` is the answer's status; "" where
+    none came. `duration` is the time from the first packet of the request to the first of its answer, as the
+    node's interface passed them: at a client it includes the network, at a server it does not. `port` is the
+    server's.
+    """
+
+    TABLE: ClassVar[str] = "requests"
+    t: float
+    node: str
+    side: str
+    protocol: str
+    stage: str
+    method: str
+    path: str
+    code: str
+    duration: float | None
+    peer: str
+    port: int
 
 
 @attrs.frozen
@@ -439,8 +468,8 @@ class Log(Record):
 TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
-        Event, System, Processes, Connections, Host, Flow, Interaction, Emission, App, Broker, Hop, ProbeSent,
-        ProbeArrived, Probe, Stall, GatewayLoad, Captured, Published, Change, Log,
+        Event, System, Processes, Connections, Host, Flow, Interaction, Emission, WireRequest, App, Broker,
+        Hop, ProbeSent, ProbeArrived, Probe, Stall, GatewayLoad, Captured, Published, Change, Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

@@ -26,7 +26,7 @@ Used = TypeVar("Used")
 
 _TIME_COLUMNS = {"changes": "due"}
 """The time of a row, in tables that have no `t`."""
-_OF_APPS = frozenset({"interactions", "app"})
+_OF_APPS = frozenset({"interactions", "requests", "app"})
 
 
 @attrs.frozen(eq=False)
@@ -35,8 +35,8 @@ class RunData:
 
     Every table with a time also has `s` (seconds since T0), `phase_no` and `phase`; for `changes` these are
     of the due time; and one whose rows are of replicas has `group`: the topology's node that each is a copy
-    of. Interactions and apps' metrics from after the scenario's end are left out: nodes are being stopped
-    then.
+    of. Interactions, requests and apps' metrics from after the scenario's end are left out: nodes are being
+    stopped then.
 
     Attributes:
         topology: As its JSON file has it.

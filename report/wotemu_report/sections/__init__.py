@@ -23,6 +23,7 @@ from wotemu_report.sections import (
     overview,
     recoveries,
     reproduce,
+    seen_on_wire,
     topology_diagram,
     wot_interactions,
 )
@@ -35,6 +36,7 @@ SECTIONS: tuple[Callable[[RunData], Section], ...] = (
     topology_diagram.section,
     wot_interactions.section,
     event_ages.section,
+    seen_on_wire.section,
     network_traffic.section,
     cpu_and_memory.section,
     app_metrics.section,

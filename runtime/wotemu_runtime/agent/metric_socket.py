@@ -19,7 +19,7 @@ import attrs
 
 from wotemu.app.agent_socket import ADDRESS
 from wotemu.records import Emission, Interaction
-from wotemu_runtime.app_process.messages import MAX_MESSAGE, Lost, Rows, Waits, decode
+from wotemu_runtime.app_process.messages import MAX_MESSAGE, Claim, Lost, Rows, Waits, decode
 
 PACKET_BYTES = 64 * 1024
 MAX_RUN = 64
@@ -72,7 +72,7 @@ class Lines:
     packet: bytes
 
 
-Report = Lines | Measured | NotSent | Rows | Waits | Unmeasured
+Report = Claim | Lines | Measured | NotSent | Rows | Waits | Unmeasured
 
 
 def parse(packet: bytes) -> Report:
@@ -96,7 +96,7 @@ def parse(packet: bytes) -> Report:
     return NotSent(1)
 
 
-def _message(packet: bytes) -> Rows | Waits | NotSent:
+def _message(packet: bytes) -> Claim | Rows | Waits | NotSent:
     """Parse a packet of `app_process.messages`."""
     try:
         message = decode(packet)
@@ -107,6 +107,8 @@ def _message(packet: bytes) -> Rows | Waits | NotSent:
             return NotSent(message.count)
         if isinstance(message, Waits) and _is_wait(message):
             return message
+        if isinstance(message, Claim) and _is_claim(message):
+            return message
     except Exception:  # any program may send anything, and msgpack raises many types of it
         return NotSent(1)
     return NotSent(1)
@@ -115,6 +117,10 @@ def _message(packet: bytes) -> Rows | Waits | NotSent:
 def _fits(row: Sequence[Any], columns: Sequence[tuple[type, ...]]) -> bool:
     """Whether a row fits its table: one that does not would make the whole table unreadable at the end."""
     return len(row) == len(columns) and all(map(isinstance, row, columns))
+
+
+def _is_claim(message: Claim) -> bool:
+    return isinstance(message.port, int) and 0 < message.port < 65536 and isinstance(message.t, float)
 
 
 def _is_wait(message: Waits) -> bool:

@@ -20,6 +20,7 @@ from wotemu_runtime.agent.statsd import sockets as statsd
 from wotemu_runtime.agent.tcp_connections import Socket
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
+from wotemu_runtime.wire.packet_reader import open_packets
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -93,6 +94,9 @@ class NodeNamespaces(Protocol):
     def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
         """What passes the node's interfaces from now on. Raises OSError where the kernel refuses it."""
 
+    def open_request_packets(self, coap_port: int) -> socket.socket:
+        """Packets that requests and answers begin in, see `wire`. Raises OSError as `open_packets` does."""
+
 
 class OwnNamespaces:
     """The namespaces of this process, for an agent that runs beside its app."""
@@ -156,6 +160,10 @@ class OwnNamespaces:
         from wotemu_runtime.capture.node_packets import NodePackets  # few nodes have a use for it
 
         return NodePackets(node, networks, ring_bytes=ring_bytes)
+
+    def open_request_packets(self, coap_port: int) -> socket.socket:
+        """Open them here."""
+        return open_packets(coap_port)
 
 
 class NamespacesOf:
@@ -253,6 +261,11 @@ class NamespacesOf:
 
         with self._in_network():
             return NodePackets(node, networks, ring_bytes=ring_bytes)
+
+    def open_request_packets(self, coap_port: int) -> socket.socket:
+        """Open them in the node's network namespace."""
+        with self._in_network():
+            return open_packets(coap_port)
 
     @contextmanager
     def _in_network(self) -> Iterator[None]:

@@ -20,11 +20,12 @@ from wotemu_runtime.agent.prober import Prober
 from wotemu_runtime.agent.sampling import SAMPLE_EVERY_S, Sampling
 from wotemu_runtime.agent.statsd.intake import StatsdIntake
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
-from wotemu_runtime.app_process.messages import Rows, Waits
+from wotemu_runtime.app_process.messages import Claim, Rows, Waits
 from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.role import Role
+from wotemu_runtime.wire.node_requests import NodeRequests
 
 if TYPE_CHECKING:
     import aiomqtt
@@ -57,7 +58,9 @@ class NodeAgent:
         self._statsd_port: int | None = data["statsd_port"]
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
-        self._app = AppSupervisor(role, launcher, is_wot=self._is_wot)
+        self._requests = NodeRequests(role, self._replica, namespaces.peer_name)
+        self._coap_port: int = data["port_coap"]
+        self._app = AppSupervisor(role, launcher, is_wot=self._is_wot, on_claim=self._requests.claim)
         self._sampling = Sampling(role, namespaces)
         self._faults = NodeFaults(
             role,
@@ -82,6 +85,7 @@ class NodeAgent:
         self._prober.open()
         metrics = MetricSocket(self._record, self._namespaces.listen_for_metrics())
         self._statsd = StatsdIntake(self._role, self._replica, self._open_statsd())
+        self._requests.open(lambda: self._namespaces.open_request_packets(self._coap_port))
         tasks = [
             group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),
@@ -105,6 +109,7 @@ class NodeAgent:
         await self._app.end()
         metrics.close()  # after the app, whose child processes report until their end
         self._statsd.close()
+        self._requests.finish()  # after all that could say whose they are
         app.cancel()
         await asyncio.wait([app])  # it listens to the launcher until then
         self._prober.close()
@@ -165,6 +170,7 @@ class NodeAgent:
             await asyncio.sleep(SAMPLE_EVERY_S)
             self._statsd.tick()
             self._sampling.sample()
+            self._requests.record()
 
     def _record(self, report: Report) -> None:
         """Record what a program of the node reported over the metric socket."""
@@ -174,6 +180,8 @@ class NodeAgent:
                 self._role.publisher.put(App(now, self._replica, key, value))
             case Rows():
                 self._app.record(report)
+            case Claim():
+                self._requests.claim(report)
             case Lines(packet):
                 self._statsd.take(packet)
             case Waits(what, seconds, missing):

@@ -18,6 +18,7 @@ from wotemu.records import Record
 from wotemu_runtime.app_process.messages import (
     PACKET_BYTES,
     AppError,
+    Claim,
     Failure,
     Go,
     Lost,
@@ -84,6 +85,10 @@ class AgentConnection:
         """Send one record, or count it as lost."""
         # At once and one a packet: a record that waited here would be lost when the app is killed.
         self._send(rows_of(record), droppable=True)
+
+    def claim(self, claim: Claim) -> None:
+        """Say that a socket's requests are recorded here, or count it as lost."""
+        self._send(claim, droppable=True)
 
     def error(self, failure: Failure) -> None:
         """Report an exception that nothing in the app handled, or count it as lost."""

@@ -78,7 +78,7 @@ def prepare(spec: AppSpec, agent: AgentConnection) -> AppFunction:
     if spec.credentials is not None:
         hide(spec.credentials[1])
     apply_fixes(spec.wotpy_fixes)
-    install(Meter(replica, agent.record))
+    install(Meter(replica, agent.record, agent.claim))
     flush_at_exit_of_forks(agent)
     return load_app(spec)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 import msgpack
@@ -101,6 +101,23 @@ class Rows:
     rows: Sequence[Sequence[Any]]
 
 
+ClaimKind = Literal["tcp_server", "udp_server", "connected", "opened", "closed"]
+
+
+@attrs.frozen
+class Claim:
+    """A socket whose requests this program measures itself, so that they are not counted from packets.
+
+    `kind` is ``tcp_server`` or ``udp_server``, a port that it serves; ``connected``, a TCP connection that
+    carries one request; or ``opened`` and ``closed``, of a UDP socket of a client. `port` is the local one,
+    and `t` now, on CLOCK_MONOTONIC. It is sent before the first byte that it is about.
+    """
+
+    kind: ClaimKind
+    port: int
+    t: float
+
+
 @attrs.frozen
 class Lost:
     """`count` records and errors were dropped since the last `Lost`: the agent did not read fast enough."""
@@ -108,11 +125,11 @@ class Lost:
     count: int
 
 
-Message = Ready | Go | Up | Failed | AppError | Waits | Rows | Lost
+Message = Ready | Go | Up | Failed | AppError | Waits | Rows | Claim | Lost
 
 _CODES: Final[dict[str, type[Any]]] = {
     "ready": Ready, "go": Go, "up": Up, "failed": Failed, "error": AppError, "waits": Waits, "rows": Rows,
-    "lost": Lost,
+    "claim": Claim, "lost": Lost,
 }  # fmt: skip
 _NAMES: Final = {kind: name for name, kind in _CODES.items()}
 
@@ -128,6 +145,8 @@ def encode(message: Message) -> bytes:
         values = (message.table, message.rows)
     elif isinstance(message, Failed | AppError):
         values = (_texts(message.failure),)
+    elif isinstance(message, Claim):  # one for each request of HTTP
+        values = (message.kind, message.port, message.t)
     else:
         values = attrs.astuple(message)
     packet: bytes = msgpack.packb((_NAMES[type(message)], *values), unicode_errors="replace")

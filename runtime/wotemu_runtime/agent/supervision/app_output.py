@@ -14,6 +14,7 @@ from wotemu_runtime.agent.supervision.app_connection import AppConnection
 from wotemu_runtime.agent.supervision.log_lines import CHUNK, LogBounds, LogReader
 from wotemu_runtime.app_process.messages import (
     AppError,
+    Claim,
     Failed,
     Failure,
     Lost,
@@ -49,13 +50,21 @@ class AppOutput:
         role: the node's role, whose clock and publisher are used.
         is_stopping: whether the timeline, or the end of the run, has the app stopped.
         on_up: called with whether the app's coroutine has returned, when the app is up.
+        on_claim: called with the sockets that the app measures itself.
     """
 
-    def __init__(self, role: Role, is_stopping: Callable[[], bool], on_up: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        role: Role,
+        is_stopping: Callable[[], bool],
+        on_up: Callable[[bool], None],
+        on_claim: Callable[[Claim], None],
+    ) -> None:
         self._role = role
         self._replica = role.assignment.subject
         self._is_stopping = is_stopping
         self._on_up = on_up
+        self._on_claim = on_claim
         # All starts of an app share the bounds, or an app that crashes in a loop would have none.
         self._log_bounds = LogBounds(partial(role.publisher.waiting_bytes, Log.TABLE))
 
@@ -102,6 +111,8 @@ class AppOutput:
                 self.report_wait(what, seconds, missing)
             case Rows():
                 self.record(message)
+            case Claim():
+                self._on_claim(message)
             case Lost(count):
                 self._role.publisher.lose("app records", count)
 

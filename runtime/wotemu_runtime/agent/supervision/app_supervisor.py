@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from wotemu.errors import EmulationError
@@ -17,7 +18,7 @@ from wotemu_runtime.agent.supervision.launcher_connection import (
     LauncherConnection,
 )
 from wotemu_runtime.agent.supervision.restart_policy import Finished, NeverStarted, Restart, RestartPolicy
-from wotemu_runtime.app_process.messages import Rows
+from wotemu_runtime.app_process.messages import Claim, Rows
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import exit_text
 from wotemu_runtime.roles.role import Role
@@ -31,6 +32,12 @@ DRAIN_S = 1.0
 class AppSupervisor:
     """The app of one replica.
 
+    Args:
+        role: the replica's role.
+        launcher: the channel to the node's launcher.
+        is_wot: whether the app is WoTPy's, which is loaded before T0.
+        on_claim: called with the sockets whose requests the app measures itself.
+
     Attributes:
         launcher: the node's launcher, which also runs commands beside the app.
         wanted: the state that the timeline asks for: ``running``, ``crashed`` or ``stopped``.
@@ -39,12 +46,19 @@ class AppSupervisor:
         released: to be set at T0; a WoT app waits for it before it opens anything.
     """
 
-    def __init__(self, role: Role, launcher: Channel, *, is_wot: bool) -> None:
+    def __init__(
+        self,
+        role: Role,
+        launcher: Channel,
+        *,
+        is_wot: bool,
+        on_claim: Callable[[Claim], None] = lambda _claim: None,
+    ) -> None:
         self._role = role
         self._replica = role.assignment.subject
         self.launcher = LauncherConnection(launcher)
         self._policy = RestartPolicy(is_wot)
-        self._output = AppOutput(role, lambda: self.wanted == "stopped", self._report_up)
+        self._output = AppOutput(role, lambda: self.wanted == "stopped", self._report_up, on_claim)
         self._tasks = asyncio.TaskGroup()
         self._changed = asyncio.Event()
         """`wanted` was set, also to the state that it had."""

@@ -23,7 +23,8 @@ from wotemu_runtime.app_process.measuring.sides import Exchange, running_operati
 
 Method = Callable[..., Any]
 
-_EXCHANGE = "wotemu_exchange"
+EXCHANGE = "wotemu_exchange"
+"""The attribute of a request, or of a WebSocket, that has the operation which it is made for."""
 _SWITCHING_PROTOCOLS = 101
 _MAPPED = "::ffff:"
 
@@ -46,7 +47,7 @@ def _fetching(original: Method) -> Method:
     def fetch(client: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         # A request that waits for a free connection goes out in another one's context.
         if isinstance(request, HTTPRequest) and (exchange := running_operation.get()) is not None:
-            setattr(request, _EXCHANGE, exchange)
+            setattr(request, EXCHANGE, exchange)
         return original(client, request, *args, **kwargs)
 
     return fetch
@@ -55,7 +56,7 @@ def _fetching(original: Method) -> Method:
 def _http_answer(original: Method) -> Method:
     @functools.wraps(original)
     async def headers_received(connection: Any, first_line: Any, headers: Any) -> None:
-        exchange: Exchange | None = getattr(connection.request, _EXCHANGE, None)
+        exchange: Exchange | None = getattr(connection.request, EXCHANGE, None)
         if exchange is not None:
             exchange.code = str(first_line.code)
             exchange.peer = _stream_peer(connection.stream)
@@ -67,7 +68,7 @@ def _http_answer(original: Method) -> Method:
 def _connecting(original: Method) -> Method:
     @functools.wraps(original)
     def init(connection: Any, *args: Any, **kwargs: Any) -> None:
-        setattr(connection, _EXCHANGE, running_operation.get())
+        setattr(connection, EXCHANGE, running_operation.get())
         original(connection, *args, **kwargs)
 
     return init
@@ -76,7 +77,7 @@ def _connecting(original: Method) -> Method:
 def _ws_answer(original: Method) -> Method:
     @functools.wraps(original)
     async def headers_received(connection: Any, first_line: Any, headers: Any) -> None:
-        exchange: Exchange | None = getattr(connection, _EXCHANGE, None)
+        exchange: Exchange | None = getattr(connection, EXCHANGE, None)
         if exchange is not None:
             exchange.peer = _stream_peer(connection.stream)
             if first_line.code != _SWITCHING_PROTOCOLS:

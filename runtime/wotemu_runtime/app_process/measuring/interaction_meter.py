@@ -27,6 +27,7 @@ from wotemu_runtime.app_process.measuring.sides import (
     running_operation,
     served_request,
 )
+from wotemu_runtime.app_process.messages import Claim, ClaimKind
 from wotemu_runtime.app_process.redaction import redacted
 
 MAX_ERROR = 300
@@ -35,6 +36,9 @@ MAX_ERROR = 300
 Sink = Callable[[Record], None]
 """Takes a record. It must not raise: measuring must not change what the app sees."""
 
+Announce = Callable[[Claim], None]
+"""Takes what is to be known of a socket; it must not raise, either."""
+
 Method = Callable[..., Any]
 
 Refusal = Callable[[Side, Any, Operation, str, BaseException], None]
@@ -42,10 +46,14 @@ Refusal = Callable[[Side, Any, Operation, str, BaseException], None]
 
 @attrs.frozen
 class Meter:
-    """Records the operations of one replica (`node`); each record goes to `sink`."""
+    """Records the operations of one replica (`node`).
+
+    Each record goes to `sink`, and to `announce` the sockets that the operations use.
+    """
 
     node: str
     sink: Sink
+    announce: Announce = lambda _claim: None
     peers: Peers = attrs.field(default=attrs.Factory(lambda meter: Peers(meter.node), takes_self=True))
 
     def request(self, side: Side, operation: Operation, original: Method) -> Method:
@@ -80,6 +88,10 @@ class Meter:
             self.sink(running.row("request", t=t, duration=duration, error=error))
 
         return refused
+
+    def claim(self, kind: ClaimKind, port: int) -> None:
+        """Announce that the requests of a socket are recorded here; see `Claim`."""
+        self.announce(Claim(kind, port, time.monotonic()))
 
     def answered(self, request: ServedRequest) -> None:
         """Record what has waited for the answer to a request."""

@@ -48,7 +48,7 @@ def measure_program() -> None:
     if connection is None:
         return
     agent = AgentConnection(connection)
-    install(Meter(os.environ.get("WOTEMU_REPLICA", ""), agent.record))
+    install(Meter(os.environ.get("WOTEMU_REPLICA", ""), agent.record, agent.claim))
     _flush_at_exit(agent)
     flush_at_exit_of_forks(agent)
     if (waiting := sys.modules.get("wotemu.app.waiting")) is not None:

@@ -5,7 +5,8 @@ Producer: each server gets a view of the ExposedThing, which shares all its stat
 on its Thing are not recorded, and the server's binding is known.
 
 `client_hooks` and `server_hooks` add who was at the other end and the status of the answer, and record what
-servers refuse before it reaches a Thing; `emissions` records what a Thing emits.
+servers refuse before it reaches a Thing; `emissions` records what a Thing emits; `socket_claims` announces
+the sockets whose requests are recorded so.
 
 WoTPy's own traffic is left out where it can be recognised: the subscriptions by which its MQTT and Zenoh
 servers learn of changes, and the reads by which its CoAP server renders notifications.
@@ -29,6 +30,7 @@ from wotemu_runtime.app_process.measuring.operations import INVOKE, OBSERVE, REA
 from wotemu_runtime.app_process.measuring.patching import replace
 from wotemu_runtime.app_process.measuring.server_hooks import install_server_hooks
 from wotemu_runtime.app_process.measuring.sides import ConsumerSide, ProducerSide, running_operation
+from wotemu_runtime.app_process.measuring.socket_claims import install_socket_claims
 
 BINDINGS = {"WEBSOCKETS": "ws"}
 """Our names of bindings, where they are not WoTPy's in lower case."""
@@ -68,6 +70,7 @@ def _install(meter: Meter, stack: ExitStack) -> None:
     replace(stack, Servient, "select_client", _noting_choice(Servient.select_client))
     install_client_hooks(stack)
     install_server_hooks(stack, meter)
+    install_socket_claims(stack, meter)
     install_emission_hooks(stack, meter)
     add = _Views(meter).adding(BaseProtocolServer.add_exposed_thing)
     replace(stack, BaseProtocolServer, "add_exposed_thing", add)

@@ -149,6 +149,7 @@ def _replica_request(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "port_coap": plan.topology.ports.coap,
         "broker_login": monitor_login(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": directories,

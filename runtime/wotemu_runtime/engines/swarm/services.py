@@ -47,8 +47,8 @@ BUS_RUN_DIRECTORY = f"{BUS_DIRECTORY}/{{{{.Service.ID}}}}"
 BUS_PORT_VARIABLE = "WOTEMU_BUS_PORT"
 """The variable with the port at which the manager's host publishes the bus."""
 
-AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
-"""The agent sets routes, and starts the app as an ordinary user without any of these."""
+AGENT_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_SETUID", "CAP_SETGID", "CAP_KILL")
+"""The agent sets routes, sees packets, and starts the app as an ordinary user without any of these."""
 GATEWAY_CAPABILITIES = {
     "tun": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_MKNOD"),
     "netem": ("CAP_NET_ADMIN", "CAP_SYS_NICE", "CAP_NET_RAW"),
@@ -245,6 +245,7 @@ def agent_service(
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,
+        "port_coap": plan.topology.ports.coap,
         "broker_login": monitor_login(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": [],
