@@ -117,7 +117,7 @@ async def test_each_request_is_counted_once_and_those_of_wotpy_by_its_meter_alon
                 Node("client", command=python(CLIENT), networks=[NET]),
             ]
         ),
-        Scenario(duration=paced(10)),
+        Scenario(duration=paced(8)),
     )
     assert ran.log("client") == ["done"]
     table = pl.read_parquet(ran.result.run_dir / "tables" / "requests.parquet")

@@ -96,7 +96,11 @@ def assembled(lines: Sequence[_Line | str]) -> list[Instruction]:
             places[line] = len(instructions)
         else:
             instructions.append(line)
+
+    def distance(at: int, label: str) -> int:
+        return places[label] - at - 1 if label else 0
+
     return [
-        (operation, *(places[label] - at - 1 if label else 0 for label in (if_true, if_false)), operand)
+        (operation, distance(at, if_true), distance(at, if_false), operand)
         for at, (operation, if_true, if_false, operand) in enumerate(instructions)
     ]

@@ -58,7 +58,7 @@ class AppOutput:
         role: Role,
         is_stopping: Callable[[], bool],
         on_up: Callable[[bool], None],
-        on_claim: Callable[[Claim], None],
+        on_claim: Callable[[Claim], None] = lambda _claim: None,
     ) -> None:
         self._role = role
         self._replica = role.assignment.subject

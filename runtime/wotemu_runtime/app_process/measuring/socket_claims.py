@@ -32,7 +32,7 @@ def install_socket_claims(stack: ExitStack, meter: Meter) -> None:
     """Hook what opens sockets until the stack is closed."""
     creating = _announcing_connection(meter, _HTTPConnection._create_connection)
     replace(stack, _HTTPConnection, "_create_connection", creating)
-    creating = _announcing_context(meter, Context.create_client_context.__func__)  # type: ignore[attr-defined]
+    creating = _announcing_context(meter, Context.create_client_context.__func__)
     replace(stack, Context, "create_client_context", classmethod(creating))
     shutdown = _announcing_end(meter, MessageInterfaceUDP6.shutdown)
     replace(stack, MessageInterfaceUDP6, "shutdown", shutdown)
