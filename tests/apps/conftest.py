@@ -70,7 +70,7 @@ def ports() -> Ports:
 async def recorder() -> AsyncIterator[Recorder]:
     """What a meter that is hung into WoTPy records during the test."""
     recorder = Recorder()
-    with install(Meter("node-1", recorder)):
+    with install(Meter("node-1", recorder, recorder.claims.append)):
         yield recorder
 
 

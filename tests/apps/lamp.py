@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from wotemu.records import Emission, Interaction, Record
+from wotemu_runtime.app_process.messages import Claim
 
 HOST = "127.0.0.1"
 LAMP = "urn:test:lamp"
@@ -41,6 +42,7 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[Interaction] = []
         self.emissions: list[Emission] = []
+        self.claims: list[Claim] = []
         self._news = asyncio.Event()
 
     def __call__(self, record: Record) -> None:

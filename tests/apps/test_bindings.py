@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from zlib import crc32
@@ -206,3 +207,20 @@ async def test_each_emission_is_recorded_once_whoever_listens(exposed: Any, reco
         ("observeproperty", "level", LAMP, 1, crc32(b"3")),
         ("subscribeevent", "flash", LAMP, 8, crc32(b'"\\u00e9"')),
     ]
+
+
+@DIRECT
+async def test_sockets_of_both_sides_are_announced_before_they_are_used(
+    lamp: Any, binding: str, ports: Ports, recorder: Recorder
+) -> None:
+    served = {"http": ("tcp_server", ports.http), "ws": ("tcp_server", ports.ws)}
+    assert [(each.kind, each.port) for each in recorder.claims] == [
+        served.get(binding, ("udp_server", ports.coap))
+    ]
+    before = time.monotonic()
+    await lamp.properties["level"].read()
+    kinds = ["opened", "closed"] if binding == "coap" else ["connected"]
+    claims = recorder.claims[1:]
+    assert [each.kind for each in claims] == kinds
+    assert len({each.port for each in claims} - {0}) == 1
+    assert before < claims[0].t < time.monotonic()
