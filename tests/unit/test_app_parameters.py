@@ -13,6 +13,7 @@ from wotemu_runtime.apps._consumer import seeded
 from wotemu_runtime.apps.parameters import checked
 
 NEEDED = {"servient_host": "sensor", "thing_id": "urn:t"}
+CAMERA = {"servient_host": "camera"}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,9 @@ NEEDED = {"servient_host": "sensor", "thing_id": "urn:t"}
         ("worker", {"mem": 1000}, {"mem": 1000}),
         ("sensor", {"alarm_above": "20"}, {"alarm_above": 20.0}),
         ("error", {"mean_time": "2"}, {"mean_time": 2.0}),
+        ("historian", {"observed_things": (NEEDED,)}, {"observed_things": [NEEDED]}),
+        ("historian", {"observed_things": None}, {"observed_things": None}),
+        ("detector", {"cameras": [CAMERA, NEEDED]}, {"cameras": [CAMERA, NEEDED]}),
         ("reader", {"unknown": 3}, {"unknown": 3}),
     ],
 )
@@ -47,6 +51,17 @@ def test_numbers_may_be_written_as_strings(app: str, given: dict[str, Any], take
         ("reader", {"properties": "value"}, "'value' is not a list of strings", '["value"]'),
         ("reader", {"servient_host": 7}, "7 is not a string", ""),
         ("reader", {"interval": 1, "rate": 2}, "it is given with rate", "give one"),
+        ("historian", {"observed_things": [CAMERA]}, "dicts with servient_host and thing_id", '"urn:..."'),
+        (
+            "historian",
+            {"observed_things": NEEDED},
+            "is not a list of dicts with",
+            '[{"servient_host": "NODE"',
+        ),
+        ("historian", {"observed_things": "[{}]"}, "is not a list of dicts with", '"observed_things": ['),
+        ("detector", {"cameras": ["camera"]}, "servient_host, and thing_id if need be", '"NODE"'),
+        ("detector", {"cameras": [{"servient_host": 3}]}, "is not a list of dicts", '"NODE"'),
+        ("detector", {"cameras": [{"host": "camera"}]}, "is not a list of dicts", '"NODE"'),
     ],
 )
 def test_a_value_of_another_type_is_refused_with_its_place(

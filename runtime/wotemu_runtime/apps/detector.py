@@ -8,12 +8,12 @@ import time
 from typing import Any
 
 from wotemu.app import Conf, write_metric
-from wotemu.errors import InputError
 from wotemu_runtime.apps._consumer import Failures, attempt, find_thing
 from wotemu_runtime.apps._following import follow
 from wotemu_runtime.apps._frame_queue import Frame, FrameQueue
 from wotemu_runtime.apps._frames import objects_in, vision
 from wotemu_runtime.apps._producer import produce
+from wotemu_runtime.apps._remote_things import RemoteCamera
 from wotemu_runtime.apps.camera import THING_ID as CAMERA_ID
 
 THING_ID = "urn:wotemu:detector"
@@ -24,7 +24,7 @@ async def app(
     wot: Any,
     conf: Conf,
     loop: asyncio.AbstractEventLoop,
-    cameras: list[dict],  # type: ignore[type-arg]  # read as an annotation at run time
+    cameras: list[RemoteCamera],
     thing_id: str = THING_ID,
     queue_maxsize: int = 50,
     max_age: float = 10.0,
@@ -46,12 +46,6 @@ async def app(
     ``detector_failures``).
     """
     vision()
-    for each in cameras:
-        if not isinstance(each.get("servient_host"), str) or not set(each) <= {"servient_host", "thing_id"}:
-            raise InputError(
-                f"cameras: {each!r:.80} is not a dict with servient_host, and thing_id if need be",
-                hint='write [{"servient_host": "camera"}]',
-            )
     detector = _Detector(FrameQueue(queue_maxsize, max_age), timeout)
     thing = produce(
         wot,
@@ -60,7 +54,7 @@ async def app(
         properties={name: {"type": "array", "readOnly": True} for name in ("cameras", "latestDetections")},
     )
 
-    async def known_cameras() -> list[Any]:
+    async def known_cameras() -> list[RemoteCamera]:
         return cameras
 
     async def latest() -> list[Any]:

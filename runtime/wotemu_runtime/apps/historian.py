@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wotemu.app import Conf, write_metric
-from wotemu.errors import InputError
 from wotemu_runtime.apps._consumer import Failures, attempt, find_thing, gaps, rounds
 from wotemu_runtime.apps._history_store import (
     HistoryStore,
@@ -19,6 +18,7 @@ from wotemu_runtime.apps._history_store import (
     first_of_buckets,
 )
 from wotemu_runtime.apps._producer import produce
+from wotemu_runtime.apps._remote_things import RemoteThing
 
 THING_ID = "urn:wotemu:historian"
 DEFAULT_PAST_S = 60.0
@@ -35,7 +35,7 @@ async def app(
     conf: Conf,
     loop: asyncio.AbstractEventLoop,
     thing_id: str = THING_ID,
-    observed_things: list[dict] | None = None,  # type: ignore[type-arg]  # read as an annotation at run time
+    observed_things: list[RemoteThing] | None = None,
     interval: float = 5.0,
     timeout: float = 10.0,
     database: str = ":memory:",
@@ -60,7 +60,7 @@ async def app(
     Requests fail after `timeout` seconds; failures are logged and counted (metric ``historian_failures``), as
     are stored values (metric ``historian_values``).
     """
-    observed = _checked(observed_things or [])
+    observed = observed_things or []
     store: HistoryStore
     if mongo_uri is None:
         store = await SqliteStore.open(database)
@@ -84,18 +84,7 @@ async def app(
         await store.close()
 
 
-def _checked(observed: Iterable[Any]) -> list[dict[str, str]]:
-    things = list(observed)
-    for each in things:
-        if not isinstance(each, dict) or set(each) != {"servient_host", "thing_id"}:
-            raise InputError(
-                f"observed_things: {each!r:.80} is not a dict with servient_host and thing_id",
-                hint='write [{"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}]',
-            )
-    return things
-
-
-def _expose(wot: Any, thing_id: str, store: HistoryStore, observed: Sequence[Mapping[str, str]]) -> None:
+def _expose(wot: Any, thing_id: str, store: HistoryStore, observed: Sequence[RemoteThing]) -> None:
     thing = produce(
         wot,
         thing_id,

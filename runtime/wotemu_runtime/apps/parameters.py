@@ -7,7 +7,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wotemu.errors import InputError
@@ -54,13 +54,23 @@ def _as(kinds: tuple[Any, ...], value: Any, node: str, app: str, name: str) -> A
     for kind in kinds:
         if kind is type(None):
             continue
-        what, convert = _WANTED.get(kind) or _WANTED[typing.get_origin(kind)]
+        what, convert = _wanted(kind)
         try:
             return convert(value)
         except (TypeError, ValueError):
             wanted.append(what)
     listed = " or ".join(wanted)
-    raise _wrong(node, app, name, f"{value!r} is not {listed}", _hint(name, value, listed))
+    raise _wrong(node, app, name, f"{value!r:.200} is not {listed}", _hint(name, value, listed))
+
+
+def _wanted(kind: Any) -> tuple[str, Callable[[Any], Any]]:
+    """What a kind of parameter is called, and what makes a value one."""
+    items = typing.get_args(kind)
+    if items and typing.is_typeddict(items[0]):
+        required, optional = sorted(items[0].__required_keys__), sorted(items[0].__optional_keys__)
+        also = f", and {' and '.join(optional)} if need be" if optional else ""
+        return f"a list of dicts with {' and '.join(required)}{also}", _texts_by_key(required, optional)
+    return _WANTED.get(kind) or _WANTED[typing.get_origin(kind)]
 
 
 def _number(value: Any) -> float:
@@ -103,12 +113,24 @@ def _each(kind: type) -> Callable[[Any], Any]:
     return check
 
 
+def _texts_by_key(required: Iterable[str], optional: Iterable[str]) -> Callable[[Any], Any]:
+    """Takes lists of dicts that have strings for these keys, and no other keys."""
+    needed, known = set(required), {*required, *optional}
+
+    def check(value: Any) -> Any:
+        for each in _each(dict)(value):
+            if not needed <= set(each) <= known or not all(isinstance(text, str) for text in each.values()):
+                raise ValueError
+        return list(value)
+
+    return check
+
+
 _WANTED: dict[Any, tuple[str, Callable[[Any], Any]]] = {
     float: ("a number", _number),
     int: ("a whole number", _whole),
     str: ("a string", _instance(str)),
     list[str]: ("a list of strings", _texts),
-    list[dict]: ("a list of dicts", _each(dict)),  # type: ignore[type-arg]
     list[list]: ("a list of lists", _each(list)),  # type: ignore[type-arg]
     dict: ("a dict", _instance(dict)),
     object: ("a value", lambda value: value),
@@ -119,6 +141,8 @@ _WANTED: dict[Any, tuple[str, Callable[[Any], Any]]] = {
 def _hint(name: str, value: Any, wanted: str) -> str:
     if isinstance(value, str) and wanted == "a list of strings":
         return f'write {{"{name}": ["{value}"]}}' if not value.startswith("[") else f"write {name} as a list"
+    if wanted.startswith("a list of dicts with"):
+        return f'write {{"{name}": [{{"servient_host": "NODE", "thing_id": "urn:..."}}]}}'
     if isinstance(value, str) and wanted == "a dict":
         try:
             parsed = json.loads(value)
