@@ -53,6 +53,13 @@ def test_another_seed_or_duration_is_another_deployment(tmp_path: Path, argument
     assert written.read_text() == other
 
 
+@pytest.mark.parametrize("shaper", ["tun", "netem"])
+def test_gateways_take_the_shaper_that_is_chosen(tmp_path: Path, shaper: str) -> None:
+    assert compose(tmp_path, "--shaper", shaper).exit_code == 0
+    (gateway,) = folder_of(tmp_path / "docker-compose.yml").glob("gateway-field-*")
+    assert json.loads(gateway.read_bytes())["data"]["shaper"] == shaper
+
+
 FORM = """
 networks:
   field: {conditions: {latency: 10ms}}

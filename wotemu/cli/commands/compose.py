@@ -13,7 +13,7 @@ import click
 from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
 from wotemu.cli.loading import load_and_resolve
-from wotemu.cli.options import debug_option, duration_option, seed_option
+from wotemu.cli.options import debug_option, duration_option, seed_option, shaper_option
 from wotemu.units import Seconds
 
 if TYPE_CHECKING:
@@ -39,9 +39,16 @@ _HASHED = re.compile(r".+-[0-9a-f]{12}")
 )
 @duration_option
 @seed_option
+@shaper_option
 @debug_option
 def compose(
-    path: str, output: str | None, func: str, duration: Seconds | None, seed: int | None, debug: bool
+    path: str,
+    output: str | None,
+    func: str,
+    duration: Seconds | None,
+    seed: int | None,
+    shaper: str,
+    debug: bool,
 ) -> None:
     """Write the deployment of a file as a compose file. Once deployed, the stack runs the scenario by
     itself; without a scenario and --duration it runs until it is stopped:
@@ -51,16 +58,16 @@ def compose(
     docker stack deploy -c field.yml field
     wotemu stop --compose-file field.yml --stack field
 
-    The same file, duration and seed give the same bytes. The nodes' code and assignments are written to a
-    hidden folder beside it, with the password of the event bus, which is made once and reused. The linter's
-    warnings are printed on stderr.
+    The same file and options give the same bytes. The nodes' code and assignments are written to a hidden
+    folder beside it, with the password of the event bus, which is made once and reused. The linter's warnings
+    are printed on stderr.
     """
     with reporting_errors(debug=debug):
         from wotemu_runtime.engines.swarm.compose import folder_of
 
         target = Path(output) if output is not None else _beside(path)
         deployment, resolver = load_and_resolve(path, duration, seed, func=func, unscripted=UNTIL_STOPPED)
-        composed = _composed(deployment, resolver, func, folder_of(target).name)
+        composed = _composed(deployment, resolver, func, folder_of(target).name, shaper)
         write(composed, target)
         from wotemu.cli.screen.terminal import console
 
@@ -98,7 +105,7 @@ def _show_warnings(warnings: Sequence[str]) -> None:
         out.print(Text.assemble(("warning: ", "yellow"), harmless(warning)))
 
 
-def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str) -> Composed:
+def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str, shaper: str) -> Composed:
     from wotemu_runtime.engines.swarm.compose import compose as compose_plan
     from wotemu_runtime.engines.swarm.object_names import STACK_ROOM
     from wotemu_runtime.planning.planner import make_plan
@@ -107,7 +114,7 @@ def _composed(deployment: Deployment, resolver: Resolver, func: str, folder: str
     plan = make_plan(
         deployment.topology, resolver.timeline, stack=stack, root=deployment.root, on_this_machine=False
     )
-    return compose_plan(plan, source=deployment.path.name, func=func, folder=folder)
+    return compose_plan(plan, source=deployment.path.name, func=func, folder=folder, shaper=shaper)
 
 
 def write(composed: Composed, target: Path) -> None:

@@ -50,7 +50,7 @@ class Composed:
     files: Mapping[str, bytes] = attrs.field(repr=False)
 
 
-def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
+def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "auto") -> Composed:
     """Write the compose file of a plan.
 
     Args:
@@ -58,6 +58,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
         source: The path of the deployment file in the topology's folder.
         func: The function of that file which returned the topology.
         folder: The path, relative to the compose file, of the folder for the files that it names.
+        shaper: The gateways' shaper: ``tun``, ``netem``, or ``auto``.
 
     Raises:
         HostError: A swarm can't impose a fault of the scenario.
@@ -65,7 +66,7 @@ def compose(plan: Plan, *, source: str, func: str, folder: str) -> Composed:
     check_faults(plan)
     # Roles then look for their networks' subnets by the gateways' aliases.
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
-    made = all_services(plan, unknown, "")
+    made = all_services(plan, unknown, "", shaper=shaper)
     code = specs.code_config(plan)
     services = {_short(plan, service.name): _service(plan, service) for service in made}
     if plan.topology.docker_proxy:
