@@ -1,5 +1,8 @@
 """`wotemu.enums` of WoTemu 0.6, for deployments that import from it."""
 
+from typing import NoReturn
+
+from wotemu.compat.gone import refuse
 from wotemu.compat.old_word import warn_of_old_word
 from wotemu.topology.models import BuiltinApps, NetworkConditions
 
@@ -10,3 +13,7 @@ warn_of_old_word(
     "for all nodes of a network and both ways; now each node has it for each way: Network(..., shared=True) "
     "shares it"
 )
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse(__name__, name, __all__)

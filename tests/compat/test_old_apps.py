@@ -54,3 +54,18 @@ def test_replicas_of_a_name_on_one_network() -> None:
     assert conf.replicas_of("b") == ("b-1", "b-2")
     assert conf.replicas_of("b.field") == ("b-1.field", "b-2.field")
     assert conf.replicas_of("elsewhere.field") == ("elsewhere.field",)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "hint"),
+    [
+        ("wotemu.enums", "NETEM_CONDITIONS", r"NetworkConditions.presets\(\)"),
+        ("wotemu.utils", "get_service_container_hostnames", r"conf.replicas_of\(name\)"),
+        ("wotemu.utils", "get_current_task", "argument `conf`"),
+    ],
+)
+def test_what_is_gone_says_what_to_write(module: str, name: str, hint: str) -> None:
+    with pytest.raises(ImportError, match=hint):
+        exec(f"from {module} import {name}")
+    with pytest.raises(ImportError, match="cannot import name 'wait'"):
+        exec("from wotemu.utils import wait")

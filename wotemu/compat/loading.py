@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ def accepting_old_words() -> Iterator[Iterable[str]]:
     Yields:
         A warning for each that was used so far.
     """
+    sys.modules.pop("wotemu.enums", None)  # it warns when it is imported: each file is to have its warning
     for name, value in _NAMES.items():
         setattr(models, name, value)
     Node.link_service = _link_service  # type: ignore[attr-defined]
