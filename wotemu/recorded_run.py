@@ -296,13 +296,11 @@ class RecordedRun:
 
     def _repr_html_(self) -> str:
         """The run in a few lines, for notebooks."""
-        from wotemu_report.objectives.outcome import Outcomes
-
-        manifest, certificate, judged = self.manifest, self.certificate, Outcomes.read(self.run_dir)
+        manifest, certificate = self.manifest, self.certificate
         rows = {
             "status": manifest.status + (f": {manifest.error}" if manifest.error else ""),
             "fidelity": str(certificate) if certificate is not None else "no certificate",
-            "objectives": judged.summary if judged is not None else "",
+            "objectives": self.objectives.summary,
             "lasted": "" if manifest.duration_s is None else f"{manifest.duration_s:g} s",
             "engine": f"{manifest.engine}, {manifest.shaper}",
             "seed": str(manifest.seed),
