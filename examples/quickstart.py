@@ -1,8 +1,9 @@
-"""A sensor on a wired network, read over 3G and over WiFi, while the mobile link fades, breaks and heals.
+"""What do readers notice while a mobile link fades, is cut and heals?
 
-    wotemu run examples/quickstart.py
+wotemu run examples/quickstart.py
 
-The apps below are ordinary WoTPy apps: what WoTemu measures, it measures from outside.
+A sensor on a wired network is read over 3G and over WiFi. The apps below are ordinary WoTPy apps: what WoTemu
+measures, it measures from outside.
 """
 
 from __future__ import annotations

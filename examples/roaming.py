@@ -1,4 +1,6 @@
-"""A day of trouble in a minute and a half: a van roams, a backhaul fades, machines crash, a mast gives up.
+"""What does a van notice that roams, while machines crash and a backhaul fades?
+
+A day of trouble in a minute and a half; a mast gives up, too.
 
 wotemu plan examples/roaming.py --html plan.html
 wotemu run examples/roaming.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -20,15 +21,49 @@ NO_DEPLOYMENTS = {"live.py"}
 DEPLOYMENTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.name not in NO_DEPLOYMENTS)
 RUN_ELSEWHERE = {"quickstart", "roaming"}
 """Examples that other tests run."""
+PROGRAMS = {"mixed_languages": ("cc", "node", "bash")}
+"""What examples need that WoTemu does not."""
+
+
+def need_programs(name: str, require: Require) -> None:
+    """Skip where this machine lacks a program of the example's."""
+    for program in PROGRAMS.get(name, ()):
+        require(shutil.which(program) is not None, f"there is no program `{program}` here")
 
 
 def test_each_is_in_the_list() -> None:
     text = (EXAMPLES / "README.md").read_text()
-    assert [name for name in (*DEPLOYMENTS, "live") if f"[{name}.py]({name}.py)" not in text] == []
+    files = [*(f"{name}.py" for name in DEPLOYMENTS), "live.py", "api.ipynb"]
+    assert [name for name in files if f"[{name}]({name})" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("cc", "there is no C compiler `cc`: install gcc and libc6-dev"),
+        ("node", "there is no program 'node'"),
+    ],
+)
+def test_a_missing_program_is_named(
+    missing: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, require: Require
+) -> None:
+    """The deployment is refused before anything starts."""
+    require(shutil.which("cc") is not None or missing == "cc", "there is no C compiler here")
+    shutil.copy(EXAMPLES / "mixed_languages.py", tmp_path)
+    compiled = shutil.ignore_patterns("meter")
+    shutil.copytree(EXAMPLES / "languages", tmp_path / "languages", ignore=compiled)
+    found = shutil.which
+    monkeypatch.setattr(
+        shutil, "which", lambda name, *a, **k: None if name == missing else found(name, *a, **k)
+    )
+    done = CliRunner().invoke(main, ["validate", str(tmp_path / "mixed_languages.py")])
+    assert done.exit_code == 2, done.output
+    assert message in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_a_run_would_start(name: str) -> None:
+def test_a_run_would_start(name: str, require: Require) -> None:
+    need_programs(name, require)
     done = CliRunner().invoke(main, ["validate", str(EXAMPLES / f"{name}.py")])
     assert done.exit_code == 0, done.output
 
@@ -38,6 +73,7 @@ def test_a_run_would_start(name: str) -> None:
 @pytest.mark.parametrize("name", [each for each in DEPLOYMENTS if each not in RUN_ELSEWHERE])
 def test_it_runs(name: str, tmp_path: Path, require: Require) -> None:
     """For eight seconds: its nodes interact, and none crashes but the one that is there to crash."""
+    need_programs(name, require)
     if name.startswith("surveillance"):
         require(find_spec("cv2") is not None, "OpenCV is not installed: the extra `vision`")
     argv = [sys.executable, "-m", "wotemu.cli", "run", str(EXAMPLES / f"{name}.py"), "--duration", "8s", "-q"]

@@ -1,0 +1,83 @@
+"""What does a dashboard in JavaScript show of a meter in C, while the radio is bad and the office is cut off?
+
+wotemu run examples/mixed_languages.py
+
+The meter sends ten readings a second by UDP over a radio. A hub on WoTPy exposes the last one as a Thing. In
+the office, a dashboard on Node.js and a built-in reader look at it, and a shell script watches the hub's
+port. The programs in languages/ know nothing of WoTemu but where a StatsD server listens; the script calls
+`wotemu-metric`. It needs a C compiler, Node.js 18 or newer, and bash.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from wotemu import Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, during
+from wotemu.scenario import app, expect
+
+LANGUAGES = Path(__file__).parent / "languages"
+PORT = 7000
+"""The UDP port at which the hub takes readings."""
+
+
+def compiled(name: str) -> str:
+    """Compile a C program if it has changed.
+
+    Args:
+        name: Its file in the folder ``languages``, without ``.c``.
+
+    Returns:
+        The program's path from this file's folder.
+    """
+    source, program = LANGUAGES / f"{name}.c", LANGUAGES / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        if shutil.which("cc") is None:
+            raise FileNotFoundError("there is no C compiler `cc`: install gcc and libc6-dev")
+        subprocess.run(["cc", "-O2", "-Wall", "-o", program, source], check=True)
+    return f"languages/{name}"
+
+
+radio = Network("radio", NetworkConditions(latency="30ms", jitter="10ms", loss="1%"))
+office = Network("office", NetworkConditions.WIFI)
+
+
+def topology() -> Topology:
+    """A meter, the hub, and three programs in the office that look at it."""
+    look = {"servient_host": "hub", "thing_id": "urn:example:meter", "interval": 0.2, "timeout": 5}
+    hub = NodeApp("languages/hub.py", http=True, params={"port": PORT})
+    return Topology(
+        [
+            Node("hub", hub, networks=[radio, office]),
+            Node("meter", command=[compiled("meter"), "hub", str(PORT)], networks=[radio]),
+            Node("dashboard", command=["node", "languages/dashboard.js", "hub"], networks=[office]),
+            Node("display", NodeApp("reader", params=look), networks=[office]),
+            Node("watch", command=["bash", "languages/watch.sh", "hub", "8080"], networks=[office]),
+        ]
+    )
+
+
+def scenario() -> Scenario:
+    """A minute: twenty seconds of a bad radio, and five in which the office is cut off."""
+    return Scenario(
+        duration="60s",
+        phases=[
+            Phase("calm", 0),
+            Phase("bad radio", "20s"),
+            Phase("calm again", "40s"),
+            Phase("cut", "45s"),
+            Phase("after", "50s"),
+        ],
+        events=[
+            during("20s", "40s").set(radio, loss="20%", latency="200ms"),
+            during("45s", "50s").cut("hub@office"),
+        ],
+        expect=[
+            expect(app("dashboard.age").p95 < 500).during("calm"),
+            expect(app("dashboard.age").p95 < 1000).during("bad radio"),
+            expect(app("dashboard.took").p95 < 300).during("bad radio"),
+            expect(app("hub.lost").last < 80),
+            expect(app("meter.sent").last > 500),
+        ],
+    )
