@@ -79,14 +79,14 @@ import os, time
 folder = os.environ["WOTEMU_SCRATCH"]
 file = os.open(folder + "/data", os.O_CREAT | os.O_RDWR)
 while True:
-    now = os.statvfs(folder)
+    began, now = time.time(), os.statvfs(folder)
     free, error = now.f_bavail * now.f_frsize, 0
     try:
         os.posix_fallocate(file, 0, min(free, 1 << 20) + 4096)
     except OSError as failure:
         error = failure.errno
     os.ftruncate(file, 0)
-    print(free, error, time.time(), flush=True)
+    print(free, error, began, time.time(), flush=True)
     time.sleep(0.05)
 """
 
@@ -127,8 +127,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         at(paced(1.5)).crash("stressed"),
         at(paced(2)).restart("stressed"),
         at(paced(3.2)).stress("stressed", memory="8M"),
-        during(paced(1), paced(2)).fill_disk("writer", leave="64K"),
-        during(paced(2.2), paced(3)).fill_disk("writer"),
+        during(paced(0.8), paced(1.6)).fill_disk("writer", leave="64K"),
+        during(paced(2.4), paced(3.2)).fill_disk("writer"),
     ]
     scenario = Scenario(
         duration=paced(4.5), events=[*events, during(paced(1), paced(3)).limit("busy", cpu=0.1)]
@@ -274,7 +274,7 @@ def test_a_stress_uses_what_was_asked_until_its_end_and_outlives_the_app(ran: Ra
 
 def test_a_full_disk_leaves_what_was_asked_and_has_its_room_again(ran: Ran) -> None:
     lines = [line.split() for line in ran.log("writer")]
-    looks = [(int(free), int(error), float(t)) for free, error, t in lines]
+    looks = [(float(began), float(ended), (int(free), int(error))) for free, error, began, ended in lines]
     changes = [event for event in ran.of_kind("change.applied") if event.message.startswith("writer: ")]
     assert [event.message.partition(": ")[2] for event in changes] == [
         "scratch folder full, 64KiB left",
@@ -282,10 +282,11 @@ def test_a_full_disk_leaves_what_was_asked_and_has_its_room_again(ran: Ran) -> N
         "scratch folder full",
         "scratch folder as it was",
     ]
-    times = [0.0, *(event.t for event in changes), looks[-1][2] + 1]
+    begins = [0.0, *(event.t for event in changes)]
+    ends = [*(event.t - event.data["late_s"] for event in changes), looks[-1][1] + 1]
     found = [
-        {(free, error) for free, error, t in looks if begin + 0.05 < t < end - 0.05}
-        for begin, end in pairwise(times)
+        {seen for began, ended, seen in looks if begin + 0.01 < began and ended < end - 0.01}
+        for begin, end in zip(begins, ends, strict=True)
     ]
     roomy = {(1 << 30, 0)}
     assert found == [roomy, {(64 << 10, errno.ENOSPC)}, roomy, {(0, errno.ENOSPC)}, roomy]
