@@ -16,16 +16,11 @@ from click.testing import CliRunner, Result
 import wotemu
 from wotemu.cli import main
 from wotemu_report.comparison import FIGURES
-from wotemu_report.comparison.bootstrap import (
-    BlockHistogram,
-    cliffs_delta,
-    resamples,
-    standard_error,
-    weighted,
-)
+from wotemu_report.comparison.bootstrap import RESAMPLES, ratios, resamples, weights, with_errors
 from wotemu_report.comparison.differences import LEAST_BLOCKS, Difference, differences, exceeding, holm
-from wotemu_report.comparison.figures import BlockFigure, designs
-from wotemu_report.comparison.samples import samples
+from wotemu_report.comparison.figures import POINTS, BlockFigure, designs, effect_sizes
+from wotemu_report.comparison.histograms import FAILED_BIN, cliffs_deltas, percentiles
+from wotemu_report.comparison.samples import SUBJECT, RunSamples, samples
 from wotemu_report.comparison.student_t import quantile, within
 from wotemu_report.recorded.run_data import RunData
 
@@ -41,21 +36,53 @@ def test_student_t_is_that_of_the_tables() -> None:
     assert within(math.inf, 7) == 1
 
 
+def cells(*rows: tuple[int, int, int, int]) -> pl.DataFrame:
+    schema = {"subject": pl.UInt32, "bin": pl.UInt16, "block": pl.UInt32, "count": pl.UInt32}
+    return pl.DataFrame(sorted(rows), schema=schema, orient="row")
+
+
 def test_percentiles_of_weighted_blocks() -> None:
-    histogram = BlockHistogram([(1.0, [3, 0]), (2.0, [1, 0]), (9.0, [0, 4])], 2)
-    assert histogram.percentile(0.5, [1, 1]) == 2.0  # 1 1 1 2 9 9 9 9
-    assert histogram.percentile(0.5, [2, 0]) == 1.0
-    assert histogram.percentile(0.5, [0, 2]) == 9.0
-    assert histogram.percentile(0.99, [1, 1]) == 9.0
-    assert BlockHistogram([], 2).percentile(0.5, [1, 1]) is None
+    one = [(0, 1, 0, 3), (0, 2, 0, 1), (0, 9, 1, 4)]  # subject, bin, block, count
+    two = [(2, 5, 1, 1)]  # subject 1 has none
+    drawn = pl.DataFrame({"w0": [1, 2, 0], "w1": [1, 0, 2]})
+    found = percentiles(cells(*one, *two), 3, {"p50": 0.5, "p99": 0.99}, drawn)
+    assert found["p50"].to_list() == [2, 1, 9, None, None, None, 5, None, 5]  # 1 1 1 2 9 9 9 9, ...
+    assert found["p99"].to_list() == [9, 2, 9, None, None, None, 5, None, 5]
+
+
+def test_percentiles_are_those_of_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotemu_report.comparison.histograms._CELLS_AT_ONCE", 100)
+    monkeypatch.setattr("wotemu_report.comparison.bootstrap._ROWS_AT_ONCE", 50)
+    dice = random.Random(2)
+    rows = {(dice.randrange(7), dice.randrange(40), dice.randrange(5)) for _ in range(500)}
+    counted = [(*row, dice.randrange(1, 4)) for row in rows]
+    drawn = weights(5, seed=3, count=20)
+    for name, share in (("p50", 0.5), ("p95", 0.95)):
+        found = iter(percentiles(cells(*counted), 7, {name: share}, drawn)[name].to_list())
+        for subject in range(7):
+            for often in drawn.rows():
+                values = sorted(
+                    value
+                    for of, value, block, count in counted
+                    for _ in range(count * often[block])
+                    if of == subject
+                )
+                assert next(found) == values[math.ceil(share * len(values)) - 1]
 
 
 def test_cliffs_delta_counts_pairs() -> None:
-    assert cliffs_delta([(1, 2)], [(2, 3)]) == 1
-    assert cliffs_delta([(2, 3)], [(1, 2)]) == -1
-    assert cliffs_delta([(1, 1), (3, 1)], [(2, 1), (math.inf, 1)]) == pytest.approx((3 - 1) / 4)
-    assert cliffs_delta([(5, 4)], [(5, 9)]) == 0
-    assert cliffs_delta([], [(1, 1)]) is None
+    def delta(before: Sequence[tuple[int, int]], after: Sequence[tuple[int, int]]) -> list[float | None]:
+        """Of the second of two subjects; the first one is another."""
+        sides = [
+            cells((0, 7, 0, 5), *((1, value, 0, count) for value, count in each)) for each in (before, after)
+        ]
+        return cliffs_deltas(*sides)["delta"].to_list()
+
+    assert delta([(1, 2)], [(2, 3)]) == [0, 1]
+    assert delta([(2, 3)], [(1, 2)]) == [0, -1]
+    assert delta([(1, 1), (3, 1)], [(2, 1), (FAILED_BIN, 1)]) == [0, pytest.approx((3 - 1) / 4)]
+    assert delta([(5, 4)], [(5, 9)]) == [0, 0]
+    assert delta([], [(1, 1)]) == [0, None]
 
 
 def test_holm_adjusts_for_the_number_of_figures() -> None:
@@ -64,37 +91,55 @@ def test_holm_adjusts_for_the_number_of_figures() -> None:
     assert holm([]) == []
 
 
+def means(values: Sequence[Sequence[float]], name: str, seed: int, count: int = RESAMPLES) -> pl.DataFrame:
+    """The mean of each row of blocks: `value` and `error`."""
+    blocks = len(values[0])
+    above = pl.DataFrame(values, schema=[f"a{block}" for block in range(blocks)], orient="row")
+    drawn = weights(blocks, seed, count)
+    below = (pl.lit(1.0).alias(f"b{block}") for block in range(blocks))
+    return with_errors(ratios(above.with_columns(below), drawn), drawn, is_ratio=name not in POINTS)
+
+
 def test_the_standard_error_of_a_mean_is_that_of_its_formula() -> None:
     blocks = [float(number) for number in range(20)]
-    found = standard_error(lambda weights: weighted(blocks, weights) / 20, 20, seed=1, count=4000)
-    mean = sum(blocks) / 20
+    mean, found = means([blocks], "errors", 1, 4000).row(0)
+    assert mean == sum(blocks) / 20
     exact = math.sqrt(sum((each - mean) ** 2 for each in blocks) / 19 / 20)
     assert found == pytest.approx(exact, rel=0.07)  # six standard errors of 4000 resamples
-    assert standard_error(lambda _: 1.0, 1, seed=1) is None
-    assert all(sum(weights) == 20 for weights in resamples(20, 3, 10))
+    assert means([[1.0]], "errors", 1).row(0) == (1, None)
+    assert means([[0.0] * 9 + [1.0]], "throughput", 1)["error"][0] is not None
+    assert means([[0.0] * 10], "throughput", 1).row(0) == (0, None)  # no ratio to zero
+    assert all(sum(drawn) == 20 for drawn in resamples(20, 3, 10))
 
 
-def figure(values: Sequence[float], name: str = "throughput", subject: str = "calm") -> BlockFigure:
-    """The mean of blocks, as a figure."""
-    return BlockFigure(
-        name,
-        (subject, "reader", "on", "readproperty", "http"),
-        len(values),
-        1000,
-        lambda weights: weighted(values, weights) / sum(weights),
-    )
+def figures(
+    values: Sequence[Sequence[float]], seed: int, name: str = "throughput", count: int = RESAMPLES
+) -> list[BlockFigure]:
+    """The means of blocks, as figures of one phase each."""
+    return [
+        BlockFigure(
+            name, (f"phase {number}", "reader", "on", "readproperty", "http"), len(blocks), 1000, *each
+        )
+        for number, (blocks, each) in enumerate(
+            zip(values, means(values, name, seed, count).rows(), strict=True)
+        )
+    ]
+
+
+def figure(values: Sequence[float], name: str = "throughput", seed: int = 0) -> BlockFigure:
+    return figures([values], seed, name)[0]
 
 
 def test_the_same_distribution_is_said_different_at_most_at_the_stated_rate() -> None:
     """Of 300 comparisons of two figures each, at most 5 % may find any difference: chance of failure 1e-6."""
     dice = random.Random(5)
+    sides = [
+        figures([[dice.gauss(50, 8) for _ in range(15)] for _ in range(600)], seed, count=100)
+        for seed in (1, 2)
+    ]
     alarms = 0
-    for trial in range(300):
-        one, other = (
-            [figure([dice.gauss(50, 8) for _ in range(15)], subject=name) for name in ("calm", "fade")]
-            for _ in range(2)
-        )
-        found = differences(one, other, by_runs=False, seed=trial, resamples=100)
+    for trial in range(0, 600, 2):
+        found = differences(*(each[trial : trial + 2] for each in sides), by_runs=False)
         alarms += any(each.verdict in ("better", "worse") for each in found)
     assert alarms <= 38  # binomial, n 300, p 0.05: more has a chance of 1e-6
 
@@ -102,7 +147,7 @@ def test_the_same_distribution_is_said_different_at_most_at_the_stated_rate() ->
 def test_differences_are_found_and_directions_are_right() -> None:
     dice = random.Random(1)
     low, high = ([dice.gauss(mean, 2) for _ in range(20)] for mean in (50, 60))
-    (fewer,) = differences([figure(high)], [figure(low)], by_runs=False)
+    (fewer,) = differences([figure(high)], [figure(low, seed=1)], by_runs=False)
     assert fewer.verdict == "worse"
     assert fewer.before == pytest.approx(sum(high) / 20)
     assert fewer.change == pytest.approx(sum(low) / sum(high) - 1)
@@ -171,6 +216,30 @@ def test_figures_of_a_run_are_those_of_its_rows(lamps: Path) -> None:
     assert found["throughput", "fade"].value == pytest.approx(len(answered) / 15)
     assert (found["errors", "fade"].blocks, found["errors", "fade"].samples) == (15, rows.height)
     assert found["availability", "fade"].value == pytest.approx(1 - failed / rows.height, abs=0.003)
+
+
+def test_runs_of_one_design_are_pooled(lamps: Path) -> None:
+    runs = [samples(RunData.load(lamps / f"a{number}")) for number in (1, 2, 3)]
+    slow = [samples(RunData.load(lamps / f"b{number}")) for number in (1, 2, 3)]
+    rows = pl.concat([by_hand(lamps / f"a{number}", "fade") for number in (1, 2, 3)])
+    answered = rows.filter(pl.col("status") == "ok")["duration"].sort() * 1000
+    for blocks, given in ((3, runs), (30, runs[:2])):  # fewer than three runs are divided into blocks
+        found = {(each.name, each.subject[0]): each for each in designs({"a": given})["a"].figures(seed=4)}
+        assert (found["p95", "fade"].blocks, found["p95", "calm"].samples) == (
+            blocks,
+            sum(_answered(run, "calm") for run in given),
+        )
+        assert found["p95", "fade"].error is not None
+    pooled = designs({"a": runs, "b": slow})
+    p95 = next(each for each in pooled["a"].figures(["p95"]) if each.subject[0] == "fade")
+    assert p95.value == pytest.approx(answered[math.ceil(0.95 * len(answered)) - 1], rel=1e-3)
+    # Durations do not overlap by much: 40 to 60 ms, and 48 to 72 ms; the chance of a longer one is known.
+    assert all(0.6 < delta < 0.75 for delta in effect_sizes(*pooled.values()).values() if delta)
+
+
+def _answered(run: RunSamples, phase: str) -> int:
+    assert set(SUBJECT) <= set(run.counts.columns)
+    return int(run.counts.filter(pl.col("phase") == phase)["ok"].sum())
 
 
 def compare(*words: object) -> Result:

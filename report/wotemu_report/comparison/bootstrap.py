@@ -2,25 +2,23 @@
 
 Requests that follow each other share the state of queues and networks, so that single requests can't be
 resampled: blocks of them can (Künsch, Annals of Statistics 17, 1989).
+
+All figures of a phase have the same number of blocks and are resampled with the same weights, so that each
+step is one operation on columns: a row for each figure and resample.
 """
 
 from __future__ import annotations
 
-import math
 import random
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
-from operator import mul
-from typing import TypeVar
+from collections.abc import Iterator
+from functools import lru_cache
+
+import polars as pl
 
 RESAMPLES = 400
 """The standard error's own error is then about 3.5 %."""
-
-Weights = Sequence[int]
-"""How often each block counts."""
-Estimate = Callable[[Weights], float | None]
-T = TypeVar("T")
+_ROWS_AT_ONCE = 2**18
+"""What bounds the memory: so many rows of figures and resamples are made at once."""
 
 
 def resamples(blocks: int, seed: int, count: int = RESAMPLES) -> Iterator[list[int]]:
@@ -33,80 +31,76 @@ def resamples(blocks: int, seed: int, count: int = RESAMPLES) -> Iterator[list[i
         yield weights
 
 
-def standard_error(estimate: Estimate, blocks: int, seed: int, count: int = RESAMPLES) -> float | None:
-    """The standard error of an estimate, without the bias of resampling so few blocks.
+@lru_cache(maxsize=64)
+def weights(blocks: int, seed: int, count: int = RESAMPLES) -> pl.DataFrame:
+    """How often each block counts: a column for each block, ``w0`` on.
+
+    The first row is of the blocks as they are, each once; `count` resamples follow.
+    """
+    rows = [[1] * blocks, *resamples(blocks, seed, count)]
+    schema = {f"w{block}": pl.Int64 for block in range(blocks)}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def weighted(prefix: str, blocks: int) -> pl.Expr:
+    """The sum of values of blocks, in columns of that prefix, each as often as its block counts."""
+    total = pl.lit(0)
+    for block in range(blocks):
+        total = total + pl.col(f"{prefix}{block}") * pl.col(f"w{block}")
+    return total
+
+
+def parts(rows: int, draws: int) -> Iterator[slice]:
+    """Slices of `rows` figures, so that each has few enough rows with all its draws."""
+    step = max(1, _ROWS_AT_ONCE // draws)
+    return (slice(start, start + step) for start in range(0, rows, step))
+
+
+def ratios(frame: pl.DataFrame, drawn: pl.DataFrame) -> pl.Series:
+    """The sum of one thing by that of another, for each figure and row of weights.
 
     Args:
-        estimate: The figure, of blocks with weights; None where these give none.
-        blocks: How many blocks there are.
-        seed: Of the random numbers.
-        count: How many resamples are drawn.
+        frame: A row for each figure: ``a0`` on, what is divided, by block; ``b0`` on, what it is divided by.
+        drawn: `weights`.
 
     Returns:
-        None where most resamples, or fewer than two blocks, give no figure.
+        All of the first figure, then all of the second one; null where nothing is divided by.
     """
-    if blocks < 2:
-        return None
-    drawn = [value for weights in resamples(blocks, seed, count) if (value := estimate(weights)) is not None]
-    if len(drawn) <= count // 2:
-        return None
-    mean = math.fsum(drawn) / len(drawn)
-    variance = math.fsum((value - mean) ** 2 for value in drawn) / (len(drawn) - 1)
-    return math.sqrt(variance * blocks / (blocks - 1))
+    blocks = drawn.width
+    above, below = weighted("a", blocks), weighted("b", blocks)
+    found = [
+        frame[part]
+        .lazy()
+        .join(drawn.lazy(), how="cross", maintain_order="left_right")
+        .select(ratio=pl.when(below != 0).then(above.cast(pl.Float64) / below))
+        .collect()
+        for part in parts(frame.height, drawn.height)
+    ]
+    return pl.concat(found).to_series() if found else pl.Series("ratio", [], pl.Float64)
 
 
-def weighted(values: Sequence[float], weights: Weights) -> float:
-    """The sum of values of blocks, each as often as its block counts."""
-    return float(sum(map(mul, values, weights)))
-
-
-class BlockHistogram:
-    """Durations in bins, counted by block."""
-
-    def __init__(self, counts: Sequence[tuple[float, Sequence[int]]], blocks: int) -> None:
-        """Add the counts up.
-
-        Args:
-            counts: A value, and how often each block has it; in order of the values.
-            blocks: How many blocks there are.
-        """
-        self.values = [value for value, _ in counts]
-        self.totals = [sum(each) for _, each in counts]
-        columns = [accumulate([each[block] for _, each in counts]) for block in range(blocks)]
-        self._up_to: list[tuple[int, ...]] = list(zip(*columns, strict=True))
-
-    def percentile(self, share: float, weights: Weights) -> float | None:
-        """The nearest-rank percentile of blocks with weights; None without values."""
-        total = weighted(self._up_to[-1], weights) if self._up_to else 0
-        if not total:
-            return None
-        rank = max(1, math.ceil(share * total))
-        place = bisect_left(self._up_to, float(rank), key=lambda counts: weighted(counts, weights))
-        return self.values[place]
-
-
-def cliffs_delta(before: Sequence[tuple[float, int]], after: Sequence[tuple[float, int]]) -> float | None:
-    """How much more often a value of `after` is larger than one of `before` than it is smaller: -1 to 1.
+def with_errors(estimates: pl.Series, drawn: pl.DataFrame, *, is_ratio: bool) -> pl.DataFrame:
+    """Each figure with its standard error, without the bias of resampling so few blocks.
 
     Args:
-        before, after: Values with their counts, in order of the values.
+        estimates: For each figure its estimates with all `drawn` weights, the blocks as they are first; null
+            where these give none.
+        drawn: `weights`.
+        is_ratio: Whether differences of the figure are ratios: errors are then of its logarithm.
 
     Returns:
-        None where one has no value.
+        `value` and `error`, null where most resamples, or fewer than two blocks, give no figure.
     """
-    before_count, after_count = (sum(count for _, count in each) for each in (before, after))
-    if not before_count or not after_count:
-        return None
-    larger = _pairs_below(before, after) - _pairs_below(after, before)
-    return larger / (before_count * after_count)
-
-
-def _pairs_below(low: Sequence[tuple[float, int]], high: Sequence[tuple[float, int]]) -> int:
-    """Of all pairs, those whose first value, of `low`, is smaller than the second, of `high`."""
-    below, place, pairs = 0, 0, 0
-    for value, count in high:
-        while place < len(low) and low[place][0] < value:
-            below += low[place][1]
-            place += 1
-        pairs += below * count
-    return pairs
+    draws, blocks = drawn.height, drawn.width
+    numbered = pl.DataFrame({"estimate": estimates}).with_row_index("row").lazy()
+    value = pl.col("estimate")
+    placed = pl.when(value > 0).then(value.log()) if is_ratio else value
+    resampled = placed.filter(pl.col("row") % draws > 0)
+    unbiased = (resampled.var() * (blocks / (blocks - 1))).sqrt() if blocks > 1 else pl.lit(None, pl.Float64)
+    enough = resampled.count() > (draws - 1) // 2
+    return (
+        numbered.group_by(pl.col("row") // draws, maintain_order=True)
+        .agg(value=value.first(), error=pl.when(enough).then(unbiased))
+        .select("value", pl.col("error").cast(pl.Float64))
+        .collect()
+    )

@@ -19,7 +19,7 @@ from wotemu_report.comparison.differences import (
     differences,
     exceeding,
 )
-from wotemu_report.comparison.figures import designs
+from wotemu_report.comparison.figures import PERCENTILES, designs, effect_sizes
 from wotemu_report.comparison.samples import SUBJECT, RunSamples, samples
 from wotemu_report.recorded.run_data import RunData, reading
 
@@ -107,16 +107,17 @@ def compare(
         raise InputError(
             f"the runs can't be compared: {'; '.join(against)}", hint="--anyway compares what they share"
         )
-    pooled = designs(measured)
-    baseline = next(iter(pooled))
-    chosen = {
-        name: [each for each in design.figures() if each.name in figures] for name, design in pooled.items()
-    }
-    by_runs = pooled[baseline].by_runs
+    (baseline, before), *others = designs(measured).items()
+    # The two sides are drawn with different seeds: their errors are independent.
+    usual = before.figures(figures, seed)
     found = {
-        name: differences(chosen[baseline], each, by_runs=by_runs, seed=seed)
-        for name, each in chosen.items()
-        if name != baseline
+        name: differences(
+            usual,
+            after.figures(figures, seed + 1),
+            by_runs=before.by_runs,
+            deltas=effect_sizes(before, after) if set(figures) & set(PERCENTILES) else None,
+        )
+        for name, after in others
     }
     if not any(found.values()):
         raise InputError(
@@ -125,7 +126,7 @@ def compare(
     return Comparison(
         baseline,
         {name: [str(path) for path in paths] for name, paths in folders.items()},
-        by_runs,
+        before.by_runs,
         measured[baseline][0].role,
         found,
         tuple(dict.fromkeys([*against, *cautions(bases)])),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import attrs
 
-from wotemu_report.comparison.bootstrap import RESAMPLES, cliffs_delta, standard_error
-from wotemu_report.comparison.figures import BlockFigure
+from wotemu_report.comparison.figures import PERCENTILES, BlockFigure
 from wotemu_report.comparison.student_t import quantile, within
 
 CONFIDENCE = 0.95
@@ -101,8 +100,7 @@ def differences(
     after: Iterable[BlockFigure],
     *,
     by_runs: bool,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    deltas: Mapping[tuple[str, ...], float | None] | None = None,
 ) -> list[Difference]:
     """Every figure that two designs have, in order of phase and subject.
 
@@ -110,43 +108,33 @@ def differences(
         before: The baseline's.
         after: The other design's.
         by_runs: Whether their blocks are runs.
-        seed: Of the resampling.
-        resamples: How many.
+        deltas: Cliff's delta of each subject's durations.
     """
     others = {(each.name, each.subject): each for each in after}
     pairs = [(one, others[one.name, one.subject]) for one in before if (one.name, one.subject) in others]
     least = LEAST_RUNS_AS_BLOCKS if by_runs else LEAST_BLOCKS
-    estimated = [_estimated(one, other, least, seed, resamples) for one, other in pairs]
+    estimated = [_estimated(one, other, least) for one, other in pairs]
     chances = [each.chance() for each in estimated if each is not None]
     adjusted = iter(holm(chances))
+    sizes = deltas or {}
     return [
-        _difference(one, other, each, len(chances), None if each is None else next(adjusted))
+        _difference(
+            one, other, sizes.get(one.subject), each, len(chances), None if each is None else next(adjusted)
+        )
         for (one, other), each in zip(pairs, estimated, strict=True)
     ]
 
 
-def _estimated(
-    one: BlockFigure, other: BlockFigure, least: int, seed: int, resamples: int
-) -> _Estimated | None:
+def _estimated(one: BlockFigure, other: BlockFigure, least: int) -> _Estimated | None:
     blocks = min(one.blocks, other.blocks)
     if blocks < least or not (one.has_enough and other.has_enough):
         return None
     is_ratio = one.scale == "ratio"
-    placed = [_on_scale(each.value, is_ratio) for each in (one, other)]
-    errors = [
-        _error(each, seed + number, resamples, is_ratio=is_ratio) for number, each in enumerate((one, other))
-    ]
-    if None in placed or None in errors:
+    before, after = (_on_scale(each.value, is_ratio) for each in (one, other))
+    if before is None or after is None or one.error is None or other.error is None:
         return None
-    distance = float(placed[1] or 0) - float(placed[0] or 0)
-    error = math.hypot(float(errors[0] or 0), float(errors[1] or 0))
-    return _Estimated(distance, error, blocks - 1, is_ratio, one.is_better_if_more)
-
-
-def _error(figure: BlockFigure, seed: int, resamples: int, *, is_ratio: bool) -> float | None:
-    return standard_error(
-        lambda weights: _on_scale(figure.estimate(weights), is_ratio), figure.blocks, seed, resamples
-    )
+    error = math.hypot(one.error, other.error)
+    return _Estimated(after - before, error, blocks - 1, is_ratio, one.is_better_if_more)
 
 
 def _on_scale(value: float | None, is_ratio: bool) -> float | None:
@@ -158,6 +146,7 @@ def _on_scale(value: float | None, is_ratio: bool) -> float | None:
 def _difference(
     one: BlockFigure,
     other: BlockFigure,
+    delta: float | None,
     estimated: _Estimated | None,
     figures: int,
     probability: float | None,
@@ -168,7 +157,7 @@ def _difference(
         one.value,
         other.value,
         (one.samples, other.samples),
-        cliffs_delta=cliffs_delta(one.durations, other.durations) if one.durations else None,
+        cliffs_delta=delta if one.name in PERCENTILES else None,
     )
     if estimated is None or probability is None:
         return known

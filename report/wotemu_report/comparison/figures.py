@@ -1,28 +1,30 @@
-"""The figures that are compared, of one design: each an estimate that blocks with any weights give."""
+"""The figures that are compared, of one design: each with its standard error."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Literal
 
 import attrs
 import polars as pl
 
-from wotemu_report.comparison.bootstrap import BlockHistogram, Estimate, Weights, weighted
-from wotemu_report.comparison.samples import SUBJECT, RunSamples, middle_ms
+from wotemu_report.comparison import FIGURES
+from wotemu_report.comparison.bootstrap import RESAMPLES, ratios, weights, with_errors
+from wotemu_report.comparison.histograms import FAILED_BIN, cliffs_deltas, percentiles
+from wotemu_report.comparison.samples import SUBJECT, RunSamples, middles_ms
 
 LEAST_RUNS = 3
 """From so many runs on, runs are resampled; blocks of time within them otherwise."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 LEAST_BEYOND = 10
 """A percentile needs so many samples beyond it; fewer say nothing of it."""
+POINTS = ("errors", "availability")
+"""Figures whose differences are those of shares; those of the others are ratios."""
 
-Scale = Literal["ratio", "points"]
-"""Whether differences of a figure are ratios, or differences of shares."""
 
-
-@attrs.frozen(eq=False)
+@attrs.frozen
 class BlockFigure:
     """One figure of one design.
 
@@ -32,31 +34,26 @@ class BlockFigure:
             of all.
         blocks: How many blocks, or runs, it is estimated from.
         samples: How many requests.
-        estimate: The figure of blocks with weights.
-        durations: Milliseconds with their counts, failed requests infinite; for percentiles alone.
+        value: The figure; None where there is none.
+        error: Its standard error, or where differences are ratios that of its logarithm; None: unknown.
     """
 
     name: str
     subject: tuple[str, ...]
     blocks: int
     samples: int
-    estimate: Estimate
-    durations: Sequence[tuple[float, int]] = ()
+    value: float | None
+    error: float | None
 
     @property
-    def scale(self) -> Scale:
-        """How differences are measured."""
-        return "points" if self.name in ("errors", "availability") else "ratio"
+    def scale(self) -> Literal["ratio", "points"]:
+        """Whether differences are ratios, or differences of shares."""
+        return "points" if self.name in POINTS else "ratio"
 
     @property
     def is_better_if_more(self) -> bool:
         """Whether a larger value is the better one."""
         return self.name in ("availability", "throughput")
-
-    @property
-    def value(self) -> float | None:
-        """The figure."""
-        return self.estimate([1] * self.blocks)
 
     @property
     def has_enough(self) -> bool:
@@ -65,7 +62,7 @@ class BlockFigure:
         return self.samples > 0 if share is None else self.samples * (1 - share) >= LEAST_BEYOND * 0.999
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Design:
     """Runs of one design, whose samples are pooled.
 
@@ -92,95 +89,134 @@ class Design:
                 offsets[phase] = offsets.get(phase, 0) + len(lengths)
         return pl.concat(frames)
 
-    def figures(self) -> list[BlockFigure]:
-        """Every figure of the design, in order of the phases and their subjects."""
+    @cached_property
+    def _counts(self) -> pl.DataFrame:
+        """`RunSamples.counts` of all runs, with the number of each `subject`, in order of the phases."""
+        counts = self._pooled(lambda run: run.counts)
+        subjects = counts.select(SUBJECT).unique().sort(SUBJECT).with_row_index("subject")
+        return counts.join(subjects, on=SUBJECT, how="left", maintain_order="left")
+
+    @cached_property
+    def cells(self) -> pl.DataFrame:
+        """`subject`, `bin`, `block` and `count` of the durations, in order of the first two."""
+        starts = accumulate((run.counts.height for run in self.runs), initial=0)
+        rows = pl.concat(
+            [
+                run.durations.with_columns(row=pl.col("row").cast(pl.Int64) + start)
+                for run, start in zip(self.runs, starts, strict=False)
+            ]
+        )
+        subject, block = (pl.lit(self._counts[name]).gather("row") for name in ("subject", "block"))
+        placed = rows.select(subject=subject, bin="bin", block=block.cast(pl.UInt32), count="count")
+        # One sort by a number of both takes half the time of one by two columns.
+        return placed.sort(pl.col("subject").cast(pl.UInt64) * 2**16 + pl.col("bin"))
+
+    def durations(self) -> pl.DataFrame:
+        """`SUBJECT`, `bin` and `count` of all requests: those that failed are in `FAILED_BIN`."""
+        count = pl.col("count").cast(pl.Int64)
+        answered = self.cells.group_by("subject", "bin").agg(count.sum())
+        failed = self._counts.group_by("subject").agg(
+            bin=pl.lit(FAILED_BIN, pl.UInt16), count=pl.col("failed").sum()
+        )
+        subjects = self._counts.select("subject", *SUBJECT).unique()
+        ranked = pl.concat([answered, failed.filter(pl.col("count") > 0)])
+        return ranked.join(subjects, on="subject").drop("subject")
+
+    def figures(self, names: Sequence[str] = FIGURES, seed: int | None = None) -> list[BlockFigure]:
+        """The figures of the design, in order of the phases and their subjects.
+
+        Args:
+            names: Which figures.
+            seed: Of the resampling; None: without errors.
+        """
+        resamples = 0 if seed is None else RESAMPLES
+        found: list[BlockFigure] = []
+        for part, of_phase in ((self._counts, self._of_requests), (self._available, self._of_time)):
+            for (phase,), rows in part.group_by("phase", maintain_order=True):
+                drawn = weights(len(self.blocks_s(str(phase))), seed or 0, resamples)
+                found += of_phase(rows, drawn, names)
         order = {phase: number for number, phase in enumerate(self.runs[0].blocks_s)}
-        return sorted(self._figures(), key=lambda each: (order.get(each.subject[0], -1), each.subject[1:]))
+        return sorted(found, key=lambda each: (order.get(each.subject[0], -1), each.subject[1:]))
 
-    def _figures(self) -> Iterator[BlockFigure]:
-        histograms = self._histograms()
-        counts = self._pooled(lambda run: run.counts).group_by([*SUBJECT, "block"]).agg(pl.all().sum())
-        for key, rows in counts.group_by(SUBJECT):
-            subject = tuple(map(str, key))
-            lengths = self.blocks_s(subject[0])
-            ok, failed = (_by_block(rows, name, len(lengths)) for name in ("ok", "failed"))
-            yield from _percentiles(subject, len(lengths), histograms.get(subject, []), sum(failed))
-            asked = [a + b for a, b in zip(ok, failed, strict=True)]
-            total = int(sum(asked))
-            yield BlockFigure("errors", subject, len(lengths), total, _ratio(failed, asked))
-            yield BlockFigure("throughput", subject, len(lengths), total, _ratio(ok, lengths))
-        yield from self._availability(counts)
+    def _of_requests(
+        self, counts: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]
+    ) -> Iterator[BlockFigure]:
+        """Those of a phase that are of requests."""
+        ok, failed = pl.col("ok"), pl.col("failed")
+        totals = (
+            counts.group_by("subject", *SUBJECT).agg(ok=ok.sum(), asked=(ok + failed).sum()).sort("subject")
+        )
+        yield from self._percentiles(totals, drawn, [name for name in PERCENTILES if name in names])
+        asked = totals["asked"].to_list()
+        if "errors" in names:
+            wide = _by_block(counts, ("subject", *SUBJECT), drawn.width, a=failed, b=ok + failed)
+            yield from _figures("errors", wide, asked, ratios(wide, drawn), drawn)
+        if "throughput" in names:
+            wide = _by_block(counts, ("subject", *SUBJECT), drawn.width, a=ok)
+            lengths = self.blocks_s(str(counts["phase"][0]))
+            timed = wide.with_columns(pl.lit(each).alias(f"b{block}") for block, each in enumerate(lengths))
+            yield from _figures("throughput", wide, asked, ratios(timed, drawn), drawn)
 
-    def _availability(self, counts: pl.DataFrame) -> Iterator[BlockFigure]:
-        asked = {
-            (str(phase), str(group)): int(number)
-            for phase, group, number in counts.group_by("phase", "group")
-            .agg(pl.col("ok").sum() + pl.col("failed").sum())
-            .iter_rows()
-        }
+    def _percentiles(
+        self, totals: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]
+    ) -> Iterator[BlockFigure]:
+        first, last = totals["subject"][0], totals["subject"][-1]  # a phase's subjects follow each other
+        bounds = [self.cells["subject"].search_sorted(each) for each in (first, last + 1)]
+        cells = self.cells[bounds[0] : bounds[1]].with_columns(pl.col("subject") - first)
+        shares = {name: PERCENTILES[name] for name in names}
+        for name, bins in percentiles(cells, totals.height, shares, drawn).items():
+            estimates = pl.select(middles_ms(pl.lit(bins))).to_series()
+            yield from _figures(name, totals, totals["ok"].to_list(), estimates, drawn)
+
+    @cached_property
+    def _available(self) -> pl.DataFrame:
+        """`RunSamples.availability` of all runs, with all columns of `SUBJECT`, and what was `asked`."""
+        asked = self._counts.group_by("phase", "group").agg(asked=(pl.col("ok") + pl.col("failed")).sum())
         pooled = self._pooled(lambda run: run.availability)
-        for key, rows in (
-            pooled.group_by("phase", "group", "block").agg(pl.all().sum()).group_by("phase", "group")
-        ):
-            phase, group = map(str, key)
-            blocks = len(self.blocks_s(phase))
-            up, known = (_by_block(rows, name, blocks) for name in ("up", "known"))
-            subject = (phase, group, "", "", "")
-            yield BlockFigure(
-                "availability", subject, blocks, asked.get((phase, group), 0), _ratio(up, known)
-            )
-
-    def _histograms(self) -> dict[tuple[str, ...], list[tuple[float, list[int]]]]:
-        pooled = self._pooled(lambda run: run.durations)
-        counted = pooled.group_by([*SUBJECT, "bin", "block"]).agg(pl.col("count").sum()).sort("bin")
-        found: dict[tuple[str, ...], list[tuple[float, list[int]]]] = {}
-        for key, rows in counted.partition_by(SUBJECT, as_dict=True, include_key=False).items():
-            subject = tuple(map(str, key))
-            blocks = len(self.blocks_s(subject[0]))
-            bins = found.setdefault(subject, [])
-            last = None
-            for number, block, count in rows.select("bin", "block", "count").iter_rows():
-                if number != last:
-                    bins.append((middle_ms(number), [0] * blocks))
-                    last = number
-                bins[-1][1][block] = count
-        return found
-
-
-def _percentiles(
-    subject: tuple[str, ...], blocks: int, bins: list[tuple[float, list[int]]], failed: float
-) -> Iterator[BlockFigure]:
-    histogram = BlockHistogram(bins, blocks)
-    totals = list(zip(histogram.values, histogram.totals, strict=True))
-    durations = [*totals, (math.inf, int(failed))] if failed else totals
-    for name, share in PERCENTILES.items():
-        yield BlockFigure(
-            name, subject, blocks, sum(histogram.totals), _percentile(histogram, share), durations
+        of_all = (pl.lit("").alias(name) for name in SUBJECT if name not in pooled.columns)
+        return pooled.join(asked, on=["phase", "group"], how="left").with_columns(
+            *of_all, pl.col("asked").fill_null(0)
         )
 
-
-def _percentile(histogram: BlockHistogram, share: float) -> Estimate:
-    return lambda weights: histogram.percentile(share, weights)
-
-
-def _ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
-    """The sum of one thing by that of another."""
-
-    def ratio(weights: Weights) -> float | None:
-        total = weighted(below, weights)
-        return weighted(above, weights) / total if total else None
-
-    return ratio
+    def _of_time(
+        self, rows: pl.DataFrame, drawn: pl.DataFrame, names: Sequence[str]
+    ) -> Iterator[BlockFigure]:
+        """Those of a phase that are of time."""
+        if "availability" in names:
+            wide = _by_block(rows, (*SUBJECT, "asked"), drawn.width, a=pl.col("up"), b=pl.col("known"))
+            yield from _figures("availability", wide, wide["asked"].to_list(), ratios(wide, drawn), drawn)
 
 
-def _by_block(rows: pl.DataFrame, column: str, blocks: int) -> list[float]:
-    values = [0.0] * blocks
-    for block, value in rows.select("block", column).iter_rows():
-        values[block] = float(value)
-    return values
+def _figures(
+    name: str, subjects: pl.DataFrame, samples: Sequence[int], estimates: pl.Series, drawn: pl.DataFrame
+) -> Iterator[BlockFigure]:
+    """The figures of subjects, of their estimates with all `drawn` weights."""
+    estimated = with_errors(estimates, drawn, is_ratio=name not in POINTS).iter_rows()
+    rows = zip(subjects.select(SUBJECT).iter_rows(), samples, estimated, strict=True)
+    return (BlockFigure(name, subject, drawn.width, count, *each) for subject, count, each in rows)
+
+
+def _by_block(rows: pl.DataFrame, by: Sequence[str], blocks: int, **values: pl.Expr) -> pl.DataFrame:
+    """The sums of values by block: ``a0`` on for `a`, and so on; a row for each combination of `by`."""
+    sums = (
+        value.filter(pl.col("block") == block).sum().alias(f"{name}{block}")
+        for name, value in values.items()
+        for block in range(blocks)
+    )
+    return rows.group_by(by).agg(*sums).sort(by)
 
 
 def designs(runs: Mapping[str, Sequence[RunSamples]]) -> dict[str, Design]:
     """Designs by name; runs are resampled where each design has `LEAST_RUNS` of them."""
     by_runs = all(len(each) >= LEAST_RUNS for each in runs.values())
     return {name: Design(each, by_runs) for name, each in runs.items()}
+
+
+def effect_sizes(before: Design, after: Design) -> dict[tuple[str, ...], float | None]:
+    """Cliff's delta of the durations of each subject that both have, failed requests longest."""
+    both = [before.durations(), after.durations()]
+    shared = both[0].select(SUBJECT).unique().join(both[1].select(SUBJECT).unique(), on=SUBJECT)
+    numbered = shared.with_row_index("subject")
+    deltas = cliffs_deltas(*(each.join(numbered, on=SUBJECT) for each in both))
+    found = numbered.join(deltas, on="subject").select(*SUBJECT, "delta")
+    return {row[:-1]: row[-1] for row in found.iter_rows()}

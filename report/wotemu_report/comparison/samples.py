@@ -9,8 +9,10 @@ import attrs
 import polars as pl
 
 from wotemu_report.axis import PhaseSpan
+from wotemu_report.comparison.histograms import FAILED_BIN
 from wotemu_report.queries.availability import available_intervals
-from wotemu_report.queries.requests import consumers_or_producers, requests
+from wotemu_report.queries.packed_keys import packed_key
+from wotemu_report.queries.requests import measured_role, requests
 from wotemu_report.recorded.run_data import RunData
 
 MAX_BLOCKS = 20
@@ -19,6 +21,7 @@ LEAST_BLOCK_S = 1.0
 BIN_GROWTH = 1.001
 """Durations are counted in bins, each larger than the one before by this factor."""
 LEAST_MS = 1e-3
+_BIN_BITS = 16
 SUBJECT = ("phase", "group", "name", "op", "binding")
 """What a comparison has a row for."""
 
@@ -31,7 +34,8 @@ class RunSamples:
         role: ``consumer``, or ``producer`` where no consumer was measured.
         blocks_s: The lengths in seconds of each phase's blocks, by the phase's name.
         counts: `SUBJECT`, `block` (its number in the phase), `ok` and `failed`.
-        durations: `SUBJECT`, `block`, `bin` and `count`, of the requests that were answered.
+        durations: Of the requests that were answered: `row`, the one of `counts` that they are of, `bin` and
+            `count`; in order of both.
         availability: `phase`, `group`, `block`, and the seconds `up` and `known`.
     """
 
@@ -45,31 +49,57 @@ class RunSamples:
 def samples(run: RunData) -> RunSamples:
     """The samples of a run."""
     blocks = _blocks(run.axis.phases)
-    measured, role = consumers_or_producers(requests(run))
-    placed = _in_blocks(measured.lazy().filter(pl.col("ok") | pl.col("failed")), blocks)
-    key = [*(name for name in SUBJECT if name != "phase"), "number"]
-    counts = placed.group_by(key).agg(ok=pl.col("ok").sum(), failed=pl.col("failed").sum())
-    answered = placed.filter("ok").with_columns(bin=_bin(pl.col("ms")))
-    durations = answered.group_by([*key, "bin"]).agg(count=pl.len())
+    role = measured_role(requests(run))
+    measured = requests(run).lazy().filter(pl.col("role") == role)
+    counts, durations = _counted(measured.filter(pl.col("ok") | pl.col("failed")), blocks)
     blocks_s: dict[str, list[float]] = {}
     for row in blocks.iter_rows(named=True):
         blocks_s.setdefault(row["phase"], []).append(row["stop"] - row["start"])
-    return RunSamples(
-        role,
-        blocks_s,
-        _of_blocks(counts, blocks).select(*SUBJECT, "block", "ok", "failed"),
-        _of_blocks(durations, blocks).select(*SUBJECT, "block", "bin", "count"),
-        _availability(measured, blocks, run.axis.end_s),
-    )
+    return RunSamples(role, blocks_s, counts, durations, _availability(measured, blocks, run.axis.end_s))
 
 
-def middle_ms(number: int) -> float:
-    """The geometric middle of a bin of durations."""
-    return float(LEAST_MS * BIN_GROWTH ** (number + 0.5))
+def middles_ms(bins: pl.Expr) -> pl.Expr:
+    """The geometric middles of bins of durations."""
+    return LEAST_MS * BIN_GROWTH ** (bins.cast(pl.Float64) + 0.5)
 
 
 def _bin(ms: pl.Expr) -> pl.Expr:
-    return ((ms.clip(LEAST_MS) / LEAST_MS).log() / math.log(BIN_GROWTH)).floor().cast(pl.Int64)
+    number = ((ms.clip(LEAST_MS) / LEAST_MS).log() / math.log(BIN_GROWTH)).floor()
+    return number.clip(0, FAILED_BIN - 1).cast(pl.UInt64)
+
+
+def _counted(ended: pl.LazyFrame, blocks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`counts` and `durations` of requests: each is made one number, and all are sorted once."""
+    named = [name for name in SUBJECT if name != "phase"]
+    begun = _in_blocks(ended, blocks).select(*named, "number", "ms", "ok").collect()
+    key = packed_key(begun, [*named, "number"])
+    number = key.expr * 2**_BIN_BITS + pl.when("ok").then(_bin(pl.col("ms"))).otherwise(FAILED_BIN)
+    found = key.frame.select(packed=number).to_series().sort().rle().struct.unnest()
+    cells = found.select(
+        key=pl.col("value") // 2**_BIN_BITS,
+        bin=(pl.col("value") % 2**_BIN_BITS).cast(pl.UInt16),
+        count=pl.col("len"),
+    ).with_columns(row=pl.col("key").rle_id())
+    is_failed, count = pl.col("bin") == FAILED_BIN, pl.col("count").cast(pl.Int64)
+    totals = cells.group_by("key", maintain_order=True).agg(
+        ok=count.filter(~is_failed).sum(), failed=count.filter(is_failed).sum()
+    )
+    numbered = blocks.sort("start").select("phase", "block")
+    columns = {series.name: series for series in key.columns(totals["key"])}
+    place = columns.pop("number")
+    counts = pl.DataFrame(
+        [
+            numbered["phase"].gather(place),
+            *columns.values(),
+            numbered["block"].gather(place),
+            totals["ok"],
+            totals["failed"],
+        ]
+    )
+    texts = counts.with_columns(pl.selectors.categorical().cast(pl.String))
+    return texts.select(*SUBJECT, "block", "ok", "failed"), cells.filter(~is_failed).select(
+        "row", "bin", "count"
+    )
 
 
 def _blocks(phases: Sequence[PhaseSpan]) -> pl.DataFrame:
@@ -98,17 +128,10 @@ def _in_blocks(frame: pl.LazyFrame, blocks: pl.DataFrame) -> pl.LazyFrame:
     return frame.filter(pl.col("s") >= 0).with_columns(number=number).filter(pl.col("number") >= 0)
 
 
-def _of_blocks(counted: pl.LazyFrame, blocks: pl.DataFrame) -> pl.DataFrame:
-    """What was counted by `number`, with the `phase` and `block` that it stands for."""
-    numbered = blocks.sort("start").select("phase", "block").with_row_index("number")
-    by_number = numbered.with_columns(pl.col("number").cast(pl.Int64))
-    return _with_texts(counted.collect()).join(by_number, on="number")
-
-
-def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
+def _availability(measured: pl.LazyFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
     columns = ("node", "thing", "name", "op", "binding", "owner", "s", "ms")
     ended = ("ok", "failed", "cancelled", "unfinished")
-    asked = measured.lazy().filter(pl.col("s") >= 0).select(*columns, *ended).collect()
+    asked = measured.filter(pl.col("s") >= 0).select(*columns, *ended).collect()
     intervals = pl.concat(available_intervals(asked, end_s)).select("owner", "up", "start", "stop").collect()
     edges = blocks.sort("start").with_row_index("number")
     first = pl.Series(edges["start"])
@@ -132,9 +155,5 @@ def _availability(measured: pl.DataFrame, blocks: pl.DataFrame, end_s: float) ->
     lasts = (pl.min_horizontal("stop", "to_s") - pl.max_horizontal("start", "from_s")).clip(0)
     figures = {"up": pl.col("lasts").filter("up").sum(), "known": pl.col("lasts").sum()}
     grouped = spread.with_columns(lasts=lasts).group_by("phase", "block", group="owner").agg(**figures)
-    return _with_texts(grouped.collect())
-
-
-def _with_texts(frame: pl.DataFrame) -> pl.DataFrame:
-    """The names as texts: two runs' categories are not the same."""
-    return frame.with_columns(pl.selectors.categorical().cast(pl.String))
+    # As texts: two runs' categories are not the same.
+    return grouped.collect().with_columns(pl.selectors.categorical().cast(pl.String))

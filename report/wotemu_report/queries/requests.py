@@ -11,6 +11,7 @@ from wotemu_report.queries.interaction_rows import interaction_rows
 from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranked import ranked
+from wotemu_report.queries.subscriptions import subscription_rows
 from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
@@ -42,16 +43,19 @@ def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
     return frame.filter(pl.col("role") == role)
 
 
-def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """The rows that consumers measured, or producers' where no consumer was measured; and that role.
+def measured_role(frame: pl.DataFrame) -> str:
+    """``consumer``, or ``producer`` where no consumer was measured.
 
     A consumer's duration includes the network, a producer's only its handler: they must not be mixed.
     """
-    consumers = int(frame.select((pl.col("role") == "consumer").sum()).item())
-    if consumers == frame.height:  # a selection would be a copy
-        return frame, "consumer"
-    role = "consumer" if consumers else "producer"
-    return seen_by(frame, role), role
+    return "consumer" if frame.select((pl.col("role") == "consumer").any()).item() else "producer"
+
+
+def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows of `measured_role`, and that role."""
+    role = measured_role(frame)
+    is_all = frame.select((pl.col("role") == role).all()).item()
+    return (frame if is_all else seen_by(frame, role)), role  # a selection would be a copy
 
 
 def unmeasured_requests(run: RunData) -> pl.DataFrame:
@@ -81,13 +85,15 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     # WoTPy's CoAP server reads the property for each notification that it sends to an observer: such a read
     # is nobody's request.
     observed = (
-        run.tables["interactions"]
+        subscription_rows(run)
+        .lazy()
         .filter(
             pl.col("stage") == "subscribe", pl.col("binding") == "coap", pl.col("op") == "observeproperty"
         )
-        .select("thing", "name", "binding", op=pl.lit("readproperty"))
+        .select("thing", "name", "binding")
         .unique()
-        .collect(engine="streaming")
+        .select(pl.all().cast(pl.String), op=pl.lit("readproperty"))
+        .collect()
     )
     beyond = (
         served.join(observed, on=key, how="anti")
