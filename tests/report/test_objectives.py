@@ -376,6 +376,27 @@ def test_junit_has_a_case_for_each_and_none_is_green_without_data(runs: Path) ->
     assert "INVALID" in (suite.findtext("system-err") or "")
 
 
+def test_objectives_of_one_name_are_cases_of_different_names(runs: Path) -> None:
+    latency = p95("readproperty", node="phone")
+    objectives = [
+        expect(latency < "500.1ms"),
+        expect(latency < "500.2ms"),
+        expect(latency < "300ms").recovers(within="10s"),
+        expect(latency < "900ms").recovers(within="10s"),
+        expect(errors() < "1%"),
+    ]
+    run = loaded(runs, objectives, {"interactions": [*reads("phone-1", 0, 60, 0.1)]})
+    suite = ET.fromstring(as_junit(run, evaluate(run)))[0]  # our own text
+    names = [case.get("name") for case in suite.findall("testcase")]
+    assert names == [
+        "p95 of readproperty of phone < 500 ms",
+        "p95 of readproperty of phone < 500 ms #2",
+        "p95 of readproperty of phone recovers <= 10 s",
+        "p95 of readproperty of phone recovers <= 10 s #2",
+        "errors of requests < 1 %",
+    ]
+
+
 def test_hostile_names_are_harmless_in_junit(runs: Path) -> None:
     evil = '<script>\x00\x1b[31m\ud800 & "]]>'
     run = several(runs)
