@@ -163,7 +163,9 @@ def _cliff(parameter: str, unit: str, number: int, trials: Sequence[Trial]) -> B
         return Empty(first.text, f"No run has a figure to hold against {first.limit_text}.")
     frame = pl.DataFrame(rows, schema=_CLIFF)
     label = f"{parameter} ({unit})" if unit else parameter
-    x = alt.X("x", type="quantitative", title=label, scale=alt.Scale(zero=False, nice=True))
+    # Labels at the ends would be moved inwards, onto their neighbours.
+    ticks = alt.Axis(title=label, labelFlush=False, labelOverlap="greedy", labelSeparation=10)
+    x = alt.X("x", type="quantitative", scale=alt.Scale(zero=False, nice=True), axis=ticks)
     y = alt.Y("y", type="quantitative", title=first.unit, scale=alt.Scale(zero=True))
     color = alt.Color("state", type="nominal", scale=color_scale(_COLORS), legend=alt.Legend())
     dots = (

@@ -15,6 +15,14 @@ function follow() {
   for (const section of document.querySelectorAll("section")) watch.observe(section);
 }
 
+// On a narrow screen the sections are behind a button.
+document.addEventListener("click", (event) => {
+  const menu = document.getElementById("menu");
+  if (!menu) return;
+  const opens = event.target === menu && menu.getAttribute("aria-expanded") === "false";
+  menu.setAttribute("aria-expanded", String(opens));
+});
+
 window.addEventListener("beforeprint", () => {
   for (const log of document.querySelectorAll("#logs details")) log.open = true;
 });
