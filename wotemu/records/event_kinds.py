@@ -56,6 +56,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "gateway.moved": EventKind("a gateway follows a node to another address"),
     "guard.fired": EventKind("a guard of the scenario fired"),
     "guard.skipped": EventKind("a guard of the scenario did not fire in time", "warning"),
+    "host.found": EventKind("what a machine that runs roles is", "routine"),
     "interface.dropped": EventKind("a network interface dropped packets on its own", "warning"),
     "limit.unenforced": EventKind("a limit of resources could not be enforced", "warning"),
     "pause.ended": EventKind("a paused node goes on, with the CPU time that it used while it was paused"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+
 import polars as pl
 from natsort import natsorted
 
@@ -9,6 +12,7 @@ from wotemu_report.queries.nearest_rank import nearest_rank
 from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import MAX_SERIES, biggest, in_order
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
+from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.run_data import RunData
 
 _LOADS = {"CPU used": "cpu_percent", "CPU stolen": "steal_percent", "memory used": "mem_percent"}
@@ -112,6 +116,53 @@ def tcp_connections(run: RunData) -> pl.DataFrame:
         .collect(engine="streaming")
     )
     return in_order(found, "node", "peer", "port")
+
+
+def machines(run: RunData) -> pl.DataFrame:
+    """A row for each machine that roles ran on.
+
+    Returns:
+        `host`; its `cpu` (the model), `cpus`, `mem_bytes` and `kernel`, where they are known; how many
+        `nodes` ran there last; and of the CPU that one of these used, in percent of a core, `cpu_p50`,
+        `cpu_p95` and `cpu_max`.
+    """
+    facts = {str(run.manifest.host.get("name") or ""): {**run.manifest.host, "kernel": run.manifest.kernel}}
+    found = run.events.filter(pl.col("kind") == "host.found")["data"]
+    facts |= {str(each.get("host", "")): each for each in map(json.loads, found)}
+    where = machine_of(run)
+    used = (
+        run.tables["system"]
+        .select("cpu_percent", host=pl.col("node").replace_strict(where, default=""))
+        .group_by("host")
+        .agg(
+            cpu_p50=nearest_rank(pl.col("cpu_percent"), 0.5),
+            cpu_p95=nearest_rank(pl.col("cpu_percent"), 0.95),
+            cpu_max=pl.col("cpu_percent").max(),
+        )
+        .collect(engine="streaming")
+    )
+    nodes = Counter(where[replica.name] for replica in run.manifest.replicas if replica.name in where)
+    names = [name for name in natsorted({*facts, *nodes}) if name]
+    rows = [
+        (name, *(facts.get(name, {}).get(key) for key in ("cpu", "cpus", "mem_bytes", "kernel")), nodes[name])
+        for name in names
+    ]
+    schema = {
+        "host": pl.String,
+        "cpu": pl.String,
+        "cpus": pl.Int64,
+        "mem_bytes": pl.Int64,
+        "kernel": pl.String,
+        "nodes": pl.Int64,
+    }
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    return frame.join(used, on="host", how="left", maintain_order="left")
+
+
+def machine_of(run: RunData) -> dict[str, str]:
+    """The machine on which each replica's agent ran last."""
+    ready = run.events.filter(pl.col("kind") == "role.ready").select(replica_name(), "data")
+    return {node: host for node, data in ready.iter_rows() if (host := str(json.loads(data).get("host", "")))}
 
 
 def machine_load(run: RunData) -> tuple[pl.DataFrame, list[str]]:

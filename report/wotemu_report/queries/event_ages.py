@@ -13,9 +13,9 @@ from typing import Literal
 import attrs
 import polars as pl
 
-from wotemu.records import APP
 from wotemu_report.queries.nearest_rank import SHARES, nearest_rank
 from wotemu_report.queries.once_a_run import once_a_run
+from wotemu_report.queries.subscriptions import notifications
 from wotemu_report.recorded.run_data import RunData
 
 REPEAT_S = 30.0
@@ -55,10 +55,9 @@ def event_ages(run: RunData) -> EventAges:
         .select("s", "phase_no", "digest", *_AFFORDANCE, emitter="node")
         .collect(engine="streaming")
     )
-    consumed = run.tables["interactions"].filter(
-        pl.col("role") == "consumer", pl.col("stage") != "request", pl.col("origin") == APP
-    )
-    rows = consumed.select("s", "stage", "digest", "peer", *_SUBSCRIBER).collect(engine="streaming")
+    consumed = notifications(run).filter(pl.col("role") == "consumer")
+    texts = (pl.col(name).cast(pl.String) for name in ("stage", "peer", *_SUBSCRIBER))
+    rows = consumed.select("s", "digest", *texts)
     items = rows.filter(pl.col("stage") == "next").drop("stage")
     stages = rows.filter(pl.col("stage") != "next").drop("digest", "peer")
     error_s = clock_error_s(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from natsort import natsorted
 
+from wotemu_report.queries.node_groups import group, has_many_nodes
 from wotemu_report.queries.ranking import OTHERS, fold, weights
 from wotemu_report.queries.time_bins import every_bin, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -24,6 +25,39 @@ def network_rates(run: RunData, flows: pl.LazyFrame) -> pl.DataFrame:
     named = flows.with_columns(series="network", side=sides)
     binned = per_bin(named, run.axis, ["series", "side"], bytes=pl.col("bytes").sum())
     return _with_rate(every_bin(binned, run.axis, ["series", "side"], fill=0), run)
+
+
+def interface_rates(run: RunData, flows: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Traffic of the busiest interfaces in each bin: a node's on one network.
+
+    Returns:
+        `s`, `series` (node or group, and network), `side` (sent or received), `bytes`, and `rate` in bytes a
+        second; and the series, in order.
+    """
+    of = group(run) if has_many_nodes(run) else pl.col("node")
+    sides = pl.col("direction").replace({"up": "sent", "down": "received"})
+    named = flows.select("s", "bytes", series=pl.format("{} · {}", of, "network"), side=sides)
+    folded, names = fold(named, "series", pl.col("bytes").sum())
+    binned = per_bin(folded, run.axis, ["series", "side"], bytes=pl.col("bytes").sum())
+    return _with_rate(every_bin(binned, run.axis, ["series", "side"], fill=0), run), names
+
+
+def interface_totals(flows: pl.LazyFrame) -> pl.DataFrame:
+    """Traffic of each node by interface and protocol.
+
+    Returns:
+        `node`, `network`, `name` (the protocol), `transport`, `sent` and `received` in bytes, and the
+        `packets_sent` and `packets_received`.
+    """
+    figures = {
+        "sent": pl.col("bytes").filter(_SENT).sum(),
+        "received": pl.col("bytes").filter(_DELIVERED).sum(),
+        "packets_sent": pl.col("packets").filter(_SENT).sum(),
+        "packets_received": pl.col("packets").filter(_DELIVERED).sum(),
+    }
+    named = flows.with_columns(name=protocol_name())
+    grouped = named.group_by("node", "network", "name", "transport").agg(**figures)
+    return grouped.sort("node", "network", pl.col("sent").neg()).collect(engine="streaming")
 
 
 def protocol_rates(run: RunData, flows: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:

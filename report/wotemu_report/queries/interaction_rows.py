@@ -6,19 +6,26 @@ them without decoding the file again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from wotemu_report.axis import BEFORE_T0
 from wotemu_report.recorded.run_data import RunData
 
-NAMES = ("node", "thing", "name", "error")
+NAMES = ("node", "thing", "name", "peer", "error")
 """Columns of which a run may have any number of values."""
-FEW = ("role", "op", "stage", "binding", "status", "code")
+FEW = ("role", "affordance", "op", "stage", "binding", "origin", "status", "code")
 """Columns that have few values."""
 
 
-def interaction_rows(run: RunData, chosen: pl.Expr) -> pl.DataFrame:
+def interaction_rows(run: RunData, chosen: pl.Expr, more: Sequence[str] = ()) -> pl.DataFrame:
     """The interactions that `chosen` selects.
+
+    Args:
+        run: The run.
+        chosen: Which ones.
+        more: Columns of the table to keep as they are.
 
     Returns:
         Of each: `s`; `ms`, its duration in milliseconds; `phase_no`; `phase`; `owner` and `group`, the node
@@ -27,7 +34,7 @@ def interaction_rows(run: RunData, chosen: pl.Expr) -> pl.DataFrame:
     # Two bytes a name are enough for almost every run: a run with more than 65,535 names takes four.
     for names, few in ((pl.UInt16, pl.UInt8), (pl.UInt32, pl.UInt32)):
         try:
-            return _collected(run, chosen, names, few)
+            return _collected(run, chosen, more, names, few)
         except pl.exceptions.ComputeError:
             if names == pl.UInt32:
                 raise
@@ -43,7 +50,9 @@ def _category(physical: Physical) -> pl.Categorical:
     return pl.Categorical(pl.Categories.random(physical=physical))
 
 
-def _collected(run: RunData, chosen: pl.Expr, names: Physical, few: Physical) -> pl.DataFrame:
+def _collected(
+    run: RunData, chosen: pl.Expr, more: Sequence[str], names: Physical, few: Physical
+) -> pl.DataFrame:
     rows = (
         run.tables["interactions"]
         .filter(chosen)
@@ -51,8 +60,9 @@ def _collected(run: RunData, chosen: pl.Expr, names: Physical, few: Physical) ->
             "s",
             pl.col("duration").alias("ms") * 1000.0,
             pl.col("phase_no").cast(pl.Int16),
-            *(pl.col(name).cast(_category(names)) for name in NAMES),
-            *(pl.col(name).cast(_category(few)) for name in FEW),
+            *(pl.col(name).fill_null("").cast(_category(names)) for name in NAMES),
+            *(pl.col(name).fill_null("").cast(_category(few)) for name in FEW),
+            *more,
         )
         .collect(engine="streaming")
     )

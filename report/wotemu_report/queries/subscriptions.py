@@ -20,16 +20,21 @@ def notifications(run: RunData) -> pl.DataFrame:
 
     What the library does by itself is left out: further long polls, and items that it delivers once more.
     """
-    return interaction_rows(run, (pl.col("stage") != "request") & (pl.col("origin") == APP))
+    return subscription_rows(run).filter(pl.col("origin") == APP)
 
 
-@once_a_run
+@once_a_run  # the file is read once for all that is no request
+def subscription_rows(run: RunData) -> pl.DataFrame:
+    """`notifications` and what the library does by itself, with the items' `digest`."""
+    return interaction_rows(run, pl.col("stage") != "request", ("digest",))
+
+
 def library_items(run: RunData) -> pl.DataFrame:
-    """How often a consumer's library delivered an item once more: `_KEY` and `again`."""
-    again = run.tables["interactions"].filter(
+    """How often a consumer's library delivered an item once more: `_KEY`, as texts, and `again`."""
+    again = subscription_rows(run).filter(
         pl.col("role") == "consumer", pl.col("stage") == "next", pl.col("origin") == LIBRARY
     )
-    return again.group_by(_KEY).agg(again=pl.len()).collect(engine="streaming")
+    return again.group_by(_KEY).agg(again=pl.len()).with_columns(pl.col(_KEY).cast(pl.String))
 
 
 def items_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -80,3 +85,33 @@ def subscribers(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
         .pipe(in_order, *_KEY)
         .sort("silence", descending=True, nulls_last=False, maintain_order=True)
     )
+
+
+def emissions_over_time(run: RunData) -> tuple[pl.DataFrame, list[str]]:
+    """What Things emitted in each bin.
+
+    Returns:
+        `s`, `series` (affordance and node), `count`, and `rate` in emissions a second; and the series, in
+        order.
+    """
+    emitted = run.tables["emissions"].select("s", series=pl.format("{} · {}", "name", "group"))
+    folded, names = fold(emitted, "series", pl.len())
+    binned = every_bin(per_bin(folded, run.axis, ["series"], count=pl.len()), run.axis, ["series"], fill=0)
+    return binned.with_columns(rate=pl.col("count") / run.axis.bin_s), names
+
+
+def emission_totals(run: RunData) -> pl.DataFrame:
+    """A row for each event and observable property that a Thing emitted something of.
+
+    Returns:
+        `node`, `thing`, `affordance`, `name`; `count`; `first` and `last` in seconds since T0; and `bytes`,
+        the mean size of a payload.
+    """
+    key = ("node", "thing", "affordance", "name")
+    found = (
+        run.tables["emissions"]
+        .group_by(key)
+        .agg(count=pl.len(), first=pl.col("s").min(), last=pl.col("s").max(), bytes=pl.col("bytes").mean())
+        .collect(engine="streaming")
+    )
+    return in_order(found, *key)

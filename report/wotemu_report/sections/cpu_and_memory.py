@@ -14,6 +14,7 @@ from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.queries.cpu_and_memory_use import (
     machine_load,
+    machines,
     node_totals,
     tcp_connections,
     usage_over_time,
@@ -37,7 +38,7 @@ def section(run: RunData) -> Section:
         blocks += [*_charts(run, samples, rows, palette.colors(nodes)), _table(run), *_connections(run)]
     else:
         blocks.append(Empty("Nodes", "No agent reported a sample."))
-    return Section("system", "System", _LEAD, [*blocks, _machines(run), *gateway_blocks(run)])
+    return Section("system", "System", _LEAD, [*blocks, *_machines(run), *gateway_blocks(run)])
 
 
 def _charts(
@@ -136,7 +137,31 @@ def _connections(run: RunData) -> list[Block]:
     return [folded(table, ["Node", "Peer", "Port"], {"Node": nodes, "Peer": peers})]
 
 
-def _machines(run: RunData) -> Block:
+def _machines(run: RunData) -> list[Block]:
+    rows = machines(run)
+    if not rows.height:
+        return [_load(run)]
+    table = Table(
+        "Machines",
+        "What the nodes ran on, and the CPU that one of them used there, in percent of one core.",
+        (
+            Column("Machine"),
+            Column("CPU"),
+            Column("Cores", "int"),
+            Column("Memory", "bytes"),
+            Column("Kernel"),
+            Column("Nodes", "int"),
+            Column("CPU p50 %", "number"),
+            Column("CPU p95 %", "number"),
+            Column("CPU max %", "number"),
+        ),
+        rows.rows(),
+        filterable=rows.height > 12,
+    )
+    return [_load(run), table]
+
+
+def _load(run: RunData) -> Block:
     if not run.rows["host"]:
         return Empty("Machine", "The machine's own load was not recorded.")
     rows, names = machine_load(run)

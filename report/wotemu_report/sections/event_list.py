@@ -1,4 +1,4 @@
-"""Events: what the roles reported, over time and as a list, and the absences of roles."""
+"""Events: lifetimes of replicas, what the roles reported, and the absences of roles."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from wotemu_report.queries.event_rows import event_ticks, is_error, most_importa
 from wotemu_report.queries.role_absences import RoleAbsence, role_absences
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
+from wotemu_report.sections.lifetimes import lifetime_blocks
 
 _MAX_ROWS = 2500
 _MAX_ALIKE = 3
@@ -25,7 +26,7 @@ def section(run: RunData) -> Section:
     """The run's events."""
     if not run.events.height:
         return Section("events", "Events", "", [Empty("", "No event was recorded.")])
-    blocks: list[Block] = []
+    blocks: list[Block] = lifetime_blocks(run)
     if run.events.filter(run.axis.shown()).height:
         blocks.append(_strip(run))
     if absences := role_absences(run):

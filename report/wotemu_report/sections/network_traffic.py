@@ -12,6 +12,7 @@ from wotemu_report.charts.theme import SIZE
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import size
 from wotemu_report.queries.flow_traffic import (
+    interface_rates,
     network_rates,
     node_pairs,
     protocol_rates,
@@ -46,6 +47,7 @@ def section(run: RunData) -> Section:
         blocks += [
             _rates(run, flows),
             _protocols(run, flows),
+            _interfaces(run, flows),
             node_matrix(run, flows),
             _protocol_table(flows),
         ]
@@ -133,6 +135,25 @@ def _rates(run: RunData, flows: pl.LazyFrame) -> Figure:
         run.axis,
         height=160,
         half=True,
+    )
+
+
+def _interfaces(run: RunData, flows: pl.LazyFrame) -> Figure:
+    rows, names = interface_rates(run, flows)
+    colors = palette.colors(names)
+    tooltip = tips(series="interface", side="", s="from (s)|~r", rate="bytes/s|,.4~s")
+    y = value_y("rate", "bytes/s", label=SIZE)
+    what = "node group's" if has_many_nodes(run) else "node's"
+    return Figure(
+        "Bytes per second by interface",
+        f"A {what} interfaces to its networks, the busiest ones. Solid: received; dotted: sent.",
+        [
+            lines(side, run.axis, y, colors, tooltip, dash=dash, pick=dash == _DOTTED)
+            for dash, name in ((_DOTTED, "sent"), (_SOLID, "received"))
+            if (side := rows.filter(pl.col("side") == name)).height
+        ],
+        run.axis,
+        height=150,
     )
 
 

@@ -14,13 +14,14 @@ from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import duration_y
 from wotemu_report.queries.cpu_and_memory_use import busiest_processes, node_totals, tcp_connections
+from wotemu_report.queries.flow_traffic import interface_totals
 from wotemu_report.queries.hop_counters import hop_totals
 from wotemu_report.queries.node_groups import group_of
 from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.queries.ranking import fold, with_series
 from wotemu_report.queries.request_series import figures_over_time
 from wotemu_report.queries.requests import consumers_or_producers, requests
-from wotemu_report.queries.subscriptions import notifications, subscribers
+from wotemu_report.queries.subscriptions import notifications, subscribers, subscription_rows
 from wotemu_report.queries.time_bins import broken_at_gaps
 from wotemu_report.recorded.event_log import replica_name
 from wotemu_report.recorded.log_tails import LogTail
@@ -59,6 +60,7 @@ def section(run: RunData) -> Section:
         _interactions(run),
         _exposed(run),
         _subscriptions(run),
+        _traffic(run),
         _hops(run),
         _processes(run),
         _busiest(run),
@@ -125,22 +127,27 @@ def _interactions(run: RunData) -> _Part:
 
 
 def _exposed(run: RunData) -> _Part:
-    served = run.tables["interactions"].filter(pl.col("role") == "producer")
-    by_op = (
-        served.group_by("node", "thing", "affordance", "name", "op")
-        .agg(count=pl.len())
+    by_op = pl.concat(
+        each.lazy()
+        .filter(pl.col("role") == "producer")
+        .group_by("node", "thing", "affordance", "name", "op")
+        .agg(count=pl.len(), first=pl.col("s").min(), last=pl.col("s").max())
         .with_columns(pl.selectors.categorical().cast(pl.String))
         .collect(engine="streaming")
+        for each in (requests(run), subscription_rows(run))
     )
     rows = by_op.group_by("node", "thing", "affordance", "name").agg(
-        ops=pl.col("op").sort().str.join(", "), count=pl.col("count").sum()
+        pl.col("op").sort().str.join(", "),
+        pl.col("count").sum(),
+        pl.col("first").min(),
+        pl.col("last").max(),
     )
     return _part(
         "Exposed affordances",
-        "Those that somebody used.",
+        "Those that somebody used, and when first and last.",
         (
             Column("Thing"), Column("Kind"), Column("Affordance"), Column("Operations", "code"),
-            Column("Records", "int"),
+            Column("Records", "int"), Column("First", "instant"), Column("Last", "instant"),
         ),
         rows.sort("node", "thing", "name"),
     )  # fmt: skip
@@ -172,6 +179,19 @@ def _hops(run: RunData) -> _Part:
             Column("No memory", "int"), Column("Late p95", "ms"), Column("Late max", "ms"),
         ),
         rows.select("node", "network", "direction", "sent", "sent_bytes", *dropped, "late_p95", "late_max"),
+    )  # fmt: skip
+
+
+def _traffic(run: RunData) -> _Part:
+    rows = interface_totals(run.tables["flows"])
+    return _part(
+        "Traffic by interface and protocol",
+        "Sent is what the node put on its link to the network, received what came out of it.",
+        (
+            Column("Network"), Column("Protocol"), Column("Transport"), Column("Sent", "bytes"),
+            Column("Received", "bytes"), Column("Packets sent", "int"), Column("Packets received", "int"),
+        ),
+        rows,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Notifications: the items that subscriptions to events and observed properties delivered."""
+"""Notifications: what Things emitted, and the items that subscriptions delivered."""
 
 from __future__ import annotations
 
@@ -11,18 +11,61 @@ from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.queries.node_groups import group
 from wotemu_report.queries.requests import consumers_or_producers
-from wotemu_report.queries.subscriptions import items_over_time, notifications, subscribers
+from wotemu_report.queries.subscriptions import (
+    emission_totals,
+    emissions_over_time,
+    items_over_time,
+    notifications,
+    subscribers,
+)
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
 
 def notification_blocks(run: RunData) -> list[Block]:
-    """Notifications over time and a row for each subscriber."""
+    """What Things emitted, notifications over time, and a row for each subscriber."""
     frame = notifications(run)
+    emitted = [_emitted(run), _emission_table(run)] if run.rows["emissions"] else []
     if not frame.height:
-        return [Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
+        return [*emitted, Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
     seen, _ = consumers_or_producers(frame)
-    return [_over_time(run, seen), _table(run, seen)]
+    return [*emitted, _over_time(run, seen), _table(run, seen)]
+
+
+def _emitted(run: RunData) -> Figure:
+    rates, names = emissions_over_time(run)
+    tooltip = tips(series="series", s="from (s)|~r", count="emissions|,d", rate="emissions/s|,.3~r")
+    y = value_y("rate", "emissions/s")
+    return Figure(
+        "Exposed events per second",
+        "What Things emitted, events and changes of observable properties, whether or not somebody had "
+        "subscribed, by affordance and node (replicas together).",
+        [lines(rates, run.axis, y, palette.colors(names), tooltip, step=True)],
+        run.axis,
+        height=130,
+    )
+
+
+def _emission_table(run: RunData) -> Table:
+    rows = emission_totals(run)
+    table = Table(
+        "Exposed events",
+        "Events and observable properties that Things emitted, with the mean size of a payload.",
+        (
+            Column("Node", "node"),
+            Column("Thing"),
+            Column("Kind"),
+            Column("Affordance"),
+            Column("Emitted", "int"),
+            Column("First", "instant"),
+            Column("Last", "instant", fold="max"),
+            Column("Size", "bytes", fold="max"),
+        ),
+        rows.rows(),
+        filterable=rows.height > 12,
+    )
+    groups = rows.select(group(run)).to_series().to_list()
+    return folded(table, ["Node", "Affordance"], {"Node": groups})
 
 
 def _over_time(run: RunData, frame: pl.DataFrame) -> Block:

@@ -70,6 +70,40 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
     return [*blocks, _by_phase(run, seen)]
 
 
+def handler_blocks(run: RunData, asked: pl.DataFrame) -> list[Block]:
+    """How long the handlers of exposed affordances took, over time; nothing where no producer was measured.
+
+    Args:
+        run: The run, for its time axis.
+        asked: The requests, as both ends measured them.
+    """
+    served = asked.lazy().filter(pl.col("role") == "producer", pl.col("ok"))
+    columns = ("s", "name", "op", "owner", "ok", "failed")
+    slim = served.select(*columns, pl.col("ms").clip(_LEAST_MS)).collect()
+    if not slim.height:
+        return []
+    if has_many_nodes(run):
+        slim = slim.with_columns(owner=group(run, "owner"))
+    folded, series = fold(with_series(slim, "{} {} · {}", "name", "op", "owner"), "series", pl.len())
+    colors, axis = palette.colors(series), axis_for_medians(run.axis, folded)
+    rows = quantiles_over_time(axis, folded)
+    values = pl.concat([rows["p50"], rows["p95"]])
+    tooltip = tips(series="handler", s="from (s)|~r", **_QUANTILES)
+    figure = Figure(
+        "Durations of handlers",
+        f"What of the durations is the Thing's own: p50 (solid) and p95 (dashed) per {axis.bin_s} s of the "
+        "requests that producers answered, logarithmic, by affordance, operation and node (replicas "
+        "together).",
+        [
+            lines(rows, axis, duration_y("p95", values), colors, tooltip, dash=(4, 3), pick=False),
+            lines(rows, axis, duration_y("p50", values), colors, tooltip),
+        ],
+        axis,
+        height=150,
+    )
+    return [figure]
+
+
 def _subjects(seen: pl.DataFrame) -> pl.DataFrame:
     """The operations, those with most requests first."""
     sizes = seen.lazy().group_by(SUBJECT).agg(count=pl.len()).collect(engine="streaming")

@@ -23,7 +23,7 @@ from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.answering_peers import peer_blocks
 from wotemu_report.sections.folding import at_most, folded
 from wotemu_report.sections.notifications import notification_blocks
-from wotemu_report.sections.request_durations import duration_blocks
+from wotemu_report.sections.request_durations import duration_blocks, handler_blocks
 
 _MAX_ROWS = 500
 """Of a table of percentiles: two or three thousand have megabytes of HTML."""
@@ -79,7 +79,10 @@ def _requests(run: RunData) -> list[Block]:
     blocks: list[Block] = []
     if role == "producer":
         blocks.append(Empty("Only producers were measured", _PRODUCERS_ONLY))
-    blocks += [_outcomes(run, seen), *duration_blocks(run, seen), _phase_table(run)]
+    blocks += [_outcomes(run, seen), *duration_blocks(run, seen)]
+    if role == "consumer":
+        blocks += handler_blocks(run, asked)
+    blocks.append(_phase_table(run))
     # With one node at each end, the table by node would repeat the one by phase.
     ends = asked.lazy().select("role", "owner").unique().collect(engine="streaming")
     if ends.height > ends["role"].n_unique():

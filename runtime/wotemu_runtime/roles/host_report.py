@@ -14,6 +14,7 @@ from redis.exceptions import LockError, RedisError
 
 from wotemu.records import Event, Host
 from wotemu_runtime.bus import BusClock, WallClock
+from wotemu_runtime.calibration.store import cpu_model
 from wotemu_runtime.roles.container_environment import HOST_VARIABLE
 
 SAMPLE_EVERY_S = 1.0
@@ -63,9 +64,9 @@ class HostClaim:
 async def report_host(
     name: str, source: str, claim: HostClaim, clock: BusClock, publish: Callable[[Host | Event], None]
 ) -> None:
-    """Publish a sample of the machine's load each second, and steps of its wall clock, until cancelled.
+    """Publish what the machine is, and each second a sample of its load, and steps of its clock.
 
-    Nothing is published while another role holds the claim.
+    This goes on until it is cancelled. Nothing is published while another role holds the claim.
 
     Args:
         name: The machine's name.
@@ -80,6 +81,7 @@ async def report_host(
     while True:
         while not await claim.renew():  # noqa: ASYNC110  # Redis sends no message when a key expires
             await asyncio.sleep(CLAIM_RETRY_S)
+        publish(_found(name, source, clock))
         psutil.cpu_times_percent()  # the first call starts the interval that the next one measures
         while True:
             await asyncio.sleep(SAMPLE_EVERY_S)
@@ -88,6 +90,16 @@ async def report_host(
                 publish(_clock_step(name, source, clock, step_s))
             if not await claim.renew():
                 break
+
+
+def _found(name: str, source: str, clock: BusClock) -> Event:
+    facts = {
+        "cpu": cpu_model(),
+        "cpus": psutil.cpu_count(),
+        "mem_bytes": psutil.virtual_memory().total,
+        "kernel": platform.release(),
+    }
+    return Event(clock.now(), "host.found", source, f"{name} has {facts['cpu']}", {"host": name, **facts})
 
 
 def _clock_step(name: str, source: str, clock: BusClock, step_s: float) -> Event:
