@@ -100,38 +100,9 @@ async def search(
     name = checked_name(name_of(Path(path)) if name is None else name, "name")
     varied = ParameterRange.parse(parameter) if isinstance(parameter, str) else parameter
     expected = tuple(objective_of(each) if isinstance(each, str) else each for each in objectives)
-
-    def deployment(value: float) -> Deployment:
-        loaded = load(path, parameters={varied.name: varied.given(value)})
-        if not expected:
-            return loaded
-        return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=expected))
-
-    ends = [deployment(value) for value in (varied.low, varied.high)]
-    if not all(each.scenario.overridden(duration=duration).expect for each in ends):
-        raise InputError(
-            "there is no objective to hold",
-            where=str(path),
-            hint='write Scenario(expect=[...]), or give --objective "p95(readproperty) < 500ms"',
-        )
-    base = ends[0].scenario.seed if seed is None else seed
+    varying = _Varying(Path(path), varied, expected, name, engine, shaper, duration)
+    base = varying.check(seed)
     seeds = derived_seeds(base, runs) if runs > 1 else [base]
-
-    def emulation(made: Deployment, seed: int, run_dir: Path | None) -> Emulation:
-        return Emulation(
-            made.topology,
-            made.scenario,
-            name=name,
-            out=run_dir,
-            root=made.root,
-            engine=engine,
-            shaper=shaper,
-            duration=duration,
-            seed=seed,
-        )
-
-    for each in ends:  # what is wrong at either end is said before the first run
-        emulation(each, base, None)
     folder = new_run_dir(RUNS, f"{name}-search") if out is None else own_run_dir(Path(out))
     trials: list[Trial] = []
     index: dict[str, dict[str, str | int | float]] = {}
@@ -140,19 +111,93 @@ async def search(
         value = varied.next_value(known, tolerance)
         if value is None:
             break
-        made = deployment(value)
-        run_dirs: dict[Path, Sequence[str]] = {}
-        for one in seeds:
-            run_dir = folder / f"{len(index):03d}"
-            index[run_dir.name] = {varied.name: varied.given(value), "seed": one, "run": len(index)}
-            write_index(folder, index)
-            await run_to_record(emulation(made, one, run_dir))
-            run_dirs[run_dir] = _tables_made(run_dir)
-        trials.append(Trial.of_runs(value, run_dirs))
+        trials.append(await varying.tried(value, seeds, folder, index))
         if on_trial is not None:
             on_trial(trials[-1])
     edge = varied.edge({each.value: each.holds for each in trials})
     return Found(folder, varied, trials, *(edge or (None, None)))
+
+
+@attrs.frozen
+class _Varying:
+    """A file whose parameter varies, and what all runs of a search have in common.
+
+    Attributes:
+        objectives: In place of the scenario's; none: its own.
+    """
+
+    path: Path
+    parameter: ParameterRange
+    objectives: tuple[Objective, ...]
+    name: str
+    engine: EngineName
+    shaper: ShaperName
+    duration: QuantityLike | None
+
+    def deployment(self, value: float) -> Deployment:
+        """The deployment with a value of the parameter."""
+        loaded = load(self.path, parameters={self.parameter.name: self.parameter.given(value)})
+        if not self.objectives:
+            return loaded
+        return attrs.evolve(loaded, scenario=attrs.evolve(loaded.scenario, expect=self.objectives))
+
+    def emulation(self, made: Deployment, seed: int, run_dir: Path | None = None) -> Emulation:
+        """A run of a deployment that `deployment` made."""
+        return Emulation(
+            made.topology,
+            made.scenario,
+            name=self.name,
+            out=run_dir,
+            root=made.root,
+            engine=self.engine,
+            shaper=self.shaper,
+            duration=self.duration,
+            seed=seed,
+        )
+
+    def check(self, seed: int | None) -> int:
+        """Find what is wrong at either end of the range before the first run.
+
+        Args:
+            seed: Of the runs; None for the scenario's own.
+
+        Returns:
+            That seed.
+
+        Raises:
+            InputError: There is no objective, or a value is refused.
+        """
+        ends = [self.deployment(value) for value in (self.parameter.low, self.parameter.high)]
+        if not all(each.scenario.overridden(duration=self.duration).expect for each in ends):
+            raise InputError(
+                "there is no objective to hold",
+                where=str(self.path),
+                hint='write Scenario(expect=[...]), or give --objective "p95(readproperty) < 500ms"',
+            )
+        base = ends[0].scenario.seed if seed is None else seed
+        for each in ends:
+            self.emulation(each, base)
+        return base
+
+    async def tried(
+        self,
+        value: float,
+        seeds: Sequence[int],
+        folder: Path,
+        index: dict[str, dict[str, str | int | float]],
+    ) -> Trial:
+        """Run a value once with each seed, into `folder`; `index` has all runs of it, and gets these."""
+        made = self.deployment(value)
+        run_dirs: dict[Path, Sequence[str]] = {}
+        for seed in seeds:
+            run_dir = folder / f"{len(index):03d}"
+            index[run_dir.name] = {
+                self.parameter.name: self.parameter.given(value), "seed": seed, "run": len(index)
+            }  # fmt: skip
+            write_index(folder, index)
+            await run_to_record(self.emulation(made, seed, run_dir))
+            run_dirs[run_dir] = _tables_made(run_dir)
+        return Trial.of_runs(value, run_dirs)
 
 
 def _tables_made(run_dir: Path) -> list[str]:
