@@ -5,12 +5,14 @@
 
 Two kinds of generated runs: of many nodes, with 20 records a node and second, beside one of 100 nodes; and of
 many rows of `interactions` (`benchmarks.generated_tables`), whose figures of requests are also made by pandas
-where it is installed. Each report is written by a process of its own, as `wotemu report` does it; CPU time
-hardly changes with other load. ``--rows 100000 1000000 10000000`` takes three minutes.
+where it is installed, and which are compared with a run of a tenth fewer rows. Each report is written by a
+process of its own, as `wotemu report` does it; CPU time hardly changes with other load.
+``--rows 100000 1000000 10000000`` takes four minutes.
 
 `--check` exits with 1 where the report of all nodes takes more than 10 s of CPU, that of rows (up to ten
-million) more than 20 s of CPU (10 s on two cores) or 1.5 GB, a page has more than 5 MB, or pandas makes the
-figures of a million rows or more in less than 5 times the CPU time. `--slack 2` allows twice as much.
+million) more than 20 s of CPU (10 s on two cores) or 1.5 GB, a page has more than 5 MB, pandas makes the
+figures of a million rows or more in less than 5 times the CPU time, or the comparison of two runs of as many
+takes more CPU time than `GOAL_REPORTS` reports. `--slack 2` allows twice as much.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ GOAL_S = 10.0
 GOAL_MB = 1500
 GOAL_PAGE_MB = 5.0
 GOAL_TIMES = 5
+GOAL_REPORTS = 2.5
 ENOUGH_ROWS = 1_000_000
-"""Fewer take pandas hardly longer than it takes to start."""
+"""Fewer take pandas hardly longer than it takes to start, and two runs no longer than one."""
 FEW = 100
 
 
@@ -144,6 +147,19 @@ def figures(run_dir: Path) -> float:
     return float(sum(frame.height for frame in made))
 
 
+def comparison(run_dir: Path) -> float:
+    """Compare the run with the one beside it; how many differences are stated."""
+    from wotemu_report.comparison.comparison import compare
+
+    found = compare({"first": {run_dir: ()}, "second": {beside(run_dir): ()}})
+    return float(sum(len(each) for each in found.differences.values()))
+
+
+def beside(run_dir: Path) -> Path:
+    """The run that `run_dir` is compared with."""
+    return run_dir.with_name("other")
+
+
 def figures_in_pandas(run_dir: Path) -> float:
     """The same in pandas."""
     from wotemu_report.queries.recovery import WINDOW_S
@@ -181,14 +197,15 @@ def of_nodes(nodes: int, seconds: int) -> Cost:
 
 
 def of_rows(rows: int, nodes: int, lasts_s: int, changes: int) -> dict[str, Cost]:
-    """The report of a run of so many interactions, its figures, and those figures in pandas."""
-    works: list[Callable[[Path], float]] = [page_mb, figures]
+    """The report of a run of so many interactions, its figures, also in pandas, and its comparison."""
+    works: list[Callable[[Path], float]] = [page_mb, comparison, figures]
     if find_spec("pandas") and find_spec("pyarrow"):
         works.append(figures_in_pandas)
     else:
         print("pandas is not measured: pip install pandas pyarrow")
     with tempfile.TemporaryDirectory() as folder:
         run_dir = GeneratedTables(rows, nodes, lasts_s, changes).write(Path(folder) / "run")
+        GeneratedTables(rows * 9 // 10, nodes, lasts_s, changes).write(beside(run_dir))
         return {work.__name__: measured(work, run_dir) for work in works}
 
 
@@ -205,11 +222,16 @@ def misses(nodes: Mapping[int, Cost], rows: Mapping[int, Mapping[str, Cost]], sl
             found.append(
                 f"{count:,} rows: {page.cpu_s:.1f} s of CPU, {page.peak_mb:.0f} MB, page {page.result:.1f}"
             )
-        beside = costs.get("figures_in_pandas")
-        if count >= ENOUGH_ROWS and beside and beside.cpu_s * slack < GOAL_TIMES * costs["figures"].cpu_s:
+        if count < ENOUGH_ROWS:
+            continue
+        pandas = costs.get("figures_in_pandas")
+        if pandas and pandas.cpu_s * slack < GOAL_TIMES * costs["figures"].cpu_s:
             found.append(
-                f"{count:,} rows: pandas takes {beside.cpu_s / costs['figures'].cpu_s:.1f} x the CPU time"
+                f"{count:,} rows: pandas takes {pandas.cpu_s / costs['figures'].cpu_s:.1f} x the CPU time"
             )
+        compared = costs["comparison"].cpu_s / page.cpu_s
+        if compared > GOAL_REPORTS * slack:
+            found.append(f"{count:,} rows: a comparison takes {compared:.1f} x the CPU time of a report")
     return found
 
 
