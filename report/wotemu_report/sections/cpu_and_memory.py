@@ -138,9 +138,9 @@ def _connections(run: RunData) -> list[Block]:
 
 
 def _machines(run: RunData) -> list[Block]:
-    rows = machines(run)
-    if not rows.height:
+    if not run.rows["system"]:
         return [_load(run)]
+    rows = machines(run)
     table = Table(
         "Machines",
         "What the nodes ran on, and the CPU that one of them used there, in percent of one core.",

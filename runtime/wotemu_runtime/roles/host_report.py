@@ -14,7 +14,6 @@ from redis.exceptions import LockError, RedisError
 
 from wotemu.records import Event, Host
 from wotemu_runtime.bus import BusClock, WallClock
-from wotemu_runtime.calibration.store import cpu_model
 from wotemu_runtime.roles.container_environment import HOST_VARIABLE
 
 SAMPLE_EVERY_S = 1.0
@@ -93,6 +92,10 @@ async def report_host(
 
 
 def _found(name: str, source: str, clock: BusClock) -> Event:
+    import psutil
+
+    from wotemu_runtime.calibration.store import cpu_model
+
     facts = {
         "cpu": cpu_model(),
         "cpus": psutil.cpu_count(),
