@@ -16,9 +16,12 @@ import yaml
 from click.testing import CliRunner
 
 from wotemu.cli import main
+from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu_runtime.engines.swarm import plain_services
+from wotemu_runtime.engines.swarm.requirements import AGENT_PIDS
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 
+PIDS = DEFAULT_PIDS + AGENT_PIDS
 TOPOLOGY = """
 from wotemu.scenario import Scenario, at
 from wotemu.topology.models import *
@@ -113,7 +116,7 @@ def test_every_role_is_a_service(document: Any) -> None:
     assert set(services) == {*own, "cache", "db", "hub", "other", "sensor", "user"}
     assert services["sensor"]["deploy"]["replicas"] == 2
     assert services["sensor"]["deploy"]["resources"] == {
-        "limits": {"cpus": "0.5", "memory": f"{150 * 1024**2}b"},
+        "limits": {"cpus": "0.5", "memory": f"{150 * 1024**2}b", "pids": PIDS},
         "reservations": {"memory": f"{50 * 1024**2}b"},
     }
     assert services["sensor"]["hostname"] == "sensor-{{.Task.Slot}}"
@@ -148,7 +151,7 @@ def test_everything_is_placed_as_it_asks(document: Any) -> None:
     assert placements["user"] == {"max_replicas_per_node": 1}
     assert placements["sensor"] is placements["hub"] is None
     reserved = document["services"]["db"]["deploy"]["resources"]
-    assert reserved == {"reservations": {"memory": f"{256 * 1024**2}b"}}
+    assert reserved == {"limits": {"pids": PIDS}, "reservations": {"memory": f"{256 * 1024**2}b"}}
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
 from wotemu.errors import TopologyError
 from wotemu.scenario import Scenario, resolve
@@ -21,9 +22,12 @@ from wotemu.topology.models import (
     Topology,
 )
 from wotemu.topology.to_json import topology_to_json
+from wotemu_runtime.app_process.broker_ca import CA_TEXT
+from wotemu_runtime.app_process.scratch import IN_NAMESPACE
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.limits import Machine, wanted_limits
 from wotemu_runtime.engines.local.host_check import refusal
+from wotemu_runtime.planning.broker_settings import take
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan, unplaced
 
@@ -100,6 +104,30 @@ def test_a_node_with_a_broker_knows_its_address() -> None:
     app = plan.replica("a").app
     assert app is not None
     assert app.conf.broker_url == "mqtt://mqtt:1883"
+
+
+def test_a_broker_with_tls_is_certified_for_each_of_its_names() -> None:
+    broker = Broker("mqtt", [FIELD], tls=True, persistence="5s")
+    app = NodeApp("sensor", mqtt=True)
+    plan = plan_of(Node("a", app, networks=[FIELD], broker=broker), command("b", CORE))
+    sensor = plan.replica("a")
+    assert sensor.app is not None
+    assert sensor.app.conf.broker_url == "mqtts://mqtt:1883"
+    assert CA_TEXT in sensor.env and CA_TEXT not in plan.replica("b").env
+    settings = take({**plan.replica("mqtt").env})
+    certificate = load_pem_x509_certificate(settings.certificate.encode())
+    names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    assert names.get_values_for_type(DNSName) == ["mqtt", "mqtt.field", "localhost"]
+    assert (settings.store, settings.store_every_s) == (IN_NAMESPACE, 5)
+    described = topology_to_json(plan.topology)["brokers"][0]
+    assert (described["tls"], described["persistence_s"]) == (True, 5)
+
+
+def test_what_amqtt_does_not_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotemu_runtime.planning.planner.find_mosquitto", lambda: None)
+    broker = Broker("mqtt", [FIELD], persistence=True)
+    with pytest.raises(TopologyError, match="no Mosquitto on this machine"):
+        plan_of(Node("a", command=["true"], networks=[FIELD], broker=broker))
 
 
 def test_no_environment_variable_is_in_a_representation() -> None:

@@ -24,9 +24,10 @@ from wotemu.topology.models import (
     Service,
     Topology,
 )
+from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu_runtime.engines.swarm import object_names, specs
 from wotemu_runtime.engines.swarm.docker_client import check_daemon, has_start_interval, negotiated
-from wotemu_runtime.engines.swarm.requirements import check_capacity, unsupported
+from wotemu_runtime.engines.swarm.requirements import AGENT_PIDS, check_capacity, unsupported
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.planning.models import Plan
@@ -96,7 +97,7 @@ def test_replicas_limits_and_reservations_are_swarms_own(plan: Plan) -> None:
     spec = services(plan)["agent:reader"].spec
     assert spec["Mode"]["Replicated"]["Replicas"] == 3
     assert spec["TaskTemplate"]["Resources"] == {
-        "Limits": {"NanoCPUs": 500_000_000, "MemoryBytes": 128 * 1024**2},
+        "Limits": {"NanoCPUs": 500_000_000, "MemoryBytes": 128 * 1024**2, "Pids": DEFAULT_PIDS + AGENT_PIDS},
         "Reservations": {"MemoryBytes": 64 * 1024**2},
     }
 

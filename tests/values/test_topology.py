@@ -111,7 +111,12 @@ WRONG: list[tuple[Callable[[], Any], str, str]] = [
         "NodeResources, field 'cpu_reservation'",
         "more than cpu_limit",
     ),
+    (lambda: NodeResources(pids_limit=3), "NodeResources, field 'pids_limit'", "3 is no number"),
+    (lambda: NodeResources(pids_limit=True), "NodeResources, field 'pids_limit'", "True is no number"),
     (lambda: Broker("b", ()), "Broker 'b', field 'networks'", "no node can reach it"),
+    (lambda: Broker("b", [FIELD], tls=1), "Broker 'b', field 'tls'", "neither True nor False"),  # type: ignore[arg-type]
+    (lambda: Broker("b", [FIELD], persistence="1.5s"), "Broker 'b', field 'persistence'", "no whole number"),
+    (lambda: Broker("b", [FIELD], persistence=0), "Broker 'b', field 'persistence'", "no whole number"),
     (lambda: Service("s"), "Service 's', field 'image'", "an image or a command"),
     (lambda: Service("s", command=[]), "Service 's', field 'command'", "is empty"),
     (lambda: Service("s", " "), "Service 's', field 'image'", "not a non-empty string"),

@@ -23,7 +23,11 @@ _LIMITS = {
 }
 """Limits that a service itself may have."""
 _DEPLOYED = {
-    "limits": {"cpus": ("cpu_limit", values.cores), "memory": ("mem_limit", values.memory)},
+    "limits": {
+        "cpus": ("cpu_limit", values.cores),
+        "memory": ("mem_limit", values.memory),
+        "pids": ("pids_limit", values.whole),
+    },
     "reservations": {
         "cpus": ("cpu_reservation", values.cores),
         "memory": ("mem_reservation", values.memory),

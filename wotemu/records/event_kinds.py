@@ -31,6 +31,7 @@ EVENT_KINDS: dict[str, EventKind] = {
         "an app raised, or a command failed, at each of its first starts", "error"
     ),
     "app.out_of_memory": EventKind("the kernel killed an app at its limit of memory", "error"),
+    "app.process_limit": EventKind("a node has as many processes and threads as it may have", "error"),
     "app.ready": EventKind("an app is up"),
     "app.restarted": EventKind("a crashed app is started again", "warning"),
     "app.started": EventKind("the process of an app or command started", "routine"),

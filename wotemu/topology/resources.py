@@ -17,6 +17,10 @@ from wotemu.topology._fields import (
 from wotemu.topology.devices import DEVICES, Device, hint_for, to_device
 from wotemu.units import Bytes, Hertz, QuantityLike
 
+DEFAULT_PIDS = 1024
+"""Processes and threads of a node where nothing else is said; a server on the JVM has a few hundred."""
+LEAST_PIDS = 8
+
 
 def _clock_rate(value: QuantityLike | None) -> Hertz | None:
     """The converter of a clock rate. A number without unit is not one: other versions had another scale."""
@@ -62,6 +66,8 @@ class NodeResources(Checked, metaclass=_Presets):
             all threads of a node together, so with more than 1 a single busy thread is too fast.
         cpu_limit: Cores, such as 0.5.
         mem_limit: Bytes, such as ``"150M"``; 4 MiB at least.
+        pids_limit: Processes and threads together; 1024 where it is not given, so that an app that forks
+            without end harms its own node alone.
         cpu_reservation: Cores that the swarm engine reserves.
         mem_reservation: Bytes that the swarm engine reserves.
         target_cpu_speed: A clock rate, such as ``"1.2GHz"``. It becomes a CPU limit by the clock rate of the
@@ -76,6 +82,7 @@ class NodeResources(Checked, metaclass=_Presets):
     device_cores: int | None = None
     cpu_limit: float | None = attrs.field(default=None, converter=optional_cores)
     mem_limit: Bytes | None = attrs.field(default=None, converter=optional_bytes)
+    pids_limit: int | None = None
     cpu_reservation: float | None = attrs.field(default=None, converter=optional_cores)
     mem_reservation: Bytes | None = attrs.field(default=None, converter=optional_bytes)
     target_cpu_speed: Hertz | None = attrs.field(default=None, converter=_clock_rate)
@@ -184,10 +191,18 @@ class NodeResources(Checked, metaclass=_Presets):
                 f"{self.mem_limit} is too little for any process",
                 hint='write "64M" or more',
             )
+        if self.pids_limit is not None and (type(self.pids_limit) is not int or self.pids_limit < LEAST_PIDS):
+            message = f"{self.pids_limit!r} is no number of processes and threads that an app can do with"
+            raise fail(self, "pids_limit", message, hint=f"write a whole number, {LEAST_PIDS} or more")
         for what in ("cpu", "mem"):
             limit, reservation = getattr(self, f"{what}_limit"), getattr(self, f"{what}_reservation")
             if limit is not None and reservation is not None and reservation > limit:
                 raise fail(self, f"{what}_reservation", f"{reservation} is more than {what}_limit {limit}")
+
+    @property
+    def most_pids(self) -> int:
+        """How many processes and threads it may have."""
+        return DEFAULT_PIDS if self.pids_limit is None else self.pids_limit
 
     def _check_device(self) -> None:
         for what in ("cpu_limit", "target_cpu_speed"):

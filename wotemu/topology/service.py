@@ -7,10 +7,20 @@ from typing import Any, cast
 
 import attrs
 
-from wotemu.topology._fields import Checked, check_host_name, each, fail, named_errors, optional_text, strings
+from wotemu.topology._fields import (
+    Checked,
+    check_host_name,
+    each,
+    fail,
+    flag,
+    named_errors,
+    optional_text,
+    strings,
+)
 from wotemu.topology.network import Link, Network, as_links, check_links, network_tuple
 from wotemu.topology.placement import ANYWHERE, Placement, is_placement
 from wotemu.topology.resources import NodeResources, is_resources_or_none
+from wotemu.units import QuantityLike, Seconds
 
 
 def service_network(service: str) -> str:
@@ -37,6 +47,16 @@ def check_command(owner: Any) -> None:
     object.__setattr__(owner, "command", command)
 
 
+def _store_every(value: QuantityLike | bool) -> Seconds | bool:
+    """The converter of `Broker.persistence`."""
+    if isinstance(value, bool):
+        return Seconds(1) if value else False
+    every = Seconds.of(value)
+    if every < 1 or float(every) % 1:
+        raise ValueError(f"{value!r} is no whole number of seconds, which Mosquitto stores after")
+    return every
+
+
 @attrs.frozen(field_transformer=named_errors)
 class Broker(Checked):
     """An MQTT broker: Mosquitto where it is installed, as it is in the image, else amqtt's.
@@ -46,6 +66,12 @@ class Broker(Checked):
         networks: Networks or Links that it is attached to, one at least.
         users: The password of each user, by name: nobody else may connect. Without users, everybody may.
             Passwords are in nothing that a run leaves.
+        tls: Whether it speaks TLS alone, on the same port (`Ports.mqtt`). An authority that is new in each
+            run signs its certificate; nodes on its networks find the authority's own in the file that
+            ``WOTEMU_BROKER_CA`` names, and the MQTT client and server of a `NodeApp` use it.
+        persistence: How often it stores retained messages and sessions, with what is queued for these, so
+            that they are there again after a crash: whole seconds, such as ``"30min"``, which is Mosquitto's
+            default, or True for every second. It needs Mosquitto.
         placement: On which machines of a swarm it may run.
 
     Raises:
@@ -55,6 +81,8 @@ class Broker(Checked):
     name: str = attrs.field(validator=check_host_name)
     networks: tuple[Network | Link, ...] = attrs.field(converter=network_tuple)
     users: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, repr=False, hash=False)
+    tls: bool = attrs.field(default=False, kw_only=True, converter=flag)
+    persistence: Seconds | bool = attrs.field(default=False, kw_only=True, converter=_store_every)
     placement: Placement = attrs.field(default=ANYWHERE, kw_only=True, validator=is_placement)
 
     def __attrs_post_init__(self) -> None:

@@ -34,6 +34,8 @@ def topology_to_json(topology: Topology) -> dict[str, Any]:
                 "name": broker.name,
                 "networks": _link_dicts(broker.links),
                 **({"users": sorted(broker.users)} if broker.users else {}),
+                **({"tls": True} if broker.tls else {}),
+                **({"persistence_s": int(broker.persistence)} if broker.persistence else {}),
                 **_placement_dict(broker.placement),
             }
             for broker in topology.brokers

@@ -29,17 +29,22 @@ def bandwidth_us(cores: float) -> tuple[int, int]:
     return _LEAST_QUOTA_US, min(1_000_000, round(_LEAST_QUOTA_US / cores))
 
 
-def set_limits(directory: Path, *, cpu: float | None = None, mem_bytes: int | None = None) -> None:
+def set_limits(
+    directory: Path, *, cpu: float | None = None, mem_bytes: int | None = None, pids: int | None = None
+) -> None:
     """Limit the processes of a new control group; None is no limit.
 
     Args:
         directory: The group, which has the controllers of what is limited.
         cpu: Cores.
         mem_bytes: Memory.
+        pids: Processes and threads together.
 
     Raises:
         OSError: The kernel refuses it.
     """
+    if pids is not None:
+        (directory / "pids.max").write_text(str(pids))
     if cpu is not None:
         _set_cpu(directory, cpu)
     if mem_bytes is not None:

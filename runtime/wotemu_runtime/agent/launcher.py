@@ -27,6 +27,7 @@ from wotemu_runtime.agent.app_environment import reporting, unhooked_flag
 from wotemu_runtime.agent.scratch_disk import ScratchDisk
 from wotemu_runtime.agent.stressors import Stressors
 from wotemu_runtime.agent.suspension import Suspension
+from wotemu_runtime.app_process import broker_ca
 from wotemu_runtime.app_process.record_sockets import socket_pair
 from wotemu_runtime.processes import reaper
 from wotemu_runtime.processes.channel import Channel
@@ -58,6 +59,8 @@ class Program:
     """Directories of control groups that the app joins."""
     uid: int | None = None
     """The app's user id in a user namespace of its own; None for no new namespace."""
+    nproc_limit: int | None = None
+    """RLIMIT_NPROC in that namespace."""
 
 
 class Launcher:
@@ -193,12 +196,20 @@ class Launcher:
                 os.pipe2(os.O_CLOEXEC) for _ in range(3)
             )
             ours, theirs = [in_write, out_read, err_read], [in_read, out_write, err_write]
-        pid = fork(lambda: self._become_command(command, theirs), keep_fds=theirs)
-        self._commands[pid] = number
+        is_made = True
+        try:
+            pid = fork(lambda: self._become_command(command, theirs), keep_fds=theirs)
+        except OSError as error:  # in a container the node's app may have all processes that there may be
+            os.write(theirs[-1], f"wotemu: can't run {command[0]!r}: {error.strerror}\n".encode())
+            is_made = False
+        else:
+            self._commands[pid] = number
         self._stop_if_suspended()
         self._send({"op": "exec_started", "id": number}, ours)
         for fd in (*ours, *theirs):
             os.close(fd)
+        if not is_made:
+            self._send({"op": "exec_exited", "id": number, "status": EXIT_NOT_RUN << 8})
 
     def _become_command(self, command: tuple[str, ...], standard: list[int]) -> int:
         """Become a command; `standard` has its input, output and error, or its terminal alone."""
@@ -211,6 +222,7 @@ class Launcher:
             os.close(fd)
         self._isolate(self._program)
         os.environ.update(self._program.env)
+        broker_ca.place(os.environ)
         os.environ.update(reporting(os.environ))
         os.chdir(self._program.cwd)
         try:
@@ -232,6 +244,7 @@ class Launcher:
         self._isolate(program)
         fresh = needs_fresh_interpreter(program.env, os.environ)
         os.environ.update(program.env)
+        broker_ca.place(os.environ)
         os.environ.update(reporting(os.environ))
         time.tzset()
         os.chdir(program.cwd)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wotemu.app.agent_socket import STATSD_PATH
 from wotemu_gateways.netlink.namespaces import entered
@@ -61,7 +62,7 @@ class NodeNamespaces(Protocol):
         """The address of a host name. Raises OSError where the node knows none."""
 
     def broker_client(
-        self, port: int, user: str | None = None, password: str | None = None
+        self, port: int, user: str | None = None, password: str | None = None, *, tls: bool = False
     ) -> AbstractAsyncContextManager[aiomqtt.Client]:
         """A client of the broker that the node runs, connected in the block, logged in where a user is given.
 
@@ -124,12 +125,19 @@ class OwnNamespaces:
         return self._hosts.address(host)
 
     def broker_client(
-        self, port: int, user: str | None = None, password: str | None = None
+        self, port: int, user: str | None = None, password: str | None = None, *, tls: bool = False
     ) -> AbstractAsyncContextManager[aiomqtt.Client]:
         """Connect over the loopback interface, which no gateway shapes."""
         import aiomqtt
 
-        return aiomqtt.Client("127.0.0.1", port, username=user, password=password, identifier=BROKER_CLIENT)
+        return aiomqtt.Client(
+            "127.0.0.1",
+            port,
+            username=user,
+            password=password,
+            identifier=BROKER_CLIENT,
+            tls_context=_on_loopback() if tls else None,
+        )
 
     def app_processes(self) -> Mapping[int, Process]:
         """All of the PID namespace but its first process, this one, and who entered it from outside."""
@@ -204,7 +212,7 @@ class NamespacesOf:
 
     @asynccontextmanager
     async def broker_client(
-        self, port: int, user: str | None = None, password: str | None = None
+        self, port: int, user: str | None = None, password: str | None = None, *, tls: bool = False
     ) -> AsyncIterator[aiomqtt.Client]:
         """Connect over the node's loopback interface, which no gateway shapes."""
         import aiomqtt
@@ -214,7 +222,12 @@ class NamespacesOf:
         async with (
             relayed(path, lambda: self._connect(port)),
             aiomqtt.Client(
-                path, username=user, password=password, identifier=BROKER_CLIENT, transport="unix"
+                path,
+                username=user,
+                password=password,
+                identifier=BROKER_CLIENT,
+                transport="unix",
+                tls_context=_on_loopback() if tls else None,
             ) as client,
         ):
             yield client
@@ -276,6 +289,23 @@ class NamespacesOf:
                 yield
         finally:
             os.close(fd)
+
+
+class _ToAnyName(ssl.SSLContext):
+    """Names no server: paho-mqtt gives a Unix socket's address, which is no host name."""
+
+    def wrap_socket(self, sock: socket.socket, *given: Any, **options: Any) -> ssl.SSLSocket:
+        """See `ssl.SSLContext`."""
+        options.pop("server_hostname", None)
+        return super().wrap_socket(sock, *given, **options)
+
+
+def _on_loopback() -> ssl.SSLContext:
+    """TLS to the node's own broker, which nobody else can be."""
+    context = _ToAnyName(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _statsd_sockets(port: int, root: Path) -> list[socket.socket]:

@@ -44,9 +44,12 @@ class NodeAgent:
         role: the replica's role on the bus; its assignment's data says what the node runs and probes.
         launcher: the channel to the node's launcher.
         namespaces: the node's namespaces.
+        replace: whether it takes the place of an agent that was killed, whose app still runs.
     """
 
-    def __init__(self, role: Role, launcher: Channel, namespaces: NodeNamespaces) -> None:
+    def __init__(
+        self, role: Role, launcher: Channel, namespaces: NodeNamespaces, *, replace: bool = False
+    ) -> None:
         data = role.assignment.data
         self._role = role
         self._namespaces = namespaces
@@ -55,12 +58,15 @@ class NodeAgent:
         self._is_wot: bool = data["is_wot"]
         self._mqtt_port: int = data["port_mqtt"]
         self._broker_login: Sequence[str] = data.get("broker_login") or ()
+        self._broker_tls: bool = data.get("broker_tls", False)
         self._statsd_port: int | None = data["statsd_port"]
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
         self._requests = NodeRequests(role, self._replica, namespaces.peer_name)
         self._coap_port: int = data["port_coap"]
-        self._app = AppSupervisor(role, launcher, is_wot=self._is_wot, on_claim=self._requests.claim)
+        self._app = AppSupervisor(
+            role, launcher, is_wot=self._is_wot, on_claim=self._requests.claim, replace=replace
+        )
         self._sampling = Sampling(role, namespaces)
         self._faults = NodeFaults(
             role,
@@ -74,7 +80,7 @@ class NodeAgent:
         self._prober = Prober(role, self._replica, rounds, namespaces)
 
     def _broker_client(self) -> AbstractAsyncContextManager[aiomqtt.Client]:
-        return self._namespaces.broker_client(self._mqtt_port, *self._broker_login)
+        return self._namespaces.broker_client(self._mqtt_port, *self._broker_login, tls=self._broker_tls)
 
     def __repr__(self) -> str:
         return f"NodeAgent({self._replica!r})"
@@ -100,7 +106,7 @@ class NodeAgent:
             tasks.append(group.create_task(monitoring, name="broker"))
         prepared = answers if self._is_broker else self._app.prepared
         app = group.create_task(self._run_app(group, prepared), name="app")
-        tasks.append(group.create_task(self._faults.impose_missed(), name="missed faults"))
+        tasks.append(group.create_task(self._impose_missed(), name="missed faults"))
         await self._role.stopping.wait()
         for task in tasks:
             task.cancel()
@@ -124,6 +130,11 @@ class NodeAgent:
             else:
                 self._faults.catch_up(change)
         self._role.changes.report_overdue(missed)
+
+    async def _impose_missed(self) -> None:
+        """Impose what an earlier agent missed, or had imposed."""
+        await self._app.has_launcher.wait()
+        await self._faults.impose_missed()
 
     async def _run_app(self, group: asyncio.TaskGroup, prepared: asyncio.Event) -> None:
         """Report that the node is ready, wait for T0, run the app."""

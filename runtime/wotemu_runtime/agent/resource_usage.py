@@ -102,6 +102,11 @@ class Sampler:
         """CPU time by the last sample, since the first one."""
         return 0.0 if self._last is None else self._last[1]
 
+    @property
+    def threads(self) -> int:
+        """Threads of all processes by the last sample."""
+        return sum(process.threads for process in self._now.values())
+
     def sample(self, t: float, *, is_last: bool = False) -> list[System | Processes]:
         """The samples of the time since the last one, stamped `t`: none the first time.
 
@@ -131,7 +136,7 @@ class Sampler:
             self._mem_limit_bytes,
             usage.processes,
             mem_peak_bytes=self._most_bytes,
-            threads=sum(process.threads for process in self._now.values()),
+            threads=self.threads,
             **figures,
         )
         return [system, *self._busiest(t, elapsed_s)]

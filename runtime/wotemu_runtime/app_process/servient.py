@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
+from wotemu_runtime.app_process.broker_ca import CA_FILE
 from wotemu_runtime.app_process.loading.spec import AppSpec
 
 
@@ -27,9 +29,10 @@ def build_servient(spec: AppSpec) -> Any:
 
     conf = spec.conf
     user, password = spec.credentials or (None, None)
+    ca_file = os.environ.get(CA_FILE)
     clients = [HTTPClient(), WebsocketClient(), CoAPClient()]
     if spec.mqtt_client:
-        clients.append(MQTTClient(username=user, password=password))
+        clients.append(MQTTClient(ca_file=ca_file, username=user, password=password))
     uses_mqtt = conf.broker_url is not None or spec.credentials is not None
     kind = _mqtt_last(Servient) if spec.mqtt_client and not uses_mqtt else Servient
     servient = kind(
@@ -43,7 +46,7 @@ def build_servient(spec: AppSpec) -> Any:
         servient.add_server(_bindable(CoAPServer(port=conf.ports.coap)))
     if spec.mqtt:
         login = {"username": user, "password": password}
-        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica, **login))
+        servient.add_server(MQTTServer(conf.broker_url, servient_id=conf.replica, ca_file=ca_file, **login))
     return servient
 
 

@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from wotemu_runtime.broker.mosquitto_passwords import mosquitto_passwords
-from wotemu_runtime.planning.broker_users import take
+from wotemu_runtime.planning.broker_settings import BrokerSettings, take
+from wotemu_runtime.planning.mosquitto import find_mosquitto
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin"
-"""Distributions install mosquitto to /usr/sbin, which an ordinary user's PATH may lack."""
 SYS_INTERVAL_S = 2
 """Seconds between two publications of the broker's figures under ``$SYS``."""
 
 
-def mosquitto_configuration(port: int, password_file: str = "") -> str:
+def mosquitto_configuration(port: int, settings: BrokerSettings, file: Callable[[str, str], str]) -> str:
     """Mosquitto's configuration: without Nagle's delay, which costs 40 ms a request.
 
     Args:
         port: the TCP port, on all addresses.
-        password_file: the users' file; "" where everybody may connect.
+        settings: the broker's settings.
+        file: makes a file of a name and a text, and returns its path.
     """
     access = ["allow_anonymous true"]
-    if password_file:
-        access = ["allow_anonymous false", f"password_file {password_file}"]
+    if settings.users:
+        passwords = file("passwords", mosquitto_passwords(settings.users))
+        access = ["allow_anonymous false", f"password_file {passwords}"]
+    if settings.certificate:
+        access += [f"certfile {file('certificate', settings.certificate)}"]
+        access += [f"keyfile {file('key', settings.key)}"]
+    storage = ["persistence false"]
+    if settings.store:
+        storage = ["persistence true", f"persistence_location {settings.store}/"]
+        storage += [f"autosave_interval {settings.store_every_s}"]
     return "\n".join(
         (
             f"listener {port} 0.0.0.0",
             *access,
             "set_tcp_nodelay true",
-            "persistence false",
+            *storage,
             f"sys_interval {SYS_INTERVAL_S}",
             "log_dest stderr",
             "log_type error",
@@ -44,13 +51,22 @@ def mosquitto_configuration(port: int, password_file: str = "") -> str:
     )
 
 
-def amqtt_configuration(port: int, users: Mapping[str, str]) -> dict[str, Any]:
-    """The same broker as amqtt's configuration; without users, everybody may connect."""
+def amqtt_configuration(
+    port: int, settings: BrokerSettings, file: Callable[[str, str], str]
+) -> dict[str, Any]:
+    """The same broker as amqtt's configuration; it stores nothing."""
     access: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-    if users:
-        access = {"wotemu_runtime.broker.amqtt_users.UsersPlugin": {"users": dict(users)}}
+    if settings.users:
+        access = {"wotemu_runtime.broker.amqtt_users.UsersPlugin": {"users": dict(settings.users)}}
+    listener: dict[str, Any] = {"type": "tcp", "bind": f"0.0.0.0:{port}"}
+    if settings.certificate:
+        files = {
+            "certfile": file("certificate", settings.certificate),
+            "keyfile": file("key", settings.key),
+        }
+        listener |= {"ssl": True, **files}
     return {
-        "listeners": {"default": {"type": "tcp", "bind": f"0.0.0.0:{port}"}},
+        "listeners": {"default": listener},
         "plugins": {
             **access,
             "amqtt.plugins.sys.broker.BrokerSysPlugin": {"sys_interval": SYS_INTERVAL_S},
@@ -58,21 +74,15 @@ def amqtt_configuration(port: int, users: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def find_mosquitto() -> str | None:
-    """The path of Mosquitto; None where it is not installed."""
-    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}")
-
-
 def main() -> None:
     """Replace this process by Mosquitto, or serve amqtt."""
     port = int(sys.argv[1])
-    users = take(os.environ)
+    settings = take(os.environ)
+    # Files in memory leave nothing behind; Mosquitto 2.0.21 takes no configuration from a pipe.
     if mosquitto := find_mosquitto():
-        # A file in memory leaves nothing behind; Mosquitto 2.0.21 takes no configuration from a pipe.
-        passwords = _in_memory("passwords", mosquitto_passwords(users)) if users else ""
-        configuration = _in_memory("mosquitto.conf", mosquitto_configuration(port, passwords))
+        configuration = _in_memory("mosquitto.conf", mosquitto_configuration(port, settings, _in_memory))
         os.execv(mosquitto, [mosquitto, "-c", configuration])  # noqa: S606  # no shell
-    asyncio.run(_amqtt(port, users))
+    asyncio.run(_amqtt(amqtt_configuration(port, settings, _in_memory)))
 
 
 def _in_memory(name: str, text: str) -> str:
@@ -82,10 +92,10 @@ def _in_memory(name: str, text: str) -> str:
     return f"/proc/self/fd/{file}"
 
 
-async def _amqtt(port: int, users: Mapping[str, str]) -> None:
+async def _amqtt(configuration: dict[str, Any]) -> None:
     from amqtt.broker import Broker
 
-    broker = Broker(amqtt_configuration(port, users))
+    broker = Broker(configuration)
     await broker.start()
     await asyncio.Event().wait()
 

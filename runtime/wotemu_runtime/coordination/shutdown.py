@@ -18,6 +18,7 @@ from wotemu_runtime.coordination.readiness import learn_places
 from wotemu_runtime.engines.engine import Deployed
 from wotemu_runtime.fidelity import Certificate, Thresholds, judge
 from wotemu_runtime.planning.models import CAPTURE_ROLE
+from wotemu_runtime.recording.ingest import BUS
 from wotemu_runtime.recording.liveness import SOURCE
 
 STOP_DEADLINE_S = 12.0
@@ -54,10 +55,14 @@ async def wind_down(
     end = min(run.now(), (run.outcome.t0 or math.inf) + run.timeline.duration_s)
     run.witness.end(end)
     run.report("run.stopping", "the nodes go on, unrecorded" if keep else "stopping the nodes")
-    with contextlib.suppress(EmulationError):  # a bus that is away: the outcome says so below
-        await _end_roles(run, sender, deployed.roles, keep=keep)
-    drain = run.recorder.drain(recording, STOP_DEADLINE_S)
-    is_stored = bool(await run.control.unless_aborted(drain))
+    if BUS in run.state.ended:  # nobody starts it again: there is no way to the roles, and none from them
+        run.recorder.record(*run.recorder.ingest.bus_failed(run.now()))
+        is_stored = False
+    else:
+        with contextlib.suppress(EmulationError):  # a bus that is away: the outcome says so below
+            await _end_roles(run, sender, deployed.roles, keep=keep)
+        drain = run.recorder.drain(recording, STOP_DEADLINE_S)
+        is_stored = bool(await run.control.unless_aborted(drain))
     for task in (recording, *others):
         task.cancel()
     await asyncio.wait([recording])

@@ -17,7 +17,6 @@ from typing import Any
 from wotemu.errors import HostError, InputError, WotemuError
 from wotemu_gateways.netem.kernel_support import missing_in_new_namespace
 from wotemu_gateways.userspace.scheduling import obtainable
-from wotemu_runtime.broker.server import find_mosquitto
 from wotemu_runtime.bus.server import find_server
 from wotemu_runtime.calibration import seven_zip, store
 from wotemu_runtime.doctor import local_engine, surroundings
@@ -25,8 +24,10 @@ from wotemu_runtime.doctor.check import Check
 from wotemu_runtime.engines.local.cgroups.trial import usable
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.machine_limits import read_limits
+from wotemu_runtime.engines.local.nproc_limit import nproc_limit_holds
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.engines.swarm.services import bus_port
+from wotemu_runtime.planning.mosquitto import find_mosquitto
 from wotemu_runtime.runs.run import RUNS
 from wotemu_runtime.runs.swarm_access import docker_client
 
@@ -49,7 +50,7 @@ async def examine() -> list[Check]:
         _docker_info(),
         _sandbox_error(),
         asyncio.to_thread(missing_in_new_namespace),
-        asyncio.to_thread(_groups),
+        asyncio.to_thread(usable),
     )
     return [
         kernel,
@@ -57,7 +58,8 @@ async def examine() -> list[Check]:
         local_engine.sandbox(sandbox, is_root=os.geteuid() == 0),
         local_engine.event_bus(_server()),
         local_engine.netem(lacking),
-        groups,
+        local_engine.control_groups(groups.version, groups.controllers, groups.refused),
+        local_engine.process_limit(groups.controllers, by_rlimit=nproc_limit_holds()),
         _rating(),
         local_engine.real_time_class(await asyncio.to_thread(obtainable)),
         *local_engine.room(limits),
@@ -97,11 +99,6 @@ async def _sandbox_error() -> WotemuError | None:
         finally:
             await sandbox.remove()
     return None
-
-
-def _groups() -> Check:
-    found = usable()
-    return local_engine.control_groups(found.version, found.controllers, found.refused)
 
 
 def _rating() -> Check:

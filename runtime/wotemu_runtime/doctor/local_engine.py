@@ -9,7 +9,7 @@ from wotemu_gateways.userspace.scheduling import Scheduling
 from wotemu_gateways.userspace.tap_device import TUN_DEVICE
 from wotemu_runtime.calibration.rating import Rating
 from wotemu_runtime.doctor.check import Check, missing
-from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY
+from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, PIDS
 from wotemu_runtime.engines.local.machine_limits import Limit
 from wotemu_runtime.engines.local.plan_demand import FILES, NAMESPACES, TASKS, Demand, Resource
 from wotemu_runtime.engines.local.plan_demand import MEMORY as MEMORY_BYTES
@@ -95,6 +95,23 @@ def control_groups(version: int, controllers: Collection[str], refused: str = ""
         if lacking
         else f"version {version}, with CPU and memory",
         remedy=remedy if lacking else "",
+    )
+
+
+def process_limit(controllers: Collection[str], *, by_rlimit: bool) -> Check:
+    """What limits the processes of nodes.
+
+    Args:
+        controllers: Those of control groups that this user can use.
+        by_rlimit: Whether RLIMIT_NPROC does.
+    """
+    by = "RLIMIT_NPROC" if by_rlimit else "control groups" if PIDS in controllers else ""
+    return Check(
+        name="limit of processes",
+        purpose="keeps an app that forks without end from harming others",
+        state="OK" if by else "limited",
+        found=f"by {by}" if by else "neither by control groups (pids) nor, for this user, by RLIMIT_NPROC",
+        remedy="" if by else "run as an ordinary user on Linux 5.14 or newer, or as root with control groups",
     )
 
 

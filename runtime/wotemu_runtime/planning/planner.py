@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,16 +21,21 @@ from wotemu.topology.node import Node
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.service import Broker, Service, service_network
 from wotemu.topology.topology import Topology
+from wotemu_runtime.app_process.broker_ca import CA_TEXT
 from wotemu_runtime.app_process.loading.function_code import pack_function
 from wotemu_runtime.app_process.loading.loader import check_app
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.loading.static_check import check_target
 from wotemu_runtime.app_process.scratch import IN_CONTAINER, IN_NAMESPACE
 from wotemu_runtime.apps.parameters import checked
-from wotemu_runtime.planning.broker_users import environment
+from wotemu_runtime.planning.broker_settings import BrokerSettings, environment
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
+from wotemu_runtime.planning.mosquitto import find_mosquitto
 from wotemu_runtime.planning.probe_schedule import interval_s
 from wotemu_runtime.planning.statsd_variables import statsd_variables
+
+if TYPE_CHECKING:
+    from wotemu_runtime.planning.broker_certificates import BrokerAuthority
 
 MAX_OVERLAY_MTU = 1450
 """Of Docker's overlays between machines on Ethernet: VXLAN takes 50 bytes."""
@@ -45,21 +51,15 @@ def make_plan(
         _refuse_devices(topology)
         _check_swarm(topology)
     hosts = {node.name: node.replicas for node in topology.nodes}
+    scratch = IN_NAMESPACE if on_this_machine else IN_CONTAINER
+    authority = _authority(topology)
     replicas = [
         *(
             replica
             for node in topology.nodes
-            for replica in _node(
-                topology,
-                timeline,
-                node,
-                stack,
-                root,
-                hosts,
-                IN_NAMESPACE if on_this_machine else IN_CONTAINER,
-            )
+            for replica in _node(topology, timeline, node, stack, root, hosts, scratch, authority)
         ),
-        *(_broker(topology, broker) for broker in topology.brokers),
+        *(_broker(topology, broker, scratch, authority) for broker in topology.brokers),
         *(_service(service) for service in topology.services),
     ]
     networks = [_network(topology, network, replicas) for network in topology.networks]
@@ -101,14 +101,19 @@ def _node(
     root: Path,
     hosts: Mapping[str, tuple[str, ...]],
     scratch: str,
+    authority: BrokerAuthority | None,
 ) -> list[Replica]:
     networks = [link.network.name for link in node.links]
     networks += [service_network(service.name) for service in node.services if not service.networks]
     if node.app is not None and node.image is None:  # an image may bring its own apps
         _check_app(node.name, node.app, root)
-    broker_url = None if node.broker is None else f"mqtt://{node.broker_host}:{topology.ports.mqtt}"
-    brokers = {link.network.name for broker in topology.brokers for link in broker.links}
-    has_broker = not brokers.isdisjoint(networks)
+    broker_url = None
+    if node.broker is not None:
+        scheme = "mqtts" if node.broker.tls else "mqtt"
+        broker_url = f"{scheme}://{node.broker_host}:{topology.ports.mqtt}"
+    brokers = [
+        broker for broker in topology.brokers if any(link.network.name in networks for link in broker.links)
+    ]
     _check_login(node)
     code, replicas = _code(node), []
     for name in node.replicas:
@@ -126,6 +131,8 @@ def _node(
         env = {"WOTEMU_NODE": node.name, "WOTEMU_REPLICA": name, "PYTHONUNBUFFERED": "1"}
         env["WOTEMU_SCRATCH"] = scratch
         env |= {**statsd_variables(node), **node.env}
+        if authority is not None and any(broker.tls for broker in brokers):
+            env[CA_TEXT] = authority.certificate
         if broker_url is not None:
             env.setdefault("WOTEMU_BROKER_URL", broker_url)
         replicas.append(
@@ -134,7 +141,7 @@ def _node(
                 node=node.name,
                 kind="node",
                 networks=tuple(networks),
-                app=_app_spec(node, conf, root, code, has_broker=has_broker),
+                app=_app_spec(node, conf, root, code, has_broker=bool(brokers)),
                 command=node.command or (),
                 env=env,
                 resources=node.resources,
@@ -187,16 +194,32 @@ def _app_spec(node: Node, conf: Conf, root: Path, code: str, *, has_broker: bool
     )
 
 
-def _broker(topology: Topology, broker: Broker) -> Replica:
+def _authority(topology: Topology) -> BrokerAuthority | None:
+    """The run's authority; None without brokers that use TLS."""
+    if not any(broker.tls for broker in topology.brokers):
+        return None
+    from wotemu_runtime.planning.broker_certificates import BrokerAuthority  # its library is large
+
+    return BrokerAuthority()
+
+
+def _broker(topology: Topology, broker: Broker, scratch: str, authority: BrokerAuthority | None) -> Replica:
     command = (sys.executable, "-m", "wotemu_runtime.broker.server", str(topology.ports.mqtt))
     networks = tuple(link.network.name for link in broker.links)
+    settings = BrokerSettings(users=broker.users)
+    if broker.persistence:
+        settings = attrs.evolve(settings, store=scratch, store_every_s=int(broker.persistence))
+    if broker.tls and authority is not None:
+        names = [broker.name, *(f"{broker.name}.{network}" for network in networks)]
+        certificate, key = authority.certify(names)
+        settings = attrs.evolve(settings, certificate=certificate, key=key)
     return Replica(
         name=broker.name,
         node=broker.name,
         kind="broker",
         networks=networks,
         command=command,
-        env=environment(broker.users),
+        env=environment(settings),
         placement=broker.placement,
     )
 
@@ -227,6 +250,15 @@ def _check_machine(topology: Topology, root: Path) -> None:
     for node in topology.nodes:
         if node.command is not None:
             _check_command(node, node.command, root)
+    for broker in topology.brokers:
+        if broker.persistence and find_mosquitto() is None:
+            raise TopologyError(
+                "there is no Mosquitto on this machine, and amqtt's broker stores nothing",
+                where=f"Broker {broker.name!r}, field 'persistence'",
+                field="persistence",
+                owner=("brokers", broker.name),
+                hint="install it (sudo apt install mosquitto), or use --engine swarm, whose image has it",
+            )
     for service in topology.services:
         if service.command is None:
             raise TopologyError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 64 * 1024 * 1024
 _HEADER = 4
+_DISCARD_BYTES = 1 << 16
 _MAX_FDS = 64
 """The kernel passes up to SCM_MAX_FD (253) in one message."""
 
@@ -79,8 +81,26 @@ class Channel:
             data += chunk
         return bytes(data)
 
+    def discard(self) -> None:
+        """Drop what has come so far: messages for a process that was killed, the first perhaps half read."""
+        space = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
+        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            while True:
+                data, ancillary, _, _ = self.sock.recvmsg(_DISCARD_BYTES, space, flags)
+                for fd in _descriptors(ancillary):
+                    os.close(fd)
+                if not data:
+                    return
+
     def close(self) -> None:
         """Close this end."""
+        self.sock.close()
+
+    def end(self) -> None:
+        """End the stream for its other end and close this one, whoever else has this end open."""
+        with contextlib.suppress(OSError):  # the other end has closed it
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
 
 

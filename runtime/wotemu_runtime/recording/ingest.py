@@ -15,6 +15,9 @@ from wotemu_runtime.recording.liveness import SOURCE, Liveness
 
 BUS = "bus"
 """The name under which the bus itself is silent, lost and back."""
+BUS_ANSWERS_S = 2.0
+"""A bus that is well answers within a fraction of this, whether or not there is anything to read. One that
+does not is only known to be away when a command times out, and no role is silent meanwhile."""
 ACCOUNTS = frozenset({"role.done", "role.muted"})
 """Each role's last event, with the number of records that it published."""
 
@@ -62,6 +65,7 @@ class Ingest:
         self.scheduling: set[str] = set()
         """The classes of the scheduler that gateways run in."""
         self.bus_is_away = False
+        self._bus_answered = now
 
     def __repr__(self) -> str:
         return f"Ingest({self._liveness!r}, bus_is_away={self.bus_is_away})"
@@ -189,7 +193,8 @@ class Ingest:
 
     def check_silence(self, now: float) -> list[Event]:
         """Report which roles have fallen silent; to be called once a second while all should send records."""
-        return [] if self.bus_is_away else self._liveness.fell_silent(now)
+        is_heard = not self.bus_is_away and now - self._bus_answered < BUS_ANSWERS_S
+        return self._liveness.fell_silent(now) if is_heard else []
 
     def bus_answered(self, now: float) -> tuple[bool, list[Event]]:
         """The bus answered.
@@ -198,11 +203,11 @@ class Ingest:
             Whether it was away before, and the events that follow.
         """
         was_away, self.bus_is_away = self.bus_is_away, False
-        if not was_away:
-            return False, self._liveness.heard(BUS, now)
-        events = self._liveness.ready(BUS, now)
-        self._liveness.reset_deadlines(now)  # no role could be heard meanwhile
-        return True, events
+        gap_s, self._bus_answered = now - self._bus_answered, now
+        events = self._liveness.ready(BUS, now) if was_away else self._liveness.heard(BUS, now)
+        if was_away or gap_s > BUS_ANSWERS_S:
+            self._liveness.reset_deadlines(now)  # no role could be heard meanwhile
+        return was_away, events
 
     def bus_failed(self, now: float) -> list[Event]:
         """The bus did not answer."""

@@ -70,7 +70,15 @@ async def test_a_lost_role_is_recorded_until_the_recording_drains(tmp_path: Path
 async def test_silence_is_looked_for_from_t0_to_the_end(tmp_path: Path) -> None:
     case = Run(tmp_path)
     run = case.live
-    run.recorder.ingest._liveness.ready("agent:cam-1", run.now())
+    ingest = run.recorder.ingest
+    ingest._liveness.ready("agent:cam-1", run.now())
+
+    async def answer() -> None:
+        while True:
+            ingest.bus_answered(run.now())
+            await asyncio.sleep(0.5)
+
+    bus = asyncio.create_task(answer())
     watching = asyncio.create_task(watch_silence(run))
     await asyncio.sleep(100)
     assert case.of("role.silent") == []
@@ -80,3 +88,4 @@ async def test_silence_is_looked_for_from_t0_to_the_end(tmp_path: Path) -> None:
     run.outcome.status = "done"
     await asyncio.wait([watching], timeout=2)
     assert watching.done()
+    bus.cancel()

@@ -161,3 +161,12 @@ def test_a_port_that_another_program_has_is_seen(monkeypatch: pytest.MonkeyPatch
 def test_a_sandbox_that_stops_at_the_tun_device_has_its_namespaces() -> None:
     refused = HostError("this kernel refuses: [Errno 13] Permission denied: '/dev/net/tun'")
     assert outcome(local_engine.sandbox(refused, is_root=False)) == ("OK", False)
+
+
+def test_what_limits_the_processes_of_nodes() -> None:
+    found = [
+        local_engine.process_limit(controllers, by_rlimit=by_rlimit)
+        for controllers, by_rlimit in (({"cpu"}, True), ({"pids"}, False), ({"cpu"}, False))
+    ]
+    assert [each.state for each in found] == ["OK", "OK", "limited"]
+    assert [each.found.split()[:2] for each in found[:2]] == [["by", "RLIMIT_NPROC"], ["by", "control"]]

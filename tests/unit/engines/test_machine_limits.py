@@ -256,7 +256,10 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
         "replicas": [
             {
                 "namespace": {"replica": "a-7", "interfaces": [], "hosts": "", "has_taps": True},
-                "program": {"app": None, "command": [], "env": {}, "cwd": "/", "cgroups": [], "uid": None},
+                "program": {
+                    **{"app": None, "command": [], "env": {}, "cwd": "/", "cgroups": []},
+                    **{"uid": None, "nproc_limit": None},
+                },
                 "assignment": Assignment(
                     name="agent:a-7", stack="test", bus=BusAddress(""), data={}
                 ).to_dict(),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
 
-from wotemu_runtime.processes.channel import MAX_MESSAGE, AsyncChannel
+from wotemu_runtime.processes.channel import MAX_MESSAGE, AsyncChannel, Channel
 
 BIG = {"data": bytes(4 * 1024 * 1024)}
 """More than a Unix socket's buffer holds."""
@@ -67,3 +68,28 @@ async def test_more_than_a_channel_takes_is_refused() -> None:
         await ours.send({"data": bytes(MAX_MESSAGE)})
     ours.close()
     theirs.close()
+
+
+def test_what_came_for_a_process_that_is_gone_is_dropped_with_its_descriptors() -> None:
+    ours, theirs = Channel.pair()
+    read, write = os.pipe()
+    ours.send({"op": "started"}, [write])
+    ours.sock.sendall((100).to_bytes(4, "big") + b"half")
+    os.close(write)
+    theirs.discard()
+    assert os.read(read, 1) == b"", "nobody has the other end any more"
+    ours.send({"op": "new"})
+    assert theirs.receive() == ({"op": "new"}, [])
+    ours.close()
+    theirs.discard()
+    theirs.close()
+    os.close(read)
+
+
+def test_an_end_that_others_have_open_ends_for_all() -> None:
+    ours, theirs = Channel.pair()
+    another = Channel(ours.sock.dup())
+    ours.end()
+    assert theirs.receive() is None
+    theirs.close()
+    another.end()

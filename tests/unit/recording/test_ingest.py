@@ -104,6 +104,19 @@ def test_an_outage_of_the_bus_is_reported_and_makes_no_role_silent() -> None:
     assert ingest.bus_answered(62.0) == (False, [])
 
 
+def test_no_role_is_silent_while_the_bus_does_not_answer() -> None:
+    """That it is away is known only when a command times out, which takes as long as a silence."""
+    ingest = Ingest(0.0, resumed=False)
+    ingest.accept(entry(ready()), 1.0)
+    ingest.bus_answered(1.0)
+    assert ingest.check_silence(7.0) == []
+    assert ingest.bus_answered(8.0) == (False, [])
+    assert ingest.check_silence(8.5) == [], "nobody could be heard before 8 s"
+    for t in range(9, 15):
+        ingest.bus_answered(float(t))
+    assert [each.kind for each in ingest.check_silence(14.5)] == ["role.silent"]
+
+
 def test_many_roles_without_a_count_at_their_end_are_one_loss() -> None:
     ingest = Ingest(0.0, resumed=False)
     many = {f"agent:{number:03}" for number in range(100)}

@@ -109,6 +109,7 @@ def _resources(resources: NodeResources | None) -> str:
         "cpu reserved": resources.cpu_reservation,
         "cpu speed": resources.target_cpu_speed,
         "memory limit": resources.memory_limit,
+        "processes": resources.pids_limit,
         "memory reserved": resources.mem_reservation,
     }
     return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)

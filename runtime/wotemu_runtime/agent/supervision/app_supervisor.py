@@ -37,10 +37,12 @@ class AppSupervisor:
         launcher: the channel to the node's launcher.
         is_wot: whether the app is WoTPy's, which is loaded before T0.
         on_claim: called with the sockets whose requests the app measures itself.
+        replace: whether another agent, which was killed, has used the launcher before.
 
     Attributes:
         launcher: the node's launcher, which also runs commands beside the app.
         wanted: the state that the timeline asks for: ``running``, ``crashed`` or ``stopped``.
+        has_launcher: set once nothing of another agent's is left in the node.
         is_paused: whether the node's processes are suspended; no app is started meanwhile.
         prepared: set once a WoT app is loaded, or a command started.
         released: to be set at T0; a WoT app waits for it before it opens anything.
@@ -53,8 +55,10 @@ class AppSupervisor:
         *,
         is_wot: bool,
         on_claim: Callable[[Claim], None] = lambda _claim: None,
+        replace: bool = False,
     ) -> None:
         self._role = role
+        self._replace = replace
         self._replica = role.assignment.subject
         self.launcher = LauncherConnection(launcher)
         self._policy = RestartPolicy(is_wot)
@@ -67,6 +71,7 @@ class AppSupervisor:
         self._idle.set()
         self.wanted = "running"
         self.is_paused = False
+        self.has_launcher = asyncio.Event()
         self.prepared = asyncio.Event()
         self.released = asyncio.Event()
 
@@ -76,9 +81,12 @@ class AppSupervisor:
 
     async def run(self) -> None:
         """Keep the app in its wanted state until cancelled."""
-        self.launcher.open()
+        self.launcher.open(discard=self._replace)
         try:
             async with self._tasks:
+                if self._replace:
+                    await self.launcher.take_over()
+                self.has_launcher.set()
                 if self.is_paused:  # by what another agent missed
                     await self.launcher.impose("pause")
                 while True:

@@ -79,8 +79,10 @@ class LauncherConnection:
     def __repr__(self) -> str:
         return f"<LauncherConnection {'stopping' if self._kill_timer else 'idle'}>"
 
-    def open(self) -> None:
-        """Receive answers from now on."""
+    def open(self, *, discard: bool = False) -> None:
+        """Receive answers from now on; `discard` those that another agent was sent."""
+        if discard:
+            self._channel.discard()
         asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive)
 
     def close(self) -> None:
@@ -115,6 +117,8 @@ class LauncherConnection:
             ended.set_result(message["status"])
 
     def _take_imposed(self, message: dict[str, Any]) -> None:
+        if not self._imposing:  # another agent had asked
+            return
         answer = self._imposing.popleft()
         if answer.done():
             return
@@ -170,6 +174,16 @@ class LauncherConnection:
         self._imposing.append(answer)
         self._request({"op": "fault", "fault": fault, **asked})
         return await answer
+
+    async def take_over(self) -> None:
+        """Kill what another agent had started, end the faults that it imposed, and forget its answers."""
+        self.kill()
+        for fault in ("resume", "unstress", "free_disk"):  # their answers come after all those
+            with contextlib.suppress(EmulationError):
+                await self.impose(fault)
+        while not self._messages.empty():
+            for fd in self._messages.get_nowait()[1]:
+                os.close(fd)
 
     async def start(self) -> Started:
         """Have the app started."""

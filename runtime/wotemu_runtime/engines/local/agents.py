@@ -41,26 +41,33 @@ def groups(nodes: Sequence[ServedNode]) -> Mapping[str, Sequence[ServedNode]]:
     }
 
 
-def run_agents(nodes: Sequence[ServedNode]) -> int:
-    """Run the agents of some nodes until the coordinator stops them; the process's exit code."""
+def run_agents(nodes: Sequence[ServedNode], *, replace: bool = False) -> int:
+    """Run the agents of some nodes until the coordinator stops them; the process's exit code.
+
+    Args:
+        nodes: The nodes.
+        replace: Whether these agents take the place of ones that were killed.
+    """
     # With autogroup scheduling, processors are shared among sessions: apps have sessions of their own, too.
     os.setsid()
-    uvloop.run(_run(nodes))
+    uvloop.run(_run(nodes, replace=replace))
     return 0
 
 
-async def _run(nodes: Sequence[ServedNode]) -> None:
+async def _run(nodes: Sequence[ServedNode], *, replace: bool) -> None:
     first = nodes[0].assignment
     async with bus_session(first.bus, first.stack) as session:
         roles = [Role(node.assignment, session) for node in nodes]
         async with running(*roles) as group:
+            if replace:  # what was due meanwhile holds before an app is started again
+                await session.commands.caught_up.wait()
             for role, node in zip(roles, nodes, strict=True):
-                group.create_task(_serve(role, node, group), name=role.assignment.name)
+                group.create_task(_serve(role, node, group, replace=replace), name=role.assignment.name)
 
 
-async def _serve(role: Role, node: ServedNode, group: asyncio.TaskGroup) -> None:
+async def _serve(role: Role, node: ServedNode, group: asyncio.TaskGroup, *, replace: bool) -> None:
     namespaces = NamespacesOf(node.first, hosts_path(node.replica))
     try:
-        await NodeAgent(role, node.launcher, namespaces).run(group)
+        await NodeAgent(role, node.launcher, namespaces, replace=replace).run(group)
     finally:
-        node.launcher.close()  # the node's first process ends with it
+        node.launcher.end()  # the node's first process ends with it

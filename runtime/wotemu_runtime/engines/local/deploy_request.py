@@ -14,7 +14,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
-from wotemu_runtime.planning.broker_users import monitor_login
+from wotemu_runtime.planning.broker_settings import monitor_login, uses_tls
 from wotemu_runtime.planning.models import CAPTURE_ROLE, PUBLISH_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.planning.statsd_variables import statsd_port
@@ -38,6 +38,7 @@ def deploy_request(
     *,
     shaper: str,
     file_limit: int,
+    nproc_limits: Mapping[str, int],
 ) -> dict[str, Any]:
     """The zygote's ``deploy`` request.
 
@@ -48,6 +49,7 @@ def deploy_request(
         bus: The bus's address as it is inside of the sandbox.
         shaper: ``tun`` or ``netem``.
         file_limit: How many files an app may open.
+        nproc_limits: Processes and threads by replica, where RLIMIT_NPROC limits them.
     """
     return {
         "op": "deploy",
@@ -63,6 +65,7 @@ def deploy_request(
                 attrs.evolve(namespaces[replica.name], has_taps=shaper == "tun"),
                 groups.get(replica.name, LimitedReplica()),
                 bus,
+                nproc_limits.get(replica.name),
             )
             for replica in plan.replicas
         ],
@@ -142,6 +145,7 @@ def _replica_request(
     namespace: NodeNamespace,
     group: LimitedReplica,
     bus: BusAddress,
+    nproc_limit: int | None,
 ) -> dict[str, Any]:
     directories = list(group.directories)
     data = {
@@ -151,10 +155,12 @@ def _replica_request(
         "port_mqtt": plan.topology.ports.mqtt,
         "port_coap": plan.topology.ports.coap,
         "broker_login": monitor_login(replica.env),
+        "broker_tls": uses_tls(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": directories,
         "cpu_limit": group.limits.cpu,
         "mem_limit_bytes": group.limits.mem_bytes,
+        "pids_limit": group.limits.pids or nproc_limit,
         "probes": rounds_of(plan, [replica.name]),
         "interfaces": {each.name: each.network for each in namespace.interfaces},
     }
@@ -167,6 +173,7 @@ def _replica_request(
             "cwd": str(plan.root),
             "cgroups": directories,
             "uid": os.geteuid() or APP_UID,
+            "nproc_limit": nproc_limit,
         },
         "assignment": Assignment(
             name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data

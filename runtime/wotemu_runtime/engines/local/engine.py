@@ -6,16 +6,17 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import attrs
 
 from wotemu.errors import EmulationError, HostError
+from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
 from wotemu_runtime.calibration.measuring import rating_of_this_machine
-from wotemu_runtime.engines.engine import Deployed, RoleEnded
+from wotemu_runtime.engines.engine import Deployed, RoleEnded, RoleLost
 from wotemu_runtime.engines.local import addresses, machine_limits
 from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLimits, has_devices, plan_limits
@@ -105,7 +106,15 @@ class LocalEngine:
                 await self._sandbox.hold(f"port {port}", listener.fileno())
             shaper, unable = await self._choose_shaper(plan)
             await self._sandbox.send(
-                deploy_request(plan, namespaces, groups, bus, shaper=shaper, file_limit=file_limit)
+                deploy_request(
+                    plan,
+                    namespaces,
+                    groups,
+                    bus,
+                    shaper=shaper,
+                    file_limit=file_limit,
+                    nproc_limits=limits.rlimits,
+                )
             )
             await self._sandbox.deployed(DEPLOY_DEADLINE_S + DEPLOY_DEADLINE_PER_ROLE_S * len(plan.roles))
         except BaseException:
@@ -126,10 +135,10 @@ class LocalEngine:
             devices=limits.devices,
         )
 
-    async def news(self) -> AsyncIterator[RoleEnded]:
-        """Roles in the order in which they end."""
+    async def news(self) -> AsyncIterator[RoleEnded | RoleLost]:
+        """Roles in the order in which they end or are lost."""
         while True:
-            yield await self._sandbox.ended.get()
+            yield await self._sandbox.news.get()
 
     def leave(self) -> None:
         """Do nothing: the sandbox ends with this process, so no other coordinator can have it."""
@@ -197,7 +206,7 @@ class LocalEngine:
             enabled = await asyncio.to_thread(delegation.enable, groups.parent, controllers)
             groups.available = frozenset(enabled)
         made, missing = groups.make_all(wanted)
-        return made, [*unenforced, *missing]
+        return made, [*unenforced, *missing, *_unlimited(wanted, made)]
 
     async def _start_in(self, groups: ReplicaGroups, wanted: Mapping[str, Limits]) -> str:
         """Start the sandbox in the delegated group, if any; the kernel's reason where it is not in it."""
@@ -224,6 +233,21 @@ def _check_later_limits(wanted: Mapping[str, Limits], groups: Mapping[str, Limit
             )
 
 
-def _none(wanted: Iterable[str], reason: str) -> list[str]:
-    """The sentences of replicas none of whose limits are enforced."""
-    return [f"{replica}: its limits: {reason}" for replica in wanted]
+def _none(wanted: Mapping[str, Limits], reason: str) -> list[str]:
+    """What is to be said where no limit is enforced."""
+    asked = [f"{replica}: its limits: {reason}" for replica, limits in wanted.items() if limits.is_asked_for]
+    return [*asked, *_unlimited(wanted, {})]
+
+
+def _unlimited(wanted: Mapping[str, Limits], made: Mapping[str, LimitedReplica]) -> list[str]:
+    """The sentence about replicas that may start any number of processes."""
+    count = sum(
+        limits.pids is not None and (name not in made or made[name].limits.pids is None)
+        for name, limits in wanted.items()
+    )
+    if not count:
+        return []
+    return [
+        f"{counted(count, 'node')} without a limit of processes: no control group with the pids controller is"
+        " available to root here, and an app that forks without end harms this machine"
+    ]

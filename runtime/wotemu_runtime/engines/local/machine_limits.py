@@ -19,6 +19,7 @@ from wotemu.errors import HostError
 from wotemu.wording import counted
 from wotemu_runtime.engines.local.cgroups import own_groups
 from wotemu_runtime.engines.local.cgroups.delegation import ROOT
+from wotemu_runtime.engines.local.nproc_limit import is_root_of_machine
 from wotemu_runtime.engines.local.plan_demand import (
     FILES,
     MEMORY,
@@ -186,14 +187,10 @@ def _nproc(proc: Path) -> Iterator[Limit]:
 
 def _exempt_from_nproc(proc: Path) -> bool:
     """Whether the kernel exempts this process, as the machine's root or for its capabilities."""
-    ids = [line.split() for line in (proc / "self/uid_map").read_text().splitlines()]
-    uid = os.getuid()
-    is_root = any(
-        int(inside) <= uid < int(inside) + int(count) and int(outside) + uid - int(inside) == 0
-        for inside, outside, count in ids
-    )
+    uid_map = (proc / "self/uid_map").read_text()
+    is_root = is_root_of_machine(uid_map, os.getuid())
     privileged = int(_status(proc / "self/status").get("CapEff", "0"), 16) & _EXEMPT_FROM_NPROC
-    return is_root or bool(privileged and ids == [["0", "0", "4294967295"]])
+    return is_root or bool(privileged and uid_map.split() == ["0", "0", "4294967295"])
 
 
 def _tasks_of(uid: int, proc: Path) -> int:

@@ -15,6 +15,7 @@ from wotemu_runtime.app_process import scratch
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.engines.local import node_namespace
 from wotemu_runtime.engines.local.file_limit import set_file_limit
+from wotemu_runtime.engines.local.nproc_limit import set_nproc_limit
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 
@@ -59,6 +60,7 @@ def program_from_dict(data: dict[str, Any]) -> Program:
         cwd=data["cwd"],
         cgroups=tuple(data["cgroups"]),
         uid=data["uid"],
+        nproc_limit=data["nproc_limit"],
     )
 
 
@@ -73,5 +75,9 @@ def isolate(program: Program) -> None:
         uid, gid = os.geteuid(), os.getegid()
         namespaces.unshare(namespaces.CLONE_NEWUSER)
         namespaces.map_single_user(program.uid, program.uid, uid, gid)
+        if (
+            program.nproc_limit is not None
+        ):  # counted in the new namespace, not with the user's other processes
+            set_nproc_limit(program.nproc_limit)
     # Last, as the user namespace needs them.
     syscalls.drop_all_capabilities()

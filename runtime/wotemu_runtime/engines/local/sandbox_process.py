@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.engines.engine import RoleEnded
+from wotemu_runtime.engines.engine import RoleEnded, RoleLost
 from wotemu_runtime.engines.local.cgroups.delegation import DelegatedGroup
 from wotemu_runtime.engines.local.file_limit import file_limit
 from wotemu_runtime.engines.local.host_check import refusal
@@ -38,8 +38,8 @@ class SandboxProcess:
         self._listening: asyncio.Task[None] | None = None
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._netem: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self.ended: asyncio.Queue[RoleEnded] = asyncio.Queue()
-        """The roles that ended, in that order."""
+        self.news: asyncio.Queue[RoleEnded | RoleLost] = asyncio.Queue()
+        """The roles that ended or were lost, in that order."""
         self._removal: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -193,12 +193,15 @@ class SandboxProcess:
             if message["event"] == "exited":
                 role, number = message["role"], message["errno"]
                 refused = refusal(f"another process for {role}", number) if number else None
-                self.ended.put_nowait(RoleEnded(role, message["status"], refused))
+                self.news.put_nowait(RoleEnded(role, message["status"], refused))
+            elif message["event"] == "replaced":
+                for role in message["roles"]:
+                    self.news.put_nowait(RoleLost(role, f"its agent was {message['status']}"))
             else:
                 (self._netem if message["event"] == "netem" else self._events).put_nowait(message)
         for events in (self._events, self._netem):
             events.put_nowait(None)
-        self.ended.put_nowait(RoleEnded("sandbox", "its first process is gone"))
+        self.news.put_nowait(RoleEnded("sandbox", "its first process is gone"))
 
     def _no_answer(self, what: str) -> EmulationError:
         return EmulationError(f"the sandbox {what}", hint=self._hint)

@@ -10,6 +10,7 @@ import errno
 import functools
 import importlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,11 @@ from wotemu_runtime.roles.assignment import Assignment
 
 if TYPE_CHECKING:
     from wotemu_runtime.engines.local.agents import ServedNode
+
+
+REPLACED = 3
+WITHIN_S = 60.0
+"""A process of agents that is killed is replaced, unless it was so many times within these seconds."""
 
 
 class Failed(Exception):  # noqa: N818  # it travels as a message, and is an error only at the other end
@@ -48,12 +54,16 @@ class Zygote:
     Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op": "hold",
     "name"}`` with a descriptor that a role needs, and ``{"op": "deploy", ...}`` (see `deploy_request`).
     Events: ``deployed``, ``failed`` (where, error, errno) and
-    ``exited`` (role, status, errno).
+    ``exited`` (role, status, errno), and ``replaced`` (roles, status) of agents that were killed and are
+    started again.
     """
 
     def __init__(self, control: Channel) -> None:
         self._control = control
         self._roles: dict[int, str] = {}
+        self._agents: dict[str, Sequence[ServedNode]] = {}
+        """The nodes of each process of agents, with their launchers' channels, which a successor needs."""
+        self._replaced_at: dict[str, list[float]] = {}
         self._held: dict[str, int] = {}
         """Descriptors of the machine's that roles need, by name."""
 
@@ -94,15 +104,18 @@ class Zygote:
 
     def _deploy(self, request: dict[str, Any]) -> None:
         try:
-            with contextlib.ExitStack() as stack:
-                self._make_roles(request, stack)
+            with contextlib.ExitStack() as stack, contextlib.ExitStack() as launchers:
+                self._make_roles(request, stack, launchers)
+                launchers.pop_all()
         except Failed as failed:
             where = {"where": failed.where, "errno": failed.errno}
             self._control.send({"event": "failed", "error": str(failed), **where})
         else:
             self._control.send({"event": "deployed"})
 
-    def _make_roles(self, request: dict[str, Any], stack: contextlib.ExitStack) -> None:
+    def _make_roles(
+        self, request: dict[str, Any], stack: contextlib.ExitStack, launchers: contextlib.ExitStack
+    ) -> None:
         """Fork the nodes, then the gateways, then the agents.
 
         In this order, as a gateway needs an interface in each of its nodes' namespaces, and no app may send
@@ -112,7 +125,7 @@ class Zygote:
             Failed: A role can't be started; those that were end with the sandbox.
         """
         fds_of: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
-        served = self._make_nodes(request, fds_of, stack)
+        served = self._make_nodes(request, fds_of, stack, launchers)
         for network in request["networks"]:
             with _failing_at(f"the gateway of {network['name']}"):
                 self._fork_gateway(network, fds_of[network["name"]])
@@ -155,7 +168,11 @@ class Zygote:
             os.close(fd)
 
     def _make_nodes(
-        self, request: dict[str, Any], fds_of: dict[str, dict[str, int]], stack: contextlib.ExitStack
+        self,
+        request: dict[str, Any],
+        fds_of: dict[str, dict[str, int]],
+        stack: contextlib.ExitStack,
+        launchers: contextlib.ExitStack,
     ) -> list[ServedNode]:
         """Make all nodes' namespaces, then fork their first processes.
 
@@ -165,7 +182,8 @@ class Zygote:
         Args:
             request: The zygote's request.
             fds_of: Gets the descriptors of each network's interfaces, by replica.
-            stack: Closes this process's ends of the nodes' channels.
+            stack: Closes what is needed no more once all roles run.
+            launchers: Closes this process's copies of the launchers' channels.
 
         Returns:
             The nodes, as their agents will need them.
@@ -184,8 +202,9 @@ class Zygote:
                     launcher, nodes_end = Channel.pair()
                 finally:
                     home.enter()
-            for each in (own, launcher, nodes_end):
+            for each in (own, nodes_end):
                 stack.callback(each.close)
+            launchers.callback(launcher.close)
             for interface, fd in zip(namespace.interfaces, fds, strict=True):
                 fds_of[interface.network][namespace.replica] = fd
             assignment = Assignment.from_dict(replica["assignment"])
@@ -209,16 +228,41 @@ class Zygote:
 
     def _fork_agents(self, nodes: list[ServedNode]) -> None:
         """Start the processes that serve the nodes."""
-        from wotemu_runtime.engines.local.agents import groups, run_agents
+        from wotemu_runtime.engines.local.agents import groups
 
-        for name, group in groups(nodes).items():
-
-            def agents(group: Sequence[ServedNode] = group) -> int:
-                leave_real_time_class()
-                return run_agents(group)
-
+        self._agents.update(groups(nodes))
+        for name in self._agents:
             with _failing_at(f"the {name}"):
-                self._roles[fork(agents, keep_fds=[node.launcher.fileno() for node in group])] = name
+                self._fork_agents_of(name)
+
+    def _fork_agents_of(self, name: str, *, replace: bool = False) -> None:
+        """Start one process of agents, or start another in its place."""
+        from wotemu_runtime.engines.local.agents import run_agents
+
+        nodes = self._agents[name]
+
+        def agents() -> int:
+            leave_real_time_class()
+            return run_agents(nodes, replace=replace)
+
+        self._roles[fork(agents, keep_fds=[node.launcher.fileno() for node in nodes])] = name
+
+    def _replace(self, name: str, status: int) -> bool:
+        """Replace a process of agents that was killed; whether it was one, and another could be started."""
+        if name not in self._agents or not os.WIFSIGNALED(status):
+            return False
+        now_s = time.monotonic()
+        before = [at_s for at_s in self._replaced_at.get(name, ()) if now_s - at_s < WITHIN_S]
+        if len(before) >= REPLACED:
+            return False
+        self._replaced_at[name] = [*before, now_s]
+        try:
+            self._fork_agents_of(name, replace=True)
+        except OSError:
+            return False
+        roles = [node.assignment.name for node in self._agents[name]]
+        self._control.send({"event": "replaced", "roles": roles, "status": exit_text(status)})
+        return True
 
     def _fork_gateway(self, network: dict[str, Any], fds: dict[str, int]) -> None:
         """Start a gateway and wait until it has its nodes' interfaces.
@@ -243,7 +287,7 @@ class Zygote:
         ours.close()
 
     def _ended(self, pid: int, status: int) -> None:
-        if role := self._roles.pop(pid, None):
+        if (role := self._roles.pop(pid, None)) and not self._replace(role, status):
             from wotemu_runtime.engines.local.node import NO_PROCESS
 
             number = errno.EAGAIN if os.waitstatus_to_exitcode(status) == NO_PROCESS else 0

@@ -212,14 +212,16 @@ def _placement(placement: Json) -> Json:
 
 
 def _resources(resources: Mapping[str, Mapping[str, int]]) -> Json:
-    composed = {}
+    composed: Json = {}
     for kind in ("Limits", "Reservations"):
         wanted = resources.get(kind, {})
-        values = {}
+        values: Json = {}
         if nano_cpus := wanted.get("NanoCPUs"):
             values["cpus"] = f"{nano_cpus / 10**9:g}"
         if size := wanted.get("MemoryBytes"):
             values["memory"] = f"{size}b"
+        if pids := wanted.get("Pids"):
+            values["pids"] = pids
         if values:
             composed[kind.lower()] = values
     return composed

@@ -11,6 +11,8 @@ from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.stress_check import Room, check_stress
 
+AGENT_PIDS = 16
+"""Processes and threads of a node's container that are not its app's: the launcher's and the agent's."""
 Json = dict[str, Any]
 
 DEFAULT_PREFIX = 24
@@ -22,10 +24,13 @@ _SERVING = 3
 
 
 def resources(wanted: NodeResources | None) -> Json:
-    """A task's ``Resources``, without the limits and reservations that are not asked for."""
-    if wanted is None:
-        return {}
-    limits = {"NanoCPUs": _nano(wanted.cpu_limit), "MemoryBytes": _whole(wanted.mem_limit)}
+    """A task's ``Resources``: the limits and reservations that are asked for, and one of processes."""
+    wanted = wanted or NodeResources()
+    limits = {
+        "NanoCPUs": _nano(wanted.cpu_limit),
+        "MemoryBytes": _whole(wanted.mem_limit),
+        "Pids": wanted.most_pids + AGENT_PIDS,
+    }
     reservations = {"NanoCPUs": _nano(wanted.cpu_reservation), "MemoryBytes": _whole(wanted.mem_reservation)}
     return {
         "Limits": {key: value for key, value in limits.items() if value},

@@ -9,6 +9,7 @@ import attrs
 
 from wotemu.errors import InputError
 from wotemu.topology.builtin_apps import BuiltinApps
+from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names, plain_services
 from wotemu_runtime.engines.swarm.object_names import CONTROL, OUTSIDE
@@ -32,7 +33,7 @@ from wotemu_runtime.engines.swarm.specs import (
 )
 from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
-from wotemu_runtime.planning.broker_users import monitor_login
+from wotemu_runtime.planning.broker_settings import monitor_login, uses_tls
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.planning.statsd_variables import statsd_port
@@ -247,12 +248,14 @@ def agent_service(
         "port_mqtt": plan.topology.ports.mqtt,
         "port_coap": plan.topology.ports.coap,
         "broker_login": monitor_login(replica.env),
+        "broker_tls": uses_tls(replica.env),
         "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
         "mem_limit_bytes": int(replica.resources.mem_limit)
         if replica.resources and replica.resources.mem_limit
         else None,
+        "pids_limit": replica.resources.most_pids if replica.resources else DEFAULT_PIDS,
         "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
         "services": services,
         "nodes": {other.name: other.node for other in plan.replicas},

@@ -75,7 +75,9 @@ def find(name: str, wanted: Collection[str]) -> DelegatedGroup | None:
     Returns:
         The group, or None where no controller can be enabled anywhere.
     """
-    if SYSTEMD.exists() and shutil.which("systemd-run") and (scope := _scope(name)):
+    # What root alone uses for a default limit is not worth the time that systemd takes to make a scope.
+    by_systemd = {*wanted} != {"pids"} and SYSTEMD.exists() and shutil.which("systemd-run")
+    if by_systemd and (scope := _scope(name)):
         return scope
     best: DelegatedGroup | None = None
     for parent in _ancestors():

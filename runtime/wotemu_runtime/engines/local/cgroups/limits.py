@@ -2,60 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Self
 
 import attrs
 import psutil
 
 from wotemu.topology.node import Node
-from wotemu.topology.resources import NodeResources
+from wotemu.topology.resources import DEFAULT_PIDS, NodeResources
 from wotemu.topology.service import Service
 from wotemu.topology.topology import Topology
 from wotemu.units import Bytes
 from wotemu_runtime.calibration.rating import Rating
 from wotemu_runtime.calibration.shares import Share, share_of
+from wotemu_runtime.engines.local.nproc_limit import nproc_limit_holds
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import unplaced
 
-CPU, MEMORY = "cpu", "memory"
+CPU, MEMORY, PIDS = "cpu", "memory", "pids"
 """The kernel's names of the controllers that enforce limits."""
+NO_PIDS = "its limit of processes: no control group with the pids controller is available here"
 LEAST_CORES = 0.001
 """A quota of 1 ms each second: the kernel has no smaller quota and no longer period."""
 
 
 @attrs.frozen
 class Limits:
-    """The cores and bytes of memory that a replica may use; None is no limit."""
+    """The cores, bytes of memory, and processes and threads that a replica may use; None is no limit."""
 
     cpu: float | None = None
     mem_bytes: int | None = None
     later: frozenset[str] = frozenset()
     """The controllers of limits that the scenario sets later."""
+    pids: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.controllers)
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether the deployment asks for one of them, and not only the default holds."""
+        return bool(self.controllers - {PIDS}) or self.pids not in (None, DEFAULT_PIDS)
+
+    @property
     def controllers(self) -> set[str]:
         """The controllers that enforce these limits."""
-        now = {name for name, value in ((CPU, self.cpu), (MEMORY, self.mem_bytes)) if value is not None}
+        limits = ((CPU, self.cpu), (MEMORY, self.mem_bytes), (PIDS, self.pids))
+        now = {name for name, value in limits if value is not None}
         return now | self.later
 
 
 @attrs.frozen
 class Machine:
-    """What limits follow from; None is unknown, and `rating` that of a core."""
+    """What limits follow from; None is unknown, and `rating` that of a core.
+
+    `rlimit_holds`: whether the kernel can limit an app's processes by RLIMIT_NPROC, without a control group.
+    """
 
     cpu_speed_hz: float | None
     cores: int
     mem_bytes: int
     rating: Rating | None = None
+    rlimit_holds: bool = True
 
     @classmethod
     def here(cls, rating: Rating | None = None) -> Self:
         """This machine."""
-        return cls(machine_cpu_speed_hz(), psutil.cpu_count() or 1, psutil.virtual_memory().total, rating)
+        return cls(
+            machine_cpu_speed_hz(),
+            psutil.cpu_count() or 1,
+            psutil.virtual_memory().total,
+            rating,
+            nproc_limit_holds(),
+        )
 
 
 @attrs.frozen
@@ -66,11 +85,13 @@ class PlanLimits:
         by_replica: Without the replicas that have none.
         unenforced: What the plan asks for that this machine can't enforce, one sentence each.
         devices: The share of each node that is a device, one sentence each.
+        rlimits: Processes and threads by replica, where RLIMIT_NPROC limits them.
     """
 
     by_replica: dict[str, Limits]
     unenforced: tuple[str, ...]
     devices: tuple[str, ...]
+    rlimits: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def has_devices(topology: Topology) -> bool:
@@ -86,11 +107,16 @@ def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
     unenforced: dict[str, None] = dict.fromkeys(unplaced(plan))
     devices: dict[str, None] = {}
     of_devices = 0.0
+    pids = {
+        each.name: DEFAULT_PIDS if each.resources is None else each.resources.most_pids
+        for each in plan.replicas
+    }
     later = controllers_of_changes(plan)
     for replica in plan.replicas:
         limits, missing = wanted_limits(replica.resources, machine)
         unenforced |= {f"{replica.node}: {what}": None for what in missing}
-        limits = attrs.evolve(limits, later=later.get(replica.name, frozenset()))
+        by_group = None if machine.rlimit_holds else pids[replica.name]
+        limits = attrs.evolve(limits, later=later.get(replica.name, frozenset()), pids=by_group)
         if limits:
             wanted[replica.name] = limits
         if replica.resources is not None and (share := device_share(replica.resources, machine)):
@@ -101,7 +127,8 @@ def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
             f"devices: together they have {of_devices:.1f} cores, and this machine has {machine.cores}: while"
             " more of them compute than there is room for, they are slower than devices"
         ] = None
-    return PlanLimits(wanted, tuple(unenforced), tuple(devices))
+    rlimits = pids if machine.rlimit_holds else {}
+    return PlanLimits(wanted, tuple(unenforced), tuple(devices), rlimits)
 
 
 def controllers_of_changes(plan: Plan) -> dict[str, frozenset[str]]:
@@ -184,6 +211,9 @@ def enforceable(limits: Limits, available: Collection[str]) -> tuple[Limits, lis
         for what, controller in (("its limit of CPU", CPU), ("its limit of memory", MEMORY))
         if controller in limits.controllers and controller not in available
     ]
+    if limits.pids not in (None, DEFAULT_PIDS) and PIDS not in available:
+        missing.append(NO_PIDS)
     cpu = limits.cpu if CPU in available else None
     mem_bytes = limits.mem_bytes if MEMORY in available else None
-    return Limits(cpu, mem_bytes, limits.later.intersection(available)), missing
+    pids = limits.pids if PIDS in available else None
+    return Limits(cpu, mem_bytes, limits.later.intersection(available), pids), missing

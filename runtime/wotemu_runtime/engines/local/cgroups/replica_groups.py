@@ -8,9 +8,10 @@ from pathlib import Path
 
 import attrs
 
+from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu_runtime.agent.control_group import set_limits
 from wotemu_runtime.engines.local.cgroups.delegation import ROOT, DelegatedGroup
-from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, Limits, enforceable
+from wotemu_runtime.engines.local.cgroups.limits import CPU, MEMORY, NO_PIDS, PIDS, Limits, enforceable
 from wotemu_runtime.engines.local.cgroups.own_groups import version_1_groups
 
 
@@ -49,7 +50,8 @@ class ReplicaGroups:
             try:
                 groups[name], missing = self.make(name, limits)
             except OSError as error:
-                missing = [f"its limits: no control group can be made: {error.strerror or error}"]
+                refused = f"its limits: no control group can be made: {error.strerror or error}"
+                missing = [refused] if limits.is_asked_for else []
             unenforced += [f"{name}: {what}" for what in missing]
         return groups, unenforced
 
@@ -68,16 +70,16 @@ class ReplicaGroups:
             enforced, missing = limits, []
         made = []
         for directory, controllers in self._directories(replica, enforced).items():
-            directory.mkdir()
-            set_limits(
-                directory,
-                cpu=enforced.cpu if CPU in controllers else None,
-                mem_bytes=enforced.mem_bytes if MEMORY in controllers else None,
-            )
-            # A delegated version 1 hierarchy may allow mkdir and still keep others' processes out.
-            if not os.access(directory / "cgroup.procs", os.W_OK):
-                raise PermissionError(1, "may not add processes", str(directory))
-            made.append(str(directory))
+            try:
+                _make(directory, controllers, enforced)
+            except OSError:
+                if controllers != {PIDS}:
+                    raise
+                # Of version 1. Nobody has asked for the default limit, so the others hold without it.
+                missing = [*missing, NO_PIDS] if enforced.pids != DEFAULT_PIDS else missing
+                enforced = attrs.evolve(enforced, pids=None)
+            else:
+                made.append(str(directory))
         return LimitedReplica(tuple(made), enforced), missing
 
     def _directories(self, replica: str, limits: Limits) -> dict[Path, set[str]]:
@@ -88,9 +90,23 @@ class ReplicaGroups:
         if CPU in wanted:
             wanted.add("cpuacct")  # it limits nothing, but accounts for the CPU time that agents report
         own = version_1_groups(Path("/proc/self/cgroup").read_text())
-        if wanted and os.access(ROOT / "freezer" / own.get("freezer", "/").lstrip("/"), os.W_OK):
+        if limits.is_asked_for and os.access(ROOT / "freezer" / own.get("freezer", "/").lstrip("/"), os.W_OK):
             wanted.add("freezer")  # for pauses of the scenario
         return {
             ROOT / name / own.get(name, "/").lstrip("/") / f"{self.name}-{replica}": {name}
             for name in sorted(wanted)
         }
+
+
+def _make(directory: Path, controllers: set[str], limits: Limits) -> None:
+    """Make one group, and set those limits that its controllers enforce."""
+    directory.mkdir()
+    set_limits(
+        directory,
+        cpu=limits.cpu if CPU in controllers else None,
+        mem_bytes=limits.mem_bytes if MEMORY in controllers else None,
+        pids=limits.pids if PIDS in controllers else None,
+    )
+    # A delegated version 1 hierarchy may allow mkdir and still keep others' processes out.
+    if not os.access(directory / "cgroup.procs", os.W_OK):
+        raise PermissionError(1, "may not add processes", str(directory))

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import attrs
 
+from wotemu.topology.resources import LEAST_PIDS
 from wotemu_runtime.calibration import store
 from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import (
     CPU,
     MEMORY,
+    PIDS,
     Limits,
     Machine,
     PlanLimits,
@@ -43,7 +45,7 @@ def foreseen(plan: Plan) -> PlanLimits:
             "devices: this machine is not measured yet; a run does so first, in a few seconds, and wotemu"
             " calibrate better, with 7-zip",
         )
-    if limits.by_replica:
+    if any(wanted.is_asked_for for wanted in limits.by_replica.values()):
         available = usable().controllers
         for name, wanted in limits.by_replica.items():
             unenforced += [f"{name}: {what}" for what in enforceable(wanted, available)[1]]
@@ -55,7 +57,7 @@ def usable() -> Usable:
     name = f"wotemu-trial-{os.getpid()}"
     if not delegation.is_version_2():
         return _version_1(ReplicaGroups(name))
-    group = delegation.find(name, {CPU, MEMORY})
+    group = delegation.find(name, {CPU, MEMORY, PIDS})
     if group is None:
         return Usable(2, frozenset())
     delegation.remove(group)
@@ -63,11 +65,16 @@ def usable() -> Usable:
 
 
 def _version_1(groups: ReplicaGroups) -> Usable:
-    allowed, refused = [], ""
-    for controller, limits in ((CPU, Limits(cpu=1.0)), (MEMORY, Limits(mem_bytes=1 << 30))):
+    refused = ""
+    allowed: list[str] = []
+    for controller, limits in (
+        (CPU, Limits(cpu=1.0)),
+        (MEMORY, Limits(mem_bytes=1 << 30)),
+        (PIDS, Limits(pids=LEAST_PIDS)),
+    ):
         try:
-            groups.make(controller, limits)
-            allowed.append(controller)
+            made, _ = groups.make(controller, limits)
+            allowed += made.limits.controllers
         except OSError as error:
             refused = error.strerror or str(error)
         for directory in groups.planned(controller, limits):
