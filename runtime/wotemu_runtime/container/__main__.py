@@ -10,13 +10,13 @@ proxy           read-only proxy of Docker's API, restricted to one stack
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 from wotemu.errors import InputError, WotemuError
+from wotemu_runtime.container.assignment_file import load_assignment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -103,21 +103,12 @@ def run(role: str, environ: Mapping[str, str]) -> None:
     Raises:
         InputError: There is no such role.
     """
-    gc.disable()  # while modules are imported a collection finds little; see `processes.fork.freeze`
     if role in RUN:
-        start = RUN[role]()
-        gc.enable()
-        start(environ)
+        RUN[role]()(environ)
     elif role in SERVED:
         import uvloop
 
-        from wotemu_runtime.container.assignment_file import load_assignment
-        from wotemu_runtime.processes.fork import freeze
-
-        serve = SERVED[role]()
-        freeze()
-        gc.enable()
-        uvloop.run(_serve(serve, load_assignment(environ)))
+        uvloop.run(_serve(SERVED[role](), load_assignment(environ)))
     else:
         known = ", ".join(sorted({**RUN, **SERVED}))
         raise InputError(f"there is no role {role!r}", hint=f"known are {known}")

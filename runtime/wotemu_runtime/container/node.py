@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pwd
 import sys
@@ -131,13 +130,9 @@ def drop_privileges() -> None:
 
 
 def _run_agent(environ: Mapping[str, str], launcher: Channel) -> int:
-    gc.disable()  # while modules are imported a collection finds little
     import uvloop
 
     from wotemu_runtime.container.agent import serve
 
-    assignment = load_assignment(environ)
-    freeze()
-    gc.enable()
-    uvloop.run(serve(assignment, launcher, pwd.getpwnam(APP_USER).pw_uid))
+    uvloop.run(serve(load_assignment(environ), launcher, pwd.getpwnam(APP_USER).pw_uid))
     return 0
