@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import psutil
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Change
-from wotemu.units import Bytes
 from wotemu_runtime.agent.control_group import change_cpu_limit, change_memory_limit
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S, Process
 from wotemu_runtime.agent.resource_usage import Sampler, throttled
@@ -189,6 +187,8 @@ class NodeFaults:
 
     def _check_stress(self, cpu: float | None, mem_bytes: int | None) -> None:
         """Check that a stress has room in the node and on this machine. Raises EmulationError otherwise."""
+        import psutil  # few nodes have a use for it
+
         cores = min(self._limits[0] or float("inf"), psutil.cpu_count() or 1)
         if cpu is not None and cpu > cores:
             raise EmulationError(f"it can't use {cpu:g} cores: it has {cores:g}")
@@ -196,10 +196,10 @@ class NodeFaults:
             return
         limit, free = self._limits[1], psutil.virtual_memory().available - MEMORY_LEFT_BYTES
         if limit is not None and mem_bytes >= limit:
-            raise EmulationError(f"it can't hold {Bytes(mem_bytes)}: its limit is {Bytes(limit)}")
+            raise EmulationError(f"it can't hold {_size(mem_bytes)}: its limit is {_size(limit)}")
         if mem_bytes > free:
             raise EmulationError(
-                f"it can't hold {Bytes(mem_bytes)}: this machine has {Bytes(max(0, free))} to spare"
+                f"it can't hold {_size(mem_bytes)}: this machine has {_size(max(0, free))} to spare"
             )
 
     async def _end_stress(self) -> None:
@@ -244,7 +244,7 @@ class NodeFaults:
         self._role.event(
             "disk.freed",
             f"the scratch folder of {self._replica} was full for {lasted_s:.3f} s, "
-            f"{Bytes(fill.leave_bytes)} were left",
+            f"{_size(fill.leave_bytes)} were left",
             leave_bytes=fill.leave_bytes,
             lasted_s=lasted_s,
             used_before_bytes=fill.used_bytes,
@@ -258,5 +258,12 @@ def _used(stress: _Stress, used: Mapping[str, Any], lasted_s: float) -> str:
     if stress.cpu is not None:
         words.append(f"{used['cpu_s'] / max(lasted_s, 1e-9):.3g} of {stress.cpu:g} cores")
     if stress.mem_bytes is not None:
-        words.append(f"{Bytes(used['held_bytes'])} of {Bytes(stress.mem_bytes)} held")
+        words.append(f"{_size(used['held_bytes'])} of {_size(stress.mem_bytes)} held")
     return ", ".join([*words, *([f"it ended early, {used['died']}"] if used["died"] else [])])
+
+
+def _size(number: int) -> str:
+    """A number of bytes in words."""
+    from wotemu.units import Bytes
+
+    return str(Bytes(number))
