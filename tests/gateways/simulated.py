@@ -44,6 +44,13 @@ class SimulatedHop(HopQueue):
             self.numbers += 1
         self.enter(arrivals_s, packets, self.simulation.now_s)
 
+    def send_one(self, arrival_s: float, size: int) -> None:
+        """As `send` for a packet alone, which passes the hop without a batch."""
+        self.simulation.advance_to(arrival_s)
+        frame = self.numbers.to_bytes(8, "big") + bytes(60)
+        self.numbers += 1
+        self.enter_one(arrival_s, (frame, size, _NOWHERE, self.counter), self.simulation.now_s)
+
     def admit(self, arrivals_s: Sequence[float], sizes: Sequence[int]) -> list[float]:
         """When each of these packets leaves, if nothing changes any more; `NEVER` for a lost one."""
         first = self.numbers

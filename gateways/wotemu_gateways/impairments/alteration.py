@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.impairments.loss import NEVER, Chance, Loss
+from wotemu_gateways.impairments.loss import Chance, Loss
 from wotemu_gateways.packets.ethernet import ETHERNET_BYTES, flip_bit, mark_congestion
 
 
@@ -49,7 +49,7 @@ class Alteration:
 
     def _copy(self, frame: bytes) -> bytes | None:
         # Every process steps for every copy, lost already or not: their states must not depend on each other.
-        if NEVER in [loss.drop((0.0,))[0] for loss in self._losses]:
+        if True in [loss.loses_next() for loss in self._losses]:
             marked = mark_congestion(frame, self._offset) if self._ecn else None
             if marked is None:
                 self.lost += 1

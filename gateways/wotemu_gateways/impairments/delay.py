@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import attrgetter
+from itertools import repeat
+from operator import add, attrgetter
 from random import Random
 from statistics import NormalDist
 
@@ -72,6 +73,14 @@ class DelayStage:
             return self._reordered(departures_s)
         return self._delayed(departures_s)
 
+    def arrival(self, departure_s: float) -> float:
+        """As `arrivals` for a packet alone."""
+        if self.keeps_order:
+            return departure_s + self._latency_s
+        if self._delays_s and not self._reorders:
+            return departure_s + self._delays_s[self._rng.getrandbits(SHARES_BITS)]
+        return self.arrivals((departure_s,))[0]
+
     def _delayed(self, instants: Sequence[float]) -> list[float]:
         if not self._jitter_s:
             latency_s = self._latency_s
@@ -85,7 +94,8 @@ class DelayStage:
         """Uncorrelated jitter of a table whose size is a power of two: no Python call for each packet."""
         bits, delays_s = self._rng.getrandbits, self._delays_s
         if delays_s:
-            return [instant + delays_s[bits(SHARES_BITS)] for instant in instants]
+            drawn = map(bits, repeat(SHARES_BITS, len(instants)))
+            return list(map(add, instants, map(delays_s.__getitem__, drawn)))
         latency_s, jitter_s, values = self._latency_s, self._jitter_s, self._values
         self._drawn += len(instants)
         if self._drawn > SHARES:  # only now has a table of delays paid for the milliseconds that it takes

@@ -41,6 +41,8 @@ class HopShaper(Generic[Packet]):
             ask for more than loss.
         delay: Delay, jitter and reordering.
         clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
+        needs_batches: Whether a packet alone passes as a batch of one, as it passes alterations or a shared
+            queue.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class HopShaper(Generic[Packet]):
         "conditions",
         "delay",
         "losses",
+        "needs_batches",
         "rate_limiter",
         "shared",
     )  # fmt: skip
@@ -66,7 +69,7 @@ class HopShaper(Generic[Packet]):
         self.conditions = NetworkConditions()
         self._random_fields = _randomness(self.conditions)
         self.delay = DelayStage(self.conditions, rng)
-        self.clear = True
+        self.clear, self.needs_batches = True, False
         self.change(conditions, 0.0)
 
     def __repr__(self) -> str:
@@ -91,8 +94,9 @@ class HopShaper(Generic[Packet]):
         )  # last: a rate that is lifted lets go what waits, under all this
         harmless = not (self.delay.delays or self.losses or self.alteration)
         self.clear = harmless and not self.rate_limiter.limits and self.shared is None
+        self.needs_batches = self.alteration is not None or self.shared is not None
 
     def share(self, rate_limiter: RateLimiter[Packet]) -> None:
         """Send through a rate limiter that other hops use as well, after the hop's own."""
         self.shared = rate_limiter
-        self.clear = False
+        self.clear, self.needs_batches = False, True

@@ -24,6 +24,10 @@ class Loss(Protocol):
         """The instants, with `NEVER` for those whose packet is lost."""
         ...
 
+    def loses_next(self) -> bool:
+        """Whether the next packet is lost: `drop` of one."""
+        ...
+
 
 class Chance:
     """True with a probability of `share`; repeats its last answer with a probability of `correlation`.
@@ -83,19 +87,27 @@ class IndependentLoss:
         self._passing = at - count
         return kept
 
+    def loses_next(self) -> bool:
+        """See `Loss`."""
+        if self._passing:
+            self._passing -= 1
+            return False
+        self._passing = self._draw()
+        return True
+
 
 class ChainLoss:
     """Loses the packets for which a random process with memory is true."""
 
-    __slots__ = ("_next_is_lost",)
+    __slots__ = ("loses_next",)
 
-    def __init__(self, next_is_lost: Callable[[], bool]) -> None:
-        self._next_is_lost = next_is_lost
+    def __init__(self, loses_next: Callable[[], bool]) -> None:
+        self.loses_next = loses_next
 
     def drop(self, instants: Sequence[float]) -> list[float]:
         """See `Loss`."""
-        next_is_lost = self._next_is_lost
-        return [NEVER if next_is_lost() else instant for instant in instants]
+        loses_next = self.loses_next
+        return [NEVER if loses_next() else instant for instant in instants]
 
 
 def gilbert_elliott(model: GilbertElliott, rng: Random) -> Callable[[], bool]:

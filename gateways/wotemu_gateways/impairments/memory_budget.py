@@ -31,7 +31,5 @@ class MemoryBudget:
 
 def held_bytes(packets: Sequence[Any]) -> int:
     """The memory that packets take; their second field is their size."""
-    if len(packets) == 1:
-        return PACKET_BYTES + int(packets[0][1])
     sizes: list[int] = [packet[1] for packet in packets]
     return PACKET_BYTES * len(packets) + sum(sizes)

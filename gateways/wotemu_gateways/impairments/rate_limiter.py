@@ -269,8 +269,6 @@ class RateLimiter(Generic[Packet]):
         if self._memory.held_bytes >= self._memory.max_bytes:
             user.drop_without_memory(packets)
             return
-        if len(packets) == 1 and self._passes_alone(user, arrivals_s[0], packets, now_s, ahead_s):
-            return
         sizes = [packet[1] for packet in packets]
         if self._overhead or self._cell_size:
             sizes = [self._wire_size(size) for size in sizes]
@@ -289,26 +287,21 @@ class RateLimiter(Generic[Packet]):
         else:
             self._hold(user, sent_s, packets, sizes, now_s)
 
-    def _passes_alone(
-        self,
-        user: QueuedHop[Packet],
-        arrival_s: float,
-        packets: Sequence[Packet],
-        now_s: float,
-        ahead_s: float,
-    ) -> bool:
-        """Pass on a packet that finds the queue empty, at a rate alone; False where more is to be looked at.
+    def send_alone(self, arrival_s: float, size: int, now_s: float) -> float | None:
+        """When a packet has been sent that need not wait here, at a rate alone.
 
-        It does what `_departures` and `enqueue` do for any number, without their lists.
+        It does what `enqueue` and `_departures` do for any number of packets, at less cost.
+
+        Returns:
+            None where more is to be looked at: the packet then has to be queued by `enqueue`.
         """
         if arrival_s < self.busy_until_s or self._dues_s or not self._is_rate_alone:
-            return False
-        sent_s = arrival_s + packets[0][1] * self._seconds_per_byte
-        if sent_s > now_s + ahead_s:
-            return False
+            return None
+        sent_s = arrival_s + size * self._seconds_per_byte
+        if sent_s > now_s + AHEAD_S:
+            return None
         self.busy_until_s = sent_s
-        user.leave_queue(self, (sent_s,), packets, now_s)
-        return True
+        return sent_s
 
     def _hold(
         self,

@@ -16,7 +16,7 @@ from wotemu_gateways.impairments.alteration import Alteration
 from wotemu_gateways.impairments.delay_queue import GRAIN_S, DelayQueue, Timers
 from wotemu_gateways.impairments.hop_shaper import HopShaper
 from wotemu_gateways.impairments.loss import NEVER
-from wotemu_gateways.impairments.memory_budget import MemoryBudget, held_bytes
+from wotemu_gateways.impairments.memory_budget import PACKET_BYTES, MemoryBudget, held_bytes
 from wotemu_gateways.impairments.rate_limiter import AHEAD_S, RateLimiter
 from wotemu_gateways.packets.flow_table import FlowCounter
 
@@ -28,6 +28,10 @@ class NextHop(Protocol):
 
     def forward(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass on packets whose departures were due at those instants."""
+        ...
+
+    def forward_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """As `forward` for a packet alone."""
         ...
 
 
@@ -58,10 +62,6 @@ def count_lost(packets: Sequence[Packet]) -> None:
 def count_sent(packets: Sequence[Packet]) -> None:
     """Count packets of the flows that nodes send; most batches are of one flow."""
     first = packets[0][3]
-    if len(packets) == 1:
-        first.packets_up += 1
-        first.bytes_up += packets[0][1]
-        return
     if [packet[3] for packet in packets].count(first) == len(packets):
         first.packets_up += len(packets)
         first.bytes_up += sum([packet[1] for packet in packets])
@@ -94,6 +94,9 @@ class HopQueue:
 
     Packets pass the hop's rate limiter, the shared one where there is one, loss and alteration, and the delay
     queue. `queued` counts those in a rate limiter.
+
+    Methods for a packet alone (`..._one`) do what those for a batch do, without the batch's lists: most
+    wake-ups of a gateway are for one packet.
     """
 
     __slots__ = (
@@ -132,7 +135,7 @@ class HopQueue:
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Take packets that came, or were due to come, at these instants (ascending)."""
         shaper = self.shaper
-        if shaper.clear and not self.delay_queue:
+        if shaper.clear and self.delay_queue.next_s == NEVER:
             self.pass_on(arrivals_s, packets, now_s)
         elif shaper.rate_limiter.limits:
             # Packets go to a shared queue only once they have come: one that is ahead of its time would be
@@ -141,6 +144,25 @@ class HopQueue:
             shaper.rate_limiter.enqueue(self, arrivals_s, packets, now_s, ahead_s)
         else:
             self.leave_queue(shaper.rate_limiter, arrivals_s, packets, now_s)
+
+    def enter_one(self, arrival_s: float, packet: Packet, now_s: float) -> None:
+        """As `enter` for a packet alone."""
+        shaper, memory = self.shaper, self._memory
+        if shaper.clear and self.delay_queue.next_s == NEVER:
+            self.pass_one(arrival_s, packet, now_s)
+            return
+        sent_s: float | None = arrival_s
+        if shaper.needs_batches or memory.held_bytes >= memory.max_bytes:
+            sent_s = None
+        elif shaper.rate_limiter.limits:
+            sent_s = shaper.rate_limiter.send_alone(arrival_s, packet[1], now_s)
+        if sent_s is None:
+            self.enter((arrival_s,), (packet,), now_s)
+        elif shaper.losses and True in [loss.loses_next() for loss in shaper.losses]:
+            self.dropped_loss += 1
+            packet[3].settled += 1
+        else:
+            self._delay_one(shaper.delay.arrival(sent_s), packet, now_s)
 
     def leave_queue(
         self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
@@ -178,20 +200,33 @@ class HopQueue:
 
     def _delay(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         delay_queue, memory, in_order = self.delay_queue, self._memory, self.shaper.delay.keeps_order
-        if in_order and dues_s[-1] <= now_s + GRAIN_S and not delay_queue:
+        if in_order and dues_s[-1] <= now_s + GRAIN_S and delay_queue.next_s == NEVER:
             self.leave(dues_s, packets, now_s)
         elif memory.held_bytes >= memory.max_bytes:
             self.drop_without_memory(packets)
         else:
             memory.held_bytes += held_bytes(packets)
+            if not in_order:
+                delay_queue.insert(dues_s, packets)
+                return
             last_s = delay_queue.last_s
-            if in_order and dues_s[0] < last_s <= dues_s[0] + AHEAD_S:
+            if dues_s[0] < last_s <= dues_s[0] + AHEAD_S:
                 # A rate was raised after the last one went on ahead of its time: keep their order.
                 dues_s = [max(due_s, last_s) for due_s in dues_s]
-            if in_order and dues_s[0] >= last_s:
+            if dues_s[0] >= last_s:
                 delay_queue.hold(dues_s, packets)
-            else:  # jitter; or a delay that was longer until now, whose packets are overtaken
+            else:  # a delay that was longer until now, whose packets are overtaken
                 delay_queue.insert(dues_s, packets)
+
+    def _delay_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        delay_queue, in_order = self.delay_queue, self.shaper.delay.keeps_order
+        if in_order and due_s <= now_s + GRAIN_S and delay_queue.next_s == NEVER:
+            self.leave_one(due_s, packet, now_s)
+            return
+        self._memory.held_bytes += PACKET_BYTES + packet[1]
+        if in_order and due_s < delay_queue.last_s <= due_s + AHEAD_S:
+            due_s = delay_queue.last_s
+        delay_queue.insert_one(due_s, packet)
 
     def drop_queue_full(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
@@ -208,25 +243,42 @@ class HopQueue:
         self._memory.held_bytes -= held_bytes(packets)
         self.leave(dues_s, packets, now_s)
 
+    def release_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `Outlet`."""
+        self._memory.held_bytes -= PACKET_BYTES + packet[1]
+        self.leave_one(due_s, packet, now_s)
+
     def leave(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Pass on packets whose departures are due."""
         self.count_late(dues_s, now_s)
         self.pass_on(dues_s, packets, now_s)
 
+    def leave_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """As `leave` for a packet alone."""
+        late_s = now_s - due_s
+        if late_s < 0.0:
+            late_s = 0.0
+        if self.late_max_s is None or late_s > self.late_max_s:
+            self.late_max_s = late_s
+        self.late.add_to_bin(bisect_left(BOUNDS_S, late_s), 1)
+        self.pass_one(due_s, packet, now_s)
+
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Give packets to whatever comes after the hop."""
         raise NotImplementedError
 
+    def pass_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """As `pass_on` for a packet alone."""
+        self.pass_on((due_s,), (packet,), now_s)
+
     def count_late(self, dues_s: Sequence[float], now_s: float) -> None:
         """Count how late packets leave that were due at `dues_s`, in order."""
-        most_s = now_s - dues_s[0]
-        if most_s < 0.0:
-            most_s = 0.0
+        most_s = max(now_s - dues_s[0], 0.0)
         if self.late_max_s is None or most_s > self.late_max_s:
             self.late_max_s = most_s
         count, first = len(dues_s), bisect_left(BOUNDS_S, most_s)
-        # One step for the whole batch where all are of one bin, as most are.
-        if count == 1 or first == bisect_left(BOUNDS_S, now_s - dues_s[-1]):
+        # One step for the whole batch where all are of one bin.
+        if first == bisect_left(BOUNDS_S, now_s - dues_s[-1]):
             self.late.add_to_bin(first, count)
         else:
             self.late.add([now_s - due_s for due_s in dues_s])
@@ -266,11 +318,6 @@ class UpHop(HopQueue):
 
     def pass_on(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Forward each packet along its path."""
-        if len(packets) == 1:
-            self.sent += 1
-            self.sent_bytes += packets[0][1]
-            packets[0][2].forward(dues_s, packets, now_s)
-            return
         self.sent += len(packets)
         self.sent_bytes += sum([packet[1] for packet in packets])
         ways = [packet[2] for packet in packets]
@@ -280,6 +327,12 @@ class UpHop(HopQueue):
         for way in dict.fromkeys(ways):
             chosen = [i for i, each in enumerate(ways) if each is way]
             way.forward([dues_s[i] for i in chosen], [packets[i] for i in chosen], now_s)
+
+    def pass_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `HopQueue`."""
+        self.sent += 1
+        self.sent_bytes += packet[1]
+        packet[2].forward_one(due_s, packet, now_s)
 
 
 class DownHop(HopQueue):
@@ -303,18 +356,6 @@ class DownHop(HopQueue):
     ) -> None:
         """Write frames to the replica's interface; what has no room in its queue is dropped."""
         fd, write = self.fd, _write
-        if len(packets) == 1:
-            frame, size, _, counter = packets[0]
-            try:
-                write(fd, frame)
-            except OSError:
-                self.drop_queue_full(packets)
-                return
-            counter.packets_down += 1
-            counter.bytes_down += size
-            self.sent += 1
-            self.sent_bytes += size
-            return
         lost: list[Packet] = []
         for packet in packets:
             try:
@@ -327,6 +368,19 @@ class DownHop(HopQueue):
             packets = [packet for packet in packets if id(packet) not in failed]
         self.sent += len(packets)
         self.sent_bytes += _count_delivered(packets)
+
+    def pass_one(self, due_s: float, packet: Packet, now_s: float) -> None:  # noqa: ARG002
+        """See `HopQueue`."""
+        frame, size, _, counter = packet
+        try:
+            _write(self.fd, frame)
+        except OSError:
+            self.drop_queue_full((packet,))
+            return
+        counter.packets_down += 1
+        counter.bytes_down += size
+        self.sent += 1
+        self.sent_bytes += size
 
     def reply(self, frame: bytes) -> None:
         """Write a frame of the switch's own, unshaped and uncounted."""

@@ -78,6 +78,13 @@ class Path:
         down.dropped_cut += len(packets)
         count_lost(packets)
 
+    def forward_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """As `forward` for a packet alone."""
+        if self.is_open and not self.blocks:
+            self.target.down.enter_one(due_s, packet, now_s)
+        else:
+            self.forward((due_s,), (packet,), now_s)
+
     def _unblocked(
         self, dues_s: Sequence[float], packets: Sequence[Packet]
     ) -> tuple[Sequence[float], Sequence[Packet]]:
@@ -118,3 +125,7 @@ class Flood(Path):
             for _, _, _, counter in copies:
                 counter.settled -= 1
             path.forward(dues_s, copies, now_s)
+
+    def forward_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `Path`."""
+        self.forward((due_s,), (packet,), now_s)

@@ -31,6 +31,14 @@ class _ProbeHop(HopQueue):
         self.replica_hop.count_late(dues_s, now_s)
         self.pass_on(dues_s, packets, now_s)
 
+    def leave_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `HopQueue`."""
+        self.leave((due_s,), (packet,), now_s)
+
+    def pass_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `HopQueue`."""
+        self.pass_on((due_s,), (packet,), now_s)
+
 
 class ProbeUp(_ProbeHop, UpHop):
     """A replica's `up` hop for probes."""
@@ -64,6 +72,10 @@ class ProbePath(Path):
         is_blocked = any(block.matches("udp", PORT, PORT) for block in self.blocks)
         if self.is_open and not is_blocked:
             self._down.enter(dues_s, packets, now_s)
+
+    def forward_one(self, due_s: float, packet: Packet, now_s: float) -> None:
+        """See `Path`."""
+        self.forward((due_s,), (packet,), now_s)
 
 
 class ProbePaths:

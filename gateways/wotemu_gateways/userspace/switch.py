@@ -193,7 +193,12 @@ class Switch:
                 packets += self._classify(port, frame, now_s)
             else:
                 packets.append((frame, len(frame), path, counter))
-        if packets:
+        if len(packets) == 1:
+            _, size, _, counter = packets[0]
+            counter.packets_up += 1
+            counter.bytes_up += size
+            port.up.enter_one(now_s, packets[0], now_s)
+        elif packets:
             count_sent(packets)
             port.up.enter([now_s] * len(packets), packets, now_s)
         return len(frames)
