@@ -33,11 +33,16 @@ def packet_socket(program: Sequence[Instruction] = (), *, flags: int = 0) -> soc
     """A packet socket that sees nothing until it is bound, and then what the program returns bytes of."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | flags, 0)
     if program:
-        code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in program))
-        # struct sock_fprog; the kernel copies the program, so the buffer need not outlive this call.
-        described = struct.pack("HL", len(program), ctypes.addressof(code))
-        opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+        attach_filter(opened, program)
     return opened
+
+
+def attach_filter(opened: socket.socket, program: Sequence[Instruction]) -> None:
+    """Have a socket see what a program returns bytes of; it takes the place of an earlier one."""
+    code = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in program))
+    # struct sock_fprog; the kernel copies the program, so the buffer need not outlive this call.
+    described = struct.pack("HL", len(program), ctypes.addressof(code))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
 
 
 def take_drops(opened: socket.socket, size: int = 8) -> int:

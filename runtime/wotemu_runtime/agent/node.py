@@ -62,8 +62,7 @@ class NodeAgent:
         self._statsd_port: int | None = data["statsd_port"]
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
-        self._requests = NodeRequests(role, self._replica, namespaces.peer_name)
-        self._coap_port: int = data["port_coap"]
+        self._requests = NodeRequests(role, self._replica, data["port_coap"], namespaces.peer_name)
         self._app = AppSupervisor(
             role, launcher, is_wot=self._is_wot, on_claim=self._requests.claim, replace=replace
         )
@@ -91,7 +90,7 @@ class NodeAgent:
         self._prober.open()
         metrics = MetricSocket(self._record, self._namespaces.listen_for_metrics())
         self._statsd = StatsdIntake(self._role, self._replica, self._open_statsd())
-        self._requests.open(lambda: self._namespaces.open_request_packets(self._coap_port))
+        self._requests.open(self._namespaces.open_request_packets)
         tasks = [
             group.create_task(self._role.changes.follow(self.apply), name="timeline"),
             group.create_task(self._sample(), name="samples"),

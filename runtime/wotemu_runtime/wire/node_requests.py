@@ -14,6 +14,9 @@ from wotemu_runtime.wire.exchange import Exchange
 from wotemu_runtime.wire.packet_reader import PacketReader
 from wotemu_runtime.wire.seen_requests import SeenRequests
 
+MAX_MEASURED_PORTS = 32
+"""Ports of each transport that the kernel's filter knows of: its jumps reach 255 instructions."""
+
 
 class NodeRequests:
     """The requests of one node that WoTPy's apps do not measure themselves.
@@ -21,23 +24,29 @@ class NodeRequests:
     Args:
         role: The node's role; `record` is to be called each second.
         replica: Its name.
+        coap_port: The UDP port of the topology's servers of CoAP.
         peer_name: The name of an address; None for one that is of no emulated network.
     """
 
-    def __init__(self, role: Role, replica: str, peer_name: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, role: Role, replica: str, coap_port: int, peer_name: Callable[[str], str | None]
+    ) -> None:
         self._role = role
         self._replica = replica
+        self._coap_port = coap_port
         self._peer_name = peer_name
+        self._measured_tcp: set[int] = set()
+        self._measured_udp: set[int] = set()
         self._seen = SeenRequests()
         self._reader: PacketReader | None = None
 
     def __repr__(self) -> str:
         return f"NodeRequests({self._replica!r}, {self._seen!r})"
 
-    def open(self, open_packets: Callable[[], socket.socket]) -> None:
+    def open(self, open_packets: Callable[[int], socket.socket]) -> None:
         """Look at packets from now on; report it where the kernel does not let us."""
         try:
-            opened = open_packets()
+            opened = open_packets(self._coap_port)
         except OSError as error:
             text = f"requests on the wire of {self._replica} are not counted: {error.strerror}"
             self._role.event("requests.unavailable", text)
@@ -49,6 +58,12 @@ class NodeRequests:
     def claim(self, claim: Claim) -> None:
         """A program of the node says that it measures a socket's requests itself."""
         self._seen.claim(claim)
+        measured = {"tcp_server": self._measured_tcp, "udp_server": self._measured_udp}.get(claim.kind)
+        if measured is None or claim.port in measured or len(measured) >= MAX_MEASURED_PORTS:
+            return
+        measured.add(claim.port)
+        if self._reader is not None:  # so that the kernel does not pass on what is left out later anyway
+            self._reader.narrow(self._coap_port, self._measured_tcp, self._measured_udp)
 
     def record(self, *, is_last: bool = False) -> None:
         """Record what has ended."""

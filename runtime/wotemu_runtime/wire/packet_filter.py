@@ -14,6 +14,8 @@ from wotemu_gateways.packets.packet_socket import (
     JUMP_IF_EQUAL,
     LOAD_HALF,
     LOAD_WORD,
+    PACKET_OUTGOING,
+    PACKET_TYPE_AT,
     RETURN,
     Instruction,
 )
@@ -40,21 +42,22 @@ _Line = tuple[int, str, str, int]
 """An instruction with labels in the place of jumps; "" is the next one."""
 
 
-def packet_filter(coap_ports: Collection[int]) -> list[Instruction]:
+def packet_filter(
+    coap_ports: Collection[int], measured_tcp: Collection[int] = (), measured_udp: Collection[int] = ()
+) -> list[Instruction]:
     """The program for all interfaces but the loopback one; a packet that is too short ends it with 0.
 
     Args:
         coap_ports: UDP ports of servers of CoAP.
+        measured_tcp: TCP ports of the node's servers that measure their requests themselves.
+        measured_udp: UDP ports of such servers.
     """
+    # Loads are most of what it costs, so what is true of almost all packets is checked last.
     lines: list[_Line | str] = [
-        (LOAD_HALF, "", "", 12),
-        (JUMP_IF_EQUAL, "", "drop", ETH_P_IP),
-        (LOAD_WORD, "", "", INTERFACE_AT),
-        (JUMP_IF_EQUAL, "drop", "", _LOOPBACK),
-        (LOAD_HALF, "", "", _IP + 6),
-        (_JUMP_IF_ANY_BIT, "drop", "", 0x1FFF),  # a later fragment
+        (LOAD_WORD, "", "", _IP + 6),  # flags and fragment, time to live, protocol
+        (_JUMP_IF_ANY_BIT, "drop", "", 0x1FFF_0000),  # a later fragment
+        (AND, "", "", 0xFF),
         (_LOAD_IP_HEADER_SIZE, "", "", _IP),
-        (_LOAD_BYTE, "", "", _IP + 9),
         (JUMP_IF_EQUAL, "tcp", "", _TCP),
         (JUMP_IF_EQUAL, "udp", "drop", _UDP),
         "tcp",
@@ -64,7 +67,7 @@ def packet_filter(coap_ports: Collection[int]) -> list[Instruction]:
         (_ADD_X, "", "", 0),
         (_COPY_TO_X, "", "", 0),
         (_WORD_BEHIND_X, "", "", _IP),
-        *((JUMP_IF_EQUAL, "take", "", int.from_bytes(start, "big")) for start in HTTP_STARTS),
+        *((JUMP_IF_EQUAL, "http", "", int.from_bytes(start, "big")) for start in HTTP_STARTS),
         (RETURN, "", "", 0),
         "udp",
         (_HALF_BEHIND_X, "", "", _IP),
@@ -79,12 +82,37 @@ def packet_filter(coap_ports: Collection[int]) -> list[Instruction]:
         (_BYTE_BEHIND_X, "", "", _IP + 9),
         (JUMP_IF_EQUAL, "drop", "", 0),  # an empty message
         (_JUMP_IF_AT_LEAST, "drop", "", 0xC0),  # codes from 6.00 on are reserved
-        "take",
+        *_without_own(measured_udp, "coap_out"),
+        "http",
+        *_without_own(measured_tcp, "http_out"),
+        "found",
+        (LOAD_HALF, "", "", 12),
+        (JUMP_IF_EQUAL, "", "drop", ETH_P_IP),
+        (LOAD_WORD, "", "", INTERFACE_AT),
+        (JUMP_IF_EQUAL, "drop", "", _LOOPBACK),
         (RETURN, "", "", SNAPLEN),
         "drop",
         (RETURN, "", "", 0),
     ]
     return assembled(lines)
+
+
+def _without_own(ports: Collection[int], outgoing: str) -> list[_Line | str]:
+    """Drop what goes from or to the node's own ports, and take all else; `outgoing` is a label for it."""
+    if not ports:
+        return [(_JUMP_IF_AT_LEAST, "found", "found", 0)]
+    return [
+        (_LOAD_IP_HEADER_SIZE, "", "", _IP),
+        (LOAD_WORD, "", "", PACKET_TYPE_AT),
+        (JUMP_IF_EQUAL, outgoing, "", PACKET_OUTGOING),
+        (_HALF_BEHIND_X, "", "", _IP + 2),
+        *((JUMP_IF_EQUAL, "drop", "", port) for port in ports),
+        (_JUMP_IF_AT_LEAST, "found", "found", 0),
+        outgoing,
+        (_HALF_BEHIND_X, "", "", _IP),
+        *((JUMP_IF_EQUAL, "drop", "", port) for port in ports),
+        (_JUMP_IF_AT_LEAST, "found", "found", 0),
+    ]
 
 
 def assembled(lines: Sequence[_Line | str]) -> list[Instruction]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from wotemu_gateways.packets.packet_socket import PACKET_OUTGOING, bind_to_all, packet_socket, take_drops
+from wotemu_gateways.packets.packet_socket import (
+    PACKET_OUTGOING,
+    attach_filter,
+    bind_to_all,
+    packet_socket,
+    take_drops,
+)
 from wotemu_runtime.bus import WallClock
 from wotemu_runtime.wire.packet_filter import SNAPLEN, packet_filter
 
@@ -68,6 +74,10 @@ class PacketReader:
 
     def __repr__(self) -> str:
         return f"<PacketReader fd={self._socket.fileno()} missed={self.missed}>"
+
+    def narrow(self, coap_port: int, measured_tcp: Collection[int], measured_udp: Collection[int]) -> None:
+        """Leave out the requests of the node's servers at these ports: they are measured otherwise."""
+        attach_filter(self._socket, packet_filter({COAP_PORT, coap_port}, measured_tcp, measured_udp))
 
     def close(self) -> None:
         """Hand out the rest and close the socket."""
