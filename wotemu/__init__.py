@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         Ports,
         Service,
         Topology,
+        Uplink,
     )
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "Topology",
     "TopologyError",
     "Trace",
+    "Uplink",
     "Wave",
     "WotemuError",
     "at",
@@ -142,7 +144,8 @@ _NAMES = {
     "wotemu.scenario": "PathLoss Phase Scenario Trace Wave at during event every metric saw sine square tag "
     "triangle when",
     "wotemu.topology.models": "Broker BuiltinApps DistributionTable GilbertElliott Link LinkConditions "
-    "MarkovLoss Network NetworkConditions Node NodeApp NodeResources Placement Ports Service Topology",
+    "MarkovLoss Network NetworkConditions Node NodeApp NodeResources Placement Ports Service Topology "
+    "Uplink",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import TWO_NODES, Start, Write
+from wotemu.cli.commands.run import run
 
 pytestmark = pytest.mark.namespaces
 
@@ -307,3 +308,19 @@ def test_a_reader_who_leaves_does_not_end_the_run(start: Start, write: Write, fo
     assert running.process.wait(60) == 0
     assert running.process.stderr.read() == ""
     assert (folder / "runs/deployment/report/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "nodes"),
+    [
+        (["x.py", "--pcap"], "*"),
+        (["--pcap", "x.py"], "*"),
+        (["--pcap", "./x", "--quiet"], "*"),
+        (["--pcap", "a,b", "x.py"], "a,b"),
+        (["--pcap=a", "x.py"], "a"),
+    ],
+)
+def test_pcap_before_the_file_does_not_take_it_for_a_node(words: list[str], nodes: str) -> None:
+    context = run.make_context("run", words)
+    assert context.params["pcap"] == (nodes,)
+    assert context.params["path"] in ("x.py", "./x")

@@ -9,8 +9,8 @@ import attrs
 import pytest
 from cryptography.x509 import DNSName, SubjectAlternativeName, load_pem_x509_certificate
 
-from wotemu.errors import TopologyError
-from wotemu.scenario import Scenario, resolve
+from wotemu.errors import ScenarioError, TopologyError
+from wotemu.scenario import Scenario, at, resolve
 from wotemu.topology.models import (
     Broker,
     Network,
@@ -20,6 +20,7 @@ from wotemu.topology.models import (
     Placement,
     Service,
     Topology,
+    Uplink,
 )
 from wotemu.topology.to_json import topology_to_json
 from wotemu_runtime.app_process.broker_ca import CA_TEXT
@@ -30,6 +31,7 @@ from wotemu_runtime.engines.local.host_check import refusal
 from wotemu_runtime.planning.broker_settings import take
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import make_plan, unplaced
+from wotemu_runtime.planning.uplink_programs import PROGRAMS, command_line
 
 FIELD, CORE = Network("field"), Network("core")
 
@@ -194,3 +196,52 @@ def test_a_kernel_that_refuses_is_told_apart_by_what_helps(step: str, number: in
     error = refusal(step, number)
     assert error.exit_code == 2
     assert hint in (error.hint or "")
+
+
+def planned(*uplinks: Uplink, **options: Any) -> Plan:
+    topology = Topology([command("a", CORE, FIELD), command("b", CORE)], uplinks=uplinks)
+    timeline, _ = resolve(topology, Scenario())
+    return make_plan(topology, timeline, stack="test", root=Path("/"), **options)
+
+
+def test_nodes_of_an_uplink_s_networks_have_their_default_route_through_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wotemu_runtime.planning.planner.find_program", lambda: "/usr/bin/pasta")
+    plan = planned(Uplink(networks=[FIELD]))
+    places = addresses.assign(plan)
+    assert [each.uplink for each in places["a"].interfaces] == ["", places["uplink"].interfaces[0].address]
+    assert not places["b"].has_uplink
+    assert [name for name, place in places.items() if place.leads_out] == ["uplink"]
+    assert places["uplink"].unreachable == ("10.64.0.0/16",)
+    assert " uplink " in places["a"].hosts
+    assert "agent:uplink" in plan.roles
+
+
+def test_an_uplink_is_refused_where_it_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotemu_runtime.planning.planner.find_program", lambda: None)
+    with pytest.raises(TopologyError, match="needs pasta or slirp4netns") as wrong:
+        planned(Uplink(networks=[FIELD]))
+    assert "apt install passt" in str(wrong.value.hint)
+    with pytest.raises(TopologyError, match="on a swarm have no way out"):
+        planned(Uplink(networks=[FIELD]), on_this_machine=False)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_way_out_leads_to_no_loopback_and_lets_nothing_in(program: str) -> None:
+    words = command_line(f"/usr/bin/{program}")
+    assert words[0] == f"/usr/bin/{program}"
+    closed = {
+        "pasta": ["--no-map-gw", "-t", "none", "-u", "none", "-T", "none", "-U", "none"],
+        "slirp4netns": ["--disable-host-loopback"],
+    }
+    start = words.index(closed[program][0])
+    assert words[start : start + len(closed[program])] == closed[program]
+
+
+@pytest.mark.parametrize("verb", ["crash", "pause"])
+def test_an_uplink_runs_nothing_that_could_fail(verb: str) -> None:
+    topology = Topology([command("a", FIELD)], uplinks=[Uplink(networks=[FIELD])])
+    with pytest.raises(ScenarioError, match="'uplink' is an uplink") as wrong:
+        resolve(topology, Scenario(duration=10, events=[getattr(at(1), verb)("uplink")]))
+    assert "cut" in str(wrong.value.hint)

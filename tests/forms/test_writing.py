@@ -26,6 +26,7 @@ from wotemu import (
     Scenario,
     Service,
     Topology,
+    Uplink,
     at,
     during,
     event,
@@ -301,7 +302,10 @@ def test_every_kind_of_object_is_written() -> None:
         when(metric("van-1.x") >= -1.5e-7, held="2s").do(at(0).crash("van-2"), otherwise="fail"),
         during(1, 5).wave([field, "mqtt"], sine("2s", shift=0.25), loss=(0, "1%")),
     ]
-    topology, scenario = Topology(nodes), Scenario(duration=timedelta(seconds=30), events=events)
+    uplinks = [Uplink("modem", networks=[Link(field, NetworkConditions.LTE)])]
+    events.append(at(6).cut(uplinks[0]))
+    scenario = Scenario(duration=timedelta(seconds=30), events=events)
+    topology = Topology(nodes, uplinks=uplinks)
     read = read_back(topology, scenario)
     assert read[0] == topology
     assert resolve(*read)[0].hash == resolve(topology, scenario)[0].hash

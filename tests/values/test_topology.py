@@ -25,6 +25,7 @@ from wotemu.topology.models import (
     Ports,
     Service,
     Topology,
+    Uplink,
 )
 from wotemu.topology.to_json import topology_to_json
 
@@ -296,3 +297,21 @@ def test_an_mtu_is_one_that_ipv4_and_ethernet_allow(mtu: Any) -> None:
     with pytest.raises(TopologyError, match="Network 'field', field 'mtu'"):
         Network("field", mtu=mtu)
     assert Network("field", mtu=68).mtu == 68
+
+
+def test_an_uplink_is_on_networks_of_nodes_and_the_only_one_there() -> None:
+    field, core = Network("field"), Network("core")
+    nodes = [Node("a", command=["true"], networks=[field])]
+    uplink = Uplink(networks=[field])
+    assert Topology(nodes, uplinks=[uplink]).members == (*nodes, uplink)
+    with pytest.raises(TopologyError, match="Uplink 'uplink', field 'networks': it is on no network"):
+        Uplink(networks=[])
+    with pytest.raises(TopologyError, match="no node is on Network 'core'"):
+        Topology(nodes, uplinks=[Uplink(networks=[core])])
+    with pytest.raises(TopologyError, match="Uplink 'uplink' leads out of Network 'field' already"):
+        Topology(nodes, uplinks=[uplink, Uplink("modem", networks=[field])])
+    with pytest.raises(TopologyError, match="two uplinks have this name"):
+        Topology(nodes, uplinks=[uplink, uplink])
+    with pytest.raises(TopologyError, match="already belongs to Node 'a'"):
+        Topology(nodes, uplinks=[Uplink("a", networks=[field])])
+    assert "uplinks" not in topology_to_json(Topology(nodes))

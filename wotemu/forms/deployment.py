@@ -72,7 +72,7 @@ def sections() -> dict[str, Section]:
 @cache
 def settings() -> dict[str, Kind]:
     """What else a topology has, and the scenario."""
-    topology = call_of(Topology, leave=("nodes",))
+    topology = call_of(Topology, leave=("nodes", "uplinks"))
     found: dict[str, Kind] = {name: argument.kind for name, argument in topology.arguments.items()}
     return {**found, "scenario": call_of(Scenario, by_name=True)}
 
@@ -132,8 +132,8 @@ def read_form(document: Item) -> tuple[Topology, Scenario]:
             values[key] = settings()[key].read(item, names)
     problems.check()
     scenario = values.pop("scenario", None) or Scenario()
-    nodes = list(names.of(("nodes",)).values())
-    return guarded(document, document.value, lambda: Topology(nodes, **values)), scenario
+    nodes, uplinks = (list(names.of((section,)).values()) for section in ("nodes", "uplinks"))
+    return guarded(document, document.value, lambda: Topology(nodes, uplinks=uplinks, **values)), scenario
 
 
 def _read_objects(item: Item, key: str, section: Section, names: Names) -> None:

@@ -35,12 +35,27 @@ from wotemu.scenario.vocabulary.waves import Wave, wave
 from wotemu.topology.devices import DEVICES, Device, device_hints
 from wotemu.topology.link_conditions import PRESET_ALIASES, LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeResources, Service
+from wotemu.topology.models import (
+    Broker,
+    Link,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeResources,
+    Service,
+    Uplink,
+)
 from wotemu.units import Quantity
 
-SECTIONS: dict[type, str] = {Network: "networks", Link: "links", Broker: "brokers", Service: "services"}
+SECTIONS: dict[type, str] = {
+    Network: "networks",
+    Link: "links",
+    Broker: "brokers",
+    Service: "services",
+    Uplink: "uplinks",
+}
 """The part of a form that defines the objects of a class."""
-_TARGETS = (Network, Link, Node, Broker, Service, Tag)
+_TARGETS = (Network, Link, Node, Broker, Service, Uplink, Tag)
 _LOSS_MODELS = (GilbertElliott, MarkovLoss)
 PRESETS = NetworkConditions.presets()
 LINK_PRESETS = LinkConditions.presets()

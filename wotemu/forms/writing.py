@@ -32,7 +32,7 @@ from wotemu.topology.devices import Device
 from wotemu.topology.distributions import DistributionTable
 from wotemu.topology.link_conditions import LinkConditions
 from wotemu.topology.loss_models import GilbertElliott, MarkovLoss
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology
+from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, Service, Topology, Uplink
 from wotemu.topology.network import NO_CONDITIONS
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
@@ -79,9 +79,10 @@ class _Writer:
             "links": links,
             "brokers": {each.name: self._fields(each, "name") for each in topology.brokers},
             "services": {each.name: self._fields(each, "name") for each in topology.services},
+            "uplinks": {each.name: self._fields(each, "name") for each in topology.uplinks},
             "nodes": {each.name: self._fields(each, "name") for each in topology.nodes},
         }
-        settings = self._fields(topology, "nodes")
+        settings = self._fields(topology, "nodes", "uplinks")
         self._ambiguous = ambiguous_names(topology)  # a scenario names objects of all kinds alike
         sections["tags"] = {name: self._value(list(tag), f"tag {name!r}") for name, tag in self._tags.items()}
         settings["scenario"] = self._fields(self._scenario)
@@ -113,7 +114,7 @@ class _Writer:
 
     def _object(self, obj: Any, where: str) -> Any:
         """An object that its name or a mapping stands for."""
-        if isinstance(obj, Network | Node | Broker | Service):
+        if isinstance(obj, Network | Node | Broker | Service | Uplink):
             return unambiguous_name(obj, self._ambiguous)
         if isinstance(obj, Link):
             return self._links[id(obj)][1] if id(obj) in self._links else self._link(obj)
@@ -290,7 +291,8 @@ def _is_same(tag: Tag, other: Tag) -> bool:
 
 def _taken(topology: Topology) -> set[str]:
     """Names that mean something else than a link or a tag."""
-    members: list[Any] = [*topology.nodes, *topology.brokers, *topology.services, *topology.networks]
+    members: list[Any] = [*topology.nodes, *topology.brokers, *topology.services]
+    members += [*topology.uplinks, *topology.networks]
     replicas = [name for node in topology.nodes for name in node.replicas]
     return {*(each.name for each in members), *replicas}
 
@@ -304,7 +306,8 @@ def _link_names(
     """
     owners: dict[int, list[str]] = {}
     links: dict[int, Link] = {}
-    members: list[Node | Broker | Service] = [*topology.nodes, *topology.brokers, *topology.services]
+    members: list[Node | Broker | Service | Uplink] = [*topology.nodes, *topology.brokers]
+    members += [*topology.services, *topology.uplinks]
     for owner in members:
         for link in owner.networks:
             if isinstance(link, Link):

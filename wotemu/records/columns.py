@@ -142,6 +142,12 @@ _OF_TABLE = {
         "received": "bytes that came to the node",
         "sent": "bytes that came from it",
     },
+    "uplinks": {
+        "packets_in": "that came into the emulation since the run began",
+        "bytes_in": "of them",
+        "packets_out": "that went out of it since the run began",
+        "bytes_out": "of them",
+    },
     "probes": {
         "peer": "replica",
         "expected": "s; null while cut off",

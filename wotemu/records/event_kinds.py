@@ -96,6 +96,8 @@ EVENT_KINDS: dict[str, EventKind] = {
     "run.warning": EventKind("something of the deployment is doubtful", "warning"),
     "service.moved": EventKind("a service is at another address"),
     "stress.ended": EventKind("a stressed node is left alone, with the CPU time and memory that were used"),
+    "uplink.closed": EventKind("a way out of the emulation leads nowhere any more", "error"),
+    "uplink.opened": EventKind("nodes have a way out of the emulation"),
 }
 
 

@@ -439,6 +439,19 @@ class Published(Record):
 
 
 @attrs.frozen
+class UplinkTraffic(Record):
+    """What has come into the emulation by an uplink, and gone out; all counts are since the run began."""
+
+    TABLE: ClassVar[str] = "uplinks"
+    t: float
+    node: str
+    packets_in: int
+    bytes_in: int
+    packets_out: int
+    bytes_out: int
+
+
+@attrs.frozen
 class Change(Record):
     """One atomic change of the timeline: when it was due and when it took hold."""
 
@@ -469,7 +482,8 @@ TABLES: dict[str, type[Record]] = {
     kind.TABLE: kind
     for kind in (
         Event, System, Processes, Connections, Host, Flow, Interaction, Emission, WireRequest, App, Broker,
-        Hop, ProbeSent, ProbeArrived, Probe, Stall, GatewayLoad, Captured, Published, Change, Log,
+        Hop, ProbeSent, ProbeArrived, Probe, Stall, GatewayLoad, Captured, Published, UplinkTraffic, Change,
+        Log,
     )
 }  # fmt: skip
 """Every record type by its table's name."""

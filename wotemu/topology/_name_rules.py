@@ -10,22 +10,23 @@ from wotemu.errors import TopologyError
 from wotemu.topology.network import Network
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker, Service, service_network
+from wotemu.topology.uplink import Uplink
 
 
-def check_names(nodes: Sequence[Node]) -> None:
-    """Check the names of nodes and of the brokers, services and networks that they name.
+def check_names(nodes: Sequence[Node], uplinks: Sequence[Uplink]) -> None:
+    """Check the names of nodes, of uplinks, and of the brokers, services and networks that they name.
 
     Raises:
         TopologyError: Two different objects have one name, or one host name.
     """
     brokers = [node.broker for node in nodes if node.broker is not None]
     services = [service for node in nodes for service in node.services]
-    members: list[Node | Broker | Service] = [*nodes, *brokers, *services]
+    members: list[Node | Broker | Service | Uplink] = [*nodes, *brokers, *services, *uplinks]
     networks = [link.network for member in members for link in member.links]
     _check_same_names("Network", networks)
     _check_same_names("Broker", brokers)
     _check_same_names("Service", services)
-    _check_host_names(nodes, brokers, services)
+    _check_host_names(nodes, brokers, services, uplinks)
     _check_service_networks(services, {network.name for network in networks})
 
 
@@ -42,29 +43,32 @@ def _check_same_names(kind: str, objects: Iterable[Network | Broker | Service]) 
             )
 
 
-def _check_host_names(nodes: Sequence[Node], brokers: Iterable[Broker], services: Iterable[Service]) -> None:
+def _check_host_names(
+    nodes: Sequence[Node], brokers: Iterable[Broker], services: Iterable[Service], uplinks: Iterable[Uplink]
+) -> None:
     taken: dict[str, str] = {}
-    for what, name in _host_names(nodes, brokers, services):
+    for what, name in _host_names(nodes, brokers, services, uplinks):
         owner = taken.setdefault(name.lower(), what)  # host names are compared without regard to case
         if owner != what:
             raise TopologyError(
                 f"the host name {name!r} already belongs to {owner}",
                 where=f"{what}, field 'name'",
                 field="name",
-                hint="every node, replica, broker and service needs its own",
+                hint="every node, replica, broker, service and uplink needs its own",
             )
-    for name, times in Counter(node.name.lower() for node in nodes).items():
-        if times > 1:
-            raise TopologyError(
-                "two nodes have this name",
-                where=f"Node {name!r}, field 'name'",
-                field="name",
-                hint="rename one",
-            )
+    for kind, owners in (("Node", nodes), ("Uplink", uplinks)):
+        for name, times in Counter(owner.name.lower() for owner in owners).items():
+            if times > 1:
+                raise TopologyError(
+                    f"two {kind.lower()}s have this name",
+                    where=f"{kind} {name!r}, field 'name'",
+                    field="name",
+                    hint="rename one",
+                )
 
 
 def _host_names(
-    nodes: Iterable[Node], brokers: Iterable[Broker], services: Iterable[Service]
+    nodes: Iterable[Node], brokers: Iterable[Broker], services: Iterable[Service], uplinks: Iterable[Uplink]
 ) -> Iterator[tuple[str, str]]:
     """The owner of each host name, and the name."""
     for node in nodes:
@@ -74,6 +78,8 @@ def _host_names(
         yield f"Broker {broker.name!r}", broker.name
     for service in services:
         yield f"Service {service.name!r}", service.name
+    for uplink in uplinks:
+        yield f"Uplink {uplink.name!r}", uplink.name
 
 
 def _check_service_networks(services: Iterable[Service], networks: set[str]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 
-Member = Node | Broker | Service
+Member = Node | Broker | Service | Uplink
 
 _last: tuple[Topology, dict[str, Member]] | None = None
 """Of the topology that was asked for last: a scenario asks once for each of its actions."""
@@ -25,7 +26,7 @@ def members_by_name(topology: Topology) -> Mapping[str, Member]:
 
 
 def replicas_of(owner: Member) -> tuple[str, ...]:
-    """The replicas of a node; a broker or service is its only one."""
+    """The replicas of a node; a broker, service or uplink is its only one."""
     return owner.replicas if isinstance(owner, Node) else (owner.name,)
 
 

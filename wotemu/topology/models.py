@@ -14,6 +14,7 @@ from wotemu.topology.reserved_ports import PROBE_PORT
 from wotemu.topology.resources import NodeResources
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 
 __all__ = [
     "PROBE_PORT",
@@ -33,4 +34,5 @@ __all__ = [
     "Ports",
     "Service",
     "Topology",
+    "Uplink",
 ]

@@ -13,6 +13,7 @@ from wotemu.topology.node_app import NodeApp
 from wotemu.topology.placement import Placement
 from wotemu.topology.service import Service
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 
 
 def topology_to_json(topology: Topology) -> dict[str, Any]:
@@ -41,8 +42,13 @@ def topology_to_json(topology: Topology) -> dict[str, Any]:
             for broker in topology.brokers
         ],
         "services": [_service_dict(service) for service in topology.services],
+        **({"uplinks": [_uplink_dict(uplink) for uplink in topology.uplinks]} if topology.uplinks else {}),
         "ports": attrs.asdict(topology.ports),
     }
+
+
+def _uplink_dict(uplink: Uplink) -> dict[str, Any]:
+    return {"name": uplink.name, "networks": _link_dicts(uplink.links)}
 
 
 def _link_dicts(links: Iterable[Link]) -> list[dict[str, Any]]:

@@ -13,11 +13,16 @@ from wotemu.topology.network import Network
 from wotemu.topology.node import Node
 from wotemu.topology.ports import Ports
 from wotemu.topology.service import Broker, Service
+from wotemu.topology.uplink import Uplink
 
 
 def _nodes(value: Iterable[Node]) -> tuple[Node, ...]:
     # Any iterable is made a tuple once its items are checked.
     return cast("tuple[Node, ...]", value)
+
+
+def _uplinks(value: Iterable[Uplink]) -> tuple[Uplink, ...]:
+    return cast("tuple[Uplink, ...]", value)
 
 
 @attrs.frozen(field_transformer=named_errors)
@@ -28,6 +33,7 @@ class Topology(Checked):
         nodes: One at least, each with a name of its own.
         ports: The ports of servients and brokers, the same on every node.
         redis: URL of a Redis server to use as the event bus of the swarm engine; by default it starts one.
+        uplinks: Ways out of the emulation. Without one, nodes reach nothing but each other.
         docker_proxy: Whether a composed stack has the proxy through which roles read Docker's API.
 
     Raises:
@@ -37,6 +43,7 @@ class Topology(Checked):
     nodes: tuple[Node, ...] = attrs.field(converter=_nodes)
     ports: Ports = attrs.field(factory=Ports, kw_only=True)
     redis: str | None = attrs.field(default=None, kw_only=True, validator=optional_text)
+    uplinks: tuple[Uplink, ...] = attrs.field(default=(), kw_only=True, converter=_uplinks)
     docker_proxy: bool = attrs.field(default=True, kw_only=True, converter=flag)
 
     def __attrs_post_init__(self) -> None:
@@ -45,12 +52,24 @@ class Topology(Checked):
             raise fail(self, "nodes", "there is none", hint="give at least one Node")
         if not isinstance(self.ports, Ports):
             raise fail(self, "ports", f"{self.ports!r} is not Ports", hint="write Ports(http=8080, ...)")
-        check_names(self.nodes)
+        object.__setattr__(self, "uplinks", each(self, "uplinks", self.uplinks, Uplink, "an Uplink"))
+        check_names(self.nodes, self.uplinks)
+        self._check_uplinks()
         taken: dict[int, str] = {}
         for node in self.nodes:
             for port in node.publish:
                 if (other := taken.setdefault(port, node.name)) != node.name:
                     raise fail(node, "publish", f"port {port} leads to Node {other!r} already")
+
+    def _check_uplinks(self) -> None:
+        used = {link.network.name for node in self.nodes for link in node.links}
+        leads: dict[str, str] = {}
+        for uplink in self.uplinks:
+            for name in (link.network.name for link in uplink.links):
+                if name not in used:
+                    raise fail(uplink, "networks", f"no node is on Network {name!r}")
+                if (other := leads.setdefault(name, uplink.name)) != uplink.name:
+                    raise fail(uplink, "networks", f"Uplink {other!r} leads out of Network {name!r} already")
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -63,9 +82,10 @@ class Topology(Checked):
         return _unique(node.broker for node in self.nodes if node.broker is not None)
 
     @property
-    def members(self) -> tuple[Node | Broker | Service, ...]:
-        """Everything attached to networks: all nodes and brokers, and the services that are on a network."""
-        return (*self.nodes, *self.brokers, *(service for service in self.services if service.networks))
+    def members(self) -> tuple[Node | Broker | Service | Uplink, ...]:
+        """Everything attached to networks: nodes, brokers, services that are on a network, and uplinks."""
+        attached = (service for service in self.services if service.networks)
+        return (*self.nodes, *self.brokers, *attached, *self.uplinks)
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -80,14 +80,18 @@ class Namespaces:
     def __repr__(self) -> str:
         return f"Namespaces({[_NAMES[kind] for kind in self._fds]})"
 
-    def enter(self) -> None:
+    def enter(self, flags: int = ~0) -> None:
         """Move this process there, and of PID namespaces its next children; its directory becomes the root.
+
+        Args:
+            flags: ``CLONE_NEW...`` of the kinds to enter, of those that are held.
 
         Raises:
             OSError: The kernel does not permit it.
         """
         for kind, fd in self._fds.items():
-            _setns(fd, kind)
+            if kind & flags:
+                _setns(fd, kind)
 
     def close(self) -> None:
         """Give the descriptors back; namespaces live on as long as a process is in them."""

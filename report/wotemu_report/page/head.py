@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 
 import attrs
 
@@ -152,6 +153,16 @@ def _objectives(run: RunData) -> list[Notice]:
     return [Notice(TONES[worst_first[0].state], outcomes.summary, (*outcomes.cautions, *lines))]
 
 
+def _ways_out(run: RunData) -> Iterator[str]:
+    """A sentence for each uplink: what is reached through it is no part of the emulation."""
+    for uplink in run.topology.get("uplinks") or ():
+        networks = " and ".join(str(each["network"]) for each in uplink["networks"])
+        yield (
+            f"Nodes on {networks} had a way out to the network of the machine that ran it, through"
+            f" {uplink['name']}: what answered there is no part of the emulation."
+        )
+
+
 def _notices(run: RunData) -> list[Notice]:
     manifest = run.manifest
     is_running = manifest.status == RUNNING
@@ -164,6 +175,7 @@ def _notices(run: RunData) -> list[Notice]:
         *_happened(run),
         *_fidelity(manifest),
         Notice("bad", "Error", (manifest.error,) if manifest.error else ()),
+        Notice("warn", "This emulation had a way out", tuple(_ways_out(run))),
         Notice("warn", "No T0", (no_t0,) if manifest.t0 is None else ()),
         Notice("warn", "Limits that this machine did not enforce", manifest.unenforced),
         Notice("warn", "Warnings", manifest.warnings),

@@ -53,7 +53,12 @@ def section(run: RunData) -> Section:
         ]
     else:
         blocks.append(Empty("Flows", "No packet was counted on any emulated network."))
-    return Section("traffic", "Traffic", _LEAD, [*blocks, *_drops(run), *_captures(run), *_published(run)])
+    return Section(
+        "traffic",
+        "Traffic",
+        _LEAD,
+        [*blocks, *_drops(run), *_captures(run), *_published(run), *_uplinks(run)],
+    )
 
 
 def _published(run: RunData) -> list[Block]:
@@ -77,6 +82,28 @@ def _published(run: RunData) -> list[Block]:
                 Column("Sent", "number"),
             ),
             last.select(columns).rows(),
+        )
+    ]
+
+
+def _uplinks(run: RunData) -> list[Block]:
+    """What went out of the emulation and came into it, where there was a way out."""
+    if not run.rows["uplinks"]:
+        return []
+    last = run.tables["uplinks"].sort("t").group_by("node").last().sort("node").collect()
+    return [
+        Table(
+            "Ways out",
+            "What passed between uplinks and the network of the machine that ran the emulation. Flows have"
+            " it by node and address.",
+            (
+                Column("Uplink"),
+                Column("Packets out", "number"),
+                Column("Bytes out", "number"),
+                Column("Packets in", "number"),
+                Column("Bytes in", "number"),
+            ),
+            last.select("node", "packets_out", "bytes_out", "packets_in", "bytes_in").rows(),
         )
     ]
 

@@ -100,10 +100,10 @@ class NodeNamespaces(Protocol):
 
 
 class OwnNamespaces:
-    """The namespaces of this process, for an agent that runs beside its app."""
+    """The namespaces of this process, for an agent that runs beside its app; `hosts` is its hosts file."""
 
-    def __init__(self) -> None:
-        self._hosts = HostsFile()
+    def __init__(self, hosts: Path = Path("/etc/hosts")) -> None:
+        self._hosts = HostsFile(hosts)
 
     def __repr__(self) -> str:
         return "OwnNamespaces()"

@@ -14,7 +14,7 @@ from wotemu_runtime.planning.probe_schedule import places_of
 def conditions_at(plan: Plan, timeline: Timeline, at_s: float) -> ConditionsNow:
     """What holds on every hop at a moment of a timeline, in seconds after T0."""
     states = {setup.name: NetworkState(setup) for setup in places_of(plan)}
-    apps = {replica.name: "running" for replica in plan.replicas if replica.kind != "service"}
+    apps = {replica.name: "running" for replica in plan.replicas if replica.kind not in ("service", "uplink")}
     groups: list[list[str]] = []
     paused: set[str] = set()
     held: dict[tuple[str, str], Change] = {}

@@ -170,6 +170,9 @@ class LiveControl:
         if role not in run.plan.roles:
             known = [name.partition(":")[2] for name in sorted(run.plan.roles) if name.startswith("agent:")]
             raise InputError(f"there is no node {replica!r}", where=where, hint=did_you_mean(replica, known))
+        if run.plan.replica(replica).kind == "uplink":
+            hint = "wotemu run --pcap has its packets; else take those of a node on its network"
+            raise InputError(f"{replica!r} is an uplink, which has no agent", where=where, hint=hint)
         if kind == "exec" and run.plan.replica(replica).kind == "service":
             raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where=where)
         if kind == "exec" and not request["argv"]:

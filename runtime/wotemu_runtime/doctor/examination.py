@@ -28,6 +28,7 @@ from wotemu_runtime.engines.local.nproc_limit import nproc_limit_holds
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.engines.swarm.services import bus_port
 from wotemu_runtime.planning.mosquitto import find_mosquitto
+from wotemu_runtime.planning.uplink_programs import find_program
 from wotemu_runtime.runs.run import RUNS
 from wotemu_runtime.runs.swarm_access import docker_client
 
@@ -64,6 +65,7 @@ async def examine() -> list[Check]:
         local_engine.real_time_class(await asyncio.to_thread(obtainable)),
         *local_engine.room(limits),
         local_engine.mosquitto(find_mosquitto()),
+        local_engine.uplinks(find_program()),
         _disk(RUNS),
         surroundings.clock(_clock_error_s()),
         _ports(),

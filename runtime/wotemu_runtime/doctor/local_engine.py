@@ -14,6 +14,7 @@ from wotemu_runtime.engines.local.machine_limits import Limit
 from wotemu_runtime.engines.local.plan_demand import FILES, NAMESPACES, TASKS, Demand, Resource
 from wotemu_runtime.engines.local.plan_demand import MEMORY as MEMORY_BYTES
 from wotemu_runtime.gateway.shaper_choice import netem_missing
+from wotemu_runtime.planning.uplink_programs import INSTALL, PROGRAMS
 
 OLDEST_KERNEL = (5, 3)
 """The first Linux with pidfd_open(2), by which the sandbox is watched."""
@@ -156,6 +157,17 @@ def mosquitto(path: str | None) -> Check:
         state="OK" if path else "limited",
         found=path or "not installed; brokers run amqtt, which is slower",
         remedy="" if path else "install it: sudo apt install mosquitto",
+    )
+
+
+def uplinks(path: str | None) -> Check:
+    """The program by which an emulation has a way out."""
+    return Check(
+        name="uplinks",
+        purpose="ways out of an emulation to this machine's network, where a deployment has one",
+        state="OK" if path else "limited",
+        found=path or f"neither {' nor '.join(PROGRAMS)} is installed",
+        remedy="" if path else INSTALL,
     )
 
 

@@ -70,6 +70,15 @@ def netem_missing(missing: str, host: str = "this machine") -> HostError:
     )
 
 
+def netem_without_uplinks() -> HostError:
+    """The error of a run with an uplink that is to be under NetEm."""
+    return HostError(
+        "NetEm's gateways forward packets between members alone, so nothing would pass an uplink",
+        where="--shaper netem",
+        hint="leave it out, or use --shaper tun",
+    )
+
+
 def _conditions(plan: Plan) -> Iterator[tuple[str, NetworkConditions]]:
     for network in plan.networks:
         for hop in network.hops:

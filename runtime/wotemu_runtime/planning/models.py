@@ -43,6 +43,8 @@ class Replica:
         """What it runs, for people."""
         if self.kind == "broker":
             return "MQTT broker"
+        if self.kind == "uplink":
+            return f"way out, by {self.command[0]}"
         return self.app.target if self.app else " ".join(self.command) or str(self.image)
 
 

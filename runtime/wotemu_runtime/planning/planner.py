@@ -21,6 +21,7 @@ from wotemu.topology.node import Node
 from wotemu.topology.node_app import NodeApp
 from wotemu.topology.service import Broker, Service, service_network
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 from wotemu_runtime.app_process.broker_ca import CA_TEXT
 from wotemu_runtime.app_process.loading.function_code import pack_function
 from wotemu_runtime.app_process.loading.loader import check_app
@@ -33,6 +34,7 @@ from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.mosquitto import find_mosquitto
 from wotemu_runtime.planning.probe_schedule import interval_s
 from wotemu_runtime.planning.statsd_variables import statsd_variables
+from wotemu_runtime.planning.uplink_programs import INSTALL, PROGRAMS, find_program
 
 if TYPE_CHECKING:
     from wotemu_runtime.planning.broker_certificates import BrokerAuthority
@@ -61,6 +63,7 @@ def make_plan(
         ),
         *(_broker(topology, broker, scratch, authority) for broker in topology.brokers),
         *(_service(service) for service in topology.services),
+        *(_uplink(uplink) for uplink in topology.uplinks),
     ]
     networks = [_network(topology, network, replicas) for network in topology.networks]
     networks += [
@@ -224,8 +227,30 @@ def _broker(topology: Topology, broker: Broker, scratch: str, authority: BrokerA
     )
 
 
+def _uplink(uplink: Uplink) -> Replica:
+    program = find_program()
+    if program is None:
+        raise TopologyError(
+            f"a way out of the emulation needs {' or '.join(PROGRAMS)}, and neither is installed here",
+            where=f"Uplink {uplink.name!r}",
+            field="networks",
+            owner=("uplinks", uplink.name),
+            hint=INSTALL,
+        )
+    networks = tuple(link.network.name for link in uplink.links)
+    return Replica(name=uplink.name, node=uplink.name, kind="uplink", networks=networks, command=(program,))
+
+
 def _check_swarm(topology: Topology) -> None:
     """Refuse what only nodes on this machine can have."""
+    for uplink in topology.uplinks:
+        raise TopologyError(
+            "nodes on a swarm have no way out of the emulation",
+            where=f"Uplink {uplink.name!r}",
+            field="networks",
+            owner=("uplinks", uplink.name),
+            hint="leave it out, or use the local engine",
+        )
     for node in topology.nodes:
         if node.publish:
             raise TopologyError(

@@ -57,6 +57,7 @@ def test_what_is_there_is_ok() -> None:
         local_engine.event_bus("/usr/bin/valkey-server"),
         local_engine.netem(""),
         local_engine.mosquitto("/usr/sbin/mosquitto"),
+        local_engine.uplinks("/usr/bin/pasta"),
     ]
     assert {outcome(check) for check in checks} == {("OK", False)}
     assert "ordinary user" in checks[1].found
@@ -95,6 +96,12 @@ def test_brokers_do_without_mosquitto() -> None:
     check = local_engine.mosquitto(None)
     assert outcome(check) == ("limited", False)
     assert "amqtt" in check.found
+
+
+def test_a_machine_without_a_program_for_uplinks_is_limited() -> None:
+    check = local_engine.uplinks(None)
+    assert outcome(check) == ("limited", False)
+    assert "passt" in check.remedy
 
 
 def test_the_tightest_limit_of_a_kind_says_how_many_nodes_have_room() -> None:

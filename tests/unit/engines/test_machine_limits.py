@@ -19,6 +19,7 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import machine_limits
 from wotemu_runtime.engines.local.file_limit import raise_file_limit, set_file_limit
 from wotemu_runtime.engines.local.machine_limits import Limit
+from wotemu_runtime.engines.local.node_namespace import NodeNamespace
 from wotemu_runtime.engines.local.plan_demand import (
     FILES,
     MEMORY,
@@ -255,7 +256,7 @@ def test_a_process_that_can_not_be_made_is_said_and_ends_the_deployment(
         "networks": [],
         "replicas": [
             {
-                "namespace": {"replica": "a-7", "interfaces": [], "hosts": "", "has_taps": True},
+                "namespace": NodeNamespace("a-7", (), "").to_dict(),
                 "program": {
                     **{"app": None, "command": [], "env": {}, "cwd": "/", "cgroups": []},
                     **{"uid": None, "nproc_limit": None},

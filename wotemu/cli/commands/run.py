@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wotemu_runtime.engines.local.monitor import Monitor
 
 
+PCAP = "--pcap"
 EVERY_NODE = "*"
 """What ``--pcap`` without a value stands for."""
 
@@ -61,7 +62,20 @@ class Options(NamedTuple):
     debug: bool
 
 
-@click.command(cls=CommandOnSwarm, short_help="Run a deployment and write its report.")
+class _RunCommand(CommandOnSwarm):
+    """The command, whose ``--pcap`` may stand before FILE."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take no path for the nodes of ``--pcap``: no name has a dot or slash."""
+        followed = zip(args, [*args[1:], ""], strict=True)
+        given = [
+            f"{PCAP}={EVERY_NODE}" if word == PCAP and {".", "/"} & {*after} else word
+            for word, after in followed
+        ]
+        return super().parse_args(ctx, given)
+
+
+@click.command(cls=_RunCommand, short_help="Run a deployment and write its report.")
 @click.argument("path", metavar="FILE", type=DeploymentFile())
 @follow_option
 @quiet_option
@@ -86,13 +100,12 @@ class Options(NamedTuple):
 )
 @click.option("--strict", is_flag=True, help="Exit with 4 if the fidelity certificate says INVALID.")
 @click.option(
-    "--pcap",
+    PCAP,
     multiple=True,
     is_flag=False,
     flag_value=EVERY_NODE,
     metavar="[NODE,...]",
-    help="Store the packets of these nodes, or else of all, for Wireshark: DIR/captures/NODE.pcapng. Write it"
-    " behind FILE.",
+    help="Store the packets of these nodes, or else of all, for Wireshark: DIR/captures/NODE.pcapng.",
 )
 @click.option(
     "--pcap-size",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from wotemu.cli.screen.tables import add_row, columns
 from wotemu.scenario.state import base_conditions
 from wotemu.scenario.timeline import DIRECTIONS
+from wotemu.topology.members import Member
 from wotemu.topology.network import Network
 from wotemu.topology.node import Node
 from wotemu.topology.resources import NodeResources
-from wotemu.topology.service import Broker, Service
+from wotemu.topology.service import Service
 from wotemu.topology.topology import Topology
 from wotemu_gateways.conditions.hop_conditions import described_hop
 
@@ -25,7 +26,7 @@ MAX_COMMAND = 60
 
 
 def members_table(topology: Topology) -> Table:
-    """A row for each node, broker and service: what it runs, and with what."""
+    """A row for each node, broker, service and uplink: what it runs, and with what."""
     table = columns("node", "runs", "with")
     for node in topology.nodes:
         add_row(table, _counted(node), _program(node), "; ".join(_extras(node)))
@@ -33,6 +34,9 @@ def members_table(topology: Topology) -> Table:
         add_row(table, broker.name, "an MQTT broker", "")
     for service in topology.services:
         add_row(table, service.name, _service(service), _resources(service.resources))
+    for uplink in topology.uplinks:
+        networks = ", ".join(link.network.name for link in uplink.links)
+        add_row(table, uplink.name, f"the way out of {networks} to this machine's network", "")
     return table
 
 
@@ -66,7 +70,7 @@ def _hops(topology: Topology, network: Network) -> Iterator[tuple[str, str, str]
         yield ", ".join(nodes[:MAX_NAMES]) + more, up, down
 
 
-def _counted(owner: Node | Broker | Service) -> str:
+def _counted(owner: Member) -> str:
     return f"{owner.name} x{owner.scale}" if isinstance(owner, Node) and owner.scale > 1 else owner.name
 
 

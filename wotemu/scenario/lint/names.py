@@ -14,6 +14,7 @@ from wotemu.topology.members import members_by_name
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 
 
 def ambiguous_names(topology: Topology, scenario: Scenario) -> Iterator[str]:
@@ -65,7 +66,7 @@ def _no_metric(topology: Topology, node: str, key: str) -> str:
     members = members_by_name(topology)
     replicas = {name: each for each in topology.nodes for name in each.replicas}
     owner = members.get(node) or replicas.get(node)
-    if isinstance(owner, Broker | Service):
+    if isinstance(owner, Broker | Service | Uplink):
         return f"{type(owner).__name__} {owner.name!r} reports no metrics"
     app = owner.app if isinstance(owner, Node) else None
     if app is None or app.target not in BUILTIN_METRICS or key in BUILTIN_METRICS[app.target]:

@@ -56,7 +56,7 @@ def _plan(number: int, objective: Objective, topology: Topology) -> ObjectivePla
 
 
 def _check_apps(whose: Iterable[str], objective: Objective, topology: Topology) -> None:
-    """Refuse brokers and services: they have no app that makes requests, reports or is restarted."""
+    """Refuse brokers, services and uplinks: they have no app that makes requests, reports or is restarted."""
     known = members_by_name(topology)
     for name in whose:
         if not isinstance(owner := known[name], Node):

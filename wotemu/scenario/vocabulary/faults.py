@@ -52,13 +52,19 @@ def app_replicas(nodes: NodeTarget, state: State, where: str) -> list[str]:
     """The replicas of a target.
 
     Raises:
-        ScenarioError: One is of a plain service, whose program WoTemu neither starts nor ends.
+        ScenarioError: One is of a plain service, whose program WoTemu neither starts nor ends, or an uplink.
     """
     found = replicas(nodes, state.topology, where)
     for replica in found:
         if replica not in state.app:
+            is_uplink = any(uplink.name == replica for uplink in state.topology.uplinks)
+            what = (
+                "an uplink, which runs no program of the emulation's"
+                if is_uplink
+                else "a plain service, whose program is not WoTemu's to start or end"
+            )
             raise ScenarioError(
-                f"{replica!r} is a plain service, whose program is not WoTemu's to start or end",
+                f"{replica!r} is {what}",
                 where=where,
                 hint=f"cut it off instead: .cut({replica!r})",
             )

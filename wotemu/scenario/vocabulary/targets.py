@@ -10,21 +10,23 @@ import attrs
 from wotemu.errors import ScenarioError
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.suggestions import did_you_mean
-from wotemu.topology.members import members_by_name, replicas_of
+from wotemu.topology.members import Member, members_by_name, replicas_of
 from wotemu.topology.network import Link, Network
 from wotemu.topology.node import Node
 from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
+from wotemu.topology.uplink import Uplink
 
-OneTarget = Network | Link | Node | Broker | Service | str
-"""A Network, a Link (of every node that has it), a Node, Broker or Service (all its links), or a name.
+OneTarget = Network | Link | Node | Broker | Service | Uplink | str
+"""A Network, a Link (of every node that has it), a Node, Broker, Service or Uplink (all its links), or
+a name.
 
 Names are ``"field"`` for a network or a node, ``"reader@field"`` for one link. Where a network and a node are
 called the same, ``"network:field"`` and ``"node:field"`` say which one is meant.
 """
 
 KINDS = ("network", "node")
-"""What may be before a name: brokers and services count as nodes."""
+"""What may be before a name: brokers, services and uplinks count as nodes."""
 
 Place = tuple[str, str | None]
 """The names of a network and of a node on it; None stands for the network's own conditions."""
@@ -47,8 +49,8 @@ class Tag:
 HopTarget = OneTarget | Tag | Iterable[OneTarget]
 """One target whose conditions change, a tag, or several."""
 
-NodeTarget = Node | Broker | Service | str | Tag | Iterable[Node | Broker | Service | str]
-"""A Node, a Broker, a Service that is on a network, a tag, the name of one or of one replica
+NodeTarget = Node | Broker | Service | Uplink | str | Tag | Iterable[Node | Broker | Service | Uplink | str]
+"""A Node, a Broker, a Service that is on a network, an Uplink, a tag, the name of one or of one replica
 (``"reader-2"``), or several of them."""
 
 
@@ -79,7 +81,7 @@ def target_label(target: Any) -> str:
         return target.name
     if isinstance(target, Link):
         return f"link to {target.network.name}"
-    if isinstance(target, Network | Node | Broker | Service):
+    if isinstance(target, Network | Member):
         return target.name
     return " and ".join(map(target_label, _several(target))) if isinstance(target, Iterable) else repr(target)
 
@@ -91,11 +93,11 @@ def _kind_and_name(target: str) -> tuple[str, str]:
 
 
 def ambiguous_names(topology: Topology) -> frozenset[str]:
-    """The names of both a network and a node, broker or service."""
+    """The names of both a network and a node, broker, service or uplink."""
     return frozenset({each.name for each in topology.networks} & {each.name for each in topology.members})
 
 
-def unambiguous_name(obj: Network | Node | Broker | Service, ambiguous: frozenset[str]) -> str:
+def unambiguous_name(obj: Network | Member, ambiguous: frozenset[str]) -> str:
     """The name of an object as a target, with its kind where another object has the same name."""
     kind = "network" if isinstance(obj, Network) else "node"
     return f"{kind}:{obj.name}" if obj.name in ambiguous else obj.name
@@ -124,7 +126,7 @@ def _names_of(target: Any, topology: Topology, where: str) -> list[str]:
         return [target]
     if isinstance(target, Link):
         return [f"{node}@{network}" for network, node in _link_places(target, topology, where)]
-    if isinstance(target, Network | Node | Broker | Service):
+    if isinstance(target, Network | Member):
         return [unambiguous_name(target, ambiguous_names(topology))]
     raise ScenarioError(
         f"{target!r:.80} is no target", where=where, hint="give a Network, Link, Node or a name"
@@ -160,7 +162,7 @@ def _places(target: OneTarget, topology: Topology, where: str) -> list[Place]:
         return [(_network(target.name, topology, where), None)]
     if isinstance(target, Link):
         return _link_places(target, topology, where)
-    if isinstance(target, Node | Broker | Service):
+    if isinstance(target, Member):
         return _node_places(target.name, topology, where)
     if not isinstance(target, str):
         raise ScenarioError(f"{target!r} is no Network, Link, Node or name", where=where)
@@ -212,8 +214,8 @@ def replicas(target: NodeTarget, topology: Topology, where: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _replicas(target: Any, known: Mapping[str, Node | Broker | Service], where: str) -> list[str]:
-    name = target.name if isinstance(target, Node | Broker | Service) else target
+def _replicas(target: Any, known: Mapping[str, Member], where: str) -> list[str]:
+    name = target.name if isinstance(target, Member) else target
     if isinstance(name, str):
         name = name.removeprefix("node:")
     if not isinstance(name, str) or name not in known:
@@ -238,7 +240,7 @@ def replica_networks(target: HopTarget, topology: Topology, where: str) -> list[
     return list(found)
 
 
-def _of_one_replica(target: Any, known: Mapping[str, Node | Broker | Service]) -> list[tuple[str, str]]:
+def _of_one_replica(target: Any, known: Mapping[str, Member]) -> list[tuple[str, str]]:
     """The named replica with its networks, or with the named one; none where the target is something else."""
     name, _, wanted = target.removeprefix("node:").partition("@") if isinstance(target, str) else ("", "", "")
     owner = known.get(name)

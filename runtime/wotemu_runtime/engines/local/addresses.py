@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import groupby
 
+import attrs
+
 from wotemu.errors import InputError
 from wotemu.topology.network import MAX_MTU
 from wotemu_gateways.packets.ethernet import mac_of, mac_text
@@ -40,8 +42,48 @@ def assign(plan: Plan) -> dict[str, NodeNamespace]:
         ]
         for replica in plan.replicas
     }
+    ways = _uplinks(plan, hosts)
+    for replica in plan.replicas:
+        if replica.kind != "uplink":
+            interfaces[replica.name] = _with_uplink(interfaces[replica.name], ways)
     texts = hosts_files(plan, interfaces)
-    return {name: NodeNamespace(name, tuple(attached), texts[name]) for name, attached in interfaces.items()}
+    uplinks = {replica.name for replica in plan.replicas if replica.kind == "uplink"}
+    subnets = {network.name: str(_subnet(plan, network.name)) for network in plan.networks}
+    return {
+        name: NodeNamespace(
+            name,
+            tuple(attached),
+            texts[name],
+            leads_out=name in uplinks,
+            unreachable=_others(subnets, attached) if name in uplinks else (),
+        )
+        for name, attached in interfaces.items()
+    }
+
+
+def _others(subnets: Mapping[str, str], attached: Sequence[Interface]) -> tuple[str, ...]:
+    """The subnets of networks that an uplink is not on."""
+    own = {interface.network for interface in attached}
+    return tuple(subnet for network, subnet in subnets.items() if network not in own)
+
+
+def _uplinks(plan: Plan, hosts: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    """The address of each network's uplink, where it has one."""
+    return {
+        network: str(_subnet(plan, network)[hosts[network][replica.name]])
+        for replica in plan.replicas
+        if replica.kind == "uplink"
+        for network in replica.networks
+    }
+
+
+def _with_uplink(interfaces: Sequence[Interface], uplinks: Mapping[str, str]) -> list[Interface]:
+    """A node's interfaces: the first on a network with an uplink has the way to it."""
+    first = next((each.name for each in interfaces if each.network in uplinks), None)
+    return [
+        attrs.evolve(each, uplink=uplinks[each.network]) if each.name == first else each
+        for each in interfaces
+    ]
 
 
 def _hosts(plan: Plan, network: PlannedNetwork) -> dict[str, int]:

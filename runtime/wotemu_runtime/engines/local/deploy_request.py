@@ -68,6 +68,12 @@ def deploy_request(
                 nproc_limits.get(replica.name),
             )
             for replica in plan.replicas
+            if replica.kind != "uplink"
+        ],
+        "uplinks": [
+            _uplink_request(plan, replica, namespaces[replica.name], bus)
+            for replica in plan.replicas
+            if replica.kind == "uplink"
         ],
         "capture": None if plan.capture is None else _capture_assignment(plan, plan.capture, namespaces, bus),
         "publish": _publish_assignment(plan, namespaces, bus) if plan.published else None,
@@ -137,6 +143,19 @@ def _gateway_assignment(
         "mtu": MAX_MTU if network.mtu is None else network.mtu,
     }
     return Assignment(name=f"gateway:{network.name}", stack=plan.stack, bus=bus, data=data).to_dict()
+
+
+def _uplink_request(
+    plan: Plan, replica: Replica, namespace: NodeNamespace, bus: BusAddress
+) -> dict[str, Any]:
+    data = {
+        "replica": replica.name,
+        "networks": list(replica.networks),
+        "program": replica.command[0],
+        "probes": rounds_of(plan, [replica.name]),
+    }
+    assignment = Assignment(name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data)
+    return {"namespace": namespace.to_dict(), "assignment": assignment.to_dict()}
 
 
 def _replica_request(

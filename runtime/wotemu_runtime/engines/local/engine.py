@@ -30,7 +30,7 @@ from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
 from wotemu_runtime.engines.local.published_ports import listening
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
-from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
+from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing, netem_without_uplinks
 from wotemu_runtime.planning.models import Plan
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
@@ -63,6 +63,7 @@ class LocalEngine:
         self._captures = captures
         self._shaper = shaper
         self._sandbox = SandboxProcess(log_path, monitor)
+        self._uplinks = 0
 
     def __repr__(self) -> str:
         return f"LocalEngine({self._sandbox!r})"
@@ -79,6 +80,9 @@ class LocalEngine:
             return await self._deploy(plan, listeners)
 
     async def _deploy(self, plan: Plan, listeners: Mapping[int, socket.socket]) -> Deployed:
+        self._uplinks = len(plan.topology.uplinks)
+        if self._uplinks and self._shaper == "netem":
+            raise netem_without_uplinks()
         server = find_server()
         demand = Demand.of_plan(plan)
         machine_limits.check(demand, machine_limits.read_limits())
@@ -170,7 +174,7 @@ class LocalEngine:
 
     async def _choose_shaper(self, plan: Plan) -> tuple[str, list[str]]:
         """The shaper to use, and the conditions of the plan that it can't impose, one sentence each."""
-        if self._shaper == "tun":
+        if self._shaper == "tun" or self._uplinks:
             return "tun", []
         missing = await self._sandbox.missing_of_netem()
         unable = netem_gaps(plan)
@@ -197,7 +201,7 @@ class LocalEngine:
         if controllers and delegation.is_version_2():
             groups.parent = await asyncio.to_thread(delegation.find, name, controllers)
             if groups.parent is None:
-                await self._sandbox.start(shaper=self._shaper)
+                await self._sandbox.start(shaper=self._shaper, uplinks=self._uplinks)
                 return {}, [*unenforced, *_none(wanted, "no control group can be made here")]
         if refused := await self._start_in(groups, wanted):
             return {}, [*unenforced, *_none(wanted, refused)]
@@ -214,7 +218,7 @@ class LocalEngine:
         try:
             planned = [each for replica in wanted.items() for each in groups.planned(*replica)]
             remove = [*planned, *(parent.to_remove if parent else ())]
-            return await self._sandbox.start(parent, remove, shaper=self._shaper)
+            return await self._sandbox.start(parent, remove, shaper=self._shaper, uplinks=self._uplinks)
         except BaseException:
             if parent is not None:
                 delegation.remove(parent)

@@ -25,7 +25,7 @@ def share_files(scratch: Path) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     shared = {
         "resolv.conf": "# Names resolve through /etc/hosts: an emulated network has no other servers.\n",
-        "nsswitch.conf": "".join(f"{database}: files\n" for database in _NAME_DATABASES),
+        "nsswitch.conf": _nsswitch("files"),
     }
     names = (*shared, *OWN_FILES)
     if any(_target(name) is None for name in names):
@@ -39,17 +39,28 @@ def share_files(scratch: Path) -> None:
         _mount(name, text, scratch)
 
 
-def name_node(replica: str, hosts: str, scratch: Path) -> None:
+def name_node(replica: str, hosts: str, scratch: Path, *, name_server: str = "") -> None:
     """Mount a node's hosts and hostname over the machine's, after `share_files` in the sandbox.
 
     Args:
         replica: The host name.
         hosts: The text of its hosts file.
-        scratch: A directory for the two files; see `share_files`.
+        scratch: A directory for the files; see `share_files`.
+        name_server: The address of the server that is asked for names that are not in `hosts`; "" for none.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    for name, text in zip(OWN_FILES, (hosts, f"{replica}\n"), strict=True):
+    files = dict(zip(OWN_FILES, (hosts, f"{replica}\n"), strict=True))
+    if name_server:
+        files["resolv.conf"] = f"nameserver {name_server}\n"
+        files["nsswitch.conf"] = _nsswitch("files dns")
+    for name, text in files.items():
         _mount(name, text, scratch)
+
+
+def _nsswitch(hosts: str) -> str:
+    """The text of nsswitch.conf, with the sources of host names."""
+    sources = {**dict.fromkeys(_NAME_DATABASES, "files"), "hosts": hosts}
+    return "".join(f"{database}: {each}\n" for database, each in sources.items())
 
 
 def _mount(name: str, text: str, scratch: Path) -> None:

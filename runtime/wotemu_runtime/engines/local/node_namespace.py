@@ -17,11 +17,13 @@ from typing import Any, Self
 import attrs
 
 from wotemu_gateways.netlink import link, namespaces, routes
+from wotemu_gateways.netlink.masquerade import masquerade_behind
 from wotemu_gateways.netlink.request_socket import Netlink, Request
 from wotemu_gateways.packets.ethernet import mac_of
 from wotemu_gateways.userspace.tap_device import TX_QUEUE_FRAMES, open_tap
 from wotemu_runtime.app_process import scratch
 from wotemu_runtime.engines.local.name_resolution import name_node
+from wotemu_runtime.planning.uplink_programs import NAME_SERVER, TAP
 from wotemu_runtime.processes import syscalls
 
 RUN_DIR = "/run/wotemu"
@@ -51,6 +53,8 @@ class Interface:
     is_first: bool
     """Whether multicast and broadcast packets leave by it when a program chooses no interface."""
     mtu: int = 1500
+    uplink: str = ""
+    """The next hop to everything that is no member of a network; "" where there is none."""
 
 
 @attrs.frozen
@@ -63,6 +67,15 @@ class NodeNamespace:
     """The text of its /etc/hosts."""
     has_taps: bool = True
     """Whether its interfaces are TAPs."""
+    leads_out: bool = False
+    """Whether it is an uplink."""
+    unreachable: tuple[str, ...] = ()
+    """The subnets that an uplink does not forward to: those of networks that it is not on."""
+
+    @property
+    def has_uplink(self) -> bool:
+        """Whether one of its networks has an uplink."""
+        return any(interface.uplink for interface in self.interfaces)
 
     def to_dict(self) -> dict[str, Any]:
         """The namespaces as a message."""
@@ -72,7 +85,7 @@ class NodeNamespace:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """The namespaces of a message of `to_dict`."""
         interfaces = tuple(Interface(**item) for item in data["interfaces"])
-        return cls(data["replica"], interfaces, data["hosts"], data["has_taps"])
+        return cls(**{**data, "interfaces": interfaces, "unreachable": tuple(data["unreachable"])})
 
 
 def hosts_path(replica: str) -> Path:
@@ -103,7 +116,8 @@ def mount_proc() -> None:
 def _set_up(namespace: NodeNamespace) -> list[int]:
     """Name the node and configure its interfaces, in its namespaces."""
     socket.sethostname(namespace.replica)
-    name_node(namespace.replica, namespace.hosts, SCRATCH / namespace.replica)
+    name_server = NAME_SERVER if namespace.has_uplink else ""
+    name_node(namespace.replica, namespace.hosts, SCRATCH / namespace.replica, name_server=name_server)
     # Hides the bus's socket and configuration, with its password, from the node; its own files stay mounted.
     syscalls.mount("tmpfs", RUN_DIR, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
     _mount_scratch()
@@ -121,7 +135,20 @@ def _set_up(namespace: NodeNamespace) -> list[int]:
         requests += [each for interface in namespace.interfaces for each in _configuration(interface)]
     with Netlink() as netlink:
         netlink.send(*requests)
+    if namespace.leads_out:
+        _forward(namespace)
     return fds
+
+
+def _forward(namespace: NodeNamespace) -> None:
+    """Have an uplink forward what its networks' nodes send out, and the answers, once it has a way out."""
+    closed = (
+        routes.drop(IPv4Network(each), table=routes.RT_TABLE_MAIN, metric=0) for each in namespace.unreachable
+    )
+    with Netlink() as netlink:
+        netlink.send(*closed)
+    masquerade_behind(TAP)
+    _write_sysctl("net/ipv4/ip_forward", "1")
 
 
 def _mount_scratch() -> None:
@@ -143,6 +170,9 @@ def _configuration(interface: Interface) -> Iterator[Request]:
     # full. So nodes resolve one address, the gateway's, and that one for good: such entries don't count.
     yield routes.neighbour(index, interface.gateway, mac_of(interface.gateway))
     yield routes.route_via_gateway(index, subnet, interface.gateway, interface.address)
+    if interface.uplink:
+        yield routes.neighbour(index, interface.uplink, mac_of(interface.uplink))
+        yield routes.route_via_gateway(index, routes.EVERYWHERE, interface.uplink, interface.address)
     if interface.is_first:
         # A machine with a default route needs no such routes, and neither does one that joins a group on any
         # address: the kernel takes the interface to which the group's route leads.

@@ -3,6 +3,7 @@
     coordinator ── monitor (outside: cleans up) ── unsharer ── zygote (PID 1 of the PID namespace)
                                                                  ├── bus
                                                                  ├── a gateway per network
+                                                                 ├── a program per uplink, outside
                                                                  └── a node per replica
 
 The monitor waits for the coordinator's end of a socket to close, which the kernel does however the
@@ -33,6 +34,7 @@ from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.file_limit import set_file_limit
 from wotemu_runtime.engines.local.name_resolution import share_files
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
+from wotemu_runtime.engines.local.outside import start_outside
 from wotemu_runtime.processes import syscalls
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
@@ -45,6 +47,7 @@ ROLE_IMPORTS = (
 """Imported once, for all roles that are forked."""
 
 _REMOVAL_DEADLINE_S = 5.0
+_NAMESPACES = "network, mount and PID namespaces"
 
 
 @attrs.frozen
@@ -78,7 +81,8 @@ def main() -> NoReturn:
     set_file_limit(parameters["file_limit"])
     group = parameters["group"]
     refused = "" if group is None else _join(Path(group))
-    unsharer = fork(lambda: _unsharer(monitor, control), keep_fds=[control.fileno()])
+    uplinks = parameters["uplinks"]
+    unsharer = fork(lambda: _unsharer(monitor, control, uplinks), keep_fds=[control.fileno()])
     control.close()
     lifeline.send({"refused": refused})
     _monitor(unsharer, lifeline, home, parameters["remove"])
@@ -174,7 +178,7 @@ def _remove(directories: list[str]) -> None:
                 time.sleep(0.02)  # version 1 has no notification that a group has become empty
 
 
-def _unsharer(monitor: int, control: Channel) -> int:
+def _unsharer(monitor: int, control: Channel, uplinks: int) -> int:
     """Enter new namespaces and fork the zygote: unshare(CLONE_NEWPID) moves only later children."""
     # For the gateways, which inherit it: in the new user namespace not even root may enter the class.
     enter_real_time_class(children_too=True)
@@ -187,7 +191,8 @@ def _unsharer(monitor: int, control: Channel) -> int:
     syscalls.die_with_parent(signal.SIGKILL, monitor)
     unsharer = os.getpid()
     pid_read, pid_write = os.pipe2(os.O_CLOEXEC)
-    zygote = fork(lambda: _zygote(unsharer, control, pid_read), keep_fds=[control.fileno(), pid_read])
+    kept = [control.fileno(), pid_read]
+    zygote = fork(lambda: _zygote(unsharer, control, pid_read, uplinks), keep_fds=kept)
     # The zygote sees itself as process 1; the coordinator needs the number that the machine knows it by.
     os.write(pid_write, str(zygote).encode().ljust(16))
     _, status = os.waitpid(zygote, 0)
@@ -208,17 +213,23 @@ def _enter_user_namespace() -> None:
 
 def _unshare_all() -> None:
     _enter_user_namespace()
-    flags = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNET
     try:
-        namespaces.unshare(flags | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC)
+        namespaces.unshare(namespaces.CLONE_NEWPID | namespaces.CLONE_NEWUTS | namespaces.CLONE_NEWIPC)
     except OSError as error:
-        raise Refusal("network, mount and PID namespaces", error) from error
+        raise Refusal(_NAMESPACES, error) from error
 
 
-def _zygote(unsharer: int, control: Channel, pid_read: int) -> int:
-    """The first process of the PID namespace: give it its own /proc and /run, then serve."""
+def _zygote(unsharer: int, control: Channel, pid_read: int, uplinks: int) -> int:
+    """The first process of the PID namespace: give it its own network, /proc and /run, then serve."""
     outer_pid = int(os.read(pid_read, 16))
     os.close(pid_read)
+    # Before this process leaves the machine's network and mounts.
+    outside = [start_outside() for _ in range(uplinks)]
+    try:
+        namespaces.unshare(namespaces.CLONE_NEWNET | namespaces.CLONE_NEWNS)
+    except OSError as error:
+        control.send({"event": "refused", "step": _NAMESPACES, "errno": error.errno or 0})
+        return 1
     try:
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
@@ -237,7 +248,7 @@ def _zygote(unsharer: int, control: Channel, pid_read: int) -> int:
     _import_roles()
     from wotemu_runtime.engines.local.zygote import Zygote
 
-    return Zygote(control).serve()
+    return Zygote(control, outside).serve()
 
 
 if __name__ == "__main__":

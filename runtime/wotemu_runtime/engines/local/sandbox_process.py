@@ -46,7 +46,12 @@ class SandboxProcess:
         return f"SandboxProcess(monitor={self._monitor.pid if self._monitor else None})"
 
     async def start(
-        self, group: DelegatedGroup | None = None, remove: Sequence[str] = (), *, shaper: str = "tun"
+        self,
+        group: DelegatedGroup | None = None,
+        remove: Sequence[str] = (),
+        *,
+        shaper: str = "tun",
+        uplinks: int = 0,
     ) -> str:
         """Start it, in a control group where one is given.
 
@@ -55,6 +60,7 @@ class SandboxProcess:
             remove: Directories that are to be removed at the end, however this process ends. None of them
                 is to be made before.
             shaper: The one that is asked for; unless that is ``tun``, `missing_of_netem` can be called.
+            uplinks: How many ways out of the emulation there will be.
 
         Returns:
             Why the sandbox is not in the control group that it was given; "" if it is.
@@ -74,6 +80,7 @@ class SandboxProcess:
             "file_limit": file_limit(),
             "group": None if group is None else str(group.leaf),
             "remove": list(remove),
+            "uplinks": uplinks,
         }
         try:
             async with asyncio.timeout(START_DEADLINE_S):

@@ -49,7 +49,7 @@ class Failed(Exception):  # noqa: N818  # it travels as a message, and is an err
 
 
 class Zygote:
-    """Serves one control channel.
+    """Serves one control channel; `outside` are the processes that become uplinks' programs.
 
     Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op": "hold",
     "name"}`` with a descriptor that a role needs, and ``{"op": "deploy", ...}`` (see `deploy_request`).
@@ -58,8 +58,9 @@ class Zygote:
     started again.
     """
 
-    def __init__(self, control: Channel) -> None:
+    def __init__(self, control: Channel, outside: Sequence[Channel] = ()) -> None:
         self._control = control
+        self._outside = [*outside]
         self._roles: dict[int, str] = {}
         self._agents: dict[str, Sequence[ServedNode]] = {}
         """The nodes of each process of agents, with their launchers' channels, which a successor needs."""
@@ -126,20 +127,24 @@ class Zygote:
         """
         fds_of: dict[str, dict[str, int]] = {network["name"]: {} for network in request["networks"]}
         served = self._make_nodes(request, fds_of, stack, launchers)
+        first = {node.replica: node.first for node in served}
+        for uplink in request["uplinks"]:
+            with _failing_at(f"the uplink {uplink['namespace']['replica']}"):
+                first |= self._fork_uplink(uplink, fds_of)
         for network in request["networks"]:
             with _failing_at(f"the gateway of {network['name']}"):
                 self._fork_gateway(network, fds_of[network["name"]])
         if request["capture"] is not None:
             with _failing_at("the capture"):
-                self._fork_capture(request["capture"], served)
+                self._fork_capture(request["capture"], first)
         if request["publish"] is not None:
             with _failing_at("the published ports"):
-                self._fork_publishing(request["publish"], served)
+                self._fork_publishing(request["publish"], first)
         self._fork_agents(served)
 
-    def _fork_capture(self, assignment: dict[str, Any], served: Sequence[ServedNode]) -> None:
+    def _fork_capture(self, assignment: dict[str, Any], first: Mapping[str, int]) -> None:
         """Start the process that captures nodes' packets, before anything sends some."""
-        _add_first(assignment["data"]["nodes"], served)
+        _add_first(assignment["data"]["nodes"], first)
         folder = self._held.pop("captures")
 
         def capture() -> int:
@@ -151,10 +156,10 @@ class Zygote:
         self._roles[fork(capture, keep_fds=[folder])] = assignment["name"]
         os.close(folder)
 
-    def _fork_publishing(self, assignment: dict[str, Any], served: Sequence[ServedNode]) -> None:
+    def _fork_publishing(self, assignment: dict[str, Any], first: Mapping[str, int]) -> None:
         """Start the process that forwards ports of the machine to nodes."""
         ports = assignment["data"]["ports"]
-        _add_first(ports, served)
+        _add_first(ports, first)
         listeners = {each["port"]: self._held.pop(f"port {each['port']}") for each in ports}
 
         def publishing() -> int:
@@ -166,6 +171,37 @@ class Zygote:
         self._roles[fork(publishing, keep_fds=listeners.values())] = assignment["name"]
         for fd in listeners.values():
             os.close(fd)
+
+    def _fork_uplink(self, uplink: Mapping[str, Any], fds_of: Mapping[str, dict[str, int]]) -> dict[str, int]:
+        """Start the process of an uplink, in a network namespace of its own; its id by its replica.
+
+        It stays in the sandbox's other namespaces, where the bus is.
+        """
+        from wotemu_runtime.uplink.role import run_uplink
+
+        namespace = node_namespace.NodeNamespace.from_dict(uplink["namespace"])
+        outside = self._outside.pop()
+        home = namespaces.Namespaces(node_namespace.KINDS)
+        try:
+            own, fds = node_namespace.make(namespace)
+            home.enter()
+            own.enter(namespaces.CLONE_NEWNET)
+            hosts = node_namespace.hosts_path(namespace.replica)
+
+            def lead_out() -> int:
+                leave_real_time_class()
+                return run_uplink(uplink["assignment"], outside, hosts)
+
+            pid = fork(lead_out, keep_fds=[outside.fileno()])
+        finally:
+            home.enter()
+            home.close()
+        own.close()
+        outside.close()
+        for interface, fd in zip(namespace.interfaces, fds, strict=True):
+            fds_of[interface.network][namespace.replica] = fd
+        self._roles[pid] = uplink["assignment"]["name"]
+        return {namespace.replica: pid}
 
     def _make_nodes(
         self,
@@ -296,9 +332,8 @@ class Zygote:
             )
 
 
-def _add_first(items: Sequence[dict[str, Any]], served: Sequence[ServedNode]) -> None:
+def _add_first(items: Sequence[dict[str, Any]], first: Mapping[str, int]) -> None:
     """Add to each item about a replica the id of its first process."""
-    first = {node.replica: node.first for node in served}
     for each in items:
         each["first"] = first[each["replica"]]
 

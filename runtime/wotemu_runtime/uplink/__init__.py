@@ -1,0 +1,1 @@
+"""Uplinks: the ways out of an emulation, to the network of the machine that runs it."""
