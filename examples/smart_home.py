@@ -10,7 +10,7 @@ recovers.
 from __future__ import annotations
 
 from wotemu import Broker, Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, at
-from wotemu.scenario import app, errors, expect, p95
+from wotemu.scenario import app, availability, errors, expect, node, p95
 
 radio = Network("radio", NetworkConditions.WIFI, shared=True)
 home = Network("home", NetworkConditions.CABLE)
@@ -66,7 +66,9 @@ def scenario() -> Scenario:
         events=[at("20s").set(radio, loss="10%", latency="60ms", rate="500kbit"), at("40s").restore(radio)],
         expect=[
             expect(p95("invokeaction", node=phone) < "500ms"),
+            expect(availability(phone) > "95%"),
             expect(errors("readproperty", node=hub)).below("5%"),
             expect(app("hub.historian_values").max > 20),
+            expect(node(hub).restarts == 0),
         ],
     )

@@ -69,3 +69,18 @@ def test_what_is_gone_says_what_to_write(module: str, name: str, hint: str) -> N
         exec(f"from {module} import {name}")
     with pytest.raises(ImportError, match="cannot import name 'wait'"):
         exec("from wotemu.utils import wait")
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"), [("app", "wotemu run"), ("limits", "calibrate"), ("chaos", "run")]
+)
+def test_a_command_of_0_6_says_what_to_run(command: str, hint: str) -> None:
+    from click.testing import CliRunner
+
+    from wotemu.cli import FORMER, GROUPS, main
+
+    done = CliRunner().invoke(main, [command, "--path", "app.py"])
+    assert done.exit_code == 2
+    assert f"{command!r} was a command of WoTemu 0.6" in done.output
+    assert hint in done.output
+    assert not FORMER.keys() & {name for group in GROUPS.values() for name in group}

@@ -48,6 +48,13 @@ GROUPS = {
     "For your shell": ("completion",),
 }
 """The commands, by the headings of the help."""
+_ROLE = "it ran in a container of the stack. Write wotemu run FILE, or wotemu compose --path FILE"
+FORMER = {
+    "app": "an app is a node of a deployment. Write wotemu run FILE",
+    **dict.fromkeys(("broker", "chaos", "route", "wait"), _ROLE),
+    "limits": "wotemu calibrate measures this machine",
+}
+"""What to do in place of commands that WoTemu 0.6 had, by their names."""
 
 
 def _load(name: str) -> click.Command:
@@ -154,6 +161,7 @@ def _load(name: str) -> click.Command:
     cls=GroupedCommands,
     groups=GROUPS,
     load=_load,
+    former=FORMER,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="wotemu", message="%(prog)s %(version)s")

@@ -52,6 +52,7 @@ class GroupedCommands(click.Group):
         *given: object,
         groups: Mapping[str, Sequence[str]],
         load: Callable[[str], click.Command],
+        former: Mapping[str, str],
         **options: object,
     ) -> None:
         """As click's own group.
@@ -60,15 +61,25 @@ class GroupedCommands(click.Group):
             given: As click's.
             groups: The names of the commands, by heading, in the order of the help.
             load: Gives the command of a name.
+            former: What to do in place of commands that WoTemu 0.6 had, by their names.
             options: As click's.
         """
         super().__init__(*given, **options)  # type: ignore[arg-type]  # as click's own
         self._groups = groups
+        self._former = former
         self.commands = LazyCommands(chain.from_iterable(groups.values()), load)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """All of them, in the order of the help."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with; of one of WoTemu 0.6, what is done now."""
+        if args and args[0] in self._former:
+            ctx.fail(f"{args[0]!r} was a command of WoTemu 0.6: {self._former[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write a section for each heading."""
