@@ -7,6 +7,7 @@ import json
 import os
 import re
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import aiodocker
@@ -18,14 +19,23 @@ from wotemu.deployment_file import Deployment
 from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import InputError
 from wotemu.records import Event
-from wotemu.scenario import Scenario, at
-from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Placement, Topology
+from wotemu.scenario import Scenario, at, during
+from wotemu.topology.models import (
+    Broker,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeApp,
+    Placement,
+    Topology,
+)
 from wotemu_runtime.engines.swarm import specs
 
 pytestmark = pytest.mark.docker
 
 FIELD = Network("field", NetworkConditions(latency="20ms"))
 IDLE = ["sleep", "1000"]
+SECRET = "s3cret-of-field"
 TICKING = ["sh", "-c", "while :; do date +%s.%N; sleep 0.1; done"]
 REPORTING = """
 import asyncio, os, socket, subprocess
@@ -95,7 +105,14 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     topology = Topology([
         Node("a", command=["ping", "-i", "0.1", "b"], networks=[FIELD], scale=2),
         Node("b", command=IDLE, networks=[FIELD]),
-        Node("sensor", NodeApp("sensor", http=True), networks=[FIELD]),
+        Node("clock", command=TICKING, networks=[FIELD]),
+        Node("blocked", command=["ping", "-i", "0.1", "b"], networks=[FIELD]),
+        Node(
+            "sensor",
+            NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",), credentials=("field", SECRET)),
+            networks=[FIELD],
+            broker=Broker("mqtt", [FIELD], users={"field": SECRET}),
+        ),
         Node(
             "reader",
             NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}),
@@ -114,6 +131,8 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             at("7s").start("ticker"),
             at("8s").partition("a"),
             at("10s").heal(),
+            during("4s", "6s").pause("clock"),
+            during("4s", "6s").block("blocked", "b", protocol="icmp"),
         ],
     )
     result, events = await emulate(tmp_path, topology, scenario, "meet")
@@ -138,11 +157,33 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     metrics = pl.read_parquet(tables / "app.parquet").filter(pl.col("node") == "script")
     last = metrics.group_by("key", maintain_order=True).last()
     assert dict(last.select("key", "value").rows()) == {"level": 3.0, "frames": 3.0}
+    faults_held(result.run_dir, changes, events)
+    assert [event.source for event in events if event.kind == "broker.ready"] == ["agent:mqtt"], "logged in"
+    stored = [path.read_bytes() for path in result.run_dir.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in each for each in stored)
+    system = pl.read_parquet(tables / "system.parquet")
+    assert {*system["node"]} >= {"a-1", "a-2", "b", "clock", "sensor", "reader", "script", "mqtt"}
+    assert system.filter(pl.col("node") == "clock")["mem_bytes"].max() > 0  # type: ignore[operator]
     flows = pl.read_parquet(tables / "flows.parquet")
     assert flows.filter(pl.col("protocol") == "http")["packets"].sum() > 0
     assert {
         event.data["shaper"] for event in events if event.kind == "role.ready" and "shaper" in event.data
     } == {"tun"}
+
+
+def faults_held(run_dir: Path, changes: pl.DataFrame, events: list[Event]) -> None:
+    """A node that was paused, and one whose pings were blocked."""
+    (paused,) = (event.data for event in events if event.kind == "pause.ended")
+    assert paused["lasted_s"] == pytest.approx(2, abs=TOLD_S)
+    began = changes.filter(pl.col("action") == "pause", pl.col("after") == "true")["applied"].item()
+    ticks = [float(line) for line in (run_dir / "logs" / "clock.log").read_text().splitlines()]
+    assert not [tick for tick in ticks if began + TOLD_S < tick < began + 2]
+    assert [tick for tick in ticks if tick < began]
+    assert [tick for tick in ticks if tick > began + 2]
+    lines = (run_dir / "logs" / "blocked.log").read_text().splitlines()
+    answered = [int(found[1]) for line in lines if (found := re.search(r"icmp_seq=(\d+) ttl", line))]
+    gaps = [after - before for before, after in pairwise(answered)]
+    assert 10 < max(gaps) <= 30, "two seconds of ten pings each, on a busy machine"
 
 
 def ticks_while_it_should(run_dir: Path, changes: pl.DataFrame, replica: str) -> None:

@@ -157,6 +157,7 @@ def rm(names: tuple[str, ...], everything: bool, force: bool, debug: bool) -> No
 
         try:
             with waiting() as show:
+                show("asking the swarm")
                 removing = remove_emulations(
                     list(names),
                     everything=everything,

@@ -79,7 +79,8 @@ def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "a
     }
     files = {name: f"{folder}/{name}" for name in sorted(configs)}
     document = {
-        "version": "3.8",  # without it, `docker stack deploy` takes the file for one of version 1
+        # The first that has limits of processes; without a version it is taken for a file of version 1.
+        "version": "3.9",
         "services": dict(sorted(services.items())),
         "networks": dict(sorted(_network(plan, spec) for spec in specs.network_specs(plan))),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
