@@ -53,6 +53,14 @@ def test_the_95th_of_a_hundred_values_is_the_95th() -> None:
     assert nearest_rank(range(1, 101), 0.95) == 95
 
 
+def test_durations_since_instants_are_counted_as_durations_are() -> None:
+    instants_s = [4.0, 4.5, 4.5, 4.999, 5.0, 5.01]
+    since, added = Histogram(), Histogram()
+    since.add_since(5.0, instants_s)
+    added.add([5.0 - instant_s for instant_s in instants_s])
+    assert (since.bins, since.counts) == (added.bins, added.counts)
+
+
 def test_nothing_has_no_percentile() -> None:
     assert nearest_rank([], 0.5) is None
     assert Histogram().percentile(0.5) is None

@@ -281,7 +281,7 @@ class HopQueue:
         if first == bisect_left(BOUNDS_S, now_s - dues_s[-1]):
             self.late.add_to_bin(first, count)
         else:
-            self.late.add([now_s - due_s for due_s in dues_s])
+            self.late.add_since(now_s, dues_s)
 
     def drain(self, t: float, network: str, node: str, now_s: float) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
