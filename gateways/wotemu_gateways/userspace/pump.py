@@ -17,9 +17,6 @@ from wotemu_gateways.userspace.timerfd import TimerFd
 _TURN_S = 0.002
 """Then the loop's other callbacks (changes, records) have their turn."""
 
-_SOON_S = 50e-6
-"""A wake-up within this time after the last one found packets that came meanwhile."""
-
 
 class Pump:
     """Moves frames for one switch, inside an event loop.
@@ -33,7 +30,6 @@ class Pump:
         self._loop = loop
         self._timer = TimerFd()
         self._armed_s: float | None = None
-        self._served_s = 0.0
         self._ports: dict[int, Port] = {}
         self._fds: dict[str, int] = {}
         """The descriptors in `_ports` by their replica."""
@@ -67,21 +63,17 @@ class Pump:
         self._timer.close()
 
     def _serve(self) -> None:
-        """Serve packets, and set the timer, which costs 2 us, at the end.
+        """Serve packets until none is left or the turn is over; only then set the timer, which costs 2 us.
 
-        Most wake-ups are for one packet. So a port gives one frame, and nobody looks for more: the loop's own
-        poll, which comes next, finds it. If that was at once, there is much to do: then ports give batches
-        until none is left or the turn is over.
+        At first a port gives one frame: most wake-ups are for one, and looking for another with a read that
+        fails costs more than the poll, which ends the turn anyway. A port with more has batches read.
         """
         switch, poll = self._switch, self._epoll.poll
         now_s = switch.now()
-        if now_s > self._served_s + _SOON_S:
-            now_s = self._serve_ready(poll(0), 1)
-        else:
-            turn_ends_s = now_s + _TURN_S
-            while now_s < turn_ends_s and (events := poll(0)):
-                now_s = self._serve_ready(events, BATCH)
-        self._served_s = now_s
+        turn_ends_s, at_most = now_s + _TURN_S, 1
+        while now_s < turn_ends_s and (events := poll(0)):
+            now_s = self._serve_ready(events, at_most)
+            at_most = BATCH
         self._arm()
 
     def _serve_ready(self, events: Sequence[tuple[int, int]], at_most: int) -> float:
@@ -91,7 +83,7 @@ class Pump:
             The time at the last of them.
         """
         switch, ports, timer_fd = self._switch, self._ports, self._timer.fd
-        now_s = switch.now()
+        now_s = 0.0
         for fd, _ in events:
             if fd == timer_fd:
                 self._armed_s = None
