@@ -40,9 +40,9 @@ def scenario():
 SCOPE = """#!/bin/sh
 # As systemd-run --scope: a new group, in which the command then runs.
 while [ "$1" != -- ]; do case $1 in --unit=*) unit=${1#--unit=} ;; esac; shift; done; shift
-echo '+cpu +memory' > /sys/fs/cgroup/cgroup.subtree_control
+echo '+cpu +memory +pids' > /sys/fs/cgroup/cgroup.subtree_control
 mkdir -p "/sys/fs/cgroup/fake.slice/$unit"
-echo '+cpu +memory' > /sys/fs/cgroup/fake.slice/cgroup.subtree_control
+echo '+cpu +memory +pids' > /sys/fs/cgroup/fake.slice/cgroup.subtree_control
 echo $$ > "/sys/fs/cgroup/fake.slice/$unit/cgroup.procs"
 exec "$@"
 """
@@ -54,7 +54,7 @@ def cgroup2(require: Require) -> Iterator[None]:
     """This machine's control groups are version 2, and nothing of a run is left in them."""
     controllers = delegation.ROOT / "cgroup.controllers"
     there = controllers.read_text().split() if controllers.exists() else []
-    able = os.geteuid() == 0 and {"cpu", "memory"} <= {*there}
+    able = os.geteuid() == 0 and {"cpu", "memory", "pids"} <= {*there}
     require(able, "there is no version 2 control group that root may use")
     yield
     scopes = delegation.ROOT / "fake.slice"  # those of systemd's are its to remove
