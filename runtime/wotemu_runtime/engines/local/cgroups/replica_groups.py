@@ -33,6 +33,12 @@ class ReplicaGroups:
     name: str
     parent: DelegatedGroup | None = None
     available: frozenset[str] = frozenset()
+    _own: dict[str, str] = attrs.field(init=False, repr=False)
+    """The version 1 groups of this process, by controller."""
+
+    @_own.default
+    def _read_own(self) -> dict[str, str]:
+        return version_1_groups(Path("/proc/self/cgroup").read_text())
 
     def planned(self, replica: str, limits: Limits) -> list[str]:
         """The directories that `make` will make."""
@@ -89,7 +95,7 @@ class ReplicaGroups:
             return {self.parent.path / replica: wanted} if wanted else {}
         if CPU in wanted:
             wanted.add("cpuacct")  # it limits nothing, but accounts for the CPU time that agents report
-        own = version_1_groups(Path("/proc/self/cgroup").read_text())
+        own = self._own
         if limits.is_asked_for and os.access(ROOT / "freezer" / own.get("freezer", "/").lstrip("/"), os.W_OK):
             wanted.add("freezer")  # for pauses of the scenario
         return {
