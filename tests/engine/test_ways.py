@@ -12,15 +12,27 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import attrs
 import dpkt
 import pytest
 
 from tests.conftest import Require
 from tests.engine.conftest import paced
-from wotemu import Emulation, HostError, InputError, Network, NetworkConditions, Node, Topology, event
-from wotemu.emulation.run_options import ShaperName
+from wotemu import (
+    Emulation,
+    HostError,
+    InputError,
+    Network,
+    NetworkConditions,
+    Node,
+    Service,
+    Topology,
+    event,
+)
+from wotemu.emulation.run_options import ShaperName, capture_of
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.requests import Printed
+from wotemu_runtime.planning.models import Capture
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers", "namespaces")]
 
@@ -93,6 +105,40 @@ async def test_captures_have_what_each_node_saw_up_to_their_size(tmp_path: Path)
     assert (events.count('"capture.full"'), events.count('"capture.done"')) == (2, 3)
 
 
+async def test_agents_capture_as_they_do_on_a_swarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coordinator stores whole blocks, and rows and events say how many packets there are."""
+
+    def by_agents(*given: Any, **more: Any) -> Capture:
+        found = capture_of(*given, **more)
+        assert found is not None
+        return attrs.evolve(found, is_by_agents=True)
+
+    monkeypatch.setattr("wotemu.emulation.emulation.capture_of", by_agents)
+    topology = Topology(
+        [
+            Node("receiver", command=[sys.executable, "-c", RECEIVER], networks=[FIELD]),
+            Node("sender", command=[sys.executable, "-c", SENDER], networks=[FIELD]),
+        ]
+    )
+    async with Emulation(
+        topology, out=tmp_path / "run", duration=paced(3), pcap=True, pcap_size="128KiB"
+    ) as emulation:
+        await emulation.done()
+    rows = emulation.result.table("captures").collect().sort("t").group_by("node").last().to_dicts()
+    assert sorted(row["node"] for row in rows) == ["receiver", "sender"]
+    for row in rows:
+        path = tmp_path / "run" / "captures" / f"{row['node']}.pcapng"
+        found = numbers(path)
+        assert list(found) == list(range(len(found)))
+        assert 100 < len(found) < 125
+        with path.open("rb") as file:
+            assert row["packets"] == len(list(dpkt.pcapng.Reader(file)))
+        assert row["bytes"] <= path.stat().st_size <= 128 * 1024
+        assert row["left_out"] >= 75
+    kinds = [each.kind for each in emulation.result.events("capture.*")]
+    assert (kinds.count("capture.full"), kinds.count("capture.done")) == (2, 2)
+
+
 def test_what_can_not_be_captured_is_refused_when_it_is_asked_for() -> None:
     topology = Topology([Node("sender", command=["sleep", "100"], networks=[FIELD])])
     with pytest.raises(InputError, match="there is no node 'sendr'") as wrong:
@@ -100,8 +146,10 @@ def test_what_can_not_be_captured_is_refused_when_it_is_asked_for() -> None:
     assert "did you mean 'sender'" in str(wrong.value.hint)
     with pytest.raises(InputError, match="too small"):
         Emulation(topology, pcap=True, pcap_size="1KiB")
-    with pytest.raises(InputError, match="swarm engine can't capture"):
-        Emulation(topology, pcap=True, engine="swarm")
+    database = Service("db", "postgres:16", command=["true"], networks=[FIELD])
+    user = Node("user", command=["sleep", "100"], networks=[FIELD], services=[database])
+    with pytest.raises(InputError, match="'db' is a plain service"):
+        Emulation(Topology([user]), pcap=["db"], engine="swarm")
 
 
 SERVER = """

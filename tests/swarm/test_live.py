@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+import dpkt
 import polars as pl
 import pytest
 
@@ -58,6 +61,23 @@ class Elsewhere:
         assert process.returncode == exit_code, (out + errors).decode()
         return (out + errors).decode()
 
+    async def capture(self, replica: str, seconds: float) -> bytes:
+        """What `wotemu capture` gives until it is interrupted."""
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-m", "wotemu.cli", "capture", NAME, replica]
+        process = await asyncio.create_subprocess_exec(*command, env=self._env, stdout=pipe)
+        assert process.stdout is not None
+        first = await asyncio.wait_for(process.stdout.read(1), 60)
+        await asyncio.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        rest, _ = await asyncio.wait_for(process.communicate(), 60)
+        return first + rest
+
+
+def packets(capture: bytes) -> int:
+    """The number of packets in a capture, which ends with a whole block."""
+    return len(list(dpkt.pcapng.Reader(io.BytesIO(capture))))
+
 
 @pytest.fixture
 def elsewhere(require: Require, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
@@ -75,7 +95,14 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
     scenario = Scenario(duration="90s")
     (code := tmp_path / "code").mkdir()
     async with Emulation(
-        topology(), scenario, engine="swarm", name=NAME, root=code, out=tmp_path / "run"
+        topology(),
+        scenario,
+        engine="swarm",
+        name=NAME,
+        root=code,
+        out=tmp_path / "run",
+        pcap=["sensor", "phone-1"],
+        pcap_size="16KiB",
     ) as emulation:
         await emulation.ready()
         await emulation.wait_for(metric("phone-2.beats") > 1, timeout="60s")
@@ -83,6 +110,8 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
         assert pinged.returncode == 0, pinged.stderr
         fed = await emulation.exec("phone-1", ["wc", "-c"], input=b"x" * 300_000, timeout="20s")
         assert fed.stdout.split() == ["300000"]
+
+        assert packets(await elsewhere.capture("phone-2", 3)) > 2  # a probe each second, and each answer
 
         await emulation.set(field, latency="150ms")
         assert "150ms" in await elsewhere.run("show", NAME)
@@ -105,6 +134,12 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
         await elsewhere.run("stop", NAME)
         await emulation.done()
     run = emulation.result
+    captured = run.table("captures").collect().sort("t").group_by("node").last()
+    assert set(captured["node"]) == {"sensor", "phone-1"}
+    for row in captured.to_dicts():
+        file = (tmp_path / "run" / "captures" / f"{row['node']}.pcapng").read_bytes()
+        assert packets(file) == row["packets"] > 10
+        assert len(file) <= 16 * 1024
     changes = run.table("changes").collect()
     assert changes["ok"].all()
     assert changes.height >= 4 + 2  # two hops of each of three nodes, a partition and its end

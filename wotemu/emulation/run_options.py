@@ -58,7 +58,7 @@ def capture_of(
         where: What `pcap` is called.
 
     Raises:
-        InputError: There is no such node, the size is none, or the engine can't capture.
+        InputError: There is no such node, the size is none, or the engine can't capture its packets.
     """
     try:
         size = Bytes.of(pcap_size)
@@ -73,12 +73,16 @@ def capture_of(
         found = [name for member in topology.members for name in replicas_of(member)]
     else:
         found = replicas(pcap, topology, where)
-    if engine != "local":
-        hint = (
-            "run it with the local engine, or run tcpdump in the node: wotemu exec NAME NODE -- tcpdump ..."
+    is_local = engine == "local"
+    services = () if is_local else {service.name for service in topology.services}
+    if pcap is True:
+        found = [name for name in found if name not in services]
+    elif alien := [name for name in found if name in services]:
+        message = (
+            f"{alien[0]!r} is a plain service: on a swarm, its container has no agent to capture packets"
         )
-        raise InputError(f"the {engine} engine can't capture packets", where=where, hint=hint)
-    return Capture(tuple(found), int(size))
+        raise InputError(message, where=where, hint="capture the nodes that use it")
+    return Capture(tuple(found), int(size), is_by_agents=not is_local)
 
 
 def check_type(value: object, expected: Any, what: str, hint: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from wotemu.records import Captured
 from wotemu.wording import counted
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.bus import Consumer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from wotemu_runtime.capture.node_packets import NodePackets
 
 RING_BYTES = 4 << 20
+ROWS_EVERY_S = 1.0
 _REFUSED = 2 << 8
 """The wait(2) status of a command that ended with 2."""
 
@@ -33,7 +35,8 @@ class LiveCapture:
     Args:
         role: the node's role.
         namespaces: the node's namespaces.
-        request: its ``number`` on the bus.
+        request: its ``number`` on the bus; where a run's packets are to be stored, ``max_bytes``: so many
+            bytes are sent at most, and rows say how many packets there were.
         credit: how many entries may be sent before any is taken.
         chunk: the bytes of an entry at most.
     """
@@ -48,6 +51,8 @@ class LiveCapture:
         self._output = role.session.streams.command_output(request["number"])
         self._credit = asyncio.Semaphore(credit)
         self._chunk = chunk
+        self._max_bytes: int | None = request.get("max_bytes")
+        self._sent = 0
 
     async def run(self) -> None:
         """Capture until the client leaves or sends a signal, or the run is over."""
@@ -57,6 +62,7 @@ class LiveCapture:
                     self._role.assignment.subject,
                     self._role.assignment.data["interfaces"],
                     ring_bytes=RING_BYTES,
+                    max_bytes=self._max_bytes,
                 )
             except OSError as error:
                 text = f"packets can't be captured there: {error.strerror}\n"
@@ -73,12 +79,15 @@ class LiveCapture:
         """Send packets as they come, and the counts at the end."""
         sending = asyncio.create_task(self._send_all(packets))
         taking = asyncio.create_task(self._take_input())
+        tasks = [sending, taking]
+        if self._max_bytes is not None:
+            tasks.append(asyncio.create_task(self._record(packets)))
         try:
-            await asyncio.wait([sending, taking], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (sending, taking):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(sending, taking, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             # Also where this is cancelled, as the run is over: the file is then whole.
             await self._client.xadd(self._output, {"fd": 1, "data": packets.statistics()})
             await self._client.xadd(self._output, {"status": 0})
@@ -94,10 +103,26 @@ class LiveCapture:
                     part = blocks[start : start + self._chunk]
                     # Half a block must not be the last that is sent.
                     await asyncio.shield(self._client.xadd(self._output, {"fd": 1, "data": part}))
+                    self._sent += len(part)
                 came.clear()
                 await came.wait()
         finally:
             loop.remove_reader(packets.fileno())
+
+    async def _record(self, packets: NodePackets) -> None:
+        """Record what is stored, and the moment from which on nothing more is."""
+        is_reported = False
+        while True:
+            self._role.publisher.put(self._row(packets))
+            if packets.is_full and not is_reported:
+                is_reported = True
+                text = f"the capture of {packets.node} has its size: later packets are not in it"
+                self._role.event("capture.full", text, bytes=self._sent)
+            await asyncio.sleep(ROWS_EVERY_S)
+
+    def _row(self, packets: NodePackets) -> Captured:
+        counts = packets.stored, self._sent, packets.left_out, packets.missed
+        return Captured(self._role.now(), packets.node, *counts)
 
     async def _take_input(self) -> None:
         """Take credit until a signal comes."""
@@ -111,10 +136,13 @@ class LiveCapture:
                 await self._client.xtrim(self._input, minid=entries[-1][1].decode(), approximate=False)
 
     def _report(self, packets: NodePackets) -> None:
+        if self._max_bytes is not None:
+            self._role.publisher.put(self._row(packets))
         lost = f", {counted(packets.missed, 'packet')} dropped" if packets.missed else ""
+        what = "a live capture" if self._max_bytes is None else "the capture"
         self._role.event(
             "capture.done",
-            f"a live capture of {packets.node} had {counted(packets.stored, 'packet')}{lost}",
+            f"{what} of {packets.node} had {counted(packets.stored, 'packet')}{lost}",
             packets=packets.stored,
             dropped=packets.missed,
         )

@@ -92,7 +92,9 @@ class NodeNamespaces(Protocol):
     def report_dropped_frames(self, role: Role) -> None:
         """Report frames that the kernel dropped at the node's interfaces."""
 
-    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+    def open_packets(
+        self, node: str, networks: Mapping[str, str], *, ring_bytes: int, max_bytes: int | None = None
+    ) -> NodePackets:
         """What passes the node's interfaces from now on. Raises OSError where the kernel refuses it."""
 
     def open_request_packets(self, coap_port: int) -> socket.socket:
@@ -163,11 +165,13 @@ class OwnNamespaces:
         """Report the drops at all interfaces but the loopback one."""
         report_interface_drops(role)
 
-    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+    def open_packets(
+        self, node: str, networks: Mapping[str, str], *, ring_bytes: int, max_bytes: int | None = None
+    ) -> NodePackets:
         """Open them here."""
         from wotemu_runtime.capture.node_packets import NodePackets  # few nodes have a use for it
 
-        return NodePackets(node, networks, ring_bytes=ring_bytes)
+        return NodePackets(node, networks, ring_bytes=ring_bytes, max_bytes=max_bytes)
 
     def open_request_packets(self, coap_port: int) -> socket.socket:
         """Open them here."""
@@ -268,12 +272,14 @@ class NamespacesOf:
         with self._in_network():
             report_interface_drops(role)
 
-    def open_packets(self, node: str, networks: Mapping[str, str], *, ring_bytes: int) -> NodePackets:
+    def open_packets(
+        self, node: str, networks: Mapping[str, str], *, ring_bytes: int, max_bytes: int | None = None
+    ) -> NodePackets:
         """Open them in the node's network namespace."""
         from wotemu_runtime.capture.node_packets import NodePackets
 
         with self._in_network():
-            return NodePackets(node, networks, ring_bytes=ring_bytes)
+            return NodePackets(node, networks, ring_bytes=ring_bytes, max_bytes=max_bytes)
 
     def open_request_packets(self, coap_port: int) -> socket.socket:
         """Open them in the node's network namespace."""

@@ -28,7 +28,9 @@ async def serve(assignment: Assignment, launcher: Channel, app_uid: int) -> None
         assignment = await complete_assignment(assignment)
         async with on_bus(assignment) as (role, group):
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, role.stopping.set)
-            await NodeNetwork(role, app_uid=app_uid).settle(group)
+            network = NodeNetwork(role, app_uid=app_uid)
+            await network.settle(group)
+            assignment.data["interfaces"] = network.interfaces
             await role.session.commands.caught_up.wait()
             await NodeAgent(role, launcher, OwnNamespaces()).run(group)
 

@@ -52,6 +52,11 @@ class NodeNetwork:
         self._is_routed = asyncio.Event()
         """Set once every network has a route through its gateway."""
 
+    @property
+    def interfaces(self) -> dict[str, str]:
+        """The networks by the names of the interfaces on them, once it is settled."""
+        return {device: network for network, device in self._devices.items()}
+
     async def settle(self, group: asyncio.TaskGroup) -> None:
         """Announce the replica and wait until every network is routed through its gateway.
 

@@ -16,6 +16,7 @@ from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, BusClock, OtherVersionError, connect
 from wotemu_runtime.control.bus_transport import serve_over_bus
 from wotemu_runtime.control.server import serve_connection
+from wotemu_runtime.coordination.captures import StoredCaptures
 from wotemu_runtime.coordination.command_log import CommandLog
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.coordinator_lease import Lease
@@ -28,7 +29,7 @@ from wotemu_runtime.coordination.succession import Card, hold, leased, take_over
 from wotemu_runtime.coordination.watches import watch_guards, watch_host, watch_roles, watch_silence
 from wotemu_runtime.engines.engine import Deployed, Engine
 from wotemu_runtime.fidelity import Thresholds
-from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.models import CAPTURES, Plan
 from wotemu_runtime.recording.recorder import Durable, Listener
 from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.recording.totals import Totals
@@ -183,6 +184,7 @@ class Coordinator:
         """Drive the run to its end or failure and wind it down, while tasks record it and watch its roles."""
         run, sender = self.live, CommandSender(client, self.live.streams)
         self.control.attach(client, sender)
+        captures = StoredCaptures(run, client, sender, run.recorder.directory.run_dir / CAPTURES)
         async with asyncio.TaskGroup() as group:
             recording = group.create_task(run.recorder.run(client, run.streams), name="recorder")
             others = [
@@ -197,7 +199,7 @@ class Coordinator:
                 serving = serve_over_bus(client, run.streams, self._serve_control)
                 others.append(group.create_task(serving, name="control"))
             try:
-                await self._drive(client, sender, deployed)
+                await self._drive(client, sender, deployed, lambda: captures.start(group))
             except WotemuError as error:
                 run.fail(error)
             await wind_down(
@@ -210,6 +212,8 @@ class Coordinator:
                 keep=self._keep,
                 thresholds=self._thresholds,
             )
+            if run.control.abort_requested or self._keep:
+                captures.end()
         await self._card.publish_end(client, run.streams, self.outcome.status)
 
     async def _serve_control(
@@ -217,12 +221,18 @@ class Coordinator:
     ) -> None:
         await serve_connection(self.control, reader, writer, lambda: who)
 
-    async def _drive(self, client: Redis, sender: CommandSender, deployed: Deployed) -> None:
+    async def _drive(
+        self,
+        client: Redis,
+        sender: CommandSender,
+        deployed: Deployed,
+        before_t0: Callable[[], Awaitable[None]],
+    ) -> None:
         """From the first command to the last moment of the scenario."""
         run, log, duration_s = self.live, self._log, self.live.plan.timeline.duration_s
         if log.timeline_hash is None:
             await sender.send(command="timeline", timeline=self.timeline.to_dict())
-        t0 = log.t0 or await self._set_t0(client, sender, deployed)
+        t0 = log.t0 or await self._set_t0(client, sender, deployed, before_t0)
         if t0 is None or (log.stopped and run.now() < t0 + duration_s):
             self.outcome.status = "interrupted"
             return
@@ -236,12 +246,19 @@ class Coordinator:
             await run.guards.decide()
         self.outcome.status = "done" if is_whole else "interrupted"
 
-    async def _set_t0(self, client: Redis, sender: CommandSender, deployed: Deployed) -> float | None:
+    async def _set_t0(
+        self,
+        client: Redis,
+        sender: CommandSender,
+        deployed: Deployed,
+        before_t0: Callable[[], Awaitable[None]],
+    ) -> float | None:
         """Wait until all are ready, and set T0; None where the run is stopped before."""
         run = self.live
         if not await all_ready(run, deployed):
             return None
         await learn_places(run, client)
+        await before_t0()
         is_on_one_machine = deployed.bus.anchor_s is not None
         t0 = run.now() + (T0_LEAD_ON_ONE_MACHINE_S if is_on_one_machine else T0_LEAD_S)
         run.begin_at(t0)

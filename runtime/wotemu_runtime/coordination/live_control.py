@@ -154,11 +154,6 @@ class LiveControl:
             InputError: there is no such replica, or its packets can't be captured.
             NotRunningError: the scenario has not begun, or is over.
         """
-        if self._run.engine.name != "local":
-            raise InputError(
-                f"packets of nodes of the {self._run.engine.name} engine can't be captured",
-                where=f"emulation {self.name!r}",
-            )
         command = await self._command("capture", replica)
         self._run.report("control.capture", f"{who} captures {replica}", who=who, replica=replica)
         return command
@@ -173,7 +168,8 @@ class LiveControl:
         if run.plan.replica(replica).kind == "uplink":
             hint = "wotemu run --pcap has its packets; else take those of a node on its network"
             raise InputError(f"{replica!r} is an uplink, which has no agent", where=where, hint=hint)
-        if kind == "exec" and run.plan.replica(replica).kind == "service":
+        is_agents = kind == "exec" or run.engine.name != "local"
+        if is_agents and run.plan.replica(replica).kind == "service":
             raise InputError(f"{replica!r} is a plain service, which has no agent of WoTemu's", where=where)
         if kind == "exec" and not request["argv"]:
             raise InputError("no command is given", where=where, hint='write ["ping", "-c3", "sensor"]')

@@ -15,6 +15,8 @@ from wotemu.topology.topology import Topology
 from wotemu_runtime.app_process.loading.spec import AppSpec
 
 CAPTURE_ROLE = "capture"
+CAPTURES = "captures"
+"""The folder of captured packets in the run directory."""
 PUBLISH_ROLE = "publish"
 PROBE_EVERY_S = 1.0
 """How often a replica probes one peer on each of its networks."""
@@ -69,10 +71,14 @@ class PlannedNetwork:
 
 @attrs.frozen
 class Capture:
-    """What is captured of a run: the packets of these replicas, up to so many bytes of each."""
+    """What is captured of a run: the packets of these replicas, up to so many bytes of each.
+
+    `is_by_agents`: replicas' agents send their packets over the bus, where no role of one machine could.
+    """
 
     replicas: tuple[str, ...]
     max_bytes: int
+    is_by_agents: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -103,9 +109,14 @@ class Plan:
     def roles(self) -> frozenset[str]:
         """The roles that say when they are ready."""
         agents = [f"agent:{replica.name}" for replica in self.agents]
-        others = [CAPTURE_ROLE] if self.capture is not None else []
+        others = [CAPTURE_ROLE] if self.capture_by_role is not None else []
         others += [PUBLISH_ROLE] if self.published else []
         return frozenset([*agents, *others, *(f"gateway:{network.name}" for network in self.emulated)])
+
+    @property
+    def capture_by_role(self) -> Capture | None:
+        """What the capture role of this machine captures; None where there is none, or agents do."""
+        return None if self.capture is None or self.capture.is_by_agents else self.capture
 
     @property
     def published(self) -> tuple[tuple[int, str, int], ...]:

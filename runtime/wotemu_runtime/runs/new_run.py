@@ -12,12 +12,10 @@ from wotemu_runtime.engines.local.engine import LocalEngine
 from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.swarm import needing_docker_client
 from wotemu_runtime.planning import code_bundle
+from wotemu_runtime.planning.models import CAPTURES
 from wotemu_runtime.recording.checkpoint import Checkpoint
 from wotemu_runtime.recording.run_directory import new_run_dir, own_run_dir
 from wotemu_runtime.runs.run import RUNS
-
-CAPTURES = "captures"
-"""The folder of captured packets in the run directory."""
 
 
 @attrs.frozen(kw_only=True)

@@ -75,7 +75,9 @@ def deploy_request(
             for replica in plan.replicas
             if replica.kind == "uplink"
         ],
-        "capture": None if plan.capture is None else _capture_assignment(plan, plan.capture, namespaces, bus),
+        "capture": None
+        if plan.capture_by_role is None
+        else _capture_assignment(plan, plan.capture_by_role, namespaces, bus),
         "publish": _publish_assignment(plan, namespaces, bus) if plan.published else None,
     }
 

@@ -104,7 +104,7 @@ class LocalEngine:
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
             await self._sandbox.send(preload_request(plan))
-            if plan.capture is not None:
+            if plan.capture_by_role is not None:
                 await self._hold_folder("captures", self._captures)
             for port, listener in listeners.items():
                 await self._sandbox.hold(f"port {port}", listener.fileno())
