@@ -40,6 +40,13 @@ def value_y(
     return alt.Y(field, type="quantitative", scale=shape, axis=ticks)
 
 
+def value_x(field: str, title: str, *, zero: bool) -> alt.X:
+    """A horizontal linear axis of values; `zero` says whether it has to show 0."""
+    # Labels at its ends would be moved inwards, onto their neighbours.
+    ticks = alt.Axis(title=title, tickCount=12, labelFlush=False, labelOverlap="greedy", labelSeparation=10)
+    return alt.X(field, type="quantitative", scale=alt.Scale(zero=zero, nice=True), axis=ticks)
+
+
 def _labelled(title: str, label: str) -> alt.Axis:
     return alt.Axis(title=title, tickCount=5, labelExpr=label)
 

@@ -10,6 +10,7 @@ from wotemu_report.axis import make_axis
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.charts import palette
 from wotemu_report.charts.layers import Layer, color_scale, layer, tips
+from wotemu_report.charts.value_axis import value_x
 from wotemu_report.comparison.comparison import Comparison
 from wotemu_report.comparison.differences import Difference
 from wotemu_report.comparison.texts import (
@@ -118,7 +119,7 @@ def _intervals(rows: list[Difference]) -> list[Layer]:
     unit = "points" if rows[0].name in ("errors", "availability") else "%"
     order = frame["subject"].to_list()
     y = alt.Y("subject", type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=360))
-    x = alt.X("low", type="quantitative", title=f"change ({unit})", scale=alt.Scale(zero=True))
+    x = value_x("low", f"change ({unit})", zero=True)
     color = alt.Color("verdict", type="nominal", scale=color_scale(_COLORS), legend=alt.Legend())
     tooltip = tips(subject="of", text="change", verdict="verdict")
     base = alt.Chart().encode(y=y, color=color, tooltip=tooltip)

@@ -16,6 +16,8 @@ from wotemu_report.axis import make_axis
 from wotemu_report.blocks import Block, Column, Empty, Figure, Section, Table
 from wotemu_report.charts import palette
 from wotemu_report.charts.layers import color_scale, layer, tips
+from wotemu_report.charts.theme import DURATION, PERCENT
+from wotemu_report.charts.value_axis import value_x, value_y
 from wotemu_report.objectives.evaluate import evaluate
 from wotemu_report.objectives.outcome import Outcomes
 from wotemu_report.page.head import Head, Notice
@@ -24,6 +26,14 @@ from wotemu_report.recorded.run_data import RunData, reading
 
 _HOLDS, _FAILS = "holds", "does not hold"
 _CLIFF = {"x": pl.Float64(), "y": pl.Float64(), "state": pl.String(), "text": pl.String()}
+_AXES = {
+    "s": (1000.0, "duration", DURATION),
+    "share": (100.0, "share", PERCENT),
+    "/s": (1.0, "a second", None),
+    "count": (1.0, "count", None),
+    "number": (1.0, "value", None),
+}
+"""By the unit of a figure: what it is multiplied with, and its axis' title and labels."""
 _COLORS = {_HOLDS: palette.GOOD, _FAILS: palette.BAD}
 
 
@@ -150,10 +160,11 @@ def trials_page(
 def _cliff(parameter: str, unit: str, number: int, trials: Sequence[Trial]) -> Block:
     outcomes = [(trial.value, list(each)[number]) for trial in trials for each in trial.outcomes]
     first = outcomes[0][1]
+    factor, title, labels = _AXES.get(first.unit, (1.0, first.unit, None))
     rows = [
         {
             "x": value,
-            "y": each.value if each.value is not None and math.isfinite(each.value) else None,
+            "y": each.value * factor if each.value is not None and math.isfinite(each.value) else None,
             "state": _HOLDS if each.has_passed else _FAILS,
             "text": each.figure,
         }
@@ -163,10 +174,8 @@ def _cliff(parameter: str, unit: str, number: int, trials: Sequence[Trial]) -> B
         return Empty(first.text, f"No run has a figure to hold against {first.limit_text}.")
     frame = pl.DataFrame(rows, schema=_CLIFF)
     label = f"{parameter} ({unit})" if unit else parameter
-    # Labels at the ends would be moved inwards, onto their neighbours.
-    ticks = alt.Axis(title=label, labelFlush=False, labelOverlap="greedy", labelSeparation=10)
-    x = alt.X("x", type="quantitative", scale=alt.Scale(zero=False, nice=True), axis=ticks)
-    y = alt.Y("y", type="quantitative", title=first.unit, scale=alt.Scale(zero=True))
+    x = value_x("x", label, zero=False)
+    y = value_y("y", title, label=labels)
     color = alt.Color("state", type="nominal", scale=color_scale(_COLORS), legend=alt.Legend())
     dots = (
         alt.Chart()
@@ -179,7 +188,7 @@ def _cliff(parameter: str, unit: str, number: int, trials: Sequence[Trial]) -> B
     return Figure(
         first.text,
         f"Has to be {first.limit_text}.{_missing(rows)}",
-        [layer(pl.DataFrame({"y": [first.limit]}), limit), layer(means, line), layer(frame, dots)],
+        [layer(pl.DataFrame({"y": [first.limit * factor]}), limit), layer(means, line), layer(frame, dots)],
         None,
     )
 

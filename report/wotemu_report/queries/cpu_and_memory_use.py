@@ -160,9 +160,12 @@ def machines(run: RunData) -> pl.DataFrame:
 
 
 def machine_of(run: RunData) -> dict[str, str]:
-    """The machine on which each replica's agent ran last."""
+    """The machine on which each replica's agent ran last; the local engine has only one."""
+    only = str(run.manifest.host.get("name") or "") if run.manifest.engine == "local" else ""
     ready = run.events.filter(pl.col("kind") == "role.ready").select(replica_name(), "data")
-    return {node: host for node, data in ready.iter_rows() if (host := str(json.loads(data).get("host", "")))}
+    places = [(node, str(json.loads(data).get("host", ""))) for node, data in ready.iter_rows()]
+    known = {node: host for node, host in places if host}
+    return ({node: only for node, _ in places} if only else {}) | known
 
 
 def machine_load(run: RunData) -> tuple[pl.DataFrame, list[str]]:

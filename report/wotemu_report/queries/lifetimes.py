@@ -20,6 +20,7 @@ STATES = (UP, STARTING, PAUSED, CRASHED, LOST, ENDED)
 """``lost``: the node's agent was away, and its app with it; ``ended``: by itself, or as it was asked to."""
 _OF_KIND = {
     "app.started": STARTING,
+    "app.restarted": STARTING,
     "app.ready": UP,
     "broker.ready": UP,
     "app.crashed": CRASHED,

@@ -7,7 +7,7 @@ async function draw(id, place = document.getElementById(id)) {
   if (!place || views.has(id)) return;
   views.set(id, null);
   try {
-    const { view } = await vegaEmbed(place, withRows(specs[id]), {
+    const { view } = await vegaEmbed(place, withFittingLegends(withRows(specs[id]), place.clientWidth), {
       config,
       renderer: "svg",
       actions: false,
@@ -23,6 +23,25 @@ async function draw(id, place = document.getElementById(id)) {
     place.textContent = `This chart could not be drawn: ${error.message}`;
     console.error(error);
   }
+}
+
+// Legends are made for a page that is as wide as it can be, and Vega does not wrap them itself.
+const LETTER_PX = 6.4;
+const SYMBOL_PX = 40;
+const AXIS_PX = 80;
+function withFittingLegends(spec, width) {
+  const fitting = (color) => {
+    const room = Math.max(120, width - AXIS_PX);
+    const longest = Math.max(...color.scale.domain.map((name) => String(name).length));
+    const columns = Math.max(1, Math.floor(room / Math.min(360, SYMBOL_PX + LETTER_PX * longest)));
+    const least = Math.min(columns, color.legend.columns ?? columns);
+    return { ...color, legend: { ...color.legend, columns: least, labelLimit: Math.min(320, room - SYMBOL_PX) } };
+  };
+  const layer = spec.layer.map((each) => {
+    const color = each.encoding?.color;
+    return color?.legend && color.scale?.domain ? { ...each, encoding: { ...each.encoding, color: fitting(color) } } : each;
+  });
+  return { ...spec, layer };
 }
 
 async function drawAll() {
