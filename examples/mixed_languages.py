@@ -70,12 +70,13 @@ def scenario() -> Scenario:
             Phase("after", "50s"),
         ],
         events=[
-            during("20s", "40s").set(radio, loss="20%", latency="200ms"),
+            during("20s", "40s").set(radio, loss="20%", latency="80ms"),
             during("45s", "50s").cut("hub@office"),
         ],
         expect=[
             expect(app("dashboard.age").p95 < 500).during("calm"),
             expect(app("dashboard.age").p95 < 1000).during("bad radio"),
+            expect(app("dashboard.age").p95 < 500).during("after"),
             expect(app("dashboard.took").p95 < 300).during("bad radio"),
             expect(app("hub.lost").last < 80),
             expect(app("meter.sent").last > 500),
