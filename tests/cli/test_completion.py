@@ -46,14 +46,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (run / "tables").mkdir()
     (run / "tables" / "interactions.parquet").touch()
     (run / "topology.json").write_text(json.dumps(TOPOLOGY))
-    os.environ["XDG_RUNTIME_DIR"], before = str(folder), os.environ.get("XDG_RUNTIME_DIR")
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(folder))
         with _answering("today", run):
             yield folder
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-        if before is not None:
-            os.environ["XDG_RUNTIME_DIR"] = before
+
+
+@pytest.fixture(autouse=True)
+def sees_its_run(world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands look for runs where the world's one is."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(world))
 
 
 @contextlib.contextmanager

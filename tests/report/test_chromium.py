@@ -229,11 +229,12 @@ def test_a_table_sorts_by_the_column_that_is_clicked(visit: Visit) -> None:
 
 
 def test_a_filter_hides_the_rows_without_its_text(visit: Visit) -> None:
-    visit.page.locator("#events input[type=search]").fill("CRASHED")
-    rows = visit.page.locator("#events tbody tr:visible")
+    events = visit.page.locator("#events .card", has=visit.page.locator("input[type=search]"))
+    events.locator("input[type=search]").fill("CRASHED")
+    rows = events.locator("tbody tr:visible")
     rows.filter(has_text="app.crashed").first.wait_for()
-    assert all("crashed" in text.lower() for text in rows.all_inner_texts())
-    visit.page.locator("#events input[type=search]").fill("")
+    assert [text for text in rows.all_inner_texts() if "crashed" not in text.lower()] == []
+    events.locator("input[type=search]").fill("")
 
 
 def test_nothing_is_wider_than_the_page(visit: Visit) -> None:
