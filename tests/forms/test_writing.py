@@ -282,7 +282,7 @@ def test_objects_of_one_name_are_written_with_their_kind() -> None:
 
 
 def test_every_kind_of_object_is_written() -> None:
-    broker = Broker("mqtt", networks=[field])
+    broker = Broker("mqtt", networks=[field], tls=True, persistence="30min")
     service = Service("db", "redis:7", networks=[Link(field, NetworkConditions.WIFI)])
     app = NodeApp("reader", mqtt=True, params={"servient_host": "x"})
     nodes = [
@@ -292,7 +292,7 @@ def test_every_kind_of_object_is_written() -> None:
             networks=[field],
             broker=broker,
             services=[service],
-            resources=NodeResources(cpu_limit=0.5, mem_limit="100MB"),
+            resources=NodeResources(cpu_limit=0.5, mem_limit="100MB", pids_limit=50),
             env={"no": "1e3"},
             scale=2,
         )

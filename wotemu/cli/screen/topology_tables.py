@@ -13,8 +13,9 @@ from wotemu.topology.members import Member
 from wotemu.topology.network import Network
 from wotemu.topology.node import Node
 from wotemu.topology.resources import NodeResources
-from wotemu.topology.service import Service
+from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
+from wotemu.wording import counted
 from wotemu_gateways.conditions.hop_conditions import described_hop
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def members_table(topology: Topology) -> Table:
     for node in topology.nodes:
         add_row(table, _counted(node), _program(node), "; ".join(_extras(node)))
     for broker in topology.brokers:
-        add_row(table, broker.name, "an MQTT broker", "")
+        add_row(table, broker.name, "an MQTT broker", ", ".join(_settings(broker)))
     for service in topology.services:
         add_row(table, service.name, _service(service), _resources(service.resources))
     for uplink in topology.uplinks:
@@ -68,6 +69,16 @@ def _hops(topology: Topology, network: Network) -> Iterator[tuple[str, str, str]
     for (up, down), nodes in alike.items():
         more = f" and {len(nodes) - MAX_NAMES} more" if len(nodes) > MAX_NAMES else ""
         yield ", ".join(nodes[:MAX_NAMES]) + more, up, down
+
+
+def _settings(broker: Broker) -> Iterator[str]:
+    """What is special about a broker."""
+    if broker.users:
+        yield counted(len(broker.users), "user")
+    if broker.tls:
+        yield "TLS"
+    if broker.persistence:
+        yield f"stored every {broker.persistence}"
 
 
 def _counted(owner: Member) -> str:
