@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wotemu_gateways.packets.block_ring import BLOCK_BYTES, BlockRing
 from wotemu_gateways.packets.packet_socket import (
@@ -22,21 +22,15 @@ from wotemu_gateways.packets.packet_socket import (
 from wotemu_runtime.capture import pcapng
 
 RETIRE_MS = 50
-_LOOPBACK = 1
-"""The index of ``lo`` in every network namespace; only a node itself sees what passes it."""
-_NOT_LOOPBACK = [
-    (LOAD_WORD, 0, 0, INTERFACE_AT),
-    (JUMP_IF_EQUAL, 0, 1, _LOOPBACK),
-    (RETURN, 0, 0, 0),
-    (RETURN, 0, 0, pcapng.SNAPLEN),
-]
 _PACKET = struct.Struct("=5I4xH26xi2xB")
 """Of struct tpacket3_hdr and the struct sockaddr_ll behind it: offset of the next one, seconds, nanoseconds,
 captured bytes, packet's length, offset of the frame; number of the interface, packet's type."""
 
 
 class NodePackets(BlockRing):
-    """The packets of all the interfaces of a network namespace but the loopback one, as pcapng.
+    """The packets of a network namespace's interfaces to some networks, as pcapng.
+
+    Not those of others: the loopback one is the node's alone, and in a container the bus is behind another.
 
     To be made by a thread that is in the namespace, and used anywhere.
 
@@ -57,6 +51,7 @@ class NodePackets(BlockRing):
         self.node = node
         self._networks = networks
         self._names = dict(socket.if_nameindex())
+        taken = [index for index, name in self._names.items() if name in networks]
         self._ids: dict[int, int] = {}
         self._received: Counter[int] = Counter()
         from importlib.metadata import version  # takes as long as ten other modules
@@ -64,11 +59,12 @@ class NodePackets(BlockRing):
         self._blocks_made = [pcapng.section_header(f"WoTemu {version('wotemu')}")]
         self.stored = self.left_out = 0
         super().__init__(
-            packet_socket(_NOT_LOOPBACK), blocks=max(2, ring_bytes // BLOCK_BYTES), retire_ms=RETIRE_MS
+            packet_socket(_on_interfaces(taken)),
+            blocks=max(2, ring_bytes // BLOCK_BYTES),
+            retire_ms=RETIRE_MS,
         )
-        for index in self._names:
-            if index != _LOOPBACK:
-                self._describe(index)
+        for index in taken:
+            self._describe(index)
         self._room = None if max_bytes is None else max_bytes - self._reserved_bytes
         bind_to_all(self._socket)
 
@@ -146,3 +142,9 @@ class NodePackets(BlockRing):
             self._received[interface] += 1
             self.stored += 1
             at += step
+
+
+def _on_interfaces(indexes: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """The filter that takes the packets of some interfaces, by their indexes."""
+    matches = [(JUMP_IF_EQUAL, len(indexes) - place, 0, index) for place, index in enumerate(indexes)]
+    return [(LOAD_WORD, 0, 0, INTERFACE_AT), *matches, (RETURN, 0, 0, 0), (RETURN, 0, 0, pcapng.SNAPLEN)]
