@@ -21,6 +21,7 @@ ALONE = (
     "tests/apps/test_builtin_apps.py",
     "tests/conformance/",
     "tests/engine/test_clock.py",
+    "tests/engine/test_node_faults.py",
     "tests/engine/test_overload.py",
     "tests/gateways/test_tun.py",
 )

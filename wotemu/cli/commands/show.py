@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def show(name: str, as_json: bool, debug: bool) -> None:
     """Show the time since T0 of the run NAME, what its nodes do, and the conditions that hold on every hop.
 
+    Partitions, blocked traffic and faults of nodes that hold are listed before.
+
     \b
     wotemu show field
     wotemu show field --json | jq .hops
