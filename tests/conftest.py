@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
@@ -17,6 +17,14 @@ hypothesis.settings.load_profile("wotemu")
 pytest_plugins = ["tests.workers", "tests.in_namespace", "tests.conformance.findings"]
 
 Require = Callable[[bool, str], None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_control_sockets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of other workers and of the user have no part in the names of this worker's runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 @pytest.fixture(scope="session")

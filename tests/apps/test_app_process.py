@@ -18,7 +18,7 @@ from wotemu_runtime.agent.supervision.app_connection import AppConnection
 from wotemu_runtime.app_process.app_run import EXIT_FAILED
 from wotemu_runtime.app_process.loading.spec import AppSpec
 from wotemu_runtime.app_process.main import EXIT_UNUSABLE
-from wotemu_runtime.app_process.messages import AppError, Failed, Message, Ready, Rows, Up
+from wotemu_runtime.app_process.messages import AppError, Claim, Failed, Message, Ready, Rows, Up
 from wotemu_runtime.app_process.record_sockets import socket_pair
 
 from .lamp import HOST
@@ -34,8 +34,11 @@ class Running:
     channel: AppConnection
 
     async def next(self) -> Message:
+        """The next message that claims no socket: claims come whenever a binding opens one."""
         async with asyncio.timeout(DEADLINE_S):
-            return await anext(self.channel)
+            while isinstance(message := await anext(self.channel), Claim):
+                pass
+            return message
 
     async def until(self, kind: type[Message]) -> list[Message]:
         """Everything up to and with the first message of a kind."""

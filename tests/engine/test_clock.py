@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -65,10 +66,12 @@ async def test_one_role_speaks_for_a_machine_and_another_takes_over(bus_server: 
     told: asyncio.Queue[Event | Host] = asyncio.Queue()
     silent: list[Event | Host] = []
     reporting = asyncio.create_task(report_host("edge-1", "agent:a", first, clock, told.put_nowait))
-    sample = await told.get()
+    found, sample = await told.get(), await told.get()
     waiting = asyncio.create_task(report_host("edge-1", "agent:b", second, clock, silent.append))
     await told.get()
     assert silent == []
+    assert isinstance(found, Event)
+    assert (found.kind, found.data["host"], found.data["cpus"]) == ("host.found", "edge-1", os.cpu_count())
     assert isinstance(sample, Host)
     assert sample.host == "edge-1"
     assert abs(sample.clock_offset + 5.0) <= sample.clock_error + 1e-6
