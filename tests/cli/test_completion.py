@@ -52,6 +52,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield folder
 
 
+@pytest.fixture(autouse=True)
+def sees_its_run(world: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands look for runs where the world's one is."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(world))
+
+
 @contextlib.contextmanager
 def _answering(name: str, run_dir: Path) -> Iterator[None]:
     """The control socket of a run, which answers every request with its status."""
