@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.conftest import Require
+from tests.example_programs import need_programs
 from wotemu.cli import main
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -21,14 +22,6 @@ NO_DEPLOYMENTS = {"live.py"}
 DEPLOYMENTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.name not in NO_DEPLOYMENTS)
 RUN_ELSEWHERE = {"quickstart", "roaming"}
 """Examples that other tests run."""
-PROGRAMS = {"mixed_languages": ("cc", "node", "bash")}
-"""What examples need that WoTemu does not."""
-
-
-def need_programs(name: str, require: Require) -> None:
-    """Skip where this machine lacks a program of the example's."""
-    for program in PROGRAMS.get(name, ()):
-        require(shutil.which(program) is not None, f"there is no program `{program}` here")
 
 
 def test_each_is_in_the_list() -> None:

@@ -108,7 +108,8 @@ def test_a_node_with_a_broker_knows_its_address() -> None:
     assert app.conf.broker_url == "mqtt://mqtt:1883"
 
 
-def test_a_broker_with_tls_is_certified_for_each_of_its_names() -> None:
+def test_a_broker_with_tls_is_certified_for_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotemu_runtime.planning.planner.find_mosquitto", lambda: "/usr/sbin/mosquitto")
     broker = Broker("mqtt", [FIELD], tls=True, persistence="5s")
     app = NodeApp("sensor", mqtt=True)
     plan = plan_of(Node("a", app, networks=[FIELD], broker=broker), command("b", CORE))

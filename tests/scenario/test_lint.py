@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Require
+from tests.example_programs import need_programs
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
 from wotemu.deployment_file import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
@@ -16,6 +18,7 @@ from wotemu.topology.builtin_apps import BUILTIN_METRICS
 from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, Service, Topology
 
 FINE = Link(FIELD)
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def warnings(*events: Action, topology: Topology | None = None) -> list[str]:
@@ -325,10 +328,11 @@ def test_a_name_that_no_partition_has() -> None:
     )
 
 
-def test_the_examples_raise_no_warning() -> None:
-    for path in sorted((Path(__file__).parents[2] / "examples").glob("*.py")):
-        loaded = load(path)
-        assert resolve(loaded.topology, loaded.scenario)[1] == [], path
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_the_examples_raise_no_warning(name: str, require: Require) -> None:
+    need_programs(name, require)
+    loaded = load(EXAMPLES / f"{name}.py")
+    assert resolve(loaded.topology, loaded.scenario)[1] == []
 
 
 def test_a_metric_that_nobody_reports() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 from collections.abc import Callable, Collection
 
 from wotemu_gateways.packets.packet_socket import (
@@ -86,7 +87,9 @@ class PacketReader:
         self._loop.remove_reader(self._socket)
         while self._read() == MAX_BURST:
             pass
-        self._socket.close()
+        # The kernel waits for all processors before a packet socket is gone, about 20 ms: a thread each, so
+        # that those of all nodes of this process wait at the same time.
+        threading.Thread(target=self._socket.close, name="close packets", daemon=True).start()
 
     def _burst(self) -> None:
         """Read what is there, and nothing more for a while."""
