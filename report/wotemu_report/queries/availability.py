@@ -132,13 +132,17 @@ def outages(run: RunData) -> pl.DataFrame:
 
 
 def _time_by_phase(run: RunData, intervals: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """The seconds of the intervals, `lasts`, by `owner`, `phase_no` and `up`."""
+    """The nanoseconds of the intervals, `lasts`, by `owner`, `phase_no` and `up`.
+
+    They are whole numbers, whose sum does not depend on the order in which several threads add them up.
+    """
     numbered = intervals.select(
         "owner", "up", "start", "stop",
         phase_no=run.axis.phase_number("start").cast(pl.Int32),
         last_no=run.axis.phase_number("stop", before=True).cast(pl.Int32),
     ).collect(engine="streaming")  # fmt: skip
-    key, lasts = ["owner", "phase_no", "up"], (pl.col("stop") - pl.col("start")).sum().alias("lasts")
+    key, lasted_s = ["owner", "phase_no", "up"], pl.col("stop") - pl.col("start")
+    lasts = (lasted_s * 1e9).round().cast(pl.Int64).sum().alias("lasts")
     within = numbered.lazy().filter(pl.col("phase_no") == pl.col("last_no"))
     counted = within.group_by(key).agg(lasts).collect()
     yield counted.with_columns(pl.col("phase_no").cast(pl.Int64))
