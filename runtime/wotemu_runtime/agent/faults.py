@@ -19,9 +19,6 @@ from wotemu_runtime.roles.role import Role
 
 AppProcesses = Callable[[], Mapping[int, Process]]
 
-MEMORY_LEFT_BYTES = 256 * 1024**2
-"""What a stress leaves of this machine's memory."""
-
 
 @attrs.frozen
 class _Pause:
@@ -188,6 +185,8 @@ class NodeFaults:
     def _check_stress(self, cpu: float | None, mem_bytes: int | None) -> None:
         """Check that a stress has room in the node and on this machine. Raises EmulationError otherwise."""
         import psutil  # few nodes have a use for it
+
+        from wotemu_runtime.planning.stress_check import MEMORY_LEFT_BYTES
 
         cores = min(self._limits[0] or float("inf"), psutil.cpu_count() or 1)
         if cpu is not None and cpu > cores:

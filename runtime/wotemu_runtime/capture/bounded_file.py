@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from wotemu_runtime.capture.node_packets import NodePackets
+from wotemu_runtime.capture.whole_blocks import append_blocks
 
 
 class CaptureFile:
@@ -67,14 +68,10 @@ class CaptureFile:
         """Write whole blocks, all or none; whether they are written."""
         if self.error is not None:
             return False
-        left = memoryview(blocks)
         try:
-            while left:
-                left = left[os.write(self._fd, left) :]
+            append_blocks(self._fd, self.size, blocks)
         except OSError as error:
             self.error = error
-            with contextlib.suppress(OSError):  # readers stumble over half a block
-                os.ftruncate(self._fd, self.size)
             return False
         self.size += len(blocks)
         return True

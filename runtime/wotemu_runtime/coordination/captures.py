@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import aclosing
 from pathlib import Path
 from uuid import uuid4
@@ -12,13 +11,11 @@ from redis.asyncio import Redis
 
 from wotemu.errors import EmulationError
 from wotemu.units import Bytes
+from wotemu_runtime.capture.whole_blocks import WholeBlocks, append_blocks
 from wotemu_runtime.control.requests import Printed
 from wotemu_runtime.coordination.command_sender import CommandSender
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.node_command import NodeCommand
-
-_HEAD_BYTES = 8
-"""A block of pcapng begins with its type and its length, four bytes each."""
 
 
 class StoredCaptures:
@@ -88,7 +85,7 @@ class StoredCaptures:
                     async for each in output:
                         if isinstance(each, Printed) and each.fd == 1:
                             whole = blocks.add(each.data)
-                            await asyncio.to_thread(_write_all, file.fileno(), size, whole)
+                            await asyncio.to_thread(append_blocks, file.fileno(), size, whole)
                             size += len(whole)
                         elif isinstance(each, Printed):
                             trouble = each.data.decode(errors="replace").strip()
@@ -99,35 +96,3 @@ class StoredCaptures:
         if trouble:
             text = f"{path.name} ends at {Bytes(size)}: {trouble}"
             self._run.report("capture.failed", text, file=path.name, bytes=size)
-
-
-class WholeBlocks:
-    """Makes a stream of pieces into one of whole blocks of pcapng, so that a file never ends amid one."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def __repr__(self) -> str:
-        return f"<WholeBlocks, {len(self._rest)} bytes wait>"
-
-    def add(self, piece: bytes) -> bytes:
-        """The blocks that a piece makes whole."""
-        data, end = self._rest + piece, 0
-        while len(data) - end >= _HEAD_BYTES:
-            size = int.from_bytes(data[end + 4 : end + _HEAD_BYTES], "little")
-            if size < _HEAD_BYTES or len(data) - end < size:
-                break
-            end += size
-        self._rest = data[end:]
-        return data[:end]
-
-
-def _write_all(fd: int, size: int, blocks: bytes) -> None:
-    """Write whole blocks behind the first `size` bytes; where the disk refuses, the file ends before them."""
-    left = memoryview(blocks)
-    try:
-        while left:
-            left = left[os.write(fd, left) :]
-    except OSError:
-        os.ftruncate(fd, size)
-        raise

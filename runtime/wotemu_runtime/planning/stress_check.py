@@ -12,6 +12,9 @@ from wotemu.scenario.timeline import Change
 from wotemu.units import Bytes
 from wotemu_runtime.planning.models import Plan
 
+MEMORY_LEFT_BYTES = 256 * 1024**2
+"""What stressed nodes leave of their machine's memory, besides what all nodes need."""
+
 
 @attrs.frozen
 class Room:

@@ -11,10 +11,7 @@ from wotemu_runtime.engines.local.cgroups.limits import Machine, PlanLimits
 from wotemu_runtime.engines.local.node_namespace import APP_SCRATCH_SIZE
 from wotemu_runtime.engines.local.plan_demand import MEMORY, Demand
 from wotemu_runtime.planning.models import Plan
-from wotemu_runtime.planning.stress_check import Room, check_stress
-
-MEMORY_LEFT_BYTES = 256 * 1024**2
-"""What stressed nodes leave of this machine's memory, besides what all nodes need."""
+from wotemu_runtime.planning.stress_check import MEMORY_LEFT_BYTES, Room, check_stress
 
 
 def check_faults(plan: Plan, limits: PlanLimits, machine: Machine, demand: Demand) -> None:

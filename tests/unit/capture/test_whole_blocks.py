@@ -7,7 +7,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotemu_runtime.coordination.captures import WholeBlocks
+from wotemu_runtime.capture.whole_blocks import WholeBlocks
 
 
 def block(payload: int) -> bytes:
