@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from wotemu.cli.command_groups import GroupedCommands
@@ -9,45 +11,68 @@ from wotemu.cli.command_groups import GroupedCommands
 __all__ = ["main"]
 
 GROUPS = {
-    "Run a deployment": (
-        "init",
-        "validate",
-        "plan",
-        "run",
-        "repeat",
-        "search",
-        "doctor",
-        "calibrate",
-        "schema",
-    ),
-    "Look at what runs left": ("list", "open", "report", "export", "compare"),
-    "Watch a run, from another terminal": ("ps", "show", "events", "logs", "exec", "shell", "capture"),
-    "Change a run while it goes on": (
-        "set",
-        "restore",
-        "partition",
-        "block",
-        "heal",
-        "crash",
-        "limit",
-        "unlimit",
-        "stress",
-        "unstress",
-        "fill-disk",
-        "free-disk",
-        "disconnect",
-        "connect",
-        "pause",
-        "resume",
-        "start",
-        "restart",
-        "stop",
-    ),
-    "Traces of real paths": ("record", "import"),
-    "On a swarm": ("compose", "attach", "rm"),
-    "For your shell": ("completion",),
+    "Run a deployment": {
+        "init": "init:init",
+        "validate": "validate:validate",
+        "plan": "plan:plan",
+        "run": "run:run",
+        "repeat": "repeat:repeat",
+        "search": "search:search",
+        "doctor": "doctor:doctor",
+        "calibrate": "calibrate:calibrate",
+        "schema": "schema:schema",
+    },
+    "Look at what runs left": {
+        "list": "list_:list_",
+        "open": "open_:open_",
+        "report": "report:report",
+        "export": "export:export",
+        "compare": "compare:compare",
+    },
+    "Watch a run, from another terminal": {
+        "ps": "ps:ps",
+        "show": "show:show",
+        "events": "events:events",
+        "logs": "logs:logs",
+        "exec": "exec_:exec_",
+        "shell": "exec_:shell",
+        "capture": "capture:capture",
+    },
+    "Change a run while it goes on": {
+        "set": "change_conditions:set_",
+        "restore": "change_conditions:restore",
+        "partition": "change_networks:partition",
+        "block": "change_networks:block",
+        "heal": "change_networks:heal",
+        "crash": "change_nodes:crash",
+        "limit": "change_nodes:limit",
+        "unlimit": "change_nodes:unlimit",
+        "stress": "change_nodes:stress",
+        "unstress": "change_nodes:unstress",
+        "fill-disk": "change_nodes:fill_disk",
+        "free-disk": "change_nodes:free_disk",
+        "disconnect": "change_networks:disconnect",
+        "connect": "change_networks:connect",
+        "pause": "change_nodes:pause",
+        "resume": "change_nodes:resume",
+        "start": "change_nodes:start",
+        "restart": "change_nodes:restart",
+        "stop": "stop:stop",
+    },
+    "Traces of real paths": {
+        "record": "record:record",
+        "import": "import_:import_",
+    },
+    "On a swarm": {
+        "compose": "compose:compose",
+        "attach": "attach:attach",
+        "rm": "ps:rm",
+    },
+    "For your shell": {
+        "completion": "completion:completion",
+    },
 }
-"""The commands, by the headings of the help."""
+"""The commands by the headings of the help: where each is, as the module in `commands` and its name there."""
 _ROLE = "it ran in a container of the stack. Write wotemu run FILE, or wotemu compose --path FILE"
 FORMER = {
     "app": "an app is a node of a deployment. Write wotemu run FILE",
@@ -57,103 +82,10 @@ FORMER = {
 """What to do in place of commands that WoTemu 0.6 had, by their names."""
 
 
-def _load(name: str) -> click.Command:
+def _load(place: str) -> click.Command:
     """Import a command. Only the one that is run: all of them take longer than most need to run."""
-    match name:
-        case "init":
-            from wotemu.cli.commands.init import init as command
-        case "validate":
-            from wotemu.cli.commands.validate import validate as command
-        case "plan":
-            from wotemu.cli.commands.plan import plan as command
-        case "run":
-            from wotemu.cli.commands.run import run as command
-        case "repeat":
-            from wotemu.cli.commands.repeat import repeat as command
-        case "search":
-            from wotemu.cli.commands.search import search as command
-        case "doctor":
-            from wotemu.cli.commands.doctor import doctor as command
-        case "calibrate":
-            from wotemu.cli.commands.calibrate import calibrate as command
-        case "schema":
-            from wotemu.cli.commands.schema import schema as command
-        case "list":
-            from wotemu.cli.commands.list_ import list_ as command
-        case "open":
-            from wotemu.cli.commands.open_ import open_ as command
-        case "report":
-            from wotemu.cli.commands.report import report as command
-        case "export":
-            from wotemu.cli.commands.export import export as command
-        case "compare":
-            from wotemu.cli.commands.compare import compare as command
-        case "ps":
-            from wotemu.cli.commands.ps import ps as command
-        case "show":
-            from wotemu.cli.commands.show import show as command
-        case "events":
-            from wotemu.cli.commands.events import events as command
-        case "logs":
-            from wotemu.cli.commands.logs import logs as command
-        case "capture":
-            from wotemu.cli.commands.capture import capture as command
-        case "exec":
-            from wotemu.cli.commands.exec_ import exec_ as command
-        case "shell":
-            from wotemu.cli.commands.exec_ import shell as command
-        case "set":
-            from wotemu.cli.commands.change_conditions import set_ as command
-        case "restore":
-            from wotemu.cli.commands.change_conditions import restore as command
-        case "partition":
-            from wotemu.cli.commands.change_networks import partition as command
-        case "block":
-            from wotemu.cli.commands.change_networks import block as command
-        case "heal":
-            from wotemu.cli.commands.change_networks import heal as command
-        case "crash":
-            from wotemu.cli.commands.change_nodes import crash as command
-        case "limit":
-            from wotemu.cli.commands.change_nodes import limit as command
-        case "unlimit":
-            from wotemu.cli.commands.change_nodes import unlimit as command
-        case "stress":
-            from wotemu.cli.commands.change_nodes import stress as command
-        case "unstress":
-            from wotemu.cli.commands.change_nodes import unstress as command
-        case "fill-disk":
-            from wotemu.cli.commands.change_nodes import fill_disk as command
-        case "free-disk":
-            from wotemu.cli.commands.change_nodes import free_disk as command
-        case "disconnect":
-            from wotemu.cli.commands.change_networks import disconnect as command
-        case "connect":
-            from wotemu.cli.commands.change_networks import connect as command
-        case "pause":
-            from wotemu.cli.commands.change_nodes import pause as command
-        case "resume":
-            from wotemu.cli.commands.change_nodes import resume as command
-        case "start":
-            from wotemu.cli.commands.change_nodes import start as command
-        case "restart":
-            from wotemu.cli.commands.change_nodes import restart as command
-        case "stop":
-            from wotemu.cli.commands.stop import stop as command
-        case "record":
-            from wotemu.cli.commands.record import record as command
-        case "import":
-            from wotemu.cli.commands.import_ import import_ as command
-        case "compose":
-            from wotemu.cli.commands.compose import compose as command
-        case "attach":
-            from wotemu.cli.commands.attach import attach as command
-        case "rm":
-            from wotemu.cli.commands.ps import rm as command
-        case "completion":
-            from wotemu.cli.commands.completion import completion as command
-        case _:
-            raise KeyError(name)
+    module, _, name = place.partition(":")
+    command: click.Command = getattr(import_module(f"wotemu.cli.commands.{module}"), name)
     return command
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 
 import click
 
@@ -11,14 +10,15 @@ import click
 class LazyCommands(MutableMapping[str, click.Command]):
     """Commands by name, each loaded the first time that it is looked up."""
 
-    def __init__(self, names: Iterable[str], load: Callable[[str], click.Command]) -> None:
+    def __init__(self, places: Mapping[str, str], load: Callable[[str], click.Command]) -> None:
         """Nothing is loaded yet.
 
         Args:
-            names: The names of all, in the order of the help.
-            load: Gives the command of a name.
+            places: Where each command is, by its name, in the order of the help.
+            load: Imports the command of a place.
         """
-        self._loaded: dict[str, click.Command | None] = dict.fromkeys(names)
+        self._places = places
+        self._loaded: dict[str, click.Command | None] = dict.fromkeys(places)
         self._load = load
 
     def __repr__(self) -> str:
@@ -27,7 +27,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         command = self._loaded[name]
         if command is None:
-            command = self._loaded[name] = self._load(name)
+            command = self._loaded[name] = self._load(self._places[name])
             _name_variables(command)
         return command
 
@@ -50,7 +50,7 @@ class GroupedCommands(click.Group):
     def __init__(
         self,
         *given: object,
-        groups: Mapping[str, Sequence[str]],
+        groups: Mapping[str, Mapping[str, str]],
         load: Callable[[str], click.Command],
         former: Mapping[str, str],
         **options: object,
@@ -59,15 +59,16 @@ class GroupedCommands(click.Group):
 
         Args:
             given: As click's.
-            groups: The names of the commands, by heading, in the order of the help.
-            load: Gives the command of a name.
+            groups: Where each command is, by heading and name, in the order of the help.
+            load: Imports the command of a place.
             former: What to do in place of commands that WoTemu 0.6 had, by their names.
             options: As click's.
         """
         super().__init__(*given, **options)  # type: ignore[arg-type]  # as click's own
         self._groups = groups
         self._former = former
-        self.commands = LazyCommands(chain.from_iterable(groups.values()), load)
+        places = {name: place for commands in groups.values() for name, place in commands.items()}
+        self.commands = LazyCommands(places, load)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """All of them, in the order of the help."""
@@ -89,7 +90,7 @@ class GroupedCommands(click.Group):
                 with formatter.section(heading):
                     formatter.write_dl(rows, col_max=widest)
 
-    def _rows(self, names: Sequence[str], widest: int) -> list[tuple[str, str]]:
+    def _rows(self, names: Iterable[str], widest: int) -> list[tuple[str, str]]:
         shown = ((name, self.commands[name]) for name in names)
         return [
             (name.ljust(widest), command.get_short_help_str(100))
