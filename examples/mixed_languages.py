@@ -5,39 +5,17 @@ wotemu run examples/mixed_languages.py
 The meter sends ten readings a second by UDP over a radio. A hub on WoTPy exposes the last one as a Thing. In
 the office, a dashboard on Node.js and a built-in reader look at it, and a shell script watches the hub's
 port. The programs in languages/ know nothing of WoTemu but where a StatsD server listens; the script calls
-`wotemu-metric`. It needs a C compiler, Node.js 18 or newer, and bash.
+`wotemu-metric`. The meter's node compiles it when it starts. This needs a C compiler, Node.js 18 or newer,
+and bash.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
-
 from wotemu import Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, during
 from wotemu.scenario import app, expect
 
-LANGUAGES = Path(__file__).parent / "languages"
 PORT = 7000
 """The UDP port at which the hub takes readings."""
-
-
-def compiled(name: str) -> str:
-    """Compile a C program if it has changed.
-
-    Args:
-        name: Its file in the folder ``languages``, without ``.c``.
-
-    Returns:
-        The program's path from this file's folder.
-    """
-    source, program = LANGUAGES / f"{name}.c", LANGUAGES / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        if shutil.which("cc") is None:
-            raise FileNotFoundError("there is no C compiler `cc`: install gcc and libc6-dev")
-        subprocess.run(["cc", "-O2", "-Wall", "-o", program, source], check=True)
-    return f"languages/{name}"
-
 
 radio = Network("radio", NetworkConditions(latency="30ms", jitter="10ms", loss="1%"))
 office = Network("office", NetworkConditions.WIFI)
@@ -50,7 +28,7 @@ def topology() -> Topology:
     return Topology(
         [
             Node("hub", hub, networks=[radio, office]),
-            Node("meter", command=[compiled("meter"), "hub", str(PORT)], networks=[radio]),
+            Node("meter", command=["sh", "languages/meter.sh", "hub", str(PORT)], networks=[radio]),
             Node("dashboard", command=["node", "languages/dashboard.js", "hub"], networks=[office]),
             Node("display", NodeApp("reader", params=look), networks=[office]),
             Node("watch", command=["bash", "languages/watch.sh", "hub", "8080"], networks=[office]),

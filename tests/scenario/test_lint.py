@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Require
-from tests.example_programs import need_programs
 from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLOGY
 from wotemu.deployment_file import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
@@ -329,8 +327,7 @@ def test_a_name_that_no_partition_has() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
-def test_the_examples_raise_no_warning(name: str, require: Require) -> None:
-    need_programs(name, require)
+def test_the_examples_raise_no_warning(name: str) -> None:
     loaded = load(EXAMPLES / f"{name}.py")
     assert resolve(loaded.topology, loaded.scenario)[1] == []
 
