@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 
@@ -67,6 +69,37 @@ def test_a_nodes_packets_take_the_latest_gateway_and_none_once_it_is_gone(namesp
     with namespace.entered():
         routing.blackhole("eth0")
         assert is_refused(namespace, "10.0.0.9")
+
+
+def test_an_unplugged_nodes_network_is_unreachable_until_its_routes_lead_through_the_gateway_again(
+    namespace: Namespace,
+) -> None:
+    subnet = "10.0.0.0/24"
+    namespace.run("ip link set eth0-far up")
+    namespace.run("ip address add 10.0.0.5/24 dev eth0")
+    with namespace.entered():
+        routing.route_via("10.0.0.1", subnet, "eth0")
+        for _ in range(2):
+            routing.unplug(subnet, "eth0")
+            assert send_error("10.0.0.9") == errno.ENETUNREACH
+        assert "UP" not in namespace.run("ip -o link show eth0").split(">")[0]
+        routing.set_up("eth0")
+        assert send_error("10.0.0.9") == errno.ENETUNREACH, "the subnet's own route is back, past the gateway"
+        routing.route_via("10.0.0.1", subnet, "eth0")
+        for _ in range(2):
+            routing.end_unreachable(subnet)
+        assert send_error("10.0.0.9") == 0
+    assert "via 10.0.0.1 dev eth0" in namespace.run("ip route get 10.0.0.9")
+
+
+def send_error(address: str) -> int:
+    """The error of sending a datagram from this thread's network namespace; 0 for none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(b"", (address, 9))
+        except OSError as error:
+            return error.errno or -1
+    return 0
 
 
 def test_a_rule_for_a_user_is_one_for_no_other(namespace: Namespace) -> None:

@@ -152,7 +152,7 @@ def test_each_change_is_one_role_s() -> None:
         "agent:sensor-1",
         "gateway:field",
     ]
-    assert [change.id for change in timeline.for_applier("agent:sensor-1")] == [1]
+    assert [change.id for change in timeline.changes if change.applier == "agent:sensor-1"] == [1]
 
 
 def test_a_change_names_its_target_for_people() -> None:

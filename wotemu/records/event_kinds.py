@@ -58,6 +58,8 @@ EVENT_KINDS: dict[str, EventKind] = {
     "guard.fired": EventKind("a guard of the scenario fired"),
     "guard.skipped": EventKind("a guard of the scenario did not fire in time", "warning"),
     "host.found": EventKind("what a machine that runs roles is", "routine"),
+    "interface.down": EventKind("a node's interface was taken down, as it is unplugged"),
+    "interface.up": EventKind("a node's interface is up again, with its routes"),
     "interface.dropped": EventKind("a network interface dropped packets on its own", "warning"),
     "limit.unenforced": EventKind("a limit of resources could not be enforced", "warning"),
     "pause.ended": EventKind("a paused node goes on, with the CPU time that it used while it was paused"),

@@ -25,7 +25,7 @@ HopKey = tuple[str, str | None, Direction]
 
 @attrs.frozen
 class Change:
-    """One atomic change, applied by exactly one process: see `applier`.
+    """One atomic change, applied and answered by exactly one process: see `applier`.
 
     | action | target | before and after |
     |---|---|---|
@@ -33,7 +33,7 @@ class Change:
     | partition | network | groups of node names that can't reach each other |
     | block | network | the traffic that is dropped, as `wotemu.scenario.blocks.Block.to_dict` has it |
     | cut | network, node (a replica) | whether its traffic is cut off |
-    | disconnect | network, node (a replica) | whether its interface has no carrier |
+    | disconnect | network, node (a replica) | whether its interface has no carrier, or is down |
     | app | node (a replica) | ``running``, ``crashed`` or ``stopped`` |
     | pause | node (a replica) | whether its processes are suspended |
     | limit | node (a replica) | `cpu` in cores and `mem_bytes`; None: as at T0 |
@@ -162,10 +162,6 @@ class Timeline:
         """The name of the phase that holds this offset; "" before T0."""
         index = bisect_right([phase.start_s for phase in self.phases], offset_s) - 1
         return self.phases[index].name if index >= 0 else ""
-
-    def for_applier(self, applier: str) -> tuple[Change, ...]:
-        """The changes that one process applies."""
-        return tuple(change for change in self.changes if change.applier == applier)
 
     @property
     def all_changes(self) -> tuple[Change, ...]:

@@ -23,7 +23,7 @@ from wotemu_gateways.netlink.request_socket import (
 
 # linux/rtnetlink.h, linux/fib_rules.h and linux/neighbour.h
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWNEIGH = 24, 25, 26, 28
-RTM_NEWRULE = 32
+RTM_NEWRULE, RTM_DELRULE = 32, 33
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_TABLE = 1, 4, 5, 6, 7, 15
 FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_TABLE, FRA_UID_RANGE = 1, 2, 3, 6, 15, 20
 FR_ACT_TO_TBL, FR_ACT_BLACKHOLE, FR_ACT_UNREACHABLE = 1, 6, 7
@@ -141,6 +141,13 @@ class Rule:
 
     def addition(self) -> Request:
         """Make it; `FileExistsError` where the kernel has it."""
+        return self._request(RTM_NEWRULE, CREATE | EXCL)
+
+    def deletion(self) -> Request:
+        """Delete it; `FileNotFoundError` where the kernel has none such."""
+        return self._request(RTM_DELRULE, 0)
+
+    def _request(self, kind: int, flags: int) -> Request:
         lengths = (self.destination.prefixlen, self.source.prefixlen)
         header = _ROUTE.pack(socket.AF_INET, *lengths, 0, RT_TABLE_UNSPEC, 0, 0, self.action, 0)
         attributes: list[Attribute] = [(FRA_PRIORITY, u32(self.priority))]
@@ -154,7 +161,7 @@ class Rule:
             attributes.append((FRA_IIFNAME, text(self.interface)))
         if self.uid is not None:
             attributes.append((FRA_UID_RANGE, u32(self.uid) * 2))  # first and last
-        return Request(RTM_NEWRULE, header, attributes, CREATE | EXCL, f"rule {self.priority}")
+        return Request(kind, header, attributes, flags, f"rule {self.priority}")
 
 
 def _number(fields: dict[int, bytes], kind: int) -> int:

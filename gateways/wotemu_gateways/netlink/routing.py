@@ -17,13 +17,16 @@ from typing import Any
 
 from wotemu_gateways.netlink import link, routes
 from wotemu_gateways.netlink.request_socket import Netlink
-from wotemu_gateways.netlink.routes import Rule
+from wotemu_gateways.netlink.routes import FR_ACT_UNREACHABLE, Rule
 
 TABLES = 6000
 """Interface number i has table 6000 + i."""
 
 RULES = 600
 """Priority of the rules: after the local table's 0, long before the main table's 32766."""
+
+UNPLUGGED_RULE = 590
+"""Priority of the rule that makes a subnet unreachable while the interface on it is down: before `RULES`."""
 
 _BLACKHOLE_METRIC = 9999
 """Larger than any other route's: the blackhole holds only once no other route does."""
@@ -71,6 +74,37 @@ def blackhole(interface: str) -> None:
     with Netlink() as netlink:
         found = list(routes.routes_of(netlink, TABLES + link.index_of(interface)))
         netlink.send(*(each.deletion for each in found if each.metric != _BLACKHOLE_METRIC))
+
+
+def unplug(subnet: str, interface: str) -> None:
+    """Take an interface down; whoever sends to its subnet gets ENETUNREACH, as where nothing leads to it.
+
+    The kernel deletes the routes that lead through it. What is left is the route that drops, which would
+    give another error.
+
+    Args:
+        subnet: As ``10.64.0.0/16``.
+        interface: Name of the interface on that subnet.
+    """
+    with Netlink() as netlink:
+        add_rules(netlink, _unreachable(subnet))
+        netlink.send(link.up(link.index_of(interface), is_up=False))
+
+
+def set_up(interface: str) -> None:
+    """Set an interface up after `unplug`. Its subnet is unreachable until `end_unreachable`."""
+    with Netlink() as netlink:
+        netlink.send(link.up(link.index_of(interface)))
+
+
+def end_unreachable(subnet: str) -> None:
+    """Have the routes hold again that `unplug` made of no use, once they lead through the gateway."""
+    with Netlink() as netlink, suppress(FileNotFoundError):
+        netlink.send(_unreachable(subnet).deletion())
+
+
+def _unreachable(subnet: str) -> Rule:
+    return Rule(priority=UNPLUGGED_RULE, action=FR_ACT_UNREACHABLE, destination=IPv4Network(subnet))
 
 
 def add_permanent_neighbour(gateway: str, mac: bytes, interface: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -18,6 +18,13 @@ from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
 from wotemu_runtime.roles.role import Role
 
 AppProcesses = Callable[[], Mapping[int, Process]]
+
+
+class Plug(Protocol):
+    """Changes a node's own interfaces."""
+
+    def __call__(self, network: str, *, is_in: bool) -> None:
+        """Set the interface on a network up, or take it down. Raises OSError."""
 
 
 @attrs.frozen
@@ -58,6 +65,7 @@ class NodeFaults:
         processes: The app's processes that are there now, by their id.
         sampler: Records the limits that hold.
         throttling: Directories of the control groups that limit the app's CPU, where the engine made none.
+        plug: Takes part in changes that unplug the node, where its gateways can't do it alone.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class NodeFaults:
         processes: AppProcesses,
         sampler: Sampler,
         throttling: tuple[str, ...] = (),
+        plug: Plug | None = None,
     ) -> None:
         data = role.assignment.data
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
@@ -74,6 +83,7 @@ class NodeFaults:
         self._at_start: tuple[float | None, int | None] = data["cpu_limit"], data["mem_limit_bytes"]
         self._limits = self._at_start
         self._sampler = sampler
+        self._plug = plug
         self._role = role
         self._replica = role.assignment.subject
         self._app = app
@@ -92,6 +102,8 @@ class NodeFaults:
             self._app.is_paused = bool(change.after)
         elif change.action == "limit":
             self._limit(change.after)
+        elif change.action == "disconnect":
+            self._set_plug(change)
         else:
             self._missed[change.action] = change
 
@@ -109,6 +121,7 @@ class NodeFaults:
 
         Raises:
             EmulationError: The kernel refuses it, or an agent imposes no such fault.
+            OSError: The kernel refuses to take an interface down or set it up.
         """
         match change.action:
             case "pause" if change.after:
@@ -118,6 +131,8 @@ class NodeFaults:
                 await self._app.resume()
             case "limit":
                 self._limit(change.after)
+            case "disconnect":
+                self._set_plug(change)
             case "stress":
                 await self._set_stress(change.after)
             case "fill_disk":
@@ -136,6 +151,17 @@ class NodeFaults:
             change_memory_limit(self._cgroups, mem_bytes)
             self._limits = self._limits[0], mem_bytes
         self._sampler.limit(*self._limits)
+
+    def _set_plug(self, change: Change) -> None:
+        """Take an interface down or set it up. The network's gateway, which answers, drops the packets."""
+        network, is_in = str(change.network), not change.after
+        if self._plug is None:
+            raise EmulationError(f"an agent can't unplug {self._replica}: its gateway does that alone")
+        self._plug(network, is_in=is_in)
+        late_s = self._role.now() - (self._role.t0.result() + change.at_s)
+        kind, state = ("interface.up", "up") if is_in else ("interface.down", "down")
+        text = f"{self._replica}: its interface on {network} is {state}"
+        self._role.event(kind, text, id=change.id, network=network, late_s=late_s)
 
     async def end(self) -> None:
         """At the end of the run: end and report what still holds. The supervisor resumes a paused node."""

@@ -12,7 +12,7 @@ from wotemu.errors import EmulationError
 from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
-from wotemu_runtime.agent.faults import NodeFaults
+from wotemu_runtime.agent.faults import NodeFaults, Plug
 from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, NotSent, Report, Unmeasured
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
@@ -45,10 +45,17 @@ class NodeAgent:
         launcher: the channel to the node's launcher.
         namespaces: the node's namespaces.
         replace: whether it takes the place of an agent that was killed, whose app still runs.
+        plug: takes the node's interfaces down and sets them up, where the gateways have not their other ends.
     """
 
     def __init__(
-        self, role: Role, launcher: Channel, namespaces: NodeNamespaces, *, replace: bool = False
+        self,
+        role: Role,
+        launcher: Channel,
+        namespaces: NodeNamespaces,
+        *,
+        replace: bool = False,
+        plug: Plug | None = None,
     ) -> None:
         data = role.assignment.data
         self._role = role
@@ -73,6 +80,7 @@ class NodeAgent:
             namespaces.app_processes,
             self._sampling.usage,
             namespaces.throttling_groups(),
+            plug,
         )
         rounds = [Rounds.from_dict(each) for each in data.get("probes", {}).get(self._replica, ())]
         self._unmeasured: set[Unmeasured] = set()

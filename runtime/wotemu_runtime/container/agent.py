@@ -32,7 +32,7 @@ async def serve(assignment: Assignment, launcher: Channel, app_uid: int) -> None
             await network.settle(group)
             assignment.data["interfaces"] = network.interfaces
             await role.session.commands.caught_up.wait()
-            await NodeAgent(role, launcher, OwnNamespaces()).run(group)
+            await NodeAgent(role, launcher, OwnNamespaces(), plug=network.plug).run(group)
 
 
 __all__ = ["serve"]

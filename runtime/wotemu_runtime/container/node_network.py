@@ -47,6 +47,9 @@ class NodeNetwork:
         self._nodes: dict[str, str] = data["nodes"]
         self._devices: dict[str, str] = {}
         """The interface on each network."""
+        self._routed: dict[str, str] = {}
+        """The gateway that each network goes through."""
+        self._unplugged: set[str] = set()
         self._directory = AddressDirectory()
         self._addresses_changed = asyncio.Event()
         self._is_routed = asyncio.Event()
@@ -94,28 +97,50 @@ class NodeNetwork:
 
     async def _update(self) -> None:
         """Write /etc/hosts and change routes after each change of addresses."""
-        routed: dict[str, str] = {}
         while True:
             await self._addresses_changed.wait()
             self._addresses_changed.clear()
-            self._apply_addresses(routed)
-            if len(routed) == len(self._devices):
+            self._apply_addresses()
+            if len(self._routed) == len(self._devices):
                 self._is_routed.set()
 
-    def _apply_addresses(self, routed: dict[str, str]) -> None:
-        """Write /etc/hosts, and change the routes and `routed`, the gateway that each network goes through.
+    def _apply_addresses(self) -> None:
+        """Write /etc/hosts, and change the routes.
 
         A thread would take longer than this does, and some memory for good.
         """
         HOSTS.write_text(self._hosts())
-        for network, device in self._devices.items():
-            gateway = self._directory.address(f"gateway:{network}", network)
-            if gateway is None and network in routed:
-                routing.blackhole(device)
-                del routed[network]
-            elif gateway is not None and routed.get(network) != gateway:
-                routing.route_via(gateway, self._subnets[network], device)
-                routed[network] = gateway
+        for network in self._devices:
+            self._route(network)
+
+    def _route(self, network: str) -> None:
+        """Have the routes to a network lead through its gateway's present address."""
+        if network in self._unplugged:  # the kernel accepts no route through an interface that is down
+            return
+        device, gateway = self._devices[network], self._directory.address(f"gateway:{network}", network)
+        if gateway is None and network in self._routed:
+            routing.blackhole(device)
+            del self._routed[network]
+        elif gateway is not None and self._routed.get(network) != gateway:
+            routing.route_via(gateway, self._subnets[network], device)
+            self._routed[network] = gateway
+
+    def plug(self, network: str, *, is_in: bool) -> None:
+        """Take the interface on a network down, or set it up, with its routes through the gateway.
+
+        Raises:
+            OSError: The kernel refused it.
+        """
+        device, subnet = self._devices[network], self._subnets[network]
+        if is_in:
+            routing.set_up(device)
+            self._unplugged.discard(network)
+            self._route(network)
+            routing.end_unreachable(subnet)
+        else:
+            routing.unplug(subnet, device)
+            self._unplugged.add(network)
+            self._routed.pop(network, None)
 
     def _hosts(self) -> str:
         entries = [

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Any, Protocol
 
-from wotemu.errors import EmulationError
 from wotemu.records import GatewayLoad, Hop, Record
 from wotemu.scenario.timeline import DIRECTIONS, Change, Direction
 from wotemu_gateways.conditions.network_state import NetworkSetup, NetworkState
@@ -52,7 +51,8 @@ class Gateway:
         role: The gateway's role.
         shaper: What imposes conditions.
         state: What holds on the network.
-        plugs: The nodes' interfaces, where this gateway has their other ends.
+        plugs: The nodes' interfaces, where this gateway has their other ends; None where the nodes' agents
+            take them down themselves.
     """
 
     def __init__(self, role: Role, shaper: Shaper, state: NetworkState, plugs: Plugs | None = None) -> None:
@@ -103,11 +103,8 @@ class Gateway:
                 self.shaper.cut(str(change.node), self.state.is_cut(str(change.node)))
 
     def _plug(self, replica: str, *, is_in: bool) -> None:
-        if self._plugs is None:
-            raise EmulationError(
-                f"{replica}'s interface is on another machine, and can't be unplugged from here"
-            )
-        self._plugs.set(replica, is_in=is_in)
+        if self._plugs is not None:
+            self._plugs.set(replica, is_in=is_in)
 
     def close_shaper(self) -> None:
         """Publish the shaper's last counters and close it, before another replaces it."""

@@ -1,4 +1,7 @@
-"""Applies one role's changes when they are due, and reports each with when it took hold."""
+"""Applies one role's changes when they are due, and reports each with when it took hold.
+
+Of a change that another role applies, and this one takes part in, it reports failures alone.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,7 @@ class ChangeSchedule:
 
     def report_overdue(self, changes: list[Change]) -> None:
         """Record that overdue changes hold now; the coordinator ignores those that were recorded before."""
+        changes = [change for change in changes if change.applier == self._role]
         if not changes:
             return
         t0, now = self._t0.result(), self._clock.now()
@@ -126,11 +130,13 @@ class ChangeSchedule:
                     await self._is_outdated.wait()
 
     def _answer(self, change: Change, due: float, applied: float, error: str) -> None:
-        self._record(change, due, applied, error)
+        is_own = change.applier == self._role
+        if is_own:
+            self._record(change, due, applied, error)
         if error:
             what = f"{change.action} of {change.target}"
             self._report("change.failed", f"{what}: {error}", id=change.id)
-        else:
+        elif is_own:
             from wotemu.scenario.change_text import describe_change
 
             self._report("change.applied", describe_change(change), id=change.id, late_s=applied - due)

@@ -32,6 +32,8 @@ class Role:
     def __init__(self, assignment: Assignment, session: BusSession) -> None:
         self.assignment = assignment
         self.session = session
+        self._takes_part_in = frozenset(assignment.data.get("takes_part_in", ()))
+        """Kinds of changes that gateways apply and of which this role does what is to be done in its node."""
         self.clock = session.clock
         self.now = session.clock.now
         self.t0: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -71,11 +73,10 @@ class Role:
         name = self.assignment.name
         match command["command"]:
             case "timeline":
-                self.changes.update(Timeline.from_dict(command["timeline"]).for_applier(name))
+                self.changes.update(filter(self._has_part, Timeline.from_dict(command["timeline"]).changes))
             case "changes":
                 changes = (Change(**change) for change in command["changes"])
-                own = [change for change in changes if change.applier == name]
-                self.changes.update(own, discard=command["drop"])
+                self.changes.update(filter(self._has_part, changes), discard=command["drop"])
             case "t0" if not self.t0.done():
                 self.t0.set_result(command["t0"])
             case "stop" if not name.startswith(tuple(command.get("but", ()))):
@@ -90,6 +91,13 @@ class Role:
                 await self.publisher.mute(
                     lambda totals: self._account("role.muted", "goes on unrecorded", totals)
                 )
+
+    def _has_part(self, change: Change) -> bool:
+        """Whether this role applies a change, or takes part in it."""
+        name = self.assignment.name
+        return change.applier == name or (
+            change.action in self._takes_part_in and f"agent:{change.node}" == name
+        )
 
     def done(self, records: Mapping[str, int]) -> Event:
         """The role's last event; `records` is the number of records that it published, by table."""

@@ -135,7 +135,7 @@ async def test_changes_of_one_moment_are_made_in_the_order_of_the_timeline() -> 
     field = Field("field", [at(5).set(FIELD, "up", latency="1s"), at(5).partition(["hub"])])
     async with field.serving():
         await asyncio.sleep(10)
-    due = [change.id for change in field.timeline.for_applier("gateway:field")]
+    due = [change.id for change in field.timeline.changes if change.applier == "gateway:field"]
     assert [one.id for one in await field.answers()] == due
     assert [method for t, method, _ in field.shaper.calls if t >= 6] == [
         *("set_shared_bucket", "set_hop", "set_hop", "set_hop"),

@@ -47,8 +47,8 @@ class Following:
 
 
 @asynccontextmanager
-async def following(bus: MemoryBus) -> AsyncIterator[Following]:
-    role = make_role(bus, "agent:cam")
+async def following(bus: MemoryBus, **data: Any) -> AsyncIterator[Following]:
+    role = make_role(bus, "agent:cam", data)
     this = Following(role, bus)
     async with running(role) as group:
         task = group.create_task(role.changes.follow(this.apply))
@@ -82,6 +82,26 @@ async def test_a_role_follows_only_its_own_changes() -> None:
         await one.command("t0", t0=EPOCH_S)
         await asyncio.sleep(5)
     assert [number for _, number in one.applied] == [1]
+
+
+@on_jumping_clock
+async def test_a_role_that_takes_part_in_a_gateways_changes_leaves_the_answer_to_the_gateway() -> None:
+    ours, others = (
+        Change(number, number, "disconnect", "field", node, None, False, True)
+        for number, node in ((1, "cam"), (2, "hub"))
+    )
+    async with following(MemoryBus(), takes_part_in=["disconnect"]) as one:
+        await one.command("timeline", timeline=timeline(ours, others, change(3, 3)))
+        await one.command("t0", t0=EPOCH_S)
+        await asyncio.sleep(5)
+    assert [number for _, number in one.applied] == [1, 3]
+    answered = [event.data["id"] for event in await events(one.bus) if event.kind == "change.applied"]
+    assert answered == [3]
+    async with following(MemoryBus()) as one:
+        await one.command("timeline", timeline=timeline(ours))
+        await one.command("t0", t0=EPOCH_S)
+        await asyncio.sleep(5)
+    assert one.applied == []
 
 
 @on_jumping_clock

@@ -131,6 +131,8 @@ def disconnect(
 ) -> None:
     """Unplug nodes of the run NAME: their interfaces have no carrier, which programs in them can notice.
 
+    On a swarm the interfaces are down.
+
     \b
     wotemu disconnect field phone-2 --network wifi --for 10s
     wotemu connect field phone-2

@@ -108,7 +108,7 @@ class Verbs(ABC):
         """Unplug a node from a network: its interface has no carrier, as without a cable or an access point.
 
         Unlike with `cut`, programs that watch the interface notice. Other networks stay. A period plugs it in
-        again at its end.
+        again at its end. On a swarm the interface is down, and its routes are gone.
 
         Args:
             node: What `stop` takes.

@@ -74,12 +74,6 @@ def check_faults(plan: Plan) -> None:
         HostError: It can't.
     """
     for change in plan.timeline.all_changes:
-        if change.action == "disconnect":
-            raise HostError(
-                f"{change.target} can't be unplugged: on a swarm its interface is Docker's",
-                where=f"disconnect at {change.at_s:g} s",
-                hint="use .cut, which the node does not notice, or the local engine",
-            )
         if change.action == "limit":
             raise HostError(
                 f"{change.target} can't be limited while it runs: its container may not change its own "

@@ -261,6 +261,7 @@ def agent_service(
         "nodes": {other.name: other.node for other in plan.replicas},
         "program": _program(replica),
         "probes": rounds_of(plan, copies),
+        "takes_part_in": ["disconnect"],  # the other ends of its interfaces are Docker's
     }
     files = {}
     if code is not None and needs_code(replica):
