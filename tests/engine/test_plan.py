@@ -34,6 +34,7 @@ from wotemu_runtime.planning.planner import make_plan, unplaced
 from wotemu_runtime.planning.uplink_programs import PROGRAMS, command_line
 
 FIELD, CORE = Network("field"), Network("core")
+CHECKS = "wotemu_runtime.planning.machine_checks"
 
 
 def plan_of(*nodes: Node) -> Plan:
@@ -109,7 +110,7 @@ def test_a_node_with_a_broker_knows_its_address() -> None:
 
 
 def test_a_broker_with_tls_is_certified_for_each_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wotemu_runtime.planning.planner.find_mosquitto", lambda: "/usr/sbin/mosquitto")
+    monkeypatch.setattr(f"{CHECKS}.find_mosquitto", lambda: "/usr/sbin/mosquitto")
     broker = Broker("mqtt", [FIELD], tls=True, persistence="5s")
     app = NodeApp("sensor", mqtt=True)
     plan = plan_of(Node("a", app, networks=[FIELD], broker=broker), command("b", CORE))
@@ -127,7 +128,7 @@ def test_a_broker_with_tls_is_certified_for_each_of_its_names(monkeypatch: pytes
 
 
 def test_what_amqtt_does_not_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wotemu_runtime.planning.planner.find_mosquitto", lambda: None)
+    monkeypatch.setattr(f"{CHECKS}.find_mosquitto", lambda: None)
     broker = Broker("mqtt", [FIELD], persistence=True)
     with pytest.raises(TopologyError, match="no Mosquitto on this machine"):
         plan_of(Node("a", command=["true"], networks=[FIELD], broker=broker))

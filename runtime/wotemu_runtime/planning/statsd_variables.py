@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wotemu.app.agent_socket import STATSD_PATH
-from wotemu.errors import TopologyError
 from wotemu.topology.node import Node
 from wotemu_runtime.planning.models import Replica
+from wotemu_runtime.planning.refusal import refusal
 
 DEFAULT_PORT = 8125
 """StatsD's own."""
@@ -37,11 +37,10 @@ def statsd_port(replica: Replica) -> int | None:
 def _port(node: Node) -> int:
     text = node.env.get(PORT_VARIABLE, str(DEFAULT_PORT))
     if not text.isdecimal() or int(text) > _MAX_PORT:
-        raise TopologyError(
+        raise refusal(
+            node,
+            "env",
             f"{PORT_VARIABLE}={text!r} is no UDP port",
-            where=f"Node {node.name!r}, field 'env'",
-            field="env",
-            owner=("nodes", node.name),
             hint=f"write a port from 1 to {_MAX_PORT}, or 0 for none",
         )
     return int(text)
