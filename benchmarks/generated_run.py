@@ -38,7 +38,6 @@ from wotemu_runtime.gateway.role import packets_taken
 
 T0 = 1_750_000_000.0
 NODES_A_NETWORK = 100
-RECORDS_A_NODE = 20
 FLOWS = 10
 OPERATIONS = ("readproperty", "writeproperty", "invokeaction", "readproperty")
 DOWN_BPS = 2e6

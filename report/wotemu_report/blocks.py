@@ -161,13 +161,12 @@ class LinkDot:
 
 @attrs.frozen
 class NodeLine:
-    """A node in the diagram: a horizontal line at `y` pixels from its box to its last link."""
+    """A node in the diagram: a box at `y` pixels, and a line from it to each of its links."""
 
     name: str
     detail: str
     kind: str
     y: float
-    end_x: float
     links: Sequence[LinkDot]
 
 

@@ -13,7 +13,7 @@ from wotpy.wot.servient import Servient
 from wotpy.wot.td import ThingDescription
 
 from wotemu_runtime.app_process.measuring.interaction_meter import MAX_ERROR, Meter, outcome
-from wotemu_runtime.app_process.measuring.payload_size import item_size, json_size
+from wotemu_runtime.app_process.measuring.payload_size import item_measured, json_size
 from wotemu_runtime.app_process.measuring.wotpy_hooks import install
 
 from .lamp import DESCRIPTION, LAMP, Recorder
@@ -177,4 +177,4 @@ def test_an_error_is_its_type_and_message(error: Exception, text: str) -> None:
 
 def test_sizes_are_those_of_wotpys_json() -> None:
     assert (json_size("é"), json_size(None), json_size({1, 2})) == (8, 4, None)
-    assert item_size(3.5) == 3
+    assert item_measured(3.5)[0] == 3

@@ -10,7 +10,7 @@ import pytest
 from wotemu.records import Record
 from wotemu.scenario.timeline import Change
 from wotemu_report.queries.disturbances import disturbances, worsening
-from wotemu_report.queries.recovery import Mark, Recovery, Window, recoveries, recovery, recovery_since
+from wotemu_report.queries.recovery import Mark, Recovery, Window, recoveries, recovery
 from wotemu_report.recorded.run_data import RunData
 
 from .synthetic import request, write_json, write_table
@@ -192,7 +192,3 @@ def test_a_runs_disturbances_are_followed_for_each_node(run_dir: Path) -> None:
         (34.0, "reader-3g", pytest.approx(150.0), 1.0, "recovered", 6.0),
         (34.0, "reader-wifi", pytest.approx(150.0), 0.0, "unaffected", 0.0),
     ]
-    since = recovery_since(run, 38.0, ["group"]).select("s", "group", "state", "took_s")
-    assert since.rows() == [
-        (38.0, "reader-3g", "recovered", 2.0), (38.0, "reader-wifi", "unaffected", 0.0)
-    ]  # fmt: skip

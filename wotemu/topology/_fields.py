@@ -13,7 +13,7 @@ import attrs
 
 from wotemu.errors import InputError, TopologyError
 from wotemu.suggestions import did_you_mean
-from wotemu.units import Bytes, Fraction, Hertz, QuantityLike, Rate, Seconds
+from wotemu.units import Bytes, Fraction, QuantityLike, Rate, Seconds
 
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9_-]*[a-z0-9])?$", re.IGNORECASE)
 MAX_NAME = 48
@@ -186,11 +186,6 @@ def whole_bytes(value: int) -> int:
 def optional_bytes(value: QuantityLike | None) -> Bytes | None:
     """The converter of a size; None is not given."""
     return None if value is None else Bytes.of(value)
-
-
-def optional_hertz(value: QuantityLike | None) -> Hertz | None:
-    """The converter of a frequency; None is not given."""
-    return None if value is None else Hertz.of(value)
 
 
 def optional_cores(value: QuantityLike | None) -> float | None:

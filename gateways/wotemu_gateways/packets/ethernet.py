@@ -16,7 +16,6 @@ MIN_IPV4_BYTES = 20
 MAX_HEADER_BYTES = 18
 """An Ethernet header with one VLAN tag: the bytes that a frame may have beyond the MTU."""
 
-BROADCAST = b"\xff" * 6
 IPV4_NO_OPTIONS = b"\x08\x00\x45"
 """EtherType IPv4 and the first byte of a header of 20 bytes."""
 

@@ -12,7 +12,6 @@ from wotemu.errors import InputError
 from wotemu.records import SCHEMA_VERSION
 
 TableFormat = Literal["csv", "parquet", "json"]
-TABLE_FORMATS: tuple[TableFormat, ...] = ("csv", "parquet", "json")
 EXPORT_SCHEMA = 1
 """Version of what exported tables look like, beside that of the records (`SCHEMA_VERSION`)."""
 _FORMULA = r"^[=+\-@\t\r]"

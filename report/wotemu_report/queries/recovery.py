@@ -135,7 +135,19 @@ def recovery(
     """
     found = disturbances(run)
     marks = [Mark(at_s) for at_s in found["s"]]
-    return _judged(run, found, marks, by, where, role, window_s)
+    figures = windows(run, by, where, role=role, window_s=window_s)
+    series: dict[tuple[object, ...], dict[int, Window]] = {} if by else {(): {}}
+    for number, took_ms, errors, *key in figures.select("window", "figure", "errors", *by).iter_rows():
+        series.setdefault(tuple(key), {})[number] = Window(took_ms, errors)
+    rows = [
+        (*found.row(number), *key, *each.cells)
+        for key, of_key in series.items()
+        for number, each in enumerate(recoveries(of_key, marks, window_s, run.axis.end_s))
+    ]
+    schema = {**found.schema, **{name: figures.schema[name] for name in by}, **_RESULT}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    ordered = in_order(frame, *by) if by else frame
+    return ordered.sort("s", maintain_order=True)
 
 
 @once_a_run  # the head and its section read it
@@ -144,58 +156,6 @@ def recovery_by_node(run: RunData) -> pl.DataFrame:
     if disturbances(run).height * len(run.manifest.replicas) <= _MAX_PAIRS:
         return recovery(run, by=("owner",))
     return recovery(run).with_columns(owner=pl.lit("all nodes"))
-
-
-def recovery_since(
-    run: RunData,
-    at_s: float,
-    by: Sequence[str] = (),
-    where: pl.Expr | None = None,
-    *,
-    role: str | None = None,
-    window_s: float = WINDOW_S,
-) -> pl.DataFrame:
-    """How long after an instant, such as the start of a phase, the figures were back in the band.
-
-    The instant disturbs nothing: the band is that of the time before the trouble that goes on then. The state
-    is ``unaffected`` where there is none.
-
-    Args:
-        run: The run.
-        at_s: Seconds since T0.
-        by, where, role, window_s: See `recovery`.
-
-    Returns:
-        One row of `recovery` for each combination of `by`; `what` is "".
-    """
-    found = pl.DataFrame({"s": [at_s], "until": [at_s], "what": [""]})
-    marks = [Mark(at_s, disturbs=False), *(Mark(each) for each in disturbances(run)["s"])]
-    return _judged(run, found, marks, by, where, role, window_s)
-
-
-def _judged(
-    run: RunData,
-    found: pl.DataFrame,
-    marks: Sequence[Mark],
-    by: Sequence[str],
-    where: pl.Expr | None,
-    role: str | None,
-    window_s: float,
-) -> pl.DataFrame:
-    """`found`, whose marks are the first of `marks`, with what `recoveries` says, for each combination."""
-    figures = windows(run, by, where, role=role, window_s=window_s)
-    series: dict[tuple[object, ...], dict[int, Window]] = {} if by else {(): {}}
-    for number, took_ms, errors, *key in figures.select("window", "figure", "errors", *by).iter_rows():
-        series.setdefault(tuple(key), {})[number] = Window(took_ms, errors)
-    rows = [
-        (*found.row(number), *key, *each.cells)
-        for key, of_key in series.items()
-        for number, each in enumerate(recoveries(of_key, marks, window_s, run.axis.end_s)[: found.height])
-    ]
-    schema = {**found.schema, **{name: figures.schema[name] for name in by}, **_RESULT}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    ordered = in_order(frame, *by) if by else frame
-    return ordered.sort("s", maintain_order=True)
 
 
 def windows(

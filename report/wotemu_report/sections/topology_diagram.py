@@ -112,8 +112,7 @@ def _line(
         )
         for network, address in sorted(group.addresses.items(), key=lambda pair: lane_of[pair[0]].x)
     ]
-    end = max((dot.x for dot in dots), default=_BOX_PX)
-    return NodeLine(group.name, group.detail, group.kind, y, end, dots)
+    return NodeLine(group.name, group.detail, group.kind, y, dots)
 
 
 def _dot(

@@ -27,7 +27,6 @@ class Consumer:
     def __init__(self, client: Redis, streams: Iterable[str], after: Mapping[str, str] | None = None) -> None:
         self._client = client
         self._last = {stream: (after or {}).get(stream, FIRST).encode() for stream in streams}
-        self.reconnections = 0
         self.is_away = False
         """Whether the bus did not answer when it was last asked."""
 
@@ -50,7 +49,6 @@ class Consumer:
             try:
                 answer: Any = await self._client.xread(self._last, count=MAX_ENTRIES, block=block_ms)  # type: ignore[arg-type]
             except (OSError, RedisError):
-                self.reconnections += 1
                 self.is_away = True
                 await asyncio.sleep(_RETRY_S)
                 yield []

@@ -123,7 +123,7 @@ class Recorder:
                 with contextlib.suppress(OSError, RedisError):
                     await self._trim(client, streams)
             else:
-                self._write(self.directory.reached, consumer.positions)
+                self._write(self.directory.flush_events)
             if not entries and self.draining and not consumer.is_away:
                 return
 

@@ -64,7 +64,6 @@ class RunDirectory:
         earlier = Checkpoint.load(run_dir)
         self.is_resumed = earlier is not None
         self.last = earlier or Checkpoint(run=uuid.uuid4().hex)
-        self._positions: dict[str, str] = dict(self.last.positions)
         """Those of the streams when the files were last flushed."""
         self.damaged = self.last.cut(run_dir) if earlier is not None else []
         """Files that are shorter than at the checkpoint: their machine died before it had written them."""
@@ -136,14 +135,9 @@ class RunDirectory:
         self._files[name].write(data)
         self._sizes[name] = self._sizes.get(name, 0) + len(data)
 
-    def reached(self, positions: Mapping[str, str]) -> None:
-        """All is stored that the streams had up to these positions; readers of the events see theirs."""
-        self.flush_events()
-        self._positions = dict(positions)
-
     def keep(self, positions: Mapping[str, str]) -> None:
         """Flush all files and save a checkpoint with these stream positions: both survive this process."""
-        self.reached(positions)
+        self.flush_events()
         for file in self._files.values():
             file.flush()
         if positions != self.last.positions or self._sizes != self.last.sizes:

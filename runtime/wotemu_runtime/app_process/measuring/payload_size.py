@@ -32,11 +32,6 @@ def item_measured(item: Any) -> Measured:
     return measured(data.value if hasattr(data, "name") and hasattr(data, "value") else data)
 
 
-def item_size(item: Any) -> int | None:
-    """Bytes of what a subscription delivered."""
-    return item_measured(item)[0]
-
-
 def request_size(operation: Operation, sent: Any, result: Any, *, answered: bool) -> int | None:
     """Bytes of a read or written value, or of an action's input and output.
 
