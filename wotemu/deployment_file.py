@@ -9,6 +9,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -221,8 +222,10 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
         with relative_to(file.parent):
             return action()
     except SyntaxError as error:
-        line = (error.text or "").strip()
-        found = LoadError(f"{error.msg}: {line}", where=f"{error.filename or file}, line {error.lineno}")
+        # A file with null bytes has neither a line nor its text.
+        what = ": ".join(filter(None, (error.msg, (error.text or "").strip())))
+        where = f"{error.filename or file}" + (f", line {error.lineno}" if error.lineno else "")
+        found = LoadError(what, where=where)
         found.place = Place(Path(error.filename or file).name, error.lineno or 1, error.offset or None)
         raise found from error
     except InputError as error:
@@ -233,10 +236,19 @@ def _guard(file: Path, action: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         what = f"{type(error).__name__}: {error}"
         place = _line(file, error) or str(file)
-        hint = hint_of_missing_module(error) or "--debug shows the traceback"
+        hint = hint_of_missing_module(error) or _hint_of_attribute(error) or "--debug shows the traceback"
         found = LoadError(what, where=place, hint=hint)
         found.place = _place(file, error)
         raise found from error
+
+
+def _hint_of_attribute(error: BaseException) -> str | None:
+    """Which attribute was meant, such as `LTE` by ``NetworkConditions.LTF``."""
+    if not isinstance(error, AttributeError) or not error.name:
+        return None
+    known = [name for name in dir(error.obj) if not name.startswith("_")]
+    close = get_close_matches(error.name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else None
 
 
 def _place(file: Path, error: BaseException) -> Place | None:

@@ -8,6 +8,9 @@ from click.testing import CliRunner
 from tests.cli.conftest import Invoke
 from wotemu.cli import main
 
+USABLE_ALONE = {"calibrate", "doctor", "list", "open", "ps", "schema"}
+"""Commands that need no argument."""
+
 
 @pytest.mark.parametrize(
     ("command", "options"),
@@ -28,3 +31,10 @@ def test_options_of_a_swarm_have_a_heading_of_their_own(
 def test_no_line_is_wider_than_a_terminal(command: str) -> None:
     shown = CliRunner().invoke(main, [*command.split(), "--help"], terminal_width=80).output
     assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("command", [name for name in main.commands if name not in USABLE_ALONE])
+def test_a_command_without_its_arguments_says_what_is_missing(command: str) -> None:
+    result = CliRunner().invoke(main, [command])
+    assert (result.exit_code, result.stderr.count("Error: ")) == (2, 1), result.output
+    assert isinstance(result.exception, SystemExit)

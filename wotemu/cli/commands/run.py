@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -67,10 +68,9 @@ class _RunCommand(CommandOnSwarm):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take no path for the nodes of ``--pcap``: no name has a dot or slash."""
-        followed = zip(args, [*args[1:], ""], strict=True)
         given = [
             f"{PCAP}={EVERY_NODE}" if word == PCAP and {".", "/"} & {*after} else word
-            for word, after in followed
+            for word, after in zip_longest(args, args[1:], fillvalue="")
         ]
         return super().parse_args(ctx, given)
 
