@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.conftest import TWO_NODES, Invoke, Write
+from wotemu.cli.command_groups import GroupedCommands
 
 ONE_NODE = """
 def topology():
@@ -248,3 +251,12 @@ def test_ctrl_c_while_the_file_is_read_is_an_interrupt(invoke: Invoke, write: Wr
     result = invoke("run", write("raise KeyboardInterrupt"))
     assert result.exit_code == 130
     assert result.stderr == "interrupted\n"
+
+
+def test_ctrl_c_while_a_command_is_loaded_is_an_interrupt() -> None:
+    def load(_: str) -> click.Command:
+        raise KeyboardInterrupt
+
+    group = GroupedCommands(groups={"all": {"run": "run"}}, load=load, former={})
+    result = CliRunner().invoke(group, ["run"])
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
 
 import click
+
+from wotemu.errors import EXIT_INTERRUPTED
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
@@ -69,6 +72,14 @@ class GroupedCommands(click.Group):
         self._former = former
         places = {name: place for commands in groups.values() for name, place in commands.items()}
         self.commands = LazyCommands(places, load)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load the command and call it; an interrupt of the loading has the exit code of later ones."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """All of them, in the order of the help."""
