@@ -464,3 +464,24 @@ def test_a_test_fails_by_the_objectives_of_its_run(runs: Path) -> None:
     loaded(runs, [expect(errors() < "1%").during("heal")], {"interactions": reads("phone-1", 0, 15, 0.1)})
     assert [each.state for each in RecordedRun(runs).objectives] == ["no data"]
     pytest_plugin._check(request, RecordedRun(runs))
+
+
+def test_what_is_under_way_at_the_first_fault_says_nothing_of_the_time_before_it(runs: Path) -> None:
+    well = [*reads("phone-1", 0, 19, 0.1), *reads("phone-1", 45, 60, 0.1)]
+    hit = [request(19.9, 2.0, "timeout", node="phone-1"), *reads("phone-1", 22, 45, 0.9, "timeout")]
+    found = judged(
+        runs,
+        expect(p99() < "500ms").after("fade"),
+        expect(errors()).below("1%").after("fade"),
+        expect(availability("phone") > "99.9%").after("fade"),
+        expect(p99() < "500ms").recovers(within="9s").after("heal"),
+        interactions=[*well, *hit],
+    )
+    assert [each.state for each in found] == ["failed", "failed", "failed", "passed"], found
+
+
+def test_a_number_of_crashes_that_is_expected_need_not_be_there_before_the_first_fault(runs: Path) -> None:
+    (missed,) = judged(
+        runs, expect(node("laptop").crashes == 2), events=[(30.0, "app.crashed", "agent:laptop")]
+    )
+    assert (missed.state, missed.value, missed.reason) == ("failed", 1.0, "")

@@ -111,7 +111,7 @@ def _unwell_before(run: RunData, plan: ObjectivePlan, window: Window, first_faul
         or not _asks_for_good(plan)
     ):
         return ""
-    former = measure(run, plan, Window(0.0, first_fault_s))
+    former = measure(run, plan, Window(0.0, first_fault_s, whole=True))
     if former.value is None or _meets(plan, former.value):
         return ""
     figure = figure_text(former.value, plan.unit)
@@ -122,6 +122,8 @@ def _asks_for_good(plan: ObjectivePlan) -> bool:
     """Whether the limit is on the side where trouble lies: who expects errors does not expect them before."""
     if plan.figure == "app":  # which side is good, only its limit says
         return True
+    if plan.op == "==" and plan.limit:  # so many crashes or lost events, which need not be there before
+        return False
     return (plan.op in ("<", "<=", "==")) == (plan.figure in _GOOD_IF_LESS)
 
 

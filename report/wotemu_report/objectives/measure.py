@@ -71,7 +71,7 @@ def measure(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 
 def _of_requests(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
-    by_role = percentiles(run, (), request_filter(plan) & window.holds("s"))
+    by_role = percentiles(run, (), request_filter(plan) & window.holds_requests())
     rows = by_role.filter(pl.col("role") == plan.role)
     if not rows.height:
         return Measured(None, 0, "requests", _no_requests(plan, other=by_role.height > 0))
@@ -89,14 +89,14 @@ def _no_requests(plan: ObjectivePlan, *, other: bool) -> str:
 
 
 def _mean(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
-    chosen = requests_of(run, plan).filter("ok", window.holds("s"))
+    chosen = requests_of(run, plan).filter("ok", window.holds_requests())
     value, count = chosen.select(pl.col("ms").mean() / 1000, count=pl.len()).collect().row(0)
     return Measured(value, count, "answered requests", "" if count else "no such request was answered")
 
 
 def _throughput(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
     ended = requests_of(run, plan).filter(pl.col("ok") | pl.col("failed"))
-    inside = pl.col("ok") & window.holds("s")
+    inside = pl.col("ok") & window.holds_requests()
     count, everywhere = ended.select(inside.sum(), everywhere=pl.len()).collect().row(0)
     if not everywhere:
         return Measured(None, 0, "answered requests", "no such request ended")
@@ -105,7 +105,8 @@ def _throughput(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 def _availability(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
     """Of each node its share of the known time, and of these the lowest."""
-    asked = requests_of(run, plan, role="consumer").collect()
+    chosen = window.holds_requests() | ~window.holds("s")  # those of other times bound the intervals
+    asked = requests_of(run, plan, role="consumer").filter(chosen).collect()
     intervals = pl.concat(list(available_intervals(asked, run.axis.end_s)))
     inside = intervals.with_columns(
         lasts=pl.min_horizontal("stop", pl.lit(window.end_s))

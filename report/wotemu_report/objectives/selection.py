@@ -14,14 +14,27 @@ from wotemu_report.recorded.run_data import RunData
 
 @attrs.frozen
 class Window:
-    """From `start_s` until before `end_s`, in seconds since T0."""
+    """From `start_s` until before `end_s`, in seconds since T0.
+
+    Attributes:
+        start_s: Its first moment.
+        end_s: Its end, which is no part of it.
+        whole: Whether a request has to end within, too. What is under way when a disturbance begins says
+            nothing of the time before it.
+    """
 
     start_s: float
     end_s: float
+    whole: bool = False
 
     def holds(self, time: str) -> pl.Expr:
         """Whether a column of seconds since T0 lies within."""
         return (pl.col(time) >= self.start_s) & (pl.col(time) < self.end_s)
+
+    def holds_requests(self) -> pl.Expr:
+        """Which rows of `requests` lie within."""
+        began = self.holds("s")
+        return began & (pl.col("s") + pl.col("ms") / 1000 <= self.end_s) if self.whole else began
 
     @property
     def length_s(self) -> float:

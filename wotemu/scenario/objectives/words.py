@@ -207,12 +207,18 @@ class NodeFigures:
 
     @property
     def restarts(self) -> Figure:
-        """How often its app was started again after a crash, all its replicas together."""
+        """How often its app was started again after an error, all its replicas together.
+
+        What the scenario restarts does not count.
+        """
         return self._figure("restarts")
 
     @property
     def crashes(self) -> Figure:
-        """How often its app ended with an error, all its replicas together."""
+        """How often its app ended with an error, all its replicas together.
+
+        What the scenario crashes does not count.
+        """
         return self._figure("crashes")
 
 
