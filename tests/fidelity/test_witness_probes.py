@@ -286,6 +286,20 @@ def test_a_receiver_may_tell_of_a_probe_before_its_sender_does() -> None:
     assert [probe.measured for probe in probes] == [pytest.approx(0.02, abs=1e-6)]
 
 
+def test_a_receiver_may_tell_of_probes_long_before_their_sender_does_where_the_bus_was_away() -> None:
+    run = Run(planned(1, 5.0, "conditions", NetworkConditions(latency="20ms").to_dict(), "up"))
+    seconds = range(6, 20)
+    for second in seconds:
+        run.tell(ProbeArrived(T0 + second + 0.02, "field", "b", second))
+    run.witness.settle(T0 + 58)
+    run.changed(1)
+    run.witness.settle(T0 + 58)
+    for second in seconds:
+        run.tell(ProbeSent(T0 + second, "field", "a", "b", second, 0.0))
+    probes, _ = run.over()
+    assert [probe.lost for probe in probes] == [False] * len(seconds)
+
+
 def test_the_first_of_a_probes_copies_counts() -> None:
     run = Run()
     run.probe(1, 0.02)

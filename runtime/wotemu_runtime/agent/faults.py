@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -96,16 +96,21 @@ class NodeFaults:
     def __repr__(self) -> str:
         return f"<NodeFaults of {self._replica}{', paused' if self._pause else ''}>"
 
-    def catch_up(self, change: Change) -> None:
+    def catch_up(self, missed: Iterable[Change]) -> None:
         """Take what an earlier agent missed, before the app runs."""
-        if change.action == "pause":
-            self._app.is_paused = bool(change.after)
-        elif change.action == "limit":
-            self._limit(change.after)
-        elif change.action == "disconnect":
-            self._set_plug(change)
-        else:
-            self._missed[change.action] = change
+        plugs: dict[str | None, Change] = {}
+        for change in missed:
+            if change.action == "pause":
+                self._app.is_paused = bool(change.after)
+            elif change.action == "limit":
+                self._limit(change.after)
+            elif change.action == "disconnect":
+                plugs[change.network] = change
+            else:
+                self._missed[change.action] = change
+        for change in plugs.values():
+            if change.after:  # the interfaces of a new container are up
+                self._set_plug(change)
 
     async def impose_missed(self) -> None:
         """Impose what the launcher has to, of what an earlier agent missed."""

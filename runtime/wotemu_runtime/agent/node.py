@@ -134,8 +134,7 @@ class NodeAgent:
         for change in missed:
             if change.action == "app":
                 self._app.wanted = _wanted_state(change)
-            else:
-                self._faults.catch_up(change)
+        self._faults.catch_up(change for change in missed if change.action != "app")
         self._role.changes.report_overdue(missed)
 
     async def _impose_missed(self) -> None:

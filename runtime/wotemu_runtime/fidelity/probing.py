@@ -31,7 +31,8 @@ LOADED = 0.25
 """Where a larger share of a rate is in use, a probe may wait behind other packets."""
 
 KEPT_S = 30.0
-"""An arrival waits so long for its sender's record, and a probe for its arrival before it is missing."""
+"""After so long a probe without an arrival is missing, and an arrival without a record of its sender overdue.
+It is forgotten after as long again: a bus that is back brings a minute's records in any order."""
 
 IN_ORDER_S = 1.0
 """An agent tells of arrivals in their order, but for so much."""
@@ -104,6 +105,14 @@ class _Missing:
     due: float
 
 
+@attrs.define
+class _EarlyArrival:
+    """A probe that came, of which its sender has not told, and since when that is overdue."""
+
+    arrived: float
+    overdue: float | None = None
+
+
 class ProbeLog:
     """All probes of a run: joined, compared, and counted by hop. It keeps those only whose fate is open.
 
@@ -117,7 +126,7 @@ class ProbeLog:
         self._logs = logs
         self._clock_error_s = clock_error_s
         self._sent: dict[tuple[str, int], ProbeSent] = {}
-        self._early_birds: dict[tuple[str, int], float] = {}
+        self._early: dict[tuple[str, int], _EarlyArrival] = {}
         self._come: deque[tuple[ProbeSent, float]] = deque()
         self._missing: dict[tuple[str, int], _Missing] = {}
         self._last_arrival: dict[str, float] = {}
@@ -131,11 +140,11 @@ class ProbeLog:
         for name in _hops(probe):
             self.fates.setdefault(name, Fates()).sent += 1
         key = probe.network, probe.id
-        arrived = self._early_birds.pop(key, None)
-        if arrived is None:
+        early = self._early.pop(key, None)
+        if early is None:
             self._sent[key] = probe
         else:
-            self._come.append((probe, arrived))
+            self._come.append((probe, early.arrived))
 
     def take_arrived(self, probe: ProbeArrived) -> None:
         """A probe came to its receiver; its copies, if the network makes any, are passed over."""
@@ -147,7 +156,7 @@ class ProbeLog:
         elif key in self._missing:
             self._come.append((self._missing.pop(key).sent, probe.t))
         else:
-            self._early_birds.setdefault(key, probe.t)
+            self._early.setdefault(key, _EarlyArrival(probe.t))
 
     def settle(self, until: float) -> Iterator[Probe]:
         """The fates of those that came before `until`, by when all must be known that held till then."""
@@ -157,10 +166,17 @@ class ProbeLog:
                 yield self._compare(sent, arrived)
             else:
                 self._come.append((sent, arrived))
-        for key in [key for key, arrived in self._early_birds.items() if arrived < until - KEPT_S]:
-            del self._early_birds[key]
+        self._forget_early(until)
         self._look_for_missing(until)
         yield from self._give_up()
+
+    def _forget_early(self, until: float) -> None:
+        """Forget arrivals whose senders should have told of them long ago."""
+        for key, early in list(self._early.items()):
+            if early.overdue is not None and early.overdue < until - KEPT_S:
+                del self._early[key]
+            elif early.overdue is None and early.arrived < until - KEPT_S:
+                early.overdue = until
 
     def _look_for_missing(self, until: float) -> None:
         """Judge those as lost that should have come long ago: later the counters of then are gone."""
