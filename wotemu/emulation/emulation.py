@@ -33,7 +33,7 @@ from wotemu.emulation.run_options import (
     checked_name,
 )
 from wotemu.emulation.run_thread import RunThread
-from wotemu.errors import EmulationError, InputError, NotInTimeError, NotRunningError
+from wotemu.errors import InputError, NotInTimeError, NotRunningError
 from wotemu.fidelity import Thresholds
 from wotemu.recorded_run import RecordedRun
 from wotemu.records import Event
@@ -407,14 +407,7 @@ class Emulation(LiveVerbs, NodeCommands):
     async def _change(self, change: LiveChange) -> Changed:
         control = self._control
         changed = await self._running.call(lambda: control.change(change, WHO))
-        if changed.failed:
-            raise EmulationError("; ".join(changed.failed), where=changed.text)
-        if changed.unanswered:
-            raise EmulationError(
-                f"{changed.unanswered} of its {changed.changes} changes were not confirmed in time",
-                where=changed.text,
-                hint="the events say whether a role is lost",
-            )
+        changed.check()
         return changed
 
 

@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import attrs
+
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.emulation import Emulation
 from wotemu.emulation.run_options import EngineName, ShaperName, checked_name, name_of
@@ -91,35 +93,54 @@ async def repeat(
     if not seeds:
         raise InputError("there is no run to make", where="seeds", hint="give at least 1")
     check_parallel(parallel, engine)
+    repetition = _Repetition(deployment, seeds, name, parallel, engine, shaper, duration, thresholds)
+    repetition.emulation(0)  # what is wrong with it is said before a folder is made
+    folder = new_run_dir(RUNS, f"{name}-repeat") if out is None else own_run_dir(Path(out))
+    await repetition.run_into(folder, on_run)
+    return RecordedSweep(folder)
 
-    def emulation(number: int, folder: Path | None) -> Emulation:
+
+@attrs.frozen
+class _Repetition:
+    """A deployment, and a seed for each of its runs."""
+
+    deployment: Deployment
+    seeds: Sequence[int]
+    name: str
+    parallel: int
+    engine: EngineName
+    shaper: ShaperName
+    duration: QuantityLike | None
+    thresholds: Thresholds | None
+
+    def emulation(self, number: int, run_dir: Path | None = None) -> Emulation:
+        """One of the runs."""
         return Emulation(
-            deployment.topology,
-            deployment.scenario,
+            self.deployment.topology,
+            self.deployment.scenario,
             # A run's name is also that of its control socket: runs at once need different ones.
-            name=name if parallel == 1 else f"{name}-{number:03d}",
-            out=folder,
-            root=deployment.root,
-            engine=engine,
-            shaper=shaper,
-            duration=duration,
-            seed=seeds[number],
-            thresholds=thresholds,
+            name=self.name if self.parallel == 1 else f"{self.name}-{number:03d}",
+            out=run_dir,
+            root=self.deployment.root,
+            engine=self.engine,
+            shaper=self.shaper,
+            duration=self.duration,
+            seed=self.seeds[number],
+            thresholds=self.thresholds,
         )
 
-    emulation(0, None)  # what is wrong with it is said before a folder is made
-    folder = new_run_dir(RUNS, f"{name}-repeat") if out is None else own_run_dir(Path(out))
-    known = {f"{number:03d}": {"seed": seed, "run": number} for number, seed in enumerate(seeds)}
-    write_index(folder, known)
-    free = asyncio.Semaphore(parallel)
+    async def run_into(self, folder: Path, on_run: OnRun | None) -> None:
+        """Make all runs, each in a directory of the folder; `on_run` is called with each that is over."""
+        index = {f"{number:03d}": {"seed": seed, "run": number} for number, seed in enumerate(self.seeds)}
+        write_index(folder, index)
+        free = asyncio.Semaphore(self.parallel)
 
-    async def run(number: int, run_dir: Path) -> None:
-        async with free:
-            await run_to_record(emulation(number, run_dir))
-        if on_run is not None:
-            on_run(RecordedRun(run_dir, known[run_dir.name]))
+        async def run(number: int, run_dir: Path) -> None:
+            async with free:
+                await run_to_record(self.emulation(number, run_dir))
+            if on_run is not None:
+                on_run(RecordedRun(run_dir, index[run_dir.name]))
 
-    async with asyncio.TaskGroup() as tasks:
-        for number, run_name in enumerate(known):
-            tasks.create_task(run(number, folder / run_name), name=f"run {run_name}")
-    return RecordedSweep(folder)
+        async with asyncio.TaskGroup() as tasks:
+            for number, run_name in enumerate(index):
+                tasks.create_task(run(number, folder / run_name), name=f"run {run_name}")

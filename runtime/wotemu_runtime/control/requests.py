@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import attrs
 
-from wotemu.errors import InputError
+from wotemu.errors import EmulationError, InputError
 from wotemu.records import Event
 from wotemu_runtime.control.live_changes import LiveChange
 
@@ -163,6 +163,21 @@ class Changed:
     late_s: float | None
     failed: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     unanswered: int = 0
+
+    def check(self) -> None:
+        """Check that all of it took hold.
+
+        Raises:
+            EmulationError: Some of it did not, or was not confirmed.
+        """
+        if self.failed:
+            raise EmulationError("; ".join(self.failed), where=self.text)
+        if self.unanswered:
+            raise EmulationError(
+                f"{self.unanswered} of its {self.changes} changes were not confirmed in time",
+                where=self.text,
+                hint="the run's events say whether a role is lost",
+            )
 
 
 @attrs.frozen

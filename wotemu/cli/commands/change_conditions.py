@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wotemu.cli.commands.changes import make, name_argument, names_in, seconds_of
+from wotemu.cli.commands.changes import makes_change, name_argument, names_in, seconds_of
 from wotemu.cli.completing import ConditionValue, ListedNames
 from wotemu.cli.options import debug_option, for_option, json_option
 from wotemu.errors import ScenarioError
@@ -31,15 +31,10 @@ direction_option = click.option(
 @direction_option
 @json_option
 @debug_option
+@makes_change
 def set_(
-    name: str,
-    target: str,
-    conditions: tuple[str, ...],
-    lasting: Seconds | None,
-    direction: str | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+    target: str, conditions: tuple[str, ...], lasting: Seconds | None, direction: str | None
+) -> LiveChange:
     """Set conditions of a TARGET in the run NAME, now. It returns once they hold.
 
     \b
@@ -51,14 +46,10 @@ def set_(
     conditions at once, and one such as NB_IOT those of each way. Each change is an event of the run, and its
     certificate judges it like a scripted one.
     """
+    from wotemu_runtime.control.live_changes import SetConditions
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import SetConditions
-
-        preset, values = parse_conditions(conditions)
-        return SetConditions.of(names_in(target), preset, direction, seconds_of(lasting), **values)
-
-    make(name, change, as_json=as_json, debug=debug)
+    preset, values = parse_conditions(conditions)
+    return SetConditions.of(names_in(target), preset, direction, seconds_of(lasting), **values)
 
 
 @click.command(short_help="Put the topology's own conditions back.")
@@ -67,19 +58,16 @@ def set_(
 @direction_option
 @json_option
 @debug_option
-def restore(name: str, target: str, direction: Any, as_json: bool, debug: bool) -> None:
+@makes_change
+def restore(target: str, direction: Any) -> LiveChange:
     """Put the topology's own conditions of a TARGET in the run NAME back, now.
 
     \b
     wotemu restore field backbone
     """
+    from wotemu_runtime.control.live_changes import Restore
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Restore
-
-        return Restore(targets=names_in(target), direction=direction)
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Restore(targets=names_in(target), direction=direction)
 
 
 def parse_conditions(

@@ -8,7 +8,7 @@ import click
 
 from wotemu.cli.commands.changes import (
     all_names,
-    make,
+    makes_change,
     name_argument,
     names_in,
     nodes_argument,
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 @for_option
 @json_option
 @debug_option
-def partition(
-    name: str, groups: tuple[str, ...], lasting: Seconds | None, as_json: bool, debug: bool
-) -> None:
+@makes_change
+def partition(groups: tuple[str, ...], lasting: Seconds | None) -> LiveChange:
     """Separate groups of nodes of the run NAME from each other; a single group from all others.
 
     \b
@@ -38,13 +37,9 @@ def partition(
     wotemu partition field phone --for 20s
     wotemu heal field
     """
+    from wotemu_runtime.control.live_changes import Partition
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Partition
-
-        return Partition(groups=[names_in(group) for group in groups], for_s=seconds_of(lasting))
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Partition(groups=[names_in(group) for group in groups], for_s=seconds_of(lasting))
 
 
 @click.command(short_help="Drop packets between nodes, as a firewall does.")
@@ -58,8 +53,8 @@ def partition(
 @for_option
 @json_option
 @debug_option
+@makes_change
 def block(
-    name: str,
     nodes: str,
     others: str | None,
     port: int | None,
@@ -67,9 +62,7 @@ def block(
     direction: Any,
     label: str | None,
     lasting: Seconds | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+) -> LiveChange:
     """Drop packets between nodes of the run NAME, or between nodes and all others.
 
     \b
@@ -77,21 +70,17 @@ def block(
     wotemu block field phone --protocol udp --direction out --for 20s
     wotemu heal field mqtt
     """
+    from wotemu_runtime.control.live_changes import Block
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Block
-
-        return Block(
-            targets=names_in(nodes),
-            others=() if others is None else names_in(others),
-            port=port,
-            protocol=protocol,
-            direction=direction,
-            name=label,
-            for_s=seconds_of(lasting),
-        )
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Block(
+        targets=names_in(nodes),
+        others=() if others is None else names_in(others),
+        port=port,
+        protocol=protocol,
+        direction=direction,
+        name=label,
+        for_s=seconds_of(lasting),
+    )
 
 
 @click.command(short_help="End partitions and blocks.")
@@ -99,19 +88,16 @@ def block(
 @click.argument("partition_name", metavar="[PARTITION]", required=False)
 @json_option
 @debug_option
-def heal(name: str, partition_name: str | None, as_json: bool, debug: bool) -> None:
+@makes_change
+def heal(partition_name: str | None) -> LiveChange:
     """End a partition or block by its name, or all that were not begun for a period.
 
     \b
     wotemu heal field
     """
+    from wotemu_runtime.control.live_changes import Heal
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Heal
-
-        return Heal(name=partition_name)
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Heal(name=partition_name)
 
 
 @click.command(short_help="Unplug nodes from a network.")
@@ -121,14 +107,8 @@ def heal(name: str, partition_name: str | None, as_json: bool, debug: bool) -> N
 @for_option
 @json_option
 @debug_option
-def disconnect(
-    name: str,
-    nodes: tuple[str, ...],
-    network: str | None,
-    lasting: Seconds | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+@makes_change
+def disconnect(nodes: tuple[str, ...], network: str | None, lasting: Seconds | None) -> LiveChange:
     """Unplug nodes of the run NAME: their interfaces have no carrier, which programs in them can notice.
 
     On a swarm the interfaces are down.
@@ -137,13 +117,9 @@ def disconnect(
     wotemu disconnect field phone-2 --network wifi --for 10s
     wotemu connect field phone-2
     """
+    from wotemu_runtime.control.live_changes import Disconnect
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Disconnect
-
-        return Disconnect(targets=all_names(nodes), network=network, for_s=seconds_of(lasting))
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Disconnect(targets=all_names(nodes), network=network, for_s=seconds_of(lasting))
 
 
 @click.command(short_help="Plug nodes into a network again.")
@@ -152,16 +128,13 @@ def disconnect(
 @click.option("--network", help="Only into this one.  [default: all of theirs]")
 @json_option
 @debug_option
-def connect(name: str, nodes: tuple[str, ...], network: str | None, as_json: bool, debug: bool) -> None:
+@makes_change
+def connect(nodes: tuple[str, ...], network: str | None) -> LiveChange:
     """Plug nodes of the run NAME in again that were unplugged for good.
 
     \b
     wotemu connect field phone-2
     """
+    from wotemu_runtime.control.live_changes import Connect
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Connect
-
-        return Connect(targets=all_names(nodes), network=network)
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Connect(targets=all_names(nodes), network=network)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wotemu.cli.commands.changes import all_names, make, name_argument, nodes_argument, seconds_of
+from wotemu.cli.commands.changes import (
+    all_names,
+    make,
+    makes_change,
+    name_argument,
+    nodes_argument,
+    seconds_of,
+)
 from wotemu.cli.options import debug_option, for_option, json_option
 from wotemu.units import Seconds
 
@@ -153,28 +160,19 @@ restart = _of_nodes(
 @for_option
 @json_option
 @debug_option
+@makes_change
 def limit(
-    name: str,
-    nodes: tuple[str, ...],
-    cpu: float | None,
-    memory: str | None,
-    lasting: Seconds | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+    nodes: tuple[str, ...], cpu: float | None, memory: str | None, lasting: Seconds | None
+) -> LiveChange:
     """Limit nodes of the run NAME that have resources, or a limit in the scenario.
 
     \b
     wotemu limit field phone --cpu 0.1 --for 20s
     wotemu unlimit field phone
     """
+    from wotemu_runtime.control.live_changes import Limit
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Limit
-
-        return Limit(targets=all_names(nodes), cpu=cpu, memory=memory, for_s=seconds_of(lasting))
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Limit(targets=all_names(nodes), cpu=cpu, memory=memory, for_s=seconds_of(lasting))
 
 
 @click.command(short_help="Run a program beside apps that computes and holds memory.")
@@ -185,28 +183,19 @@ def limit(
 @for_option
 @json_option
 @debug_option
+@makes_change
 def stress(
-    name: str,
-    nodes: tuple[str, ...],
-    cpu: float | None,
-    memory: str | None,
-    lasting: Seconds | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+    nodes: tuple[str, ...], cpu: float | None, memory: str | None, lasting: Seconds | None
+) -> LiveChange:
     """Run a program in nodes of the run NAME that competes with their apps for CPU time and memory.
 
     \b
     wotemu stress field phone --cpu 0.5 --memory 64M --for 20s
     wotemu unstress field phone
     """
+    from wotemu_runtime.control.live_changes import Stress
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import Stress
-
-        return Stress(targets=all_names(nodes), cpu=cpu, memory=memory, for_s=seconds_of(lasting))
-
-    make(name, change, as_json=as_json, debug=debug)
+    return Stress(targets=all_names(nodes), cpu=cpu, memory=memory, for_s=seconds_of(lasting))
 
 
 @click.command("fill-disk", short_help="Fill the scratch folders of nodes.")
@@ -218,25 +207,15 @@ def stress(
 @for_option
 @json_option
 @debug_option
-def fill_disk(
-    name: str,
-    nodes: tuple[str, ...],
-    leave: str,
-    lasting: Seconds | None,
-    as_json: bool,
-    debug: bool,
-) -> None:
+@makes_change
+def fill_disk(nodes: tuple[str, ...], leave: str, lasting: Seconds | None) -> LiveChange:
     """Leave the scratch folders of nodes of the run NAME hardly any room: what writes more gets ENOSPC.
 
     \b
     wotemu fill-disk field phone --leave 1M --for 20s
     wotemu free-disk field phone
     """
+    from wotemu_runtime.control.live_changes import FillDisk
 
-    def change() -> LiveChange:
-        from wotemu_runtime.control.live_changes import FillDisk
-
-        size = 0 if leave == "0" else leave
-        return FillDisk(targets=all_names(nodes), leave=size, for_s=seconds_of(lasting))
-
-    make(name, change, as_json=as_json, debug=debug)
+    size = 0 if leave == "0" else leave
+    return FillDisk(targets=all_names(nodes), leave=size, for_s=seconds_of(lasting))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from wotemu.cli.completing import EmulationName, NodeName
 from wotemu.cli.failures import reporting_errors
-from wotemu.errors import EmulationError, ScenarioError
+from wotemu.errors import ScenarioError
 from wotemu.units import Seconds
 from wotemu.wording import counted, lateness
 
@@ -43,7 +44,20 @@ def make(name: str, change: Callable[[], LiveChange], *, as_json: bool, debug: b
             from wotemu.cli.screen.terminal import console, harmless
 
             console().print(harmless(changed_text(changed)))
-        _check(changed)
+        changed.check()
+
+
+def makes_change(change: Callable[..., LiveChange]) -> Callable[..., None]:
+    """Make the function of a command of one that makes a change, from all that was typed but the run's name.
+
+    The command also has `name_argument`, ``--json`` and ``--debug``.
+    """
+
+    @functools.wraps(change)
+    def run(name: str, *, as_json: bool, debug: bool, **typed: Any) -> None:
+        make(name, lambda: change(**typed), as_json=as_json, debug=debug)
+
+    return run
 
 
 def changed_text(changed: Changed) -> str:
@@ -52,18 +66,6 @@ def changed_text(changed: Changed) -> str:
         return f"{changed.at_s:+.3f} {changed.text}: it was so already, nothing is changed"
     late = "" if changed.late_s is None else f", the latest {lateness(changed.late_s)}"
     return f"{changed.at_s:+.3f} {changed.text}: {counted(changed.changes, 'change')}{late}"
-
-
-def _check(changed: Changed) -> None:
-    """Raise an `EmulationError` where a change did not take hold."""
-    if changed.failed:
-        raise EmulationError("; ".join(changed.failed), where=changed.text)
-    if changed.unanswered:
-        raise EmulationError(
-            f"{changed.unanswered} of its {changed.changes} changes were not confirmed in time",
-            where=changed.text,
-            hint="wotemu events says whether a role is lost",
-        )
 
 
 def names_in(text: str) -> list[str]:

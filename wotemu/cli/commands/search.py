@@ -125,15 +125,20 @@ def search(
                     on_trial=lambda trial: _print_trial(parameter, trial),
                 )
             )
-        page = _write_page(found, Path(path).name)
-        if as_json:
-            click.echo(json.dumps(_json(found), indent=1))
-            return
-        from wotemu.cli.screen.terminal import harmless, path_link, prose_console
+        _show(found, Path(path).name, as_json=as_json)
 
-        screen = prose_console()
-        screen.print(harmless(verdict_text(found)))
-        screen.print(path_link(page))
+
+def _show(found: Found, file: str, *, as_json: bool) -> None:
+    """Write the page, and print what was found, or all of it as JSON."""
+    page = _write_page(found, file)
+    if as_json:
+        click.echo(json.dumps(_json(found), indent=1))
+        return
+    from wotemu.cli.screen.terminal import harmless, path_link, prose_console
+
+    screen = prose_console()
+    screen.print(harmless(verdict_text(found)))
+    screen.print(path_link(page))
 
 
 def verdict_text(found: Found) -> str:
