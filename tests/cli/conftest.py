@@ -14,6 +14,7 @@ import attrs
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.cli.fake_run import FakeRun, fake_run
 from tests.conftest import Require
 from wotemu.cli import main
 from wotemu.errors import HostError
@@ -52,6 +53,13 @@ def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[FakeRun]:
+    """A run named yard, whose control socket is served."""
+    with fake_run(folder) as run:
+        yield run
 
 
 @pytest.fixture
