@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from tests.conftest import Require
-from tests.engine.conftest import Emulate, paced
-from wotemu.scenario import Scenario, at
+from tests.engine.conftest import PACE, paced
+from wotemu import Emulation
+from wotemu.scenario import Scenario, event
 from wotemu.topology.models import Broker, Network, NetworkConditions, Node, NodeApp, Topology
+from wotemu_runtime.app_process.scratch import IN_NAMESPACE
 from wotemu_runtime.planning.mosquitto import find_mosquitto
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers")]
+pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("namespaces", "no_leftovers")]
 
 FIELD = Network("field", NetworkConditions(latency="5ms"))
 
@@ -31,16 +34,19 @@ async def main():
         for number in range(5):
             await writer.publish("queued", str(number), qos=1)
         await writer.publish("kept", "here", qos=1, retain=True)
-    print("published", flush=True)
 asyncio.run(main())
 """
+
+# Returns once the broker has stored the last of it.
+STORED = ["sh", "-c", f"until grep -q here {IN_NAMESPACE}/*.db 2>/dev/null; do sleep 0.1; done"]
 
 # Takes what the broker has for that session, and what is retained.
 AFTER = """
 import asyncio, os, ssl, aiomqtt
 context = ssl.create_default_context(cafile=os.environ["WOTEMU_BROKER_CA"])
 async def main():
-    while True:
+    count = 0
+    while count < 6:
         try:
             async with aiomqtt.Client(
                 "mqtt", 1883, identifier="reader", clean_session=False, tls_context=context
@@ -48,44 +54,49 @@ async def main():
                 await reader.subscribe("kept", qos=1)
                 async for message in reader.messages:
                     print(message.topic, message.payload.decode(), flush=True)
+                    count += 1
+                    if count == 6:
+                        break
         except aiomqtt.MqttError:
             await asyncio.sleep(0.1)
 asyncio.run(main())
 """
 
 
-async def test_what_a_broker_has_stored_is_there_after_a_crash(emulate: Emulate, require: Require) -> None:
+async def test_what_a_broker_has_stored_is_there_after_a_crash(tmp_path: Path, require: Require) -> None:
     require(find_mosquitto() is not None, "Mosquitto is not installed")
     broker = Broker("mqtt", [FIELD], tls=True, persistence=True)
     sensor = NodeApp("sensor", http=True, mqtt=True, wotpy_fixes=("td-cost",))
     found = {"servient_host": "sensor", "thing_id": "urn:wotemu:sensor"}
-    ran = await emulate(
-        Topology([
-            Node("before", command=[sys.executable, "-c", BEFORE], networks=[FIELD]),
-            Node("after", command=[sys.executable, "-c", AFTER], networks=[FIELD]),
-            Node("sensor", sensor, networks=[FIELD], broker=broker),
-            Node("reader", NodeApp("reader", params=found), networks=[FIELD], broker=broker),
-        ]),
-        Scenario(
-            duration=paced(9),
-            events=[
-                at(0).stop("after"),
-                at(paced(5)).crash("mqtt"),
-                at(paced(5.5)).restart("mqtt"),
-                at(paced(6)).start("after"),
-            ],
-        ),
-    )  # fmt: skip
-    assert ran.result.status == "done", ran.result.error
-    assert ran.log("before") == ["published"]
-    lines = [line for line in ran.log("after") if re.match(r"(queued|kept) ", line)]
-    assert sorted(lines) == ["kept here", *(f"queued {number}" for number in range(5))]
-    reads = pl.read_parquet(ran.result.run_dir / "tables" / "interactions.parquet").filter(
-        (pl.col("role") == "consumer") & (pl.col("op") == "readproperty") & (pl.col("status") == "ok")
-    )
-    assert "mqtt" in {*reads["binding"]}, "over TLS"
-    assert ran.of_kind("broker.ready"), "its agent speaks TLS, too"
-    figures = pl.read_parquet(ran.result.run_dir / "tables" / "broker.parquet")
+    topology = Topology([
+        Node("client", command=["sleep", "1000"], networks=[FIELD]),
+        Node("sensor", sensor, networks=[FIELD], broker=broker),
+        Node("reader", NodeApp("reader", params=found), networks=[FIELD], broker=broker),
+    ])  # fmt: skip
+    async with Emulation(topology, Scenario(duration=paced(60)), out=tmp_path / "run") as run:
+        await run.ready()
+        before = await run.exec("client", [sys.executable, "-c", BEFORE], timeout=paced(20))
+        assert before.returncode == 0, before.stderr
+        await run.exec("mqtt", STORED, timeout=paced(20))
+        await run.crash("mqtt")
+        await run.wait_for(event("app.exited", node="mqtt"), timeout=paced(20))
+        await run.restart("mqtt")
+        after = await run.exec("client", [sys.executable, "-c", AFTER], timeout=paced(20))
+        queued = [f"queued {number}" for number in range(5)]
+        assert sorted(after.stdout.splitlines()) == ["kept here", *queued]
+        async with asyncio.timeout(20 * PACE):
+            while "mqtt" not in bindings(run):  # noqa: ASYNC110  # of rows there is no event
+                await asyncio.sleep(0.1)
+    assert any(run.result.events("broker.ready")), "its agent speaks TLS, too"
+    figures = run.result.table("broker").collect()
     assert figures["key"].str.starts_with("$SYS/").all()
-    left = b"".join(path.read_bytes() for path in ran.result.run_dir.rglob("*") if path.is_file())
+    left = b"".join(path.read_bytes() for path in run.result.run_dir.rglob("*") if path.is_file())
     assert b"PRIVATE KEY" not in left
+
+
+def bindings(run: Emulation) -> set[str]:
+    """The bindings by which properties have been read; that of MQTT has the broker's TLS."""
+    reads = run.table("interactions").filter(
+        pl.col("role") == "consumer", pl.col("op") == "readproperty", pl.col("status") == "ok"
+    )
+    return {*reads.collect()["binding"]}
