@@ -17,6 +17,7 @@ import pytest
 from wotemu.records import App, Event, System
 from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
+from wotemu_runtime.agent.faults import Plug
 from wotemu_runtime.agent.metric_socket import listen
 from wotemu_runtime.agent.namespaces import OwnNamespaces
 from wotemu_runtime.agent.node import NodeAgent
@@ -119,7 +120,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
     @asynccontextmanager
     async def working(
-        prepares_s: float | None = None, before: tuple[float, *tuple[Change, ...]] | None = None, **data: Any
+        prepares_s: float | None = None,
+        before: tuple[float, *tuple[Change, ...]] | None = None,
+        plug: Plug | None = None,
+        **data: Any,
     ) -> AsyncIterator[Node]:
         bus, launcher = MemoryBus(), LoopLauncher(prepares_s)
         role = make_role(bus, "agent:cam", {**DATA, "is_wot": prepares_s is not None, **data})
@@ -129,7 +133,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         try:
             async with running(role) as group:
                 await role.session.commands.caught_up.wait()
-                agent = group.create_task(NodeAgent(role, launcher.agents_end, node.namespaces).run(group))
+                agent = group.create_task(
+                    NodeAgent(role, launcher.agents_end, node.namespaces, plug=plug).run(group)
+                )
                 yield node
                 await node.command("stop")
                 await agent
@@ -200,6 +206,42 @@ async def test_an_agent_in_anothers_place_does_not_start_what_is_stopped_by_then
         assert len(await node.events("role.took_over")) == 1
         await asyncio.sleep(20)
         assert node.launcher.requests == [(50.0, signal.SIGKILL), (50.0, "start")]
+
+
+@on_jumping_clock
+async def test_an_agent_in_anothers_place_unplugs_its_node_as_it_is_by_then(work: Work) -> None:
+    plugged: list[tuple[float, str, bool]] = []
+
+    def plug(network: str, *, is_in: bool) -> None:
+        plugged.append((round(asyncio.get_running_loop().time(), 1), network, is_in))
+
+    def unplugged(number: int, at_s: float, network: str, after: bool) -> Change:
+        return Change(number, at_s, "disconnect", network, "cam", None, not after, after)
+
+    changes = [
+        unplugged(1, 10, "field", True),
+        unplugged(2, 20, "field", False),
+        unplugged(3, 30, "field", True),
+        unplugged(4, 35, "home", True),
+        unplugged(5, 40, "home", False),
+        unplugged(6, 100, "field", False),
+    ]
+    async with work(before=(-50.0, *changes), plug=plug, takes_part_in=["disconnect"]) as node:
+        await asyncio.sleep(60)
+    assert plugged == [(0.0, "field", False), (50.0, "field", True)]
+    assert await node.rows(ChangeRecord.TABLE) == [], "the gateways answer"
+    (down,), (up,) = await node.events("interface.down"), await node.events("interface.up")
+    assert (down.data["late_s"], up.data["late_s"]) == pytest.approx((20, 0), abs=0.1)
+
+
+@on_jumping_clock
+async def test_a_fault_that_fails_again_does_not_end_an_agent_in_anothers_place(work: Work) -> None:
+    limit = Change(1, 10, "limit", None, "cam", None, {}, {"cpu": 0.5, "mem_bytes": None})
+    async with work(before=(-50.0, limit)) as node:
+        await asyncio.sleep(5)
+        (failed,) = await node.events("change.failed")
+        assert failed.data["id"] == 1
+        assert node.launcher.requests != [], "its app runs"
 
 
 @on_jumping_clock

@@ -98,19 +98,22 @@ class NodeFaults:
 
     def catch_up(self, missed: Iterable[Change]) -> None:
         """Take what an earlier agent missed, before the app runs."""
-        plugs: dict[str | None, Change] = {}
+        at_once: dict[tuple[str, str | None], Change] = {}
         for change in missed:
             if change.action == "pause":
                 self._app.is_paused = bool(change.after)
-            elif change.action == "limit":
-                self._limit(change.after)
-            elif change.action == "disconnect":
-                plugs[change.network] = change
+            elif change.action in ("limit", "disconnect"):
+                at_once[change.action, change.network] = change
             else:
                 self._missed[change.action] = change
-        for change in plugs.values():
-            if change.after:  # the interfaces of a new container are up
-                self._set_plug(change)
+        for change in at_once.values():
+            try:
+                if change.action == "limit":
+                    self._limit(change.after)
+                elif change.after:  # the interfaces of a new container are up
+                    self._set_plug(change)
+            except (EmulationError, OSError) as error:
+                self._report_failure(change, error)
 
     async def impose_missed(self) -> None:
         """Impose what the launcher has to, of what an earlier agent missed."""
@@ -118,8 +121,11 @@ class NodeFaults:
             try:
                 await self.apply(change)
             except EmulationError as error:
-                what = f"{change.action} of {change.target}"
-                self._role.event("change.failed", f"{what}: {error}", id=change.id)
+                self._report_failure(change, error)
+
+    def _report_failure(self, change: Change, error: Exception) -> None:
+        what = f"{change.action} of {change.target}"
+        self._role.event("change.failed", f"{what}: {error}", id=change.id)
 
     async def apply(self, change: Change) -> None:
         """Impose or end a fault.
