@@ -21,6 +21,8 @@ SHAPERS = (
 )
 once_per_core = pytest.mark.parametrize("shaper", [SHAPERS[0], SHAPERS[2]], indirect=True)
 """For what is drawn at random: `tun` and `routed` draw it with the same code."""
+in_user_space = pytest.mark.parametrize("shaper", SHAPERS[:2], indirect=True)
+"""For what NetEm can't impose; such a plan is refused for it."""
 
 
 def _lacks(shaper: str) -> str:

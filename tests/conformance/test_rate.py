@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+import statistics
 import subprocess
 import time
 
+import attrs
 import pytest
 
 from tests.conftest import Require
 from wotemu.topology.conditions import NetworkConditions
 from wotemu.units import Packets, Rate
 
+from .conftest import in_user_space
 from .field import HEADERS_BYTES, Field, Stream
 from .findings import Findings
 
@@ -121,6 +125,80 @@ def test_the_default_queue_is_never_a_silent_thousand(field: Field) -> None:
     with field.stream(size=20) as stream:
         field.send(stream, 3000, per_second=6000, settle_s=0.8)
         assert stream.numbers == list(range(3000))
+
+
+RADIO = NetworkConditions(rate="400kbit", duty_cycle="25%", queue="50p")
+"""A packet of 1000 bytes is in the air for 20 ms, and 60 ms of silence follow."""
+
+
+def median_gap(stream: Stream, first: int = 0, last: int | None = None) -> float:
+    """Seconds from an arrival to the next, of those from one number to another."""
+    arrived = stream.arrived[first:last]
+    return statistics.median(after.at_s - before.at_s for before, after in itertools.pairwise(arrived))
+
+
+def earliest(stream: Stream, count: int) -> float:
+    """How late the earliest of packets came that were sent at once, in seconds; below 0: too soon."""
+    first = stream.arrived[0]
+    return min(
+        each.at_s - first.at_s + first.delay_s - 0.020 - 0.080 * number
+        for number, each in enumerate(stream.arrived[:count])
+    )
+
+
+@in_user_space
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_after_a_packet_its_radio_is_silent(field: Field, findings: Findings, direction: str) -> None:
+    field.set("a" if direction == "up" else "b", direction, RADIO)  # type: ignore[arg-type]
+    with field.stream(size=958) as stream:
+        stream.send(15)
+        stream.settle(15, 0.5)
+        time.sleep(0.5)  # much longer than a silence: nothing of it is saved up
+        stream.send(2)
+        stream.settle(17, 0.5)
+    assert stream.numbers == list(range(17))
+    bounds = (0.079, 0.081)
+    assert findings.within("air time and silence", 0.080, median_gap(stream, 0, 15), bounds, "ms")
+    assert earliest(stream, 15) > -0.0005
+    assert findings.within("after the silence", 0.020, stream.delays_s[15], (0.0195, 0.060), "ms")
+    assert stream.delays_s[16] > 0.060 + 0.020
+
+
+@in_user_space
+def test_a_changed_duty_cycle_holds_for_what_waits(field: Field, findings: Findings) -> None:
+    field.set("a", "up", RADIO)
+    with field.stream(size=958) as stream:
+        stream.send(35)
+        stream.settle(4, 0.5)
+        field.set("a", "up", attrs.evolve(RADIO, duty_cycle="50%"))
+        stream.settle(19, 0.5)
+        field.set("a", "up", attrs.evolve(RADIO, duty_cycle="100%"))
+        stream.settle(35, 0.5)
+    assert stream.numbers == list(range(35))
+    for first, last, expected_s in ((5, 19, 0.040), (21, 35, 0.020)):
+        bounds = (expected_s - 0.001, expected_s + 0.001)
+        gap_s = median_gap(stream, first, last)
+        assert findings.within("air time and silence, changed", expected_s, gap_s, bounds, "ms")
+
+
+@in_user_space
+def test_on_a_shared_channel_each_node_is_silent_by_itself(shared_field: Field, findings: Findings) -> None:
+    field = shared_field
+    field.call("set_shared_bucket", NetworkConditions(rate=RADIO.rate, queue="50p"))
+    for node in ("a", "b"):
+        field.set(node, "up", NetworkConditions(duty_cycle="25%"))
+    with field.stream("a", "c", size=958) as one, field.stream("b", "c", size=958) as other:
+        for stream in (one, other):
+            stream.send(15)
+        for stream in (one, other):
+            stream.settle(15, 0.5)
+    for stream in (one, other):
+        bounds = (0.079, 0.081)
+        assert findings.within("shared channel: air time, silence", 0.080, median_gap(stream), bounds, "ms")
+        assert earliest(stream, 15) > -0.0005
+    # While one is silent the other sends.
+    apart_s = abs(one.arrived[-1].at_s - other.arrived[-1].at_s)
+    assert findings.within("two nodes on a shared channel: apart", 0.020, apart_s, (0.0, 0.079), "ms")
 
 
 def test_a_shared_bucket_is_shared(shared_field: Field, findings: Findings) -> None:

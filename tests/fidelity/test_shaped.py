@@ -12,23 +12,35 @@ from wotemu.records import Change, Hop
 from wotemu.scenario.timeline import Change as Planned
 from wotemu.scenario.timeline import HopKey, Timeline
 from wotemu.topology.conditions import NetworkConditions
-from wotemu.units import Rate
+from wotemu.units import Fraction, Rate
 from wotemu_gateways.conditions.network_state import NetworkSetup
+from wotemu_gateways.impairments.duty_cycle import DutyCycleQueue
 from wotemu_runtime.fidelity import HopEvidence, Witness
 
 SECONDS = 20
 TICK_S = 0.02
 CLEAR = NetworkConditions()
+ALWAYS = {0: 1.0}
 
 
 def evidence(
-    rates: Mapping[int, float | None], *, shared: bool = False, queue: str = "200ms"
+    rates: Mapping[int, float | None],
+    *,
+    shared: bool = False,
+    queue: str = "200ms",
+    duty_cycles: Mapping[int, float] = ALWAYS,
 ) -> dict[str, HopEvidence]:
-    """Of a run in which a and c flood b, with 1.15 Mbit/s each, while the rate becomes `rates` by time."""
+    """Of a run in which a and c flood b, with 1.15 Mbit/s each, while the rate becomes `rates` by time.
+
+    A change of the duty cycle has to be at a time of one of the rate.
+    """
 
     def conditions(second: int) -> NetworkConditions:
         rate = rates[max(at for at in rates if at <= second)]
-        return NetworkConditions(rate=None if rate is None else Rate(rate), queue=queue)
+        share = duty_cycles[max(at for at in duty_cycles if at <= second)]
+        return NetworkConditions(
+            rate=None if rate is None else Rate(rate), queue=queue, duty_cycle=Fraction(share)
+        )
 
     changes = tuple(
         Planned(number, second, "conditions", "field", None, "up", None, conditions(second).to_dict())
@@ -67,6 +79,8 @@ def evidence(
 def impose(net: FakeNetwork, conditions: NetworkConditions, *, shared: bool) -> None:
     if shared:
         net.switch.set_shared_bucket(conditions)
+        for sender in ("a", "c"):
+            net.switch.set_hop(sender, "up", CLEAR.replaced({"duty_cycle": conditions.duty_cycle}))
     else:
         for sender in ("a", "c"):
             net.switch.set_hop(sender, "up", conditions)
@@ -100,3 +114,59 @@ def test_a_rate_that_is_not_imposed_on_what_waits_is_noticed(monkeypatch: pytest
     hop = found["a@field up"]
     assert hop.goodput is not None
     assert hop.goodput.short > 0.9
+
+
+RADIOS: list[tuple[dict[int, float | None], dict[int, float]]] = [
+    ({0: 1e6}, {0: 0.1}),
+    ({0: 1e6}, {0: 0.01}),
+    ({0: 100e3, 5: 1e6, 12: 200e3}, {0: 0.1}),
+    ({0: 1e6, 4: 0, 9: 1e6}, {0: 0.1}),
+    ({0: 1e6, 6: None, 12: 1e6}, {0: 0.1, 6: 1.0, 12: 0.1}),
+    ({0: 1e6, 5: 1e6, 12: 1e6}, {0: 0.5, 5: 0.05, 12: 1.0}),
+    (
+        {second: (0.1 + second % 3 / 3) * 1e6 for second in range(SECONDS)},
+        {second: 0.05 + second % 2 / 10 for second in range(SECONDS)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("rates", "duty_cycles"), RADIOS)
+@pytest.mark.parametrize("queue", ["200ms", "20p"])
+def test_silences_explain_what_waits(
+    rates: dict[int, float | None], duty_cycles: dict[int, float], queue: str
+) -> None:
+    hop = evidence(rates, duty_cycles=duty_cycles, queue=queue)["a@field up"]
+    assert hop.goodput is not None
+    assert hop.goodput.waited_s >= SECONDS / 3
+    assert hop.goodput.short < 0.01
+    assert hop.rate_excess is None or hop.rate_excess < 0.01
+
+
+@pytest.mark.parametrize(("rates", "duty_cycles"), RADIOS)
+def test_on_a_shared_channel_each_node_has_its_silence(
+    rates: dict[int, float | None], duty_cycles: dict[int, float]
+) -> None:
+    found = evidence(rates, duty_cycles=duty_cycles, shared=True)
+    for where in ("a@field up", "c@field up", "field's shared rate"):
+        assert (found[where].rate_excess or 0.0) < 0.01
+        goodput = found[where].goodput
+        assert goodput is None or goodput.short < 0.01
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_radio_that_sends_more_than_its_duty_cycle_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    whole = DutyCycleQueue._silence_after
+    monkeypatch.setattr(DutyCycleQueue, "_silence_after", lambda self, size: whole(self, size) / 2)
+    for rate, queue in ((1e6, "200ms"), (200e3, "20p")):
+        found = evidence({0: rate}, duty_cycles={0: 0.1}, shared=shared, queue=queue)
+        assert (found["a@field up"].rate_excess or 0.0) > 0.5
+
+
+def test_a_radio_that_is_silent_for_too_long_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = DutyCycleQueue._silence_after
+    monkeypatch.setattr(DutyCycleQueue, "_silence_after", lambda self, size: 2 * whole(self, size))
+    goodput = evidence({0: 1e6}, duty_cycles={0: 0.1})["a@field up"].goodput
+    assert goodput is not None
+    assert goodput.short > 0.3

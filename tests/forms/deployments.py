@@ -57,6 +57,8 @@ def conditions(draw: st.DrawFn) -> NetworkConditions:
     values: dict[str, Any] = {"latency": draw(TIMES), "loss": draw(SHARES)}
     if draw(st.booleans()):
         values |= {"rate": draw(RATES), "queue": draw(QUEUES), "overhead": draw(st.integers(-4, 9))}
+        if draw(st.booleans()):
+            values["duty_cycle"] = draw(pick(["1%", "0.1%", 0.1]))
     if draw(st.booleans()):
         model = GilbertElliott(draw(SHARES), draw(SHARES), bad_loss=draw(SHARES))
         values |= {"loss_model": model, "ecn": draw(st.booleans()), "reorder_gap": draw(st.integers(1, 5))}

@@ -66,7 +66,7 @@ class SimulatedHop(HopQueue):
     def set(self, **conditions: Any) -> None:
         """Impose other conditions now."""
         self.simulation.timers.release(self.simulation.now_s)
-        self.shaper.change(NetworkConditions(**conditions), self.simulation.now_s)
+        self.change(NetworkConditions(**conditions), self.simulation.now_s)
 
     def pass_on(
         self,
@@ -89,6 +89,7 @@ class Simulation:
         self.now_s = 0.0
         self.timers = Timers()
         self.memory = MemoryBudget(max_held_bytes)
+        self._sharing: dict[int, list[SimulatedHop]] = {}
 
     def hop(self, conditions: NetworkConditions | None = None, *, seed: int = 7) -> SimulatedHop:
         """A hop under conditions."""
@@ -96,15 +97,21 @@ class Simulation:
 
     def shared(self, hops: Iterable[SimulatedHop], **conditions: Any) -> RateLimiter[Packet]:
         """A bucket that hops share."""
-        bucket: RateLimiter[Packet] = RateLimiter(self.timers, self.memory, NetworkConditions(**conditions))
-        for hop in hops:
+        channel = NetworkConditions(**conditions)
+        bucket: RateLimiter[Packet] = RateLimiter(self.timers, self.memory, channel)
+        self._sharing[id(bucket)] = list(hops)
+        for hop in self._sharing[id(bucket)]:
             hop.shaper.share(bucket)
+            hop.set_channel(channel, self.now_s)
         return bucket
 
     def change(self, bucket: RateLimiter[Packet], **conditions: Any) -> None:
         """Change a shared bucket now."""
         self.timers.release(self.now_s)
-        bucket.change(NetworkConditions(**conditions), self.now_s)
+        channel = NetworkConditions(**conditions)
+        bucket.change(channel, self.now_s)
+        for hop in self._sharing[id(bucket)]:
+            hop.set_channel(channel, self.now_s)
 
     def advance_to(self, until_s: float) -> None:
         """Let time pass, waking what is due."""

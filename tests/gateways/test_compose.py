@@ -12,7 +12,7 @@ from wotemu.topology.conditions import NetworkConditions
 from wotemu.topology.loss_models import GilbertElliott
 from wotemu.units import Bytes, Fraction, Rate, Seconds
 from wotemu_gateways.conditions.compose import CLEAR, compose
-from wotemu_gateways.conditions.hop_conditions import hop_conditions
+from wotemu_gateways.conditions.hop_conditions import air_time_conditions, hop_conditions
 
 durations = st.integers(0, 10_000).map(lambda ms: Seconds(ms / 1000))
 shares = st.integers(0, 90).map(lambda percent: Fraction(percent / 100))
@@ -120,6 +120,31 @@ def test_what_belongs_to_a_rate_stays_with_it() -> None:
     both = compose(NetworkConditions(rate="50mbit", burst="1M", queue="1s"), adsl)
     assert (both.rate, both.burst, both.overhead, both.queue) == (adsl.rate, adsl.burst, 22, adsl.queue)
     assert (both.cell_size, both.cell_overhead) == (48, 5)
+
+
+def test_of_two_duty_cycles_the_lower_holds_whichever_rate_holds() -> None:
+    one = NetworkConditions(rate="50kbit", duty_cycle="1%")
+    for other in (NetworkConditions(rate="5kbit", duty_cycle="10%"), NetworkConditions(duty_cycle="10%")):
+        both = compose(one, other)
+        assert both.duty_cycle == compose(other, one).duty_cycle == Fraction(0.01)
+        assert both.rate == min(each.rate for each in (one, other) if each.rate is not None)
+
+
+def test_a_shared_networks_duty_cycle_is_each_senders() -> None:
+    radio = NetworkConditions(rate="50kbit", queue="9p", duty_cycle="1%")
+    up, down = (hop_conditions(radio, radio, CLEAR, way, shared=True) for way in ("up", "down"))
+    assert up == NetworkConditions(duty_cycle="1%")
+    assert down == CLEAR
+    assert air_time_conditions(up, radio) == radio
+    for rate, taken in (("5kbit", "5kbit"), ("60kbit", "50kbit")):
+        own = air_time_conditions(up.replaced({"rate": Rate.of(rate)}), radio)
+        assert own.rate == Rate.of(taken)
+    assert air_time_conditions(up, None) == up
+
+
+def test_no_burst_is_saved_up_in_a_silence() -> None:
+    radio = NetworkConditions(rate="50kbit", duty_cycle="1%", burst="3K")
+    assert hop_conditions(radio, radio, CLEAR, "up", shared=False).burst is None
 
 
 def test_a_correlation_counts_by_the_variance_or_the_chance_that_it_belongs_to() -> None:

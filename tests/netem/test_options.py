@@ -238,6 +238,7 @@ def test_what_is_beyond_netem_is_said() -> None:
     assert options.unsupported(NetworkConditions(jitter="3s"))
     assert options.unsupported(NetworkConditions(rate="1mbit", overhead=-14))
     assert options.unsupported(NetworkConditions(rate="1mbit", cell_size=64, cell_overhead=1))
+    assert options.unsupported(NetworkConditions(rate="1mbit", duty_cycle="1%"))
     assert not options.unsupported(NetworkConditions(overhead=-14))
     assert not options.unsupported(NetworkConditions(rate="1mbit", cell_size=48, cell_overhead=5, overhead=8))
 

@@ -174,10 +174,23 @@ def test_a_queue_that_another_rate_takes_the_place_of() -> None:
         ({"queue": "200ms"}, "queue does nothing without a rate beside it"),
         ({"overhead": 20}, "overhead does nothing without rate"),
         ({"rate": "1mbit", "cell_overhead": 5}, "cell_overhead does nothing without cell_size"),
+        (
+            {"rate": "1mbit", "burst": "3K", "duty_cycle": "1%"},
+            "burst does nothing beside duty_cycle: after each packet its radio is silent",
+        ),
     ],
 )
 def test_conditions_that_do_nothing_alone(conditions: dict[str, Any], what: str) -> None:
     assert any(warning.endswith(what) for warning in warnings(topology=on(**conditions)))
+
+
+def test_a_duty_cycle_below_which_the_networks_is() -> None:
+    radio = Network("radio", NetworkConditions.of(rate="50kbit", duty_cycle="1%"))
+    links = [Link(radio, NetworkConditions.of(duty_cycle=each)) for each in ("10%", "0.1%")]
+    nodes = [Node(name, command=["x"], networks=[link]) for name, link in zip("ab", links, strict=True)]
+    assert warnings(topology=Topology(nodes)) == [
+        "a@radio: its link's duty_cycle 10% does nothing: the network's 1% is lower, and holds"
+    ]
 
 
 def test_a_delay_on_one_side_only() -> None:

@@ -50,4 +50,5 @@ conditions = st.builds(
     cell_size=st.integers(0, 100),
     cell_overhead=st.integers(0, 10),
     queue=queues,
+    duty_cycle=st.just(Fraction(1)) | st.floats(1e-6, 1).map(Fraction),
 )

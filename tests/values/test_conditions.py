@@ -122,6 +122,13 @@ def test_access_networks_are_those_of_the_original(
         ("overhead", 1.5, "not a whole number of bytes"),
         ("overhead", True, "not a whole number of bytes"),
         ("cell_size", -1, "-1 is less than 0"),
+        ("duty_cycle", 0, 'lets nothing be sent: write "1%" or "100%", or rate=0 for an outage'),
+        ("duty_cycle", "0%", "lets nothing be sent"),
+        ("duty_cycle", 1, 'write "100%" or "1%"'),
+        ("duty_cycle", "101%", "more than the whole"),
+        ("duty_cycle", "-1%", "finite and not negative"),
+        ("duty_cycle", "0.00001%", "is less than 0.0001%"),
+        ("duty_cycle", "36s", "unknown unit"),
     ],
 )
 def test_a_wrong_condition_names_its_field(field: str, value: Any, message: str) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from wotemu.errors import InputError, Place
 
-_MAKERS = {"nodes": "Node", "services": "Service"}
+_MAKERS = {
+    "networks": "Network",
+    "nodes": "Node",
+    "brokers": "Broker",
+    "services": "Service",
+    "uplinks": "Uplink",
+}
 """The class whose call makes one, by the section that YAML has it in."""
 
 

@@ -27,6 +27,7 @@ GRADED: frozenset[str] = frozenset(
         "reorder_correlation",
         "rate",
         "burst",
+        "duty_cycle",
     }
 )
 """The conditions that are quantities: those that can be scaled and interpolated."""

@@ -10,7 +10,8 @@ from typing import Self
 
 import attrs
 
-from wotemu.errors import InputError, ScenarioError
+from wotemu.errors import InputError, ScenarioError, TopologyError
+from wotemu.scenario.duty_cycles import HINT, without_rate
 from wotemu.scenario.lint import lint
 from wotemu.scenario.objectives.plans import objective_plans
 from wotemu.scenario.scenario import Scenario
@@ -91,6 +92,7 @@ class Resolver:
         self._objectives = objective_plans(scenario.expect, topology)
         state = State.of(topology)
         changes = self._apply(self._steps({}), state)
+        self._check_duty_cycles(changes)
         late = self._late(changes)
         self.timeline = self._timeline({}, changes)
         self.warnings = lint(topology, scenario, self.timeline, state.observed, late)
@@ -144,6 +146,8 @@ class Resolver:
         changes = self._apply(steps, state, live)
         if not self._guards:  # which may begin partitions
             self._check_healed(state.observed)
+        if live:
+            self._check_duty_cycles(changes, live)
         return self._timeline(times, changes)
 
     def _check_healed(self, observed: Observed) -> None:
@@ -152,6 +156,24 @@ class Resolver:
             if place >= len(self._scenario.events) and name not in observed.named:
                 hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
                 raise ScenarioError(f"no partition or block is called {name!r}", where="live.heal", hint=hint)
+
+    def _check_duty_cycles(self, changes: Sequence[_Applied], live: Sequence[Action] = ()) -> None:
+        """Refuse duty cycles without a rate, of `live` actions only where there are any."""
+        found = without_rate(self._topology, (applied.change for applied in changes))
+        if found is None:
+            return
+        if found.change is None:
+            network, node, _ = found.hop
+            where = f"Link to {network!r} of {node!r}" if node else f"Network {network!r}, field 'conditions'"
+            owner = None if node else ("networks", network)
+            raise TopologyError(found.text, where=where, hint=HINT, field="conditions", owner=owner)
+        place = changes[found.change].origin[0]
+        events = (*self._scenario.events, *live)
+        if live and place < len(self._scenario.events):
+            return
+        error = ScenarioError(found.text, where=events[place].where, hint=HINT, field="duty_cycle")
+        _locate(error, events[place])
+        raise error
 
     def _timeline(self, fired: Mapping[int, int], changes: Iterable[_Applied]) -> Timeline:
         scenario = self._scenario
@@ -245,6 +267,7 @@ class Resolver:
         """A guard, with its changes as if it fired at T0."""
         place, event = self._guards[number]
         changes = self._apply(self._steps_of(place, event, 0), State.of(self._topology))
+        self._check_duty_cycles(changes)
         try:
             condition = event.when.condition.to_dict(self._topology, event.where)
         except InputError as error:

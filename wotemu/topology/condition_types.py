@@ -34,6 +34,7 @@ class ConditionValues(TypedDict, total=False):
     cell_size: int
     cell_overhead: int
     queue: str | Seconds | Bytes | Packets | None
+    duty_cycle: QuantityLike
 
 
 Range = tuple[QuantityLike, QuantityLike]
@@ -56,6 +57,7 @@ class ConditionRanges(TypedDict, total=False):
     reorder_correlation: Range
     rate: Range
     burst: Range
+    duty_cycle: Range
 
 
 class ConditionEnds(TypedDict, total=False):
@@ -74,6 +76,7 @@ class ConditionEnds(TypedDict, total=False):
     reorder_correlation: QuantityLike | Range
     rate: QuantityLike | Range
     burst: QuantityLike | Range
+    duty_cycle: QuantityLike | Range
 
 
 class ConditionFactors(TypedDict, total=False):
@@ -92,3 +95,4 @@ class ConditionFactors(TypedDict, total=False):
     reorder_correlation: float
     rate: float
     burst: float
+    duty_cycle: float

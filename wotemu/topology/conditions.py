@@ -18,13 +18,14 @@ from wotemu.topology._fields import (
     optional_bytes,
     optional_rate,
     seconds,
+    share,
     whole,
     whole_bytes,
 )
 from wotemu.topology.condition_types import ConditionValues
 from wotemu.topology.distributions import DISTRIBUTIONS, Distribution, DistributionTable
 from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss, loss_model
-from wotemu.units import Bytes, Fraction, Packets, Quantity, Rate, Seconds
+from wotemu.units import Bytes, Fraction, Packets, Quantity, QuantityLike, Rate, Seconds
 
 Queue = Seconds | Bytes | Packets
 """What bounds a queue: how long a packet may wait, or how much may wait."""
@@ -32,7 +33,7 @@ Queue = Seconds | Bytes | Packets
 FULL_PACKET_BYTES = 1514
 """An Ethernet frame with 1500 bytes in it."""
 
-RATE_FIELDS = frozenset({"rate", "burst", "overhead", "cell_size", "cell_overhead", "queue"})
+RATE_FIELDS = frozenset({"rate", "burst", "overhead", "cell_size", "cell_overhead", "queue", "duty_cycle"})
 """The conditions that limit each way of a network by itself; all others happen once per crossing."""
 
 
@@ -49,6 +50,13 @@ def _parse_queue(text: str) -> Queue:
             with contextlib.suppress(ValueError):
                 return kind.of(text)
     raise ValueError(f'{text!r} is no duration, size or number of packets: write "200ms", "64K" or "100p"')
+
+
+def _duty_cycle(value: QuantityLike) -> Fraction:
+    found = share(value)
+    if not found:
+        raise ValueError(f'{value!r} lets nothing be sent: write "1%" or "100%", or rate=0 for an outage')
+    return found
 
 
 def _in_range(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -102,6 +110,7 @@ _RANGES: Mapping[str, tuple[tuple[type[float], float, float], ...]] = {
     "cell_size": ((int, 0, 65_535),),
     "cell_overhead": ((int, 0, 65_535),),
     "reorder_gap": ((int, 1, 2**31 - 1),),
+    "duty_cycle": ((Fraction, Fraction(1e-6), Fraction(1)),),
 }
 """The types that a condition may have, each with its least and most value."""
 
@@ -134,6 +143,8 @@ class NetworkConditions(Checked):
         cell_overhead: Bytes that each cell counts more than it has.
         queue: What may wait for the rate: a duration (``"200ms"``), a size (``"64K"``) or packets
             (``"100p"``); None takes a bound from the rate and the delay (see `queue_bytes`).
+        duty_cycle: Share of the time in which may be sent, such as ``"1%"``: after a packet that took t
+            seconds at the rate, nothing is sent for t * (1 / duty_cycle - 1). It needs a rate.
 
     Raises:
         TopologyError: A value can't be read, or can't be imposed; the error names the condition.
@@ -160,6 +171,7 @@ class NetworkConditions(Checked):
     cell_size: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
     cell_overhead: int = attrs.field(default=0, converter=whole_bytes, validator=_in_range)
     queue: Queue | None = attrs.field(default=None, converter=_queue, validator=_in_range, eq=_kind_and_value)
+    duty_cycle: Fraction = attrs.field(default=Fraction(1), converter=_duty_cycle, validator=_in_range)
 
     FIELD: ClassVar[str] = "condition"
     ALIASES: ClassVar[Mapping[str, str]] = {
@@ -176,6 +188,7 @@ class NetworkConditions(Checked):
         "reordering": "reorder",
         "limit": "queue",
         "buffer": "queue",
+        "airtime": "duty_cycle",
     }
 
     MIN_QUEUE_S: ClassVar[float] = 0.1
@@ -301,7 +314,7 @@ _DEFAULTS: dict[str, Any] = {field.name: field.default for field in attrs.fields
 _SHOWN = (
     *("latency", "jitter", "distribution", "jitter_correlation", "loss", "loss_correlation", "loss_model"),
     *(name for name in _NAMES if name not in RATE_FIELDS),
-    *("rate", "queue", "burst", "overhead", "cell_size", "cell_overhead"),
+    *("rate", "queue", "burst", "overhead", "cell_size", "cell_overhead", "duty_cycle"),
 )
 """The order in which conditions are shown."""
 _USUAL = frozenset({"latency", "jitter", "distribution", "loss", "rate", "queue", "burst"})

@@ -76,7 +76,8 @@ class LinkConditions(Checked):
 
     https://docs.rakwireless.com/product-categories/software-apis-and-libraries/rui3/appendix/. Down: a device
     of class A listens 1 s after it sent (Rx delay 1, table 1 of https://www.rfc-editor.org/rfc/rfc8376).
-    Neither the duty cycle of 1 % nor the largest frame of 59 to 250 bytes is imposed.
+    Neither the duty cycle of 1 % nor the largest frame of 59 to 250 bytes is part of it: a network with
+    ``NetworkConditions(duty_cycle="1%")`` imposes the one.
     """
     LORA_SF10: ClassVar[Self]
     """As `LORA_SF7` with spreading factor 10: https://www.rfc-editor.org/rfc/rfc8376 and the same table."""

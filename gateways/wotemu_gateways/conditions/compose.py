@@ -22,12 +22,12 @@ CLEAR = NetworkConditions()
 def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkConditions:
     """The conditions of one hop that does what crossing both in a row does.
 
-    Delays add, and the lower rate holds with its burst, overhead, cells and queue. Jitters are taken as
-    independent: their variances add, with their correlations in that proportion, which is the sum's; the
-    sum of two normal ones is normal, and of other shapes the wider one's shape is kept. Losses, duplication,
-    corruption and reordering combine as independent chances, with their correlations in proportion to
-    those. Of two loss models the heavier is kept; the other one's mean loss is lost independently. Sums may
-    exceed what conditions can be given as.
+    Delays add, the lower rate holds with its burst, overhead, cells and queue, and so does the lower duty
+    cycle, whichever rate it came with. Jitters are taken as independent: their variances add, with their
+    correlations in that proportion, which is the sum's; the sum of two normal ones is normal, and of other
+    shapes the wider one's shape is kept. Losses, duplication, corruption and reordering combine as
+    independent chances, with their correlations in proportion to those. Of two loss models the heavier is
+    kept; the other one's mean loss is lost independently. Sums may exceed what conditions can be given as.
     """
     narrow = min(first, second, key=_narrowness)
     model, spread = _heavier(first.loss_model, second.loss_model)
@@ -47,6 +47,7 @@ def compose(first: NetworkConditions, second: NetworkConditions) -> NetworkCondi
                 (spread, Fraction(0)),
             ),
             "ecn": first.ecn or second.ecn,
+            "duty_cycle": min(first.duty_cycle, second.duty_cycle),
             "reorder_gap": min((each.reorder_gap for each in (first, second) if each.reorder), default=1),
             "duplicate": either(first.duplicate, second.duplicate),
             "duplicate_correlation": _correlation(

@@ -55,7 +55,7 @@ class QueuedHop(Protocol[Packet]):
         ...
 
 
-class _Terms(NamedTuple):
+class RateTerms(NamedTuple):
     """What a rate limiter needs of conditions.
 
     Attributes:
@@ -75,13 +75,22 @@ class _Terms(NamedTuple):
     is_rate_alone: bool
 
 
+def wire_size(size: int, overhead: int, cell_size: int, cell_overhead: int) -> int:
+    """The bytes that a packet takes on the wire: with its overhead, in whole cells."""
+    size += overhead
+    if not cell_size:
+        return max(size, 0)
+    return -(-size // cell_size) * (cell_size + cell_overhead)
+
+
 @remember_latest
-def _terms(conditions: NetworkConditions) -> _Terms:
+def rate_terms(conditions: NetworkConditions) -> RateTerms:
+    """What a rate limiter needs of these conditions."""
     rate, queue = conditions.rate, conditions.queue
     seconds_per_byte = 0.0 if rate is None else 8 / rate if rate else math.inf
     burst_bytes = int(conditions.burst or 0)
     limit_packets = int(queue) if isinstance(queue, Packets) and rate is not None else None
-    return _Terms(
+    return RateTerms(
         wire=(seconds_per_byte, conditions.overhead, conditions.cell_size, conditions.cell_overhead),
         limits=rate is not None,
         burst_bytes=burst_bytes,
@@ -172,7 +181,7 @@ class RateLimiter(Generic[Packet]):
 
         The caller has released what was due before.
         """
-        wire, limits, burst_bytes, limit_packets, limit_bytes, is_rate_alone = _terms(conditions)
+        wire, limits, burst_bytes, limit_packets, limit_bytes, is_rate_alone = rate_terms(conditions)
         left_bytes, unspent_bytes = self._left(now_s), self._unspent_burst(now_s)
         before = (self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead)
         self._seconds_per_byte, self._overhead, self._cell_size, self._cell_overhead = wire
@@ -217,7 +226,8 @@ class RateLimiter(Generic[Packet]):
         if not self._dues_s:
             self._restart_idle(unspent_bytes, now_s)
             return
-        self._sizes[1:] = [self._wire_size(packet[1]) for packet in self._packets[1:]]
+        wire = self._overhead, self._cell_size, self._cell_overhead
+        self._sizes[1:] = [wire_size(packet[1], *wire) for packet in self._packets[1:]]
         if self._stands_still:
             self._left_bytes = left_bytes
             self._dues_s = [_STANDSTILL_S] * len(self._dues_s)
@@ -239,13 +249,6 @@ class RateLimiter(Generic[Packet]):
             # What went on ahead of its time (`AHEAD_S`) is still being sent.
             free_s = now_s - unspent_bytes * self._seconds_per_byte
             self.busy_until_s = max(self.busy_until_s, free_s) if self.busy_until_s > now_s else free_s
-
-    def _wire_size(self, size: int) -> int:
-        """The bytes that a packet takes on the wire: with its overhead, in whole cells."""
-        size += self._overhead
-        if not self._cell_size:
-            return max(size, 0)
-        return -(-size // self._cell_size) * (self._cell_size + self._cell_overhead)
 
     # Packets
 
@@ -271,7 +274,8 @@ class RateLimiter(Generic[Packet]):
             return
         sizes = [packet[1] for packet in packets]
         if self._overhead or self._cell_size:
-            sizes = [self._wire_size(size) for size in sizes]
+            wire = self._overhead, self._cell_size, self._cell_overhead
+            sizes = [wire_size(size, *wire) for size in sizes]
         sent_s = self._departures(arrivals_s, sizes)
         if NEVER in sent_s:
             user.drop_queue_full(
@@ -342,6 +346,28 @@ class RateLimiter(Generic[Packet]):
         for user, first, last in _runs(users):
             user.queued -= last - first
             user.leave_queue(self, dues_s[first:last], packets[first:last], now_s)
+
+    def withdraw(self, user: QueuedHop[Packet], now_s: float) -> tuple[list[Packet], list[Packet]]:
+        """Take back what waits of a hop. The packet that is being sent stays.
+
+        Returns:
+            That packet, if it is of the hop, and those taken back, in their order.
+        """
+        sent = [packet for packet in self._packets[:1] if self._users[0] is user]
+        taken = {i for i, each in enumerate(self._users) if i and each is user}
+        packets = [self._packets[i] for i in sorted(taken)]
+        if taken:
+            left_bytes = self._left(now_s)
+            kept = [i for i in range(len(self._users)) if i not in taken]
+            self._packets = [self._packets[i] for i in kept]
+            self._sizes = [self._sizes[i] for i in kept]
+            self._users = [self._users[i] for i in kept]
+            self._dues_s = [self._dues_s[i] for i in kept]
+            user.queued -= len(packets)
+            self._memory.held_bytes -= held_bytes(packets)
+            self._reschedule(left_bytes, 0.0, now_s)
+            self._waiting = deque(self._dues_s)
+        return sent, packets
 
     # Departures: when each packet has been sent, `NEVER` if the queue has no room for it
 

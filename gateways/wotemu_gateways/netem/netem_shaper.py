@@ -15,6 +15,7 @@ from itertools import chain
 
 import attrs
 
+from wotemu.errors import EmulationError
 from wotemu.records import Hop, Record
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Direction
@@ -177,7 +178,13 @@ class NetemShaper:
     # What the gateway changes
 
     def set_hop(self, replica: str, direction: Direction, conditions: NetworkConditions) -> None:
-        """See `Shaper.set_hop`."""
+        """See `Shaper.set_hop`.
+
+        Raises:
+            EmulationError: There is a duty cycle: a run that is planned with one is not under NetEm.
+        """
+        if conditions.duty_cycle < 1:
+            raise EmulationError("NetEm imposes no duty cycle: run it with --shaper tun")
         self._changes.set_hop(replica, direction, conditions)
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:

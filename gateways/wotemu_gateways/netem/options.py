@@ -364,4 +364,6 @@ def unsupported(conditions: NetworkConditions) -> list[str]:
         found.append(f"a jitter of more than {MAX_JITTER_NS / 1e9:.1f} s")
     if conditions.rate is not None and not _known_to_htb(conditions):
         found.append("a negative overhead, or cells other than ATM's, at a rate (HTB counts neither)")
+    if conditions.duty_cycle < 1:
+        found.append("a duty cycle (of a low rate it is less than HTB's least, 1 byte/s)")
     return found

@@ -12,8 +12,10 @@ from typing import Protocol
 from wotemu.percentiles import BOUNDS_S, Histogram
 from wotemu.records import Hop
 from wotemu.topology.conditions import NetworkConditions
+from wotemu_gateways.conditions.hop_conditions import air_time_conditions
 from wotemu_gateways.impairments.alteration import Alteration
 from wotemu_gateways.impairments.delay_queue import GRAIN_S, DelayQueue, Timers
+from wotemu_gateways.impairments.duty_cycle import DutyCycleQueue
 from wotemu_gateways.impairments.hop_shaper import HopShaper
 from wotemu_gateways.impairments.loss import NEVER
 from wotemu_gateways.impairments.memory_budget import PACKET_BYTES, MemoryBudget, held_bytes
@@ -93,19 +95,23 @@ class HopQueue:
     """A hop of a port: its stages, the packets in them, and counters since the last drain.
 
     Packets pass the hop's rate limiter, the shared one where there is one, loss and alteration, and the delay
-    queue. `queued` counts those in a rate limiter.
+    queue; before all these they wait for `duty_cycle`, where there is or was one. `queued` counts those that
+    wait for it or in a rate limiter.
 
     Methods for a packet alone (`..._one`) do what those for a batch do, without the batch's lists: most
     wake-ups of a gateway are for one packet.
     """
 
     __slots__ = (
+        "_channel",
         "_memory",
+        "_timers",
         "delay_queue",
         "dropped_cut",
         "dropped_loss",
         "dropped_memory",
         "dropped_queue",
+        "duty_cycle",
         "late",
         "late_max_s",
         "queued",
@@ -121,10 +127,15 @@ class HopQueue:
     ) -> None:
         self.shaper: HopShaper[Packet] = HopShaper(conditions, rng, timers, memory)
         self.delay_queue: DelayQueue[Packet] = DelayQueue(timers, self)
+        self.duty_cycle: DutyCycleQueue[Packet] | None = None
+        self._channel: NetworkConditions | None = None
+        self._timers = timers
         self._memory = memory
         self.queued = 0
         self.late = Histogram()
         self._reset()
+        if conditions.duty_cycle < 1:
+            self.change(conditions, 0.0)
 
     def _reset(self) -> None:
         self.late.clear()
@@ -132,11 +143,41 @@ class HopQueue:
         self.sent = self.sent_bytes = 0
         self.dropped_loss = self.dropped_queue = self.dropped_cut = self.dropped_memory = 0
 
+    def change(self, conditions: NetworkConditions, now_s: float) -> None:
+        """Impose other conditions on what waits and on what comes.
+
+        The caller has released what was due before.
+        """
+        duty_cycle, shaper = self.duty_cycle, self.shaper
+        if duty_cycle is None and conditions.duty_cycle < 1:
+            duty_cycle = self.duty_cycle = DutyCycleQueue(self, self._timers, self._memory)
+        if duty_cycle is None:
+            shaper.change(conditions, now_s)
+            return
+        has_held = duty_cycle.holds
+        duty_cycle.change(air_time_conditions(conditions, self._channel), now_s)
+        shaper.change(conditions, now_s)
+        if not duty_cycle.holds:
+            return
+        if not has_held:
+            for bucket in filter(None, (shaper.shared, shaper.rate_limiter)):
+                duty_cycle.take_back(*bucket.withdraw(self, now_s), now_s)
+        shaper.needs_batches = True
+        duty_cycle.resume(now_s)
+
+    def set_channel(self, conditions: NetworkConditions | None, now_s: float) -> None:
+        """Take the conditions of the rate that it shares with other hops; None: it shares none."""
+        self._channel = conditions
+        if self.duty_cycle is not None:
+            self.change(self.shaper.conditions, now_s)
+
     def enter(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """Take packets that came, or were due to come, at these instants (ascending)."""
         shaper = self.shaper
         if shaper.clear and self.delay_queue.next_s == NEVER:
             self.pass_on(arrivals_s, packets, now_s)
+        elif self.duty_cycle is not None and self.duty_cycle.holds:
+            self.duty_cycle.enqueue(arrivals_s, packets, now_s)
         elif shaper.rate_limiter.limits:
             # Packets go to a shared queue only once they have come: one that is ahead of its time would be
             # served before another hop's packet that comes earlier.
@@ -164,6 +205,14 @@ class HopQueue:
         else:
             self._delay_one(shaper.delay.arrival(sent_s), packet, now_s)
 
+    def transmit(self, arrival_s: float, packet: Packet, now_s: float) -> None:
+        """See `RadioHop`."""
+        rate_limiter = self.shaper.rate_limiter
+        if rate_limiter.limits:
+            rate_limiter.enqueue(self, (arrival_s,), (packet,), now_s, GRAIN_S)
+        else:
+            self.leave_queue(rate_limiter, (arrival_s,), (packet,), now_s)
+
     def leave_queue(
         self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
     ) -> None:
@@ -172,6 +221,8 @@ class HopQueue:
         if shaper.shared is not None and bucket is not shaper.shared and shaper.shared.limits:
             shaper.shared.enqueue(self, sent_s, packets, now_s)
             return
+        if self.duty_cycle is not None and self.duty_cycle.holds:
+            self.duty_cycle.sent(sent_s, packets)
         if shaper.losses or shaper.alteration is not None:
             sent_s, packets = self._survivors(sent_s, packets)
             if not packets:
@@ -231,12 +282,17 @@ class HopQueue:
     def drop_queue_full(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
         self.dropped_queue += len(packets)
-        count_lost(packets)
+        self._count_refused(packets)
 
     def drop_without_memory(self, packets: Sequence[Packet]) -> None:
         """See `QueueUser`."""
         self.dropped_memory += len(packets)
+        self._count_refused(packets)
+
+    def _count_refused(self, packets: Sequence[Packet]) -> None:
         count_lost(packets)
+        if self.duty_cycle is not None:
+            self.duty_cycle.refused(packets)
 
     def release(self, dues_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
         """See `Outlet`."""
@@ -285,7 +341,7 @@ class HopQueue:
 
     def drain(self, t: float, network: str, node: str, now_s: float) -> Hop:
         """The counters since the last call, stamped `t`; they begin again at zero."""
-        busy_s, served_bytes = self.shaper.rate_limiter.take_service(now_s)
+        busy_s, served_bytes = self._take_service(now_s)
         row = Hop(
             t=t,
             network=network,
@@ -307,6 +363,14 @@ class HopQueue:
         )
         self._reset()
         return row
+
+    def _take_service(self, now_s: float) -> tuple[float, int]:
+        taken = self.shaper.rate_limiter.take_service(now_s)
+        radio = self.duty_cycle.take_service(now_s) if self.duty_cycle is not None else None
+        if radio is None:
+            return taken
+        # What waits for the duty cycle waits for others on a shared channel as well, so it may get less.
+        return (taken[0] if self.shaper.shared is not None else radio[0]), radio[1]
 
 
 class UpHop(HopQueue):

@@ -123,7 +123,7 @@ class Switch:
         """Impose other conditions on one hop, in place. `KeyError`: no such replica here."""
         port = self._ports[replica]
         now_s = self._up_to_now()
-        (port.up if direction == "up" else port.down).shaper.change(conditions, now_s)
+        (port.up if direction == "up" else port.down).change(conditions, now_s)
         self.wake()
 
     def set_shared_bucket(self, conditions: NetworkConditions | None) -> None:
@@ -131,11 +131,13 @@ class Switch:
         now_s = self._up_to_now()
         if self._shared is not None:
             self._shared.change(conditions if conditions is not None else CLEAR, now_s)
-            self.wake()
         elif conditions is not None:
             self._shared = RateLimiter(self.timers, self.memory, conditions)
             for port in self._ports.values():
                 port.up.shaper.share(self._shared)
+        for port in self._ports.values():
+            port.up.set_channel(conditions, now_s)
+        self.wake()
 
     def _up_to_now(self) -> float:
         """Pass on what is due under the conditions that held until now; the current time."""

@@ -1,8 +1,9 @@
-"""Whether a rate let pass what it should while packets waited for it. Pure."""
+"""Whether a rate let pass what it should while packets waited for it, and no more. Pure."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import attrs
@@ -27,12 +28,13 @@ class Second(NamedTuple):
 class _Moment:
     """A point of a stretch, between two seconds.
 
-    `due_bits` is what should have been served since the stretch began, `served_bits` what was, with what is
-    allowed for changes, and `edge_bits` what is allowed if a time begins or ends here.
+    `due_bits` is what should have been served since the stretch began, `served_bits` what was, `allowed_bits`
+    what they may differ by for changes, and `edge_bits` what is allowed if a time begins or ends here.
     """
 
     due_bits: float
     served_bits: float
+    allowed_bits: float
     edge_bits: float
 
 
@@ -47,12 +49,14 @@ class GoodputMeter:
     """
 
     __slots__ = (
+        "_allowed_bits",
         "_begun",
         "_count",
         "_due_bits",
         "_is_unlimited",
         "_peak_bps",
         "_served_bits",
+        "over",
         "short",
         "waited_s",
     )
@@ -61,6 +65,8 @@ class GoodputMeter:
         self.waited_s = 0.0
         self.short = 0.0
         """The share of what should have been served that is missing, of the time in which most is."""
+        self.over = 0.0
+        """The share by which more was served, of the time in which it was most."""
         self._count = 0
         self._start_stretch()
 
@@ -69,7 +75,7 @@ class GoodputMeter:
         """How many seconds the stretch has."""
         self._begun: list[_Moment] = []
         """Where the stretch began, and the times of 1, 2, 4, ... seconds that go on."""
-        self._due_bits = self._served_bits = self._peak_bps = 0.0
+        self._due_bits = self._served_bits = self._allowed_bits = self._peak_bps = 0.0
 
     @property
     def result(self) -> Goodput | None:
@@ -81,7 +87,8 @@ class GoodputMeter:
         self._look_back(TIMER_S * max(self._peak_bps, passage.peak_bps))
         self._count += 1
         self._due_bits += passage.bits
-        self._served_bits += 8 * second.served_bytes + passage.owed_bits + TIMER_S * passage.steps_bps
+        self._served_bits += 8 * second.served_bytes
+        self._allowed_bits += passage.owed_bits + TIMER_S * passage.steps_bps
         self._peak_bps = passage.peak_bps
         self.waited_s += second.span_s
         if passage.unlimited_s > 2 * TIMER_S:  # there was no rate to wait for
@@ -97,7 +104,7 @@ class GoodputMeter:
 
     def _look_back(self, edge_bits: float) -> _Moment:
         """Compare the times that end where the last second ended, and begin others there."""
-        now = _Moment(self._due_bits, self._served_bits, edge_bits)
+        now = _Moment(self._due_bits, self._served_bits, self._allowed_bits, edge_bits)
         if not self._count:
             self._begun.append(now)
             return now
@@ -116,9 +123,12 @@ class GoodputMeter:
 
     def _compare(self, then: _Moment, now: _Moment) -> None:
         bits = now.due_bits - then.due_bits
-        missing = bits - (now.served_bits - then.served_bits) - now.edge_bits - then.edge_bits - _ENDS_BITS
-        if missing > self.short * bits:
-            self.short = missing / bits
+        beyond = now.served_bits - then.served_bits - bits
+        allowed = now.allowed_bits - then.allowed_bits + now.edge_bits + then.edge_bits + _ENDS_BITS
+        if -beyond - allowed > self.short * bits:
+            self.short = (-beyond - allowed) / bits
+        elif beyond - allowed > self.over * bits:
+            self.over = (beyond - allowed) / bits if bits else math.inf
 
 
 _ENDS_BITS = 2 * 8 * FULL_PACKET_BYTES

@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change, Direction
 from wotemu.topology.conditions import NetworkConditions
-from wotemu_gateways.conditions.hop_conditions import hop_conditions
+from wotemu_gateways.conditions.compose import CLEAR
+from wotemu_gateways.conditions.hop_conditions import air_time_conditions, hop_conditions
 from wotemu_gateways.conditions.network_state import NetworkSetup
 from wotemu_gateways.conditions.partition import Partition, partition_of, reaches
 from wotemu_gateways.packets.probe import PORT
@@ -107,9 +108,12 @@ class History:
         return self._courses[key]
 
     def shared_course(self, start: float = -math.inf, end: float = math.inf) -> RateCourse:
-        """A shared network's own rate over a time, with the span of conditions that came before it."""
-        track = self._hops[self._setup.rate_key]
-        return RateCourse([(t, track.at(t)) for t in _starts([track], start, end)])
+        """A shared network's own rate over a time, with the span of conditions that came before it.
+
+        Its duty cycle is each sender's, not the channel's.
+        """
+        track, always = self._hops[self._setup.rate_key], {"duty_cycle": CLEAR.duty_cycle}
+        return RateCourse([(t, track.at(t).replaced(always)) for t in _starts([track], start, end)])
 
     def _spans(
         self, tracks: Sequence[Track[NetworkConditions]], direction: Direction, start: float, end: float
@@ -119,6 +123,8 @@ class History:
         for since in _starts(tracks, start, end):
             network_up, network, link = (track.at(since) for track in tracks)
             now = self._compose(network_up, network, link, direction=direction)
+            if self._setup.shared and now.duty_cycle < 1:
+                now = self._one(air_time_conditions(now, network_up))
             if now is not before:
                 yield since, now
             before = now

@@ -26,8 +26,8 @@ class HopLog:
     """
 
     __slots__ = (
-        "_busy_s", "_bytes", "_forgotten", "_goodput", "_judged", "_late", "_refused", "_served", "_span_s",
-        "_t", "backlog_max", "dropped", "late_max_s", "packets", "rate_excess",
+        "_busy_s", "_bytes", "_forgotten", "_goodput", "_judged", "_late", "_radio", "_refused", "_served",
+        "_span_s", "_t", "backlog_max", "dropped", "late_max_s", "packets", "rate_excess",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -41,6 +41,8 @@ class HopLog:
         """How many of these are judged, and how many were there before them."""
         self._late = Histogram()
         self._goodput = GoodputMeter()
+        self._radio = GoodputMeter()
+        """Of all seconds in which there was a duty cycle, whether or not packets waited."""
         self.rate_excess: float | None = None
         """The share by which it sent more than its rate in its worst second; None where it had none."""
         self.late_max_s: float | None = None
@@ -108,13 +110,20 @@ class HopLog:
         end = bisect_right(self._t, until)
         for index in range(self._judged, end):
             self._judge_goodput(index, course)
+            if course.has_duty_cycle:
+                self._judge_radio(index, course)
         if course.is_limited:
             self.rate_excess = self._worst_excess(range(self._judged, end), course)
+            if self._radio.over:
+                self.rate_excess = max(self.rate_excess or 0.0, self._radio.over)
         self._judged = max(self._judged, end)
 
     def close(self) -> None:
         """No second comes any more."""
         self._goodput.end_stretch()
+        self._radio.end_stretch()
+        if self._radio.over:
+            self.rate_excess = max(self.rate_excess or 0.0, self._radio.over)
 
     def forget(self, before: float) -> None:
         """Drop the judged seconds that ended before a time."""
@@ -131,6 +140,18 @@ class HopLog:
             self._goodput.add(Second(t, span_s, self._served[index]), course.passage(t - span_s, t))
         else:
             self._goodput.end_stretch()
+
+    def _judge_radio(self, index: int, course: RateCourse) -> None:
+        """Take a second for what a duty cycle lets pass, of which a second by itself shows nothing.
+
+        Where there is one, a hop reports all that it has sent as served.
+        """
+        t, span_s = self._t[index], self._span_s[index]
+        passage = course.passage(t - span_s, t)
+        if index + self._forgotten and not passage.unlimited_s and not math.isnan(self._served[index]):
+            self._radio.add(Second(t, span_s, self._served[index]), passage)
+        else:
+            self._radio.end_stretch()
 
     def _worst_excess(self, seconds: range, course: RateCourse) -> float | None:
         """The worst excess so far, with that of these seconds.

@@ -283,14 +283,17 @@ class ProbeLog:
         """Whether it may have waited for a rate behind other packets; yes where nobody knows.
 
         What waited while the rate changed is among them: the second in which it waited is a busy one.
+        What waits for the end of a silence is not: probes pass beside it.
         """
         up, down = _hops(sent)
+        silent = {name for name, held in ((up, way.ups), (down, way.downs)) if _least_duty_cycle(held) < 1}
         limited = [(_lowest(way.ups), [up]), (_lowest(way.downs), [down])]
         shared = [each for each in way.buckets if each is not None]
         if shared:
             everyone = [name for name in self._logs if name[0] == sent.network and name[2] == "up"]
             limited += [(_lowest(shared), everyone), (math.inf, [(sent.network, "", "shared")])]
-        if any(self._waiting(name, sent.t, way.end) > LOADED for _, names in limited for name in names):
+        queues = {name for _, names in limited for name in names} - silent
+        if any(self._waiting(name, sent.t, way.end) > LOADED for name in queues):
             return True
         return any(
             LOADED * rate < sum(self._busiest_bps(name, sent.t, way.end) for name in names)
@@ -315,6 +318,10 @@ def _is_vague(expected: Expectation) -> bool:
 def _longest_s(conditions: Sequence[NetworkConditions | None]) -> float:
     """How long a probe takes to be sent at the lowest rate."""
     return max(serialisation_s(each, SIZE) if each is not None else 0.0 for each in conditions)
+
+
+def _least_duty_cycle(conditions: Sequence[NetworkConditions]) -> float:
+    return min(float(each.duty_cycle) for each in conditions)
 
 
 def _lowest(conditions: Sequence[NetworkConditions]) -> float:

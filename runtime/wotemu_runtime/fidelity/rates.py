@@ -16,10 +16,11 @@ _JITTERS_APART = 8
 class Passage(NamedTuple):
     """What a rate lets pass within a time.
 
-    `bits` is the rate's integral and `peak_bps` its highest value, both of the parts in which there is a
-    rate; `unlimited_s` is how long there was none. `steps_bps` adds up by how much it changed at each change.
-    `owed_bits` is what is not sent at a raised rate while a packet is on the line that left at the lower one:
-    NetEm takes it at its old rate to the end.
+    `bits` is the rate's integral, or what a duty cycle leaves of it, and `peak_bps` its highest value, both
+    of the parts in which there is a rate; `unlimited_s` is how long there was none. `steps_bps` adds up by
+    how much it changed at each change. `owed_bits` is what is not sent at a raised rate while a packet is on
+    the line that left at the lower one: NetEm takes it at its old rate to the end. At a changed duty cycle it
+    is what the silence after a packet may differ by.
     """
 
     bits: float
@@ -32,16 +33,22 @@ class Passage(NamedTuple):
 class RateCourse:
     """The rate of a hop, or of a shared network, over a run: by spans of constant conditions.
 
-    For each span: `since` (seconds since the epoch), `rate_bps` (infinite: none), `held_s` (for how long a
-    packet may be under way), `spread_s` (how far jitter spreads packets sent together), `extra_bits` (what
-    may pass beyond the rate: a burst, and a packet at either end).
+    For each span: `since` (seconds since the epoch), `rate_bps` (infinite: none; with a duty cycle that share
+    of it), `duty_cycle`, `held_s` (for how long a packet may be under way), `spread_s` (how far jitter
+    spreads packets sent together), `extra_bits` (what may pass beyond the rate: a burst, and a packet at
+    either end).
     """
 
-    __slots__ = ("_passages", "extra_bits", "held_s", "is_limited", "rate_bps", "since", "spread_s")
+    __slots__ = (
+        "_passages", "duty_cycle", "extra_bits", "has_duty_cycle", "held_s", "is_limited", "rate_bps",
+        "since", "spread_s",
+    )  # fmt: skip
 
     def __init__(self, spans: Sequence[tuple[float, NetworkConditions]]) -> None:
         self.since = [since for since, _ in spans]
-        self.rate_bps = [math.inf if each.rate is None else float(each.rate) for _, each in spans]
+        self.duty_cycle = [float(each.duty_cycle) for _, each in spans]
+        self.has_duty_cycle = min(self.duty_cycle) < 1
+        self.rate_bps = [_mean_bps(each) for _, each in spans]
         self.held_s = [_held_s(each) for _, each in spans]
         self.spread_s = [_spread_s(each) for _, each in spans]
         self.extra_bits = [8.0 * ((each.burst or 0) + 2 * FULL_PACKET_BYTES) for _, each in spans]
@@ -72,12 +79,13 @@ class RateCourse:
                 return Passage(bits, peak_bps, unlimited_s, steps_bps, owed_bits)
             start, at = until, at + 1
             steps_bps += _step_bps(rate, rate_bps[at])
+            owed_bits += 8 * FULL_PACKET_BYTES * abs(self.duty_cycle[at] - self.duty_cycle[at - 1])
             owed_bits += self._owed_bits(at, start)
 
     def _owed_bits(self, at: int, start: float) -> float:
         """What isn't sent at a span's rate after `start`, for the packet on the line when the span began."""
         before, after = self.rate_bps[at - 1] if at else 0.0, self.rate_bps[at]
-        if not 0 < before < after < math.inf:
+        if self.duty_cycle[at] < 1 or not 0 < before < after < math.inf:  # NetEm imposes no duty cycle
             return 0.0
         return after * max(0.0, 8 * FULL_PACKET_BYTES / before - (start - self.since[at]))
 
@@ -91,12 +99,16 @@ def _step_bps(before: float, after: float) -> float:
     return abs(after - before)
 
 
+def _mean_bps(conditions: NetworkConditions) -> float:
+    return math.inf if conditions.rate is None else float(conditions.rate * conditions.duty_cycle)
+
+
 def _held_s(conditions: NetworkConditions) -> float:
     if conditions.rate is None:
         return 0.0
     if not conditions.rate:
         return math.inf
-    return 2 * float(conditions.latency) + 8 * conditions.queue_bytes / float(conditions.rate)
+    return 2 * float(conditions.latency) + 8 * conditions.queue_bytes / _mean_bps(conditions)
 
 
 def _spread_s(conditions: NetworkConditions) -> float:

@@ -79,6 +79,25 @@ def netem_without_uplinks() -> HostError:
     )
 
 
+def check_duty_cycles(plan: Plan) -> None:
+    """Refuse NetEm for a plan with a duty cycle.
+
+    HTB, which comes nearest, counts whole bytes a second, of which a low rate with a duty cycle has less than
+    one. It owes time, not bytes, so that after a raised rate it would wait on as at the lower one. And on a
+    shared network it does not know when a node's packet has had its turn.
+
+    Raises:
+        HostError: There is one.
+    """
+    for where, conditions in _conditions(plan):
+        if conditions.duty_cycle < 1:
+            raise HostError(
+                f"{where}: NetEm imposes no duty cycle",
+                where="--shaper netem",
+                hint="leave it out, or use --shaper tun",
+            )
+
+
 def _conditions(plan: Plan) -> Iterator[tuple[str, NetworkConditions]]:
     for network in plan.networks:
         for hop in network.hops:

@@ -57,6 +57,7 @@ def _warnings_of(conditions: NetworkConditions, place: HopContext) -> Iterator[H
     yield from _implausible(conditions)
     yield from _queue(conditions, place.delay_s)
     yield from _other_queue(conditions, place.network)
+    yield from _duty_cycle(conditions, place.network)
     yield from _jitter(conditions, place.latency_s)
     yield from _fall(conditions, place)
     yield from _idle(conditions)
@@ -104,6 +105,21 @@ def _other_queue(conditions: NetworkConditions, network: NetworkConditions | Non
             "other queue",
             f"its link's rate {conditions.rate} holds, with the default queue: the queue {network.queue} is "
             f"that of the network's rate {network.rate}",
+        )
+
+
+def _duty_cycle(conditions: NetworkConditions, network: NetworkConditions | None) -> Iterator[HopWarning]:
+    """Where it is not imposed, and what is not imposed beside it."""
+    if conditions.duty_cycle < 1 and conditions.burst:
+        yield (
+            "duty cycle burst",
+            "burst does nothing beside duty_cycle: after each packet its radio is silent",
+        )
+    if network is not None and network.duty_cycle < conditions.duty_cycle < 1:
+        yield (
+            "other duty cycle",
+            f"its link's duty_cycle {conditions.duty_cycle} does nothing: the network's "
+            f"{network.duty_cycle} is lower, and holds",
         )
 
 

@@ -30,7 +30,12 @@ from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
 from wotemu_runtime.engines.local.published_ports import listening
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
-from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing, netem_without_uplinks
+from wotemu_runtime.gateway.shaper_choice import (
+    check_duty_cycles,
+    netem_gaps,
+    netem_missing,
+    netem_without_uplinks,
+)
 from wotemu_runtime.planning.models import Plan
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
@@ -83,6 +88,8 @@ class LocalEngine:
         self._uplinks = len(plan.topology.uplinks)
         if self._uplinks and self._shaper == "netem":
             raise netem_without_uplinks()
+        if self._shaper == "netem":
+            check_duty_cycles(plan)
         server = find_server()
         demand = Demand.of_plan(plan)
         machine_limits.check(demand, machine_limits.read_limits())

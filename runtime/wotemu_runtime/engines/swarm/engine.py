@@ -30,7 +30,7 @@ from wotemu_runtime.engines.swarm.requirements import (
 )
 from wotemu_runtime.engines.swarm.specs import STACK_LABEL, image_of
 from wotemu_runtime.engines.swarm.tasks import BUS, BusTask, Tasks
-from wotemu_runtime.gateway.shaper_choice import netem_gaps
+from wotemu_runtime.gateway.shaper_choice import check_duty_cycles, netem_gaps
 from wotemu_runtime.planning.models import Plan
 
 WATCH_EVERY_S = 1.0
@@ -180,6 +180,8 @@ class SwarmEngine:
         # SubnetSize is 0, or missing, where nobody chose one.
         prefix = swarm.get("Cluster", {}).get("SubnetSize") or DEFAULT_PREFIX
         check_faults(plan)
+        if self._shaper == "netem":
+            check_duty_cycles(plan)
         check_capacity(plan, prefix, swarm.get("Nodes", 1))
         return swarm["NodeID"], swarm["NodeAddr"]
 
