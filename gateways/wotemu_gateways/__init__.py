@@ -6,5 +6,5 @@
 - `packets`: Ethernet frames, flows and probes.
 - `userspace`: the `tun` shaper, which moves frames between TAPs through those stages.
 - `netem`: the `netem` shaper, which has the kernel do it.
-- `netlink`: what both tell the kernel about interfaces, routes and traffic control.
+- `netlink`: how both configure the kernel's interfaces, routes and traffic control.
 """

@@ -149,7 +149,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
 
 
 def report_unmeasured(program: str, why: str) -> None:
-    """Tell this node's agent, if any, that a program's interactions are not recorded."""
+    """Report to this node's agent, if any, that a program's interactions are not recorded."""
     with contextlib.suppress(OSError):
         connection = connect()
         if connection is not None:

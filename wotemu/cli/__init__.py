@@ -79,7 +79,7 @@ FORMER = {
     **dict.fromkeys(("broker", "chaos", "route", "wait"), _ROLE),
     "limits": "wotemu calibrate measures this machine",
 }
-"""What to do in place of commands that WoTemu 0.6 had, by their names."""
+"""Replacements of commands that WoTemu 0.6 had, by their names."""
 
 
 def _load(place: str) -> click.Command:

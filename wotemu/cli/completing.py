@@ -1,4 +1,4 @@
-"""What a shell completes arguments with: files, names of runs, and names in a run."""
+"""Completion of arguments in a shell: files, names of runs, and names in a run."""
 
 from __future__ import annotations
 

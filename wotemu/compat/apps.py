@@ -1,4 +1,4 @@
-"""What apps of 0.6 import, over what they import today: `wotemu.utils` and `wotemu.monitor.utils`."""
+"""The modules that apps of 0.6 import, `wotemu.utils` and `wotemu.monitor.utils`, on top of today's."""
 
 from __future__ import annotations
 

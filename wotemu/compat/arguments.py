@@ -49,7 +49,7 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "Node": ("scale", "services"),
     "NodeApp": ("params",),
 }
-"""What could be None in 0.6, and is left out now."""
+"""Arguments that could be None in 0.6, and are left out now."""
 
 COMPOSE_KEYS: Mapping[str, str] = {
     "environment": "Node(env={...})",
@@ -60,7 +60,7 @@ COMPOSE_KEYS: Mapping[str, str] = {
     "volumes": "files beside the deployment's, which each node has",
     "ports": "a Node that shares a network with whatever asks",
 }
-"""What is written today for keys of a compose file."""
+"""Today's replacements of a compose file's keys."""
 
 
 def current_arguments(

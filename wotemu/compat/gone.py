@@ -27,7 +27,7 @@ _GONE: Mapping[str, str] = {
         _DOCKER,
     ),
 }
-"""What is written today for names that a module of 0.6 had."""
+"""Today's replacements of names that a module of 0.6 had."""
 
 
 def refuse(module: str, name: str, names: list[str]) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What makes the arguments, classes and methods of 0.6 work while a deployment's file runs."""
+"""Makes the arguments, classes and methods of 0.6 work while a deployment's file runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _NAMES: Mapping[str, Any] = {
     "TopologyRedis": OldRedis,
     "TopologyDockerProxy": OldDockerProxy,
 }
-"""What `wotemu.topology.models` had besides."""
+"""Further names of `wotemu.topology.models` in 0.6."""
 
 _MODULES: Mapping[str, str] = {
     "docker": "write `from wotemu.compat import RestartPolicy`; nothing else of docker is needed",

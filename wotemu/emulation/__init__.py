@@ -1,1 +1,1 @@
-"""What a user runs a deployment with: `emulation` in Python, `reported_run` for the command line."""
+"""Runs a deployment: `emulation` from Python, `reported_run` for the command line."""

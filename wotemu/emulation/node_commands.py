@@ -18,7 +18,7 @@ from wotemu_runtime.control.requests import Exited, InputRead, Printed
 from wotemu_runtime.coordination.live_control import LiveControl
 
 WHO = "Python"
-"""Who makes the changes of this API, as events have it."""
+"""The author of this API's changes, as events name it."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What speaks for and against a run's fidelity, summed up: values for `judge`."""
+"""The evidence for and against a run's fidelity, as values for `judge`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Delays:
 class Losses:
     """Probes of one hop that could be lost only by the loss that is imposed.
 
-    `expected` is that loss's share; `memory` how much one probe's fate tells of the next one's (0 to 1).
+    `expected` is that loss's share; `memory` the correlation of a probe's fate with the next one's (0 to 1).
     """
 
     probes: int

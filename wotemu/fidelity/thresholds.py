@@ -1,4 +1,4 @@
-"""What a run may differ from its scenario before it is SUSPECT, and before it is INVALID."""
+"""How far a run may differ from its scenario before it is SUSPECT, and before it is INVALID."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _WORDS: Mapping[str, Callable[..., Any]] = {
     )
 }
 _PARTS = {"app": words.STATISTICS, "node": words.NODE_FIGURES}
-"""What has to follow the word, after a dot."""
+"""The statistic that has to follow the word, after a dot."""
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">=": operator.ge,

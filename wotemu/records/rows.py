@@ -148,9 +148,9 @@ class Flow(Record):
 
 
 OK, FAILED, CANCELLED, UNFINISHED = "ok", "failed", "cancelled", "unfinished"
-"""What an `Interaction` may have come to."""
+"""The outcomes of an `Interaction`."""
 APP, LIBRARY = "app", "library"
-"""Whose doing an `Interaction` is."""
+"""The origins of an `Interaction`: the app, or WoTPy by itself."""
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from wotemu.topology.conditions import json_differences
 from wotemu.units import Bytes
 
 Difference = tuple[str, str, str]
-"""What a change makes different, its value before, and its value after."""
+"""The property that a change sets, its value before, and its value after."""
 
 _APP_STATES = {"crashed": "killed", "running": "started again", "stopped": "stopped"}
 

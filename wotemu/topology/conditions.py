@@ -28,7 +28,7 @@ from wotemu.topology.loss_models import GilbertElliott, LossModel, MarkovLoss, l
 from wotemu.units import Bytes, Fraction, Packets, Quantity, QuantityLike, Rate, Seconds
 
 Queue = Seconds | Bytes | Packets
-"""What bounds a queue: how long a packet may wait, or how much may wait."""
+"""The bound of a queue: how long a packet may wait, or how much may wait."""
 
 FULL_PACKET_BYTES = 1514
 """An Ethernet frame with 1500 bytes in it."""

@@ -1,4 +1,4 @@
-"""What a link does up and down, apart, and access networks whose figures have a published source."""
+"""Conditions of a link, up and down apart, and access networks whose figures have a published source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRESET_ALIASES = {
     "lora": "LORA_SF7",
     "lorawan": "LORA_SF7",
 }
-"""What people call some of the presets, of `NetworkConditions` and `LinkConditions`."""
+"""Common names of some presets of `NetworkConditions` and `LinkConditions`."""
 
 
 def is_one_way(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What nodes use besides each other: MQTT brokers and plain services."""
+"""MQTT brokers and plain services that nodes use."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ImportOptions:
 
 
 Reader = Callable[[str, str, ImportOptions], Recording]
-"""From a file's text, the name for messages, and options to a recording."""
+"""Reads a recording from a file's text, given the name for messages and options."""
 
 
 def _columns(*texts: str) -> tuple[MappedColumn, ...]:

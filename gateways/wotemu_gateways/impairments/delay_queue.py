@@ -16,7 +16,7 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 GRAIN_S = 20e-6
-"""What is due within this time leaves now: a wake-up for it would take longer, and no app can tell."""
+"""Packets due within this time leave now: a wake-up for them would take longer."""
 
 _INSERTIONS = 6
 """A packet that is inserted by itself costs as much as so many that a sort of the whole queue passes."""

@@ -70,7 +70,7 @@ class IndependentLoss:
         self._passing = self._draw()
 
     def _draw(self) -> int:
-        # A share too small to be told from none gives zero: then more packets pass than any run has.
+        # A share that is zero to a float's precision gives zero: then more packets pass than any run has.
         passing = math.log(1 - self._random()) / self._per_loss if self._per_loss else math.inf
         return int(min(passing, _ENDLESS))
 

@@ -15,7 +15,7 @@ DELIVER = 1
 """The chain of classifiers from which packets are delivered: to their receivers' rates."""
 
 _GROUPS, _MAX_GROUPS = 1 << 16, 1 << 20
-"""From _GROUPS on there are chains of groups and of blocks: each change makes its own."""
+"""Chains of groups and of blocks are numbered from here: each change makes its own."""
 
 MATCH, ELSE = 10, 20
 """Priorities of classifiers, the lowest first."""

@@ -1,7 +1,7 @@
 """How long a rate stage under NetEm was busy, from counters that are read now and then. Pure.
 
 The kernel counts what left a queue and what waits in it, but not for how long something waited. Of a queue
-that lets out what came first, counters tell it nevertheless: if less has left since the last observation than
+that lets out what came first, counters show it nevertheless: if less has left since the last observation than
 waited then, some of that waits still, so the queue was never empty in between.
 """
 

@@ -28,7 +28,7 @@ NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 
 NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 0x10, 0x11
-"""What encloses the requests of a transaction of netfilter's."""
+"""Messages that enclose the requests of a netfilter transaction."""
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x001, 0x004, 0x300
 NLM_F_DUMP_INTR = 0x010

@@ -114,7 +114,7 @@ class _Freezer:
                     f"a process is not {'frozen' if frozen else 'thawed'} in {_DEADLINE_S:g} s"
                 )
             time.sleep(_POLL_S)
-            if frozen:  # version 1 looks again only when it is told again
+            if frozen:  # version 1 tries again only when it is asked again
                 self._control.write_text(self._written[True])
 
 

@@ -22,9 +22,9 @@ UP_AFTER_S = 1.0
 """An app that has run for so long without raising is up."""
 
 SHUTDOWN_S = 2.0
-"""What the app and its servers may take to end."""
+"""Deadline for the app and its servers to end."""
 GRACE_S = 0.5
-"""What threads and other tasks may take after that."""
+"""Deadline for threads and other tasks after that."""
 
 EXIT_OK = 0
 EXIT_FAILED = 1

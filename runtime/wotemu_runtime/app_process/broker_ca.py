@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 CA_TEXT = "WOTEMU_BROKER_CA_PEM"
-"""The variable by which it comes to the node's launcher; programs don't see it."""
+"""The variable that hands it to the node's launcher; programs don't see it."""
 CA_FILE = "WOTEMU_BROKER_CA"
 """The variable with the path of the file."""
 

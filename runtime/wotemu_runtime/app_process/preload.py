@@ -20,7 +20,7 @@ WOT_IMPORTS = (
     "wotemu_runtime.app_process.wotpy_patches",
     "aiohttp",
 )
-"""What every app on WoTPy imports: all bindings, our hooks and patches, and the catalogue's client."""
+"""Modules that every app on WoTPy imports: all bindings, our hooks and patches, the catalogue's client."""
 
 
 def preload() -> None:

@@ -1,4 +1,4 @@
-"""Where each replica has a folder of its own, by what it runs in. Apps are told by ``WOTEMU_SCRATCH``."""
+"""Paths of each replica's own folder, by what it runs in. Apps find theirs in ``WOTEMU_SCRATCH``."""
 
 IN_NAMESPACE = "/run/scratch"
 """Under the local engine: a tmpfs in the node's mount namespace."""

@@ -22,7 +22,7 @@ from wotemu_runtime.apps._remote_things import RemoteThing
 
 THING_ID = "urn:wotemu:historian"
 DEFAULT_PAST_S = 60.0
-"""How far ``get`` looks back where it is not told since when."""
+"""How far ``get`` looks back where no start is given."""
 
 
 _WHICH = {name: {"type": "string"} for name in ("servient", "thingId", "propertyName")}

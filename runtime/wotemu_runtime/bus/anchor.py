@@ -31,7 +31,7 @@ _STEP_S = 1e-4
 
 
 def kernel_id() -> str:
-    """What tells the monotonic clock of this kernel and time namespace from all others."""
+    """Identifies the monotonic clock of this kernel and time namespace; "" where it can't be read."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -76,7 +76,7 @@ class Anchor:
 
 
 UNANCHORED = Anchor(kernel="", monotonic_s=0.0)
-"""Of a bus that tells of no anchor: its wall clock is taken as if nobody set it."""
+"""Of a bus without an anchor: its wall clock is taken as if nobody set it."""
 
 
 def keep_anchor(port: int, password: str, is_wanted: Callable[[], bool] = lambda: True) -> None:

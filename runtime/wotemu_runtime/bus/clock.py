@@ -25,7 +25,7 @@ EXCHANGES = 8
 AGAIN_S = 10.0
 SOON_S = 1.0
 GOOD_ERROR_S = 0.0005
-"""What is known less well than this is measured again soon."""
+"""An offset with a larger error is measured again soon."""
 _SAME_KERNEL_TRIES = 3
 
 Read = Callable[[], float]
@@ -150,7 +150,7 @@ class BusClock:
     def _correct(self, new: Offset) -> None:
         """Slew to a new measurement; one that contradicts the last one has to come twice.
 
-        What the bus tells of a step of its wall clock comes a moment after the step.
+        The bus reports a step of its wall clock a moment after the step.
         """
         now_s = self._monotonic()
         age_s = now_s - self._measured_s
@@ -165,7 +165,7 @@ class BusClock:
         self._offset, self._measured_s = new, now_s
 
     async def follow(self, client: Redis, on_change: Callable[[], None] = lambda: None) -> None:
-        """Compare it from time to time, until cancelled; `on_change` hears that it is corrected."""
+        """Compare it from time to time, until cancelled; `on_change` is called whenever it is corrected."""
         while not self.is_the_bus:
             is_good = self._doubt is None and self.offset.error_s <= GOOD_ERROR_S
             await asyncio.sleep(AGAIN_S if is_good else SOON_S)

@@ -84,7 +84,7 @@ async def connect(address: BusAddress, deadline_s: float = 10.0) -> BusClient:
                         message = f"it refuses the password: {error}"
                         raise EmulationError(message, where="event bus", hint="give the bus's own") from error
                     last = error
-                    await asyncio.sleep(_RETRY_S)  # a server that is not there yet tells nobody when it is
+                    await asyncio.sleep(_RETRY_S)  # a server that starts up announces itself to nobody
     except TimeoutError as error:
         await client.aclose()
         raise EmulationError(

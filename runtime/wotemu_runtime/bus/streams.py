@@ -54,7 +54,7 @@ class Streams:
         return f"wotemu:{self.stack}:forgotten"
 
     def host(self, name: str) -> str:
-        """The key that the role holds which tells the load of the machine called `name`."""
+        """The key that the role holds which reports the load of the machine called `name`."""
         return f"wotemu:{self.stack}:host:{name}"
 
     @property

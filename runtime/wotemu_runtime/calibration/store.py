@@ -13,7 +13,7 @@ from wotemu_runtime.calibration.rating import Rating
 _CPU_INFO = Path("/proc/cpuinfo")
 _DEVICE_TREE = Path("/proc/device-tree/model")
 _NAMES = ("model name", "cpu model", "Hardware", "Processor", "uarch")
-"""What architectures call the model in /proc/cpuinfo."""
+"""Keys of the model in /proc/cpuinfo, of several architectures."""
 
 
 def path() -> Path:

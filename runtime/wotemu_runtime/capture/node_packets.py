@@ -1,4 +1,4 @@
-"""What passes a node's interfaces, read from the kernel and made into blocks of pcapng."""
+"""Packets of a node's interfaces, read from the kernel and made into blocks of pcapng."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ PACKET_HEADER = struct.Struct("=IIIIIII")
 """Of an enhanced packet block: type, its length, interface, time (high, low), captured and full length."""
 PACKET_TYPE = _ENHANCED_PACKET
 PADS = (b"", b"\0\0\0", b"\0\0", b"\0")
-"""What fills data up to a multiple of four bytes, by the data's length modulo four."""
+"""Padding to a multiple of four bytes, by the data's length modulo four."""
 _PACKET_END = struct.Struct("=HHIII")
 """The option epb_flags, opt_endofopt (0) and the block's length once more."""
 PACKET_OVERHEAD = PACKET_HEADER.size + _PACKET_END.size

@@ -1,4 +1,4 @@
-"""What a container waits for before its role starts: the bus, and the networks' gateways."""
+"""Waits for the bus and the networks' gateways before a container's role starts."""
 
 from __future__ import annotations
 

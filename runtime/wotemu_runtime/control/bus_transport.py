@@ -28,7 +28,7 @@ CREDIT = 32
 ANSWERS_S = 10.0
 """A coordinator that does not answer for so long does not run; one that has just died may be replaced."""
 CLOSES_S = 5.0
-"""Who closes a connection waits so long for a bus that does not answer."""
+"""Time limit of closing a connection while the bus does not answer."""
 ALIVE_EVERY_S = 2.0
 SILENT_S = 15.0
 """An end of which nothing came for so long, while the bus answered, has died."""

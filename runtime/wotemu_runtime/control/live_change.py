@@ -1,4 +1,4 @@
-"""What all changes have in common that are made while a run goes on."""
+"""The base of all changes that are made while a run goes on."""
 
 from __future__ import annotations
 

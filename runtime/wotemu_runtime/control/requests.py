@@ -12,7 +12,7 @@ from wotemu.records import Event
 from wotemu_runtime.control.live_changes import LiveChange
 
 RunPhase = Literal["deploying", "running", "ending", "over"]
-"""What a run does: it places its nodes, it follows its scenario, it winds down, it is over."""
+"""The state of a run: it places its nodes, follows its scenario, winds down, or is over."""
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:

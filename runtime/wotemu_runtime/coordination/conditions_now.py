@@ -1,4 +1,4 @@
-"""What holds at a moment of a timeline: conditions, partitions, blocks, and the state of each node. Pure."""
+"""The state at a moment of a timeline: conditions, partitions, blocks, and the state of each node. Pure."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from wotemu_runtime.recording.totals import Totals
 T0_LEAD_S = 0.25
 """From the command that sets T0 until it comes: every role has to have it by then, on any machine."""
 T0_LEAD_ON_ONE_MACHINE_S = 0.1
-"""T0 is so far ahead that every role has heard of it when it comes."""
+"""T0 is so far ahead that every role has received it by then."""
 BUS_DEADLINE_S = 60.0
 """A server that was placed a moment ago may still read what it kept."""
 

@@ -35,7 +35,7 @@ class Holder:
 
     @classmethod
     def me(cls) -> Holder:
-        """This process, told from all others also where process ids are used again."""
+        """This process; its random id differs from all others' even where a process id is reused."""
         return cls(uuid.uuid4().hex, platform.node(), os.getpid(), time.time())
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Lease:
         try:
             async with asyncio.timeout(LASTS_S + RENEW_EVERY_S):
                 while not await self._claim():  # noqa: ASYNC110
-                    await asyncio.sleep(_ASK_EVERY_S)  # a lease tells nobody when it expires
+                    await asyncio.sleep(_ASK_EVERY_S)  # the expiry of a key announces itself to nobody
         except TimeoutError:
             raise self._held(await holder(self._client, self._key)) from None
 

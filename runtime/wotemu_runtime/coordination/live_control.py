@@ -37,7 +37,7 @@ from wotemu_runtime.coordination.node_command import NodeCommand
 LEAD_S = 0.05
 """A change by hand is due so long after it is asked for: by then every role has it, however far away."""
 AT_ONCE_S = 0.1
-"""What a change does within so long is waited for: a crash kills its app 50 ms after it cuts it off."""
+"""Effects within this time of a change are waited for: a crash kills its app 50 ms after it cuts it off."""
 ANSWER_DEADLINE_S = 5.0
 """Answers come within milliseconds; for so long they are waited for."""
 

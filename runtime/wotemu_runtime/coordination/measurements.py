@@ -1,4 +1,4 @@
-"""What a run's conditions look at: the last value of every metric, and how often events happened."""
+"""Values that guards and waits compare: the last value of every metric, and how often events happened."""
 
 from __future__ import annotations
 

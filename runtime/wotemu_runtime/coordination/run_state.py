@@ -1,4 +1,4 @@
-"""What a run's events say about its phases, guards, losses and roles so far."""
+"""The state of a run by its events: phases, guards, losses and roles so far."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ FILTERS: Mapping[str, frozenset[str]] = {
     "networks": frozenset({"driver", "id", "label", "name", "scope", "type"}),
     "nodes": frozenset({"id", "membership", "name", "role"}),
 }
-"""The filters of each list. None by labels of machines: a stack may not see those, and a filter tells."""
+"""The filters of each list. None by machines' labels: a stack may not see these, and filters reveal them."""
 
 LABELS = ("com.docker.stack.", "org.wotemu.")
 """Prefixes of the labels that a stack may see, and filter by."""

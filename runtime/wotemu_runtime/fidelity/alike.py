@@ -77,7 +77,7 @@ class Samples:
     def furthest(self) -> Delays | None:
         """The probes that are furthest off: of like expectations, or all; None where there is no probe.
 
-        All of them tell of small errors that jitter hides in each group.
+        All together show small errors that jitter hides in each group.
         """
         if not self._cells:
             return None

@@ -8,9 +8,9 @@ import math
 def improbability(lost: int, probes: int, share: float, memory: float = 0.0) -> float:
     """The chance that so many of `probes` are lost, or still more extreme numbers, where `share` is expected.
 
-    Twice the smaller tail of the binomial distribution, at most 1. Where losses have a `memory`, they tell as
-    much as fewer independent ones do: probes * (1 - memory) / (1 + memory), the effective number of samples
-    of an AR(1) process; what is no whole number then is taken nearer to what is expected.
+    Twice the smaller tail of the binomial distribution, at most 1. Where losses have a `memory`, they weigh
+    as much as fewer independent ones: probes * (1 - memory) / (1 + memory), the effective number of samples
+    of an AR(1) process, rounded towards the expected number.
     """
     if probes <= 0:
         return 1.0

@@ -55,7 +55,7 @@ class Expectation:
 
     @property
     def longest_s(self) -> float:
-        """By when it should have come, if at all; where a rate is 0, nobody can tell."""
+        """By when it should have come, if at all; 0 where a rate is 0, so that nothing can be expected."""
         return 0.0 if self.high_s == math.inf else self.high_s + 4 * self.spread_s
 
     def error_s(self, measured_s: float) -> float:

@@ -1,4 +1,4 @@
-"""What the conditions of one network were at any time of a run. Pure."""
+"""The conditions of one network over the time of a run. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hops' counters say for and against their fidelity. Pure."""
+"""Evidence from the hops' counters for and against their fidelity. Pure."""
 
 from __future__ import annotations
 

@@ -252,7 +252,7 @@ def _gateways(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
 
 
 _RELIEF = "send less over this network, describe it as several, or use --shaper netem"
-"""What to do where a gateway is the limit."""
+"""The advice where a gateway is the limit."""
 
 
 def _hosts(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
@@ -318,6 +318,6 @@ _ORDER = (
     "departure_late", "gateway_cpu", "stall", "rate_excess", "goodput_short", "frames_dropped", "cpu",
     "steal", "clock", "records_lost", "no_probes",
 )  # fmt: skip
-"""What reasons are about, the gravest first."""
+"""Subjects of reasons, the gravest first."""
 
 __all__ = ["MIN_PROBES", "UNEXPLAINED_LOSS", "judge"]

@@ -1,4 +1,4 @@
-"""Joins what senders and receivers tell of their probes, and compares each with what was expected. Pure."""
+"""Joins what senders and receivers report of probes, and compares each with what was expected. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from wotemu_runtime.fidelity.history import History
 from wotemu_runtime.fidelity.hops import HopLog
 
 MARGIN_S = 0.05
-"""What a change did so shortly before or after a probe may or may not have met it."""
+"""A change within this time of a probe may or may not have affected it."""
 
 EARLY_S = 0.0002
 """Beyond the clocks' errors a probe may be so early: gateways let go what is due within a grain of time."""
 
 ENDING_S = 0.5
-"""What a probe may take beyond what is expected before it counts as lost at the end of a run."""
+"""Grace beyond the expected delay before a probe counts as lost at the end of a run."""
 
 LOADED = 0.25
 """Where a larger share of a rate is in use, a probe may wait behind other packets."""
@@ -35,7 +35,7 @@ KEPT_S = 30.0
 It is forgotten after as long again: a bus that is back brings a minute's records in any order."""
 
 IN_ORDER_S = 1.0
-"""An agent tells of arrivals in their order, but for so much."""
+"""An agent reports arrivals in their order, to within this time."""
 
 MAX_LOSS_RANGE = 0.02
 """Where the expected loss changed by more while a probe was on its way, its loss says nothing."""
@@ -107,7 +107,7 @@ class _Missing:
 
 @attrs.define
 class _EarlyArrival:
-    """A probe that came, of which its sender has not told, and since when that is overdue."""
+    """A probe that arrived before its sender's report of it, and since when that report is overdue."""
 
     arrived: float
     overdue: float | None = None
@@ -171,7 +171,7 @@ class ProbeLog:
         yield from self._give_up()
 
     def _forget_early(self, until: float) -> None:
-        """Forget arrivals whose senders should have told of them long ago."""
+        """Forget arrivals whose senders' reports are long overdue."""
         for key, early in list(self._early.items()):
             if early.overdue is not None and early.overdue < until - KEPT_S:
                 del self._early[key]
@@ -188,7 +188,7 @@ class ProbeLog:
                 del self._sent[key]
 
     def _give_up(self) -> Iterator[Probe]:
-        """The fates of missing probes whose receivers told of later ones since."""
+        """The fates of missing probes whose receivers have reported later ones since."""
         lost = [
             key
             for key, missing in self._missing.items()

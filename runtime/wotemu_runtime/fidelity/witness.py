@@ -1,4 +1,4 @@
-"""Takes a run's records as they come and sums them up as evidence. Pure: it is told the time, too."""
+"""Takes a run's records as they come and sums them up as evidence. Pure: callers pass the time, too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ANSWERED_S = 1.0
 """A change that is due shortly before the end may not be answered any more."""
 
 DRIFT_S = 0.001
-"""What a clock that is not the bus's own drifts between two comparisons: 100 ppm in 10 s."""
+"""Drift of a clock other than the bus's own between two comparisons: 100 ppm in 10 s."""
 
 UNKNOWN_CLOCK_S = 0.001
 """By how much a clock may be off of which its role says nothing."""
@@ -63,7 +63,7 @@ KEPT_S = 90.0
 
 
 class Witness:
-    """Of one run of `places`, whose changes `timeline` tells (guards may add some while it runs).
+    """The evidence of a run of `places`, whose changes `timeline` returns (guards may add some meanwhile).
 
     Nothing before `begin` or after `end` counts: what happens while apps are started and stopped proves
     nothing of the run.

@@ -1,7 +1,7 @@
 """Datagrams between ``wotemu record`` and its echo, each authenticated by a token that both know.
 
 A datagram begins with the version of its form and the MAC of all the rest, in every version, so that each end
-can tell a stranger from one of another version who knows the token.
+can distinguish a stranger from a peer of another version that knows the token.
 """
 
 from __future__ import annotations

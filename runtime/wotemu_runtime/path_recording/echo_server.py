@@ -19,7 +19,7 @@ from wotemu_runtime.path_recording.echo_messages import (
 )
 
 BYTES_PER_S = 250_000
-"""What an echo sends at most, to all together: a few recordings at once."""
+"""The rate limit of an echo, of all recordings together: enough for a few at once."""
 _BURST_BYTES = 64_000
 _MAX_SESSIONS = 64
 _MAX_TRAIN = 16

@@ -10,7 +10,7 @@ import attrs
 MIN_PACKETS = 4
 """Fewer packets of a train say too little."""
 MIN_SPACING_S = 50e-6
-"""Packets closer than this arrived as fast as hosts send: the rate is above what light probing can tell."""
+"""Packets closer than this arrived as fast as hosts send: light probing can't measure so high a rate."""
 MIN_TRAINS = 5
 """Fewer trains are no median to speak of."""
 SLOWER = 2.0
@@ -63,7 +63,7 @@ class RateEstimate:
     """The rate of one way.
 
     Attributes:
-        rate_bps: None where it can't be told.
+        rate_bps: None where it can't be estimated.
         why_not: The reason then.
         spread: The median absolute deviation of trains, as a share.
     """

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from wotemu.errors import EmulationError, InputError
 
 MAX_BUNDLE = 500 * 1024
-"""What Docker Swarm takes as one config, in bytes."""
+"""The size limit of a config of Docker Swarm, in bytes."""
 MAX_FILES = 2000
 MAX_CONTENT = 32 * 1024**2
 """Bytes of a folder's files: beyond it, it is no folder of apps."""

@@ -1,4 +1,4 @@
-"""What runs in an emulation, and on which networks: the values that engines and the coordinator share."""
+"""The plan of an emulation, its replicas and networks: values that engines and the coordinator share."""
 
 from __future__ import annotations
 

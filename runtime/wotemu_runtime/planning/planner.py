@@ -1,4 +1,4 @@
-"""What has to run for a topology, whatever engine places it: pure values, worked out beforehand."""
+"""Makes the plan of a topology: replicas and networks as values, for any engine."""
 
 from __future__ import annotations
 

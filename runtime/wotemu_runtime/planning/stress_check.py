@@ -13,7 +13,7 @@ from wotemu.units import Bytes
 from wotemu_runtime.planning.models import Plan
 
 MEMORY_LEFT_BYTES = 256 * 1024**2
-"""What stressed nodes leave of their machine's memory, besides what all nodes need."""
+"""Memory of the machine that stressed nodes leave free, beyond what all nodes need."""
 
 
 @attrs.frozen

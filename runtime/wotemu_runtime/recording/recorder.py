@@ -31,7 +31,7 @@ CHECKPOINT_EVERY_S = 0.25
 """While much comes. A checkpoint takes a file and a round trip to the bus; what came after the last
 one comes again to a coordinator that takes over."""
 COUNT_S = 5.0
-"""What is not stored is counted for so long at most."""
+"""Time limit for counting records that are not stored."""
 
 GATHER_S = 0.01
 """At most so much later an entry is read where many come."""

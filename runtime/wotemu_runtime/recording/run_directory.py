@@ -37,7 +37,7 @@ SPOOL = "spool"
 ROWS_AT_ONCE = 10_000
 EVENTS = "events.jsonl"
 _DAMAGES = (ValueError, TypeError, msgpack.UnpackException)
-"""What bytes raise that are no rows."""
+"""Raised by bytes that are no rows."""
 COMPUTED_TABLES = frozenset({Probe.TABLE})
 """Tables that are computed from others, and computed again after a take-over."""
 

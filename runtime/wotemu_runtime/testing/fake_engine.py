@@ -20,7 +20,7 @@ EPOCH_S = 1_000_000.0
 """The bus's time when the loop's is 0."""
 
 Play = Callable[[Role, asyncio.TaskGroup], Coroutine[Any, Any, None]]
-"""What a role does until it ends."""
+"""The behaviour of a role until it ends."""
 
 
 def loop_clock() -> BusClock:

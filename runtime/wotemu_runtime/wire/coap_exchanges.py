@@ -25,7 +25,7 @@ from wotemu_runtime.wire.packet import Endpoints, Packet
 MAX_REMEMBERED = 4096
 """Observations of one node, and message ids of requests: the oldest ones are forgotten first."""
 _BEGIN, _END = 0, 1
-"""What the option Observe of a request says."""
+"""Values of a request's option Observe."""
 
 _Key = tuple[Side, Endpoints, bytes]
 """Which end the node is, both endpoints, and the token."""

@@ -1,4 +1,4 @@
-"""What is known of one request that a node sent or received, and the requests that wait for their answers."""
+"""One request that a node sent or received, and the requests that wait for their answers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from wotemu_gateways.packets.packet_socket import (
 SNAPLEN = 512
 """Bytes of a packet that are looked at: the first line of HTTP and some headers, or all options of CoAP."""
 HTTP_STARTS = (b"GET ", b"POST", b"PUT ", b"DELE", b"HEAD", b"OPTI", b"PATC", b"HTTP")
-"""What the data of a TCP segment begins with that a request or an answer begins in."""
+"""The first bytes of a request or an answer."""
 
 _LOAD_BYTE, _LOAD_IP_HEADER_SIZE = 0x30, 0xB1
 """BPF_LD|BPF_B|BPF_ABS; BPF_LDX|BPF_B|BPF_MSH, which loads X with four times the low half of a byte."""

@@ -26,7 +26,7 @@ BUSY = 64
 MAX_BURST = 512
 """Packets that are read before others of the loop get a turn."""
 BUFFER_BYTES = 1 << 20
-"""What is asked for; the kernel gives at most net.core.rmem_max."""
+"""The requested size; the kernel gives at most net.core.rmem_max."""
 SO_TIMESTAMPNS = 35
 _PACKET_HOST = 0
 _TIMESPEC = struct.Struct("@ll")

@@ -1,4 +1,4 @@
-"""What the commands have in common that change a run while it goes on: how a change is made and shown."""
+"""Shared by the commands that change a run while it goes on: how a change is made and shown."""
 
 from __future__ import annotations
 

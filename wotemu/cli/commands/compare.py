@@ -121,14 +121,14 @@ def _print(found: Comparison, out: str | None) -> None:
     for name, rows in found.differences.items():
         for line in summary(found, name):
             screen.print(Text(harmless(line), style="bold"))
-        told = [each for each in rows if each.verdict in ("worse", "better")]
-        for each in sorted(told, key=lambda each: (each.verdict, abs(each.change or 0)), reverse=True)[
+        certain = [each for each in rows if each.verdict in ("worse", "better")]
+        for each in sorted(certain, key=lambda each: (each.verdict, abs(each.change or 0)), reverse=True)[
             :_MAX_PRINTED
         ]:
             style = "red" if each.verdict == "worse" else "green"
             screen.print(Text(f"  {harmless(sentence(each))}", style=style))
-        if len(told) > _MAX_PRINTED:
-            screen.print(f"  and {len(told) - _MAX_PRINTED} more: --out DIR and --json have all")
+        if len(certain) > _MAX_PRINTED:
+            screen.print(f"  and {len(certain) - _MAX_PRINTED} more: --out DIR and --json have all")
     screen.print(Text(method(found), style="dim"))
     if out is not None:
         screen.print(path_link(Path(out) / "index.html"))

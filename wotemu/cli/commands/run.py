@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PCAP = "--pcap"
 EVERY_NODE = "*"
-"""What ``--pcap`` without a value stands for."""
+"""The value of ``--pcap`` without one."""
 
 
 class Options(NamedTuple):

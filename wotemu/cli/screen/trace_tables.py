@@ -1,4 +1,4 @@
-"""What was understood of a measurement, on the terminal."""
+"""Prints a trace that was read from a measurement, and the assumptions made."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def show_recording(
         console.print(Text(f"{len(found) - _SHOWN_GAPS} shorter gaps", style="yellow"))
     for line in recording.assumptions:
         # By words, and below the first one: the terminal would break within words.
-        told = Table.grid(padding=(0, 1))
-        told.add_row(Text("-", style="dim"), Text(harmless(line), style="dim", overflow="fold"))
-        console.print(told)
+        row = Table.grid(padding=(0, 1))
+        row.add_row(Text("-", style="dim"), Text(harmless(line), style="dim", overflow="fold"))
+        console.print(row)
     console.print(Text.assemble("Written to ", (harmless(out), "bold")))
 
 

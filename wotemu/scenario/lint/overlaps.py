@@ -13,7 +13,7 @@ from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.wording import shortened
 
 MIN_SPACING_US = 50_000
-"""Changes of one thing that follow each other faster than this can't be relied on to be told apart."""
+"""Changes of one thing that follow each other faster than this may take effect together."""
 
 MAX_OVERLAPS = 10
 """More overlaps than this are one mistake: the others are only counted."""

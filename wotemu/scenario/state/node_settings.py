@@ -1,4 +1,4 @@
-"""What a scenario sets on nodes themselves: limits, stress, a full disk; periods lie over instants."""
+"""Settings of nodes themselves: limits, stress, a full disk; periods lie over instants."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ NOTHING: Mapping[SettingKind, NodeSetting] = {
     "stress": NodeStress(),
     "fill_disk": DiskFill(),
 }
-"""What holds at T0."""
+"""The settings at T0."""
 
 
 @attrs.define

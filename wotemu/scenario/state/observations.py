@@ -1,4 +1,4 @@
-"""What the linter wants to know of how a timeline came to be."""
+"""Observations made while a timeline is resolved, for the linter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds at one moment of a scenario, and the atomic changes that lead from one moment to the next."""
+"""The state of a scenario at one moment, and the atomic changes that lead from one moment to the next."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class State:
     topology: Topology
     base: Mapping[HopKey, NetworkConditions]
     conditions: dict[HopKey, NetworkConditions]
-    """What holds."""
+    """The conditions in force."""
     instants: dict[HopKey, NetworkConditions]
-    """What the topology and instants come to, below all periods."""
+    """What the topology and instants have set, below all periods."""
     layers: dict[HopKey, list[Layer]] = attrs.field(factory=dict)
     """The periods that go on, those that began later above."""
     partition: Groups = ()

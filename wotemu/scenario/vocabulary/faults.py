@@ -33,7 +33,7 @@ class Occurrence:
 
 
 Fault = Literal["crash", "pause"]
-"""What churn does to a node."""
+"""The faults that churn can cause."""
 
 OnReplica = Callable[[State, int, str], Iterator[Change]]
 

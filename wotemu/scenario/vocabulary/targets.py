@@ -26,7 +26,7 @@ called the same, ``"network:field"`` and ``"node:field"`` say which one is meant
 """
 
 KINDS = ("network", "node")
-"""What may be before a name: brokers, services and uplinks count as nodes."""
+"""Prefixes of names: brokers, services and uplinks count as nodes."""
 
 Place = tuple[str, str | None]
 """The names of a network and of a node on it; None stands for the network's own conditions."""

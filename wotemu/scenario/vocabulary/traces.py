@@ -22,7 +22,7 @@ from wotemu.topology.deployment_paths import locate
 from wotemu.units import Fraction, Quantity, QuantityLike, Rate, Seconds
 
 OPPORTUNITY_BITS = 1504 * 8
-"""What one delivery opportunity of Mahimahi's carries: a packet of 1504 bytes (its MTU-sized packet)."""
+"""Bits of one delivery opportunity of Mahimahi's: a packet of 1504 bytes (its MTU-sized packet)."""
 
 WINDOW = "500ms"
 """Over how long the rate of Mahimahi's delivery opportunities is a mean, unless it is said."""

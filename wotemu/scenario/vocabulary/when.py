@@ -29,7 +29,7 @@ from wotemu.topology.topology import Topology
 from wotemu.units import QuantityLike
 
 Otherwise = Literal["skip", "fire", "fail"]
-"""What a guard does at its deadline: nothing, fire, or fail the run."""
+"""The action of a guard at its deadline: nothing, fire, or fail the run."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What the user wrote for an action, kept with it so that it can be written as a form."""
+"""Records the call that made an action, so that the action can be written as a form."""
 
 from __future__ import annotations
 

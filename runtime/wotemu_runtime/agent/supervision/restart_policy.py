@@ -14,7 +14,7 @@ FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.5, 10.0
 SETTLED_AFTER_S = 10.0
 """An app that ran for longer gets the first, short backoff at its next restart."""
 DELIBERATE_ERROR = "DeliberateError"
-"""What the built-in app `error` raises: a crash that the run is to show, however soon it comes."""
+"""The error of the built-in app `error`: a crash that the run is to show, however soon it comes."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""Records each event and property change that a Thing emits, whoever may hear of it."""
+"""Records each event and property change that a Thing emits, also where nobody has subscribed."""
 
 from __future__ import annotations
 

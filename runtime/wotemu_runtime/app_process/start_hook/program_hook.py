@@ -83,7 +83,7 @@ def _measure():
 
 
 def _say_unmeasured(why):
-    """Tell the node's agent that this program is not measured, and why."""
+    """Report to the node's agent that this program is not measured, and why."""
     import json
     import socket
 
@@ -92,7 +92,7 @@ def _say_unmeasured(why):
     try:
         agent.connect("\0" + os.environ[SOCKET][1:])
         agent.send(packet)
-    except Exception:  # noqa: S110  # then nobody is there to be told
+    except Exception:  # noqa: S110  # then there is no agent to report to
         pass
     finally:
         agent.close()

@@ -29,7 +29,7 @@ from wotemu_runtime.processes import syscalls
 RUN_DIR = "/run/wotemu"
 """A directory on the sandbox's own tmpfs, which has no name outside of the sandbox, nor in nodes."""
 SCRATCH = Path(RUN_DIR, "nodes")
-"""What nodes have of their own, a directory for each."""
+"""The folder of the nodes' own directories."""
 
 APP_SCRATCH_SIZE = "1g"
 

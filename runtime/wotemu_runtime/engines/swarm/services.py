@@ -61,7 +61,7 @@ GATEWAY_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.all.send_redirects": "0",
 }
-"""What holds for all interfaces beats their own settings, and in a container /proc/sys is read-only."""
+"""Settings of all interfaces override their own, and in a container /proc/sys is read-only."""
 
 
 def services(

@@ -115,7 +115,7 @@ class Tasks:
             task for task in tasks if task["Status"]["State"] in _BROKEN and task["ID"] not in slot.broken
         ]
         slot.broken.update(task["ID"] for task in ended)
-        # The loss before its reasons: a coordinator then knows the role as lost when it hears of failures.
+        # The loss before its reasons: a coordinator then knows the role as lost when the failures arrive.
         if lost := self._lost(slot, tasks, down):
             slot.current = ""
             yield RoleLost(role, lost, slot.host)
