@@ -32,7 +32,8 @@ from wotemu import (
 from wotemu.emulation.run_options import ShaperName, capture_of
 from wotemu_runtime.control.client import ControlClient
 from wotemu_runtime.control.requests import Printed
-from wotemu_runtime.planning.models import Capture
+from wotemu_runtime.planning.models import Capture, Plan
+from wotemu_runtime.planning.planner import make_plan
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.usefixtures("no_leftovers", "namespaces")]
 
@@ -182,7 +183,14 @@ def free_port() -> int:
     return port
 
 
-async def test_published_ports_lead_to_what_listens_in_nodes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("over_bus", [False, True], ids=["", "as_on_a_swarm"])
+async def test_published_ports_lead_to_what_listens_in_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_bus: bool
+) -> None:
+    def planned(*given: Any, **more: Any) -> Plan:
+        return attrs.evolve(make_plan(*given, **more), publishes_over_bus=over_bus)
+
+    monkeypatch.setattr("wotemu_runtime.runs.run.make_plan", planned)
     first, second, third = free_port(), free_port(), free_port()
     topology = Topology(
         [

@@ -8,7 +8,9 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,13 +34,14 @@ from wotemu.topology.models import *
 field = Network("field", NetworkConditions(latency="20ms"))
 sensor = Node("sensor", NodeApp("sensor", http=True), networks=[field])
 read = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "interval": 0.5})
-count = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"
+server = "python -m http.server 8000 --bind 127.0.0.1 --directory /etc >/dev/null 2>&1 & "
+count = server + "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"
 
 def topology():
     return Topology([
         sensor,
         Node("reader", read, networks=[field], scale=2),
-        Node("counter", command=["sh", "-c", count], networks=[field]),
+        Node("counter", command=["sh", "-c", count], networks=[field], publish={PORT: 8000}),
     ])
 
 def scenario():
@@ -54,6 +57,8 @@ def scenario():
 """
 NAME, HALF = f"outlived-{os.getpid()}", f"half-made-{os.getpid()}"
 DEADLINE_S = 120.0
+with socket.create_server(("127.0.0.1", 0)) as free:
+    PORT = free.getsockname()[1]
 
 
 @attrs.define
@@ -114,7 +119,7 @@ class Shell:
 async def shell(require: Require, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shell]:
     require(bool(HOSTS[0]), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
     monkeypatch.setenv("DOCKER_HOST", HOSTS[0])
-    (tmp_path / "deployment.py").write_text(DEPLOYMENT)
+    (tmp_path / "deployment.py").write_text(DEPLOYMENT.replace("PORT", str(PORT)))
     shell = Shell(tmp_path)
     yield shell
     for name in (NAME, HALF):
@@ -122,15 +127,25 @@ async def shell(require: Require, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             await shell.run("rm", "--force", name)
 
 
+def page() -> bytes:
+    """A file of the node that counts, by its published port."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/passwd", timeout=20) as answer:
+        found: bytes = answer.read()
+    return found
+
+
 async def test_a_run_outlives_its_coordinators_without_a_gap(shell: Shell) -> None:
     """Killed twice and taken over twice, in the middle and before a guard fires; then kept, and removed."""
     words = ["run", "deployment.py", "--engine", "swarm", "--name", NAME, "--keep", "--json"]
     first = await shell.start(*words)
     await first.until("change.applied")
+    assert b"root:" in await asyncio.to_thread(page)
+    assert f"port {PORT} is taken by " in await shell.run(*words[:-2], "--name", HALF, exit_code=2)
     await first.kill()
 
-    second = await shell.start("attach", NAME, "--json")
-    await second.until("run.resumed")
+    with socket.create_server(("127.0.0.1", PORT)):
+        second = await shell.start("attach", NAME, "--json")
+        await second.until("port.unavailable")
     assert "coordinates it" in await shell.run("rm", NAME, exit_code=2)
     await second.kill()
     listed = await shell.listed(NAME)
@@ -141,6 +156,8 @@ async def test_a_run_outlives_its_coordinators_without_a_gap(shell: Shell) -> No
     }  # fmt: skip
 
     third = await shell.start("attach", NAME, "--json")
+    await third.until("port.published")
+    assert b"root:" in await asyncio.to_thread(page)
     await third.until("run.summary")
     assert await third.process.wait() == 0, third.events[-1]
     assert third.events[-1]["data"]["run_dir"] == str(shell.folder / "runs" / NAME)
@@ -175,6 +192,8 @@ def _check_records(run_dir: Path) -> None:
     assert tables["changes"].sort("due")["action"].to_list() == ["conditions"] * tables["changes"].height
     assert tables["changes"]["ok"].all()
     assert tables["changes"]["id"].n_unique() == tables["changes"].height >= 3
+    ports = tables["published"].sort("t").tail(1).to_dicts()[0]
+    assert (ports["node"], ports["connections"], ports["refused"]) == ("counter", 2, 0)
     for name in ("system", "hops", "interactions", "flows", "probes"):
         assert tables[name].height == tables[name].unique().height == manifest["records"][name], name
     assert (run_dir / "report" / "index.html").stat().st_size > 100_000

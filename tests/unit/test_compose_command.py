@@ -127,3 +127,17 @@ def test_a_file_that_it_did_not_write_is_not_overwritten_unless_it_is_named(tmp_
     assert other.read_text() == "nodes: {}\n"
     assert CliRunner().invoke(main, [*command, "--output", str(other)]).exit_code == 0
     assert CliRunner().invoke(main, command).exit_code == 0  # its own
+
+
+def test_published_ports_are_refused_as_no_machine_is_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        globals(), "DEPLOYMENT", DEPLOYMENT.replace("[field])", "[field], publish={8080: 80})")
+    )
+    result = compose(tmp_path)
+    assert result.exit_code == 2
+    assert "a composed stack publishes no ports of nodes" in result.stderr
+    assert "Node 'a', field 'publish'" in result.stderr
+    assert "wotemu run --engine swarm" in " ".join(result.stderr.split())
+    assert not (tmp_path / "docker-compose.yml").exists()

@@ -21,7 +21,7 @@ from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
 from wotemu_runtime.agent.supervision.launcher_connection import LauncherConnection, RunningCommand
 from wotemu_runtime.bus import Streams
-from wotemu_runtime.control.input_window import INPUT_WINDOW
+from wotemu_runtime.bus.send_window import SEND_WINDOW
 from wotemu_runtime.control.requests import Exited, InputRead, Printed
 from wotemu_runtime.coordination.node_command import NodeCommand
 from wotemu_runtime.roles.role import Role
@@ -128,12 +128,12 @@ async def test_a_command_that_never_reads_gets_one_window_and_its_pipe() -> None
                 if read == _pipe_bytes():
                     await asyncio.sleep(0.3)  # all that may be sent is
                     assert not writing.done()
-                    assert bus.given == INPUT_WINDOW + read
+                    assert bus.given == SEND_WINDOW + read
                     await command.kill(signal.SIGKILL)
         assert each == Exited(-signal.SIGKILL)
         await writing  # what was not read is dropped
         await command.end_input()
-        assert bus.most_stored <= INPUT_WINDOW
+        assert bus.most_stored <= SEND_WINDOW
         assert not await bus.exists(STREAMS.command_input("1"))
 
 
@@ -151,7 +151,7 @@ async def test_a_command_that_reads_slowly_gets_all_and_no_more_than_a_window_wa
     assert b"".join(each.data for each in seen if isinstance(each, Printed)) == b"1500000\n"
     assert seen[-1] == Exited(0)
     assert sum(each.read for each in seen if isinstance(each, InputRead)) == len(given) == bus.given
-    assert bus.most_stored <= INPUT_WINDOW
+    assert bus.most_stored <= SEND_WINDOW
 
 
 @pytest.mark.parametrize("given", [b"", b"line\n", b"line\nwithin a line"])

@@ -64,6 +64,7 @@ EVENT_KINDS: dict[str, EventKind] = {
     "limit.unenforced": EventKind("a limit of resources could not be enforced", "warning"),
     "pause.ended": EventKind("a paused node goes on, with the CPU time that it used while it was paused"),
     "port.published": EventKind("a port of this machine leads to a node's"),
+    "port.unavailable": EventKind("a port of this machine leads to a node's no longer", "warning"),
     "probes.unavailable": EventKind("no probes can cross a network", "warning"),
     "records.lost": EventKind("records could not be stored", "error"),
     "page.served": EventKind("the live report has an address"),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
 
 from wotemu.app.agent_socket import STATSD_PATH
 from wotemu_gateways.netlink.namespaces import entered
@@ -68,6 +76,13 @@ class NodeNamespaces(Protocol):
 
         Raises:
             aiomqtt.MqttError, OSError: the broker does not answer.
+        """
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a TCP port of the node, at its loopback interface or else at its addresses.
+
+        Raises:
+            OSError: nothing there takes it.
         """
 
     def app_processes(self) -> Mapping[int, Process]:
@@ -140,6 +155,10 @@ class OwnNamespaces:
             identifier=BROKER_CLIENT,
             tls_context=_on_loopback() if tls else None,
         )
+
+    async def connect(self, port: int) -> socket.socket:
+        """Connect here."""
+        return await _connected(contextlib.nullcontext, port)
 
     def app_processes(self) -> Mapping[int, Process]:
         """All of the PID namespace but its first process, this one, and who entered it from outside."""
@@ -224,7 +243,7 @@ class NamespacesOf:
         # It makes its socket itself, in a thread: it is given one of this namespace, and relayed.
         path = f"\0wotemu-broker-{self._first}"
         async with (
-            relayed(path, lambda: self._connect(port)),
+            relayed(path, lambda: self.connect(port)),
             aiomqtt.Client(
                 path,
                 username=user,
@@ -236,15 +255,9 @@ class NamespacesOf:
         ):
             yield client
 
-    async def _connect(self, port: int) -> socket.socket:
-        with self._in_network():
-            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    async def connect(self, port: int) -> socket.socket:
+        """Connect in the node's network namespace."""
+        return await _connected(self._in_network, port)
 
     def app_processes(self) -> Mapping[int, Process]:
         """All that the node's first process has started."""
@@ -295,6 +308,32 @@ class NamespacesOf:
                 yield
         finally:
             os.close(fd)
+
+
+async def _connected(in_network: Callable[[], AbstractContextManager[None]], port: int) -> socket.socket:
+    """A connection to a port of a network namespace, which `in_network` moves this thread to."""
+    with in_network():
+        addresses = [
+            each.address
+            for interface in psutil.net_if_addrs().values()
+            for each in interface
+            if each.family is socket.AF_INET
+        ]
+    refusal = OSError(f"nothing takes connections at port {port}")
+    for address in sorted(addresses, key=lambda each: not each.startswith("127.")):
+        with in_network():
+            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, (address, port))
+        except OSError as error:
+            connection.close()
+            refusal = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise refusal
 
 
 class _ToAnyName(ssl.SSLContext):

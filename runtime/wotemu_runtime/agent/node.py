@@ -24,6 +24,7 @@ from wotemu_runtime.app_process.messages import Claim, Rows, Waits
 from wotemu_runtime.broker.monitor import monitor
 from wotemu_runtime.planning.probe_rounds import Rounds
 from wotemu_runtime.processes.channel import Channel
+from wotemu_runtime.publishing.node_ports import serve_ports
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.wire.node_requests import NodeRequests
 
@@ -66,6 +67,7 @@ class NodeAgent:
         self._mqtt_port: int = data["port_mqtt"]
         self._broker_login: Sequence[str] = data.get("broker_login") or ()
         self._broker_tls: bool = data.get("broker_tls", False)
+        self._has_ports: bool = data.get("has_ports", False)
         self._statsd_port: int | None = data["statsd_port"]
         self._statsd: StatsdIntake
         self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
@@ -112,6 +114,9 @@ class NodeAgent:
             monitoring = monitor(self._role, self._broker_client, answers)
             tasks.append(group.create_task(monitoring, name="broker"))
         prepared = answers if self._is_broker else self._app.prepared
+        if self._has_ports:
+            serving = serve_ports(self._role, self._replica, self._namespaces.connect)
+            tasks.append(group.create_task(serving, name="published ports"))
         app = group.create_task(self._run_app(group, prepared), name="app")
         tasks.append(group.create_task(self._impose_missed(), name="missed faults"))
         await self._role.stopping.wait()

@@ -4,7 +4,7 @@ What a command prints comes as entries of one stream, ``{fd, data}``, then ``{st
 entries of another: ``data`` and ``eof`` for its standard input, ``signal``, ``size`` of its terminal, and
 ``credit``: how many more entries it may print. So a reader that is slow slows the command, not the bus.
 Entries ``{read}`` of the first stream are credit in bytes for the input: of what a command has not read,
-there are at most `INPUT_WINDOW` bytes on the bus and here. Each end trims the stream that it reads.
+there are at most `SEND_WINDOW` bytes on the bus and here. Each end trims the stream that it reads.
 
 Input waits in a queue of its own: a command that prints before it reads on needs credit that comes after it.
 """

@@ -78,6 +78,14 @@ class Streams:
         """What a command in a node prints, and its end."""
         return f"wotemu:{self.stack}:exec:{number}:out"
 
+    def to_ports(self, replica: str) -> str:
+        """What connections to a node's published ports bring into it; see `publishing.multiplexer`."""
+        return f"wotemu:{self.stack}:ports:{replica}:in"
+
+    def from_ports(self, replica: str) -> str:
+        """What they bring out of it."""
+        return f"wotemu:{self.stack}:ports:{replica}:out"
+
     def metrics(self, table: str) -> str:
         """Batches of one table's records."""
         return f"wotemu:{self.stack}:metrics:{table}"

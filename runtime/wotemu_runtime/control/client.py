@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from wotemu.errors import EmulationError, NotRunningError, WotemuError
 from wotemu.suggestions import did_you_mean
 from wotemu_runtime.bus import Streams
+from wotemu_runtime.bus.send_window import SendWindow
 from wotemu_runtime.control.bus_transport import Ends, bus_connection
-from wotemu_runtime.control.input_window import InputWindow
 from wotemu_runtime.control.live_changes import LiveChange
 from wotemu_runtime.control.requests import (
     CapturePackets,
@@ -166,7 +166,7 @@ class RemoteCommand:
         self._name = name
         self._reader = reader
         self._writer = writer
-        self._window = InputWindow()
+        self._window = SendWindow()
 
     def __repr__(self) -> str:
         return f"RemoteCommand({self._name!r})"
@@ -192,7 +192,7 @@ class RemoteCommand:
         raise NotRunningError("the run ended before the command did", where=self._name)
 
     async def write(self, data: bytes) -> None:
-        """Give it input. Returns when all but `INPUT_WINDOW` bytes are read, or the command has ended.
+        """Give it input. Returns when all but `SEND_WINDOW` bytes are read, or the command has ended.
 
         Only `output` learns that the command reads: a task has to read that meanwhile.
         """

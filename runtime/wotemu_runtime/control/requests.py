@@ -93,7 +93,7 @@ class Execute(Request):
     """Run a command in a node. Answered by any number of `Printed` and `InputRead`, then `Exited`.
 
     Meanwhile it takes lines of ``data``, ``eof``, ``signal`` and ``size``: see `ControlClient.execute`. No
-    more than `INPUT_WINDOW` bytes of data may be sent that no `InputRead` has confirmed.
+    more than `SEND_WINDOW` bytes of data may be sent that no `InputRead` has confirmed.
 
     Attributes:
         replica: The node's replica.

@@ -13,7 +13,7 @@ from wotemu.errors import HostError, WotemuError
 from wotemu.scenario.resolver import Resolver
 from wotemu.scenario.timeline import Timeline
 from wotemu.wording import counted
-from wotemu_runtime.bus import BusAddress, BusClock, OtherVersionError, connect
+from wotemu_runtime.bus import BusAddress, BusClient, BusClock, OtherVersionError, connect
 from wotemu_runtime.control.bus_transport import serve_over_bus
 from wotemu_runtime.control.server import serve_connection
 from wotemu_runtime.coordination.captures import StoredCaptures
@@ -23,6 +23,7 @@ from wotemu_runtime.coordination.coordinator_lease import Lease
 from wotemu_runtime.coordination.live_control import LiveControl
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.coordination.outcome import Outcome
+from wotemu_runtime.coordination.published_ports import PublishedPorts
 from wotemu_runtime.coordination.readiness import all_ready, learn_places
 from wotemu_runtime.coordination.shutdown import wind_down
 from wotemu_runtime.coordination.succession import Card, hold, leased, take_over
@@ -44,7 +45,7 @@ BUS_DEADLINE_S = 60.0
 SWARM = "swarm"
 """The engine whose coordinator may be on another machine than whoever controls the run."""
 
-Connect = Callable[[BusAddress, float], Awaitable[Redis]]
+Connect = Callable[[BusAddress, float], Awaitable[BusClient]]
 
 
 class Coordinator:
@@ -99,6 +100,7 @@ class Coordinator:
         self._keep = keep
         self._connect = connect_to
         self._log = CommandLog()
+        self._ports = PublishedPorts(self.live, resume=resume)
 
     def __repr__(self) -> str:
         return f"Coordinator({self.live.plan.stack!r}, {self.outcome.status}, t0={self.outcome.t0})"
@@ -124,7 +126,8 @@ class Coordinator:
         """
         run = self.live
         try:
-            await self._live()
+            with self._ports.listening():
+                await self._live()
         except WotemuError as error:
             run.fail(error)
         except asyncio.CancelledError:
@@ -158,7 +161,7 @@ class Coordinator:
         except ExceptionGroup as errors:  # a task of the group failed
             raise _explained(_first(errors), run.engine.image) from errors
 
-    async def _connected(self, deployed: Deployed) -> Redis:
+    async def _connected(self, deployed: Deployed) -> BusClient:
         try:
             return await self._connect(deployed.bus, BUS_DEADLINE_S)
         except BaseException:
@@ -180,7 +183,7 @@ class Coordinator:
                 run.report("limit.unenforced", f"not enforced: {what}")
         await self._card.publish(client, run.streams, run.recorder.directory.last.run)
 
-    async def _coordinate(self, client: Redis, deployed: Deployed, lease: Lease) -> None:
+    async def _coordinate(self, client: BusClient, deployed: Deployed, lease: Lease) -> None:
         """Drive the run to its end or failure and wind it down, while tasks record it and watch its roles."""
         run, sender = self.live, CommandSender(client, self.live.streams)
         self.control.attach(client, sender)
@@ -198,10 +201,12 @@ class Coordinator:
             if run.engine.name == SWARM:  # a local run's socket is all that anybody needs
                 serving = serve_over_bus(client, run.streams, self._serve_control)
                 others.append(group.create_task(serving, name="control"))
+            self._ports.start(group, client)
             try:
                 await self._drive(client, sender, deployed, lambda: captures.start(group))
             except WotemuError as error:
                 run.fail(error)
+            await self._ports.end()
             await wind_down(
                 run,
                 client,

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
 from wotemu_runtime.bus import Consumer, Streams
-from wotemu_runtime.control.input_window import InputWindow
+from wotemu_runtime.bus.send_window import SendWindow
 from wotemu_runtime.control.requests import Exited, InputRead, Printed
 
 END_S = 10.0
@@ -44,7 +44,7 @@ class NodeCommand:
         self._client = client
         self._input = streams.command_input(number)
         self._output = streams.command_output(number)
-        self._window = InputWindow()
+        self._window = SendWindow()
         self._has_ended = False
         self._lost: Exception | None = None
         """Why input, a signal or credit did not reach the bus: the command may wait for it for ever."""
@@ -96,7 +96,7 @@ class NodeCommand:
                 await self._client.delete(self._output, *([self._input] if self._has_ended else []))
 
     async def write(self, data: bytes) -> None:
-        """Give it input. Returns when all but `INPUT_WINDOW` bytes are read, or the command has ended.
+        """Give it input. Returns when all but `SEND_WINDOW` bytes are read, or the command has ended.
 
         Only `output` learns that the command reads: a task has to read that meanwhile.
         """

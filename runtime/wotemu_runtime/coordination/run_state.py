@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from wotemu.errors import AppStartError, HostError, WotemuError
-from wotemu.records import Event, Record
+from wotemu.records import Event, Published, Record
 from wotemu_runtime.coordination.run_control import RunControl
 from wotemu_runtime.planning.models import Plan
 
@@ -32,6 +32,8 @@ class RunState:
         """Guards that have fired or been skipped."""
         self.live_changes = 0
         """How many changes were made by hand."""
+        self.published: dict[int, Published] = {}
+        """The latest counts of each published port."""
         self.losses: Counter[tuple[str, str]] = Counter()
         """Records that never came, by the role that lost them and what they were."""
 
@@ -50,14 +52,16 @@ class RunState:
         else:
             self.not_running.pop(role, None)
 
-    tables = frozenset({Event.TABLE})
+    tables = frozenset({Event.TABLE, Published.TABLE})
     """See `Sink`."""
 
     def take(self, records: Iterable[Record]) -> None:
-        """Take the events among the records into account."""
+        """Take the events and the counts of published ports among the records into account."""
         for record in records:
             if isinstance(record, Event):
                 self._take(record)
+            elif isinstance(record, Published):
+                self.published[record.port] = record
 
     def _take(self, event: Event) -> None:
         if (failure := self._failure(event)) is not None:

@@ -75,14 +75,6 @@ def check_swarm(topology: Topology) -> None:
             "nodes on a swarm have no way out of the emulation",
             hint="leave it out, or use the local engine",
         )
-    for node in topology.nodes:
-        if node.publish:
-            raise refusal(
-                node,
-                "publish",
-                "nodes on a swarm publish no ports",
-                hint="leave it out, or use the local engine",
-            )
     for network in topology.networks:
         if network.mtu is not None and network.mtu > MAX_OVERLAY_MTU:
             raise refusal(

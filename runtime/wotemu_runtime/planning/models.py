@@ -93,6 +93,8 @@ class Plan:
     networks: tuple[PlannedNetwork, ...]
     seed: int
     capture: Capture | None = None
+    publishes_over_bus: bool = False
+    """Whether connections to published ports are carried over the bus, as nodes are on other machines."""
 
     @property
     def emulated(self) -> tuple[PlannedNetwork, ...]:
@@ -110,7 +112,7 @@ class Plan:
         """The roles that say when they are ready."""
         agents = [f"agent:{replica.name}" for replica in self.agents]
         others = [CAPTURE_ROLE] if self.capture_by_role is not None else []
-        others += [PUBLISH_ROLE] if self.published else []
+        others += [PUBLISH_ROLE] if self.published and not self.publishes_over_bus else []
         return frozenset([*agents, *others, *(f"gateway:{network.name}" for network in self.emulated)])
 
     @property

@@ -75,6 +75,7 @@ def make_plan(
         replicas=tuple(replicas),
         networks=tuple(networks),
         seed=timeline.seed,
+        publishes_over_bus=not on_this_machine,
     )
 
 

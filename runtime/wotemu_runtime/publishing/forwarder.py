@@ -91,8 +91,10 @@ class Forwarder:
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: str) -> None:
         """Pass one way on until its end, which is passed on, too: the other way may have more to come."""
         while data := await reader.read(_CHUNK):
+            if writer.is_closing():  # uvloop's transports then raise a RuntimeError
+                raise ConnectionResetError
             setattr(self, count, getattr(self, count) + len(data))
             writer.write(data)
             await writer.drain()
-        with contextlib.suppress(OSError):
+        if not writer.is_closing():
             writer.write_eof()

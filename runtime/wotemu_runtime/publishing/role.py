@@ -14,6 +14,7 @@ import uvloop
 
 from wotemu.records import Published
 from wotemu_runtime.publishing.forwarder import Forwarder
+from wotemu_runtime.publishing.listening import announced
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import Role, on_bus
 
@@ -81,9 +82,8 @@ async def _announce(role: Role, ports: Sequence[_Port]) -> None:
     """At T0, report what leads where."""
     await role.session.sleep_until(await role.t0)
     for port in ports:
-        url = f"http://127.0.0.1:{port.port}/"
-        text = f"{url} leads to port {port.target} of {port.replica}, past all networks"
-        role.event("port.published", text, url=url, replica=port.replica, port=port.target)
+        text, data = announced(port.port, port.replica, port.target)
+        role.event("port.published", text, **data)
 
 
 def _record(role: Role, ports: Mapping[int, _Port], forwarders: Mapping[int, Forwarder]) -> None:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
-from wotemu.records import TABLES, Event, Host, Log, Probe, Record, to_row
+from wotemu.records import TABLES, Event, Host, Log, Probe, Published, Record, to_row
 from wotemu_runtime.bus import Consumer, OtherVersionError, Streams
 from wotemu_runtime.fidelity import Witness
 from wotemu_runtime.recording.checkpoint import Checkpoint
@@ -170,7 +170,7 @@ class Recorder:
         self.store(sample)
         self._pass_on(Host.TABLE, [to_row(sample)])
 
-    def store(self, *records: Probe | Event | Host) -> None:
+    def store(self, *records: Probe | Event | Host | Published) -> None:
         """Store records that did not come over the bus, without passing them on."""
         for record in records:
             self._write(self.directory.store, record.TABLE, [to_row(record)])

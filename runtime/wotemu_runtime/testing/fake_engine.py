@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from redis.asyncio import Redis
-
-from wotemu_runtime.bus import BusAddress, BusClock
+from wotemu_runtime.bus import BusAddress, BusClient, BusClock
 from wotemu_runtime.engines.engine import Deployed, News, RoleEnded
 from wotemu_runtime.planning.models import Plan, PlannedNetwork
 from wotemu_runtime.roles.assignment import Assignment
@@ -65,7 +63,7 @@ class FakeEngine:
         self.deploy_s = 0.0
         self.broken: dict[str, Exception] = {}
 
-    async def connect(self, address: BusAddress, deadline_s: float) -> Redis:
+    async def connect(self, address: BusAddress, deadline_s: float) -> BusClient:
         """What the coordinator calls for a client of the bus."""
         return self._bus.client
 

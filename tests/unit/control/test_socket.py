@@ -15,8 +15,8 @@ import pytest
 
 from wotemu.errors import HostError, InputError, NotRunningError, ScenarioError
 from wotemu.records import Event
+from wotemu_runtime.bus.send_window import SEND_WINDOW
 from wotemu_runtime.control.client import ControlClient, control_names
-from wotemu_runtime.control.input_window import INPUT_WINDOW
 from wotemu_runtime.control.live_changes import Crash, LiveChange, SetConditions
 from wotemu_runtime.control.requests import (
     Changed,
@@ -52,7 +52,7 @@ class Echo:
         self.signalled = asyncio.Event()
         self.sizes: list[tuple[int, int]] = []
         self.left = asyncio.Event()
-        self.input_room = INPUT_WINDOW
+        self.input_room = SEND_WINDOW
         self.reads = True
 
     async def output(self) -> AsyncGenerator[Printed | InputRead | Exited, None]:
@@ -219,9 +219,9 @@ async def test_input_waits_at_the_client_until_the_command_reads_and_signals_pas
     run = Asked()
     run.command.reads = False
     async with control_server("field", run), ControlClient("field").execute("cam", ["sleep"]) as command:
-        writing = asyncio.create_task(command.write(bytes(2 * INPUT_WINDOW)))
+        writing = asyncio.create_task(command.write(bytes(2 * SEND_WINDOW)))
         output, printed = command.output(), 0
-        while printed < INPUT_WINDOW:
+        while printed < SEND_WINDOW:
             each = await anext(output)
             assert isinstance(each, Printed)
             printed += len(each.data)

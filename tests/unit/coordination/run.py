@@ -105,7 +105,8 @@ class Run:
         resolver = Resolver(
             self.topology, Scenario(phases=self.phases, events=self.events, duration=self.duration)
         )
-        self.plan = make_plan(self.topology, resolver.timeline, stack="test", root=Path("/"))
+        plan = make_plan(self.topology, resolver.timeline, stack="test", root=Path("/"))
+        self.plan = attrs.evolve(plan, publishes_over_bus=True)
         self.engine = self.engine or FakeEngine(self.bus, self.play)
         self.recorder = RunDirectory(self.run_dir)
         OPEN.append(self)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.coordination.run import FIELD, STREAMS, Run
 from wotemu.scenario import Phase, at
+from wotemu.topology.models import Node, Topology
 from wotemu_runtime.bus.codec import pack
+from wotemu_runtime.recording.run_directory import RunDirectory
 from wotemu_runtime.testing import EPOCH_S, MemoryBus, on_jumping_clock
 
 
@@ -56,6 +59,46 @@ async def test_who_takes_over_with_the_run_directory_goes_on_where_the_first_was
     assert second.coordinator.totals.changes == 2
     sent = sum(event.data["records"].get("app", 0) for event in second.of("role.done"))
     assert second.recorder.counts["app"] == sent > 100
+
+
+@on_jumping_clock
+async def test_published_ports_are_taken_over_with_their_counts_where_they_are_free(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    cam = Node("cam", command=["true"], networks=[FIELD], publish={port: 80})
+
+    async def run(before: Run | None, held: socket.socket | None = None) -> Run:
+        """A coordinator that dies after 45 s."""
+        bus, engine = (MemoryBus(), None) if before is None else (before.bus, before.engine)
+        made = Run(
+            tmp_path,
+            duration="5min",
+            topology=Topology([cam]),
+            bus=bus,
+            engine=cast(Any, engine),
+            resume=before is not None,
+        )
+        coordinating = asyncio.create_task(made.outcome())
+        await asyncio.sleep(5)
+        if held is None:  # no agent of this engine answers: the connection is refused
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await reader.read() == b""
+            writer.close()
+        await asyncio.sleep(40)
+        made.engine.leave()
+        coordinating.cancel()
+        await asyncio.wait([coordinating])
+        return made
+
+    first = await run(None)
+    with socket.create_server(("127.0.0.1", port)) as held:
+        second = await run(first, held)
+    third = await run(second)
+    assert [each.data["port"] for each in first.of("port.published") + third.of("port.published")] == [80, 80]
+    (unavailable,) = second.of("port.unavailable")
+    assert f"port {port} is taken" in unavailable.message
+    rows = [each for table, rows in RunDirectory(tmp_path).stored() if table == "published" for each in rows]
+    assert rows[-1][1:6] == ["cam", port, 80, 0, 2]
 
 
 @on_jumping_clock

@@ -78,7 +78,7 @@ def deploy_request(
         "capture": None
         if plan.capture_by_role is None
         else _capture_assignment(plan, plan.capture_by_role, namespaces, bus),
-        "publish": _publish_assignment(plan, namespaces, bus) if plan.published else None,
+        "publish": _publish_assignment(plan, namespaces, bus) if PUBLISH_ROLE in plan.roles else None,
     }
 
 
@@ -178,6 +178,7 @@ def _replica_request(
         "broker_login": monitor_login(replica.env),
         "broker_tls": uses_tls(replica.env),
         "statsd_port": statsd_port(replica),
+        "has_ports": plan.publishes_over_bus and bool(replica.publish),
         "cgroups": directories,
         "cpu_limit": group.limits.cpu,
         "mem_limit_bytes": group.limits.mem_bytes,

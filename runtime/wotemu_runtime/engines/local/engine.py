@@ -28,7 +28,6 @@ from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
-from wotemu_runtime.engines.local.published_ports import listening
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.gateway.shaper_choice import (
     check_duty_cycles,
@@ -37,6 +36,7 @@ from wotemu_runtime.gateway.shaper_choice import (
     netem_without_uplinks,
 )
 from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.publishing.listening import listening
 
 BUS_SOCKET = f"{RUN_DIR}/bus.sock"
 DEPLOY_DEADLINE_S = 60.0

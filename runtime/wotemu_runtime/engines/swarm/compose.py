@@ -20,6 +20,7 @@ from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.models import Plan
+from wotemu_runtime.planning.refusal import refusal
 from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,
     BUS_PORT,
@@ -62,8 +63,10 @@ def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "a
 
     Raises:
         HostError: A swarm can't impose a fault of the scenario.
+        TopologyError: A node publishes a port.
     """
     check_faults(plan)
+    _check_ports(plan)
     # Roles then look for their networks' subnets by the gateways' aliases.
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed
     made = all_services(plan, unknown, "", shaper=shaper)
@@ -96,6 +99,17 @@ def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "a
 def folder_of(target: Path) -> Path:
     """The folder for the files that the compose file `target` names. Hidden, so it is no part of the code."""
     return target.with_name(f".{target.stem}.wotemu")
+
+
+def _check_ports(plan: Plan) -> None:
+    for node in plan.topology.nodes:
+        if node.publish:
+            raise refusal(
+                node,
+                "publish",
+                "a composed stack publishes no ports of nodes: Swarm chooses its coordinator's machine",
+                hint="leave it out, or run the deployment by wotemu run --engine swarm",
+            )
 
 
 def _short(plan: Plan, name: str) -> str:

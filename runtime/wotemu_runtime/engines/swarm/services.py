@@ -250,6 +250,7 @@ def agent_service(
         "broker_login": monitor_login(replica.env),
         "broker_tls": uses_tls(replica.env),
         "statsd_port": statsd_port(replica),
+        "has_ports": bool(replica.publish),
         "cgroups": [],
         "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
         "mem_limit_bytes": int(replica.resources.mem_limit)

@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import psutil
 
@@ -18,7 +19,9 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def listening(plan: Plan) -> Iterator[dict[int, socket.socket]]:
-    """Listen on the plan's published ports; the sockets are closed here as the block is left.
+    """Listen on the plan's published ports, unless its coordinator does.
+
+    The sockets are closed here as the block is left.
 
     Yields:
         The sockets by port.
@@ -26,11 +29,13 @@ def listening(plan: Plan) -> Iterator[dict[int, socket.socket]]:
     Raises:
         HostError: A port is taken, or not this user's to take.
     """
+    ports = () if plan.publishes_over_bus else plan.published
     with ExitStack() as stack:
-        yield {port: stack.enter_context(_listen(port, replica)) for port, replica, _ in plan.published}
+        yield {port: stack.enter_context(listen(port, replica)) for port, replica, _ in ports}
 
 
-def _listen(port: int, replica: str) -> socket.socket:
+def listen(port: int, replica: str) -> socket.socket:
+    """Listen on one port, which leads to a node; errors as those of `listening`."""
     try:
         return socket.create_server((LOOPBACK, port), backlog=64)
     except OSError as error:
@@ -42,6 +47,13 @@ def _listen(port: int, replica: str) -> socket.socket:
             hint = "publish one from 1024 on"
             raise HostError(f"port {port} is not this user's to take", where=where, hint=hint) from error
         raise HostError(f"port {port}: {error.strerror}", where=where) from error
+
+
+def announced(port: int, replica: str, target: int) -> tuple[str, dict[str, Any]]:
+    """The text and data of the event ``port.published``."""
+    url = f"http://{LOOPBACK}:{port}/"
+    text = f"{url} leads to port {target} of {replica}, past all networks"
+    return text, {"url": url, "replica": replica, "port": target}
 
 
 def _by(port: int) -> str:
