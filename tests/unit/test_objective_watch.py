@@ -112,7 +112,7 @@ async def test_a_failed_objective_ends_the_run(
     await watching
     assert bool(run.ended_by) is ends
     assert watch.ended_by == (
-        "errors of requests 50 %, limit 1 % (failed)" if state == "failed" else watch.ended_by
+        "errors of requests 50 %, limit < 1 % (failed)" if state == "failed" else watch.ended_by
     )
 
 

@@ -77,12 +77,10 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """``p95 of readproperty of phone during fade 812 ms, limit 500 ms (failed)``."""
+        """``p95 of readproperty of phone during fade 812 ms, limit < 500 ms (failed)``."""
         why = f": {self.reason}" if self.reason else ""
-        if self.value is None:
-            return f"{self.text}, limit {figure_text(self.limit, self.unit)} ({self.state}{why})"
-        limit = figure_text(self.limit, self.unit)
-        return f"{self.text} {self.figure}, limit {limit} ({self.state}{why})"
+        figure = "" if self.value is None else f" {self.figure}"
+        return f"{self.text}{figure}, limit {self.limit_text} ({self.state}{why})"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it: what is not finite is null, and `figure` says it."""
