@@ -141,7 +141,7 @@ def figures(run_dir: Path) -> float:
         outcomes_over_time(run, asked),
         percentiles(run, ["phase", *by]),
         percentiles(run, ["phase", "group", *by]),
-        quantiles_over_time(run.axis, with_series(asked, "{} {} {}", "op", "owner", "binding")),
+        quantiles_over_time(run.axis, with_series(asked.collect(), "{} {} {}", "op", "owner", "binding")),
         windows(run, ["owner"]),
     ]
     return float(sum(frame.height for frame in made))

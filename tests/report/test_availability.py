@@ -12,7 +12,8 @@ import pytest
 
 from wotemu.records import CANCELLED, OK, UNFINISHED, Event, Interaction, Record
 from wotemu_report.page.head import head
-from wotemu_report.queries.availability import by_node_and_phase, lowest_availability
+from wotemu_report.queries import availability
+from wotemu_report.queries.availability import by_node_and_phase, lowest_availability, outages
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.requests import unmeasured_requests
 from wotemu_report.recorded.run_data import RunData
@@ -69,6 +70,21 @@ def test_clients_that_are_cut_off_are_the_worst_and_not_the_best(run_dir: Path) 
     phases = phase_totals(run).filter(pl.col("phase") == "cut").row(0, named=True)
     assert (phases["worst"], phases["whose"]) == (0.0, "reader-3g")
     assert lowest_availability(run)["availability"].item() == 0.0
+
+
+def test_availability_is_the_same_however_few_nodes_are_judged_at_once(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Record] = []
+    for number in range(7):
+        rows += [*steady(0, 60, node=f"n-{number}"), request(3.5 + number, 2.0, ERROR, node=f"n-{number}")]
+    run = run_of(run_dir, rows)
+    at_once, lost = by_node_and_phase(run), outages(run)
+    monkeypatch.setattr(availability, "_ROWS_AT_ONCE", 130)
+    run = RunData.load(run_dir)
+    assert by_node_and_phase(run).equals(at_once)
+    assert sorted(outages(run).rows()) == sorted(lost.rows())
+    assert lost.height == 7
 
 
 def test_quantiles_count_failed_requests_as_endless(run_dir: Path) -> None:

@@ -108,9 +108,16 @@ def test_errors_are_listed_by_what_the_app_saw(run_dir: Path) -> None:
     ]
 
 
+def test_errors_that_are_as_frequent_are_always_in_the_same_order(run_dir: Path) -> None:
+    bindings = [f"binding-{number}" for number in range(20)]
+    rows = [request(31, 1.0, "timeout", binding=binding) for binding in bindings[::-1]]
+    kinds = distinct_errors(requests(loaded(run_dir, "interactions", rows)))
+    assert kinds["binding"].to_list() == sorted(bindings)
+
+
 def test_requests_per_second_are_zero_where_nobody_asked(run_dir: Path) -> None:
     run = loaded(run_dir, "interactions", [request(0.1, 0.1), request(0.2, 0.1), request(5, 0.1)])
-    rates = outcomes_over_time(run, requests(run))
+    rates = outcomes_over_time(run, requests(run).lazy())
     assert rates.height == 60
     assert rates.filter(pl.col("rate") > 0).select("s", "rate").rows() == [(0.0, 2.0), (5.0, 1.0)]
 

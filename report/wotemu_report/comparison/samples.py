@@ -129,10 +129,15 @@ def _in_blocks(frame: pl.LazyFrame, blocks: pl.DataFrame) -> pl.LazyFrame:
 
 
 def _availability(measured: pl.LazyFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
-    columns = ("node", "thing", "name", "op", "binding", "owner", "s", "ms")
-    ended = ("ok", "failed", "cancelled", "unfinished")
-    asked = measured.filter(pl.col("s") >= 0).select(*columns, *ended).collect()
-    intervals = pl.concat(available_intervals(asked, end_s)).select("owner", "up", "start", "stop").collect()
+    asked = measured.filter(pl.col("s") >= 0)
+    by_nodes = pl.concat(_in_each_block(some, blocks) for some in available_intervals(asked, end_s))
+    # As texts: two runs' categories are not the same.
+    named = by_nodes.with_columns(pl.selectors.categorical().cast(pl.String))
+    return named.group_by("phase", "block", "group").agg(pl.col("up", "known").sum())
+
+
+def _in_each_block(intervals: pl.DataFrame, blocks: pl.DataFrame) -> pl.DataFrame:
+    """How long each group's things were available, and how long that is known, in seconds of each block."""
     edges = blocks.sort("start").with_row_index("number")
     first = pl.Series(edges["start"])
     spread = (
@@ -154,6 +159,4 @@ def _availability(measured: pl.LazyFrame, blocks: pl.DataFrame, end_s: float) ->
     )
     lasts = (pl.min_horizontal("stop", "to_s") - pl.max_horizontal("start", "from_s")).clip(0)
     figures = {"up": pl.col("lasts").filter("up").sum(), "known": pl.col("lasts").sum()}
-    grouped = spread.with_columns(lasts=lasts).group_by("phase", "block", group="owner").agg(**figures)
-    # As texts: two runs' categories are not the same.
-    return grouped.collect().with_columns(pl.selectors.categorical().cast(pl.String))
+    return spread.with_columns(lasts=lasts).group_by("phase", "block", group="owner").agg(**figures).collect()

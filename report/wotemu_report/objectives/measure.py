@@ -106,12 +106,12 @@ def _throughput(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 def _availability(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
     """Of each node its share of the known time, and of these the lowest."""
     chosen = window.holds_requests() | ~window.holds("s")  # those of other times bound the intervals
-    asked = requests_of(run, plan, role="consumer").filter(chosen).collect()
-    intervals = pl.concat(list(available_intervals(asked, run.axis.end_s)))
-    inside = intervals.with_columns(
-        lasts=pl.min_horizontal("stop", pl.lit(window.end_s))
-        - pl.max_horizontal("start", pl.lit(window.start_s))
-    ).filter(pl.col("lasts") > 0)
+    asked = requests_of(run, plan, role="consumer").filter(chosen)
+    intervals = pl.concat(available_intervals(asked, run.axis.end_s))
+    lasts = pl.min_horizontal("stop", pl.lit(window.end_s)) - pl.max_horizontal(
+        "start", pl.lit(window.start_s)
+    )
+    inside = intervals.lazy().with_columns(lasts=lasts).filter(pl.col("lasts") > 0)
     by_node = inside.group_by("owner").agg(
         up=pl.col("lasts").filter("up").sum() / pl.col("lasts").sum(), count=pl.len()
     )

@@ -25,7 +25,7 @@ from wotemu_report.page import lazy_data, vega_bundle
 from wotemu_report.page.cells import cell, tone
 from wotemu_report.page.head import Head, head, run_name
 from wotemu_report.recorded.run_data import RunData
-from wotemu_report.sections import sections
+from wotemu_report.sections import THREADS, sections
 
 _HERE = files("wotemu_report.page")
 _SCRIPTS = ("rows", "charts", "zoom", "nodes", "tables")
@@ -65,11 +65,11 @@ def render(run: RunData) -> str:
 
 def run_parts(run: RunData) -> PageParts:
     """The parts of the report of `run`."""
-    # Polars leaves a core idle for half of the time: what two parts need is made once, see `once_a_run`.
-    with ThreadPoolExecutor(1, "head") as beside:
-        top = beside.submit(head, run)
-        parts = sections(run)
-        return page_parts(top.result(), parts, run.axis)
+    # What two parts need is made once, see `once_a_run`.
+    with ThreadPoolExecutor(THREADS, "part") as pool:
+        top = pool.submit(head, run)
+        parts = sections(run, pool)
+    return page_parts(top.result(), parts, run.axis)
 
 
 def page(top: Head, parts: Sequence[Section], *, axis: Axis, version: str) -> str:

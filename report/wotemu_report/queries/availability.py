@@ -29,11 +29,12 @@ SLOW_LEAST_S = 1.0
 
 _ASKED = (pl.col("role") == "consumer") & (pl.col("phase_no") >= 0)
 """Requests of consumers since T0."""
+_ROWS_AT_ONCE = 1_000_000
 _OF = ("owner", "node", "op")
 _SERIES = ("node", "thing", "name", "op", "binding")
 
 
-def available_intervals(frame: pl.DataFrame, end_s: float) -> Iterator[pl.LazyFrame]:
+def available_intervals(asked: pl.LazyFrame, end_s: float) -> Iterator[pl.DataFrame]:
     """When each series of requests (`node`, `thing`, `name`, `op`, `binding`) found its thing available.
 
     - A request that succeeded: available for the usual duration (the median) before its answer, and until
@@ -46,84 +47,91 @@ def available_intervals(frame: pl.DataFrame, end_s: float) -> Iterator[pl.LazyFr
     - A cancelled one says nothing.
 
     Args:
-        frame: `requests`, of consumers.
+        asked: Of `requests`, those of consumers.
         end_s: Where the run ends, in seconds since T0.
 
-    Returns:
-        Frames of intervals: `owner`, `node`, `op`, `start` and `stop` (seconds since T0), and `up`, whether
-        the thing was available; only in the last one it was.
+    Yields:
+        The intervals of some nodes at a time, so that the memory they take is bounded: `owner`, `node`, `op`,
+        `start` and `stop` (seconds since T0), and `up`, whether the thing was available.
     """
-    asked = (
-        _in_series(frame)
-        .lazy()
-        .with_columns(
-            slow=pl.col("duration") > pl.max_horizontal(pl.col("usual") * SLOW_FACTOR, pl.lit(SLOW_LEAST_S))
-        )
+    timed = asked.filter(~pl.col("cancelled")).select(
+        "owner", *_SERIES, "s", "ok", "failed", "unfinished", duration=pl.col("ms") / 1000.0
+    )
+    part = (pl.col("len").cum_sum() - 1) // _ROWS_AT_ONCE
+    nodes = timed.group_by("node").len().sort("node").with_columns(part=part).collect()
+    for some in nodes.partition_by("part") or [nodes]:
+        of_these = timed.filter(pl.col("node").is_in(some["node"].implode()))
+        yield _intervals(_in_series(of_these.collect()), end_s)
+
+
+def _intervals(ordered: pl.DataFrame, end_s: float) -> pl.DataFrame:
+    """The intervals of what `_in_series` returns."""
+    asked = ordered.lazy().with_columns(
+        slow=pl.col("duration") > pl.max_horizontal(pl.col("usual") * SLOW_FACTOR, pl.lit(SLOW_LEAST_S))
     )
     down = asked.filter(pl.col("failed") | (pl.col("unfinished") & pl.col("slow")))
     done = asked.filter("ok").with_columns(
         up_from=pl.max_horizontal("s", pl.col("s") + pl.col("duration") - pl.col("usual"))
     )
     up_from, stop = pl.min_horizontal("up_from", "stop"), pl.min_horizontal("stop", pl.lit(end_s))
-    for intervals in (
+    found = [
         down.select(*_OF, start="s", stop=stop, up=pl.lit(False)),
         done.filter("slow").select(*_OF, start="s", stop=pl.min_horizontal(up_from, stop), up=pl.lit(False)),
         done.select(*_OF, start=pl.min_horizontal(up_from, stop), stop=stop, up=pl.lit(True)),
-    ):
-        yield intervals.filter(pl.col("stop") > pl.col("start"))
+    ]
+    return pl.concat(each.filter(pl.col("stop") > pl.col("start")) for each in found).collect()
 
 
 def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
-    """The requests of each series in order of time, but for cancelled ones.
+    """The requests of each series in order of time.
 
     Returns:
-        `s`, `duration` (seconds), `owner`, `node`, `op`, `ok`, `failed` and `unfinished`; `usual`, the median
-        duration of the series' requests that succeeded (0: none did); and `stop`, when the next one begins,
-        or for the last one as much later as they are usually apart.
+        The rows of `frame`; `usual`, the median duration of the series' requests that succeeded (0: none
+        did); and `stop`, when the next one begins, or for the last one as much later as they are usually
+        apart.
     """
     key = packed_key(frame, _SERIES)
-    numbered = (
-        key.frame.lazy()
-        .filter(~pl.col("cancelled"))
-        .select(
-            "owner", "node", "op", "s", "ok", "failed", "unfinished",
-            number=key.expr, duration=pl.col("ms") / 1000.0,
-        )
-    )  # fmt: skip
     # One sort by a number of both takes half the time of one by two columns; its unit of time is below 1 us.
     room = min(40, 64 - key.size.bit_length())
     unit = 2**room / (1.0 + (frame["s"].max() or 0.0))  # type: ignore[operator]  # `s` holds floats
-    place = pl.col("number") * 2**room + (pl.col("s") * unit).cast(pl.UInt64)
-    ordered = numbered.sort(place).collect().with_columns(number=pl.col("number").rle_id())
-    following = pl.when(pl.col("number") == pl.col("number").shift(-1)).then(pl.col("s").shift(-1))
-    ordered = ordered.with_columns(stop=following)
+    ordered = (
+        key.frame.lazy()
+        .with_columns(number=key.expr)
+        .sort(pl.col("number") * 2**room + (pl.col("s") * unit).cast(pl.UInt64), multithreaded=False)
+        .with_columns(pl.col("number").rle_id())
+        .collect()
+    )
     of_series = (
-        ordered.group_by("number")
+        ordered.lazy()
+        .group_by("number", maintain_order=True)
         .agg(
             usual=pl.col("duration").filter("ok").median().fill_null(0.0),
-            apart=(pl.col("stop") - pl.col("s")).median(),
+            apart=pl.col("s").diff().median(),
+            count=pl.len(),
         )
-        .sort("number")
+        .collect()
     )
     # Numbers are from 0 on by now: the figures of a series are found by position, without a search.
-    usual, apart = (of_series[name].gather(ordered["number"]) for name in ("usual", "apart"))
-    last = pl.col("s") + pl.max_horizontal("duration", apart)
-    return ordered.with_columns(usual, stop=pl.col("stop").fill_null(last)).drop("number")
+    usual = of_series["usual"].gather(ordered["number"])
+    last = of_series["count"].cum_sum() - 1
+    of_last = ordered[last].with_columns(of_series["apart"])
+    ends = of_last.select(pl.col("s") + pl.max_horizontal("duration", "apart")).to_series()
+    return ordered.with_columns(usual, stop=ordered["s"].shift(-1).scatter(last, ends))
 
 
 @once_a_run
 def _known_time(run: RunData) -> tuple[pl.DataFrame, pl.DataFrame]:
     """By `owner` and `phase_no`, the share of the known time in which things were available; `outages`."""
-    asked = requests(run).lazy().filter(_ASKED)
-    columns = [*_SERIES, "owner", "s", "ms", "ok", "failed", "cancelled", "unfinished"]
-    intervals = list(available_intervals(asked.select(columns).collect(), run.axis.end_s))
-    parts = [part for each in intervals for part in _time_by_phase(run, each)]
+    times: list[pl.DataFrame] = []
+    down: list[pl.DataFrame] = []
+    for intervals in available_intervals(requests(run).lazy().filter(_ASKED), run.axis.end_s):
+        times += _time_by_phase(run, intervals)
+        down.append(intervals.filter(~pl.col("up")).select("node", "op", "start", "stop"))
     up, total = pl.col("lasts").filter(pl.col("up")).sum(), pl.col("lasts").sum()
     shares = (
-        pl.concat(parts).group_by("owner", "phase_no").agg(availability=pl.when(total > 0).then(up / total))
+        pl.concat(times).group_by("owner", "phase_no").agg(availability=pl.when(total > 0).then(up / total))
     )
-    *down, _ = intervals
-    return shares, pl.concat(down).select("node", "op", "start", "stop").collect()
+    return shares, pl.concat(down)
 
 
 def outages(run: RunData) -> pl.DataFrame:
@@ -131,7 +139,7 @@ def outages(run: RunData) -> pl.DataFrame:
     return _known_time(run)[1]
 
 
-def _time_by_phase(run: RunData, intervals: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def _time_by_phase(run: RunData, intervals: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The nanoseconds of the intervals, `lasts`, by `owner`, `phase_no` and `up`.
 
     They are whole numbers, whose sum does not depend on the order in which several threads add them up.
@@ -140,7 +148,7 @@ def _time_by_phase(run: RunData, intervals: pl.LazyFrame) -> Iterator[pl.DataFra
         "owner", "up", "start", "stop",
         phase_no=run.axis.phase_number("start").cast(pl.Int32),
         last_no=run.axis.phase_number("stop", before=True).cast(pl.Int32),
-    ).collect(engine="streaming")  # fmt: skip
+    )  # fmt: skip
     key, lasted_s = ["owner", "phase_no", "up"], pl.col("stop") - pl.col("start")
     lasts = (lasted_s * 1e9).round().cast(pl.Int64).sum().alias("lasts")
     within = numbered.lazy().filter(pl.col("phase_no") == pl.col("last_no"))

@@ -19,7 +19,7 @@ _REQUESTS_A_BIN = 4
 """Fewer would make a median jump about."""
 
 
-def outcomes_over_time(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
+def outcomes_over_time(run: RunData, frame: pl.LazyFrame) -> pl.DataFrame:
     """Requests in each bin: `s`, `series` (the outcome), `count`, and `rate` in requests a second."""
     binned = per_bin(frame, run.axis, ["status"], count=pl.len())
     outcome = pl.col("status").cast(pl.String).replace_strict(_OUTCOMES)
@@ -28,9 +28,9 @@ def outcomes_over_time(run: RunData, frame: pl.DataFrame) -> pl.DataFrame:
     return binned.with_columns(rate=pl.col("count") / run.axis.bin_s)
 
 
-def errors_over_time(run: RunData, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def errors_over_time(run: RunData, frame: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
     """Failed requests in each bin: `s`, `series` (the exception's type), `count`; and the types, in order."""
-    failed = with_error_type(frame.lazy().filter("failed").select("s", "error").collect())
+    failed = with_error_type(frame.filter("failed").select("s", "error").collect())
     folded, names = fold(failed, "series", pl.len())
     binned = per_bin(folded, run.axis, ["series"], count=pl.len())
     return every_bin(binned, run.axis, ["series"], fill=0), names
@@ -118,13 +118,11 @@ def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:
     return axis.coarser(usual / _REQUESTS_A_BIN if isinstance(usual, int | float) else 1.0)
 
 
-def quantiles_by_phase(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+def quantiles_by_phase(frame: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
     """Figures, as those over time, by phase and series (operation, node and binding); and the series."""
     columns = ("name", "op", "owner", "binding")
-    begun = (
-        frame.lazy()
-        .filter(pl.col("phase_no") >= 0, pl.col("ok") | pl.col("failed"))
-        .select(*columns, "phase_no", "phase", "ms", "ok", "failed")
+    begun = frame.filter(pl.col("phase_no") >= 0, pl.col("ok") | pl.col("failed")).select(
+        *columns, "phase_no", "phase", "ms", "ok", "failed"
     )
     named = with_series(begun.collect(), "{} {} · {} · {}", *columns).drop(columns)
     folded, names = fold(named, "series", pl.len())

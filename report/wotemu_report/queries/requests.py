@@ -38,9 +38,9 @@ def requests(run: RunData) -> pl.DataFrame:
     )
 
 
-def seen_by(frame: pl.DataFrame, role: str) -> pl.DataFrame:
-    """The rows that `role` (consumer or producer) measured."""
-    return frame.filter(pl.col("role") == role)
+def seen_by(frame: pl.DataFrame, role: str) -> pl.LazyFrame:
+    """The rows that `role` (consumer or producer) measured; lazy, as a copy of them might be large."""
+    return frame.lazy().filter(pl.col("role") == role)
 
 
 def measured_role(frame: pl.DataFrame) -> str:
@@ -51,11 +51,10 @@ def measured_role(frame: pl.DataFrame) -> str:
     return "consumer" if frame.select((pl.col("role") == "consumer").any()).item() else "producer"
 
 
-def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+def consumers_or_producers(frame: pl.DataFrame) -> tuple[pl.LazyFrame, str]:
     """The rows of `measured_role`, and that role."""
     role = measured_role(frame)
-    is_all = frame.select((pl.col("role") == role).all()).item()
-    return (frame if is_all else seen_by(frame, role)), role  # a selection would be a copy
+    return seen_by(frame, role), role
 
 
 def unmeasured_requests(run: RunData) -> pl.DataFrame:
@@ -125,17 +124,19 @@ def error_share() -> pl.Expr:
 
 def distinct_errors(frame: pl.DataFrame) -> pl.DataFrame:
     """A row for each distinct error: `count`, `first` and `last` (seconds since T0), and its `nodes`."""
-    failed = frame.filter("failed")
-    return (
-        failed.group_by("error", "code", "op", "binding", "role")
+    key = ("error", "role", "op", "binding", "code")
+    found = (
+        frame.filter("failed")
+        .group_by(key)
         .agg(
             count=pl.len(),
             first=pl.col("s").min(),
             last=pl.col("s").max(),
             nodes=pl.col("node").unique().sort().cast(pl.String),
         )
-        .sort(["count", "error", "role"], descending=[True, False, False])
+        .with_columns(pl.col(key).cast(pl.String))
     )
+    return found.sort("count", *key, descending=[True, *[False] * len(key)])
 
 
 def with_error_type(failed: pl.DataFrame) -> pl.DataFrame:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 
 from altair.utils.schemapi import debug_mode
 
@@ -50,8 +52,21 @@ SECTIONS: tuple[Callable[[RunData], Section], ...] = (
 """In the order in which they are read."""
 
 
-def sections(run: RunData) -> list[Section]:
-    """Every section of the report."""
+_LONGEST = wot_interactions.section
+"""Takes as long as all others together, so it is begun first."""
+THREADS = 2
+"""Polars leaves a core idle for most of the time. Each thread has tables of its own in memory."""
+
+
+def sections(run: RunData, pool: Executor | None = None) -> list[Section]:
+    """Every section of the report.
+
+    Args:
+        run: The run.
+        pool: Threads that make them; None: `THREADS` of their own.
+    """
     # Altair validates every part of a chart as it is made, which takes far longer than making it.
-    with debug_mode(False):
-        return [section(run) for section in SECTIONS]
+    with debug_mode(False), nullcontext(pool) if pool else ThreadPoolExecutor(THREADS, "section") as threads:
+        longest_first = sorted(SECTIONS, key=lambda section: section is not _LONGEST)
+        made = {section: threads.submit(section, run) for section in longest_first}
+        return [made[section].result() for section in SECTIONS]

@@ -155,7 +155,7 @@ def _exposed(run: RunData) -> _Part:
 
 def _subscriptions(run: RunData) -> _Part:
     seen, _ = consumers_or_producers(notifications(run))
-    rows = subscribers(run, seen).with_columns(pl.col("silence") * 1000)
+    rows = subscribers(run, seen.collect()).with_columns(pl.col("silence") * 1000)
     return _part(
         "Subscriptions",
         "The longest silence is between two items, or up to the end.",

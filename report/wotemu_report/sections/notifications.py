@@ -28,7 +28,7 @@ def notification_blocks(run: RunData) -> list[Block]:
     emitted = [_emitted(run), _emission_table(run)] if run.rows["emissions"] else []
     if not frame.height:
         return [*emitted, Empty("Subscriptions", "No app subscribed to an event or observed a property.")]
-    seen, _ = consumers_or_producers(frame)
+    seen = consumers_or_producers(frame)[0].collect()
     return [*emitted, _over_time(run, seen), _table(run, seen)]
 
 

@@ -44,9 +44,9 @@ def tiles(run: RunData) -> Tiles:
 
 
 def _interactions(run: RunData) -> list[Tile]:
-    columns = ("role", "ok", "failed", "cancelled", "ms")
-    asked, role = consumers_or_producers(requests(run).select(columns))
-    items = seen_by(notifications(run), "consumer").filter(pl.col("stage") == "next").height
+    seen, role = consumers_or_producers(requests(run))
+    asked = seen.select("ok", "failed", "cancelled", "ms").collect()
+    items = seen_by(notifications(run), "consumer").filter(pl.col("stage") == "next").collect().height
     if not asked.height and not items:
         return [Tile("Interactions", "none", "no app on WoTPy interacted")]
     if role == "producer":

@@ -46,7 +46,7 @@ _QUANTILES = {
 }  # fmt: skip
 
 
-def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
+def duration_blocks(run: RunData, seen: pl.LazyFrame) -> list[Block]:
     """A chart for each of the operations with most requests, and all of them by phase.
 
     Args:
@@ -60,7 +60,7 @@ def duration_blocks(run: RunData, seen: pl.DataFrame) -> list[Block]:
     if has_many_nodes(run):
         seen = seen.with_columns(owner=group(run, "owner"))
     shown = subjects.head(_MAX_CHARTS).sort(SUBJECT)
-    several = seen["thing"].n_unique() > 1
+    several = subjects["thing"].n_unique() > 1
     blocks: list[Block] = [
         _over_time(run, _only(seen, row), row, several=several) for row in shown.select(SUBJECT).iter_rows()
     ]
@@ -104,16 +104,16 @@ def handler_blocks(run: RunData, asked: pl.DataFrame) -> list[Block]:
     return [figure]
 
 
-def _subjects(seen: pl.DataFrame) -> pl.DataFrame:
+def _subjects(seen: pl.LazyFrame) -> pl.DataFrame:
     """The operations, those with most requests first."""
-    sizes = seen.lazy().group_by(SUBJECT).agg(count=pl.len()).collect(engine="streaming")
+    sizes = seen.group_by(SUBJECT).agg(count=pl.len()).collect(engine="streaming")
     return sizes.sort(["count", *SUBJECT], descending=[True, *[False] * 3])
 
 
-def _only(frame: pl.DataFrame, subject: tuple[str, str, str]) -> pl.DataFrame:
+def _only(frame: pl.LazyFrame, subject: tuple[str, str, str]) -> pl.DataFrame:
     """The requests of one operation, with the columns that its chart needs."""
     wanted = (pl.col(column) == value for column, value in zip(SUBJECT, subject, strict=True))
-    return frame.lazy().filter(*wanted).select(_DRAWN).collect()
+    return frame.filter(*wanted).select(_DRAWN).collect()
 
 
 def _over_time(run: RunData, frame: pl.DataFrame, subject: tuple[str, str, str], *, several: bool) -> Figure:
@@ -186,7 +186,7 @@ def _quantile_lines(
     return tails, lines(rows, axis, duration_y("p50", values), colors, tooltip)
 
 
-def _by_phase(run: RunData, seen: pl.DataFrame) -> Block:
+def _by_phase(run: RunData, seen: pl.LazyFrame) -> Block:
     rows, names = quantiles_by_phase(seen)
     if not rows.height:
         return Empty("Durations by phase", "No request succeeded within a phase.")

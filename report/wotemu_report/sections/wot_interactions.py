@@ -90,7 +90,7 @@ def _requests(run: RunData) -> list[Block]:
     return [*blocks, *_errors(run, asked, seen)]
 
 
-def _outcomes(run: RunData, frame: pl.DataFrame) -> Figure:
+def _outcomes(run: RunData, frame: pl.LazyFrame) -> Figure:
     rows = outcomes_over_time(run, frame)
     present = set(rows["series"])
     colors = {name: color for name, color in _OUTCOME_COLORS.items() if name in present}
@@ -132,7 +132,7 @@ def _node_table(run: RunData) -> Table:
     return at_most(folded(table, by, {"Node": groups}), _MAX_ROWS)
 
 
-def _errors(run: RunData, asked: pl.DataFrame, seen: pl.DataFrame) -> list[Block]:
+def _errors(run: RunData, asked: pl.DataFrame, seen: pl.LazyFrame) -> list[Block]:
     errors = distinct_errors(asked)
     if not errors.height:
         return [Empty("Errors", "No request failed.")]
