@@ -16,9 +16,10 @@ from wotemu_report.queries.event_rows import event_ticks, most_important
 from wotemu_report.queries.flow_traffic import network_rates, node_pairs
 from wotemu_report.queries.gateway_load import gateway_totals, gateways_over_time
 from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
+from wotemu_report.queries.nearest_rank import BOX_SHARES
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.ranking import fold, in_order, with_series
-from wotemu_report.queries.request_series import outcomes_over_time, quantiles_over_time
+from wotemu_report.queries.request_series import boxes_by_phase, outcomes_over_time, quantiles_over_time
 from wotemu_report.queries.requests import (
     SUBJECT,
     distinct_errors,
@@ -120,6 +121,18 @@ def test_requests_per_second_are_zero_where_nobody_asked(run_dir: Path) -> None:
     rates = outcomes_over_time(run, requests(run).lazy())
     assert rates.height == 60
     assert rates.filter(pl.col("rate") > 0).select("s", "rate").rows() == [(0.0, 2.0), (5.0, 1.0)]
+
+
+def test_box_plots_have_the_spread_of_each_phase_and_how_many_failed(run_dir: Path) -> None:
+    calm = [request(at / 10, at / 1000) for at in range(1, 101)]
+    cut = [request(31, 5.0, "timeout"), request(32, 5.0, "timeout")]
+    asked = requests(loaded(run_dir, "interactions", [*calm, *cut])).lazy()
+    rows, names = boxes_by_phase(asked)
+    assert names == ["on readproperty · reader-3g · http"]
+    answered, failed = rows.to_dicts()
+    assert [answered[name] for name in BOX_SHARES] == pytest.approx([5, 25, 50, 75, 95, 99])
+    assert (answered["phase"], answered["count"], answered["errors"]) == ("calm", 100, 0)
+    assert (failed["phase"], failed["errors"], failed["p50"]) == ("cut", 2, None)
 
 
 def test_a_line_breaks_where_no_request_succeeded(run_dir: Path) -> None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from wotemu.records import CANCELLED, FAILED, OK, UNFINISHED
 from wotemu_report.axis import Axis
+from wotemu_report.queries.nearest_rank import BOX_SHARES
 from wotemu_report.queries.ranking import fold, with_series
 from wotemu_report.queries.requests import request_figures, with_error_type
 from wotemu_report.queries.time_bins import broken_at_gaps, every_bin, per_bin
@@ -118,13 +119,21 @@ def axis_for_medians(axis: Axis, frame: pl.DataFrame) -> Axis:
     return axis.coarser(usual / _REQUESTS_A_BIN if isinstance(usual, int | float) else 1.0)
 
 
-def quantiles_by_phase(frame: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Figures, as those over time, by phase and series (operation, node and binding); and the series."""
+def boxes_by_phase(frame: pl.LazyFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The boxes of a box plot, by phase and by affordance, operation, node and binding.
+
+    Args:
+        frame: The requests that one role measured.
+
+    Returns:
+        A row for each phase and series that had a request: `phase_no`, `phase`, `series`, `count`, `errors`,
+        and `BOX_SHARES` in ms, of the requests that succeeded; and the series, in order.
+    """
     columns = ("name", "op", "owner", "binding")
     begun = frame.filter(pl.col("phase_no") >= 0, pl.col("ok") | pl.col("failed")).select(
         *columns, "phase_no", "phase", "ms", "ok", "failed"
     )
     named = with_series(begun.collect(), "{} {} · {} · {}", *columns).drop(columns)
     folded, names = fold(named, "series", pl.len())
-    rows = request_figures(folded, ["phase_no", "phase", "series"]).filter(pl.col("p50").is_not_null())
+    rows = request_figures(folded, ["phase_no", "phase", "series"], BOX_SHARES)
     return rows.sort("phase_no", "series"), names

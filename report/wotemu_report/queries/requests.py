@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from wotemu_report.recorded.run_data import RunData
 
 SUBJECT = ("thing", "name", "op")
 """The columns that name what a request is for: an operation on an affordance of a thing."""
+_USUAL_SHARES = {name: SHARES[name] for name in ("p50", "p95", "p99")}
 
 
 @once_a_run
@@ -103,15 +104,21 @@ def unmeasured_requests(run: RunData) -> pl.DataFrame:
     return beyond.filter(pl.col("count") > 0).select("node", *key, "count").sort("node", *key)
 
 
-def request_figures(frame: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
+def request_figures(
+    frame: pl.DataFrame, by: Sequence[str] = (), shares: Mapping[str, float] = _USUAL_SHARES
+) -> pl.DataFrame:
     """Figures of requests with the columns `ok`, `failed` and `ms`, by others.
+
+    Args:
+        frame: The requests.
+        by: Columns of categories, texts or integers.
+        shares: Which percentiles, by their names, as shares (0 to 1).
 
     Returns:
         A row for each combination of `by`: `by`, names as text; `count`, those that succeeded or failed;
-        `errors`, failed ones; `p50`, `p95` and `p99` in ms, percentiles of the durations of those that
-        succeeded. None where no request ended.
+        `errors`, failed ones; and the percentiles in ms, of the durations of those that succeeded. None where
+        no request ended.
     """
-    shares = {name: SHARES[name] for name in ("p50", "p95", "p99")}
     ended = pl.col("ok") | pl.col("failed")
     found = ranked(frame, by, shares, took=pl.when("ok").then("ms"), where=ended)
     return found.rename({"failed": "errors"})

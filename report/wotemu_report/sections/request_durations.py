@@ -12,12 +12,13 @@ from wotemu_report.charts.layers import Layer, layer, series_color, tips
 from wotemu_report.charts.series import dots, lines
 from wotemu_report.charts.time_axis import time_x
 from wotemu_report.charts.value_axis import duration_y
+from wotemu_report.queries.nearest_rank import BOX_SHARES
 from wotemu_report.queries.node_groups import group, has_many_nodes
 from wotemu_report.queries.ranking import fold, with_series
 from wotemu_report.queries.request_series import (
     axis_for_medians,
+    boxes_by_phase,
     duration_buckets,
-    quantiles_by_phase,
     quantiles_over_time,
     samples_over_time,
 )
@@ -187,21 +188,24 @@ def _quantile_lines(
 
 
 def _by_phase(run: RunData, seen: pl.LazyFrame) -> Block:
-    rows, names = quantiles_by_phase(seen)
-    if not rows.height:
+    """A box plot: how durations are distributed in each phase."""
+    rows, names = boxes_by_phase(seen)
+    if not rows["p50"].count():
         return Empty("Durations by phase", "No request succeeded within a phase.")
     labels = [f"{number + 1}. {span.name}" for number, span in enumerate(run.axis.phases)]
     labelled = rows.with_columns(label=pl.Series(labels).gather(rows["phase_no"]))
     return Figure(
         "Durations by phase",
-        "Of successful requests that began in each phase, logarithmic. Dot: p50; tick: p95; the line "
-        "ends at p99.",
-        [_ranges(labelled, labels, names)],
+        "Box plot of successful requests that began in each phase, logarithmic, by affordance, operation, "
+        "node and binding. Box: the middle half, p25 to p75, with a bar at the median; line: p5 to p95; "
+        "dot: p99. ×: how many failed, which have no duration.",
+        [_boxes(labelled, labels, names)],
         axis=None,
+        height=220,
     )
 
 
-def _ranges(rows: pl.DataFrame, labels: list[str], names: list[str]) -> Layer:
+def _boxes(rows: pl.DataFrame, labels: list[str], names: list[str]) -> Layer:
     phase_axis = alt.Axis(
         title=None, labelAngle=0, labelOverlap=False, labelLimit=max(20, _LABELS_PX // len(labels))
     )
@@ -209,10 +213,16 @@ def _ranges(rows: pl.DataFrame, labels: list[str], names: list[str]) -> Layer:
         x=alt.X("label", type="nominal", sort=labels, axis=phase_axis),
         xOffset=alt.XOffset("series", type="nominal", sort=names),
         color=series_color(palette.colors(names)),
-        tooltip=tips(series="series", phase="phase", **_QUANTILES, p99="p99 (ms)|,.4~r"),
+        tooltip=tips(series="series", phase="phase", count=_QUANTILES["count"], errors=_QUANTILES["errors"],
+                     **{name: f"{name} (ms)|,.4~r" for name in BOX_SHARES}),
+    )  # fmt: skip
+    values = pl.concat([rows["p5"], rows["p99"]])
+    whiskers = base.mark_rule(strokeWidth=1.5, opacity=0.8).encode(y=duration_y("p5", values), y2="p95:Q")
+    boxes = base.mark_bar(opacity=0.45).encode(y=duration_y("p25", values), y2="p75:Q")
+    medians = base.mark_tick(thickness=2, width={"band": 1}, opacity=1).encode(y=duration_y("p50", values))
+    tails = base.mark_circle(size=26, opacity=1).encode(y=duration_y("p99", values))
+    failed = base.transform_filter("datum.errors > 0").mark_text(baseline="top", fontWeight=600)
+    crosses = failed.transform_calculate(failures="'×' + format(datum.errors, ',d')").encode(
+        y=alt.value(0), color=alt.value(palette.BAD), text="failures:N"
     )
-    values = pl.concat([rows["p50"], rows["p99"]])
-    span = base.mark_rule(strokeWidth=2, opacity=0.45).encode(y=duration_y("p50", values), y2="p99:Q")
-    ticks = base.mark_tick(thickness=2, width=9, opacity=1).encode(y=duration_y("p95", values))
-    medians = base.mark_circle(size=70, opacity=1).encode(y=duration_y("p50", values))
-    return layer(rows, span, ticks, medians)
+    return layer(rows, whiskers, boxes, medians, tails, crosses)

@@ -55,8 +55,8 @@ _FIGURES = (
 )
 _FIGURE_NAMES = ("binding", "phase", "count", "failed", *SHARES)
 _PERCENTILES = (
-    "Of all requests that began in the phase; a failed one counts as never answered. A consumer's durations "
-    "include the network, a producer's are its handler's alone."
+    "Of all requests that began in the phase, of all nodes together; a failed one counts as never answered. "
+    "A consumer's durations include the network, a producer's are its handler's alone."
 )
 
 
