@@ -129,6 +129,13 @@ class FakeDocker:
     raw: dict[str, bytes] = attrs.field(factory=dict)
     """Bodies to answer with as they are, by path."""
     status: dict[str, int] = attrs.field(factory=dict)
+    answers: dict[str, tuple[int, bytes]] = attrs.field(factory=dict)
+    """Status and body to answer with as they are, by path."""
+    containers: dict[str, dict[str, str]] = attrs.field(factory=dict)
+    """The labels of the containers that run, by id."""
+    host_configs: dict[str, dict[str, int]] = attrs.field(factory=dict)
+    followers: list[asyncio.Queue[str]] = attrs.field(factory=list)
+    """Of each who follows the events, the ids of the containers that started since."""
     stalls: asyncio.Event | None = None
     """Where set: a list is sent but for its last byte, which waits for it."""
 
@@ -142,6 +149,40 @@ class FakeDocker:
         }
         return made[kind]
 
+    def run(self, labels: dict[str, str]) -> None:
+        """Start a container; its labels have its id, too."""
+        self.containers[labels["Id"]] = labels
+        self.host_configs[labels["Id"]] = {}
+        for each in self.followers:
+            each.put_nowait(labels["Id"])
+
+    async def _containers(self, request: web.Request, path: str) -> web.StreamResponse:
+        """List containers, show one, change one's limits, or tell of those that start."""
+        wanted = json.loads(request.query.get("filters", "{}")).get("label", [""])[0].partition("=")
+        if path == "/events":
+            return await self._events(request, wanted[0], wanted[2])
+        if path == "/containers/json":
+            found = [each for each in self.containers.values() if each[wanted[0]] == wanted[2]]
+            return web.json_response([{"Id": each["Id"], "Labels": each} for each in found])
+        _, _, name, what = path.split("/")
+        if name not in self.containers:
+            return web.json_response({"message": f"No such container: {name}"}, status=404)
+        if what == "update":
+            self.host_configs[name] |= await request.json()
+            return web.json_response({"Warnings": None})
+        return web.json_response({"Id": name, "HostConfig": self.host_configs[name]})
+
+    async def _events(self, request: web.Request, label: str, value: str) -> web.StreamResponse:
+        started = asyncio.Queue[str]()
+        self.followers.append(started)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            labels = self.containers[await started.get()]
+            if labels[label] == value:
+                event = {"Action": "start", "Actor": {"ID": labels["Id"], "Attributes": labels}}
+                await response.write(json.dumps(event).encode() + b"\n")
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.raw_path}")
         self.headers.append(dict(request.headers))
@@ -150,6 +191,13 @@ class FakeDocker:
             return web.json_response({"message": f"this quotes {SECRET}"}, status=self.status[path])
         if path in self.raw:
             return web.Response(body=self.raw[path], content_type="application/json")
+        if path in self.answers:
+            status, body = self.answers[path]
+            return web.Response(body=body, status=status, content_type="application/json")
+        if path == "/info":
+            return web.json_response({"CgroupVersion": "1"})
+        if path.startswith(("/containers/", "/events")):
+            return await self._containers(request, path)
         if path == "/_ping":
             return web.Response(
                 text="OK", headers={"Api-Version": "1.41", "OSType": "linux", "X-Secret": SECRET}

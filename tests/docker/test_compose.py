@@ -43,6 +43,9 @@ user = Node("user", command=["sh", "-c", "true"], networks=[field], services=[db
 def topology():
     return Topology([sensor, other, user])
 
+def limited():
+    return Topology([Node("pi", command=["true"], networks=[field], resources=NodeResources.RASPBERRY_PI_4B)])
+
 def small():
     return Topology([other], docker_proxy=False)
 
@@ -202,6 +205,24 @@ def test_another_function_and_no_proxy(folder: Path) -> None:
     """`--func` chooses the topology, which may leave the proxy out."""
     document = yaml.safe_load(compose(folder, "--func", "small").read_text())
     assert set(document["services"]) == {"bus", "coordinator", "gw-field", "other"}
+
+
+def test_limiters_come_with_devices(folder: Path) -> None:
+    """One on each machine, which has Docker's socket there and nothing else; its ratings last."""
+    document = yaml.safe_load(compose(folder, "--func", "limited").read_text())
+    limiters = document["services"]["limits"]
+    assert limiters["deploy"]["mode"] == "global"
+    assert "replicas" not in limiters["deploy"]
+    assert (limiters["cap_drop"], limiters["read_only"], limiters["user"]) == (["ALL"], True, "0:0")
+    assert "cap_add" not in limiters
+    assert set(limiters["networks"]) == {"control"}
+    socket, ratings = limiters["volumes"]
+    assert (socket["source"], socket["target"]) == (
+        "${WOTEMU_DOCKER_SOCKET:-/var/run/docker.sock}",
+        "/var/run/docker.sock",
+    )
+    assert document["volumes"][ratings["source"]] == {"name": "wotemu-calibration"}
+    assert "cpus" not in document["services"]["pi"]["deploy"]["resources"]["limits"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def test_tasks_are_counted_by_service_and_machine() -> None:
     assert int(field.created) == 1767323045
 
 
+def test_a_service_of_all_machines_should_have_a_task_on_each() -> None:
+    limiters = made("field_limits", "limits", Mode={"Global": {}})
+    tasks = [task("field_limits", "running", "n1", 1), task("field_limits", "failed", "n2", 2)]
+    (field,) = taken({"services": [limiters]}, tasks, HOSTS)
+    assert (field.running, field.desired) == (1, 2)
+
+
 def test_what_is_left_of_a_crash_is_found_by_its_labels() -> None:
     network = {
         "Id": "x", "Name": "b_field", "Created": "2026-01-02T03:04:05Z",

@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from wotemu.errors import HostError, InputError, TopologyError
-from wotemu.scenario import Scenario, resolve
+from wotemu.scenario import Scenario, at, during, resolve
 from wotemu.topology.models import (
     Broker,
     Network,
@@ -27,7 +27,12 @@ from wotemu.topology.models import (
 from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu_runtime.engines.swarm import object_names, specs
 from wotemu_runtime.engines.swarm.docker_client import check_daemon, has_start_interval, negotiated
-from wotemu_runtime.engines.swarm.requirements import AGENT_PIDS, check_capacity, unsupported
+from wotemu_runtime.engines.swarm.requirements import (
+    AGENT_PIDS,
+    check_capacity,
+    check_faults,
+    unsupported,
+)
 from wotemu_runtime.engines.swarm.services import roles
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.planning.models import Plan
@@ -287,17 +292,83 @@ def test_everything_is_placed_as_it_asks(root: Path) -> None:
     assert made["agent:b"].spec["TaskTemplate"]["Placement"] == {}
 
 
-def test_a_speed_that_depends_on_the_machine_is_told(root: Path) -> None:
-    node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources(target_cpu_speed="1GHz"))
-    (text,) = unsupported(plan_of(root, node))
-    assert text.startswith("a: target_cpu_speed")
+def limited(root: Path, *events: Any, **resources: Any) -> Plan:
+    given = NodeResources(**resources) if resources else None
+    topology = Topology([Node("a", command=["true"], networks=[FIELD], scale=2, resources=given)])
+    timeline, _ = resolve(topology, Scenario(events=events))
+    return make_plan(topology, timeline, stack="farm", root=root, on_this_machine=False)
 
 
-def test_a_device_is_refused_as_swarm_chooses_the_machine(root: Path) -> None:
-    node = Node("a", command=["true"], networks=[FIELD], resources=NodeResources.RASPBERRY_PI_4B)
+@pytest.mark.parametrize(
+    ("events", "resources"),
+    [
+        ([], {"device": "RASPBERRY_PI_4B", "device_cores": 2, "mem_limit": "2G"}),
+        ([], {"target_cpu_speed": "1.2345GHz"}),
+        ([at("1s").limit("a", cpu=0.2)], {"cpu_limit": 0.5}),
+        ([during("1s", "2s").limit("a", memory="64M")], {}),
+    ],
+)
+def test_limiters_are_there_where_limits_depend_on_the_machine_or_change(
+    root: Path, events: list[Any], resources: dict[str, Any]
+) -> None:
+    """With what each node asks for; Swarm then limits no CPU, since Docker could not change that."""
+    plan = limited(root, *events, **resources)
+    found = services(plan)
+    assert assignment(found["agent:a"])["has_limiter"]
+    assert "NanoCPUs" not in found["agent:a"].spec["TaskTemplate"]["Resources"]["Limits"]
+    nodes = assignment(found["limits"])["nodes"]
+    asked = nodes["a"].pop("resources")
+    assert nodes == {"a": {"service": "a", "replicas": ["a-1", "a-2"]}}
+    assert (asked and NodeResources(**asked)) == plan.replicas[0].resources
+
+
+def test_limiters_have_dockers_socket_and_nothing_else_is_given_to_them(root: Path, plan: Plan) -> None:
+    assert "limits" not in services(plan)
+    limiters = services(limited(root, device="RASPBERRY_PI_4B"))["limits"]
+    container = limiters.spec["TaskTemplate"]["ContainerSpec"]
+    assert limiters.spec["Mode"] == {"Global": {}}
+    assert [network["Target"] for network in limiters.spec["TaskTemplate"]["Networks"]] == ["farm_control"]
+    assert (container["CapabilityDrop"], container["CapabilityAdd"]) == (["ALL"], [])
+    assert container["ReadOnly"]
+    socket, ratings = container["Mounts"]
+    assert (socket["Type"], socket["Source"]) == ("bind", "/var/run/docker.sock")
+    assert (ratings["Type"], ratings["Source"]) == ("volume", "wotemu-calibration"), "no stack's: it lasts"
+    assert "VolumeOptions" not in ratings
+
+
+def test_dockers_socket_may_be_elsewhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WOTEMU_DOCKER_SOCKET", "/run/{{.Node.Hostname}}/docker.sock")
+    limiters = services(limited(root, device="RASPBERRY_PI_4B"))["limits"]
+    mounts = limiters.spec["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    assert mounts[0]["Source"] == "/run/{{.Node.Hostname}}/docker.sock"
+
+
+def test_a_device_has_its_memory_from_the_start(root: Path) -> None:
+    found = services(limited(root, device="RASPBERRY_PI_ZERO"))["agent:a"]
+    assert found.spec["TaskTemplate"]["Resources"]["Limits"]["MemoryBytes"] == 512 * 1024**2
+
+
+def test_a_service_has_no_agent_that_waits_for_limits(root: Path) -> None:
+    """A device is refused there, and a clock rate is not enforced."""
+
+    def made(resources: NodeResources) -> Plan:
+        db = Service("db", "redis", networks=[FIELD], resources=resources)
+        topology = Topology([Node("a", command=["true"], networks=[FIELD], services=[db])])
+        timeline, _ = resolve(topology, Scenario())
+        return make_plan(topology, timeline, stack="farm", root=root, on_this_machine=False)
+
     with pytest.raises(TopologyError, match="as fast as RASPBERRY_PI_4B") as raised:
-        plan_of(root, node)
-    assert "wotemu calibrate" in str(raised.value.hint)
+        made(NodeResources.RASPBERRY_PI_4B)
+    assert "wotemu calibrate --engine swarm" in str(raised.value.hint)
+    speed, _ = unsupported(made(NodeResources(target_cpu_speed="1GHz")))
+    assert speed.startswith("db: target_cpu_speed")
+
+
+def test_docker_takes_no_limit_of_memory_below_its_least(root: Path) -> None:
+    check_faults(limited(root, at("1s").limit("a", memory="6M")))
+    with pytest.raises(HostError, match="Docker's least is 6MiB") as caught:
+        check_faults(limited(root, at("1s").limit("a", memory="5M")))
+    assert caught.value.where == "limit at 1 s"
 
 
 @pytest.mark.parametrize(

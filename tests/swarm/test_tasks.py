@@ -184,3 +184,18 @@ def test_why_a_container_does_not_run_is_dockers_word_of_its_last_task(found: An
 
 
 LATER = UNPLACED_AFTER_S + 0.1
+
+
+def test_the_tasks_of_a_global_service_are_one_a_machine() -> None:
+    """Each is a role of its own: one that fails is not lost to the other's."""
+    tasks = Final(REPLICAS)
+
+    def on(machine: str, number: int, state: str) -> dict[str, Any]:
+        made = task(number, state, role="limits", node=machine)
+        del made["Slot"]  # as Docker has it
+        return made
+
+    both = [on("n1", 1, "running"), on("n2", 2, "running")]
+    assert tasks.look(both, HOSTS, UP, 0.0) == []
+    again = [on("n1", 1, "running"), on("n2", 2, "failed"), on("n2", 3, "running")]
+    assert tasks.look(again, HOSTS, UP, 1.0) == [RoleLost("limits:two", "its task failed", "two")]

@@ -7,7 +7,7 @@ import errno
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from wotemu.records import App, Event, System
 from wotemu.records import Change as ChangeRecord
 from wotemu.scenario.timeline import Change, Timeline
 from wotemu_runtime.agent.faults import Plug
+from wotemu_runtime.agent.limit_setting import Limits, LimitSetting
 from wotemu_runtime.agent.metric_socket import listen
 from wotemu_runtime.agent.namespaces import OwnNamespaces
 from wotemu_runtime.agent.node import NodeAgent
@@ -123,6 +124,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         prepares_s: float | None = None,
         before: tuple[float, *tuple[Change, ...]] | None = None,
         plug: Plug | None = None,
+        setting: LimitSetting | None = None,
         **data: Any,
     ) -> AsyncIterator[Node]:
         bus, launcher = MemoryBus(), LoopLauncher(prepares_s)
@@ -133,9 +135,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         try:
             async with running(role) as group:
                 await role.session.commands.caught_up.wait()
-                agent = group.create_task(
-                    NodeAgent(role, launcher.agents_end, node.namespaces, plug=plug).run(group)
+                working = NodeAgent(
+                    role, launcher.agents_end, node.namespaces, plug=plug, limit_setting=setting
                 )
+                agent = group.create_task(working.run(group))
                 yield node
                 await node.command("stop")
                 await agent
@@ -337,3 +340,63 @@ async def test_one_process_serves_several_nodes(work: Work) -> None:
         assert launcher.requests == [(30.0, "start"), (STARTS_S + 40 + SOON_S, signal.SIGTERM)]
     reported = [App(*row) for row in await cam.rows(App.TABLE)]
     assert sorted((one.node, one.value) for one in reported) == [("cam", 2.0), ("hub", 1.0)]
+
+
+@attrs.define
+class SlowLimits:
+    """Limits that hold two seconds after they are asked for."""
+
+    asked: list[tuple[float, list[Limits]]] = attrs.field(factory=list)
+
+    async def begin(self, so_far: Sequence[Limits]) -> None:
+        self.asked.append((asyncio.get_running_loop().time(), list(so_far)))
+        await asyncio.sleep(2)
+
+    async def set(self, cpu: float | None, mem_bytes: int | None) -> None:
+        await self.begin([(cpu, mem_bytes)])
+
+
+def limited(number: int, at_s: float, cpu: float | None) -> Change:
+    return Change(number, at_s, "limit", None, "cam", None, {}, {"cpu": cpu, "mem_bytes": None})
+
+
+@on_jumping_clock
+async def test_a_node_is_ready_once_its_limits_hold_and_answers_changes_of_them_then(work: Work) -> None:
+    setting = SlowLimits()
+    facts = {"limits": {"device": "as a Pi"}}
+    async with work(setting=setting, cpu_limit=0.5, mem_limit_bytes=9000, limits=facts) as node:
+        await asyncio.sleep(1)
+        assert await node.events("role.ready") == []
+        await asyncio.sleep(2)
+        (ready,) = await node.events("role.ready")
+        assert ready.data["limits"] == {"device": "as a Pi"}
+        await node.begin(10, limited(1, 10, 0.1), limited(2, 11, None))
+        await asyncio.sleep(30)
+    assert setting.asked == [
+        (STARTS_S, [(0.5, 9000)]),
+        (20, [(0.1, 9000)]),
+        (22, [(0.5, 9000)]),
+    ]
+    answers = [ChangeRecord(*row) for row in await node.rows(ChangeRecord.TABLE)]
+    assert [(each.id, each.applied - EPOCH_S) for each in answers] == [(1, 22), (2, 24)]
+
+
+@on_jumping_clock
+async def test_an_agent_in_anothers_place_has_the_limits_of_now_before_its_app_runs(work: Work) -> None:
+    setting = SlowLimits()
+    before = (-50.0, limited(1, 10, 0.1), limited(2, 20, None), limited(3, 30, 0.2))
+    async with work(before=before, setting=setting, cpu_limit=0.5) as node:
+        await asyncio.sleep(1)
+        assert node.launcher.requests == []
+        await asyncio.sleep(2)
+        assert [what for _, what in node.launcher.requests] == ["start"]
+    assert [limits for _, limits in setting.asked] == [[(0.5, None), (0.1, None), (0.5, None), (0.2, None)]]
+    answers = [ChangeRecord(*row) for row in await node.rows(ChangeRecord.TABLE)]
+    assert [each.id for each in answers] == [1, 2, 3]
+
+
+@on_jumping_clock
+async def test_a_run_ends_also_while_a_node_waits_for_its_limits(work: Work) -> None:
+    async with work(setting=SlowLimits()) as node:
+        await asyncio.sleep(1)
+    assert await node.events("role.ready") == []

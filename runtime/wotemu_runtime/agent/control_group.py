@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ is 4 ms. All three were measured on a machine with such a tick.
 """
 _LEAST_QUOTA_US = 1000
 """The kernel refuses smaller quotas (min_cfs_quota_period); smaller shares have longer periods, up to 1 s."""
+NO_MEMORY_LIMIT = (2**63 - 1) // resource.getpagesize() * resource.getpagesize()
+"""What version 1 shows for no limit, and both versions take as none: PAGE_COUNTER_MAX pages, in bytes."""
 _MEMORY_1 = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
 _MEMORY_2 = ("memory.max", "memory.swap.max")
 
@@ -69,6 +72,36 @@ def change_memory_limit(directories: Sequence[str], mem_bytes: int | None) -> No
         OSError: The kernel refuses it; version 1 does where more is in use than it can reclaim.
     """
     _set_memory(_with(directories, "memory", *(names[0] for names in (_MEMORY_1, _MEMORY_2))), mem_bytes)
+
+
+def limits_hold(directories: Sequence[str], cpu: float | None, mem_bytes: int | None) -> bool:
+    """Whether groups have these limits, as `bandwidth_us` and the kernel's pages have them; None: no limit.
+
+    Raises:
+        EmulationError: None of the groups has the controller.
+    """
+    processor = _with(directories, "CPU time", "cpu.max", "cpu.cfs_quota_us")
+    memory = _with(directories, "memory", *(names[0] for names in (_MEMORY_1, _MEMORY_2)))
+    held = _memory_limit(memory)
+    pages = None if held is None else held // resource.getpagesize()
+    wanted = None if mem_bytes is None else mem_bytes // resource.getpagesize()
+    return _bandwidth(processor) == (None if cpu is None else bandwidth_us(cpu)) and pages == wanted
+
+
+def _bandwidth(directory: Path) -> tuple[int, int] | None:
+    """The quota and period that hold, in microseconds; None without a quota."""
+    if (directory / "cpu.max").exists():
+        quota, _, period = (directory / "cpu.max").read_text().partition(" ")
+    else:
+        quota, period = ((directory / f"cpu.cfs_{what}_us").read_text() for what in ("quota", "period"))
+    return None if quota == "max" or int(quota) < 0 else (int(quota), int(period))
+
+
+def _memory_limit(directory: Path) -> int | None:
+    names = (_MEMORY_2[0], _MEMORY_1[0])
+    text = next((directory / name).read_text() for name in names if (directory / name).exists())
+    # Version 1 has no word for no limit: the greatest number of pages.
+    return None if text.strip() == "max" or int(text) >= NO_MEMORY_LIMIT else int(text)
 
 
 def _with(directories: Sequence[str], what: str, *files: str) -> Path:

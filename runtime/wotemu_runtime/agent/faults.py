@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.agent.control_group import change_cpu_limit, change_memory_limit
+from wotemu_runtime.agent.limit_setting import LimitSetting
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S, Process
 from wotemu_runtime.agent.resource_usage import Sampler, throttled
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
@@ -64,6 +64,7 @@ class NodeFaults:
         app: Its app, whose launcher suspends processes, starts others, and fills the scratch folder.
         processes: The app's processes that are there now, by their id.
         sampler: Records the limits that hold.
+        limit_setting: Sets them.
         throttling: Directories of the control groups that limit the app's CPU, where the engine made none.
         plug: Takes part in changes that unplug the node, where its gateways can't do it alone.
     """
@@ -74,14 +75,16 @@ class NodeFaults:
         app: AppSupervisor,
         processes: AppProcesses,
         sampler: Sampler,
+        limit_setting: LimitSetting,
         throttling: tuple[str, ...] = (),
         plug: Plug | None = None,
     ) -> None:
         data = role.assignment.data
-        self._cgroups: tuple[str, ...] = tuple(data["cgroups"])
-        self._throttling = self._cgroups or throttling
+        self._throttling: tuple[str, ...] = tuple(data["cgroups"]) or throttling
+        self._limit_setting = limit_setting
         self._at_start: tuple[float | None, int | None] = data["cpu_limit"], data["mem_limit_bytes"]
         self._limits = self._at_start
+        self._missed_limits: list[Change] = []
         self._sampler = sampler
         self._plug = plug
         self._role = role
@@ -98,22 +101,35 @@ class NodeFaults:
 
     def catch_up(self, missed: Iterable[Change]) -> None:
         """Take what an earlier agent missed, before the app runs."""
-        at_once: dict[tuple[str, str | None], Change] = {}
+        plugs: dict[str | None, Change] = {}
         for change in missed:
             if change.action == "pause":
                 self._app.is_paused = bool(change.after)
-            elif change.action in ("limit", "disconnect"):
-                at_once[change.action, change.network] = change
+            elif change.action == "limit":
+                self._missed_limits.append(change)
+            elif change.action == "disconnect":
+                plugs[change.network] = change
             else:
                 self._missed[change.action] = change
-        for change in at_once.values():
+        for change in plugs.values():
             try:
-                if change.action == "limit":
-                    self._limit(change.after)
-                elif change.after:  # the interfaces of a new container are up
+                if change.after:  # the interfaces of a new container are up
                     self._set_plug(change)
             except (EmulationError, OSError) as error:
                 self._report_failure(change, error)
+
+    async def begin_limits(self) -> None:
+        """Have the limits hold that are to hold now, before the app runs."""
+        so_far = [self._at_start, *map(self._after, self._missed_limits)]
+        try:
+            await self._limit_setting.begin(so_far)
+        except (EmulationError, OSError) as error:
+            if not self._missed_limits:
+                raise
+            self._report_failure(self._missed_limits[-1], error)
+        else:
+            self._limits = so_far[-1]
+            self._sampler.limit(*self._limits)
 
     async def impose_missed(self) -> None:
         """Impose what the launcher has to, of what an earlier agent missed."""
@@ -141,7 +157,7 @@ class NodeFaults:
                 self._report_pause()
                 await self._app.resume()
             case "limit":
-                self._limit(change.after)
+                await self._limit(change)
             case "disconnect":
                 self._set_plug(change)
             case "stress":
@@ -151,17 +167,19 @@ class NodeFaults:
             case other:
                 raise EmulationError(f"an agent can't apply {other!r}")
 
-    def _limit(self, limits: Mapping[str, Any]) -> None:
-        """Set limits; those that are None become what they were at the start."""
-        cpu = self._at_start[0] if limits["cpu"] is None else float(limits["cpu"])
-        mem_bytes = self._at_start[1] if limits["mem_bytes"] is None else int(limits["mem_bytes"])
-        if cpu != self._limits[0]:
-            change_cpu_limit(self._cgroups, cpu)
-            self._limits = cpu, self._limits[1]
-        if mem_bytes != self._limits[1]:
-            change_memory_limit(self._cgroups, mem_bytes)
-            self._limits = self._limits[0], mem_bytes
-        self._sampler.limit(*self._limits)
+    async def _limit(self, change: Change) -> None:
+        limits = self._after(change)
+        await self._limit_setting.set(*limits)
+        self._limits = limits
+        self._sampler.limit(*limits)
+
+    def _after(self, change: Change) -> tuple[float | None, int | None]:
+        """The limits after a change; those that are None there are what they were at the start."""
+        cpu, mem_bytes = change.after["cpu"], change.after["mem_bytes"]
+        return (
+            self._at_start[0] if cpu is None else float(cpu),
+            self._at_start[1] if mem_bytes is None else int(mem_bytes),
+        )
 
     def _set_plug(self, change: Change) -> None:
         """Take an interface down or set it up. The network's gateway, which answers, drops the packets."""

@@ -13,6 +13,7 @@ from wotemu.records import App
 from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent import resource_usage
 from wotemu_runtime.agent.faults import NodeFaults, Plug
+from wotemu_runtime.agent.limit_setting import LimitSetting, OwnGroups
 from wotemu_runtime.agent.metric_socket import Lines, Measured, MetricSocket, NotSent, Report, Unmeasured
 from wotemu_runtime.agent.namespaces import NodeNamespaces
 from wotemu_runtime.agent.node_commands import run_commands
@@ -47,6 +48,7 @@ class NodeAgent:
         namespaces: the node's namespaces.
         replace: whether it takes the place of an agent that was killed, whose app still runs.
         plug: takes the node's interfaces down and sets them up, where the gateways have not their other ends.
+        limit_setting: sets the node's limits; None: its own control groups.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class NodeAgent:
         *,
         replace: bool = False,
         plug: Plug | None = None,
+        limit_setting: LimitSetting | None = None,
     ) -> None:
         data = role.assignment.data
         self._role = role
@@ -81,6 +84,7 @@ class NodeAgent:
             self._app,
             namespaces.app_processes,
             self._sampling.usage,
+            limit_setting or OwnGroups(self._cgroups, data["cpu_limit"], data["mem_limit_bytes"]),
             namespaces.throttling_groups(),
             plug,
         )
@@ -96,7 +100,7 @@ class NodeAgent:
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Run until the role is stopped; then stop the app and record what it says last."""
-        self._catch_up()
+        await self._catch_up()
         self._prober.open()
         metrics = MetricSocket(self._record, self._namespaces.listen_for_metrics())
         self._statsd = StatsdIntake(self._role, self._replica, self._open_statsd())
@@ -133,13 +137,22 @@ class NodeAgent:
         self._prober.close()
         self._report_losses()
 
-    def _catch_up(self) -> None:
-        """Take the state that earlier changes left, where this agent replaces one that died."""
+    async def _catch_up(self) -> None:
+        """Take the state that earlier changes left, where this agent replaces one that died.
+
+        The limits that are to hold now do so when it returns, unless the run is ended before.
+        """
         missed = self._role.changes.pop_overdue()
         for change in missed:
             if change.action == "app":
                 self._app.wanted = _wanted_state(change)
         self._faults.catch_up(change for change in missed if change.action != "app")
+        limiting = asyncio.ensure_future(self._faults.begin_limits())
+        stopping = asyncio.ensure_future(self._role.stopping.wait())
+        await asyncio.wait([limiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not limiting.cancel():
+            limiting.result()
         self._role.changes.report_overdue(missed)
 
     async def _impose_missed(self) -> None:
@@ -156,7 +169,7 @@ class NodeAgent:
         try:
             if starts_early and self._app.wanted == "running" and not self._app.is_paused:
                 await prepared.wait()
-            self._role.ready()
+            self._role.ready(**self._role.assignment.data.get("limits", {}))
             await self._role.session.sleep_until(await self._role.t0)
             self._app.released.set()
             await (running or self._app.run())

@@ -34,6 +34,11 @@ class Streams:
         return f"wotemu:{self.stack}:gateways"
 
     @property
+    def limits(self) -> str:
+        """The limits of the nodes on each machine, on engines whose machines differ."""
+        return f"wotemu:{self.stack}:limits"
+
+    @property
     def card(self) -> str:
         """What a coordinator that takes over has to know of the run, as JSON."""
         return f"wotemu:{self.stack}:card"

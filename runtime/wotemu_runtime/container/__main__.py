@@ -3,8 +3,10 @@
 agent, broker   a node with its app, or an MQTT broker, with the agent that starts and measures it
 gateway         the shaping of one network
 ingress         forwards connections from emulated networks to a plain service
+limits          sets the limits of its stack's containers on its machine
 coordinator     runs the scenario and records
 bus             the event bus
+calibrate       rates its machine, stores the rating and prints it
 proxy           read-only proxy of Docker's API, restricted to one stack
 """
 
@@ -50,6 +52,12 @@ def _coordinator() -> Serve:
     return serve
 
 
+def _limits() -> Serve:
+    from wotemu_runtime.limiter.role import serve
+
+    return serve
+
+
 def _agent() -> Run:
     from wotemu_runtime.container.node import run
 
@@ -58,6 +66,12 @@ def _agent() -> Run:
 
 def _bus() -> Run:
     from wotemu_runtime.container.bus import run
+
+    return run
+
+
+def _calibrate() -> Run:
+    from wotemu_runtime.container.calibrate import run
 
     return run
 
@@ -72,10 +86,17 @@ SERVED: Mapping[str, Callable[[], Serve]] = {
     "coordinator": _coordinator,
     "gateway": _gateway,
     "ingress": _ingress,
+    "limits": _limits,
 }
 """Roles that are one coroutine on an event loop, with an assignment."""
 
-RUN: Mapping[str, Callable[[], Run]] = {"agent": _agent, "broker": _agent, "bus": _bus, "proxy": _proxy}
+RUN: Mapping[str, Callable[[], Run]] = {
+    "agent": _agent,
+    "broker": _agent,
+    "bus": _bus,
+    "calibrate": _calibrate,
+    "proxy": _proxy,
+}
 """Roles that need the whole process: they fork or exec, or have no assignment."""
 
 

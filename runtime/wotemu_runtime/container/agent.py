@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from wotemu_runtime.agent.namespaces import OwnNamespaces
+import attrs
+
+from wotemu_runtime.agent.limit_setting import LimitSetting, MachinesLimiter, NoLimits
+from wotemu_runtime.agent.namespaces import OWN_GROUPS, OwnNamespaces
 from wotemu_runtime.agent.node import NodeAgent
 from wotemu_runtime.container.health import serve_health
 from wotemu_runtime.container.node_network import NodeNetwork
 from wotemu_runtime.container.startup import complete_assignment, wait_for_bus
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
-from wotemu_runtime.roles.role import on_bus
+from wotemu_runtime.roles.machine_limits import LimitStream
+from wotemu_runtime.roles.role import Role, on_bus
+
+OWN_MEMORY_GROUP = "/sys/fs/cgroup/memory"
+"""Where a container has its own control group of the memory controller mounted, version 1."""
 
 
 async def serve(assignment: Assignment, launcher: Channel, app_uid: int) -> None:
@@ -32,7 +39,20 @@ async def serve(assignment: Assignment, launcher: Channel, app_uid: int) -> None
             await network.settle(group)
             assignment.data["interfaces"] = network.interfaces
             await role.session.commands.caught_up.wait()
-            await NodeAgent(role, launcher, OwnNamespaces(), plug=network.plug).run(group)
+            setting = await _limit_setting(role)
+            agent = NodeAgent(role, launcher, OwnNamespaces(), plug=network.plug, limit_setting=setting)
+            await agent.run(group)
+
+
+async def _limit_setting(role: Role) -> LimitSetting:
+    """What sets the node's limits. Where it is a limiter, the assignment gets what that computed for here."""
+    data, session = role.assignment.data, role.session
+    if not data["has_limiter"]:
+        return NoLimits()
+    limits = await LimitStream(session.client, session.streams).wait_for(session.host, data["node"])
+    data["cpu_limit"], data["mem_limit_bytes"] = limits.cpu, limits.mem_bytes
+    data["limits"] = {"limits": attrs.asdict(limits)}
+    return MachinesLimiter((*OWN_GROUPS, OWN_MEMORY_GROUP))
 
 
 __all__ = ["serve"]

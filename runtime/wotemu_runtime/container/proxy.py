@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from wotemu.errors import InputError
 from wotemu_runtime.container.health import serve_health
 from wotemu_runtime.docker_proxy import Proxy
-from wotemu_runtime.roles.container_environment import PROXY_PORT, STACK_VARIABLE
-
-SOCKET = "/var/run/docker.sock"
+from wotemu_runtime.roles.container_environment import (
+    DOCKER_SOCKET,
+    DOCKER_SOCKET_VARIABLE,
+    PROXY_PORT,
+    STACK_VARIABLE,
+)
 
 
 def run(environ: Mapping[str, str]) -> None:
@@ -27,7 +30,7 @@ def run(environ: Mapping[str, str]) -> None:
         hint = "name the stack whose objects may be read"
         raise InputError("it is not set", where=STACK_VARIABLE, hint=hint)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(message)s")
-    proxy = Proxy(stack, environ.get("WOTEMU_DOCKER_SOCKET", SOCKET))
+    proxy = Proxy(stack, environ.get(DOCKER_SOCKET_VARIABLE, DOCKER_SOCKET))
     # The container is on the control network alone, and Docker gives its address there.
     asyncio.run(_serve(proxy, environ.get("WOTEMU_PROXY_HOST", "0.0.0.0"), PROXY_PORT))  # noqa: S104
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -177,10 +177,7 @@ class Coordinator:
         if self._resume:
             await take_over(run, client, self._log)
         else:
-            for what in deployed.devices:
-                run.report("device.speed", what)
-            for what in deployed.unenforced:
-                run.report("limit.unenforced", f"not enforced: {what}")
+            self._report_limits(deployed.devices, deployed.unenforced)
         await self._card.publish(client, run.streams, run.recorder.directory.last.run)
 
     async def _coordinate(self, client: BusClient, deployed: Deployed, lease: Lease) -> None:
@@ -263,6 +260,10 @@ class Coordinator:
         if not await all_ready(run, deployed):
             return None
         await learn_places(run, client)
+        if (found := self.outcome.deployed) is not None:  # what the engine did not know before
+            self._report_limits(
+                found.devices[len(deployed.devices) :], found.unenforced[len(deployed.unenforced) :]
+            )
         await before_t0()
         is_on_one_machine = deployed.bus.anchor_s is not None
         t0 = run.now() + (T0_LEAD_ON_ONE_MACHINE_S if is_on_one_machine else T0_LEAD_S)
@@ -270,6 +271,13 @@ class Coordinator:
         await sender.send(command="t0", t0=t0)
         run.report("run.t0", f"T0: all {len(deployed.roles)} roles are ready", t0=t0)
         return t0
+
+    def _report_limits(self, devices: Sequence[str], unenforced: Sequence[str]) -> None:
+        """Report what makes nodes as fast as devices, and what of limits is not enforced."""
+        for what in devices:
+            self.live.report("device.speed", what)
+        for what in unenforced:
+            self.live.report("limit.unenforced", f"not enforced: {what}")
 
     def _report_start(self) -> None:
         nodes, networks = len(self.live.plan.replicas), len(self.live.plan.networks)

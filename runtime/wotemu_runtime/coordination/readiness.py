@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import attrs
 from redis.asyncio import Redis
@@ -13,8 +15,10 @@ from redis.exceptions import RedisError
 
 from wotemu.errors import EmulationError
 from wotemu.wording import MAX_NAMES, shortened
+from wotemu_runtime.calibration.wanted_limits import oversubscribed
 from wotemu_runtime.coordination.live_run import LiveRun
 from wotemu_runtime.engines.engine import Deployed, in_words
+from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.roles.address_stream import AddressStream, addresses_by_replica
 
 READY_DEADLINE_S = 60.0
@@ -65,8 +69,37 @@ async def learn_places(run: LiveRun, client: Redis) -> None:
         return
     with contextlib.suppress(OSError, RedisError):
         addresses = addresses_by_replica(await AddressStream(client, run.streams).read())
+        devices, unenforced = found_limits(run.plan, run.recorder.ingest.limits)
         run.outcome.deployed = attrs.evolve(
             deployed,
+            devices=tuple(dict.fromkeys((*deployed.devices, *devices))),
+            unenforced=tuple(dict.fromkeys((*deployed.unenforced, *unenforced))),
             addresses={**deployed.addresses, **addresses},
             shaper=deployed.shaper or ", ".join(sorted(run.recorder.ingest.shapers)),
         )
+
+
+def found_limits(plan: Plan, limits: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """What the machines' limiters say of the nodes' limits.
+
+    Args:
+        plan: The nodes.
+        limits: By the role of each replica the `MachineLimits` of its machine, with its name as ``host``.
+
+    Returns:
+        What makes nodes as fast as devices, and what of limits can't be enforced, one sentence each.
+    """
+    devices, unenforced = dict[str, None](), dict[str, None]()
+    cores: dict[str, int] = {}
+    of_devices: defaultdict[str, float] = defaultdict(float)
+    for role, found in sorted(limits.items()):
+        where = f"{plan.replica(role.partition(':')[2]).node} on {found['host']}"
+        if found["device"]:
+            devices[f"{where}: {found['device']}"] = None
+            cores[found["host"]] = found["cores"]
+            of_devices[found["host"]] += found["cpu"]
+        unenforced |= {f"{where}: {what}": None for what in found["missing"]}
+    for host, count in sorted(cores.items()):
+        if crowded := oversubscribed(of_devices[host], count):
+            unenforced[f"{host}: {crowded}"] = None
+    return list(devices), list(unenforced)

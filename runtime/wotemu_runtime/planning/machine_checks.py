@@ -65,9 +65,8 @@ def check_swarm(topology: Topology) -> None:
     Raises:
         TopologyError: The topology asks for it.
     """
-    members: tuple[Node | Service, ...] = (*topology.nodes, *topology.services)
-    for member in members:
-        _check_no_device(member)
+    for service in topology.services:
+        _check_no_device(service)
     for uplink in topology.uplinks:
         raise refusal(
             uplink,
@@ -82,16 +81,16 @@ def check_swarm(topology: Topology) -> None:
             )
 
 
-def _check_no_device(owner: Node | Service) -> None:
-    """A device is a share of a machine that was measured; Swarm has one limit for all machines."""
-    device = None if owner.resources is None else owner.resources.device
+def _check_no_device(service: Service) -> None:
+    """A service has no agent that waits for its share of a machine; Swarm has one limit for all machines."""
+    device = None if service.resources is None else service.resources.device
     if device is not None:
         raise refusal(
-            owner,
+            service,
             "resources",
-            f"Swarm chooses the machine, so no share of it can be as fast as {device}",
-            hint="measure the machines (wotemu calibrate on each), and write cpu_limit= MIPS of the device"
-            f" ({device.single_mips:,.0f}) by those of a machine; or use --engine local",
+            f"Swarm chooses the machine, so no share of it can make a service as fast as {device}",
+            hint=f"write cpu_limit= MIPS of the device ({device.single_mips:,.0f}) by those of a machine"
+            " (wotemu calibrate --engine swarm), make it a Node, or use --engine local",
         )
 
 

@@ -64,6 +64,8 @@ class Ingest:
         """The names of the shapers that impose the conditions."""
         self.scheduling: set[str] = set()
         """The classes of the scheduler that gateways run in."""
+        self.limits: dict[str, dict[str, Any]] = {}
+        """The limits of nodes, as their machines' limiters computed them, by the role of each replica."""
         self.bus_is_away = False
         self._bus_answered = now
 
@@ -151,7 +153,10 @@ class Ingest:
                 if "scheduling" in event.data:
                     self.scheduling.add(event.data["scheduling"])
                 t, host = event.t if now is None else now, event.data.get("host", "")
-                events += self._liveness.ready(event.source, t, host)
+                if "limits" in event.data:
+                    self.limits[event.source] = {**event.data["limits"], "host": host}
+                quiet = bool(event.data.get("sends_nothing"))
+                events += self._liveness.ready(event.source, t, host, sends_nothing=quiet)
         return events
 
     def _leave_out(self, now: float, source: str, table: str, count: int) -> Iterator[Event]:

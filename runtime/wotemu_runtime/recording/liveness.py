@@ -26,6 +26,8 @@ class _Role:
     host: str = ""
     heard: float = 0.0
     silent: bool = False
+    sends_nothing: bool = False
+    """Whether it has nothing to send while all is well, so that its silence says nothing."""
     gone_since: float | None = None
     """When a role that is lost was last heard; None for one that is not lost."""
 
@@ -65,12 +67,12 @@ class Liveness:
         text = f"{source} is heard again after {silence_s:.1f} s"
         return [_event(now, "role.heard", text, source, role, silent_s=silence_s)]
 
-    def ready(self, source: str, now: float, host: str = "") -> list[Event]:
+    def ready(self, source: str, now: float, host: str = "", *, sends_nothing: bool = False) -> list[Event]:
         """A role reported that it is ready, for the first time or after it was lost or restarted."""
         role = self._roles.setdefault(source, _Role())
         again, since, before = role.ready or role.gone_since is not None, role.gone_since, role.host
         since = role.heard if since is None else since
-        self._roles[source] = role = _Role(True, host, now)
+        self._roles[source] = role = _Role(True, host, now, sends_nothing=sends_nothing)
         if not again:
             return []
         gap_s = now - since
@@ -94,7 +96,7 @@ class Liveness:
         events: list[Event] = []
         for name, role in self._roles.items():
             silence_s = now - role.heard
-            if role.ready and not role.silent and silence_s > SILENT_AFTER_S:
+            if role.ready and not role.silent and not role.sends_nothing and silence_s > SILENT_AFTER_S:
                 role.silent = True
                 where = f" on {role.host}" if role.host else ""
                 text = f"nothing was heard of {name}{where} for {silence_s:.1f} s"

@@ -37,6 +37,16 @@ PROXY_PORT = 2375
 """TCP port of the Docker API proxy on the control network."""
 
 
+QUICK_VARIABLE = "WOTEMU_QUICK"
+"""Whether a machine is rated by the bundled benchmark, even where there is 7-zip: set and not empty."""
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+"""Docker's socket in the containers of the proxy and the limiters, and where machines have it by default."""
+
+DOCKER_SOCKET_VARIABLE = "WOTEMU_DOCKER_SOCKET"
+"""The path of Docker's socket on the machines, where it is another. Docker fills in its templates."""
+
+
 def gateway_alias(network: str) -> str:
     """DNS alias of a network's gateway on that network, where roles look the network's subnet up by it."""
     return f"gateway-of-{network}"

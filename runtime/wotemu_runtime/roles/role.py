@@ -123,11 +123,15 @@ async def on_bus(assignment: Assignment) -> AsyncIterator[tuple[Role, asyncio.Ta
 
 
 @asynccontextmanager
-async def running(*roles: Role) -> AsyncIterator[asyncio.TaskGroup]:
+async def running(*roles: Role, reports_host: bool = True) -> AsyncIterator[asyncio.TaskGroup]:
     """Publish and handle commands for roles that share one session, until the block is left.
 
     The session's clock is kept, and the first role reports the machine's load for all. Both end once every
     role is stopping; each role's publisher then sends what it has left and its last event.
+
+    Args:
+        roles: The roles.
+        reports_host: Whether the first may report the machine's load.
 
     Yields:
         A group for the roles' own tasks.
@@ -141,7 +145,7 @@ async def running(*roles: Role) -> AsyncIterator[asyncio.TaskGroup]:
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(session.commands.run(roles), name="commands")
                 upkeep = [group.create_task(session.keep_time(lambda: _recompute(roles)), name="clock")]
-                if not shares_coordinators_host():
+                if reports_host and not shares_coordinators_host():
                     report = session.report_host(roles[0].assignment.name, roles[0].publisher.put)
                     upkeep.append(group.create_task(report, name="host"))
                 reading.add_done_callback(lambda _: [task.cancel() for task in upkeep])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
 from tests.unit.coordination.run import ROLES, STREAMS, Run
@@ -16,11 +18,14 @@ from wotemu_runtime.coordination.readiness import (
     READY_DEADLINE_PER_ROLE_S,
     READY_DEADLINE_S,
     all_ready,
+    found_limits,
     learn_places,
 )
 from wotemu_runtime.coordination.watches import take_news
 from wotemu_runtime.engines.engine import Deployed, NotRunning
 from wotemu_runtime.roles.address_stream import AddressStream, RoleAddress
+from wotemu_runtime.roles.machine_limits import MachineLimits
+from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import ADDRESS, on_jumping_clock
 
 
@@ -28,9 +33,9 @@ def deployed(shaper: str = "") -> Deployed:
     return Deployed(bus=ADDRESS, shaper=shaper, roles=frozenset(ROLES), addresses={}, unenforced=())
 
 
-def say_ready(run: LiveRun, role: str, shaper: str = "netem") -> None:
+def say_ready(run: LiveRun, role: str, shaper: str = "netem", **facts: Any) -> None:
     """What the recorder does with a role's entry."""
-    data = {"host": "edge", "shaper": shaper, "scheduling": "real-time"}
+    data = {"host": "edge", "shaper": shaper, "scheduling": "real-time", **facts}
     event = Event(run.now(), "role.ready", role, "", data)
     entry = {**encode_batch(Event.TABLE, [to_row(event)]), **encode_origin(Origin(role, run.now(), 0))}
     run.recorder._take(entry)
@@ -110,3 +115,42 @@ async def test_what_the_engine_knows_stays_and_a_bus_that_is_away_changes_nothin
     case.bus.is_away = True
     await learn_places(run, case.bus.client)
     assert run.outcome.deployed == deployed("tun")
+
+
+@on_jumping_clock
+async def test_what_limiters_say_is_said_once_a_node_and_machine(tmp_path: Path) -> None:
+    """And devices that have more cores together than their machine are not enforced."""
+    case = Run(tmp_path)
+    run = case.live
+    run.outcome.deployed = attrs.evolve(deployed(), unenforced=("the engine's",))
+    device = attrs.asdict(MachineLimits(cpu=0.7, device="as a Pi", missing=("half of it",), cores=1))
+    say_ready(run, "agent:cam-1", limits=device)
+    say_ready(run, "agent:cam-2", limits=device, host="roof")
+    for _ in range(2):
+        await learn_places(run, case.bus.client)
+    assert run.outcome.deployed.devices == ("cam on edge: as a Pi", "cam on roof: as a Pi")
+    assert run.outcome.deployed.unenforced == (
+        "the engine's",
+        "cam on edge: half of it",
+        "cam on roof: half of it",
+    )
+    _, unenforced = found_limits(
+        run.plan, {role: {**device, "host": "edge"} for role in ("agent:cam-1", "agent:cam-2")}
+    )
+    assert unenforced[-1].startswith("edge: devices: together they have 1.4 cores, and this machine has 1")
+
+
+@on_jumping_clock
+async def test_a_nodes_share_is_reported_before_t0(tmp_path: Path) -> None:
+    async def on_a_device(role: Role, group: asyncio.TaskGroup) -> None:
+        role.ready(limits=attrs.asdict(MachineLimits(cpu=0.7, device="as a Pi", missing=("half of it",))))
+        await role.stopping.wait()
+
+    case = Run(tmp_path, plays={"agent:cam-1": on_a_device}, duration="5s")
+    await case.coordinator.run()
+    kinds = [event.kind for event in case.told]
+    (speed,) = (event for event in case.told if event.kind == "device.speed")
+    (unenforced,) = (event for event in case.told if event.kind == "limit.unenforced")
+    assert speed.message.startswith("cam on ")
+    assert unenforced.message.endswith("half of it")
+    assert kinds.index("device.speed") < kinds.index("limit.unenforced") < kinds.index("run.t0")

@@ -89,6 +89,7 @@ async def test_a_bus_that_does_not_start_is_reported_without_waiting_for_the_dea
     task = {
         "ID": "t1",
         "CreatedAt": "2026-01-01T00:00:00Z",
+        "Slot": 1,
         "NodeID": "n1",
         "Spec": {"ContainerSpec": {"Labels": {ROLE_LABEL: "bus"}}},
         "Status": {"State": state, "Err": error},

@@ -55,3 +55,10 @@ def test_nobody_is_silent_while_the_bus_is_away() -> None:
     liveness.reset_deadlines(30.0)
     assert liveness.fell_silent(31.0) == []
     assert len(liveness.fell_silent(30.1 + SILENT_AFTER_S)) == 1
+
+
+def test_the_silence_of_a_role_that_has_nothing_to_send_says_nothing() -> None:
+    liveness = present("agent:a")
+    assert liveness.ready("limits:one", 0.0, "one", sends_nothing=True) == []
+    assert [event.data["role"] for event in liveness.fell_silent(100.0)] == ["agent:a"]
+    assert [event.kind for event in liveness.lost("limits:one", 101.0, "killed")] == ["role.lost"]

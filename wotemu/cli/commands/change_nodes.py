@@ -166,6 +166,8 @@ def limit(
 ) -> LiveChange:
     """Limit nodes of the run NAME that have resources, or a limit in the scenario.
 
+    On a swarm, any node where the deployment has a device, a clock rate or a limit in the scenario.
+
     \b
     wotemu limit field phone --cpu 0.1 --for 20s
     wotemu unlimit field phone

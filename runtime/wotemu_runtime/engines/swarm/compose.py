@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from wotemu_runtime.docker_proxy.client import PROXY_ALIAS
-from wotemu_runtime.engines.swarm import object_names, specs
+from wotemu_runtime.engines.swarm import limiters, object_names, specs
 from wotemu_runtime.engines.swarm.requirements import check_faults
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
@@ -25,6 +25,8 @@ from wotemu_runtime.roles.container_environment import (
     ASSIGNMENT_VARIABLE,
     BUS_PORT,
     DEFAULT_PASSWORD_FILE,
+    DOCKER_SOCKET,
+    DOCKER_SOCKET_VARIABLE,
     HOST_VARIABLE,
     STACK_VARIABLE,
     gateway_alias,
@@ -32,14 +34,14 @@ from wotemu_runtime.roles.container_environment import (
 
 SECRET = "bus-password"  # noqa: S105  # its name
 COORDINATOR = "coordinator"
-_DOCKER_SOCKET = "/var/run/docker.sock"
+_RATINGS = "ratings"
 _STACK = '{{index .Service.Labels "com.docker.stack.namespace"}}'
 _HEAD = f"""\
 {code_bundle.GENERATED}; generate it again rather than edit it.
 #
 #   docker stack deploy -c THIS_FILE STACK
 #
-# WOTEMU_IMAGE and WOTEMU_DOCKER_SOCKET in the environment replace the image and the manager's Docker socket.
+# WOTEMU_IMAGE and WOTEMU_DOCKER_SOCKET in the environment replace the image and the path of Docker's socket.
 """
 
 
@@ -87,7 +89,11 @@ def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "a
         "services": dict(sorted(services.items())),
         "networks": dict(sorted(_network(plan, spec) for spec in specs.network_specs(plan))),
         "configs": {name: {"file": f"./{path}"} for name, path in files.items()},
-        "volumes": {specs.BUS_VOLUME: {"labels": {specs.ROLE_LABEL: specs.BUS_VOLUME}}},
+        "volumes": {
+            specs.BUS_VOLUME: {"labels": {specs.ROLE_LABEL: specs.BUS_VOLUME}},
+            # Of all stacks of a machine: with its name as it is here, and removed with none of them.
+            **({_RATINGS: {"name": limiters.RATINGS_VOLUME}} if limiters.has_limiters(plan) else {}),
+        },
         "secrets": {SECRET: {"file": f"./{folder}/{SECRET}"}},
     }
     return Composed(
@@ -166,6 +172,9 @@ def _of_a_role(plan: Plan, service: SwarmService) -> Json:
         composed["ports"] = [{"target": BUS_PORT, "protocol": "tcp", "mode": "host"}]
         composed["healthcheck"] = {"interval": "1s"}
         composed["volumes"] = [{"type": "volume", "source": specs.BUS_VOLUME, "target": specs.BUS_DIRECTORY}]
+    if service.role == object_names.LIMITS:
+        ratings = {"type": "volume", "source": _RATINGS, "target": limiters.ratings_mount()["Target"]}
+        composed |= {"read_only": True, "volumes": [_socket(), ratings]}
     return composed
 
 
@@ -199,11 +208,15 @@ def _environment(entries: list[str]) -> dict[str, str]:
 
 def _deploy(service: SwarmService) -> Json:
     template = service.spec["TaskTemplate"]
+    mode = service.spec["Mode"]
     deploy: Json = {
         "endpoint_mode": service.spec["EndpointSpec"]["Mode"],
         "labels": _labels(service.spec["Labels"]),
-        "mode": "replicated",
-        "replicas": service.spec["Mode"]["Replicated"]["Replicas"],
+        **(
+            {"mode": "global"}
+            if "Global" in mode
+            else {"mode": "replicated", "replicas": mode["Replicated"]["Replicas"]}
+        ),
         "restart_policy": {"condition": template["RestartPolicy"]["Condition"], "delay": "1s"},
     }
     if service.role == "bus":
@@ -243,7 +256,7 @@ def _resources(resources: Mapping[str, Mapping[str, int]]) -> Json:
 
 
 def _proxy() -> Json:
-    """The proxy, the only service with Docker's socket. It shows roles a part of Docker's API."""
+    """The proxy, which has Docker's socket. It shows roles a part of Docker's API."""
     return {
         "cap_drop": ["ALL"],
         "command": ["proxy"],
@@ -254,14 +267,14 @@ def _proxy() -> Json:
         "networks": {object_names.CONTROL: {"aliases": [PROXY_ALIAS]}},
         "read_only": True,
         "user": "0:0",
-        "volumes": [
-            {
-                "type": "bind",
-                "source": f"${{WOTEMU_DOCKER_SOCKET:-{_DOCKER_SOCKET}}}",
-                "target": _DOCKER_SOCKET,
-            }
-        ],
+        "volumes": [_socket()],
     }
+
+
+def _socket() -> Json:
+    """The mount of Docker's socket."""
+    source = f"${{{DOCKER_SOCKET_VARIABLE}:-{DOCKER_SOCKET}}}"
+    return {"type": "bind", "source": source, "target": DOCKER_SOCKET}
 
 
 def _coordinator(plan: Plan, code: Config, *, source: str, func: str) -> tuple[Json, Config]:

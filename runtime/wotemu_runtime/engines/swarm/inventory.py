@@ -130,12 +130,18 @@ def _service(stack: str, service: Json, tasks: Iterable[Json]) -> ServiceState:
     return ServiceState(
         name=spec["Name"].removeprefix(f"{stack}_"),
         role=spec["Labels"].get(ROLE_LABEL, ""),
-        # Every service of ours is replicated; ones of other modes have no number of replicas.
-        desired=int(spec["Mode"].get("Replicated", {}).get("Replicas", 0)),
+        desired=_desired(spec["Mode"], tasks),
         running=states["running"],
         complete=states["complete"],
         error=str(last["Status"].get("Err", "")) if failing and last is not None else "",
     )
+
+
+def _desired(mode: Json, tasks: Iterable[Json]) -> int:
+    """How many tasks there should be: of a global service one on each machine that has one, or had."""
+    if "Global" in mode:
+        return len({task.get("NodeID", "") for task in tasks})
+    return int(mode.get("Replicated", {}).get("Replicas", 0))
 
 
 def _state(task: Json) -> str:

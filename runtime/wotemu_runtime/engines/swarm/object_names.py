@@ -14,8 +14,11 @@ CONTROL = "control"
 OUTSIDE = "outside"
 """The overlay of the bus alone, by which its port can be published."""
 
+LIMITS = "limits"
+"""The service of the limiters, their role in the image, and how their roles' names begin."""
+
 _HASH_CHARACTERS = 8
-_OWN_SERVICES = frozenset({"bus", "coordinator", "proxy"})
+_OWN_SERVICES = frozenset({"bus", "coordinator", "proxy", LIMITS})
 _OWN_SERVICE_PREFIXES = ("gw-", "door-")
 _OWN_NETWORKS = frozenset({CONTROL, OUTSIDE})
 _OWN_NETWORK_PREFIXES = ("service-",)

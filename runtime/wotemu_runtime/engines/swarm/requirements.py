@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from wotemu.errors import HostError
+from wotemu.scenario.timeline import Change
 from wotemu.topology.placement import Placement
 from wotemu.topology.resources import NodeResources
+from wotemu.units import Bytes
 from wotemu_runtime.engines.swarm.object_names import CONTROL
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.stress_check import Room, check_stress
 
+LEAST_MEMORY_BYTES = 6 << 20
+"""The least limit of memory that Docker takes (linuxMinMemory of its daemon)."""
 AGENT_PIDS = 16
 """Processes and threads of a node's container that are not its app's: the launcher's and the agent's."""
 Json = dict[str, Any]
@@ -23,12 +27,17 @@ _SERVING = 3
 """Tasks on the control network besides agents and gateways: bus, and if composed, coordinator and proxy."""
 
 
-def resources(wanted: NodeResources | None) -> Json:
-    """A task's ``Resources``: the limits and reservations that are asked for, and one of processes."""
+def resources(wanted: NodeResources | None, *, has_cpu_limit: bool = True) -> Json:
+    """A task's ``Resources``: the limits and reservations that are asked for, and one of processes.
+
+    Args:
+        wanted: What is asked for.
+        has_cpu_limit: Whether Swarm limits its CPU. Docker changes no limit of CPU that a task began with.
+    """
     wanted = wanted or NodeResources()
     limits = {
-        "NanoCPUs": _nano(wanted.cpu_limit),
-        "MemoryBytes": _whole(wanted.mem_limit),
+        "NanoCPUs": _nano(wanted.cpu_limit) if has_cpu_limit else 0,
+        "MemoryBytes": _whole(wanted.memory_limit),
         "Pids": wanted.most_pids + AGENT_PIDS,
     }
     reservations = {"NanoCPUs": _nano(wanted.cpu_reservation), "MemoryBytes": _whole(wanted.mem_reservation)}
@@ -53,10 +62,10 @@ def placement(wanted: Placement) -> Json:
 def unsupported(plan: Plan) -> list[str]:
     """What a topology asks for and a swarm can't provide, one sentence each."""
     speeds = [
-        f"{node.name}: target_cpu_speed {node.resources.target_cpu_speed}: Swarm chooses the machine, whose "
-        "speed is not known before; give cpu_limit"
-        for node in plan.topology.nodes
-        if node.resources is not None and node.resources.target_cpu_speed is not None
+        f"{service.name}: target_cpu_speed {service.resources.target_cpu_speed}: Swarm chooses the machine, "
+        "whose speed is not known before; give cpu_limit"
+        for service in plan.topology.services
+        if service.resources is not None and service.resources.target_cpu_speed is not None
     ]
     forwarded = [
         f"{service.name}: it sees all its clients at one address, that of the container that forwards to it, "
@@ -75,12 +84,7 @@ def check_faults(plan: Plan) -> None:
     """
     for change in plan.timeline.all_changes:
         if change.action == "limit":
-            raise HostError(
-                f"{change.target} can't be limited while it runs: its container may not change its own "
-                "limits, and Swarm would start it again",
-                where=f"limit at {change.at_s:g} s",
-                hint="give it resources, or use the local engine",
-            )
+            _check_limit(change)
         if change.action == "fill_disk":
             raise HostError(
                 f"the scratch folder of {change.target} is on its machine's disk, which must not be filled",
@@ -90,10 +94,21 @@ def check_faults(plan: Plan) -> None:
     check_stress(plan, {each.name: _limits_of(each.resources) for each in plan.replicas}, Room())
 
 
+def _check_limit(change: Change) -> None:
+    memory = change.after["mem_bytes"]
+    if memory is not None and memory < LEAST_MEMORY_BYTES:
+        least = Bytes(LEAST_MEMORY_BYTES)
+        raise HostError(
+            f"{change.target} can't be limited to {Bytes(memory)}: Docker's least is {least}",
+            where=f"limit at {change.at_s:g} s",
+            hint=f'write memory="{least}" or more',
+        )
+
+
 def _limits_of(resources: NodeResources | None) -> Room:
     if resources is None:
         return Room()
-    memory = resources.mem_limit
+    memory = resources.memory_limit
     return Room(resources.cpu_limit, None if memory is None else int(memory))
 
 

@@ -12,6 +12,7 @@ from wotemu.topology.builtin_apps import BuiltinApps
 from wotemu.topology.resources import DEFAULT_PIDS
 from wotemu.topology.service import service_network
 from wotemu_runtime.engines.swarm import object_names, plain_services
+from wotemu_runtime.engines.swarm.limiters import has_limiters, limiters
 from wotemu_runtime.engines.swarm.object_names import CONTROL, OUTSIDE
 from wotemu_runtime.engines.swarm.requirements import placement, resources
 from wotemu_runtime.engines.swarm.specs import (
@@ -91,6 +92,7 @@ def services(
     return [
         bus_service(plan, manager_id, has_start_interval=has_start_interval),
         *(gateway_service(plan, network, subnets, shaper) for network in plan.emulated),
+        *([limiters(plan)] if has_limiters(plan) else ()),
         *(
             agent_service(plan, replica, subnets, code)
             for replica in nodes.values()
@@ -239,10 +241,13 @@ def agent_service(
     template["ContainerSpec"]["Sysctls"] = dict(CLOSED)
     template["ContainerSpec"]["Hostname"] = replica.node + slot
     template["ContainerSpec"]["Env"] += [f"{SLOT_VARIABLE}={{{{.Task.Slot}}}}"]
-    template["Resources"] = resources(replica.resources)
+    is_limited = has_limiters(plan)
+    template["Resources"] = resources(replica.resources, has_cpu_limit=not is_limited)
     template["Placement"] = placement(replica.placement)
     data = {
         "replicas": copies,
+        "node": replica.node,
+        "has_limiter": is_limited,
         "kind": replica.kind,
         "is_wot": replica.app is not None,
         "port_mqtt": plan.topology.ports.mqtt,

@@ -139,7 +139,12 @@ class Stack:
             raise EmulationError(f"still there after {STOP_DEADLINE_S:g} s: {left}", where="swarm") from None
 
     async def _scale(self, service: Json) -> None:
-        spec = {**service["Spec"], "Mode": {"Replicated": {"Replicas": 0}}}
+        spec = {**service["Spec"]}
+        if "Global" in spec["Mode"]:  # has no number of tasks: no machine fits it any more
+            template = dict(spec["TaskTemplate"])
+            spec["TaskTemplate"] = template | {"Placement": {"Constraints": ["node.id==none"]}}
+        else:
+            spec["Mode"] = {"Replicated": {"Replicas": 0}}
         # An update replaces the whole spec; the version keeps it from overwriting somebody else's.
         path, params = f"services/{service['ID']}/update", {"version": str(service["Version"]["Index"])}
         await self._docker._query_json(path, method="POST", params=params, data=spec)

@@ -30,7 +30,8 @@ _BROKEN = _FAILED | {"rejected"}
 _VERBS = {"failed": "failed", "orphaned": "was on a machine that is gone", "rejected": "was refused"}
 
 Task = dict[str, Any]
-Slot = tuple[str, int]
+Slot = tuple[str, int | str]
+"""A service's role, and the number of one of its replicas, or the machine's id of a global service's task."""
 
 
 @attrs.frozen
@@ -94,7 +95,7 @@ class Tasks:
         """
         slots: dict[Slot, list[Task]] = {}
         for task in tasks:
-            slots.setdefault((_role_of(task), task.get("Slot", 1)), []).append(task)
+            slots.setdefault((_role_of(task), _slot_of(task)), []).append(task)
         return [
             news
             for place, each in slots.items()
@@ -104,7 +105,7 @@ class Tasks:
     def _look_at(
         self, place: Slot, tasks: list[Task], hosts: Mapping[str, str], down: frozenset[str], now_s: float
     ) -> Iterator[TaskNews]:
-        slot, role = self._slots.setdefault(place, _Slot()), self._name_of(*place)
+        slot, role = self._slots.setdefault(place, _Slot()), self._name_of(*place, hosts)
         newest = tasks[-1]
         state = newest["Status"]["State"]
         # Swarm shows tasks of a machine that is gone as running until it has replaced them.
@@ -199,8 +200,13 @@ class Tasks:
             where = in_words(role) if role.startswith("service:") else f"service {role}"
             yield Unplaced(role, EmulationError(message, where=where, hint=_hint(error)))
 
-    def _name_of(self, role: str, slot: int) -> str:
-        """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``."""
+    def _name_of(self, role: str, slot: int | str, hosts: Mapping[str, str]) -> str:
+        """The role of one task: ``agent:reader-2`` is the second of the service of ``agent:reader``.
+
+        Of a global service's task it is the service's with its machine: ``limits:roof``.
+        """
+        if isinstance(slot, str):
+            return f"{role}:{hosts.get(slot, slot)}"
         names = self._replicas.get(role)
         return f"agent:{names[slot - 1]}" if names else role
 
@@ -222,6 +228,8 @@ def _hint(error: str) -> str | None:
     lower = error.lower()  # dockerd has texts, no codes
     if "no such image" in lower:
         return "every machine needs the image: push it to a registry that they reach, or load it on each"
+    if "bind source path does not exist" in lower:
+        return "name the path of Docker's socket on every machine in WOTEMU_DOCKER_SOCKET"
     if "port" in lower and ("in use" in lower or "allocated" in lower):
         return "free the port, or name another in WOTEMU_BUS_PORT"
     if "insufficient resources" in lower:
@@ -233,6 +241,10 @@ def _hint(error: str) -> str | None:
 
 def _role_of(task: Task) -> str:
     return str(task["Spec"]["ContainerSpec"]["Labels"][ROLE_LABEL])
+
+
+def _slot_of(task: Task) -> int | str:
+    return int(task["Slot"]) if task.get("Slot") else str(task.get("NodeID", ""))
 
 
 def _age(task: Task) -> str:

@@ -6,15 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 import attrs
-import psutil
 
 from wotemu.topology.node import Node
 from wotemu.topology.resources import DEFAULT_PIDS, NodeResources
 from wotemu.topology.service import Service
 from wotemu.topology.topology import Topology
-from wotemu.units import Bytes
+from wotemu_runtime.calibration import wanted_limits as wanted
 from wotemu_runtime.calibration.rating import Rating
-from wotemu_runtime.calibration.shares import Share, share_of
 from wotemu_runtime.engines.local.nproc_limit import nproc_limit_holds
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.planner import unplaced
@@ -22,8 +20,6 @@ from wotemu_runtime.planning.planner import unplaced
 CPU, MEMORY, PIDS = "cpu", "memory", "pids"
 """The kernel's names of the controllers that enforce limits."""
 NO_PIDS = "its limit of processes: no control group with the pids controller is available here"
-LEAST_CORES = 0.001
-"""A quota of 1 ms each second: the kernel has no smaller quota and no longer period."""
 
 
 @attrs.frozen
@@ -53,28 +49,18 @@ class Limits:
 
 
 @attrs.frozen
-class Machine:
-    """What limits follow from; None is unknown, and `rating` that of a core.
+class Machine(wanted.Machine):
+    """This machine as the local engine needs to know it.
 
     `rlimit_holds`: whether the kernel can limit an app's processes by RLIMIT_NPROC, without a control group.
     """
 
-    cpu_speed_hz: float | None
-    cores: int
-    mem_bytes: int
-    rating: Rating | None = None
     rlimit_holds: bool = True
 
     @classmethod
     def here(cls, rating: Rating | None = None) -> Self:
         """This machine."""
-        return cls(
-            machine_cpu_speed_hz(),
-            psutil.cpu_count() or 1,
-            psutil.virtual_memory().total,
-            rating,
-            nproc_limit_holds(),
-        )
+        return attrs.evolve(super().here(rating), rlimit_holds=nproc_limit_holds())
 
 
 @attrs.frozen
@@ -102,7 +88,7 @@ def has_devices(topology: Topology) -> bool:
 
 def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
     """The limits of a plan's replicas on a machine."""
-    wanted: dict[str, Limits] = {}
+    asked: dict[str, Limits] = {}
     # By node: its replicas have the same.
     unenforced: dict[str, None] = dict.fromkeys(unplaced(plan))
     devices: dict[str, None] = {}
@@ -118,17 +104,14 @@ def plan_limits(plan: Plan, machine: Machine) -> PlanLimits:
         by_group = None if machine.rlimit_holds else pids[replica.name]
         limits = attrs.evolve(limits, later=later.get(replica.name, frozenset()), pids=by_group)
         if limits:
-            wanted[replica.name] = limits
-        if replica.resources is not None and (share := device_share(replica.resources, machine)):
+            asked[replica.name] = limits
+        if replica.resources is not None and (share := wanted.device_share(replica.resources, machine)):
             devices[f"{replica.node}: {share.says}"] = None
             of_devices += share.cores
-    if of_devices > machine.cores:
-        unenforced[
-            f"devices: together they have {of_devices:.1f} cores, and this machine has {machine.cores}: while"
-            " more of them compute than there is room for, they are slower than devices"
-        ] = None
+    if crowded := wanted.oversubscribed(of_devices, machine.cores):
+        unenforced[crowded] = None
     rlimits = pids if machine.rlimit_holds else {}
-    return PlanLimits(wanted, tuple(unenforced), tuple(devices), rlimits)
+    return PlanLimits(asked, tuple(unenforced), tuple(devices), rlimits)
 
 
 def controllers_of_changes(plan: Plan) -> dict[str, frozenset[str]]:
@@ -145,13 +128,6 @@ def controllers_of_changes(plan: Plan) -> dict[str, frozenset[str]]:
     return {replica: frozenset(names) for replica, names in found.items()}
 
 
-def device_share(resources: NodeResources, machine: Machine) -> Share | None:
-    """The share of a machine that is as fast as the device; None without a device or a rating."""
-    if resources.device is None or machine.rating is None:
-        return None
-    return share_of(resources.device, resources.device_cores or 1, machine.rating, machine.cores)
-
-
 def wanted_limits(resources: NodeResources | None, machine: Machine) -> tuple[Limits, list[str]]:
     """One node's limits on a machine.
 
@@ -160,44 +136,12 @@ def wanted_limits(resources: NodeResources | None, machine: Machine) -> tuple[Li
     """
     if resources is None:
         return Limits(), []
-    cpu, missing = _wanted_cores(resources, machine)
-    if cpu is not None and cpu < LEAST_CORES:
-        missing.append(f"{cpu:.2g} cores: the kernel's least is {LEAST_CORES:g}")
-        cpu = LEAST_CORES
-    memory = resources.memory_limit
-    if memory is not None and memory > machine.mem_bytes:
-        missing.append(f"memory limit {memory}: this machine has {Bytes(machine.mem_bytes)}")
+    found = wanted.wanted_limits(resources, machine)
+    missing = list(found.missing)
     for what, value in (("cpu", resources.cpu_reservation), ("mem", resources.mem_reservation)):
         if value is not None:
             missing.append(f"{what}_reservation {value}: one machine has nothing to reserve for its nodes")
-    return Limits(cpu, None if memory is None else int(memory)), missing
-
-
-def _wanted_cores(resources: NodeResources, machine: Machine) -> tuple[float | None, list[str]]:
-    """The limit in cores, and what of it can't be enforced."""
-    if resources.device is not None:
-        share = device_share(resources, machine)
-        if share is None:
-            return None, [f"device {resources.device}: this machine is not measured: run wotemu calibrate"]
-        return share.cores, list(share.missing)
-    if resources.target_cpu_speed is None:
-        return resources.cpu_limit, []
-    if not machine.cpu_speed_hz:
-        return None, [f"target_cpu_speed {resources.target_cpu_speed}: this machine does not report its own"]
-    cores = float(resources.target_cpu_speed) / machine.cpu_speed_hz
-    return cores, [
-        f"target_cpu_speed {resources.target_cpu_speed}: {cores:.3f} of a core by clock rates, which may be"
-        " wrong by half; a device is by measurement"
-    ]
-
-
-def machine_cpu_speed_hz() -> float | None:
-    """This machine's nominal CPU clock as the kernel reports it; None where it does not."""
-    frequency = psutil.cpu_freq()
-    # Virtual machines often report a current frequency alone, and 0 as the maximum.
-    if frequency is None or not (frequency.max or frequency.current):
-        return None
-    return float(frequency.max or frequency.current) * 1e6
+    return Limits(found.cpu, found.mem_bytes), missing
 
 
 def enforceable(limits: Limits, available: Collection[str]) -> tuple[Limits, list[str]]:
