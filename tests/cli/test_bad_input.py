@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -244,6 +245,28 @@ def test_a_defect_of_wotemu_s_own_is_told_of_without_its_traceback(
     assert result.stderr.splitlines() == [
         "Error: unexpected RuntimeError: the sky fell",
         "  hint:  --debug shows the traceback",
+    ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("IO: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_no_defect_of_wotemu_s_own(
+    invoke: Invoke, write: Write, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill_up(*_: object, **__: object) -> None:
+        raise ExceptionGroup("tasks", [error])
+
+    monkeypatch.setattr("wotemu_runtime.runs.run.make_plan", fill_up)
+    result = invoke("run", write(TWO_NODES))
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        f"Error: the disk is full: {error}",
+        "  hint:  make room there, or name another --out",
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +14,9 @@ import click
 
 from wotemu.cli.screen.terminal import harmless, prose_console, tolerate_any_text
 from wotemu.errors import EXIT_FAILED, EXIT_INTERRUPTED, InputError, WotemuError
+
+_NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+"""What errors of a full disk say, also those of libraries that raise no OSError."""
 
 
 @contextlib.contextmanager
@@ -38,7 +43,13 @@ def reporting_errors(*, debug: bool, run_dir: Callable[[], Path | None] = lambda
         _print_traceback(debug)
         found = run_dir()
         where = None if found is None else f"run directory {found}"
-        print_message(_unexpected(error), where=where, hint=None if debug else "--debug shows the traceback")
+        innermost = _innermost(error)
+        if any(text in str(innermost) for text in _NO_ROOM):
+            message, hint = f"the disk is full: {innermost}", "make room there, or name another --out"
+        else:
+            message = f"unexpected {type(innermost).__name__}: {innermost}"
+            hint = "" if debug else "--debug shows the traceback"
+        print_message(message, where=where, hint=hint)
         sys.exit(EXIT_FAILED)
 
 
@@ -62,12 +73,11 @@ def print_message(
             out.print(Text.assemble((f"  {label + ':':<7}", "dim"), harmless(text)))
 
 
-def _unexpected(error: Exception) -> str:
+def _innermost(error: BaseException) -> BaseException:
     # A TaskGroup wraps what its tasks raise; the innermost error is the one that says something.
-    innermost: BaseException = error
-    while isinstance(innermost, BaseExceptionGroup):
-        innermost = innermost.exceptions[0]
-    return f"unexpected {type(innermost).__name__}: {innermost}"
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _print_traceback(debug: bool) -> None:
