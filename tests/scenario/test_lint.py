@@ -125,6 +125,8 @@ def test_a_delay_that_falls_by_more_than_a_round_trip() -> None:
         "round trip, and TCP takes these for lost"
     )
     assert warnings(at(5).set(FIELD, latency="110ms"), at(9).restore(FIELD)) == []
+    at_once = Topology([Node("a", command=["x"], networks=[Network("near")])])
+    assert warnings(at(5).set("near", latency="800us"), at(9).restore("near"), topology=at_once) == []
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ LONG_S = 10.0
 """A longer delay is likely a slip of the unit: 3GPP TR 45.820 allows NB-IoT in the worst coverage 10 s."""
 SLOW = Rate(100)
 """A lower rate is likely a slip of the unit: LoRaWAN's lowest is 250 bit/s (EU868, DR0)."""
-
+LEAST_FALL_S = 1e-3
+"""Changes are exact to a millisecond: a delay that falls by less overtakes nothing to speak of."""
 LARGEST_DATAGRAM_BYTES = 65_515 + 45 * 34
 """65,507 bytes over UDP and its header, in 45 fragments with IPv4's and Ethernet's headers."""
 
@@ -143,7 +144,7 @@ def _jitter(conditions: NetworkConditions, latency_s: float) -> Iterator[HopWarn
 
 def _fall(conditions: NetworkConditions, place: HopContext) -> Iterator[HopWarning]:
     """A delay that is shortened lets packets overtake those that are under way."""
-    if place.fall_s > 2 * place.delay_s:
+    if place.fall_s > max(2 * place.delay_s, LEAST_FALL_S):
         yield (
             "fall",
             f"latency falls by {Seconds(place.fall_s)} to {conditions.latency}: packets overtake those under "
