@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
+from tornado.tcpclient import _Connector
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.mqtt.client import MQTTClient
 from wotpy.protocols.ws.client import WebsocketClient
@@ -30,6 +31,7 @@ PATCHED = [
     (Thing, "title"),
     (WebsocketClient, "SLEEP_AFTER_ERR_SECS"),
     (WebsocketClient, "RECEIVE_LOOP_TERMINATE_SLEEP_SECS"),
+    (_Connector, "split"),
 ]
 
 

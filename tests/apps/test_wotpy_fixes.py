@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
+from tornado.tcpclient import TCPClient
+from tornado.util import TimeoutError as NoAnswerError
 from wotpy.protocols.coap.client import CoAPClient
 from wotpy.protocols.coap.server import CoAPServer
 from wotpy.protocols.http.server import HTTPServer
@@ -65,7 +69,10 @@ def test_an_unknown_name_applies_nothing_and_lists_the_known_ones() -> None:
     before = WebsocketClient.SLEEP_AFTER_ERR_SECS
     with pytest.raises(InputError) as raised:
         apply_fixes(["ws-teardown", "coap-obsreve"])
-    assert raised.value.hint == "known are coap-observe, http-clients, mqtt-delivery, td-cost, ws-teardown"
+    assert (
+        raised.value.hint
+        == "known are coap-observe, http-clients, mqtt-delivery, next-address, td-cost, ws-teardown"
+    )
     assert before == WebsocketClient.SLEEP_AFTER_ERR_SECS
 
 
@@ -125,3 +132,27 @@ async def test_http_clients_raises_the_limit_that_all_requests_share() -> None:
     assert AsyncHTTPClient(force_instance=True).max_clients == 10
     apply_fixes(["http-clients"])
     assert AsyncHTTPClient(force_instance=True).max_clients == 1000
+
+
+class TwoAddresses:
+    """A name with one silent address, and one that answers."""
+
+    def __init__(self, *addresses: tuple[str, int]) -> None:
+        self.addresses = addresses
+
+    async def resolve(self, *_: Any) -> list[tuple[int, Any]]:
+        return [(socket.AF_INET, address) for address in self.addresses]
+
+
+async def test_next_address_is_tried_while_the_first_one_is_silent() -> None:
+    with contextlib.ExitStack() as stack:
+        silent, answering = (stack.enter_context(socket.create_server((HOST, 0), backlog=0)) for _ in "ab")
+        # A full backlog: the kernel drops what would connect, as a network does that was left.
+        stack.enter_context(socket.create_connection(silent.getsockname()))
+        client = TCPClient(TwoAddresses(silent.getsockname(), answering.getsockname()))
+        with pytest.raises(NoAnswerError):
+            await client.connect("peer", 1, timeout=0.9)
+        apply_fixes(["next-address"])
+        stream = await client.connect("peer", 1, timeout=9)
+        assert stream.socket.getpeername() == answering.getsockname()
+        stream.close()

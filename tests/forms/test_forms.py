@@ -49,7 +49,7 @@ def test_the_documents_example_is_the_deployment_of_the_python_example() -> None
         [str(attrs.evolve(each, where="")) for each in one.expect] for one in (scenario, other.scenario)
     )
     assert expected == others
-    assert len(expected) == 5
+    assert len(expected) == 6
     SCHEMA.validate(parse(example(), "roaming.yml").plain)
 
 

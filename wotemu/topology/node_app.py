@@ -20,6 +20,7 @@ WOTPY_FIXES: Mapping[str, str] = MappingProxyType(
         "coap-observe": "a CoAP observation delivers each notification once, not its last one endlessly",
         "http-clients": "HTTP requests and long polls may use 1000 connections at once, instead of 10",
         "mqtt-delivery": "an MQTT request ends when its answer came, instead of up to a second later",
+        "next-address": "HTTP and WebSocket clients try a name's next address after 0.3 s without an answer",
         "td-cost": "a Thing's id and title are looked up, not built with its whole description each time",
         "ws-teardown": "a WebSocket request ends when its answer came, instead of a second later",
     }

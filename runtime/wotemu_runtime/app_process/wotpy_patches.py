@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -124,6 +124,23 @@ def _mqtt_delivery() -> None:
     MQTTClient.__init__ = with_short_poll
 
 
+def _next_address() -> None:
+    """Let clients of HTTP and WebSockets try a name's next address while the first one is silent.
+
+    Tornado does so after 0.3 s for addresses of the other kind, IPv6 or IPv4, as RFC 8305 has it; among those
+    of one kind it waits for the first to fail, so that a node that has left one of two networks waits for
+    the address of its peer there until it gives up.
+    """
+    from tornado.tcpclient import _Connector
+
+    _Connector.split = staticmethod(_first_and_others)
+
+
+def _first_and_others(addresses: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Replaces `_Connector.split`: what is tried at once, and what after 0.3 s or the first failure."""
+    return addresses[:1], addresses[1:]
+
+
 def _td_cost() -> None:
     """Read a Thing's id and title from its fragment.
 
@@ -148,6 +165,7 @@ FIXES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "coap-observe": _coap_observe,
         "http-clients": _http_clients,
         "mqtt-delivery": _mqtt_delivery,
+        "next-address": _next_address,
         "td-cost": _td_cost,
         "ws-teardown": _ws_teardown,
     }
