@@ -107,6 +107,18 @@ def test_churn_by_pauses_takes_one_that_runs_and_resumes_it() -> None:
         assert end_s == pytest.approx(begin_s + 2)
 
 
+def test_churn_unplugs_one_that_is_plugged_in_from_all_its_networks() -> None:
+    churn = during(0, 40).churn(READER, rate="60/min", downtime="2s", fault="disconnect")
+    told = story(churn)
+    for place in ("reader@field", "reader@home"):
+        found = [(at_s, after) for at_s, where, after in told if where == place]
+        assert len(found) > 8
+        assert [after for _, after in found] == [True, False] * (len(found) // 2)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        assert all(back_s == pytest.approx(out_s + 2) for (out_s, _), (back_s, _) in pairs)
+    assert {where for _, where, _ in told} == {"reader@field", "reader@home"}
+
+
 def test_only_what_an_agent_can_suspend_is_paused_and_its_agent_applies_it() -> None:
     change = timeline_of(at(1).pause(ONE)).changes[0]
     assert (change.applier, describe_change(change)) == (f"agent:{ONE}", f"{ONE}: paused")

@@ -82,7 +82,7 @@ class Period(Varying):
         downtime: QuantityLike | DurationRange = "10s",
         fault: faults.Fault = "crash",
     ) -> PlannedAction:
-        """Crash or pause nodes at random times, and restart or resume each after a while.
+        """Crash, pause or unplug nodes at random times, and undo each of that after a while.
 
         Nodes that are down when the period ends still come back.
 
@@ -91,7 +91,7 @@ class Period(Varying):
             rate: How often one of all nodes crashes, ``"6/min"`` or a number per second, at independent times
                 (a Poisson process).
             downtime: How long a node is down: a duration, or two to draw from uniformly.
-            fault: ``"crash"``, or ``"pause"``, see `pause`.
+            fault: ``"crash"``, ``"pause"``, or ``"disconnect"`` from all networks: as the verbs do.
 
         Returns:
             An action for `Scenario(events=[...])`.
@@ -103,7 +103,10 @@ class Period(Varying):
         crash_rate = faults.per_second(rate, where)
         if not isinstance(fault, str) or fault not in get_args(faults.Fault):
             raise ScenarioError(
-                f"{fault!r} is no fault", where=where, field="fault", hint='write "crash" or "pause"'
+                f"{fault!r} is no fault",
+                where=where,
+                field="fault",
+                hint='write "crash", "pause" or "disconnect"',
             )
         check_step_count(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = faults.Churn(

@@ -32,7 +32,7 @@ class Occurrence:
     where: str
 
 
-Fault = Literal["crash", "pause"]
+Fault = Literal["crash", "pause", "disconnect"]
 """The faults that churn can cause."""
 
 OnReplica = Callable[[State, int, str], Iterator[Change]]
@@ -188,7 +188,7 @@ class Flap:
 
 @attrs.frozen
 class Churn:
-    """Crashes or pauses at independent times, each of a random replica that runs, and their ends."""
+    """Faults of one kind at independent times, each of a random replica that runs, and their ends."""
 
     where: str
     nodes: NodeTarget
@@ -199,14 +199,14 @@ class Churn:
     fault: Fault = "crash"
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
-        """Silence, kill and restart of each crash, or begin and end of each pause.
+        """Silence, kill and restart of each crash, or begin and end of each other fault.
 
         A first step checks the target, even without any.
         """
         yield self.start_us, self._check
         at_us = self.start_us + self._wait_us(rng)
         while at_us < self.end_us:
-            make = self._pause if self.fault == "pause" else self._crash
+            make = self._crash if self.fault == "crash" else self._hold
             yield from make(at_us, rng.random(), round(rng.uniform(*self.downtime_us)))
             at_us += self._wait_us(rng)
 
@@ -218,23 +218,33 @@ class Churn:
         return microseconds(rng.expovariate(self.rate))
 
     def _up(self, state: State) -> list[str]:
-        """The replicas that run."""
+        """The replicas that run, and of those to be unplugged the ones that are plugged in."""
         names = app_replicas(self.nodes, state, self.where)
         up = [name for name in names if state.app[name] == "running" and not state.crashes.get(name)]
+        if self.fault == "disconnect":
+            unplugged = {replica for (replica, _), reasons in state.unplugged.items() if reasons}
+            return [name for name in up if name not in unplugged]
         return [name for name in up if not state.pauses.get(name)]
 
-    def _pause(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
+    def _hold(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
         period, chosen = Occurrence(self.where), list[str]()
 
         def begin(state: State, at_us: int) -> Iterator[Change]:
             up = self._up(state)
             chosen.extend(up[int(draw * len(up)) :][:1])
+            yield from change(state, at_us, True)
+
+        def change(state: State, at_us: int, holds: bool) -> Iterator[Change]:
             for replica in chosen:
-                yield from state.pause(at_us, replica, period, True)
+                if self.fault == "pause":
+                    yield from state.pause(at_us, replica, period, holds)
+                else:
+                    yield from state.unplug(
+                        at_us, replica, networks_of(state.topology, replica), period, holds
+                    )
 
         def end(state: State, at_us: int) -> Iterator[Change]:
-            for replica in chosen:
-                yield from state.pause(at_us, replica, period, False)
+            return change(state, at_us, False)
 
         yield at_us, begin
         yield at_us + downtime_us, Ending(end)
