@@ -151,6 +151,7 @@ def harsh(tmp_path_factory: pytest.TempPathFactory, require: Require) -> Ran:
         at("5s").set(FIELD, latency="20ms"),
         during(*UNPLUGGED_S).disconnect("near", HOME),
         at("15s").start("stubborn"),
+        at("25s").stop(["flood", "bomb"]),  # other tests may be running on this machine
         at("30s").restore(FIELD),
         during(*AGAIN_S).disconnect("near", HOME),
     ]
@@ -181,7 +182,7 @@ def test_a_bus_that_is_away_for_a_minute_delays_no_change_and_costs_no_record(ha
     assert bus[1].t - bus[0].t > BACK_S - 5
     assert not harsh.of_kind("role.silent"), "nobody could be heard"
     changes = table(harsh, "changes")
-    assert changes["ok"].to_list() == [True] * 8
+    assert changes["ok"].to_list() == [True] * 10
     assert (changes["applied"] - changes["due"]).max() < 0.5  # type: ignore[operator]
     assert set(harsh.result.losses) - {("gateway:home", MOVED), ("gateway:field", MOVED)} == {
         ("agent:flood", "logs"),
