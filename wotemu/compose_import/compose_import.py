@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -58,50 +58,73 @@ def import_compose(document: Item) -> ComposeImport:
     left = LeftOuts()
     read = read_services(document, left)
     brokers, services = _brokers_and_services(read)
-    host_names, network_names = _names(read, left)
-
-    def member(
-        one: ComposeService, used: Iterable[ComposeService] = (), broker: ComposeService | None = None
-    ) -> Member:
-        if not one.command and one not in brokers:
-            left.add(one.place, f"only its image has its command: replace {PLACEHOLDER}")
-        return Member(
-            host_names[one.name],
-            one.command,
-            one.image,
-            one.env,
-            tuple(network_names[name] for name in one.networks),
-            one.scale,
-            one.resources,
-            tuple(host_names[each.name] for each in used),
-            None if broker is None else host_names[broker.name],
-        )
-
-    nodes = []
-    for node in read:
-        if node in services or node in brokers:
-            continue
-        if node.image is not None:
-            left.add(node.image_place, "a node runs its command on this machine; see Node.image for a swarm")
-        used, met = ([each for each in all_ if _meet(each, node)] for all_ in (services, brokers))
-        nodes.append(member(node, used, met[0] if met else None))
-    plain = [member(each) for each in services]
+    members = _Members(brokers, services, *_names(read, left), left)
+    nodes = [members.node(each) for each in read if each not in services and each not in brokers]
+    plain = [members.member(each) for each in services]
+    own = [members.member(each) for each in brokers]
     for broker in brokers:
         left.add(broker.image_place, _OWN_BROKER)
     declared = document.value.get("networks")
     for name in () if declared is None else declared.value or ():
-        if name not in network_names:
+        if name not in members.network_names:
             left.add(declared.place_of(name), "no service is on it")
-    networks = list(network_names.values())
+    networks = list(members.network_names.values())
     left_out = tuple(sorted(left.found, key=by_line))
     return ComposeImport(
-        deployment_text(document.file, networks, [member(each) for each in brokers], plain, nodes, left_out),
+        deployment_text(document.file, networks, own, plain, nodes, left_out),
         tuple(each.name for each in nodes),
         tuple(each.name for each in plain),
-        tuple(host_names[each.name] for each in brokers),
+        tuple(each.name for each in own),
         tuple(networks),
         left_out,
     )
+
+
+@attrs.frozen
+class _Members:
+    """Makes members of a deployment of a compose file's services.
+
+    Attributes:
+        brokers: Those that become MQTT brokers.
+        services: Those that become services.
+        host_names: Names of members, by those of the file.
+        network_names: The same of networks.
+        left: Gets what is left out.
+    """
+
+    brokers: Sequence[ComposeService]
+    services: Sequence[ComposeService]
+    host_names: Mapping[str, str]
+    network_names: Mapping[str, str]
+    left: LeftOuts
+
+    def node(self, one: ComposeService) -> Member:
+        """A node, with the services and the broker that share a network with it."""
+        if one.image is not None:
+            self.left.add(
+                one.image_place, "a node runs its command on this machine; see Node.image for a swarm"
+            )
+        used = [each for each in self.services if _meet(each, one)]
+        broker = next((each for each in self.brokers if _meet(each, one)), None)
+        return self.member(one, used, broker)
+
+    def member(
+        self, one: ComposeService, used: Iterable[ComposeService] = (), broker: ComposeService | None = None
+    ) -> Member:
+        """A member, with the services and the broker that it uses."""
+        if not one.command and one not in self.brokers:
+            self.left.add(one.place, f"only its image has its command: replace {PLACEHOLDER}")
+        return Member(
+            self.host_names[one.name],
+            one.command,
+            one.image,
+            one.env,
+            tuple(self.network_names[name] for name in one.networks),
+            one.scale,
+            one.resources,
+            tuple(self.host_names[each.name] for each in used),
+            None if broker is None else self.host_names[broker.name],
+        )
 
 
 def _brokers_and_services(
