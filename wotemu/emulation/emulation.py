@@ -21,6 +21,7 @@ from wotemu.deployment_file import Deployment
 from wotemu.emulation.judged_run import execute
 from wotemu.emulation.live_verbs import LiveVerbs
 from wotemu.emulation.node_commands import WHO, NodeCommands, seconds_of
+from wotemu.emulation.planned_run import PlannedRun
 from wotemu.emulation.run_options import (
     CAPTURE_SIZE,
     ENGINES,
@@ -39,7 +40,6 @@ from wotemu.recorded_run import RecordedRun
 from wotemu.records import Event
 from wotemu.records.event_kinds import EVENT_KINDS
 from wotemu.scenario.scenario import Scenario
-from wotemu.scenario.timeline import Timeline
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, target_names
 from wotemu.scenario.vocabulary.when import Condition, EventCondition, MetricCondition
 from wotemu.suggestions import did_you_mean
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Emulation(LiveVerbs, NodeCommands):
+class Emulation(PlannedRun, LiveVerbs, NodeCommands):
     """One run of a deployment, which goes on while the block of an ``async with`` does.
 
     Entering the block starts the run; `ready` waits for T0, `done` for the end of the scenario. Leaving the
@@ -296,29 +296,9 @@ class Emulation(LiveVerbs, NodeCommands):
     # What is known of it
 
     @property
-    def name(self) -> str:
-        """Name of the run."""
-        return self._run.settings.name
-
-    @property
     def topology(self) -> Topology:
         """What runs."""
         return self._topology
-
-    @property
-    def timeline(self) -> Timeline:
-        """The scenario's changes, with those of guards that have fired and those that were made by hand."""
-        return self._run.timeline
-
-    @property
-    def warnings(self) -> list[str]:
-        """What the linter doubts about the scenario."""
-        return self._run.warnings
-
-    @property
-    def run_dir(self) -> Path | None:
-        """Where the run is recorded; None before it starts."""
-        return self._run.run_dir
 
     @property
     def now(self) -> float:

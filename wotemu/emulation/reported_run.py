@@ -11,6 +11,7 @@ import attrs
 
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.judged_run import execute
+from wotemu.emulation.planned_run import PlannedRun
 from wotemu.emulation.reports import write_report
 from wotemu.emulation.run_options import (
     CAPTURE_SIZE,
@@ -36,7 +37,6 @@ from wotemu.errors import (
 )
 from wotemu.fidelity import Certificate, Thresholds
 from wotemu.records import Event
-from wotemu.scenario.timeline import Timeline
 from wotemu.scenario.vocabulary.targets import NodeTarget
 from wotemu.units import QuantityLike
 from wotemu_report.objectives.outcome import Outcomes
@@ -107,7 +107,7 @@ class Result:
         return 0 if self.objectives.have_passed and not self.ended_by else EXIT_OBJECTIVE_FAILED
 
 
-class ReportedRun:
+class ReportedRun(PlannedRun):
     """One run of a deployment and its report. All input is checked when it is made; `run` starts it, once."""
 
     def __init__(
@@ -203,29 +203,9 @@ class ReportedRun:
         )
 
     @property
-    def name(self) -> str:
-        """Name of the run."""
-        return self._run.settings.name
-
-    @property
     def plan(self) -> Plan:
         """Which replicas and roles the run has."""
         return self._run.plan
-
-    @property
-    def timeline(self) -> Timeline:
-        """The scenario's changes, with those of the guards that have fired so far."""
-        return self._run.timeline
-
-    @property
-    def warnings(self) -> list[str]:
-        """What the linter doubts about the scenario."""
-        return self._run.warnings
-
-    @property
-    def run_dir(self) -> Path | None:
-        """Where the run is recorded; None before it starts."""
-        return self._run.run_dir
 
     @property
     def counters(self) -> Totals:
