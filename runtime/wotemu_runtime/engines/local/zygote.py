@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from wotemu_gateways.netlink import namespaces
 from wotemu_gateways.userspace.scheduling import leave_real_time_class
 from wotemu_runtime.engines.local import node_namespace
@@ -25,6 +27,7 @@ from wotemu_runtime.processes.fork import exit_text, fork, freeze
 from wotemu_runtime.roles.assignment import Assignment
 
 if TYPE_CHECKING:
+    from wotemu_runtime.agent.launcher import Program
     from wotemu_runtime.engines.local.agents import ServedNode
 
 
@@ -46,6 +49,25 @@ class Failed(Exception):  # noqa: N818  # it travels as a message, and is an err
         super().__init__(text)
         self.where = where
         self.errno = errno
+
+
+@attrs.frozen
+class _MadeNode:
+    """A node whose namespaces are made, before its first process is forked.
+
+    Attributes:
+        assignment: What its agent does.
+        program: What it runs.
+        own: Its namespaces.
+        launcher: The agent's end of the channel to its first process.
+        nodes_end: The other end.
+    """
+
+    assignment: Assignment
+    program: Program
+    own: namespaces.Namespaces
+    launcher: Channel
+    nodes_end: Channel
 
 
 class Zygote:
@@ -224,43 +246,28 @@ class Zygote:
         Returns:
             The nodes, as their agents will need them.
         """
-        from wotemu_runtime.engines.local import node
-        from wotemu_runtime.engines.local.agents import ServedNode
-
         home = namespaces.Namespaces(node_namespace.KINDS | namespaces.CLONE_NEWPID)
         stack.callback(home.close)
-        made = []
-        for replica in request["replicas"]:
-            namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
-            with _failing_at(f"the namespaces of {namespace.replica}"):
-                try:
-                    own, fds = node_namespace.make(namespace)
-                    launcher, nodes_end = Channel.pair()
-                finally:
-                    home.enter()
-            for each in (own, nodes_end):
-                stack.callback(each.close)
-            launchers.callback(launcher.close)
-            for interface, fd in zip(namespace.interfaces, fds, strict=True):
-                fds_of[interface.network][namespace.replica] = fd
-            assignment = Assignment.from_dict(replica["assignment"])
-            program = node.program_from_dict(replica["program"])
-            made.append((assignment, program, own, launcher, nodes_end))
-        served = []
-        for assignment, program, own, launcher, nodes_end in made:
-            first = functools.partial(node.run_node, program, nodes_end, request["file_limit"])
-            with _failing_at(f"the processes of {assignment.subject}"):
-                try:
-                    own.enter()
-                    namespaces.unshare(namespaces.CLONE_NEWPID)
-                    pid = fork(first, keep_fds=[nodes_end.fileno()])
-                finally:
-                    home.enter()
-            own.close()
-            nodes_end.close()
-            self._roles[pid] = assignment.name
-            served.append(ServedNode(assignment, pid, launcher))
-        return served
+        made = [_make_node(replica, home, fds_of, stack, launchers) for replica in request["replicas"]]
+        return [self._fork_node(each, home, request["file_limit"]) for each in made]
+
+    def _fork_node(self, made: _MadeNode, home: namespaces.Namespaces, file_limit: int) -> ServedNode:
+        """Fork a node's first process in its namespaces."""
+        from wotemu_runtime.engines.local.agents import ServedNode
+        from wotemu_runtime.engines.local.node import run_node
+
+        first = functools.partial(run_node, made.program, made.nodes_end, file_limit)
+        with _failing_at(f"the processes of {made.assignment.subject}"):
+            try:
+                made.own.enter()
+                namespaces.unshare(namespaces.CLONE_NEWPID)
+                pid = fork(first, keep_fds=[made.nodes_end.fileno()])
+            finally:
+                home.enter()
+        made.own.close()
+        made.nodes_end.close()
+        self._roles[pid] = made.assignment.name
+        return ServedNode(made.assignment, pid, made.launcher)
 
     def _fork_agents(self, nodes: list[ServedNode]) -> None:
         """Start the processes that serve the nodes."""
@@ -330,6 +337,32 @@ class Zygote:
             self._control.send(
                 {"event": "exited", "role": role, "status": exit_text(status), "errno": number}
             )
+
+
+def _make_node(
+    replica: Mapping[str, Any],
+    home: namespaces.Namespaces,
+    fds_of: Mapping[str, dict[str, int]],
+    stack: contextlib.ExitStack,
+    launchers: contextlib.ExitStack,
+) -> _MadeNode:
+    """Make the namespaces of one node of a request, and go back `home`; see `Zygote._make_nodes`."""
+    from wotemu_runtime.engines.local.node import program_from_dict
+
+    namespace = node_namespace.NodeNamespace.from_dict(replica["namespace"])
+    with _failing_at(f"the namespaces of {namespace.replica}"):
+        try:
+            own, fds = node_namespace.make(namespace)
+            launcher, nodes_end = Channel.pair()
+        finally:
+            home.enter()
+    for each in (own, nodes_end):
+        stack.callback(each.close)
+    launchers.callback(launcher.close)
+    for interface, fd in zip(namespace.interfaces, fds, strict=True):
+        fds_of[interface.network][namespace.replica] = fd
+    assignment = Assignment.from_dict(replica["assignment"])
+    return _MadeNode(assignment, program_from_dict(replica["program"]), own, launcher, nodes_end)
 
 
 def _add_first(items: Sequence[dict[str, Any]], first: Mapping[str, int]) -> None:
