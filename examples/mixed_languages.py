@@ -12,10 +12,13 @@ and bash.
 from __future__ import annotations
 
 from wotemu import Network, NetworkConditions, Node, NodeApp, Phase, Scenario, Topology, during
-from wotemu.scenario import app, expect
+from wotemu.scenario import app, errors, expect, failures, http, p95
 
 PORT = 7000
 """The UDP port at which the hub takes readings."""
+
+READINGS = http("GET", "*/property/reading", node="dashboard", peer="hub")
+"""What the dashboard asks the hub for, as it is seen on the wire."""
 
 radio = Network("radio", NetworkConditions(latency="30ms", jitter="10ms", loss="1%"))
 office = Network("office", NetworkConditions.WIFI)
@@ -56,6 +59,10 @@ def scenario() -> Scenario:
             expect(app("dashboard.age").p95 < 1000).during("bad radio"),
             expect(app("dashboard.age").p95 < 500).during("after"),
             expect(app("dashboard.took").p95 < 300).during("bad radio"),
+            # The same as the packets have it, of a program that need not report anything.
+            expect(p95(READINGS) < "300ms").during("bad radio"),
+            expect(failures(READINGS) == 0).during("calm"),
+            expect(errors(READINGS)).recovers(within="10s").after("after"),
             expect(app("hub.lost").last < 80),
             expect(app("meter.sent").last > 500),
         ],

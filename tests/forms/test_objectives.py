@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 
-from wotemu import InputError, Phase, Scenario, Topology
+from wotemu import InputError, Phase, Scenario, Topology, at, when
 from wotemu.forms.deployment import load_form
 from wotemu.forms.objectives import EXAMPLES, objective_text
 from wotemu.forms.writing import plain_form
 from wotemu.scenario import (
     app,
     availability,
+    coap,
     errors,
     expect,
+    failures,
+    http,
     lost_events,
     node,
     p95,
+    requests,
     resolve,
     tag,
     throughput,
@@ -49,6 +53,11 @@ OBJECTIVES: dict[str, Any] = {
     "throughput(node=phone-1|edge, thing=urn:x, role=producer) > 0.5/s": expect(
         throughput(node=["phone-1", "edge"], thing="urn:x", role="producer") > "30/min"
     ),
+    "p95( http(GET, /status, node=both, peer=edge) ) < 500ms during all fade": expect(
+        p95(http("GET", "/status", node=tag("both", "phone", "edge"), peer="edge")) < "500ms"
+    ).during("all fade"),
+    "failures(http(path=/a/*, side=server)) == 0": expect(failures(http(path="/a/*", side="server")) == 0),
+    "requests(coap()) >= 10": expect(requests(coap()) >= 10),
     "node(edge).restarts == 0 or abort": expect(node("edge").restarts == 0, abort=True),
 }
 
@@ -100,3 +109,45 @@ def test_a_wrong_one_is_refused_with_its_place(tmp_path: Path, text: str, messag
     assert message in caught.value.message
     assert hint in (caught.value.hint or "")
     assert "deployment.yml" in (caught.value.where or "")
+
+
+GUARD = "failures(http(GET, /a/*, node=both, peer=edge)) >= 3"
+
+
+def with_guard(tmp_path: Path, condition: str) -> tuple[Topology, Scenario]:
+    path = tmp_path / "deployment.yml"
+    event = f"    - when: {{wire: {condition!r}}}\n      do: [{{at: 0, restart: edge}}]\n"
+    path.write_text(FORM.replace("  expect:\n", "  events:\n" + event))
+    return load_form(path)
+
+
+def test_a_guard_on_requests_on_the_wire_is_the_same_in_both_languages(tmp_path: Path) -> None:
+    both = tag("both", "phone", "edge")
+    expected = when(failures(http("GET", "/a/*", node=both, peer="edge")) > 2).do(at(0).restart("edge"))
+    phases = [Phase("calm", 0), Phase("all fade", "15s"), Phase("heal", "30s")]
+    topology, scenario = with_guard(tmp_path, GUARD)
+    guards = resolve(topology, scenario)[0].guards
+    assert guards[0].condition["replicas"] == ["phone-1", "phone-2", "edge"]
+    assert guards == resolve(topology, Scenario(events=[expected], phases=phases))[0].guards
+    form = plain_form(topology, scenario)
+    assert form["scenario"]["events"][0]["when"] == {"wire": GUARD}
+    assert form["tags"] == {"both": ["phone", "edge"]}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("failures(http(GET)) < 3", "a number of requests grows"),
+        ("failures(readproperty) >= 3", "guards wait for numbers of requests"),
+        ("failures(https(GET)) >= 3", "there is no 'https'"),
+        ("errors(http(GET)) >= 3", "has to be a comparison such as failures(http(GET, /status"),
+        ("failures(http(GET, /a, edge)) >= 3", "'edge' has no name"),
+    ],
+)
+def test_a_wrong_guard_on_requests_is_refused_with_its_place(
+    tmp_path: Path, condition: str, message: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        with_guard(tmp_path, condition)
+    assert message in str(error.value)
+    assert "deployment.yml" in str(error.value)

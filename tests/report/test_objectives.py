@@ -21,8 +21,11 @@ from wotemu.scenario import (
     Objective,
     app,
     availability,
+    coap,
     errors,
     expect,
+    failures,
+    http,
     lost_events,
     mean,
     node,
@@ -30,6 +33,7 @@ from wotemu.scenario import (
     p90,
     p95,
     p99,
+    requests,
     throughput,
 )
 from wotemu.scenario.objectives.plans import objective_plans
@@ -98,7 +102,9 @@ def loaded(
 
 
 def judged(run_dir: Path, *objectives: Objective, **given: Any) -> list[Outcome]:
-    tables: dict[str, Any] = {name: given.pop(name) for name in ("interactions", "app") if name in given}
+    tables: dict[str, Any] = {
+        name: given.pop(name) for name in ("interactions", "requests", "app") if name in given
+    }
     return list(evaluate(loaded(run_dir, objectives, tables, **given)))
 
 
@@ -487,3 +493,98 @@ def test_a_number_of_crashes_that_is_expected_need_not_be_there_before_the_first
         runs, expect(node("laptop").crashes == 2), events=[(30.0, "app.crashed", "agent:laptop")]
     )
     assert (missed.state, missed.value, missed.reason) == ("failed", 1.0, "")
+
+
+def on_wire(at: float, took: float | None = 0.1, code: str = "200", **given: Any) -> Record:
+    """A request that was seen on the wire, at the client unless `given` says otherwise."""
+    fields: dict[str, Any] = {"node": "phone-1", "side": "client", "stage": "request", "method": "GET"}
+    answer = {"path": "/status", "protocol": "http", "peer": "laptop", "code": code, "duration": took}
+    return records.WireRequest(**{"t": T0 + at, "port": 80, **fields, **answer, **given})
+
+
+def test_requests_on_the_wire_are_judged_apart_from_interactions_and_at_one_side(runs: Path) -> None:
+    client = [on_wire(float(n), 0.1 * (n + 1)) for n in range(10)]  # 0.1 s ... 1 s
+    others = [
+        *(on_wire(5.0, 0.001, node="laptop", peer="phone-1", side="server") for _ in range(50)),
+        *(on_wire(5.0, 0.001, path="/status/more"), on_wire(5.0, 0.001, method="PUT", node="phone-2")),
+        *(on_wire(5.0, None, stage="next", code="2.05"), on_wire(5.0, 0.001, protocol="coap")),
+    ]
+    found = judged(
+        runs,
+        expect(p50(http("GET", "/status")) <= "500ms"),
+        expect(p90(http("GET", "/status", node="phone", peer="laptop")) < "900ms"),
+        expect(mean(http("GET", "/stat*s")) < "1s"),
+        expect(p99(http("GET", "/status", side="server")) < "10ms"),
+        expect(requests(http("GET", "*/status*")) == 11),
+        expect(throughput(http("PUT", node="phone-2")) > "1/s"),
+        expect(requests("readproperty") == 2),
+        requests=[*client, *others],
+        interactions=[request(1.0, 0.1), request(2.0, 0.1)],
+        changes=(),
+    )
+    assert [(outcome.state, outcome.samples) for outcome in found] == [
+        ("passed", 10),
+        ("failed", 10),
+        ("passed", 10),
+        ("passed", 50),
+        ("passed", 11),
+        ("failed", 1),
+        ("passed", 2),
+    ]
+    assert found[0].value == pytest.approx(0.5)
+    assert found[1].value == pytest.approx(0.9)
+    assert "seen on the wire" in found[0].sentence
+
+
+def test_requests_on_the_wire_fail_by_their_status_or_without_an_answer(runs: Path) -> None:
+    rows = [
+        *(on_wire(1.0 * n, code="204") for n in range(6)),
+        *(on_wire(7.0, code="404"), on_wire(8.0, code="503"), on_wire(9.0, None, "")),
+        on_wire(END_S - 1, None, ""),  # it was under way when the run ended
+    ]
+    found = judged(
+        runs,
+        expect(failures(http()) == 3),
+        expect(requests(http()) == 9),
+        expect(errors(http()) < "1%"),
+        expect(p95(http()) < "1s"),
+        requests=rows,
+        changes=(),
+    )
+    assert [outcome.state for outcome in found] == ["passed", "passed", "failed", "failed"]
+    assert [outcome.value for outcome in found] == [3.0, 9.0, pytest.approx(3 / 9), math.inf]
+
+
+def test_no_request_on_the_wire_is_a_number_only_where_others_were_seen(runs: Path) -> None:
+    found = judged(
+        runs,
+        expect(requests(http("DELETE")) == 0),
+        expect(failures(http("DELETE")) == 0),
+        expect(requests(coap()) == 0),
+        expect(requests(http(side="server")) == 0),
+        requests=[on_wire(1.0)],
+        changes=(),
+    )
+    assert [outcome.state for outcome in found] == ["passed", "no data", "passed", "no data"]
+
+
+def test_how_many_requests_there_were_before_the_first_fault_is_no_matter(runs: Path) -> None:
+    rows = [*(on_wire(float(n)) for n in range(5)), *(on_wire(20.0 + n) for n in range(10))]
+    (found,) = judged(runs, expect(requests(http()) >= 10).after("fade"), requests=rows)
+    assert (found.state, found.value) == ("passed", 10.0)
+
+
+def test_requests_on_the_wire_recover(runs: Path) -> None:
+    rows = [
+        *(on_wire(0.5 + n, 0.1) for n in range(20)),
+        *(on_wire(20.5 + n, 2.0) for n in range(6)),
+        *(on_wire(30.5 + n, 0.1) for n in range(29)),
+    ]
+    found = judged(
+        runs,
+        expect(p95(http("GET", "/status")) < "500ms").recovers(within="20s").after("fade"),
+        expect(p95(http("GET", "/status"))).recovers(within="4s").after("fade"),
+        expect(p95("readproperty")).recovers(within="20s").after("fade"),
+        requests=rows,
+    )
+    assert [outcome.state for outcome in found] == ["passed", "failed", "no data"]

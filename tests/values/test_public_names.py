@@ -35,7 +35,7 @@ def test_names_are_those_of_the_packages_that_define_them() -> None:
     assert wotemu.at is scenario.at
     assert {*models.__all__} - {*wotemu.__all__} == {"PROBE_PORT"}
     # The words of objectives are in `wotemu.scenario` alone: `wotemu.errors` and `wotemu.app` are modules.
-    of_objectives = {*objectives_words(), "Objective", "expect"}
+    of_objectives = {*objectives_words(), "Objective", "expect", "coap", "http"}
     assert {*scenario.__all__} - {*wotemu.__all__} == {"Resolver", "resolve"} | of_objectives
 
 

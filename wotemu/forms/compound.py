@@ -111,7 +111,7 @@ class Comparison:
 
 @attrs.frozen(eq=False)
 class Waiting:
-    """The arguments of `when`: the condition under a key of its own, ``metric`` or ``event``."""
+    """The arguments of `when`: the condition under a key of its own, ``metric``, ``event`` or ``wire``."""
 
     call: Call
     conditions: Mapping[str, Kind]

@@ -16,6 +16,7 @@ from wotemu.forms.compound import Comparison, Waiting
 from wotemu.forms.document import Item
 from wotemu.forms.from_types import OTHER_KINDS, call_of
 from wotemu.forms.kinds import Kind, Names, Schema, check_keys, refuse
+from wotemu.forms.objectives import RequestCountText
 from wotemu.scenario.vocabulary.actions import Action, PlannedAction
 from wotemu.scenario.vocabulary.when import GuardedActions, event
 from wotemu.suggestions import did_you_mean
@@ -62,7 +63,11 @@ def _is_action(result: Any) -> bool:
 def _moment_call(word: str, function: Any) -> Call | Waiting:
     if word != "when":
         return call_of(function)
-    conditions: dict[str, Kind] = {"metric": Comparison(), "event": call_of(event, by_name=True)}
+    conditions: dict[str, Kind] = {
+        "metric": Comparison(),
+        "event": call_of(event, by_name=True),
+        "wire": RequestCountText(),
+    }
     return Waiting(call_of(function, leave=("condition",)), conditions)
 
 

@@ -14,18 +14,20 @@ from wotemu.errors import InputError
 from wotemu.forms.calls import Call
 from wotemu.forms.events import NAMED, moments
 from wotemu.forms.from_types import LINK_PRESETS, NO_FUNCTION, PRESETS, RESOURCE_PRESETS
-from wotemu.forms.objectives import objective_text
+from wotemu.forms.objectives import objective_text, on_wire_text
 from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.scenario import Phase, Scenario
 from wotemu.scenario.vocabulary.actions import Action, seconds
 from wotemu.scenario.vocabulary.at import Instant
 from wotemu.scenario.vocabulary.during import Period
 from wotemu.scenario.vocabulary.every import Repeat
+from wotemu.scenario.vocabulary.on_wire import OnWire
 from wotemu.scenario.vocabulary.radio import PathLoss
+from wotemu.scenario.vocabulary.request_condition import RequestCondition
 from wotemu.scenario.vocabulary.targets import Tag, ambiguous_names, unambiguous_name
 from wotemu.scenario.vocabulary.traces import Trace
 from wotemu.scenario.vocabulary.waves import Wave
-from wotemu.scenario.vocabulary.when import EventCondition, MetricCondition, When
+from wotemu.scenario.vocabulary.when import EventCondition, GuardedActions, MetricCondition, When
 from wotemu.scenario.vocabulary.written import Written
 from wotemu.topology._fields import describe_object
 from wotemu.topology.devices import Device
@@ -65,7 +67,7 @@ class _Writer:
         self._topology = topology
         self._scenario = scenario
         mentioned = [each for event in scenario.events for each in _mentioned(event)]
-        mentioned += [found for each in scenario.expect for found in _mentioned(each.figure.select.node)]
+        mentioned += [found for each in scenario.expect for found in _mentioned(each)]
         self._tags = _tags(mentioned, topology)
         self._links = _link_names(topology, mentioned, set(self._tags))
         self._ambiguous: frozenset[str] = frozenset()
@@ -121,6 +123,8 @@ class _Writer:
         if isinstance(obj, Tag):
             return obj.name
         if isinstance(obj, Objective):
+            if obj.figure.select.wire is not None:
+                _check_path(obj.figure.select.wire, where)
             return objective_text(obj)
         if isinstance(obj, NetworkConditions):
             preset = next((name for name, each in PRESETS.items() if each == obj), None)
@@ -263,6 +267,12 @@ def _mentioned(value: Any) -> Iterator[Link | Tag]:
     """The links and tags in what an action was called with, and in the actions inside it."""
     if isinstance(value, Link | Tag):
         yield value
+    elif isinstance(value, Objective):
+        yield from _mentioned((value.figure.select.node, value.figure.select.wire))
+    elif isinstance(value, OnWire):
+        yield from _mentioned((value.node, value.peer))
+    elif isinstance(value, GuardedActions) and isinstance(value.when.condition, RequestCondition):
+        yield from _mentioned(value.when.condition.select)
     if isinstance(value, Mapping):
         yield from (found for each in (*value, *value.values()) for found in _mentioned(each))
     elif isinstance(value, Iterable) and not isinstance(value, str):
@@ -370,6 +380,13 @@ def _wave(part: Any) -> Any:
     return {**named, **given} if given else list(named.values())
 
 
+def _check_path(select: OnWire, where: str) -> None:
+    if any(character.isspace() or character in "(),=" for character in select.path):
+        _no_form(
+            f"a path {select.path!r} can't be among arguments", where, hint="write * for such characters"
+        )
+
+
 def _condition(condition: Any, where: str) -> dict[str, Any]:
     if isinstance(condition, MetricCondition):
         metric = f"{condition.node}.{condition.key}"
@@ -378,6 +395,10 @@ def _condition(condition: Any, where: str) -> dict[str, Any]:
         short = f"{condition.value:g}"
         value = short if float(short) == condition.value else repr(condition.value)
         return {"metric": f"{metric} {condition.op} {value}"}
+    if isinstance(condition, RequestCondition):
+        word = "failures" if condition.failed else "requests"
+        _check_path(condition.select, where)
+        return {"wire": f"{word}({on_wire_text(condition.select)}) >= {condition.count}"}
     assert isinstance(condition, EventCondition)  # noqa: S101  # when() takes nothing else
     more = {"count": condition.count if condition.count != 1 else None, "node": condition.node}
     given = {name: value for name, value in more.items() if value is not None}

@@ -243,6 +243,11 @@ class WireRequest(Record):
     peer: str
     port: int
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether its status is an error's, or none came."""
+        return self.code[:1] in ("", "4", "5")
+
 
 @attrs.frozen
 class App(Record):

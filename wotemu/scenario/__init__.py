@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         app,
         availability,
         errors,
+        failures,
         lost_events,
         mean,
         node,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         p90,
         p95,
         p99,
+        requests,
         throughput,
     )
     from wotemu.scenario.resolver import Resolver, resolve
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from wotemu.scenario.vocabulary.at import at
     from wotemu.scenario.vocabulary.during import during
     from wotemu.scenario.vocabulary.every import every
+    from wotemu.scenario.vocabulary.on_wire import coap, http
     from wotemu.scenario.vocabulary.radio import PathLoss
     from wotemu.scenario.vocabulary.targets import tag
     from wotemu.scenario.vocabulary.traces import Trace
@@ -45,11 +48,14 @@ __all__ = [
     "app",
     "at",
     "availability",
+    "coap",
     "during",
     "errors",
     "event",
     "every",
     "expect",
+    "failures",
+    "http",
     "lost_events",
     "mean",
     "metric",
@@ -58,6 +64,7 @@ __all__ = [
     "p90",
     "p95",
     "p99",
+    "requests",
     "resolve",
     "saw",
     "sine",
@@ -70,7 +77,9 @@ __all__ = [
 
 _NAMES = {
     "objectives.expect": "Objective expect",
-    "objectives.words": "app availability errors lost_events mean node p50 p90 p95 p99 throughput",
+    "objectives.words": "app availability errors failures lost_events mean node p50 p90 p95 p99 requests"
+    " throughput",
+    "vocabulary.on_wire": "coap http",
     "resolver": "Resolver resolve",
     "scenario": "Phase Scenario",
     "vocabulary.at": "at",

@@ -106,11 +106,14 @@ class ObjectivePlan:
     Attributes:
         id: Its place in the scenario.
         text: For people: ``p95 of readproperty of phone during fade``.
-        figure: ``p50``, ``p90``, ``p95``, ``p99``, ``mean``, ``errors``, ``throughput``, ``availability``,
-            ``lost_events``, ``restarts``, ``crashes``, or ``app`` with the `statistic` of its metric `key`.
+        figure: ``p50``, ``p90``, ``p95``, ``p99``, ``mean``, ``errors``, ``throughput``, ``requests``,
+            ``failures``, ``availability``, ``lost_events``, ``restarts``, ``crashes``, or ``app`` with the
+            `statistic` of its metric `key`.
         unit: Of the figure and `limit`: ``s``, ``share``, ``/s``, ``count`` or ``number``.
-        operation, thing, name, binding, role: What is counted; "" means all.
+        operation, thing, name, binding, role: What is counted; "" means all. Of requests seen on the wire,
+            method, "", path, protocol and side.
         replicas: Whose is counted; empty means all.
+        peers: The other ends of requests that were seen on the wire; empty means all.
         op, limit: The limit; "" and None where `within_s` needs none.
         during, after: The phase during which, or from whose beginning on, it has to hold; "" for none.
         within_s: Within how many seconds it has to recover; None where it has to hold throughout.
@@ -135,6 +138,12 @@ class ObjectivePlan:
     after: str = ""
     within_s: float | None = None
     abort: bool = False
+    peers: tuple[str, ...] = ()
+
+    @property
+    def is_on_wire(self) -> bool:
+        """Whether it is about requests that were seen on the wire, rather than about interactions."""
+        return self.role in ("client", "server")
 
 
 @attrs.frozen
@@ -200,7 +209,9 @@ class Timeline:
                 for guard in data.get("guards", ())
             ),
             objectives=tuple(
-                ObjectivePlan(**{**each, "replicas": tuple(each["replicas"])})
+                ObjectivePlan(
+                    **{**each, "replicas": tuple(each["replicas"]), "peers": tuple(each.get("peers", ()))}
+                )
                 for each in data.get("objectives", ())
             ),
         )

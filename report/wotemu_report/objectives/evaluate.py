@@ -19,7 +19,7 @@ from wotemu_report.recorded.manifest import RUNNING
 from wotemu_report.recorded.run_data import RunData
 
 _GOOD_IF_LESS = frozenset(
-    {"p50", "p90", "p95", "p99", "mean", "errors", "lost_events", "restarts", "crashes"}
+    {*("p50", "p90", "p95", "p99", "mean", "errors", "failures"), *("lost_events", "restarts", "crashes")}
 )
 _EPSILON_S = 1e-6
 
@@ -122,6 +122,8 @@ def _asks_for_good(plan: ObjectivePlan) -> bool:
     """Whether the limit is on the side where trouble lies: who expects errors does not expect them before."""
     if plan.figure == "app":  # which side is good, only its limit says
         return True
+    if plan.figure == "requests":  # the longer it takes the more there are
+        return False
     if plan.op == "==" and plan.limit:  # so many crashes or lost events, which need not be there before
         return False
     return (plan.op in ("<", "<=", "==")) == (plan.figure in _GOOD_IF_LESS)

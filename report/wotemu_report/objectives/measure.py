@@ -12,7 +12,7 @@ import polars as pl
 from wotemu.percentiles import nearest_rank
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.lost_events import lost_events
-from wotemu_report.objectives.selection import Window, request_filter, requests_of
+from wotemu_report.objectives.selection import Window, frame_of, request_filter, requests_of
 from wotemu_report.queries.availability import available_intervals
 from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.percentiles import percentiles
@@ -56,6 +56,8 @@ def measure(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
             return _of_requests(run, plan, window)
         case "mean":
             return _mean(run, plan, window)
+        case "requests" | "failures":
+            return _counted(run, plan, window)
         case "throughput":
             return _throughput(run, plan, window)
         case "availability":
@@ -71,7 +73,8 @@ def measure(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 
 def _of_requests(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
-    by_role = percentiles(run, (), request_filter(plan) & window.holds_requests())
+    chosen = request_filter(plan) & window.holds_requests()
+    by_role = percentiles(run, (), chosen, frame=frame_of(run, plan))
     rows = by_role.filter(pl.col("role") == plan.role)
     if not rows.height:
         return Measured(None, 0, "requests", _no_requests(plan, other=by_role.height > 0))
@@ -82,6 +85,9 @@ def _of_requests(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
 
 
 def _no_requests(plan: ObjectivePlan, *, other: bool) -> str:
+    if plan.is_on_wire:
+        seen, end = ("servers", "server") if plan.role == "client" else ("clients", "client")
+        return f'only seen at {seen}: side="{end}" takes them' if other else "no such request was seen"
     if not other:
         return "no such request ended"
     measured = "producers" if plan.role == "consumer" else "consumers"
@@ -101,6 +107,17 @@ def _throughput(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
     if not everywhere:
         return Measured(None, 0, "answered requests", "no such request ended")
     return Measured(count / window.length_s, count, "answered requests")
+
+
+def _counted(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:
+    """None are a number, too, if any others of the kind ended there; else a misspelled name would pass."""
+    ended = frame_of(run, plan).lazy().filter(pl.col("ok") | pl.col("failed"), pl.col("role") == plan.role)
+    such = request_filter(plan) & window.holds_requests()
+    counts = ended.select(such.sum(), failed=(such & pl.col("failed")).sum(), others=pl.len())
+    count, failed, others = counts.collect().row(0)
+    if not count and (plan.figure == "failures" or not others):
+        return Measured(None, 0, "requests", _no_requests(plan, other=False))
+    return Measured(float(failed if plan.figure == "failures" else count), count, "requests")
 
 
 def _availability(run: RunData, plan: ObjectivePlan, window: Window) -> Measured:

@@ -10,7 +10,7 @@ import polars as pl
 
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.measure import COMPARE
-from wotemu_report.objectives.selection import request_filter
+from wotemu_report.objectives.selection import frame_of, request_filter
 from wotemu_report.queries.disturbances import disturbances
 from wotemu_report.queries.recovery import WINDOW_S, Mark, Window, recoveries, windows
 from wotemu_report.recorded.run_data import RunData
@@ -53,7 +53,15 @@ def longest_recovery(run: RunData, plan: ObjectivePlan, since_s: float | None) -
     where = request_filter(plan) & (pl.col("s") >= 0)
     # What failed was never answered, if there is a limit. Else errors have a band of their own.
     figure, unanswered = ("p95" if is_share else plan.figure), (math.inf if plan.op else None)
-    seen = windows(run, (), where, role=plan.role, window_s=width_s, figure=figure, unanswered=unanswered)
+    seen = windows(
+        run,
+        where=where,
+        role=plan.role,
+        window_s=width_s,
+        figure=figure,
+        unanswered=unanswered,
+        frame=frame_of(run, plan),
+    )
     count = seen.filter((pl.col("window") + 1) * width_s > marks[0].at_s).select(pl.col("count").sum()).item()
     if plan.op:
         figures = dict(seen.select("window", "errors" if is_share else "figure").iter_rows())

@@ -8,7 +8,9 @@ import attrs
 import polars as pl
 
 from wotemu.scenario.timeline import ObjectivePlan
+from wotemu.scenario.vocabulary.on_wire import path_pattern
 from wotemu_report.queries.requests import requests
+from wotemu_report.queries.wire_requests import requests_on_wire
 from wotemu_report.recorded.run_data import RunData
 
 
@@ -42,10 +44,20 @@ class Window:
         return max(self.end_s - self.start_s, 1e-9)
 
 
+def frame_of(run: RunData, plan: ObjectivePlan) -> pl.DataFrame:
+    """The requests that were seen on the wire, or those that apps on WoTPy measured."""
+    return requests_on_wire(run) if plan.is_on_wire else requests(run)
+
+
 def request_filter(plan: ObjectivePlan) -> pl.Expr:
-    """Which requests the objective is about, of any role."""
+    """Which requests of `frame_of` the objective is about, of any role."""
     wanted = {"op": plan.operation, "thing": plan.thing, "name": plan.name, "binding": plan.binding}
+    if plan.is_on_wire:
+        del wanted["name"]
     conditions = [pl.col(column) == value for column, value in wanted.items() if value]
+    if plan.is_on_wire and plan.name:
+        conditions.append(pl.col("name").str.contains(path_pattern(plan.name)))
+    conditions += [pl.col("peer").is_in(plan.peers)] if plan.peers else []
     conditions += [pl.col("node").is_in(plan.replicas)] if plan.replicas else []
     return reduce(lambda one, other: one & other, conditions, pl.lit(True))
 
@@ -59,7 +71,7 @@ def requests_of(run: RunData, plan: ObjectivePlan, role: str = "") -> pl.LazyFra
         role: Who measured them; "" for the objective's.
     """
     return (
-        requests(run)
+        frame_of(run, plan)
         .lazy()
         .filter(pl.col("role") == (role or plan.role), pl.col("s") >= 0, request_filter(plan))
     )

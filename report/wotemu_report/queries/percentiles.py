@@ -24,6 +24,7 @@ def percentiles(
     *,
     answered_only: bool = False,
     names: Sequence[str] = tuple(SHARES),
+    frame: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Percentiles of the durations of requests, by nearest rank.
 
@@ -35,6 +36,7 @@ def percentiles(
         where: Which requests, over the columns of `requests`.
         answered_only: Whether percentiles leave failed requests out. Else these are infinite: never answered.
         names: Which percentiles, of `SHARES`; each takes its time.
+        frame: In place of `requests`, such as `requests_on_wire`.
 
     Returns:
         A row for each `role` and combination of `by` that had a request: `role`; `by`, and `phase_no` before
@@ -53,7 +55,7 @@ def percentiles(
     if where is not None:
         chosen &= where
     found = ranked(
-        requests(run),
+        requests(run) if frame is None else frame,
         ["role", *key],
         {name: SHARES[name] for name in names},
         took=pl.when("ok").then("ms"),

@@ -167,6 +167,7 @@ def windows(
     window_s: float = WINDOW_S,
     figure: str = "p95",
     unanswered: float | None = None,
+    frame: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The figures that `recovery` judges.
 
@@ -175,12 +176,13 @@ def windows(
         by, where, role, window_s: See `recovery`.
         figure: A percentile, ``p50`` to ``p999``, or ``mean``: of the durations of those that succeeded.
         unanswered: What counts as the duration of those that failed; None: they do not count.
+        frame: In place of `requests`, such as `requests_on_wire`.
 
     Returns:
         `window`, its number since T0; `by`; `count`, requests that ended in it; `errors`, the failed share of
         them; and `figure`, in ms.
     """
-    frame = requests(run)
+    frame = requests(run) if frame is None else frame
     chosen = pl.col("ok") | pl.col("failed")
     if where is not None:
         chosen &= where

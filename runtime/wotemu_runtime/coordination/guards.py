@@ -10,8 +10,9 @@ from typing import Literal
 import attrs
 
 from wotemu.errors import EmulationError
-from wotemu.records import App, Event, Record
+from wotemu.records import App, Event, Record, WireRequest
 from wotemu.scenario.timeline import GuardPlan
+from wotemu.scenario.vocabulary.request_condition import is_counted
 from wotemu.suggestions import did_you_mean
 from wotemu_runtime.coordination.live_timeline import Command, LiveTimeline
 from wotemu_runtime.coordination.measurements import COMPARE
@@ -51,7 +52,7 @@ class _Watched:
         else:
             self.proven_s = max(self.proven_s, t_s)
 
-    def event(self, t_s: float) -> None:
+    def happened(self, t_s: float) -> None:
         self.count += 1
         if self.count == self.guard.condition["count"]:
             self.since_s = self.proven_s = t_s
@@ -107,7 +108,14 @@ class GuardWatch:
             if condition["kind"] != "event" or condition["event"] != kind:
                 continue
             if not condition["sources"] or source in condition["sources"]:
-                watched.event(t_s)
+                watched.happened(t_s)
+
+    def request(self, t_s: float, request: WireRequest) -> None:
+        """Take a request that was seen on the wire, sent at `t_s`; those before T0 don't count."""
+        for watched in self._waiting:
+            condition = watched.guard.condition
+            if t_s >= 0 and condition["kind"] == "requests" and is_counted(condition, request):
+                watched.happened(t_s)
 
     def next_s(self) -> float | None:
         """When `due` may decide a guard next, if no record comes before; None when no guard is left."""
@@ -166,17 +174,17 @@ class Guards:
         self._report: Report | None = None
         self._now = now
         self._watch = GuardWatch(timeline.current.guards, timeline.current.duration_s)
-        self._records: list[App | Event] = []
+        self._records: list[App | Event | WireRequest] = []
         self._t0: float | None = None
         self._news = asyncio.Event()
         self._deciding = asyncio.Lock()
-
-    tables = frozenset({App.TABLE, Event.TABLE})
-    """See `Sink`."""
+        counts_requests = any(each.condition["kind"] == "requests" for each in timeline.current.guards)
+        self.tables = frozenset({App.TABLE, Event.TABLE, *([WireRequest.TABLE] if counts_requests else [])})
+        """See `Sink`; requests are made records only where a guard counts them."""
 
     def take(self, records: Sequence[Record]) -> None:
         """Take records of any table into account; guards are decided by `run`."""
-        found = [record for record in records if isinstance(record, App | Event)]
+        found = [record for record in records if isinstance(record, App | Event | WireRequest)]
         if found and self._watch.waiting:
             self._records += found
             self._news.set()
@@ -221,6 +229,8 @@ class Guards:
         for record in records:
             if isinstance(record, App):
                 self._watch.metric(record.t - t0, record.node, record.key, record.value)
+            elif isinstance(record, WireRequest):
+                self._watch.request(record.t - t0, record)
             else:
                 self._watch.event(record.t - t0, record.kind, record.source)
 

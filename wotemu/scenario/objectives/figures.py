@@ -8,6 +8,8 @@ from typing import Any, Literal, NoReturn
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario.vocabulary.on_wire import OnWire
+from wotemu.scenario.vocabulary.request_condition import RequestCondition
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.units import Fraction, PerSecond, Seconds
 
@@ -17,8 +19,8 @@ Operator = Literal["<", "<=", ">", ">=", "=="]
 
 LATENCIES = ("p50", "p90", "p95", "p99", "mean")
 """The figures of durations of requests."""
-OF_REQUESTS = frozenset({*LATENCIES, "errors", "throughput"})
-"""The figures that are computed of requests alone."""
+COUNTS = ("requests", "failures")
+"""The figures that count requests."""
 _EXAMPLES: dict[Unit, str] = {"s": '"500ms"', "share": '"1%"', "/s": '"5/s"', "count": "3", "number": "2.0"}
 
 
@@ -33,6 +35,7 @@ class Selection:
         node: Names, objects or a tag, as the user gave them.
         key: Of an app's metric.
         statistic: Of an app's metric: ``p99``, ``mean``, ``max``, ...
+        wire: Which requests seen on the wire, in place of interactions: then the other fields are empty.
     """
 
     operation: str = ""
@@ -43,6 +46,7 @@ class Selection:
     node: Any = None
     key: str = ""
     statistic: str = ""
+    wire: OnWire | None = None
 
 
 @attrs.frozen(eq=False)
@@ -65,7 +69,9 @@ class Figure:
 
     @property
     def text(self) -> str:
-        """Such as ``p95 of readproperty of phone``."""
+        """Such as ``p95 of readproperty of phone``, ``requests: HTTP GET of phone, seen on the wire``."""
+        if self.kind in COUNTS:
+            return f"{self.kind}: {self.of}"
         return f"{self.kind.replace('_', ' ')} of {self.of}"
 
     def limited(self, op: Operator, limit: Any) -> Comparison:
@@ -125,6 +131,24 @@ class Comparison:
     figure: Figure = attrs.field(eq=figure_key, hash=False)
     op: Operator
     limit: float
+
+    def condition(self) -> RequestCondition:
+        """What a guard waits for, of a number of requests that are seen on the wire.
+
+        Raises:
+            ScenarioError: It is of another figure, or does not become true by more requests.
+        """
+        figure, where = self.figure, source_location(self.figure.text)
+        if figure.kind not in COUNTS or figure.select.wire is None:
+            hint = 'write when(failures(http("GET", "/status")) >= 3)'
+            message = "guards wait for numbers of requests that are seen on the wire"
+            raise ScenarioError(message, where=where, hint=hint)
+        if self.op not in (">", ">="):
+            raise ScenarioError("a number of requests grows", where=where, hint="compare it with > or >=")
+        count = int(self.limit) + (self.op == ">")
+        if not count:
+            raise ScenarioError(">= 0 holds always", where=where, hint="write >= 1")
+        return RequestCondition(figure.select.wire, figure.kind == "failures", count)
 
     def __bool__(self) -> NoReturn:
         raise _unknown_yet(f"{self.figure.text} {self.op} {self.limit:g}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu.scenario.vocabulary.actions import seconds
+from wotemu.scenario.vocabulary.on_wire import ends_of
 from wotemu.scenario.vocabulary.targets import replicas
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.members import members_by_name
@@ -29,23 +31,15 @@ def objective_plans(objectives: Iterable[Objective], topology: Topology) -> tupl
 
 
 def _plan(number: int, objective: Objective, topology: Topology) -> ObjectivePlan:
-    figure, select = objective.figure, objective.figure.select
-    whose = () if select.node is None else tuple(replicas(select.node, topology, objective.where))
-    _check_apps(whose, objective, topology)
-    within_us = objective.within_us
+    figure, within_us = objective.figure, objective.within_us
     return ObjectivePlan(
         id=number,
         text=objective.text,
-        figure="app" if select.key else figure.kind,
-        statistic=select.statistic,
+        figure="app" if figure.select.key else figure.kind,
+        statistic=figure.select.statistic,
         unit=figure.unit,
-        operation=select.operation,
-        thing=select.thing,
-        name=select.name,
-        binding=select.binding,
-        role=select.role,
-        replicas=whose,
-        key=select.key,
+        **_selected(objective, topology),
+        key=figure.select.key,
         op=objective.op or "",
         limit=objective.limit,
         during=objective.phase,
@@ -53,6 +47,19 @@ def _plan(number: int, objective: Objective, topology: Topology) -> ObjectivePla
         within_s=None if within_us is None else float(seconds(within_us)),
         abort=objective.abort,
     )
+
+
+def _selected(objective: Objective, topology: Topology) -> dict[str, Any]:
+    """What is counted, of whom."""
+    select, where = objective.figure.select, objective.where
+    if (wire := select.wire) is not None:
+        nodes, peers = ends_of(wire, topology, where)
+        what = {"operation": wire.method, "name": wire.path, "binding": wire.protocol, "role": wire.side}
+        return {**what, "replicas": nodes, "peers": peers}
+    whose = () if select.node is None else tuple(replicas(select.node, topology, where))
+    _check_apps(whose, objective, topology)
+    fields = ("operation", "thing", "name", "binding", "role")
+    return {field: getattr(select, field) for field in fields} | {"replicas": whose}
 
 
 def _check_apps(whose: Iterable[str], objective: Objective, topology: Topology) -> None:

@@ -8,6 +8,7 @@ import attrs
 
 from wotemu.errors import ScenarioError
 from wotemu.scenario.objectives.figures import Figure, Selection, Unit
+from wotemu.scenario.vocabulary.on_wire import OnWire
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import NodeTarget, reusable, target_label
 from wotemu.scenario.vocabulary.when import node_and_key
@@ -39,14 +40,15 @@ class Requests(TypedDict, total=False):
     role: Role
 
 
-def p50(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def p50(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The median of the durations of requests, compared with a duration: ``p50("readproperty") < "200ms"``.
 
     A failed request counts as one that was never answered. What an app cancelled, or was under way when the
     run ended, does not count.
 
     Args:
-        operation: ``readproperty``, ``writeproperty`` or ``invokeaction``; None for all.
+        operation: ``readproperty``, ``writeproperty`` or ``invokeaction``; None for all. Or requests that
+            were seen on the wire, with `http` or `coap`.
         requests: ``node``, ``thing``, ``name``, ``binding``, ``role``: see `Requests`.
 
     Raises:
@@ -55,27 +57,27 @@ def p50(operation: Operation | None = None, **requests: Unpack[Requests]) -> Fig
     return _of_requests("p50", "s", operation, requests)
 
 
-def p90(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def p90(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The 90th percentile of the durations of requests; see `p50`."""
     return _of_requests("p90", "s", operation, requests)
 
 
-def p95(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def p95(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The 95th percentile of the durations of requests; see `p50`."""
     return _of_requests("p95", "s", operation, requests)
 
 
-def p99(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def p99(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The 99th percentile of the durations of requests; see `p50`."""
     return _of_requests("p99", "s", operation, requests)
 
 
-def mean(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def mean(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The mean duration of the requests that succeeded; arguments are those of `p50`."""
     return _of_requests("mean", "s", operation, requests)
 
 
-def errors(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def errors(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """The failed share of requests, compared with a share: ``errors("writeproperty") < "1%"``.
 
     Arguments are those of `p50`.
@@ -83,12 +85,28 @@ def errors(operation: Operation | None = None, **requests: Unpack[Requests]) -> 
     return _of_requests("errors", "share", operation, requests)
 
 
-def throughput(operation: Operation | None = None, **requests: Unpack[Requests]) -> Figure:
+def throughput(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
     """Requests a second that succeeded, compared with a rate: ``throughput("readproperty") > "5/s"``.
 
     Arguments are those of `p50`.
     """
     return _of_requests("throughput", "/s", operation, requests)
+
+
+def requests(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
+    """How many requests ended, well or not, compared with a number: ``requests(http("POST", "/log")) > 10``.
+
+    What is seen on the wire, `when` takes, too. Arguments are those of `p50`.
+    """
+    return _of_requests("requests", "count", operation, requests)
+
+
+def failures(operation: Operation | OnWire | None = None, **requests: Unpack[Requests]) -> Figure:
+    """How many requests failed, compared with a number: ``failures("writeproperty") == 0``.
+
+    What is seen on the wire, `when` takes, too. Arguments are those of `p50`.
+    """
+    return _of_requests("failures", "count", operation, requests)
 
 
 def availability(node: NodeTarget | None = None) -> Figure:
@@ -235,8 +253,10 @@ def node(target: NodeTarget) -> NodeFigures:
     return NodeFigures(reusable(target))
 
 
-def _of_requests(kind: str, unit: Unit, operation: str | None, requests: Requests) -> Figure:
+def _of_requests(kind: str, unit: Unit, operation: str | OnWire | None, requests: Requests) -> Figure:
     where = source_location(kind)
+    if isinstance(operation, OnWire):
+        return _seen_on_wire(kind, unit, operation, requests, where)
     for field in requests:
         if field not in Requests.__annotations__:
             hint = did_you_mean(field, Requests.__annotations__)
@@ -263,6 +283,16 @@ def _of_requests(kind: str, unit: Unit, operation: str | None, requests: Request
         node=node,
     )
     return Figure(kind, " ".join(part for part in parts if part), unit, select)
+
+
+def _seen_on_wire(kind: str, unit: Unit, wire: OnWire, requests: Requests, where: str) -> Figure:
+    for field in requests:
+        known = [each.name for each in attrs.fields(OnWire) if each.name != "protocol"]
+        hint = (
+            f"write {wire.protocol}(..., {field}=...)" if field in known else f"known are {', '.join(known)}"
+        )
+        raise ScenarioError(f"{field}= is of requests of WoTPy", where=where, hint=hint)
+    return Figure(kind, wire.text, unit, Selection(wire=wire))
 
 
 def _whose(target: Any) -> str:

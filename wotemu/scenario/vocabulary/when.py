@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NoReturn, Protocol, get_args, runtime_checkable
 
 import attrs
 
@@ -19,6 +19,7 @@ from wotemu.scenario.vocabulary.actions import (
     seconds,
     shifted_steps,
 )
+from wotemu.scenario.vocabulary.request_condition import RequestCondition
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import replicas
 from wotemu.scenario.vocabulary.written import Written, keeps_calls
@@ -183,7 +184,15 @@ def event(kind: str, count: int = 1, node: Node | Broker | str | None = None) ->
     return EventCondition(kind, count, node.name if isinstance(node, Node | Broker) else node)
 
 
-Condition = MetricCondition | EventCondition
+Condition = MetricCondition | EventCondition | RequestCondition
+
+
+@runtime_checkable
+class ComparedFigure(Protocol):
+    """A figure of objectives, compared with a limit."""
+
+    def condition(self) -> RequestCondition:
+        """What a guard waits for. Raises ScenarioError where it is nothing that guards see."""
 
 
 @keeps_calls
@@ -233,11 +242,12 @@ class When:
         return GuardedActions(where, self, inner, deadline_us, otherwise)
 
 
-def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 0) -> When:
+def when(condition: Condition | ComparedFigure, *, held: QuantityLike = 0, after: QuantityLike = 0) -> When:
     """Wait for a condition: ``when(metric("node.key") > 2.0, held="5s").do(at(0).crash(node))``.
 
     Args:
-        condition: A comparison of `metric(...)`, or `event(...)`.
+        condition: A comparison of `metric(...)`, `event(...)`, or a number of requests that were seen on the
+            wire: ``failures(http("GET", "/status", node="client")) >= 3``.
         held: For how long it has to hold without a break.
         after: The offset from T0 from which on it is watched.
 
@@ -247,13 +257,15 @@ def when(condition: Condition, *, held: QuantityLike = 0, after: QuantityLike = 
     Raises:
         ScenarioError: It is no condition, or a duration can't be read.
     """
-    if not isinstance(condition, MetricCondition | EventCondition):
-        hint = 'write metric("node.key") > 2.0 or event("app.ready")'
+    if isinstance(condition, ComparedFigure):
+        condition = condition.condition()
+    if not isinstance(condition, Condition):
+        hint = 'write metric("node.key") > 2.0, event("app.ready") or failures(http("GET", "/status")) >= 3'
         raise ScenarioError(f"{condition!r} is no condition", where=source_location("when"), hint=hint)
     where = source_location(f"when({condition})")
     held_us = parse_offset(held, where, "held")
-    if held_us and isinstance(condition, EventCondition):
-        raise ScenarioError("an event that happened can't end: leave out held", where=where, field="held")
+    if held_us and not isinstance(condition, MetricCondition):
+        raise ScenarioError("what happened can't end: leave out held", where=where, field="held")
     return When(where, condition, held_us, parse_offset(after, where, "after"))
 
 
