@@ -11,6 +11,8 @@ import pytest
 from tests.cli.conftest import TWO_NODES, Invoke, Write
 from wotemu import load
 from wotemu.scenario import resolve
+from wotemu_runtime.engines.local.cgroups import trial
+from wotemu_runtime.engines.local.cgroups.limits import CPU
 
 
 def planned(invoke: Invoke, path: Any) -> dict[str, Any]:
@@ -61,3 +63,77 @@ def test_objectives_are_listed_without_those_that_the_duration_cuts_off(invoke: 
     shown = " ".join(invoke("plan", path, "--duration", "500ms").output.split())
     assert "during slow <" not in shown and "restarts of pinger == 0" in shown
     assert "expect: it is not judged: a run of 500ms ends before the phase 'slow' begins" in shown
+
+
+REFUSED = """networks: {net: {}}
+nodes:
+  alone: {command: ["sleep", "60"], networks: [net]}
+scenario:
+  duration: 5s
+  events: [%s]
+"""
+UPLINK = "uplinks: {internet: {networks: [net]}}\n"
+ON_THIS_MACHINE = [
+    ("{at: 1s, stress: {node: alone, cpu: 4000}}", "", (), "can't be stressed by 4000 cores"),
+    ("{at: 1s, stress: {node: alone, memory: 900TB}}", "", (), "stressed nodes would hold"),
+    ("{at: 1s, fill_disk: {node: alone, leave: 900GB}}", "", (), "can't be left in the scratch folder"),
+    ("", UPLINK, ("--shaper", "netem"), "so nothing would pass an uplink"),
+]
+
+
+def yaml_file(folder: Path, event: str, more: str = "") -> Path:
+    path = folder / "deployment.yml"
+    path.write_text(REFUSED % event + more)
+    return path
+
+
+@pytest.mark.parametrize(("event", "more", "options", "message"), ON_THIS_MACHINE)
+def test_what_a_run_would_refuse_is_refused_in_the_same_words(
+    invoke: Invoke, folder: Path, namespaces: None, event: str, more: str, options: Any, message: str
+) -> None:
+    path = yaml_file(folder, event, more)
+    run = invoke("run", path, "--quiet", *options)
+    plan = invoke("plan", path, *options)
+    assert (run.exit_code, plan.exit_code) == (2, 2), run.output + plan.output
+    assert message in plan.stderr and not plan.stdout
+    # How much memory there is to spare differs from second to second.
+    assert plan.stderr == run.stderr or "to spare" in run.stderr
+
+
+def test_a_plan_for_a_swarm_refuses_what_compose_refuses(invoke: Invoke, folder: Path) -> None:
+    path = yaml_file(folder, "{at: 1s, fill_disk: alone}")
+    plan, composed = invoke("plan", path, "--engine", "swarm"), invoke("compose", "--path", path)
+    assert (plan.exit_code, composed.exit_code) == (2, 2)
+    assert "must not be filled" in plan.stderr and plan.stderr == composed.stderr
+    assert invoke("plan", path).exit_code == 0
+    found = json.loads(invoke("validate", path, "--engine", "swarm", "--json").stdout)
+    assert not found["valid"] and "must not be filled" in found["problems"][0]["message"]
+
+
+def test_a_limit_is_refused_where_no_control_group_can_be_made(
+    invoke: Invoke, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = yaml_file(folder, "{at: 1s, limit: {node: alone, cpu: 0.5}}")
+    monkeypatch.setattr(trial, "usable", lambda: trial.Usable(2, frozenset({CPU})))
+    assert invoke("plan", path).exit_code == 0
+    monkeypatch.setattr(trial, "usable", lambda: trial.Usable(2, frozenset()))
+    done = invoke("plan", path)
+    assert (
+        done.exit_code == 2 and "alone can't be limited here: there is no control group of cpu" in done.stderr
+    )
+
+
+def test_conditions_that_netem_can_not_impose_are_refused_with_both_engines(
+    invoke: Invoke, folder: Path
+) -> None:
+    path = yaml_file(folder, "")
+    path.write_text(
+        path.read_text().replace("{net: {}}", "{net: {conditions: {rate: 10kbit, duty_cycle: 0.01}}}")
+    )
+    assert invoke("plan", path).exit_code == 0
+    options = ("--shaper", "netem")
+    composed = invoke("compose", "--path", path, *options)
+    for engine in ("local", "swarm"):
+        plan = invoke("plan", path, *options, "--engine", engine)
+        assert (plan.exit_code, composed.exit_code) == (2, 2)
+        assert "NetEm imposes no duty cycle" in plan.stderr and plan.stderr == composed.stderr

@@ -12,7 +12,7 @@ from wotemu.units import Seconds
 if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
-    from wotemu_runtime.planning.models import Plan
+    from wotemu_runtime.engines.local.cgroups.limits import PlanLimits
 
 
 @contextlib.contextmanager
@@ -53,20 +53,40 @@ def load_and_resolve(
     return deployment, resolver
 
 
-def check_programs(deployment: Deployment, resolver: Resolver, engine: str) -> Plan:
-    """Refuse apps and programs that are not there, as a run would before anything starts.
+def check_plan(
+    deployment: Deployment, resolver: Resolver, engine: str, shaper: str = "auto"
+) -> PlanLimits | None:
+    """Refuse what a run would refuse before anything starts: programs that are not there, impossible faults.
 
     Returns:
-        The plan of such a run.
+        What this machine would enforce of nodes' limits; None where there are none, or a swarm would.
+
+    Raises:
+        InputError: An app or program is not there.
+        HostError: This machine, or a swarm, can't impose the scenario.
     """
     from wotemu.cli.written_places import located
+    from wotemu.scenario.timeline import OF_NODES
     from wotemu_runtime.planning.planner import make_plan
 
     with located(deployment.path):
-        return make_plan(
+        plan = make_plan(
             deployment.topology,
             resolver.timeline,
             stack=deployment.path.stem,
             root=deployment.root,
             on_this_machine=engine == "local",
         )
+    if engine == "swarm":
+        from wotemu_runtime.engines.swarm import requirements
+
+        requirements.check_plan(plan, shaper)
+        return None
+    has_limits = any(replica.resources is not None for replica in plan.replicas)
+    has_faults = any(change.action in OF_NODES for change in plan.timeline.all_changes)
+    if not has_limits and not has_faults and shaper != "netem":
+        return None  # importing the engine takes a while
+    from wotemu_runtime.engines.local import plan_check
+
+    limits = plan_check.check_plan(plan, shaper)
+    return limits if has_limits else None

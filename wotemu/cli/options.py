@@ -100,7 +100,7 @@ checked_engine_option = click.option(
     type=click.Choice(["local", "swarm"]),
     default="local",
     show_default=True,
-    help="Check that the apps and programs are there as a run with this engine would.",
+    help="Check as a run with this engine would that apps and programs are there and faults can be imposed.",
 )
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")

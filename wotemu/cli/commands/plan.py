@@ -11,8 +11,14 @@ import click
 
 from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import reporting_errors
-from wotemu.cli.loading import check_programs, load_and_resolve
-from wotemu.cli.options import checked_engine_option, debug_option, duration_option, seed_option
+from wotemu.cli.loading import check_plan, load_and_resolve
+from wotemu.cli.options import (
+    checked_engine_option,
+    debug_option,
+    duration_option,
+    seed_option,
+    shaper_option,
+)
 from wotemu.units import Seconds
 from wotemu.wording import counted
 
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
     from wotemu.scenario import Resolver
     from wotemu_runtime.engines.local.cgroups.limits import PlanLimits
-    from wotemu_runtime.planning.models import Plan
 
 
 @click.command(short_help="Show a deployment's topology, conditions and timeline, without running it.")
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 @duration_option
 @seed_option
 @checked_engine_option
+@shaper_option
 @click.option("--html", metavar="FILE", help="Write a page with a chart of each hop's conditions over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the timeline, topology and warnings as JSON.")
 @click.option(
@@ -41,6 +47,7 @@ def plan(
     duration: Seconds | None,
     seed: int | None,
     engine: str,
+    shaper: str,
     html: str | None,
     as_json: bool,
     as_yaml: bool,
@@ -50,8 +57,9 @@ def plan(
 ) -> None:
     """Show the topology of the FILE, each hop's conditions at T0, and its scenario's timeline.
 
-    Nothing is started. What a run would refuse is refused here, too, such as apps and programs that are not
-    there. The same file, duration and seed always give the same timeline, with the same hash.
+    Nothing is started. What a run with this engine and shaper would refuse is refused here, too, such as
+    programs that are not there, and faults that can't be imposed. The same file, duration and seed always
+    give the same timeline, with the same hash.
 
     \b
     wotemu plan deployment.py
@@ -64,8 +72,7 @@ def plan(
     is_form = as_yaml or as_json_form
     with reporting_errors(debug=debug):
         deployment, resolver = load_and_resolve(path, duration, seed, as_json=as_json or is_form)
-        run = check_programs(deployment, resolver, engine)
-        limits = _limits(run) if engine == "local" else None
+        limits = check_plan(deployment, resolver, engine, shaper)
         if html is not None:
             _write_page(Path(html), deployment, resolver)
         if as_json:
@@ -93,15 +100,6 @@ def _json(deployment: Deployment, resolver: Resolver, limits: PlanLimits | None)
         "devices": list(limits.devices) if limits else [],
         "unenforced": list(limits.unenforced) if limits else [],
     }
-
-
-def _limits(run: Plan) -> PlanLimits | None:
-    """What this machine would enforce of the limits of a run; None where it has none."""
-    if all(replica.resources is None for replica in run.replicas):
-        return None  # importing the engine takes a while
-    from wotemu_runtime.engines.local.cgroups.trial import foreseen
-
-    return foreseen(run)
 
 
 def _show_limits(limits: PlanLimits) -> None:

@@ -12,9 +12,9 @@ import click
 
 from wotemu.cli.completing import DeploymentFile
 from wotemu.cli.failures import print_error, reporting_errors
-from wotemu.cli.loading import check_programs, clean_stdout
+from wotemu.cli.loading import check_plan, clean_stdout
 from wotemu.cli.options import checked_engine_option, debug_option
-from wotemu.errors import InputError
+from wotemu.errors import HostError, InputError
 
 if TYPE_CHECKING:
     from wotemu.deployment_file import Deployment
@@ -53,7 +53,8 @@ class Problem:
 def validate(path: str, engine: str, as_json: bool, debug: bool) -> None:
     """Check the deployment of the FILE as a run would before it starts anything.
 
-    This finds what `wotemu plan` refuses or warns of, apps, files and programs that are not there among it.
+    This finds what `wotemu plan` refuses or warns of, apps, files and programs that are not there and faults
+    that can't be imposed among it.
     Of YAML and JSON it finds everything that is wrong with the file's values, of Python the first mistake.
 
     Exit codes: 0 a run would start, though there may be warnings, 2 it would be refused.
@@ -74,7 +75,7 @@ def validate(path: str, engine: str, as_json: bool, debug: bool) -> None:
             sys.exit(refused.exit_code)
 
 
-def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], InputError | None]:
+def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], InputError | HostError | None]:
     """What a run would warn of, as far as that is known, and why it would be refused."""
     from wotemu.deployment_file import load
 
@@ -85,8 +86,8 @@ def _checked(path: str, engine: str, *, as_json: bool) -> tuple[list[Problem], I
         resolver = _resolver(deployment)
         found = (*deployment.warnings, *resolver.warnings)
         warnings = [_warning(each, deployment) for each in found]
-        check_programs(deployment, resolver, engine)
-    except InputError as error:
+        check_plan(deployment, resolver, engine)
+    except (InputError, HostError) as error:
         return warnings, error
     return warnings, None
 
@@ -122,9 +123,13 @@ def _is_about(error: InputError, event: Action) -> bool:
     return error.place is not None and written is not None and written.place is error.place
 
 
-def _refusals(error: InputError | None, path: str) -> list[Problem]:
+def _refusals(error: InputError | HostError | None, path: str) -> list[Problem]:
     """An error, and what else it says is wrong, as problems of the file at `path`."""
-    return [] if error is None else [_refusal(each, path) for each in (error, *error.more)]
+    if error is None:
+        return []
+    if isinstance(error, HostError):
+        return [Problem("error", error.message, Path(path).name, where=error.where, hint=error.hint)]
+    return [_refusal(each, path) for each in (error, *error.more)]
 
 
 def _refusal(error: InputError, path: str) -> Problem:
@@ -155,7 +160,7 @@ def _warning(text: str, deployment: Deployment) -> Problem:
     )
 
 
-def _print_text(path: str, refused: InputError | None, warnings: list[Problem]) -> None:
+def _print_text(path: str, refused: InputError | HostError | None, warnings: list[Problem]) -> None:
     from wotemu.cli.screen.terminal import harmless
 
     if refused is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from wotemu.errors import EmulationError, HostError
+from wotemu.errors import EmulationError
 from wotemu.wording import counted
 from wotemu_runtime.bus import BusAddress, epoch_s
 from wotemu_runtime.bus.server import configuration, find_server, unix_socket
@@ -22,19 +22,14 @@ from wotemu_runtime.engines.local.cgroups import delegation
 from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLimits, has_devices, plan_limits
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica, ReplicaGroups
 from wotemu_runtime.engines.local.deploy_request import deploy_request, preload_request
-from wotemu_runtime.engines.local.fault_check import check_faults
+from wotemu_runtime.engines.local.fault_check import check_faults, check_later_limits, check_shaper
 from wotemu_runtime.engines.local.file_limit import raise_file_limit
 from wotemu_runtime.engines.local.host_check import check_host
 from wotemu_runtime.engines.local.monitor import Monitor
 from wotemu_runtime.engines.local.node_namespace import RUN_DIR
 from wotemu_runtime.engines.local.plan_demand import FILES, Demand
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
-from wotemu_runtime.gateway.shaper_choice import (
-    check_duty_cycles,
-    netem_gaps,
-    netem_missing,
-    netem_without_uplinks,
-)
+from wotemu_runtime.gateway.shaper_choice import netem_gaps, netem_missing
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.publishing.listening import listening
 
@@ -86,15 +81,10 @@ class LocalEngine:
 
     async def _deploy(self, plan: Plan, listeners: Mapping[int, socket.socket]) -> Deployed:
         self._uplinks = len(plan.topology.uplinks)
-        if self._uplinks and self._shaper == "netem":
-            raise netem_without_uplinks()
-        if self._shaper == "netem":
-            check_duty_cycles(plan)
+        check_shaper(plan, self._shaper)
         server = find_server()
         demand = Demand.of_plan(plan)
         machine_limits.check(demand, machine_limits.read_limits())
-        if self._shaper == "netem":
-            machine_limits.check_bridges(plan)
         file_limit = raise_file_limit(demand.total(FILES))
         # Before anything else runs here that would disturb it.
         rating = await asyncio.to_thread(rating_of_this_machine) if has_devices(plan.topology) else None
@@ -107,7 +97,7 @@ class LocalEngine:
             await asyncio.sleep(0)
             namespaces = addresses.assign(plan)
             groups, unenforced = await starting
-            _check_later_limits(limits.by_replica, groups)
+            check_later_limits(limits.by_replica, {name: each.limits for name, each in groups.items()})
             pid = await self._sandbox.ready()
             bus = await self._start_bus(server)
             await self._sandbox.send(preload_request(plan))
@@ -230,18 +220,6 @@ class LocalEngine:
             if parent is not None:
                 delegation.remove(parent)
             raise
-
-
-def _check_later_limits(wanted: Mapping[str, Limits], groups: Mapping[str, LimitedReplica]) -> None:
-    """Check that the limits can be set that the scenario sets later. Raises HostError where one can't."""
-    for replica, limits in wanted.items():
-        made = groups.get(replica, LimitedReplica()).limits.later
-        if missing := limits.later - made:
-            raise HostError(
-                f"{replica} can't be limited here: there is no control group of {sorted(missing)[0]}",
-                where="limit in the scenario",
-                hint="wotemu doctor says what this machine lacks",
-            )
 
 
 def _none(wanted: Mapping[str, Limits], reason: str) -> list[str]:

@@ -1,17 +1,52 @@
-"""Checks before anything starts that this machine can impose the faults of nodes in a plan."""
+"""Checks before anything starts that this machine can impose what a plan asks for."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import psutil
 
 from wotemu.errors import HostError
 from wotemu.units import Bytes
 from wotemu_runtime.engines.local import machine_limits
-from wotemu_runtime.engines.local.cgroups.limits import Machine, PlanLimits
+from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLimits
 from wotemu_runtime.engines.local.node_namespace import APP_SCRATCH_SIZE
 from wotemu_runtime.engines.local.plan_demand import MEMORY, Demand
+from wotemu_runtime.gateway.shaper_choice import check_duty_cycles, netem_without_uplinks
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.stress_check import MEMORY_LEFT_BYTES, Room, check_stress
+
+
+def check_shaper(plan: Plan, shaper: str) -> None:
+    """Check that the plan's networks and uplinks can be had under the shaper that is asked for.
+
+    Raises:
+        HostError: Under NetEm they can't.
+    """
+    if shaper == "netem":
+        if plan.topology.uplinks:
+            raise netem_without_uplinks()
+        check_duty_cycles(plan)
+        machine_limits.check_bridges(plan)
+
+
+def check_later_limits(wanted: Mapping[str, Limits], made: Mapping[str, Limits]) -> None:
+    """Check that the limits can be set that the scenario sets later.
+
+    Args:
+        wanted: The limits of replicas.
+        made: Those that control groups enforce.
+
+    Raises:
+        HostError: One can't.
+    """
+    for replica, limits in wanted.items():
+        if missing := limits.later - made.get(replica, Limits()).later:
+            raise HostError(
+                f"{replica} can't be limited here: there is no control group of {sorted(missing)[0]}",
+                where="limit in the scenario",
+                hint="wotemu doctor says what this machine lacks",
+            )
 
 
 def check_faults(plan: Plan, limits: PlanLimits, machine: Machine, demand: Demand) -> None:

@@ -14,7 +14,7 @@ import attrs
 
 from wotemu_runtime.docker_proxy.client import PROXY_ALIAS
 from wotemu_runtime.engines.swarm import limiters, object_names, specs
-from wotemu_runtime.engines.swarm.requirements import check_faults
+from wotemu_runtime.engines.swarm.requirements import check_plan
 from wotemu_runtime.engines.swarm.services import services as all_services
 from wotemu_runtime.engines.swarm.specs import Config, Json, SwarmService
 from wotemu_runtime.engines.swarm.yaml_text import to_yaml
@@ -64,10 +64,10 @@ def compose(plan: Plan, *, source: str, func: str, folder: str, shaper: str = "a
         shaper: The gateways' shaper: ``tun``, ``netem``, or ``auto``.
 
     Raises:
-        HostError: A swarm can't impose a fault of the scenario.
+        HostError: A swarm can't impose a condition or a fault.
         TopologyError: A node publishes a port.
     """
-    check_faults(plan)
+    check_plan(plan, shaper)
     _check_ports(plan)
     # Roles then look for their networks' subnets by the gateways' aliases.
     unknown = {network.name: "" for network in plan.emulated}  # Docker chooses them when it is deployed

@@ -25,12 +25,12 @@ from wotemu_runtime.engines.swarm.removal import objects_of, remove_stack
 from wotemu_runtime.engines.swarm.requirements import (
     DEFAULT_PREFIX,
     check_capacity,
-    check_faults,
+    check_plan,
     unsupported,
 )
 from wotemu_runtime.engines.swarm.specs import STACK_LABEL, image_of
 from wotemu_runtime.engines.swarm.tasks import BUS, BusTask, Tasks
-from wotemu_runtime.gateway.shaper_choice import check_duty_cycles, netem_gaps
+from wotemu_runtime.gateway.shaper_choice import netem_gaps
 from wotemu_runtime.planning.models import Plan
 
 WATCH_EVERY_S = 1.0
@@ -179,9 +179,7 @@ class SwarmEngine:
             )
         # SubnetSize is 0, or missing, where nobody chose one.
         prefix = swarm.get("Cluster", {}).get("SubnetSize") or DEFAULT_PREFIX
-        check_faults(plan)
-        if self._shaper == "netem":
-            check_duty_cycles(plan)
+        check_plan(plan, self._shaper)
         check_capacity(plan, prefix, swarm.get("Nodes", 1))
         return swarm["NodeID"], swarm["NodeAddr"]
 

@@ -10,6 +10,7 @@ from wotemu.topology.placement import Placement
 from wotemu.topology.resources import NodeResources
 from wotemu.units import Bytes
 from wotemu_runtime.engines.swarm.object_names import CONTROL
+from wotemu_runtime.gateway.shaper_choice import check_duty_cycles
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.stress_check import Room, check_stress
 
@@ -74,6 +75,21 @@ def unsupported(plan: Plan) -> list[str]:
         if service.networks
     ]
     return speeds + forwarded
+
+
+def check_plan(plan: Plan, shaper: str) -> None:
+    """Check that a swarm can impose the conditions and the faults of a plan.
+
+    Args:
+        plan: The plan.
+        shaper: ``tun``, ``netem`` or ``auto``.
+
+    Raises:
+        HostError: It can't.
+    """
+    if shaper == "netem":
+        check_duty_cycles(plan)
+    check_faults(plan)
 
 
 def check_faults(plan: Plan) -> None:

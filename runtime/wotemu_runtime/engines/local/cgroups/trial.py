@@ -34,12 +34,25 @@ class Usable:
     refused: str = ""
 
 
-def foreseen(plan: Plan) -> PlanLimits:
-    """What a run of the plan would say about its limits. Measures nothing, and leaves nothing."""
-    rating = store.load(store.cpu_model())
-    limits = plan_limits(plan, Machine.here(rating))
+def known_machine() -> Machine:
+    """This machine with what was measured of it before, if anything was."""
+    return Machine.here(store.load(store.cpu_model()))
+
+
+def foreseen(plan: Plan, machine: Machine) -> tuple[PlanLimits, dict[str, Limits]]:
+    """What a run of the plan would say about its limits. Measures nothing, and leaves nothing.
+
+    Args:
+        plan: The plan.
+        machine: This machine, as `known_machine` gives it.
+
+    Returns:
+        The limits with all that would not be enforced, and those that would be, by replica.
+    """
+    limits = plan_limits(plan, machine)
     devices, unenforced = limits.devices, list(limits.unenforced)
-    if rating is None and has_devices(plan.topology):
+    enforced: dict[str, Limits] = {}
+    if machine.rating is None and has_devices(plan.topology):
         unenforced = [text for text in unenforced if "wotemu calibrate" not in text]
         devices = (
             "devices: this machine is not measured yet; a run does so first, in a few seconds, and wotemu"
@@ -48,8 +61,9 @@ def foreseen(plan: Plan) -> PlanLimits:
     if any(wanted.is_asked_for for wanted in limits.by_replica.values()):
         available = usable().controllers
         for name, wanted in limits.by_replica.items():
-            unenforced += [f"{name}: {what}" for what in enforceable(wanted, available)[1]]
-    return attrs.evolve(limits, unenforced=tuple(unenforced), devices=devices)
+            enforced[name], missing = enforceable(wanted, available)
+            unenforced += [f"{name}: {what}" for what in missing]
+    return attrs.evolve(limits, unenforced=tuple(unenforced), devices=devices), enforced
 
 
 def usable() -> Usable:
