@@ -7,7 +7,7 @@ from typing import Any
 from wotemu_report.charts import palette
 
 DURATION = (
-    "datum.value >= 1000 ? format(datum.value / 1000, '~r') + ' s'"
+    "datum.value === 0 ? '0' : datum.value >= 1000 ? format(datum.value / 1000, '~r') + ' s'"
     " : datum.value >= 1 ? format(datum.value, '~r') + ' ms' : format(datum.value * 1000, '~r') + ' µs'"
 )
 """Vega expression: an axis label in milliseconds, in the unit that suits it."""

@@ -31,14 +31,14 @@ async def watch_roles(run: LiveRun, client: Redis) -> None:
 def take_news(run: LiveRun, news: News) -> None:
     """Take one piece of news about a role into account: fail the run, or record what happened."""
     match news:
-        case RoleEnded(role, status, refused):
+        case RoleEnded(role, status, cause):
             run.state.ended.add(role)
             if run.is_running:
                 hint = f"what it printed is in {run.recorder.directory.run_dir / 'logs' / '_wotemu.log'}"
                 if role.startswith("service:"):  # nothing of WoTemu's is in its container
                     hint = "run its image by itself, as with docker run, to see what it prints"
                 error = EmulationError(f"it ended by itself: {status}", where=in_words(role), hint=hint)
-                run.control.fail(refused or error)
+                run.control.fail(cause or error)
         case RoleLost(role, reason, host) if not run.recorder.draining:
             run.recorder.role_lost(role, reason, host)
         case NotRunning(role, why):

@@ -19,12 +19,12 @@ from wotemu_runtime.planning.models import Plan
 class RoleEnded:
     """A role's process ended, and the engine starts no other.
 
-    `status` says how, for people; `refused` what the machine lacks, where it ended for that.
+    `status` says how, for people; `cause` why, where that is known: what the machine lacks, or an exception.
     """
 
     role: str
     status: str
-    refused: HostError | None = None
+    cause: HostError | EmulationError | None = None
 
 
 @attrs.frozen

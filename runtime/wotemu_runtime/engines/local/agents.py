@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import attrs
 import uvloop
 
 from wotemu_runtime.agent.namespaces import NamespacesOf
 from wotemu_runtime.agent.node import NodeAgent
-from wotemu_runtime.engines.local.node_namespace import hosts_path
+from wotemu_runtime.engines.local.node_namespace import RUN_DIR, hosts_path
 from wotemu_runtime.engines.local.plan_demand import NODES_PER_AGENT_PROCESS
 from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.roles.assignment import Assignment
 from wotemu_runtime.roles.role import Role, running
 from wotemu_runtime.roles.session import bus_session
+
+NOTE = Path(RUN_DIR, "raised")
+"""Has the first exception of an agent, and whose agent raised it."""
 
 
 @attrs.frozen
@@ -54,6 +60,15 @@ def run_agents(nodes: Sequence[ServedNode], *, replace: bool = False) -> int:
     return 0
 
 
+def note_raised(role: str, raised: BaseExceptionGroup, note: Path = NOTE) -> None:
+    """Note the first exception of all agents, for the zygote: their nodes end with them, in any order."""
+    error: BaseException = raised
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    with contextlib.suppress(OSError), note.open("x") as file:
+        json.dump({"role": role, "error": f"{type(error).__name__}: {error}"}, file)
+
+
 async def _run(nodes: Sequence[ServedNode], *, replace: bool) -> None:
     first = nodes[0].assignment
     async with bus_session(first.bus, first.stack) as session:
@@ -62,12 +77,16 @@ async def _run(nodes: Sequence[ServedNode], *, replace: bool) -> None:
             if replace:  # what was due meanwhile holds before an app is started again
                 await session.commands.caught_up.wait()
             for role, node in zip(roles, nodes, strict=True):
-                group.create_task(_serve(role, node, group, replace=replace), name=role.assignment.name)
+                group.create_task(_serve(role, node, replace=replace), name=role.assignment.name)
 
 
-async def _serve(role: Role, node: ServedNode, group: asyncio.TaskGroup, *, replace: bool) -> None:
+async def _serve(role: Role, node: ServedNode, *, replace: bool) -> None:
     namespaces = NamespacesOf(node.first, hosts_path(node.replica))
     try:
-        await NodeAgent(role, node.launcher, namespaces, replace=replace).run(group)
+        async with asyncio.TaskGroup() as group:
+            await NodeAgent(role, node.launcher, namespaces, replace=replace).run(group)
+    except* Exception as raised:
+        note_raised(role.assignment.name, raised)
+        raise
     finally:
         node.launcher.end()  # the node's first process ends with it

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wotemu.errors import EmulationError
-from wotemu_runtime.engines.engine import RoleEnded, RoleLost
+from wotemu_runtime.engines.engine import RoleEnded, RoleLost, in_words
 from wotemu_runtime.engines.local.cgroups.delegation import DelegatedGroup
 from wotemu_runtime.engines.local.file_limit import file_limit
 from wotemu_runtime.engines.local.host_check import refusal
@@ -199,8 +199,8 @@ class SandboxProcess:
         while (message := await control.receive()) is not None:
             if message["event"] == "exited":
                 role, number = message["role"], message["errno"]
-                refused = refusal(f"another process for {role}", number) if number else None
-                self.news.put_nowait(RoleEnded(role, message["status"], refused))
+                cause = refusal(f"another process for {role}", number) if number else self._raised(message)
+                self.news.put_nowait(RoleEnded(role, message["status"], cause))
             elif message["event"] == "replaced":
                 for role in message["roles"]:
                     self.news.put_nowait(RoleLost(role, f"its agent was {message['status']}"))
@@ -209,6 +209,14 @@ class SandboxProcess:
         for events in (self._events, self._netem):
             events.put_nowait(None)
         self.news.put_nowait(RoleEnded("sandbox", "its first process is gone"))
+
+    def _raised(self, message: Mapping[str, Any]) -> EmulationError | None:
+        """What an agent has raised, if one has: all nodes of its process end with it, in any order."""
+        if (raised := message["raised"]) is None:
+            return None
+        return EmulationError(
+            f"its agent raised {raised['error']}", where=in_words(raised["role"]), hint=self._hint
+        )
 
     def _no_answer(self, what: str) -> EmulationError:
         return EmulationError(f"the sandbox {what}", hint=self._hint)

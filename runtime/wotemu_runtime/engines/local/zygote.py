@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import importlib
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,8 +76,8 @@ class Zygote:
 
     Requests: ``{"op": "exec", "role", "argv", "files"}``, ``{"op": "preload", "modules"}``, ``{"op": "hold",
     "name"}`` with a descriptor that a role needs, and ``{"op": "deploy", ...}`` (see `deploy_request`).
-    Events: ``deployed``, ``failed`` (where, error, errno) and
-    ``exited`` (role, status, errno), and ``replaced`` (roles, status) of agents that were killed and are
+    Events: ``deployed``, ``failed`` (where, error, errno), ``exited`` (role, status, errno, and as ``raised``
+    the first exception of an agent), and ``replaced`` (roles, status) of agents that were killed and are
     started again.
     """
 
@@ -334,9 +335,18 @@ class Zygote:
             from wotemu_runtime.engines.local.node import NO_PROCESS
 
             number = errno.EAGAIN if os.waitstatus_to_exitcode(status) == NO_PROCESS else 0
-            self._control.send(
-                {"event": "exited", "role": role, "status": exit_text(status), "errno": number}
-            )
+            how = {"status": exit_text(status), "errno": number, "raised": _raised_by_agent()}
+            self._control.send({"event": "exited", "role": role, **how})
+
+
+def _raised_by_agent() -> dict[str, str] | None:
+    """The first exception of an agent, with the role that it is of; None where none has raised."""
+    from wotemu_runtime.engines.local.agents import NOTE
+
+    with contextlib.suppress(OSError, ValueError):
+        found: dict[str, str] = json.loads(NOTE.read_text())
+        return found
+    return None
 
 
 def _make_node(
