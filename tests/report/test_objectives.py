@@ -588,3 +588,13 @@ def test_requests_on_the_wire_recover(runs: Path) -> None:
         requests=rows,
     )
     assert [outcome.state for outcome in found] == ["passed", "failed", "no data"]
+
+
+def test_a_change_that_could_not_be_applied_disturbs_nothing(runs: Path) -> None:
+    objectives = [expect(p95(node="phone") < "500ms"), expect(p95(node="phone")).recovers(within="9s")]
+    refused = records.Change(1, T0 + 20, T0 + 20, "conditions", "field", "{}", "{}", False, "no")
+    tables: dict[str, Sequence[Record]] = {"interactions": reads("phone-1", 0, 60, 0.9)}
+    assert "before the first fault" in next(iter(evaluate(loaded(runs, objectives, tables)))).reason
+    slow, recovers = evaluate(loaded(runs, objectives, {**tables, "changes": [refused]}))
+    assert (slow.state, slow.reason) == ("failed", "")
+    assert (recovers.state, recovers.reason) == ("no data", "nothing disturbed the run")

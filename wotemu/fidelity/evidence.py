@@ -103,13 +103,18 @@ class RoleChanges:
 
 @attrs.frozen(kw_only=True)
 class ChangeEvidence:
-    """When the changes took hold, those of all roles together and by role."""
+    """When the changes took hold, those of all roles together and by role.
+
+    `refused_by_hand` are those that somebody made while the run went on and that could not be applied: the
+    run is judged by what held without them.
+    """
 
     planned: int = 0
     late_p50_s: float | None = None
     late_p95_s: float | None = None
     late_max_s: float | None = None
     roles: tuple[RoleChanges, ...] = ()
+    refused_by_hand: int = 0
 
     @property
     def failed(self) -> int:

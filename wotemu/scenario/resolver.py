@@ -86,6 +86,7 @@ class Resolver:
         self._topology = topology
         self._scenario = scenario
         self._ids: dict[Origin, int] = {}
+        self._by_hand: set[int] = set()
         self._guards = [
             (place, event) for place, event in enumerate(scenario.events) if isinstance(event, GuardedActions)
         ]
@@ -150,6 +151,10 @@ class Resolver:
             self._check_duty_cycles(changes, live)
         return self._timeline(times, changes)
 
+    def is_by_hand(self, change: int) -> bool:
+        """Whether a change, by its id, follows from an action that was added while the run went on."""
+        return change in self._by_hand
+
     def _check_healed(self, observed: Observed) -> None:
         """Refuse to heal what nothing begins; in the scenario's file the linter warns of it."""
         for name, place in observed.healed.items():
@@ -190,7 +195,10 @@ class Resolver:
         )
 
     def _id(self, origin: Origin) -> int:
-        return self._ids.setdefault(origin, len(self._ids))
+        number = self._ids.setdefault(origin, len(self._ids))
+        if origin[0] >= len(self._scenario.events):
+            self._by_hand.add(number)
+        return number
 
     def _late(self, changes: Iterable[_Applied]) -> Counter[int]:
         """How many changes come after the end, by action. A period that ends with the run is not late."""

@@ -46,7 +46,8 @@ def disturbances(run: RunData) -> pl.DataFrame:
 
     A disturbance is a change that worsens conditions (more delay, jitter, loss, corruption, duplication or
     reordering, or a lower rate), a partition, a cut, an app that is stopped, a node that is paused, or a
-    crash. Changes of one target less than 5 s apart are one, and so are those that begin within a second.
+    crash. A change that could not be applied is none. Changes of one target less than 5 s apart are one, and
+    so are those that begin within a second.
 
     Returns:
         `s` and `until`, when its first and last change was due, in seconds since T0; `what`, in words.
@@ -58,8 +59,10 @@ def disturbances(run: RunData) -> pl.DataFrame:
 
 def _instants(run: RunData) -> Iterator[tuple[float, str, str]]:
     """Each change for the worse: when it was due, its target, and what it does."""
+    failed = run.tables["changes"].filter(~pl.col("ok")).select("id").collect()["id"]
+    refused = frozenset(failed.to_list())
     for change in run.timeline.changes:
-        if what := worsening(change):
+        if change.id not in refused and (what := worsening(change)):
             owner = change.node if change.action in (*OF_NODES, "cut", "disconnect") else change.target
             yield change.at_s, str(owner), what
     for at_s, replica in crashes(run).select("s", "replica").iter_rows():

@@ -67,6 +67,9 @@ def _tiles(certificate: Certificate) -> Tiles:
         ),
         _busiest(certificate),
     ]
+    if refused := certificate.changes.refused_by_hand:
+        detail = "they could not be applied; judged is what held without them"
+        tiles.append(Tile("Changes by hand refused", count(refused), detail, "warn"))
     if lost:
         detail = "of the apps' output; no measurement is missing"
         tiles.append(Tile("Log lines lost", count(lost), detail, "warn"))

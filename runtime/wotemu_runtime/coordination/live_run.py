@@ -69,7 +69,7 @@ class LiveRun:
         inserted = LiveTimeline(resolver)
         guards, answers = Guards(inserted, clock.now), ChangeAnswers()
         measured = Measurements(control.news)
-        witness = Witness(places_of(plan), lambda: inserted.current)
+        witness = Witness(places_of(plan), lambda: inserted.current, inserted.is_by_hand)
         recorder = Recorder(
             directory,
             witness,

@@ -76,6 +76,10 @@ class LiveTimeline:
         """How many changes were made by hand."""
         return len(self._live)
 
+    def is_by_hand(self, change: int) -> bool:
+        """Whether a change was made by hand, by its id."""
+        return bool(self._live) and self._resolver.is_by_hand(change)
+
     async def fire(self, guard: int, at_s: float, t0: float, command: Command) -> None:
         """Let a guard's actions begin `at_s` seconds after T0, and send the roles what follows."""
         async with self._inserting:

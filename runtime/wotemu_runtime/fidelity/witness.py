@@ -67,11 +67,20 @@ class Witness:
 
     Nothing before `begin` or after `end` counts: what happens while apps are started and stopped proves
     nothing of the run.
+
+    A change by hand, which `is_by_hand` tells by its id, may be refused by the role that is to apply it: then
+    what held before goes on to hold, and the run is judged by that.
     """
 
-    def __init__(self, places: Sequence[NetworkSetup], timeline: Callable[[], Timeline]) -> None:
+    def __init__(
+        self,
+        places: Sequence[NetworkSetup],
+        timeline: Callable[[], Timeline],
+        is_by_hand: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         self._places = places
         self._timeline = timeline
+        self._is_by_hand = is_by_hand
         self._planned: dict[int, PlannedChange] = {}
         self._seen: Timeline | None = None
         self._next = 0
@@ -82,6 +91,7 @@ class Witness:
         self._answered: set[int] = set()
         self._late_s: dict[str, array[float]] = {}
         self._failed: Counter[str] = Counter()
+        self._refused_by_hand = 0
         self._records = 0
         self._stalls: dict[str, StallLog] = {}
         self._hosts: dict[str, HostLog] = {}
@@ -154,7 +164,10 @@ class Witness:
         planned = self._plan(row.id)
         role = row.target if planned is None else planned.applier
         if not row.ok:
-            self._failed[role] += 1
+            if self._is_by_hand(row.id):
+                self._refused_by_hand += 1
+            else:
+                self._failed[role] += 1
             return
         self._late_s.setdefault(role, array("d")).append(row.applied - row.due)
         if planned is not None and planned.network in self._histories:
@@ -255,6 +268,7 @@ class Witness:
             late_p50_s=nearest_rank(late_s, 0.5),
             late_p95_s=nearest_rank(late_s, 0.95),
             late_max_s=max(late_s, default=None),
+            refused_by_hand=self._refused_by_hand,
             roles=tuple(
                 RoleChanges(
                     role=role,

@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 
 from tests.unit.coordination.run import FIELD, TOPOLOGY, Run
-from wotemu.errors import NotRunningError, ScenarioError
+from wotemu.errors import EmulationError, NotRunningError, ScenarioError
 from wotemu.scenario import at, event, when
+from wotemu.scenario.timeline import Change
 from wotemu.topology.models import Node, Topology
-from wotemu_runtime.control.live_changes import Crash, Heal, LiveChange, Partition, Restart, SetConditions
+from wotemu_runtime.control.live_changes import (
+    Crash,
+    Heal,
+    LiveChange,
+    Partition,
+    Pause,
+    Restart,
+    SetConditions,
+)
 from wotemu_runtime.coordination.live_control import LEAD_S, LiveControl
+from wotemu_runtime.roles.role import Role
 from wotemu_runtime.testing import EPOCH_S, on_jumping_clock
 
 FOUR = Topology([*TOPOLOGY.nodes, Node("dog", command=["true"], networks=[FIELD], scale=2)])
@@ -97,6 +107,49 @@ async def test_a_crash_by_hand_fires_the_guards_that_wait_for_it(tmp_path: Path)
         again = await control.change(SetConditions.of("field", latency="2s"), "me")
     assert again.changes == 1
     assert [latency for _, latency in ups(run)] == [1.0, 2.0]
+
+
+async def refusing(role: Role, group: asyncio.TaskGroup) -> None:
+    """A node whose agent can't pause it."""
+
+    def refuse(change: Change) -> None:
+        raise EmulationError(f"no {change.action} here")
+
+    role.ready()
+    following = group.create_task(role.changes.follow(refuse))
+    await role.stopping.wait()
+    following.cancel()
+
+
+@on_jumping_clock
+async def test_a_change_by_hand_that_a_role_refuses_does_not_speak_against_the_run(tmp_path: Path) -> None:
+    run = Run(tmp_path, plays={"agent:cam-1": refusing})
+    async with going(run) as control:
+        await asyncio.sleep(5)
+        changed = await control.change(Pause(targets="cam-1"), "me")
+        assert changed.failed == ("pause of cam-1: EmulationError: no pause here",)
+        await asyncio.sleep(10)
+        later = await control.change(SetConditions.of("field", latency="300ms"), "me")
+        assert (later.changes, later.failed) == (1, ())
+        await asyncio.sleep(5)
+    certificate = run.coordinator.outcome.certificate
+    assert certificate is not None
+    assert [each.what for each in certificate.reasons if each.what.startswith("change")] == []
+    assert certificate.changes.refused_by_hand == 1
+    assert "no pause here" in run.of("change.failed")[0].message
+
+
+@on_jumping_clock
+async def test_a_change_of_the_script_that_a_role_refuses_makes_the_run_invalid(tmp_path: Path) -> None:
+    run = Run(tmp_path, [at(5).pause("cam-1")], plays={"agent:cam-1": refusing})
+    async with going(run) as control:
+        await asyncio.sleep(10)
+        await control.change(SetConditions.of("field", latency="300ms"), "me")
+        await asyncio.sleep(5)
+    certificate = run.coordinator.outcome.certificate
+    assert certificate is not None and certificate.verdict == "INVALID"
+    assert "change_failed" in [each.what for each in certificate.reasons]
+    assert certificate.changes.refused_by_hand == 0
 
 
 @pytest.mark.parametrize(
