@@ -7,8 +7,9 @@ node's agent needs `agent_socket` alone.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wotemu.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from wotemu.app.conf import Conf
@@ -37,13 +38,4 @@ _MODULE_OF = {
     "write_metric": "wotemu.app.metrics",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULE_OF, __all__)

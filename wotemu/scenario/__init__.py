@@ -5,8 +5,9 @@ Each name is loaded on first use: the roles of an emulation need `timeline` alon
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wotemu.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from wotemu.scenario.objectives.expect import Objective, expect
@@ -93,13 +94,4 @@ _NAMES = {
 }
 _MODULE_OF = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _MODULE_OF, __all__)
