@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -37,6 +37,10 @@ class Lab:
     def manager_socket(self) -> str:
         """The manager's socket, as a path on its machine."""
         return HOSTS[0].removeprefix("unix://") if HOSTS[0].startswith("unix://") else "/var/run/docker.sock"
+
+    async def machines_socket(self) -> str:
+        """The socket of each machine, as a path there."""
+        return await machines_socket(self.dockers)
 
     def clean_up(self, remove: Callable[[], Awaitable[Any]]) -> None:
         """Have something removed when the test is over, after what was started later."""
@@ -85,6 +89,22 @@ class Lab:
             while (state := (await container.show())["State"]).get("Health", {}).get("Status") != "healthy":
                 assert state["Running"], await output(container)
                 await asyncio.sleep(0.2)
+
+
+async def machines_socket(dockers: Sequence[aiodocker.Docker]) -> str:
+    """The path of Docker's socket on each machine, as a template that Docker fills in.
+
+    `dockers` are clients of those that `HOSTS` names.
+    """
+    if not all(host.startswith("unix:///") for host in HOSTS):
+        return "/var/run/docker.sock"
+    names = [str((await docker.system.info())["Name"]) for docker in dockers]
+    paths = [host.removeprefix("unix:///") for host in HOSTS]
+    cases = [
+        f'{{{{if eq .Node.Hostname "{name}"}}}}{path}{{{{end}}}}'
+        for name, path in zip(names, paths, strict=True)
+    ]
+    return "/" + "".join(cases)
 
 
 async def _removed(remove: Callable[[], Awaitable[Any]]) -> None:

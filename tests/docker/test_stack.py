@@ -16,11 +16,12 @@ import polars as pl
 import pytest
 
 from tests.docker.lab import HOSTS, Lab, run
+from tests.docker.seen_limits import SHOWS_LIMITS, seen_around
 
 pytestmark = pytest.mark.docker
 
 TOPOLOGY = """
-from wotemu.scenario import Scenario, at
+from wotemu.scenario import Scenario, at, during
 from wotemu.topology.models import *
 
 field = Network("field", conditions=NetworkConditions(latency="20ms"))
@@ -36,11 +37,15 @@ cache = Service("cache", command=store)
 user = Node("user", command=["sh", "-c", "while redis-cli -h db incr x && redis-cli -h cache incr x;"
             " do sleep 0.2; done; sleep 100"], networks=[field], services=[db, cache], placement=anywhere)
 
+pi = Node("pi", command=SHOWS_LIMITS, networks=[field], resources=NodeResources.RASPBERRY_PI_ZERO_2_W)
+
 def topology():
-    return Topology([sensor, reader, user])
+    return Topology([sensor, reader, user, pi])
 
 def scenario():
-    return Scenario(duration="DURATION", events=[at("4s").set(field, latency="60ms")])
+    return Scenario(duration="DURATION", events=[
+        at("4s").set(field, latency="60ms"), during("3s", "6s").limit(pi, cpu=0.1, memory="64M"),
+    ])
 """
 DEADLINE_S = 150.0
 
@@ -54,7 +59,8 @@ class Deployed:
 
     async def command(self, *words: str) -> str:
         """What a command prints; it must succeed."""
-        environ = {**os.environ, "DOCKER_HOST": HOSTS[0], "WOTEMU_DOCKER_SOCKET": self.lab.manager_socket}
+        socket = await self.lab.machines_socket()
+        environ = {**os.environ, "DOCKER_HOST": HOSTS[0], "WOTEMU_DOCKER_SOCKET": socket}
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
             *words, cwd=self.folder, env=environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT
@@ -67,7 +73,8 @@ class Deployed:
         return await self.command(sys.executable, "-m", "wotemu.cli", *words)
 
     async def deploy(self, duration: str) -> None:
-        (self.folder / "deployment.py").write_text(TOPOLOGY.replace("DURATION", duration))
+        text = TOPOLOGY.replace("DURATION", duration).replace("SHOWS_LIMITS", repr(SHOWS_LIMITS))
+        (self.folder / "deployment.py").write_text(text)
         await self.wotemu("compose", "--path", "deployment.py")
         await self.command("docker", "stack", "deploy", "-c", "deployment.yml", self.lab.name)
 
@@ -102,7 +109,7 @@ async def test_from_the_file_to_the_report(stack: Deployed) -> None:
     """compose, docker stack deploy, report: everything was shaped, measured and recorded on the way."""
     await stack.deploy("8s")
     printed = await stack.coordinator_says("the run is done")
-    assert "T0: all 6 roles are ready" in printed
+    assert "T0: all 7 roles are ready" in printed
     states = await stack.tasks()
     assert states["sensor"] == states["gw-field"] == ["complete"]
     assert states["reader"] == ["complete", "complete"]
@@ -119,7 +126,14 @@ async def test_from_the_file_to_the_report(stack: Deployed) -> None:
     durations = interactions.filter(pl.col("role") == "consumer", pl.col("status") == "ok")["duration"]
     assert len(durations) > 5
     assert 0.04 <= (durations.min() or 0) < 0.2  # type: ignore[operator]  # two crossings of 20 ms
-    assert pl.read_parquet(run_dir / "tables" / "changes.parquet")["ok"].all()
+    changes = pl.read_parquet(run_dir / "tables" / "changes.parquet")
+    assert changes["ok"].all()
+    before, during, after = seen_around(run_dir, "pi", changes)
+    assert before == after
+    assert before.cpu is not None, "a share of its machine"
+    assert (before.mem_bytes, during) == (512 << 20, attrs.evolve(during, cpu=0.1, mem_bytes=64 << 20))
+    (device,) = manifest["devices"]
+    assert device.startswith("pi on ")
     assert (stack.folder / "out" / "index.html").stat().st_size > 100_000
 
 
@@ -141,9 +155,8 @@ async def test_a_stopped_run_is_kept_without_a_gap(stack: Deployed) -> None:
     )
     states = await stack.tasks()
     assert states["bus"] == states["proxy"] == ["running"]
-    assert not any(
-        "running" in states.get(name, []) for name in ("sensor", "reader", "gw-field", "coordinator")
-    )
+    ended = ("sensor", "reader", "gw-field", "coordinator", "limits")
+    assert not any("running" in states.get(name, []) for name in ended)
     await stack.wotemu("report", "--stack", stack.lab.name)
     run_dir = stack.folder / "runs" / stack.lab.name
     assert _json(run_dir / "manifest.json")["status"] == "interrupted"

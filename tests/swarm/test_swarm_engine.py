@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import statistics
 from itertools import pairwise
@@ -15,6 +14,9 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
+from tests.docker.lab import HOSTS, machines_socket
+from tests.docker.seen_limits import SHOWS_LIMITS, seen_around
+from tests.swarm.deployments import dockers
 from wotemu.deployment_file import Deployment
 from wotemu.emulation.reported_run import ReportedRun, Result
 from wotemu.errors import InputError
@@ -26,10 +28,13 @@ from wotemu.topology.models import (
     NetworkConditions,
     Node,
     NodeApp,
+    NodeResources,
     Placement,
     Topology,
 )
 from wotemu_runtime.engines.swarm import specs
+from wotemu_runtime.engines.swarm.calibration import NAME, rate_machines
+from wotemu_runtime.engines.swarm.limiters import RATINGS_VOLUME
 
 pytestmark = pytest.mark.docker
 
@@ -68,13 +73,14 @@ asyncio.run(main())
 STATES = ('"crashed"', '"running"', '"stopped"')
 TOLD_S = 0.3
 """How long the signal that ends an app may be under way, on a busy machine."""
-HOSTS = re.split(r"[\s,]+", os.environ.get("WOTEMU_TEST_DOCKER_HOSTS", "").strip())
 
 
 @pytest.fixture(autouse=True)
-def manager(require: Require, monkeypatch: pytest.MonkeyPatch) -> None:
-    require(bool(HOSTS[0]), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
+async def manager(require: Require, monkeypatch: pytest.MonkeyPatch) -> None:
+    require(bool(HOSTS), "WOTEMU_TEST_DOCKER_HOSTS does not name the DOCKER_HOST of each node of a swarm")
     monkeypatch.setenv("DOCKER_HOST", HOSTS[0])
+    async with dockers() as clients:
+        monkeypatch.setenv("WOTEMU_DOCKER_SOCKET", await machines_socket(clients))
 
 
 async def emulate(
@@ -119,6 +125,8 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             networks=[FIELD],
         ),
         Node("script", command=["python", "-c", REPORTING], networks=[FIELD]),
+        Node("pi", command=SHOWS_LIMITS, networks=[FIELD], resources=NodeResources.RASPBERRY_PI_ZERO_2_W),
+        Node("lamp", command=SHOWS_LIMITS, networks=[FIELD]),
         Node("ticker", command=TICKING, networks=[FIELD], scale=2, placement=Placement(max_per_machine=1)),
     ])  # fmt: skip
     scenario = Scenario(
@@ -132,6 +140,8 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             at("8s").partition("a"),
             at("10s").heal(),
             during("4s", "6s").pause("clock"),
+            during("4s", "8s").limit("pi", cpu=0.1, memory="64M"),
+            during("5s", "9s").limit("lamp", memory="64M"),
             during("4s", "6s").block("blocked", "b", protocol="icmp"),
         ],
     )
@@ -158,6 +168,7 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     last = metrics.group_by("key", maintain_order=True).last()
     assert dict(last.select("key", "value").rows()) == {"level": 3.0, "frames": 3.0}
     faults_held(result.run_dir, changes, events)
+    limits_held(result.run_dir, changes, events)
     assert [event.source for event in events if event.kind == "broker.ready"] == ["agent:mqtt"], "logged in"
     stored = [path.read_bytes() for path in result.run_dir.rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in each for each in stored)
@@ -184,6 +195,24 @@ def faults_held(run_dir: Path, changes: pl.DataFrame, events: list[Event]) -> No
     answered = [int(found[1]) for line in lines if (found := re.search(r"icmp_seq=(\d+) ttl", line))]
     gaps = [after - before for before, after in pairwise(answered)]
     assert 10 < max(gaps) <= 30, "two seconds of ten pings each, on a busy machine"
+
+
+def limits_held(run_dir: Path, changes: pl.DataFrame, events: list[Event]) -> None:
+    """A device that was limited for a while, and a node that had no limits before and none afterwards."""
+    before, while_limited, after = seen_around(run_dir, "pi", changes)
+    assert before.cpu is not None, "its share of the machine"
+    assert before.mem_bytes == 512 << 20
+    assert (while_limited.cpu, while_limited.mem_bytes) == (0.1, 64 << 20)
+    assert after == before
+    before, while_limited, after = seen_around(run_dir, "lamp", changes)
+    assert (before.cpu, before.mem_bytes) == (after.cpu, after.mem_bytes) == (None, None)
+    assert (while_limited.cpu, while_limited.mem_bytes) == (None, 64 << 20)
+    (device,) = (event for event in events if event.kind == "device.speed")
+    share = re.search(r"pi on \w+: one thread as fast as .*: ([\d.]+) of a core", device.message)
+    assert share is not None
+    system = pl.read_parquet(run_dir / "tables" / "system.parquet").filter(pl.col("node") == "pi")
+    recorded = {round(percent / 100, 3) for percent in system["cpu_limit_percent"].drop_nulls()}
+    assert recorded == {float(share[1]), 0.1}
 
 
 def ticks_while_it_should(run_dir: Path, changes: pl.DataFrame, replica: str) -> None:
@@ -224,3 +253,14 @@ async def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     finally:
         await docker.services.delete(service["ID"])
         await docker.close()
+
+
+async def test_every_machine_is_rated_once_and_remembers_it() -> None:
+    async with dockers() as clients:
+        rated = [each async for each in rate_machines(clients[0], is_quick=True)]
+        names = {(await docker.system.info())["Name"] for docker in clients}
+        for docker in clients:
+            assert await docker._query_json(f"volumes/{RATINGS_VOLUME}")
+    assert {each.host for each in rated} == names
+    assert all(each.rating is not None and each.rating.tool == "lzma" for each in rated), rated
+    assert await leftovers(NAME) == []
