@@ -118,6 +118,15 @@ def test_a_failure_lasts_until_the_next_request(run_dir: Path) -> None:
     assert row(run, "calm")["availability"] == pytest.approx(10 / 15)
 
 
+def test_while_the_asking_app_is_down_nothing_is_known(run_dir: Path) -> None:
+    ended = {"t": T0 + 20.5, "kind": "app.exited", "source": "agent:reader-3g-1", "message": "", "data": {}}
+    with (run_dir / "events.jsonl").open("a") as events:
+        events.write(json.dumps(ended) + "\n")
+    # Up until 20 s and one usual gap later, or its app's end; then nobody asks until a failure at 29 s.
+    run = run_of(run_dir, [*steady(15, 21), request(29, 1.0, ERROR), *steady(30, 60)])
+    assert row(run, "fade")["availability"] == pytest.approx(5.5 / 6.5)
+
+
 def test_cancelled_requests_neither_fail_nor_succeed(run_dir: Path) -> None:
     given_up = [request(at, 0.2, status=CANCELLED) for at in (3.5, 9.5)]
     run = run_of(run_dir, [*steady(0, 10), *given_up])

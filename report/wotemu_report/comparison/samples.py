@@ -10,7 +10,7 @@ import polars as pl
 
 from wotemu_report.axis import PhaseSpan
 from wotemu_report.comparison.histograms import FAILED_BIN
-from wotemu_report.queries.availability import available_intervals
+from wotemu_report.queries.availability import app_ends, available_intervals
 from wotemu_report.queries.packed_keys import packed_key
 from wotemu_report.queries.requests import measured_role, requests
 from wotemu_report.recorded.run_data import RunData
@@ -55,7 +55,7 @@ def samples(run: RunData) -> RunSamples:
     blocks_s: dict[str, list[float]] = {}
     for row in blocks.iter_rows(named=True):
         blocks_s.setdefault(row["phase"], []).append(row["stop"] - row["start"])
-    return RunSamples(role, blocks_s, counts, durations, _availability(measured, blocks, run.axis.end_s))
+    return RunSamples(role, blocks_s, counts, durations, _availability(run, measured, blocks))
 
 
 def middles_ms(bins: pl.Expr) -> pl.Expr:
@@ -128,9 +128,9 @@ def _in_blocks(frame: pl.LazyFrame, blocks: pl.DataFrame) -> pl.LazyFrame:
     return frame.filter(pl.col("s") >= 0).with_columns(number=number).filter(pl.col("number") >= 0)
 
 
-def _availability(measured: pl.LazyFrame, blocks: pl.DataFrame, end_s: float) -> pl.DataFrame:
-    asked = measured.filter(pl.col("s") >= 0)
-    by_nodes = pl.concat(_in_each_block(some, blocks) for some in available_intervals(asked, end_s))
+def _availability(run: RunData, measured: pl.LazyFrame, blocks: pl.DataFrame) -> pl.DataFrame:
+    intervals = available_intervals(measured.filter(pl.col("s") >= 0), app_ends(run), run.axis.end_s)
+    by_nodes = pl.concat(_in_each_block(some, blocks) for some in intervals)
     # As texts: two runs' categories are not the same.
     named = by_nodes.with_columns(pl.selectors.categorical().cast(pl.String))
     return named.group_by("phase", "block", "group").agg(pl.col("up", "known").sum())

@@ -13,7 +13,7 @@ from wotemu.percentiles import nearest_rank
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu_report.objectives.lost_events import lost_events
 from wotemu_report.objectives.selection import Window, frame_of, request_filter, requests_of
-from wotemu_report.queries.availability import available_intervals
+from wotemu_report.queries.availability import app_ends, available_intervals
 from wotemu_report.queries.nearest_rank import SHARES
 from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.recorded.event_log import replica_name
@@ -124,7 +124,7 @@ def _availability(run: RunData, plan: ObjectivePlan, window: Window) -> Measured
     """Of each node its share of the known time, and of these the lowest."""
     chosen = window.holds_requests() | ~window.holds("s")  # those of other times bound the intervals
     asked = requests_of(run, plan, role="consumer").filter(chosen)
-    intervals = pl.concat(available_intervals(asked, run.axis.end_s))
+    intervals = pl.concat(available_intervals(asked, app_ends(run), run.axis.end_s))
     lasts = pl.min_horizontal("stop", pl.lit(window.end_s)) - pl.max_horizontal(
         "start", pl.lit(window.start_s)
     )

@@ -34,20 +34,28 @@ _OF = ("owner", "node", "op")
 _SERIES = ("node", "thing", "name", "op", "binding")
 
 
-def available_intervals(asked: pl.LazyFrame, end_s: float) -> Iterator[pl.DataFrame]:
+@once_a_run  # objectives, samples and the page's head read it
+def app_ends(run: RunData) -> pl.DataFrame:
+    """When apps ended before the run did, by themselves or by a fault: `node` and `at`, in order of time."""
+    ended = pl.col("kind").is_in(["app.exited", "app.crashed"]) & (pl.col("s") < run.axis.end_s)
+    return run.events.filter(ended).select(node=replica_name(), at=pl.col("s")).sort("at")
+
+
+def available_intervals(asked: pl.LazyFrame, ends: pl.DataFrame, end_s: float) -> Iterator[pl.DataFrame]:
     """When each series of requests (`node`, `thing`, `name`, `op`, `binding`) found its thing available.
 
     - A request that succeeded: available for the usual duration (the median) before its answer, and until
       the next request begins. A longer wait before that says nothing, or, if the request was slow, that
       nothing was available.
     - One that failed: not available, until the next one begins.
-    - The last one of a series counts for as long as they are usually apart.
+    - The last one of a series, or of an app that ended then, counts for as long as they are usually apart.
     - One that was unfinished when its node was stopped says nothing, unless it was slow: then nothing was
       available all the time.
     - A cancelled one says nothing.
 
     Args:
         asked: Of `requests`, those of consumers.
+        ends: When apps ended, see `app_ends`.
         end_s: Where the run ends, in seconds since T0.
 
     Yields:
@@ -61,7 +69,7 @@ def available_intervals(asked: pl.LazyFrame, end_s: float) -> Iterator[pl.DataFr
     nodes = timed.group_by("node").len().sort("node").with_columns(part=part).collect()
     for some in nodes.partition_by("part") or [nodes]:
         of_these = timed.filter(pl.col("node").is_in(some["node"].implode()))
-        yield _intervals(_in_series(of_these.collect()), end_s)
+        yield _intervals(_in_series(of_these.collect(), ends), end_s)
 
 
 def _intervals(ordered: pl.DataFrame, end_s: float) -> pl.DataFrame:
@@ -82,13 +90,13 @@ def _intervals(ordered: pl.DataFrame, end_s: float) -> pl.DataFrame:
     return pl.concat(each.filter(pl.col("stop") > pl.col("start")) for each in found).collect()
 
 
-def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
+def _in_series(frame: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
     """The requests of each series in order of time.
 
     Returns:
         The rows of `frame`; `usual`, the median duration of the series' requests that succeeded (0: none
-        did); and `stop`, when the next one begins, or for the last one as much later as they are usually
-        apart.
+        did); and `stop`, when the next one begins, or for the last one, of the series or before its app
+        ended, as much later as they are usually apart.
     """
     key = packed_key(frame, _SERIES)
     # One sort by a number of both takes half the time of one by two columns; its unit of time is below 1 us.
@@ -115,8 +123,33 @@ def _in_series(frame: pl.DataFrame) -> pl.DataFrame:
     usual = of_series["usual"].gather(ordered["number"])
     last = of_series["count"].cum_sum() - 1
     of_last = ordered[last].with_columns(of_series["apart"])
-    ends = of_last.select(pl.col("s") + pl.max_horizontal("duration", "apart")).to_series()
-    return ordered.with_columns(usual, stop=ordered["s"].shift(-1).scatter(last, ends))
+    stops = of_last.select(pl.col("s") + pl.max_horizontal("duration", "apart")).to_series()
+    found = ordered.with_columns(usual, stop=ordered["s"].shift(-1).scatter(last, stops))
+    before_end = _before_apps_ended(found, ends)
+    apart = of_series["apart"].gather(before_end["number"]).fill_null(0.0)
+    lasted = before_end.with_columns(apart).select(
+        pl.min_horizontal("at", pl.col("s") + pl.max_horizontal("duration", "apart"))
+    )
+    stop = found["stop"].scatter(before_end["index"], lasted.to_series())
+    return found.with_columns(stop)
+
+
+def _before_apps_ended(found: pl.DataFrame, ends: pl.DataFrame) -> pl.DataFrame:
+    """The rows after whose request their app ended, at `at`, before they stop."""
+    timed = found.lazy().select(
+        pl.col("node").cast(pl.String),
+        "number",
+        "s",
+        "duration",
+        "stop",
+        ended=pl.col("s") + pl.col("duration"),
+    )
+    of_these = timed.with_row_index().filter(pl.col("node").is_in(ends["node"].implode()))
+    some = of_these.sort("ended").collect()
+    joined = some.join_asof(
+        ends, left_on="ended", right_on="at", by="node", strategy="forward", check_sortedness=False
+    )
+    return joined.filter(pl.col("at") < pl.col("stop"))
 
 
 @once_a_run
@@ -124,7 +157,8 @@ def _known_time(run: RunData) -> tuple[pl.DataFrame, pl.DataFrame]:
     """By `owner` and `phase_no`, the share of the known time in which things were available; `outages`."""
     times: list[pl.DataFrame] = []
     down: list[pl.DataFrame] = []
-    for intervals in available_intervals(requests(run).lazy().filter(_ASKED), run.axis.end_s):
+    asked = requests(run).lazy().filter(_ASKED)
+    for intervals in available_intervals(asked, app_ends(run), run.axis.end_s):
         times += _time_by_phase(run, intervals)
         down.append(intervals.filter(~pl.col("up")).select("node", "op", "start", "stop"))
     up, total = pl.col("lasts").filter(pl.col("up")).sum(), pl.col("lasts").sum()
