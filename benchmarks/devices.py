@@ -7,6 +7,7 @@ Each round runs the work once without a limit and once as each device, one after
 as the local engine makes them (version 1 or 2, as this machine has them), with a high weight against other
 programs. The error is of the work's speed against what it should be: the one without a limit, times the
 device's rating by the machine's; of each, the fastest round counts, as other programs only slow work down.
+All rounds last equally long: the fastest of short ones is faster than that of long ones, limited or not.
 Beside it: CPU time by the clock against the share, which is the quota's own error, and how much more CPU time
 the work takes, as other programs have the caches between bursts. Work is `python`, a loop, and `lzma`.
 
@@ -72,7 +73,7 @@ def control_groups() -> Iterator[ReplicaGroups]:
 
 
 def durations_s(groups: ReplicaGroups, work: str, turns: int, cores: float | None) -> tuple[float, float]:
-    """How long some turns of the work take with a limit, by the clock and in CPU time."""
+    """How long a turn of the work takes with a limit, of so many, by the clock and in CPU time."""
     # A limit of many cores is none, and has the same weight.
     made, missing = groups.make(secrets.token_hex(4), Limits(cpu=cores or 64.0))
     if missing:
@@ -85,7 +86,7 @@ def durations_s(groups: ReplicaGroups, work: str, turns: int, cores: float | Non
     argv = [sys.executable, "-c", _WORKER.format(work=WORK[work]), cpu, str(turns)]
     try:
         printed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
-        return float(printed[0]), float(printed[1])
+        return float(printed[0]) / turns, float(printed[1]) / turns
     finally:
         for directory in made.directories:
             Path(directory).rmdir()
@@ -106,13 +107,15 @@ class Row:
 def measured(
     groups: ReplicaGroups, work: str, machine: Machine, rounds: int, seconds: float
 ) -> Iterator[Row]:
-    """The devices' rows of some rounds, each of work that takes so many seconds without a limit."""
-    turns = max(1, round(10 * seconds / durations_s(groups, work, 10, None)[0]))
+    """The devices' rows of some rounds, each of work that takes so many seconds, with a limit or without."""
+    turns = seconds / durations_s(groups, work, 10, None)[0]
     limits = {name: wanted_limits(NodeResources.presets()[name], machine)[0].cpu or 1.0 for name in PRESETS}
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ("", *PRESETS)}
     for _ in range(rounds):
         for name, found in runs.items():
-            found.append(durations_s(groups, work, turns, limits.get(name)))
+            found.append(
+                durations_s(groups, work, max(1, round(turns * limits.get(name, 1.0))), limits.get(name))
+            )
     bare_s, bare_cpu_s = min(runs[""])
     for name, share in limits.items():
         taken_s, cpu_s = min(runs[name])
