@@ -7,9 +7,11 @@ from typing import Any
 import attrs
 import pytest
 
+from wotemu.records import Hop
+from wotemu.scenario.timeline import Direction
 from wotemu.topology.conditions import MarkovLoss, NetworkConditions
 from wotemu.units import Seconds
-from wotemu_gateways.netem.hop import HopPlace, KernelCounters, NetemHop
+from wotemu_gateways.netem.hop import HopPlace, KernelCounters, NetemHop, ProbeSubtraction
 from wotemu_gateways.netem.rate_stage import StagePlace
 from wotemu_gateways.netlink.request_socket import CREATE, EXCL, REPLACE, Request
 from wotemu_gateways.netlink.tc import Stats
@@ -212,3 +214,30 @@ def test_a_queue_of_another_kind_begins_anew() -> None:
     imposed(hop, rate="1mbit", queue="20p")
     hop.stage.observe(1.0, {QUEUE: Stats()})
     assert hop.stage.take_service() == (0.0, 0)
+
+
+def counted(direction: Direction, sent: int, lost: int) -> Hop:
+    return Hop(0.0, "field", "a", direction, "netem", sent, sent * 100, lost, 0, 0, 0, None)
+
+
+def test_lost_probes_are_no_lost_packets_of_the_way_up() -> None:
+    """Half of all is lost: 10 of 20 probes, too, which the kernel counts with an app's 4 packets."""
+    probes = ProbeSubtraction("up")
+    first = probes.subtract(counted("up", 6, 6), 10, 1000)
+    second = probes.subtract(counted("up", 6, 6), 10, 1000)
+    assert (first.sent + second.sent, first.dropped_loss + second.dropped_loss) == (2, 2)
+    assert first.sent_bytes + second.sent_bytes == 200
+
+
+def test_on_the_way_down_those_that_left_are_seen() -> None:
+    row = ProbeSubtraction("down").subtract(counted("down", 12, 12), 10, 1000)
+    assert (row.sent, row.sent_bytes, row.dropped_loss) == (2, 200, 2)
+
+
+def test_shares_of_a_probe_add_up_and_what_comes_later_is_subtracted_later() -> None:
+    probes = ProbeSubtraction("up")
+    rows = [probes.subtract(counted("up", 90, 10), 1, 100) for _ in range(100)]
+    assert sum(row.dropped_loss for row in rows) == pytest.approx(1000 - 10, abs=1)
+    assert sum(row.sent for row in rows) == pytest.approx(9000 - 90, abs=1)
+    assert probes.subtract(counted("up", 0, 0), 3, 300).sent == 0
+    assert probes.subtract(counted("up", 5, 0), 0, 0).sent == 2

@@ -280,7 +280,8 @@ class Hop(Record):
 
     `sent` and `sent_bytes` left the hop; the drops say why packets did not: random loss, a full queue, a
     cut (partition or crash), or a gateway without memory left to hold them. `backlog` counts packets still
-    held.
+    held. Probes are left out; under NetEm, which does not say whose lost packets are, they count as lost as
+    often as all others.
 
     `late_max` is how long at most after its due time a packet left (seconds; null where none did, or where
     the shaper can't tell). `late_bins` and `late_counts` are the histogram of all packets' lateness, probes'

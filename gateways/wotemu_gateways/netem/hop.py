@@ -112,6 +112,51 @@ class RandomLosses:
         self.total = max(self.total, self._counted)
 
 
+class ProbeSubtraction:
+    """Takes probes, which are no app's packets, out of one hop's counters.
+
+    The kernel counts all packets of a hop together and does not say whose the lost ones are: as large a share
+    of the probes as of all packets counts as lost.
+
+    Args:
+        direction: Probes are seen where they come to the hop up, and where they have left the hop down.
+    """
+
+    def __init__(self, direction: Direction) -> None:
+        self._is_up = direction == "up"
+        self._packets = self._bytes = 0
+        self._lost = 0.0
+
+    def __repr__(self) -> str:
+        return f"<ProbeSubtraction {self._packets} to subtract, {self._lost:.1f} lost>"
+
+    def subtract(self, row: Hop, packets: int, size_bytes: int) -> Hop:
+        """The row without probes.
+
+        Args:
+            row: Counters since the last call.
+            packets: Probes that were seen since the last call.
+            size_bytes: Their bytes.
+        """
+        of = row.sent + row.dropped_loss if self._is_up else row.sent
+        self._lost += packets * row.dropped_loss / of if of else 0.0
+        self._packets, self._bytes = self._packets + packets, self._bytes + size_bytes
+        lost = min(int(self._lost), row.dropped_loss)
+        self._lost -= lost
+        if self._is_up and self._packets:
+            lost_bytes = self._bytes * min(lost, self._packets) // self._packets
+            self._packets, self._bytes = self._packets - min(lost, self._packets), self._bytes - lost_bytes
+        # They are seen a little later than qdiscs count them: some belong to the next row.
+        sent, sent_bytes = min(self._packets, row.sent), min(self._bytes, row.sent_bytes)
+        self._packets, self._bytes = self._packets - sent, self._bytes - sent_bytes
+        return attrs.evolve(
+            row,
+            sent=row.sent - sent,
+            sent_bytes=row.sent_bytes - sent_bytes,
+            dropped_loss=row.dropped_loss - lost,
+        )
+
+
 class NetemHop:
     """One hop's qdiscs: it remembers their options, so that a change sends only what is different."""
 
@@ -127,6 +172,7 @@ class NetemHop:
         self._air_losses, self._serial_losses = RandomLosses(), RandomLosses()
         self._since_drain = [CLEAR]
         self._reported = _Totals()
+        self.probes = ProbeSubtraction(place.direction)
 
     def __repr__(self) -> str:
         return f"<NetemHop {self.place.replica} {self.place.direction}>"

@@ -13,8 +13,6 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 
-import attrs
-
 from wotemu.errors import EmulationError
 from wotemu.records import Hop, Record
 from wotemu.scenario.blocks import Block
@@ -78,7 +76,6 @@ class NetemShaper:
         self._loop = loop
         self._rings: list[PacketRing] = []
         self._fanout: Fanout | None = None
-        self._probes: dict[tuple[str, str], tuple[int, int]] = {}
         self._next_observation: asyncio.TimerHandle | None = None
         self._observing_took_s = 0.0
         self._netlink = Netlink()
@@ -230,7 +227,10 @@ class NetemShaper:
         for node in self._wiring.nodes.values():
             for hop in (node.up, node.down):
                 cut = counters.drops[node.index(hop.place.direction)].drops
-                rows.append(self._without_probes(hop.row(t, self.network, counters, cut=cut)))
+                row = hop.row(t, self.network, counters, cut=cut)
+                rows.append(
+                    hop.probes.subtract(row, *self._flows.probes.get((row.node, row.direction), (0, 0)))
+                )
         if self._wiring.bucket is not None:
             rows.append(Hop.of_shared_rate(t, self.network, self.name, *self._wiring.bucket.take_service()))
         return chain(rows, flows)
@@ -262,15 +262,6 @@ class NetemShaper:
             redirects=self._actions("mirred"),
             drops=self._actions("gact"),
         )
-
-    def _without_probes(self, row: Hop) -> Hop:
-        """Subtract probes, which are no app's packets. (The kernel does not say whose the lost ones are.)"""
-        key = (row.node, row.direction)
-        came, before = self._flows.probes.get(key, (0, 0)), self._probes.get(key, (0, 0))
-        packets, size = min(came[0] + before[0], row.sent), min(came[1] + before[1], row.sent_bytes)
-        # The rings see a packet a little later than qdiscs: some belong to the next row.
-        self._probes[key] = (came[0] + before[0] - packets, came[1] + before[1] - size)
-        return attrs.evolve(row, sent=row.sent - packets, sent_bytes=row.sent_bytes - size)
 
     def _actions(self, kind: str) -> dict[int, tc.Stats]:
         return tc.action_stats(self._netlink.dump(tc.all_actions(kind)))
