@@ -15,6 +15,9 @@ from wotemu_report.blocks import Column, NodePage, NodePages, Section, Table
 from wotemu_report.charts.layers import compact
 from wotemu_report.page.cells import cell, tone
 
+_LEVEL = 6
+"""Of zlib: 9 takes twice the time for 3 % less."""
+
 Json = dict[str, Any]
 Cell = str | list[str | float | None]
 
@@ -22,7 +25,7 @@ Cell = str | list[str | float | None]
 def packed(value: Json) -> str:
     """JSON, deflated and in base64: the browser has both."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return base64.b64encode(zlib.compress(text.encode("utf-8", errors="replace"), 9)).decode()
+    return base64.b64encode(zlib.compress(text.encode("utf-8", errors="replace"), _LEVEL)).decode()
 
 
 def folds(parts: Iterable[Section], *, long: bool) -> Json:

@@ -45,7 +45,8 @@ def ranked(
     key = packed_key(frame, by)
     room = min(63, 64 - (key.size - 1).bit_length())
     top = 2**room - 1
-    scale = _scale(key.frame.select(took.filter(took.is_finite()).max()).item(), top)
+    most = key.frame.lazy().select(took.filter(took.is_finite()).max()).collect(engine="streaming")
+    scale = _scale(most.item(), top)
     if scale < _LEAST_SCALE:
         return _selected(frame, by, shares, took, where, unanswered)
     # What is no number of this range, as NaN, counts as not answered.
@@ -54,7 +55,7 @@ def ranked(
     # Numbers are filtered, not rows: those of the requests have twenty columns.
     chosen = number if where is None else number.filter(where)
     packed = key.frame.lazy().select(chosen).collect().to_series()
-    # With several threads it takes twice the CPU time: the other core is left to another part of the page.
+    # With several threads it takes twice the CPU time; two parts of a page are made at the same time instead.
     packed = packed.sort(in_place=True, multithreaded=False)
     runs = (packed // 2**room).rle().struct.unnest()
     number, count = runs["value"], runs["len"].cast(pl.Int64)

@@ -27,15 +27,11 @@ def requests(run: RunData) -> pl.DataFrame:
         The columns of `interaction_rows`, and how it ended: `ok`, `failed`, `cancelled` (by its app) or
         `unfinished` (when its node was stopped).
     """
-    return (
-        interaction_rows(run, pl.col("stage") == "request")
-        .drop("stage")
-        .with_columns(
-            ok=pl.col("status") == OK,
-            failed=pl.col("status") == FAILED,
-            cancelled=pl.col("status") == CANCELLED,
-            unfinished=pl.col("status") == UNFINISHED,
-        )
+    return interaction_rows(run, pl.col("stage") == "request").with_columns(
+        ok=pl.col("status") == OK,
+        failed=pl.col("status") == FAILED,
+        cancelled=pl.col("status") == CANCELLED,
+        unfinished=pl.col("status") == UNFINISHED,
     )
 
 

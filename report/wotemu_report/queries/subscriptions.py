@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu.records import APP, FAILED, LIBRARY
-from wotemu_report.queries.interaction_rows import interaction_rows
+from wotemu_report.queries.interaction_rows import FEW, interaction_rows
 from wotemu_report.queries.once_a_run import once_a_run
 from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.time_bins import every_bin, per_bin
@@ -26,7 +26,7 @@ def notifications(run: RunData) -> pl.DataFrame:
 @once_a_run  # the file is read once for all that is no request
 def subscription_rows(run: RunData) -> pl.DataFrame:
     """`notifications` and what the library does by itself, with the items' `digest`."""
-    return interaction_rows(run, pl.col("stage") != "request", ("digest",))
+    return interaction_rows(run, pl.col("stage") != "request", (*FEW, "stage", "origin"), ("digest",))
 
 
 def library_items(run: RunData) -> pl.DataFrame:
