@@ -18,6 +18,8 @@ Format = Literal[
 T0, `answer` a duration in ms that may be infinite (no answer)."""
 Fold = Literal["sum", "max", "min"]
 """What stands for a column's numbers where rows are folded."""
+_FEW_ROWS = 12
+"""That are read without a filter."""
 
 
 @attrs.frozen
@@ -76,13 +78,17 @@ class Table(Block):
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     total: int | None = None
-    filterable: bool = False
     folded: Sequence[Sequence[Sequence[Any]]] = ()
 
     @property
     def listed(self) -> int:
         """How many rows there are to read: those that are folded rather than what stands for them."""
         return sum(len(below) or 1 for below in self.folded) if self.folded else len(self.rows)
+
+    @property
+    def is_filterable(self) -> bool:
+        """Whether there are so many rows that a reader looks for some of them."""
+        return self.listed > _FEW_ROWS
 
 
 @attrs.frozen

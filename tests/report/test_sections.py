@@ -129,7 +129,7 @@ def test_the_busiest_gateways_are_drawn_and_all_are_listed(run_dir: Path) -> Non
         assert set(figure.layers[0].rows["series"]) == set(busiest)
         assert "The 8 busiest of 20 gateways." in figure.caption
     assert [row[0] for row in table.rows] == [f"net-{number}" for number in range(19, -1, -1)]
-    assert table.filterable
+    assert table.is_filterable
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _table(title: str, rows: list[Difference], baseline: str, name: str) -> Tabl
         ),
         Column("Verdict", "status"),
     )
-    return Table(title, "", columns, [_row(each) for each in rows], filterable=len(rows) > 10)
+    return Table(title, "", columns, [_row(each) for each in rows])
 
 
 def _row(each: Difference) -> tuple[object, ...]:

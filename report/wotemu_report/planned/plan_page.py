@@ -83,7 +83,7 @@ def _changes(timeline: Timeline) -> Section:
         Column("Before"),
         Column("After"),
     )
-    table = Table("Every change", "In order.", columns, rows, total=len(timeline.changes), filterable=True)
+    table = Table("Every change", "In order.", columns, rows, total=len(timeline.changes))
     return Section("changes", "Changes", "What gateways and agents are going to change.", [table])
 
 

@@ -60,3 +60,8 @@ def _name(replica: RecordedReplica, is_on_several: bool) -> str:
 def group(run: RunData, column: str = "node") -> pl.Expr:
     """The group of a column's replicas or nodes; names that are neither stay as they are."""
     return pl.col(column).replace(group_of(run))
+
+
+def row_groups(run: RunData, rows: pl.DataFrame, column: str = "node") -> list[str]:
+    """`group` of each row, for tables that are folded by it."""
+    return rows.select(group(run, column)).to_series().to_list()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wotemu_report.blocks import Block, Column, Table
 from wotemu_report.queries.answering_peers import answering_peers
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
@@ -28,7 +28,6 @@ def peer_blocks(run: RunData) -> list[Block]:
             Column("p95", "ms"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    consumers, peers = (rows.select(group(run, name)).to_series().to_list() for name in ("node", "peer"))
+    consumers, peers = (row_groups(run, rows, name) for name in ("node", "peer"))
     return [folded(table, ["Consumer", "Peer", "Binding"], {"Consumer": consumers, "Peer": peers})]

@@ -9,7 +9,7 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.ranking import biggest
 from wotemu_report.queries.reported_values import means_over_time, totals_by_key
 from wotemu_report.recorded.run_data import RunData
@@ -69,6 +69,5 @@ def totals_table(run: RunData, values: pl.LazyFrame) -> Table:
             Column("Last", "number"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    return folded(table, ["Key", "Node"], {"Node": rows.select(group(run)).to_series().to_list()})
+    return folded(table, ["Key", "Node"], {"Node": row_groups(run, rows)})

@@ -49,7 +49,6 @@ def _faults(rows: pl.DataFrame) -> Table:
         (Column("Ended", "instant"), Column("Node"), Column("Lasted (s)", "number"), Column("What was seen")),
         rows.head(_MAX_ROWS).rows(),
         total=rows.height,
-        filterable=rows.height > 12,
     )
 
 
@@ -60,7 +59,6 @@ def _by_hand(rows: pl.DataFrame) -> Table:
         (Column("Due", "instant"), Column("Who"), Column("Change"), Column("In a scenario", "code")),
         rows.head(_MAX_ROWS).rows(),
         total=rows.height,
-        filterable=rows.height > 12,
     )
 
 
@@ -117,5 +115,4 @@ def _table(results: pl.DataFrame) -> Table:
         ),
         _described(worst_changes(results, _MAX_ROWS)).select(columns).rows(),
         total=results.height,
-        filterable=results.height > 12,
     )

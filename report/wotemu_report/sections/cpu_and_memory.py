@@ -19,7 +19,7 @@ from wotemu_report.queries.cpu_and_memory_use import (
     tcp_connections,
     usage_over_time,
 )
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.ranking import MAX_SERIES
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
@@ -102,9 +102,8 @@ def _table(run: RunData) -> Table:
             Column("Retransmitted", "int"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     return folded(table, ["Node"], {"Node": groups})
 
 
@@ -128,12 +127,11 @@ def _connections(run: RunData) -> list[Block]:
             Column("Retransmitted", "int"),
         ),
         rows.head(MAX_CONNECTIONS).rows(),
-        filterable=rows.height > 12,
         total=rows.height,
     )
     if rows.height > MAX_CONNECTIONS:
         return [table]
-    nodes, peers = (rows.select(group(run, name)).to_series().to_list() for name in ("node", "peer"))
+    nodes, peers = (row_groups(run, rows, name) for name in ("node", "peer"))
     return [folded(table, ["Node", "Peer", "Port"], {"Node": nodes, "Peer": peers})]
 
 
@@ -156,7 +154,6 @@ def _machines(run: RunData) -> list[Block]:
             Column("CPU max %", "number"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
     return [_load(run), table]
 

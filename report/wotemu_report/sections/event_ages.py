@@ -12,7 +12,7 @@ from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import duration_y
 from wotemu_report.queries.event_ages import REPEAT_S, age_totals, event_ages
 from wotemu_report.queries.nearest_rank import nearest_rank
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import group, row_groups
 from wotemu_report.queries.ranking import fold, in_order, with_series
 from wotemu_report.queries.time_bins import broken_at_gaps, per_bin
 from wotemu_report.recorded.run_data import RunData
@@ -99,8 +99,7 @@ def _table(run: RunData, clocks: str) -> Block:
             *(Column(label, "ms") for label in figures),
         ),
         rows.select(*columns, *figures).rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     by = ["Consumer", "Affordance", "Binding", "Phase"]
     return at_most(folded(table, by, {"Consumer": groups}), _MAX_ROWS)

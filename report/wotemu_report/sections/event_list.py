@@ -105,6 +105,5 @@ def _table(run: RunData) -> Table:
         ),
         rows.select("s", "kind", "source", "message", "phase").rows(),
         total=run.events.height,
-        filterable=True,
     )
     return folded(table, ["Kind", "Message", "Phase"], {"Message": messages})

@@ -111,7 +111,6 @@ def _reasons(certificate: Certificate) -> Table:
             Column("Worst case"),
         ),
         rows,
-        filterable=len(rows) > 12,
     )
     return folded(table, ["Verdict", "Threshold"], {}, least_rows=_LEAST_REASONS)
 
@@ -176,7 +175,6 @@ def _hops(run: RunData, certificate: Certificate) -> Table:
         " that met a change of their delay, an outage or the end of a cut, or were under way at the end.",
         (Column("Hop"), Column("Verdict", "status"), *(column for column, _ in _HOP_COLUMNS)),
         [(hop.where, verdict, *(cell(hop) for _, cell in _HOP_COLUMNS)) for verdict, hop in worst_first],
-        filterable=len(judged) > 12,
     )
     places = [f"{groups.get(hop.node, hop.node)}@{hop.network} {hop.direction}" for _, hop in worst_first]
     return folded(table, ["Hop"], {"Hop": places})
@@ -201,5 +199,4 @@ def _machines(certificate: Certificate) -> Table:
             for host in certificate.hosts[:_MAX_ROWS]
         ],
         total=len(certificate.hosts),
-        filterable=len(certificate.hosts) > 12,
     )

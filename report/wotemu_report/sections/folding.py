@@ -55,7 +55,6 @@ def folded(
         rows=heads,
         folded=_folded_at_most(list(groups.values())),
         total=max(table.total or 0, len(rows)),
-        filterable=True,
     )
 
 

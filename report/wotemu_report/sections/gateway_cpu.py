@@ -75,5 +75,4 @@ def _table(totals: pl.DataFrame) -> Table:
         ),
         totals.head(_MAX_ROWS).rows(),
         total=totals.height,
-        filterable=totals.height > 12,
     )

@@ -21,7 +21,7 @@ from wotemu_report.queries.lifetimes import (
     lifetime_totals,
     lifetimes,
 )
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
@@ -89,7 +89,6 @@ def _table(run: RunData) -> Table:
             Column("Last", "status"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     return folded(table, ["Node"], {"Node": groups})

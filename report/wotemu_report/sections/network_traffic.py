@@ -20,7 +20,7 @@ from wotemu_report.queries.flow_traffic import (
     with_few_ends,
 )
 from wotemu_report.queries.hop_counters import drops_over_time, hop_totals
-from wotemu_report.queries.node_groups import group, has_many_nodes
+from wotemu_report.queries.node_groups import group, has_many_nodes, row_groups
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
 
@@ -287,7 +287,6 @@ def _hop_table(run: RunData) -> Table:
             Column("Late max", "ms"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     return folded(table, ["Network", "Node", "Hop"], {"Node": groups})

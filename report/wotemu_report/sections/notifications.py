@@ -9,7 +9,7 @@ from wotemu_report.charts import palette
 from wotemu_report.charts.layers import tips
 from wotemu_report.charts.series import lines
 from wotemu_report.charts.value_axis import value_y
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.requests import consumers_or_producers
 from wotemu_report.queries.subscriptions import (
     emission_totals,
@@ -62,9 +62,8 @@ def _emission_table(run: RunData) -> Table:
             Column("Size", "bytes", fold="max"),
         ),
         rows.rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     return folded(table, ["Node", "Affordance"], {"Node": groups})
 
 
@@ -109,7 +108,6 @@ def _table(run: RunData, frame: pl.DataFrame) -> Table:
             Column("Longest silence", "ms"),
         ),
         rows.select(columns).rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run)).to_series().to_list()
+    groups = row_groups(run, rows)
     return folded(table, ["Node", "Affordance", "Operation", "Binding"], {"Node": groups})

@@ -39,7 +39,6 @@ def section(run: RunData) -> Section:
                 Column("Because"),
             ),
             [_row(outcome) for outcome in outcomes.worst_first],
-            filterable=len(outcomes) > 12,
         )
     )
     return Section("objectives", "Objectives", _LEAD, blocks)

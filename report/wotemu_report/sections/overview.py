@@ -11,7 +11,7 @@ from wotemu_report.formats import availability_tone, count, first_few, milliseco
 from wotemu_report.queries.availability import SLOW_FACTOR, by_node_and_phase, lowest_availability
 from wotemu_report.queries.change_lateness import change_results, lateness, missed_changes
 from wotemu_report.queries.event_rows import crashes
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.phase_totals import phase_totals
 from wotemu_report.queries.requests import (
     consumers_or_producers,
@@ -141,9 +141,8 @@ def node_table(run: RunData) -> Block:
             Column("p99", "answer"),
         ),
         rows.select(columns).rows(),
-        filterable=rows.height > 12,
     )  # fmt: skip
-    groups = rows.select(group(run, "owner")).to_series().to_list()
+    groups = row_groups(run, rows, "owner")
     return folded(table, ["Phase", "Node"], {"Node": groups})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from wotemu_report.blocks import Column, Empty, Section, Table
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.recovery import LATENCY_FACTOR, LEAST_ROOM_MS, WINDOW_S, recovery_by_node
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import folded
@@ -48,9 +48,8 @@ def _table(run: RunData, rows: pl.DataFrame) -> Table:
         ),
         rows.with_columns(took=pl.col("took_s") * 1000).select(columns).rows(),
         total=total,
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run, "owner")).to_series().to_list()
+    groups = row_groups(run, rows, "owner")
     return folded(table, ["At", "What", "Node"], {"Node": groups})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wotemu_report.blocks import Column, Empty, Section, Table
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.wire_requests import wire_requests
 from wotemu_report.recorded.run_data import RunData
 from wotemu_report.sections.folding import at_most, folded
@@ -51,8 +51,7 @@ def _table(run: RunData) -> Table:
         _CAPTION,
         _COLUMNS,
         rows.drop("phase_no").rows(),
-        filterable=rows.height > 12,
     )
-    nodes, peers = (rows.select(group(run, name)).to_series().to_list() for name in ("node", "peer"))
+    nodes, peers = (row_groups(run, rows, name) for name in ("node", "peer"))
     by = ["Seen at", "Node", "Peer", "Protocol", "Method", "Path", "Phase"]
     return at_most(folded(table, by, {"Node": nodes, "Peer": peers}), _MAX_ROWS)

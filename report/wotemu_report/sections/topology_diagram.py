@@ -241,7 +241,6 @@ def _replicas(run: RunData) -> Table:
             Column("WoTPy fixes"),
         ),
         rows,
-        filterable=len(rows) > 12,
     )
     groups = group_of(run)
     named = {"Name": [groups[replica.name] for replica in run.manifest.replicas]}

@@ -11,7 +11,7 @@ from wotemu_report.charts.series import stacked
 from wotemu_report.charts.value_axis import value_y
 from wotemu_report.formats import first_few
 from wotemu_report.queries.nearest_rank import SHARES
-from wotemu_report.queries.node_groups import group
+from wotemu_report.queries.node_groups import row_groups
 from wotemu_report.queries.percentiles import percentiles
 from wotemu_report.queries.request_series import errors_over_time, outcomes_over_time
 from wotemu_report.queries.requests import (
@@ -112,7 +112,6 @@ def _phase_table(run: RunData) -> Table:
         _PERCENTILES,
         (_SEEN_BY, *_WHAT, *_FIGURES),
         rows.select("role", "thing", "name", "op", *_FIGURE_NAMES).rows(),
-        filterable=rows.height > 12,
     )
     return at_most(folded(table, ["Affordance", "Operation", "Seen by", "Binding", "Phase"], {}), _MAX_ROWS)
 
@@ -125,9 +124,8 @@ def _node_table(run: RunData) -> Table:
         "of a node are together.",
         (_SEEN_BY, Column("Node", "node"), *_WHAT, *_FIGURES),
         rows.select("role", "group", "thing", "name", "op", *_FIGURE_NAMES).rows(),
-        filterable=rows.height > 12,
     )
-    groups = rows.select(group(run, "group")).to_series().to_list()
+    groups = row_groups(run, rows, "group")
     by = ["Seen by", "Node", "Affordance", "Operation", "Binding", "Phase"]
     return at_most(folded(table, by, {"Node": groups}), _MAX_ROWS)
 
