@@ -17,7 +17,8 @@ from wotemu.scenario import errors, expect, node, p95
 def topology():
     sensor = NodeApp("sensor", http=True)
     read = NodeApp("reader", params={"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "rate": 4})
-    return Topology([Node("sensor", sensor, networks=[net]), Node("reader", read, networks=[net])])
+    idle = Node("idle", command=["sleep", "100"], networks=[net])
+    return Topology([Node("sensor", sensor, networks=[net]), Node("reader", read, networks=[net]), idle])
 
 def scenario():
     return Scenario(

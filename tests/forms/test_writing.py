@@ -299,7 +299,7 @@ def test_every_kind_of_object_is_written() -> None:
     ]
     events: list[Any] = [
         when(event("app.ready", 2, broker), after="1s").do(at(0).cut(service)),
-        when(metric("van-1.x") >= -1.5e-7, held="2s").do(at(0).crash("van-2"), otherwise="fail"),
+        when(metric("van-1.read_failures") >= -1.5e-7, held="2s").do(at(0).crash("van-2"), otherwise="fail"),
         during(1, 5).wave([field, "mqtt"], sine("2s", shift=0.25), loss=(0, "1%")),
     ]
     uplinks = [Uplink("modem", networks=[Link(field, NetworkConditions.LTE)])]

@@ -12,8 +12,7 @@ from tests.scenario.deployment import FIELD, HOME, RADIO, READER, SENSOR, TOPOLO
 from wotemu.deployment_file import load
 from wotemu.scenario import Scenario, at, during, event, every, metric, resolve, square, tag, when
 from wotemu.scenario.vocabulary.actions import Action
-from wotemu.topology.builtin_apps import BUILTIN_METRICS
-from wotemu.topology.models import Broker, Link, Network, NetworkConditions, Node, NodeApp, Service, Topology
+from wotemu.topology.models import Link, Network, NetworkConditions, Node, Service, Topology
 
 FINE = Link(FIELD)
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -345,28 +344,6 @@ def test_a_name_that_no_partition_has() -> None:
 def test_the_examples_raise_no_warning(name: str) -> None:
     loaded = load(EXAMPLES / f"{name}.py")
     assert resolve(loaded.topology, loaded.scenario)[1] == []
-
-
-def test_a_metric_that_nobody_reports() -> None:
-    reader = Node("reader", NodeApp("reader"), networks=[FINE], broker=Broker("mqtt", [FIELD]))
-    own = Node("own", NodeApp("mine.py"), networks=[FINE])
-    topology = Topology([reader, own])
-    events = [
-        when(metric(name) > 1).do(at(0).crash("own"))
-        for name in ("reader.errors", "reader.read_failures", "mqtt.x", "own.whatever")
-    ]
-    found = resolve(topology, Scenario(events=events))[1]
-    assert [warning.partition(".do: ")[2] for warning in found] == [
-        "the built-in app 'reader' never reports 'errors': it reports read_failures",
-        "Broker 'mqtt' reports no metrics",
-    ]
-
-
-def test_built_in_apps_report_the_metrics_that_are_declared() -> None:
-    apps = Path(__file__).parents[2] / "runtime" / "wotemu_runtime" / "apps"
-    for app, keys in BUILTIN_METRICS.items():
-        source = (apps / f"{app}.py").read_text()
-        assert tuple(re.findall(r'(?:Failures|write_metric)\("(\w+)"', source)) == keys, app
 
 
 def test_one_sentence_for_many_nodes_alike() -> None:

@@ -236,13 +236,3 @@ def test_a_scenario_that_is_too_short_for_a_phase_of_an_objective_is_refused() -
     error = refused(lambda: Scenario(duration="10s", phases=PHASES, expect=[objective]))
     assert error.message == "the phase 'heal' begins only after the scenario's end"
     assert "longer duration" in (error.hint or "")
-
-
-def test_a_metric_that_a_built_in_app_never_reports_is_warned_of() -> None:
-    reader = Node("van", NodeApp("reader", params={"servient_host": "x", "thing_id": "y"}), networks=[NET])
-    scenario = Scenario(
-        expect=[expect(app("van.read_failures").max < 3), expect(app("van.failures").max < 3)]
-    )
-    (warning,) = resolve(Topology([reader]), scenario)[1]
-    assert "the built-in app 'reader' never reports 'failures': it reports read_failures" in warning
-    assert "test_objectives.py" in warning

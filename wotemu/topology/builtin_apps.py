@@ -50,3 +50,30 @@ BUILTIN_METRICS: dict[str, tuple[str, ...]] = {
     ),
 }
 """The metrics that built-in apps report."""
+
+BUILTIN_REQUESTS: dict[str, tuple[str, ...]] = {
+    BuiltinApps.CLOCK: (),
+    BuiltinApps.SENSOR: (),
+    BuiltinApps.WORKER: (),
+    BuiltinApps.READER: ("readproperty",),
+    BuiltinApps.SUBSCRIBER: (),
+    BuiltinApps.CALLER: ("invokeaction",),
+    BuiltinApps.ERROR: (),
+    BuiltinApps.HISTORIAN: ("readproperty", "invokeaction"),
+    BuiltinApps.LOAD: ("readproperty", "invokeaction"),
+    BuiltinApps.BRIDGE: ("readproperty", "writeproperty", "invokeaction"),
+    BuiltinApps.CAMERA: (),
+    BuiltinApps.DETECTOR: ("invokeaction",),
+}
+"""The requests that built-in apps make of other Things."""
+
+OF_ONE_THING = frozenset({BuiltinApps.READER, BuiltinApps.CALLER, BuiltinApps.LOAD})
+"""Built-in apps whose requests are all to the Thing of their parameter ``thing_id``."""
+
+SERVES_NOTHING = frozenset(
+    {*OF_ONE_THING, BuiltinApps.SUBSCRIBER, BuiltinApps.ERROR},
+)
+"""Built-in apps that expose no Thing."""
+
+ALL_BY_WOTPY = frozenset(BuiltinApps) - {BuiltinApps.CAMERA}
+"""Built-in apps all of whose requests are WoTPy's: a camera's video may be at any URL."""

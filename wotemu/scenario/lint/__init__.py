@@ -11,7 +11,7 @@ from wotemu.scenario.lint.conditions import (
     unshaped_services,
 )
 from wotemu.scenario.lint.faults import unresumed_pauses
-from wotemu.scenario.lint.names import ambiguous_names, unknown_partitions, unreported_metrics
+from wotemu.scenario.lint.names import ambiguous_names, unknown_partitions
 from wotemu.scenario.lint.overlaps import (
     ineffective_actions,
     late_actions,
@@ -49,7 +49,6 @@ def lint(
         *late_actions(scenario, late),
         *(note for action in scenario.events for note in action.notes),
         *unknown_partitions(scenario, observed),
-        *unreported_metrics(topology, scenario),
         *unresumed_pauses(scenario, observed),
         *ineffective_actions(scenario, observed),
     ]

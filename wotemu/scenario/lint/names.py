@@ -7,14 +7,9 @@ from collections.abc import Iterator
 from wotemu.scenario.scenario import Scenario
 from wotemu.scenario.state.observations import Observed
 from wotemu.scenario.vocabulary.targets import Tag, tags_in
-from wotemu.scenario.vocabulary.when import GuardedActions, MetricCondition
+from wotemu.scenario.vocabulary.when import GuardedActions
 from wotemu.suggestions import did_you_mean
-from wotemu.topology.builtin_apps import BUILTIN_METRICS
-from wotemu.topology.members import members_by_name
-from wotemu.topology.node import Node
-from wotemu.topology.service import Broker, Service
 from wotemu.topology.topology import Topology
-from wotemu.topology.uplink import Uplink
 
 
 def ambiguous_names(topology: Topology, scenario: Scenario) -> Iterator[str]:
@@ -45,32 +40,3 @@ def unknown_partitions(scenario: Scenario, observed: Observed) -> Iterator[str]:
         if name not in observed.named:
             hint = did_you_mean(name, sorted(observed.named)) or "none has a name"
             yield f"{scenario.events[place].where}: no partition or block is called {name!r}: {hint}"
-
-
-def unreported_metrics(topology: Topology, scenario: Scenario) -> Iterator[str]:
-    """Guards and objectives about a metric that surely never is reported."""
-    for event in scenario.events:
-        condition = event.when.condition if isinstance(event, GuardedActions) else None
-        if isinstance(condition, MetricCondition) and (
-            hint := _no_metric(topology, condition.node, condition.key)
-        ):
-            yield f"{event.where}: {hint}"
-    for objective in scenario.expect:
-        select = objective.figure.select
-        if select.key and (hint := _no_metric(topology, str(select.node), select.key)):
-            yield f"{objective.where}: {hint}"
-
-
-def _no_metric(topology: Topology, node: str, key: str) -> str:
-    """Why a metric is surely never reported; "" where it may be."""
-    members = members_by_name(topology)
-    replicas = {name: each for each in topology.nodes for name in each.replicas}
-    owner = members.get(node) or replicas.get(node)
-    if isinstance(owner, Broker | Service | Uplink):
-        return f"{type(owner).__name__} {owner.name!r} reports no metrics"
-    app = owner.app if isinstance(owner, Node) else None
-    if app is None or app.target not in BUILTIN_METRICS or key in BUILTIN_METRICS[app.target]:
-        return ""
-    keys = BUILTIN_METRICS[app.target]
-    known = f"it reports {', '.join(keys)}" if keys else "it reports none"
-    return f"the built-in app {app.target!r} never reports {key!r}: {known}"

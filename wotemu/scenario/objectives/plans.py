@@ -10,6 +10,7 @@ from wotemu.scenario.objectives.expect import Objective
 from wotemu.scenario.timeline import ObjectivePlan
 from wotemu.scenario.vocabulary.actions import seconds
 from wotemu.scenario.vocabulary.on_wire import ends_of
+from wotemu.scenario.vocabulary.reporting import check_metric, check_requests
 from wotemu.scenario.vocabulary.targets import replicas
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.members import members_by_name
@@ -58,6 +59,11 @@ def _selected(objective: Objective, topology: Topology) -> dict[str, Any]:
         return {**what, "replicas": nodes, "peers": peers}
     whose = () if select.node is None else tuple(replicas(select.node, topology, where))
     _check_apps(whose, objective, topology)
+    if select.key:
+        check_metric(str(select.node), select.key, topology, where)
+    elif select.role or objective.figure.kind == "availability":
+        asked = {"role": select.role or "consumer", "operation": select.operation, "thing": select.thing}
+        check_requests(whose, topology, where, **asked)
     fields = ("operation", "thing", "name", "binding", "role")
     return {field: getattr(select, field) for field in fields} | {"replicas": whose}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import attrs
 
 from wotemu.errors import ScenarioError
+from wotemu.scenario.vocabulary.reporting import check_on_wire
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import NodeTarget, replicas, reusable, target_label
 from wotemu.suggestions import did_you_mean
@@ -187,7 +188,7 @@ def ends_of(select: OnWire, topology: Topology, where: str) -> tuple[tuple[str, 
     return nodes, peers
 
 
-def _check_watched(nodes: Iterable[str], select: OnWire, topology: Topology, where: str) -> None:
+def _check_watched(nodes: Sequence[str], select: OnWire, topology: Topology, where: str) -> None:
     known = members_by_name(topology)
     for name in nodes:
         owner = known[name]
@@ -200,6 +201,7 @@ def _check_watched(nodes: Iterable[str], select: OnWire, topology: Topology, whe
                 where=where,
                 hint=f"write {asked}: they are seen at the nodes that it speaks to",
             )
+    check_on_wire((known[name] for name in nodes), where)
 
 
 def _check_reached(nodes: tuple[str, ...], peers: tuple[str, ...], topology: Topology, where: str) -> None:

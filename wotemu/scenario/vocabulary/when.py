@@ -19,6 +19,7 @@ from wotemu.scenario.vocabulary.actions import (
     seconds,
     shifted_steps,
 )
+from wotemu.scenario.vocabulary.reporting import check_event, check_metric
 from wotemu.scenario.vocabulary.request_condition import RequestCondition
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import replicas
@@ -48,6 +49,7 @@ class MetricCondition:
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
         """The condition as JSON, with the names of the replicas whose metrics count."""
         names = replicas(self.node, topology, where)
+        check_metric(self.node, self.key, topology, where)
         kind = {"kind": "metric", "replicas": names, "key": self.key}
         return {**kind, "op": self.op, "value": float(self.value)}
 
@@ -136,6 +138,8 @@ class EventCondition:
     def to_dict(self, topology: Topology, where: str) -> dict[str, Any]:
         """The condition as JSON, with the sources whose events count; an empty list means all."""
         names = [] if self.node is None else replicas(self.node, topology, where)
+        if self.node is not None:
+            check_event(self.event, self.node, topology, where)
         sources = [f"agent:{name}" for name in names]
         return {"kind": "event", "event": self.event, "count": self.count, "sources": sources}
 
