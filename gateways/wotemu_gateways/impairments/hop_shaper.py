@@ -41,8 +41,8 @@ class HopShaper(Generic[Packet]):
             ask for more than loss.
         delay: Delay, jitter and reordering.
         clear: Whether every packet leaves when it comes, so that no stage needs to be asked.
-        needs_batches: Whether a packet alone passes as a batch of one, as it passes alterations or a shared
-            queue.
+        needs_batches: Whether a packet alone passes as a batch of one, as it passes alterations, a shared
+            queue or a duty cycle.
     """
 
     __slots__ = (

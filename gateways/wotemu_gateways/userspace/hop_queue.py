@@ -176,7 +176,17 @@ class HopQueue:
         shaper = self.shaper
         if shaper.clear and self.delay_queue.next_s == NEVER:
             self.pass_on(arrivals_s, packets, now_s)
-        elif self.duty_cycle is not None and self.duty_cycle.holds:
+        elif shaper.needs_batches:
+            self._enter_stages(arrivals_s, packets, now_s)
+        elif shaper.rate_limiter.limits:
+            shaper.rate_limiter.enqueue(self, arrivals_s, packets, now_s)
+        else:
+            self.leave_queue(shaper.rate_limiter, arrivals_s, packets, now_s)
+
+    def _enter_stages(self, arrivals_s: Sequence[float], packets: Sequence[Packet], now_s: float) -> None:
+        """As `enter` where there may be a duty cycle or a shared queue."""
+        shaper = self.shaper
+        if self.duty_cycle is not None and self.duty_cycle.holds:
             self.duty_cycle.enqueue(arrivals_s, packets, now_s)
         elif shaper.rate_limiter.limits:
             # Packets go to a shared queue only once they have come: one that is ahead of its time would be
@@ -218,16 +228,28 @@ class HopQueue:
     ) -> None:
         """See `QueueUser`: on to the shared queue, or into the air."""
         shaper = self.shaper
-        if shaper.shared is not None and bucket is not shaper.shared and shaper.shared.limits:
-            shaper.shared.enqueue(self, sent_s, packets, now_s)
+        if shaper.needs_batches and self._is_shared_next(bucket, sent_s, packets, now_s):
             return
-        if self.duty_cycle is not None and self.duty_cycle.holds:
-            self.duty_cycle.sent(sent_s, packets)
         if shaper.losses or shaper.alteration is not None:
             sent_s, packets = self._survivors(sent_s, packets)
             if not packets:
                 return
         self._delay(shaper.delay.arrivals(sent_s), packets, now_s)
+
+    def _is_shared_next(
+        self, bucket: RateLimiter[Packet], sent_s: Sequence[float], packets: Sequence[Packet], now_s: float
+    ) -> bool:
+        """Pass packets on to the shared queue, if there is one and they have not been there; whether it did.
+
+        Those that have passed it all have been sent, and their silence begins.
+        """
+        shared = self.shaper.shared
+        if shared is not None and bucket is not shared and shared.limits:
+            shared.enqueue(self, sent_s, packets, now_s)
+            return True
+        if self.duty_cycle is not None and self.duty_cycle.holds:
+            self.duty_cycle.sent(sent_s, packets)
+        return False
 
     def _survivors(
         self, sent_s: Sequence[float], packets: Sequence[Packet]
