@@ -17,7 +17,7 @@ from wotemu_report.blocks import Figure
 from wotemu_report.charts import palette
 from wotemu_report.page.render import figure_spec
 from wotemu_report.planned.hop_figures import network_section
-from wotemu_report.planned.hop_lines import MAX_POINTS, QUANTITIES, hop_groups, thinned
+from wotemu_report.planned.hop_lines import MAX_POINTS, QUANTITIES, StepLine, hop_groups, thinned
 from wotemu_report.planned.plan_page import plan_axis, plan_page
 
 
@@ -120,3 +120,13 @@ def test_an_outage_is_drawn_at_the_bottom_of_the_rates() -> None:
     rates = figures(of, timeline_of(of, at(1).set("field", rate=0), at(2).set("field", rate="1mbit")))[2]
     assert "an outage, a rate of 0, is drawn at the bottom" in rates.caption
     assert "[100000.0, 100000000.0]" in str(figure_spec(rates))
+
+
+@pytest.mark.parametrize(("shared", "down"), [(False, ((0, None), (5, 1.0))), (True, ((0, None),))])
+def test_a_duty_cycle_has_a_chart_where_there_is_one(shared: bool, down: StepLine) -> None:
+    of = topology(1, shared=shared)
+    timeline = timeline_of(of, at(5).set("field", duty_cycle="1%"))
+    assert "Duty cycle" not in [figure.title for figure in figures(of, timeline_of(of))]
+    assert figures(of, timeline)[-1].title == "Duty cycle"
+    groups = hop_groups(QUANTITIES[-1], of.networks[0], of, timeline)
+    assert {name: line() for line, (name,) in groups} == {"n0 up": ((0, None), (5, 1.0)), "n0 down": down}

@@ -1,4 +1,4 @@
-"""Charts of a network's hops in a plan: delay, loss and rate over time."""
+"""Charts of a network's hops in a plan: delay, loss, rate and duty cycle over time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ _SCHEMA = {"series": pl.String(), "s": pl.Float64(), "value": pl.Float64()}
 
 def network_section(network: Network, topology: Topology, timeline: Timeline, axis: Axis) -> Section:
     """One network: the conditions of its hops over time."""
-    blocks = [_figure(quantity, network, topology, timeline, axis) for quantity in QUANTITIES]
+    drawn = [(each, _figure(each, network, topology, timeline, axis)) for each in QUANTITIES]
+    blocks = [block for each, block in drawn if not (each.is_of_senders and isinstance(block, Empty))]
     return Section(f"network-{network.name}", network.name, _LEAD, blocks)
 
 

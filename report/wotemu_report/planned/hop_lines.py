@@ -1,4 +1,4 @@
-"""Each hop's delay, loss and rate over time by a timeline, as step functions. Pure."""
+"""Each hop's delay, loss, rate and duty cycle over time by a timeline, as step functions. Pure."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class HopQuantity:
         read: Its value, from conditions as JSON has them.
         joined: Its value where a network's and a link's conditions come together.
         log: Whether its axis is logarithmic.
+        is_of_senders: Whether a shared network imposes it on each sender alone, and it is shown only where
+            there is any.
     """
 
     title: str
@@ -40,6 +42,7 @@ class HopQuantity:
     read: Callable[[Mapping[str, Any]], float | None]
     joined: Callable[[float | None, float | None], float | None]
     log: bool = False
+    is_of_senders: bool = False
 
 
 def _latency_ms(conditions: Mapping[str, Any]) -> float:
@@ -54,6 +57,10 @@ def _loss_percent(conditions: Mapping[str, Any]) -> float:
 
 def _rate(conditions: Mapping[str, Any]) -> float | None:
     return None if conditions["rate_bps"] is None else float(conditions["rate_bps"])
+
+
+def _duty_cycle_percent(conditions: Mapping[str, Any]) -> float | None:
+    return 100 * conditions["duty_cycle"] if "duty_cycle" in conditions else None
 
 
 def _sum(first: float | None, second: float | None) -> float:
@@ -89,6 +96,15 @@ QUANTITIES = (
         _lower,
         log=True,
     ),
+    HopQuantity(
+        "Duty cycle",
+        "The share of the time in which a hop may send at its rate; a hop without one has no line.",
+        "No hop has a duty cycle.",
+        theme.PERCENT,
+        _duty_cycle_percent,
+        _lower,
+        is_of_senders=True,
+    ),
 )
 
 StepLine = tuple[tuple[float, float | None], ...]
@@ -118,7 +134,8 @@ def hop_groups(
             (partial(_joined, quantity, own[None, "up"], ()), ["all together up", "all together down"])
         )
     for (direction, line), names in alike.items():
-        first = () if apart else own[None, direction]
+        is_receiver = network.shared and quantity.is_of_senders and direction == "down"
+        first = () if apart or is_receiver else own[None, direction]
         groups.append((partial(_joined, quantity, first, line), names))
     return groups
 
