@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import pytest
 
-from wotemu import EmulationError, Network, Node, NodeApp, Phase, Scenario, Topology
+from wotemu import EmulationError, Network, Node, NodeApp, Phase, Scenario, ScenarioError, Topology
 from wotemu.emulation import objective_watch
-from wotemu.emulation.objective_watch import SETTLE_S, HopelessObjectives, ObjectiveWatch
+from wotemu.emulation.objective_watch import JUDGE_EVERY_S, SETTLE_S, HopelessObjectives, ObjectiveWatch
 from wotemu.emulation.reported_run import Result
 from wotemu.records import Event
-from wotemu.scenario import errors, expect, node, p95, resolve
+from wotemu.scenario import errors, expect, failures, http, node, p95, requests, resolve
 from wotemu.scenario.timeline import Timeline
 from wotemu_report.objectives.outcome import Outcome, Outcomes, State
 
@@ -127,6 +127,35 @@ async def test_a_restart_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     watch.take(restart(4.0)[1])
     await watch.run()
     assert run.ended_by == "an objective that is not met: restarts of edge"
+
+
+@pytest.mark.parametrize(("state", "ends"), [("failed", True), ("no data", False), ("no verdict", False)])
+async def test_too_many_failures_end_the_run_within_their_window(
+    monkeypatch: pytest.MonkeyPatch, state: State, ends: bool
+) -> None:
+    monkeypatch.setattr(objective_watch, "LOOK_EVERY_S", 0.001)
+    wanted = [expect(failures(http()) == 0, abort=True), expect(requests() >= 3, abort=True).during("calm")]
+    run, judged = FakeRun(timeline(*wanted), now_s=JUDGE_EVERY_S - 0.1), asyncio.Event()
+
+    async def judge() -> Outcomes:
+        judged.set()
+        return Outcomes((outcome(state), outcome("failed", 1)))  # the second may still become true
+
+    watch = ObjectiveWatch(run, judge)  # type: ignore[arg-type]  # all of a run that it uses
+    watching = asyncio.create_task(watch.run())
+    await asyncio.sleep(0.01)
+    assert not judged.is_set()
+    run.now_s = JUDGE_EVERY_S
+    await judged.wait()
+    watch.close()
+    await watching
+    assert bool(run.ended_by) is ends
+
+
+def test_a_number_of_requests_may_end_a_run_where_it_is_limited_from_above() -> None:
+    expect(requests(http()) < 3, abort=True).check()
+    with pytest.raises(ScenarioError, match="only at the run's end"):
+        expect(requests(http()) >= 3, abort=True).check()
 
 
 async def test_a_run_without_such_objectives_is_not_watched() -> None:

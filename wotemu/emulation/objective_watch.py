@@ -1,8 +1,9 @@
 """Ends a run early once an objective with ``abort=True`` can't be met any more.
 
 An objective about a phase is judged `SETTLE_S` after its window has ended, by the same figures as in the
-report. Restarts and crashes are counted as they happen: more than the limit can't become less. Nothing is
-estimated: a figure that is bad while its window goes on may still become good.
+report. Restarts and crashes are counted as they happen: more than the limit can't become less. So it is with
+numbers of requests and failures, which are judged now and then. Nothing is estimated: a figure that is bad
+while its window goes on may still become good.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from wotemu.errors import NotRunningError, WotemuError
 from wotemu.records import Event
+from wotemu.scenario.objectives.figures import COUNTS
 from wotemu.scenario.timeline import ObjectivePlan, Timeline
-from wotemu_report.objectives.outcome import Outcomes
+from wotemu_report.objectives.outcome import Outcomes, State
 from wotemu_runtime.runs.run import Run
 
 LOOK_EVERY_S = 1.0
 SETTLE_S = 3.0
 """Records come within about a second."""
+JUDGE_EVERY_S = 5.0
+"""Numbers of requests are judged so often, or more seldom: at most a tenth of the time."""
 _COUNTED = {"app.restarted": "restarts", "app.crashed": "crashes"}
 
 Judge = Callable[[], Awaitable[Outcomes]]
@@ -60,6 +64,12 @@ class HopelessObjectives:
             count >= limit if plan.op == "<" else plan.op in ("<=", "==") and count > limit
         )
 
+    @property
+    def growing(self) -> list[int]:
+        """The ids of those that limit a number of requests or failures from above: it can only grow."""
+        found = (plan for plan in self._plans if plan.figure in COUNTS and plan.op in ("<", "<=", "=="))
+        return [plan.id for plan in found if plan.id not in self._judged]
+
     def due(self, now_s: float) -> list[int]:
         """The ids of those whose window has ended long enough ago to be judged; each is returned once."""
         found = [
@@ -97,6 +107,7 @@ class ObjectiveWatch:
         self._hopeless = HopelessObjectives(run.timeline)
         self._events: list[Event] = []
         self._is_over = asyncio.Event()
+        self._judge_at_s = JUDGE_EVERY_S
         self.ended_by = ""
         """The objective that ended the run, in words; "" where none did."""
 
@@ -133,14 +144,19 @@ class ObjectiveWatch:
         if (exceeded := self._hopeless.exceeded()) is not None:
             self._end(exceeded.text)
         elif due := self._hopeless.due(now_s):
-            await self._end_by(due)
+            await self._end_by(due, ("failed", "no verdict"))
+        elif now_s >= self._judge_at_s and (growing := self._hopeless.growing):
+            time = asyncio.get_running_loop().time
+            began_s = time()
+            await self._end_by(growing, ("failed",))
+            self._judge_at_s = now_s + max(JUDGE_EVERY_S, 10 * (time() - began_s))
 
-    async def _end_by(self, due: Sequence[int]) -> None:
+    async def _end_by(self, due: Sequence[int], states: Sequence[State]) -> None:
         try:
             outcomes = await self._judge()
         except (OSError, WotemuError):  # what can't be read now is judged, or reported, when the run is over
             return
-        failed = [each for each in outcomes if each.id in due and each.state in ("failed", "no verdict")]
+        failed = [each for each in outcomes if each.id in due and each.state in states]
         if failed:
             self._end(failed[0].sentence)
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.objectives.figures import LATENCIES, Comparison, Figure, Operator, figure_key
+from wotemu.scenario.objectives.figures import COUNTS, LATENCIES, Comparison, Figure, Operator, figure_key
 from wotemu.scenario.vocabulary.actions import parse_length
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.units import QuantityLike
@@ -151,7 +151,7 @@ class Objective:
 
     @property
     def _is_exceeded_at_once(self) -> bool:
-        return self.figure.kind in COUNTED_AT_ONCE and self.op in ("<", "<=", "==")
+        return self.figure.kind in (*COUNTED_AT_ONCE, *COUNTS) and self.op in ("<", "<=", "==")
 
 
 def expect(what: Comparison | Figure, *, abort: bool = False) -> Objective:
@@ -159,8 +159,8 @@ def expect(what: Comparison | Figure, *, abort: bool = False) -> Objective:
 
     Args:
         what: A figure compared with a limit, or a figure alone, for `.below`, `.above` or `.recovers`.
-        abort: Whether the run ends once this can't be met any more: after its phase, or, for restarts and
-            crashes, at once.
+        abort: Whether the run ends once this can't be met any more: after its phase, or where numbers of
+            restarts, crashes, requests or failures are more than the limit.
 
     Raises:
         ScenarioError: It is neither, or `abort` is no bool.
