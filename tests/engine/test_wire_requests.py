@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tests.engine.conftest import Emulate, paced
-from wotemu.scenario import Scenario
+from wotemu.scenario import Scenario, at, coap, expect, failures, http, p95, requests, when
 from wotemu.topology.models import Network, NetworkConditions, Node, NodeApp, Topology
 
 pytestmark = pytest.mark.namespaces
@@ -100,6 +100,17 @@ print("done", flush=True)
 time.sleep(1000)
 """
 READS = {"servient_host": "sensor", "thing_id": "urn:wotemu:sensor", "interval": 0.2}
+GET_MISSING = http("GET", "/mis*", node="client", peer="web")
+OBJECTIVES = [
+    p95(http("GET", "/kept", node="client")) < "10s",
+    requests(http("GET", "/kept", node="client", peer="web")) == 7,
+    requests(http("GET", "/kept", node="web", side="server")) == 7,
+    requests(http(peer="sensor")) == 4,
+    failures(GET_MISSING) == 3,
+    requests(coap("PUT", "/temp", node="client", peer="gauge")) == 6,
+    failures(coap(node="gauge", side="server")) == 3,
+    failures("readproperty", node="reader") == 0,
+]
 
 
 def python(code: str) -> list[str]:
@@ -117,9 +128,17 @@ async def test_each_request_is_counted_once_and_those_of_wotpy_by_its_meter_alon
                 Node("client", command=python(CLIENT), networks=[NET]),
             ]
         ),
-        Scenario(duration=paced(8)),
+        Scenario(
+            duration=paced(8),
+            events=[when(failures(GET_MISSING) >= 3).do(at(0).set(NET, latency="11ms"))],
+            expect=[expect(each) for each in OBJECTIVES],
+        ),
     )
     assert ran.log("client") == ["done"]
+    assert [each.sentence for each in ran.result.objectives if not each.has_passed] == []
+    assert [each.message for each in ran.events if each.kind == "guard.fired"] == [
+        "guard 0 fired: 3 failures of HTTP GET /mis* of client to web, seen on the wire"
+    ]
     table = pl.read_parquet(ran.result.run_dir / "tables" / "requests.parquet")
     key = ["side", "node", "peer", "port", "method", "path", "code", "stage"]
     found = {row[:-1]: row[-1] for row in table.group_by(key).len().iter_rows()}

@@ -267,7 +267,7 @@ class Emulation(PlannedRun, LiveVerbs, NodeCommands):
             NotRunningError: The run ended meanwhile.
         """
         if not isinstance(condition, MetricCondition | EventCondition):
-            hint = 'write metric("node.key") > 2.0 or event("app.ready"); requests are in tables()'
+            hint = 'write metric("node.key") > 2.0 or event("app.ready")'
             raise InputError(f"{condition!r} is no condition", where="wait_for", hint=hint)
         wanted = condition.to_dict(self._topology, f"wait_for({condition})")
         limit_s = None if timeout is None else seconds_of(timeout, "timeout")
