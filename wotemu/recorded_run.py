@@ -150,7 +150,7 @@ class RecordedRun:
         return ["events", *SCHEMAS]
 
     def table(self, name: str) -> pl.LazyFrame:
-        """A table, to be queried lazily; see `wotemu.records.rows` for its columns.
+        """A table, to be queried lazily; see `wotemu.records` for its columns.
 
         It also has `s` (seconds since T0; null in a run that never began), `phase` (of the scenario, ""
         before T0), the run's `parameters`, and `group` where its rows are of replicas: the node of the

@@ -21,9 +21,9 @@ import wotemu.app
 import wotemu.scenario
 from wotemu.cli import main
 from wotemu.forms.deployment import form_schema
+from wotemu.records import TABLES, TRANSIENT_TABLES
 from wotemu.records.columns import meaning
 from wotemu.records.event_kinds import EVENT_KINDS
-from wotemu.records.rows import TABLES, TRANSIENT_TABLES
 from wotemu.records.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[2]

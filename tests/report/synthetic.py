@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 import polars as pl
 
+from wotemu import records
 from wotemu.records import Record, fields, to_row
-from wotemu.records import rows as records
 
 T0 = 1_750_000_000.0
 DURATION_S = 60.0

@@ -14,9 +14,8 @@ from xml.etree import ElementTree as ET
 import attrs
 import pytest
 
-from wotemu import InputError, Network, Node, NodeApp, RecordedRun, Topology, pytest_plugin
+from wotemu import InputError, Network, Node, NodeApp, RecordedRun, Topology, pytest_plugin, records
 from wotemu.records import Record
-from wotemu.records import rows as records
 from wotemu.scenario import (
     Objective,
     app,

@@ -15,7 +15,7 @@ from wotemu.emulation.run_options import EngineName, ShaperName, check_type, che
 from wotemu.errors import AppStartError, EmulationError, InputError
 from wotemu.fidelity import Thresholds
 from wotemu.recorded_run import RecordedRun
-from wotemu.records.rows import TABLES, fields
+from wotemu.records import TABLES, fields
 from wotemu.scenario.scenario import Scenario
 from wotemu.suggestions import did_you_mean
 from wotemu.topology.topology import Topology

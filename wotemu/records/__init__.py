@@ -1,41 +1,29 @@
 """What a run records: rows, kinds of events, and the schema of each table."""
 
-from wotemu.records.rows import (
+from wotemu.records.network_rows import Flow, GatewayLoad, Hop, Probe, ProbeArrived, ProbeSent
+from wotemu.records.node_rows import (
     APP,
     CANCELLED,
     FAILED,
     LIBRARY,
     OK,
-    SCHEMA_VERSION,
-    TABLES,
-    TRANSIENT_TABLES,
     UNFINISHED,
     App,
     Broker,
     Captured,
-    Change,
     Connections,
     Emission,
-    Event,
-    Flow,
-    GatewayLoad,
-    Hop,
-    Host,
     Interaction,
     Log,
-    Probe,
-    ProbeArrived,
-    ProbeSent,
     Processes,
     Published,
-    Record,
-    Stall,
     System,
     UplinkTraffic,
     WireRequest,
-    fields,
-    to_row,
 )
+from wotemu.records.record import SCHEMA_VERSION, Record, fields
+from wotemu.records.run_rows import Change, Event, Host, Stall
+from wotemu.records.tables import TABLES, TRANSIENT_TABLES, to_row
 
 __all__ = [
     "APP",

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import polars as pl
 
-from wotemu.records.rows import APP, CANCELLED, FAILED, OK, TABLES, TRANSIENT_TABLES, Interaction, Record
+from wotemu.records.node_rows import APP, CANCELLED, FAILED, OK, Interaction
+from wotemu.records.record import Record
+from wotemu.records.tables import TABLES, TRANSIENT_TABLES
 
 _TYPES: dict[object, pl.DataType] = {
     float: pl.Float64(),
