@@ -132,6 +132,17 @@ async def test_waits_end_with_the_timeout_the_run_and_what_fails_it() -> None:
             pass
 
 
+async def test_a_run_that_can_not_begin_says_why_before_the_block_is_entered(in_folder: Path) -> None:
+    (in_folder / "taken").mkdir()
+    (in_folder / "taken" / "other.txt").touch()
+    entered = False
+    with pytest.raises(InputError, match="taken"):
+        async with Emulation(TOPOLOGY, name="begins", out="taken") as emulation:
+            entered = True
+            await emulation.ready()
+    assert not entered
+
+
 async def test_what_fails_the_run_is_raised_where_it_is_awaited() -> None:
     broken = Topology(
         [Node("sensor", command=["false"], networks=[FIELD]), Node("b", command=["sleep", "9"])]

@@ -17,7 +17,17 @@ import pytest
 
 from tests.conftest import Require
 from tests.docker.lab import HOSTS
-from wotemu import Emulation, Network, NetworkConditions, Node, NodeApp, Scenario, Topology, event, metric
+from wotemu import (
+    Emulation,
+    Network,
+    NetworkConditions,
+    Node,
+    NodeApp,
+    Scenario,
+    Topology,
+    event,
+    metric,
+)
 from wotemu.app import Conf, write_metric
 
 pytestmark = pytest.mark.docker
@@ -34,9 +44,14 @@ async def beat(wot: Any, conf: Conf, loop: asyncio.AbstractEventLoop) -> None:
         await asyncio.sleep(1)
 
 
+GET = "import urllib.request; print(urllib.request.urlopen('http://web:8000/passwd').status)"
+
+
 def topology() -> Topology:
+    files = ["python", "-m", "http.server", "8000", "--directory", "/etc"]
     return Topology(
         [
+            Node("web", command=files, networks=[field]),
             Node("sensor", NodeApp("sensor", http=True), networks=[field]),
             Node("phone", NodeApp(beat), networks=[field], scale=2),
         ]
@@ -113,6 +128,12 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
 
         assert packets(await elsewhere.capture("phone-2", 3)) > 2  # a probe each second, and each answer
 
+        await emulation.stress("phone-2", cpu=0.05, memory="16MiB")
+        for words in (["python", "-c", GET], ["wotemu-metric", "by_hand", "7"]):
+            done = await emulation.exec("phone-1", words, timeout="30s")
+            assert done.returncode == 0, done.stderr
+        await emulation.unstress("phone-2")
+
         await emulation.set(field, latency="150ms")
         assert "150ms" in await elsewhere.run("show", NAME)
         changed = await elsewhere.run("partition", NAME, "phone", "sensor", "--json")
@@ -140,6 +161,15 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
         file = (tmp_path / "run" / "captures" / f"{row['node']}.pcapng").read_bytes()
         assert packets(file) == row["packets"] > 10
         assert len(file) <= 16 * 1024
+    assert run.table("app").filter(pl.col("key") == "by_hand").collect()["value"].to_list() == [7]
+    seen = run.table("requests").filter(pl.col("path") == "/passwd").collect()
+    assert set(seen.select("side", "node", "code").rows()) == {
+        ("client", "phone-1", "200"),
+        ("server", "web", "200"),
+    }
+    (stressed,) = run.events("stress.ended")
+    assert stressed.data["held_bytes"] >= 16 * 2**20, stressed
+    assert stressed.data["cpu_s"] > 0, stressed
     changes = run.table("changes").collect()
     assert changes["ok"].all()
     assert changes.height >= 4 + 2  # two hops of each of three nodes, a partition and its end

@@ -193,6 +193,8 @@ class Emulation(PlannedRun, LiveVerbs, NodeCommands):
         begun = asyncio.ensure_future(self._run.begun.wait())
         await asyncio.wait([begun, self._executing], return_when=asyncio.FIRST_COMPLETED)
         begun.cancel()
+        if not self._run.begun.is_set():
+            self._executing.result()  # raises why it could not begin
 
     async def _leave(self, *, at_once: bool) -> None:
         """End the run, and wait until all of it is removed, also where this is cancelled."""
