@@ -198,7 +198,7 @@ async def test_a_state_that_no_app_can_be_in_is_answered_with_the_reason(work: W
         await asyncio.sleep(20)
     (row,) = await node.rows(ChangeRecord.TABLE)
     answer = ChangeRecord(*row)
-    assert (answer.ok, answer.error) == (False, "EmulationError: an app can't be 'asleep'")
+    assert (answer.ok, answer.error) == (False, "an app can't be 'asleep'")
 
 
 @on_jumping_clock

@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
+from wotemu.errors import WotemuError
 from wotemu.records import Change as ChangeRecord
 from wotemu.records import Record
 from wotemu.scenario.timeline import Change
@@ -113,7 +114,7 @@ class ChangeSchedule:
                 if waited is not None:
                     await waited
             except Exception as failure:  # whatever it is, packets flow on and the coordinator gets an answer
-                error = f"{type(failure).__name__}: {failure}"
+                error = _why(failure)
             self._answer(change, t0 + change.at_s, self._clock.now(), error)
 
     async def _next_due(self, t0: float) -> Change:
@@ -148,6 +149,13 @@ class ChangeSchedule:
                 change.id, due, applied, change.action, change.target, before, after, not error, error
             )
         )
+
+
+def _why(failure: Exception) -> str:
+    """What an answer says of a failure: WoTemu's own messages, with what to do, need no name of a class."""
+    if isinstance(failure, WotemuError):
+        return f"{failure} ({failure.hint})" if failure.hint else str(failure)
+    return f"{type(failure).__name__}: {failure}"
 
 
 __all__ = ["Apply", "ChangeSchedule"]

@@ -113,7 +113,7 @@ async def refusing(role: Role, group: asyncio.TaskGroup) -> None:
     """A node whose agent can't pause it."""
 
     def refuse(change: Change) -> None:
-        raise EmulationError(f"no {change.action} here")
+        raise EmulationError(f"no {change.action} here", hint="elsewhere")
 
     role.ready()
     following = group.create_task(role.changes.follow(refuse))
@@ -127,7 +127,7 @@ async def test_a_change_by_hand_that_a_role_refuses_does_not_speak_against_the_r
     async with going(run) as control:
         await asyncio.sleep(5)
         changed = await control.change(Pause(targets="cam-1"), "me")
-        assert changed.failed == ("pause of cam-1: EmulationError: no pause here",)
+        assert changed.failed == ("pause of cam-1: no pause here (elsewhere)",)
         await asyncio.sleep(10)
         later = await control.change(SetConditions.of("field", latency="300ms"), "me")
         assert (later.changes, later.failed) == (1, ())
