@@ -109,18 +109,21 @@ class Design:
         subject, block = (pl.lit(self._counts[name]).gather("row") for name in ("subject", "block"))
         placed = rows.select(subject=subject, bin="bin", block=block.cast(pl.UInt32), count="count")
         # One sort by a number of both takes half the time of one by two columns.
-        return placed.sort(pl.col("subject").cast(pl.UInt64) * 2**16 + pl.col("bin"))
+        return placed.sort(pl.col("subject").cast(pl.UInt64) * 2**16 + pl.col("bin"), multithreaded=False)
+
+    @property
+    def subjects(self) -> pl.DataFrame:
+        """The number of each `subject`, and what it is of: `SUBJECT`."""
+        return self._counts.select("subject", *SUBJECT).unique()
 
     def durations(self) -> pl.DataFrame:
-        """`SUBJECT`, `bin` and `count` of all requests: those that failed are in `FAILED_BIN`."""
+        """`subject`, `bin` and `count` of all requests: those that failed are in `FAILED_BIN`."""
         count = pl.col("count").cast(pl.Int64)
         answered = self.cells.group_by("subject", "bin").agg(count.sum())
         failed = self._counts.group_by("subject").agg(
             bin=pl.lit(FAILED_BIN, pl.UInt16), count=pl.col("failed").sum()
         )
-        subjects = self._counts.select("subject", *SUBJECT).unique()
-        ranked = pl.concat([answered, failed.filter(pl.col("count") > 0)])
-        return ranked.join(subjects, on="subject").drop("subject")
+        return pl.concat([answered, failed.filter(pl.col("count") > 0)])
 
     def figures(self, names: Sequence[str] = FIGURES, seed: int | None = None) -> list[BlockFigure]:
         """The figures of the design, in order of the phases and their subjects.
@@ -214,9 +217,9 @@ def designs(runs: Mapping[str, Sequence[RunSamples]]) -> dict[str, Design]:
 
 def effect_sizes(before: Design, after: Design) -> dict[tuple[str, ...], float | None]:
     """Cliff's delta of the durations of each subject that both have, failed requests longest."""
-    both = [before.durations(), after.durations()]
-    shared = both[0].select(SUBJECT).unique().join(both[1].select(SUBJECT).unique(), on=SUBJECT)
-    numbered = shared.with_row_index("subject")
-    deltas = cliffs_deltas(*(each.join(numbered, on=SUBJECT) for each in both))
-    found = numbered.join(deltas, on="subject").select(*SUBJECT, "delta")
+    shared = before.subjects.join(after.subjects, on=SUBJECT, suffix="_after")
+    number = shared.select(subject="subject_after", number="subject")
+    of_after = after.durations().join(number, on="subject").select("bin", "count", subject="number")
+    of_before = before.durations().join(shared.select("subject"), on="subject")
+    found = shared.join(cliffs_deltas(of_before, of_after), on="subject").select(*SUBJECT, "delta")
     return {row[:-1]: row[-1] for row in found.iter_rows()}
