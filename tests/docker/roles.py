@@ -133,6 +133,7 @@ def agent_files(
         "is_wot": replica.app is not None,
         "port_mqtt": topology.ports.mqtt,
         "port_coap": topology.ports.coap,
+        "has_limiter": False,
         "statsd_port": statsd_port(replica),
         "cgroups": [],
         "cpu_limit": None,
