@@ -44,7 +44,15 @@ async def beat(wot: Any, conf: Conf, loop: asyncio.AbstractEventLoop) -> None:
         await asyncio.sleep(1)
 
 
-GET = "import urllib.request; print(urllib.request.urlopen('http://web:8000/passwd').status)"
+GET = """
+import time, urllib.request
+while True:  # until its server listens
+    try:
+        urllib.request.urlopen("http://web:8000/passwd")
+        break
+    except OSError:
+        time.sleep(0.1)
+"""
 
 
 def topology() -> Topology:
@@ -132,7 +140,6 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
         for words in (["python", "-c", GET], ["wotemu-metric", "by_hand", "7"]):
             done = await emulation.exec("phone-1", words, timeout="30s")
             assert done.returncode == 0, done.stderr
-        await emulation.unstress("phone-2")
 
         await emulation.set(field, latency="150ms")
         assert "150ms" in await elsewhere.run("show", NAME)
@@ -144,6 +151,7 @@ async def test_a_run_is_changed_from_python_and_from_another_machine(
         healed = await emulation.exec("phone-2", ["ping", "-c3", "-i0.2", "-W2", "sensor"], timeout="20s")
         assert healed.returncode == 0, healed.stdout
 
+        await emulation.unstress("phone-2")
         await elsewhere.run("crash", NAME, "phone-2")
         await emulation.wait_for(event("app.exited", node="phone-2"), timeout="30s")
         await emulation.restart("phone-2")
