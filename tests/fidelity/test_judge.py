@@ -78,6 +78,8 @@ def test_a_run_in_which_nothing_happened_is_valid() -> None:
 ALONE = [
     ("change_late", "SUSPECT", Evidence(changes=ChangeEvidence(late_p95_s=0.0051))),
     ("change_late", "INVALID", Evidence(changes=ChangeEvidence(late_p95_s=0.051))),
+    ("limit_late", "SUSPECT", Evidence(changes=ChangeEvidence(limits_late_p95_s=0.26))),
+    ("limit_late", "INVALID", Evidence(changes=ChangeEvidence(limits_late_p95_s=2.6))),
     (
         "change_failed",
         "INVALID",

@@ -9,6 +9,7 @@ import pytest
 from tests.fidelity.recorded_run import REPLICAS, T0, Run, at, planned
 from wotemu.percentiles import RELATIVE_ERROR, Histogram
 from wotemu.records import Change
+from wotemu.scenario.timeline import Change as Planned
 from wotemu.topology.conditions import NetworkConditions
 from wotemu_runtime.fidelity import judge
 
@@ -23,6 +24,18 @@ def test_changes_are_late_fail_or_are_missed() -> None:
     assert (changes.planned, changes.failed, changes.missing) == (4, 1, 1)
     assert changes.late_p50_s == pytest.approx(0.002, abs=1e-6)
     assert changes.late_p95_s == pytest.approx(0.2)
+
+
+def test_changes_of_limits_are_late_by_a_threshold_of_their_own() -> None:
+    after = {"cpu": 0.1, "mem_bytes": None}
+    limits = [Planned(number, 20.0 + number, "limit", None, "a", None, None, after) for number in (2, 3)]
+    run = Run(planned(1, 10.0, "partition", []), *limits)
+    for number, late_s in ((1, 0.001), (2, 0.04), (3, 0.06)):
+        run.changed(number, late_s)
+    changes = run.over()[1].changes
+    assert changes.planned == 3
+    assert changes.late_max_s == pytest.approx(0.001, abs=1e-6)
+    assert changes.limits_late_p95_s == pytest.approx(0.06, abs=1e-6)
 
 
 def test_a_hop_that_sends_more_than_its_rate_is_noticed() -> None:

@@ -105,6 +105,7 @@ class RoleChanges:
 class ChangeEvidence:
     """When the changes took hold, those of all roles together and by role.
 
+    Changes of nodes' limits are measured apart, as `limits_late_p95_s`: Docker makes them on a swarm.
     `refused_by_hand` are those that somebody made while the run went on and that could not be applied: the
     run is judged by what held without them.
     """
@@ -113,6 +114,7 @@ class ChangeEvidence:
     late_p50_s: float | None = None
     late_p95_s: float | None = None
     late_max_s: float | None = None
+    limits_late_p95_s: float | None = None
     roles: tuple[RoleChanges, ...] = ()
     refused_by_hand: int = 0
 

@@ -147,6 +147,9 @@ def _changes(evidence: Evidence, limits: Thresholds) -> Iterator[Reason]:
     if changes.late_p95_s is not None:
         text = f"changes took hold late, here the latest; p95 of all {changes.planned:,}:"
         yield from _beyond(limits, "change_late", changes.late_p95_s, _At(_latest(changes)), "s", text)
+    if changes.limits_late_p95_s is not None:
+        text = "changes of nodes' limits took hold late; p95:"
+        yield from _beyond(limits, "limit_late", changes.limits_late_p95_s, _At("all nodes"), "s", text)
 
 
 def _latest(changes: ChangeEvidence) -> str:
@@ -315,8 +318,8 @@ _RULES: tuple[Rule, ...] = (
 
 _ORDER = (
     "leak", "fault", "early", "change_failed", "change_missing", "change_late", "probe_loss", "probe_delay",
-    "departure_late", "gateway_cpu", "stall", "rate_excess", "goodput_short", "frames_dropped", "cpu",
-    "steal", "clock", "records_lost", "no_probes",
+    "departure_late", "gateway_cpu", "stall", "rate_excess", "goodput_short", "frames_dropped", "limit_late",
+    "cpu", "steal", "clock", "records_lost", "no_probes",
 )  # fmt: skip
 """Subjects of reasons, the gravest first."""
 

@@ -90,6 +90,7 @@ class Witness:
         self._probes = ProbeLog(self._histories, self._logs, self._clock_error_s)
         self._answered: set[int] = set()
         self._late_s: dict[str, array[float]] = {}
+        self._limits_late_s = array("d")
         self._failed: Counter[str] = Counter()
         self._refused_by_hand = 0
         self._records = 0
@@ -169,7 +170,8 @@ class Witness:
             else:
                 self._failed[role] += 1
             return
-        self._late_s.setdefault(role, array("d")).append(row.applied - row.due)
+        late_s = self._limits_late_s if row.action == "limit" else self._late_s.setdefault(role, array("d"))
+        late_s.append(row.applied - row.due)
         if planned is not None and planned.network in self._histories:
             took = attrs.evolve(planned, after=json.loads(row.after))
             self._histories[planned.network].apply(row.applied, took)
@@ -268,6 +270,7 @@ class Witness:
             late_p50_s=nearest_rank(late_s, 0.5),
             late_p95_s=nearest_rank(late_s, 0.95),
             late_max_s=max(late_s, default=None),
+            limits_late_p95_s=nearest_rank(self._limits_late_s, 0.95),
             refused_by_hand=self._refused_by_hand,
             roles=tuple(
                 RoleChanges(
