@@ -14,10 +14,9 @@ from wotemu_runtime.bus import BusAddress
 from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
-from wotemu_runtime.planning.broker_settings import monitor_login, uses_tls
+from wotemu_runtime.planning.agent_data import agent_data
 from wotemu_runtime.planning.models import CAPTURE_ROLE, PUBLISH_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
-from wotemu_runtime.planning.statsd_variables import statsd_port
 from wotemu_runtime.roles.assignment import Assignment
 
 APP_UID = 1000
@@ -170,15 +169,8 @@ def _replica_request(
 ) -> dict[str, Any]:
     directories = list(group.directories)
     data = {
+        **agent_data(plan, replica),
         "replica": replica.name,
-        "kind": replica.kind,
-        "is_wot": replica.app is not None,
-        "port_mqtt": plan.topology.ports.mqtt,
-        "port_coap": plan.topology.ports.coap,
-        "broker_login": monitor_login(replica.env),
-        "broker_tls": uses_tls(replica.env),
-        "statsd_port": statsd_port(replica),
-        "has_ports": plan.publishes_over_bus and bool(replica.publish),
         "cgroups": directories,
         "cpu_limit": group.limits.cpu,
         "mem_limit_bytes": group.limits.mem_bytes,

@@ -34,10 +34,9 @@ from wotemu_runtime.engines.swarm.specs import (
 )
 from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
-from wotemu_runtime.planning.broker_settings import monitor_login, uses_tls
+from wotemu_runtime.planning.agent_data import agent_data
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
-from wotemu_runtime.planning.statsd_variables import statsd_port
 from wotemu_runtime.roles.container_environment import (
     BUS_DIRECTORY_VARIABLE,
     BUS_PORT,
@@ -245,17 +244,10 @@ def agent_service(
     template["Resources"] = resources(replica.resources, has_cpu_limit=not is_limited)
     template["Placement"] = placement(replica.placement)
     data = {
+        **agent_data(plan, replica),
         "replicas": copies,
         "node": replica.node,
         "has_limiter": is_limited,
-        "kind": replica.kind,
-        "is_wot": replica.app is not None,
-        "port_mqtt": plan.topology.ports.mqtt,
-        "port_coap": plan.topology.ports.coap,
-        "broker_login": monitor_login(replica.env),
-        "broker_tls": uses_tls(replica.env),
-        "statsd_port": statsd_port(replica),
-        "has_ports": bool(replica.publish),
         "cgroups": [],
         "cpu_limit": replica.resources.cpu_limit if replica.resources else None,
         "mem_limit_bytes": int(replica.resources.mem_limit)
