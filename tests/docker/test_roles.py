@@ -120,7 +120,7 @@ def test_what_is_wrong_with_an_assignment_is_told(environ: dict[str, str], messa
 def test_an_unknown_role_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback, the roles that there are, and the exit code of wrong input."""
     assert roles.main(["nobody"]) == 2
-    known = "agent, broker, bus, coordinator, gateway, ingress, proxy"
+    known = "agent, broker, bus, calibrate, coordinator, gateway, ingress, limits, proxy"
     assert capsys.readouterr().err == f"wotemu nobody: there is no role 'nobody' (known are {known})\n"
 
 
