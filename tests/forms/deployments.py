@@ -166,7 +166,7 @@ def periods(draw: st.DrawFn, topology: Topology) -> Any:
     if verb == 3:
         return period.flap(node, up="1s", down=0.4, jitter=draw(SHARES))
     if verb == 4:
-        return period.churn([node], rate="30/min", downtime=("1s", 2))
+        return period.churn([node], rate="30/min", downtime=("1s", 2), fault="stress", cpu=0.1)
     if verb == 5:
         return period.move(node, [(number, each) for number, each in enumerate(networks)], gap="10ms")
     if verb == 6:

@@ -119,6 +119,43 @@ def test_churn_unplugs_one_that_is_plugged_in_from_all_its_networks() -> None:
     assert {where for _, where, _ in told} == {"reader@field", "reader@home"}
 
 
+@pytest.mark.parametrize(
+    ("fault", "given", "set_", "unset"),
+    [
+        ("limit", {"cpu": 0.1}, {"cpu": 0.1, "mem_bytes": None}, {"cpu": None, "mem_bytes": None}),
+        (
+            "stress",
+            {"memory": "64M"},
+            {"cpu": None, "mem_bytes": 64 * 1024**2},
+            {"cpu": None, "mem_bytes": None},
+        ),
+        ("fill_disk", {"leave": "1k"}, {"leave_bytes": 1024}, {"leave_bytes": None}),
+        ("fill_disk", {}, {"leave_bytes": 0}, {"leave_bytes": None}),
+    ],
+)
+def test_churn_sets_something_on_nodes_and_takes_it_back(
+    fault: Any, given: Any, set_: Any, unset: Any
+) -> None:
+    churn = during(0, 40).churn(ONE, rate="20/min", downtime="10ms", fault=fault, **given)
+    changes = [change for change in timeline_of(churn).changes if change.action == fault]
+    assert len(changes) > 4
+    assert [change.after for change in changes] == [set_, unset] * (len(changes) // 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "given", "says"),
+    [
+        ("limit", {}, "no limit is given"),
+        ("limit", {"leave": "1M"}, "'limit' takes no leave"),
+        ("crash", {"cpu": 0.1}, "'crash' takes no cpu"),
+        ("stress", {"cpu": -1}, "cpu"),
+    ],
+)
+def test_churn_refuses_values_that_its_fault_does_not_take(fault: Any, given: Any, says: str) -> None:
+    with pytest.raises(ScenarioError, match=says):
+        during(0, 9).churn(ONE, fault=fault, **given)
+
+
 def test_only_what_an_agent_can_suspend_is_paused_and_its_agent_applies_it() -> None:
     change = timeline_of(at(1).pause(ONE)).changes[0]
     assert (change.applier, describe_change(change)) == (f"agent:{ONE}", f"{ONE}: paused")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 import attrs
 
@@ -23,6 +22,7 @@ from wotemu.scenario.vocabulary.arguments import (
     late_waypoints_note,
     parse_duration_range,
 )
+from wotemu.scenario.vocabulary.node_settings import setting_of_fault
 from wotemu.scenario.vocabulary.radio import PathLoss
 from wotemu.scenario.vocabulary.source_location import source_location
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable
@@ -81,17 +81,24 @@ class Period(Varying):
         rate: float | str = "1/min",
         downtime: QuantityLike | DurationRange = "10s",
         fault: faults.Fault = "crash",
+        cpu: float | None = None,
+        memory: QuantityLike | None = None,
+        leave: QuantityLike | None = None,
     ) -> PlannedAction:
-        """Crash, pause or unplug nodes at random times, and undo each of that after a while.
+        """Have faults befall nodes at random times, crashes for example, and undo each after a while.
 
         Nodes that are down when the period ends still come back.
 
         Args:
-            nodes: What `crash` takes; each crash is of one replica that runs, drawn uniformly.
-            rate: How often one of all nodes crashes, ``"6/min"`` or a number per second, at independent times
-                (a Poisson process).
-            downtime: How long a node is down: a duration, or two to draw from uniformly.
-            fault: ``"crash"``, ``"pause"``, or ``"disconnect"`` from all networks: as the verbs do.
+            nodes: What `crash` takes; each fault is of one replica that runs, drawn uniformly.
+            rate: How often one befalls any of the nodes, ``"6/min"`` or a number per second, at independent
+                times (a Poisson process).
+            downtime: How long each lasts: a duration, or two to draw from uniformly.
+            fault: ``"crash"``, ``"pause"``, ``"disconnect"`` from all networks, ``"limit"``, ``"stress"`` or
+                ``"fill_disk"``: as the verbs do.
+            cpu: As `limit` and `stress` take it.
+            memory: As `limit` and `stress` take it.
+            leave: As `fill_disk` takes it.
 
         Returns:
             An action for `Scenario(events=[...])`.
@@ -101,13 +108,14 @@ class Period(Varying):
         """
         where = self._where("churn")
         crash_rate = faults.per_second(rate, where)
-        if not isinstance(fault, str) or fault not in get_args(faults.Fault):
+        if not isinstance(fault, str) or fault not in faults.FAULTS:
             raise ScenarioError(
                 f"{fault!r} is no fault",
                 where=where,
                 field="fault",
-                hint='write "crash", "pause" or "disconnect"',
+                hint=f"known are {', '.join(faults.FAULTS)}",
             )
+        setting = setting_of_fault(fault, {"cpu": cpu, "memory": memory, "leave": leave}, where)
         check_step_count(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = faults.Churn(
             where,
@@ -117,6 +125,7 @@ class Period(Varying):
             crash_rate,
             parse_duration_range(downtime, where, "downtime"),
             fault,
+            setting,
         )
         return self._action(where, "churn", churn.nodes, churn.steps)
 

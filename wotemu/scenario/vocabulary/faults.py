@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -32,8 +32,9 @@ class Occurrence:
     where: str
 
 
-Fault = Literal["crash", "pause", "disconnect"]
+Fault = Literal["crash", "pause", "disconnect"] | SettingKind
 """The faults that churn can cause."""
+FAULTS: tuple[str, ...] = ("crash", "pause", "disconnect", *get_args(SettingKind))
 
 OnReplica = Callable[[State, int, str], Iterator[Change]]
 
@@ -197,6 +198,8 @@ class Churn:
     rate: float
     downtime_us: tuple[int, int]
     fault: Fault = "crash"
+    setting: NodeSetting | None = None
+    """What a node has while a fault that sets something lasts."""
 
     def steps(self, rng: Random, _span_us: int) -> Iterator[TimedStep]:
         """Silence, kill and restart of each crash, or begin and end of each other fault.
@@ -236,18 +239,28 @@ class Churn:
 
         def change(state: State, at_us: int, holds: bool) -> Iterator[Change]:
             for replica in chosen:
-                if self.fault == "pause":
-                    yield from state.pause(at_us, replica, period, holds)
-                else:
-                    yield from state.unplug(
-                        at_us, replica, networks_of(state.topology, replica), period, holds
-                    )
+                yield from self._change(state, at_us, replica, period, holds)
 
         def end(state: State, at_us: int) -> Iterator[Change]:
             return change(state, at_us, False)
 
         yield at_us, begin
         yield at_us + downtime_us, Ending(end)
+
+    def _change(
+        self, state: State, at_us: int, replica: str, period: Hashable, holds: bool
+    ) -> Iterator[Change]:
+        """Begin or end a fault that is no crash."""
+        match self.fault:
+            case "crash":
+                raise AssertionError("a crash has steps of its own")
+            case "pause":
+                return state.pause(at_us, replica, period, holds)
+            case "disconnect":
+                networks = networks_of(state.topology, replica)
+                return state.unplug(at_us, replica, networks, period, holds)
+            case kind:
+                return state.set_on_node(at_us, kind, replica, self.setting if holds else None, period)
 
     def _crash(self, at_us: int, draw: float, downtime_us: int) -> Iterator[TimedStep]:
         crash, chosen = Occurrence(self.where), list[str]()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.state.node_settings import DiskFill, NodeLimits, NodeStress
+from wotemu.scenario.state.node_settings import DiskFill, NodeLimits, NodeSetting, NodeStress
 from wotemu.scenario.vocabulary.actions import number
 from wotemu.units import Bytes
 
@@ -42,6 +43,40 @@ def disk_fill(leave: Any, where: str) -> DiskFill:
         ScenarioError: It is no size.
     """
     return DiskFill(_bytes(leave, "leave", where))
+
+
+_TAKEN = {"limit": ("cpu", "memory"), "stress": ("cpu", "memory"), "fill_disk": ("leave",)}
+"""What the faults take that set something on a node."""
+
+
+def setting_of_fault(fault: str, given: Mapping[str, Any], where: str) -> NodeSetting | None:
+    """What a fault sets on a node; None of a fault that sets nothing, such as a crash.
+
+    Args:
+        fault: Its word.
+        given: The arguments of all such words; None: not given.
+        where: The action in the user's file, for messages.
+
+    Raises:
+        ScenarioError: A value can't be, is missing, or is one that the fault does not take.
+    """
+    taken = _TAKEN.get(fault, ())
+    for name, value in given.items():
+        if value is not None and name not in taken:
+            raise ScenarioError(
+                f"{fault!r} takes no {name}",
+                where=where,
+                field=name,
+                hint=f"it takes {' and '.join(taken)}" if taken else f"leave {name} out",
+            )
+    match fault:
+        case "limit":
+            return node_limits(given["cpu"], given["memory"], where)
+        case "stress":
+            return node_stress(given["cpu"], given["memory"], where)
+        case "fill_disk":
+            return disk_fill(given["leave"] or 0, where)
+    return None
 
 
 def _cpu_and_memory(
