@@ -36,7 +36,7 @@ FROM debian:bookworm-slim
 
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    iputils-ping mosquitto p7zip python3.11 redis-server \
+    iputils-ping libfaketime mosquitto p7zip python3.11 redis-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf /var/log/* /etc/mosquitto/conf.d \
  # A container without CAP_NET_RAW refuses a program that has it in its file; a copy has not, and pings as well.
  && cp /bin/ping /bin/ping.plain && mv /bin/ping.plain /bin/ping \

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import TWO_NODES, Invoke, Write
 from wotemu import load
 from wotemu.scenario import resolve
+from wotemu_runtime.engines.local import fault_check
 from wotemu_runtime.engines.local.cgroups import trial
 from wotemu_runtime.engines.local.cgroups.limits import CPU
 
@@ -121,6 +122,21 @@ def test_a_limit_is_refused_where_no_control_group_can_be_made(
     assert (
         done.exit_code == 2 and "alone can't be limited here: there is no control group of cpu" in done.stderr
     )
+
+
+def test_a_clock_is_skewed_only_where_libfaketime_is_installed(
+    invoke: Invoke, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = yaml_file(folder, "{at: 1s, skew_clock: {node: alone, by: -2h}}")
+    monkeypatch.setattr(fault_check, "find_library", lambda: "/usr/lib/libfaketimeMT.so.1")
+    done = invoke("plan", path)
+    assert done.exit_code == 0 and "wall clock 7200s behind" in done.stdout
+    monkeypatch.setattr(fault_check, "find_library", lambda: None)
+    done = invoke("plan", path)
+    assert done.exit_code == 2
+    assert "the wall clock of alone can't be skewed here" in done.stderr
+    assert "sudo apt install libfaketime" in done.stderr
+    assert invoke("plan", path, "--engine", "swarm").exit_code == 0  # its image has it
 
 
 def test_conditions_that_netem_can_not_impose_are_refused_with_both_engines(

@@ -107,7 +107,16 @@ def test_figures_that_are_back_at_once_are_so_at_the_instant() -> None:
 
 
 def change(action: Any, before: Any, after: Any) -> Change:
-    return Change(1, 5.0, action, "field", "phone" if action in ("app", "cut") else None, None, before, after)
+    return Change(
+        1,
+        5.0,
+        action,
+        "field",
+        "phone" if action in ("app", "cut", "skew_clock") else None,
+        None,
+        before,
+        after,
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,8 @@ def change(action: Any, before: Any, after: Any) -> Change:
         (change("cut", False, True), "phone cut off from field"),
         (change("app", "running", "crashed"), "phone crashed"),
         (change("app", "crashed", "running"), ""),
+        (change("skew_clock", {"by_s": 0.0}, {"by_s": -90.0}), "phone: wall clock 90s behind"),
+        (change("skew_clock", {"by_s": -90.0}, {"by_s": 0.0}), ""),
     ],
 )  # fmt: skip
 def test_only_what_gets_worse_disturbs(planned: Change, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from wotemu.errors import ScenarioError
 from wotemu.scenario import at, during
 from wotemu.scenario.change_text import describe_change
 from wotemu.scenario.vocabulary.actions import Action
+from wotemu.units import Bytes, Seconds
 
 ONE = "sensor-1"
 
@@ -131,6 +133,7 @@ def test_churn_unplugs_one_that_is_plugged_in_from_all_its_networks() -> None:
         ),
         ("fill_disk", {"leave": "1k"}, {"leave_bytes": 1024}, {"leave_bytes": None}),
         ("fill_disk", {}, {"leave_bytes": 0}, {"leave_bytes": None}),
+        ("skew_clock", {"by": "-2h"}, {"by_s": -7200.0}, {"by_s": 0.0}),
     ],
 )
 def test_churn_sets_something_on_nodes_and_takes_it_back(
@@ -147,6 +150,7 @@ def test_churn_sets_something_on_nodes_and_takes_it_back(
     [
         ("limit", {}, "no limit is given"),
         ("limit", {"leave": "1M"}, "'limit' takes no leave"),
+        ("skew_clock", {}, "None is not a duration"),
         ("crash", {"cpu": 0.1}, "'crash' takes no cpu"),
         ("stress", {"cpu": -1}, "cpu"),
     ],
@@ -253,6 +257,55 @@ def test_a_disk_is_full_until_it_is_freed() -> None:
     ]
     texts = [describe_change(each) for each in timeline_of(*events).changes]
     assert texts[:2] == [f"{ONE}: scratch folder full, 1MiB left", f"{ONE}: scratch folder full"]
+
+
+@pytest.mark.parametrize(
+    ("by", "by_s"),
+    [
+        ("+3m", 180.0),
+        ("3m", 180.0),
+        (" -1h30m ", -5400.0),
+        ("- 1:30", -90.0),
+        ("-250ms", -0.25),
+        (90, 90.0),
+        (-1.5, -1.5),
+        (timedelta(days=-1), -86400.0),
+        (Seconds(2.0), 2.0),
+    ],
+)
+def test_a_clock_is_skewed_by_a_duration_with_a_sign(by: Any, by_s: float) -> None:
+    assert settings("skew_clock", at(1).skew_clock(ONE, by=by)) == [(1.0, {"by_s": by_s})]
+
+
+def test_a_clock_is_wrong_until_it_is_set_right_and_in_a_period_by_that() -> None:
+    events = (
+        at(1).skew_clock(ONE, by="+3m"),
+        during(2, 3).skew_clock(ONE, by="-1h"),
+        during(4, 5).skew_clock(ONE, by=0),
+        at(6).skew_clock(ONE, by=0),
+    )
+    assert [(at_s, after["by_s"]) for at_s, after in settings("skew_clock", *events)] == [
+        (1.0, 180.0),
+        (2.0, -3600.0),
+        (3.0, 180.0),
+        (4.0, 0.0),
+        (5.0, 180.0),
+        (6.0, 0.0),
+    ]
+    changes = timeline_of(*events).changes
+    assert [describe_change(each) for each in changes[:2]] == [
+        f"{ONE}: wall clock 180s ahead",
+        f"{ONE}: wall clock 3600s behind",
+    ]
+    assert describe_change(changes[-1]) == f"{ONE}: wall clock right"
+    assert changes[0].applier == f"agent:{ONE}"
+
+
+@pytest.mark.parametrize("by", ["soon", "+-3m", "", "5MB", Bytes(5), True, None, float("nan"), "90y"])
+def test_a_clock_can_not_be_skewed_by_what_is_no_duration(by: Any) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        at(1).skew_clock(ONE, by=by)
+    assert refused.value.hint == 'write by="+3m", by="-1h30m", or by=0'
 
 
 def test_stress_and_full_disks_that_can_not_be_are_refused() -> None:

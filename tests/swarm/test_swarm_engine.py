@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import statistics
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import aiodocker
@@ -70,6 +70,8 @@ async def main():
 
 asyncio.run(main())
 """
+CLOCKS = "while :; do read up _ </proc/uptime; echo $(date +%s.%N) $up; sleep 0.1; done"
+"""Prints the wall clock and the seconds since the machine's start."""
 STATES = ('"crashed"', '"running"', '"stopped"')
 TOLD_S = 0.3
 """How long the signal that ends an app may be under way, on a busy machine."""
@@ -127,6 +129,7 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
         Node("script", command=["python", "-c", REPORTING], networks=[FIELD]),
         Node("pi", command=SHOWS_LIMITS, networks=[FIELD], resources=NodeResources.RASPBERRY_PI_ZERO_2_W),
         Node("lamp", command=SHOWS_LIMITS, networks=[FIELD]),
+        Node("wrong", command=["sh", "-c", CLOCKS], networks=[FIELD]),
         Node("ticker", command=TICKING, networks=[FIELD], scale=2, placement=Placement(max_per_machine=1)),
     ])  # fmt: skip
     scenario = Scenario(
@@ -140,6 +143,7 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
             at("8s").partition("a"),
             at("10s").heal(),
             during("4s", "6s").pause("clock"),
+            during("4s", "6s").skew_clock("wrong", by="-1h"),
             during("4s", "8s").limit("pi", cpu=0.1, memory="64M"),
             during("5s", "9s").limit("lamp", memory="64M"),
             during("4s", "6s").block("blocked", "b", protocol="icmp"),
@@ -169,6 +173,7 @@ async def test_nodes_on_two_machines_meet_their_conditions_and_nothing_is_left(t
     assert dict(last.select("key", "value").rows()) == {"level": 3.0, "frames": 3.0}
     faults_held(result.run_dir, changes, events)
     limits_held(result.run_dir, changes, events)
+    clock_was_wrong(result.run_dir, events)
     assert [event.source for event in events if event.kind == "broker.ready"] == ["agent:mqtt"], "logged in"
     stored = [path.read_bytes() for path in result.run_dir.rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in each for each in stored)
@@ -213,6 +218,17 @@ def limits_held(run_dir: Path, changes: pl.DataFrame, events: list[Event]) -> No
     system = pl.read_parquet(run_dir / "tables" / "system.parquet").filter(pl.col("node") == "pi")
     recorded = {round(percent / 100, 3) for percent in system["cpu_limit_percent"].drop_nulls()}
     assert recorded == {float(share[1]), 0.1}
+
+
+def clock_was_wrong(run_dir: Path, events: list[Event]) -> None:
+    """A node whose wall clock was an hour behind for a while; its other clock was not."""
+    lines = [line.split() for line in (run_dir / "logs" / "wrong.log").read_text().splitlines()]
+    begins = [float(wall) - float(counted) for wall, counted in lines]
+    off_s = [round((begin - begins[0]) / 100) * 100 for begin in begins]
+    assert [each for each, _ in groupby(off_s)] == [0, -3600, 0]
+    skewed = [event.data for event in events if event.kind == "clock.skewed"]
+    assert [data["by_s"] for data in skewed] == [-3600, 0]
+    assert [data["read_s"] for data in skewed] == pytest.approx([-3600, 0], abs=0.1)
 
 
 def ticks_while_it_should(run_dir: Path, changes: pl.DataFrame, replica: str) -> None:

@@ -188,6 +188,15 @@ def test_the_end_of_another_child_is_told_nobody(machine: Machine, serve: Callab
     assert acts(machine) == []
 
 
+def test_a_clock_is_not_skewed_of_programs_that_were_started_without_libfaketime(
+    machine: Machine, serve: Callable[..., None]
+) -> None:
+    serve({"op": "fault", "fault": "skew_clock", "by_s": 180.0})
+    (answer,) = machine.answers()
+    assert answer["op"] == "imposed"
+    assert "at(0).skew_clock(" in answer["error"]
+
+
 def test_an_app_is_started_again_as_another_process(machine: Machine, serve: Callable[..., None]) -> None:
     serve(START, (APP, 9), START, TERM, (NEXT_APP, 0))
     assert [(each["op"], each.get("pid")) for each in machine.answers()] == [

@@ -51,6 +51,7 @@ GROUPS = {
         "unstress": "change_nodes:unstress",
         "fill-disk": "change_nodes:fill_disk",
         "free-disk": "change_nodes:free_disk",
+        "skew-clock": "change_nodes:skew_clock",
         "disconnect": "change_networks:disconnect",
         "connect": "change_networks:connect",
         "pause": "change_nodes:pause",

@@ -31,6 +31,7 @@ from wotemu_runtime.control.live_changes import (
     Restore,
     Resume,
     SetConditions,
+    SkewClock,
     Start,
     Stop,
     Stress,
@@ -219,6 +220,20 @@ class LiveVerbs(ABC):
     async def free_disk(self, node: NodeTarget) -> Changed:
         """Undo `fill_disk`. Otherwise as `crash`."""
         return await self._change(FreeDisk(targets=self._names(node, "free_disk")))
+
+    async def skew_clock(
+        self, node: NodeTarget, *, by: QuantityLike, lasting: QuantityLike | None = None
+    ) -> Changed:
+        """Set a node's wall clock wrong, where the scenario does so, too. Otherwise as `crash`.
+
+        Args:
+            node: What `crash` takes.
+            by: How far it is ahead, such as ``"+3m"``, or behind: ``"-2h"``; 0 sets it right.
+            lasting: After how long it is right again; None until the next `skew_clock`.
+        """
+        targets, for_s = self._names(node, "skew_clock"), parse_for(lasting, "lasting")
+        written = by if isinstance(by, str | int | float) else by.total_seconds()
+        return await self._change(SkewClock(targets=targets, by=written, for_s=for_s))
 
     async def disconnect(
         self,

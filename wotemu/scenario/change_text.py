@@ -8,7 +8,7 @@ from typing import Any
 from wotemu.scenario.blocks import Block
 from wotemu.scenario.timeline import Change
 from wotemu.topology.conditions import json_differences
-from wotemu.units import Bytes
+from wotemu.units import Bytes, Seconds
 
 Difference = tuple[str, str, str]
 """The property that a change sets, its value before, and its value after."""
@@ -40,6 +40,8 @@ def describe_change(change: Change) -> str:
             return f"{change.node}: {stress_text(change.after)}"
         case "fill_disk":
             return f"{change.node}: {_disk_text(change.after)}"
+        case "skew_clock":
+            return f"{change.node}: {clock_text(change.after['by_s'])}"
         case "pause":
             return f"{change.node}: {'paused' if change.after else 'resumed'}"
 
@@ -67,6 +69,8 @@ def differences(change: Change) -> list[Difference]:
             return [("stress", stress_text(change.before), stress_text(change.after))]
         case "fill_disk":
             return [("disk", _disk_text(change.before), _disk_text(change.after))]
+        case "skew_clock":
+            return [("clock", clock_text(change.before["by_s"]), clock_text(change.after["by_s"]))]
         case "pause":
             suspended = {False: "run", True: "suspended"}
             return [("processes", suspended[change.before], suspended[change.after])]
@@ -104,6 +108,13 @@ def _disk_text(fill: Mapping[str, Any]) -> str:
     if leave is None:
         return "scratch folder as it was"
     return f"scratch folder full, {Bytes(leave)} left" if leave else "scratch folder full"
+
+
+def clock_text(by_s: float) -> str:
+    """How far off a node's wall clock is: ``wall clock 180s ahead``; ``wall clock right`` at 0."""
+    if not by_s:
+        return "wall clock right"
+    return f"wall clock {Seconds(abs(by_s))} {'ahead' if by_s > 0 else 'behind'}"
 
 
 def blocks_text(blocks: Sequence[Mapping[str, Any]]) -> str:

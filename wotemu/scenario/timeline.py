@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 import attrs
 
 OfNetworks = Literal["conditions", "partition", "cut", "block", "disconnect"]
-OfNodes = Literal["app", "pause", "limit", "stress", "fill_disk"]
+OfNodes = Literal["app", "pause", "limit", "stress", "fill_disk", "skew_clock"]
 ChangeKind = Literal[OfNetworks, OfNodes]
 Direction = Literal["up", "down"]
 
@@ -39,6 +39,7 @@ class Change:
     | limit | node (a replica) | `cpu` in cores and `mem_bytes`; None: as at T0 |
     | stress | node (a replica) | `cpu` in cores and `mem_bytes` that a program of WoTemu's uses; None: none |
     | fill_disk | node (a replica) | `leave_bytes` of its scratch folder; None: it is not filled |
+    | skew_clock | node (a replica) | `by_s`: the seconds that its wall clock is ahead, negative: behind |
     """
 
     id: int

@@ -88,6 +88,8 @@ def _transitions(topology: Topology, change: Change) -> Iterator[tuple[str, str,
         yield str(change.node), "stressed", any(value is not None for value in change.after.values())
     elif change.action == "fill_disk":
         yield str(change.node), "disk full", change.after["leave_bytes"] is not None
+    elif change.action == "skew_clock":
+        yield str(change.node), "clock wrong", bool(change.after["by_s"])
     elif change.action == "app":
         for state in ("crashed", "stopped"):
             yield str(change.node), f"app {state}", change.after == state

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import polars as pl
 
-from wotemu.scenario.change_text import blocks_text, groups_text, stress_text
+from wotemu.scenario.change_text import blocks_text, clock_text, groups_text, stress_text
 from wotemu.scenario.timeline import OF_NODES, Change
 from wotemu_gateways.conditions.partition import group_of, is_separated, partition_of
 from wotemu_report.formats import first_few
@@ -146,6 +146,9 @@ def worsening(change: Change) -> str:
         case "fill_disk":
             is_full = _mapping(change.after).get("leave_bytes") is not None
             return f"{change.node}: disk full" if is_full else ""
+        case "skew_clock":
+            by_s = _mapping(change.after).get("by_s")
+            return f"{change.node}: {clock_text(by_s)}" if by_s else ""
         case "pause":
             return f"{change.node} paused" if change.after else ""
         case _:  # of a later version

@@ -164,6 +164,8 @@ class NodeFaults:
                 await self._set_stress(change.after)
             case "fill_disk":
                 await self._set_fill(change.after["leave_bytes"])
+            case "skew_clock":
+                await self._skew_clock(change)
             case other:
                 raise EmulationError(f"an agent can't apply {other!r}")
 
@@ -304,6 +306,24 @@ class NodeFaults:
             used_before_bytes=fill.used_bytes,
             used_after_bytes=found["used_bytes"],
         )
+
+    # Wall clock
+
+    async def _skew_clock(self, change: Change) -> None:
+        from wotemu.scenario.change_text import clock_text
+
+        by_s = float(change.after["by_s"])
+        found = await self._app.launcher.impose("skew_clock", by_s=by_s)
+        self._role.event(
+            "clock.skewed",
+            f"{self._replica}: {clock_text(by_s)}; a program there reads it {found['ahead_s']:+.6f} s off",
+            by_s=by_s,
+            before_s=change.before["by_s"],
+            read_s=found["ahead_s"],
+        )
+        if by_s and (unreached := found["unreached"]):
+            text = f"{self._replica}: {', '.join(unreached)} read the right time: libfaketime is not in them"
+            self._role.event("clock.unreached", text, programs=unreached)
 
 
 def _used(stress: _Stress, used: Mapping[str, Any], lasted_s: float) -> str:

@@ -34,6 +34,7 @@ from wotemu_runtime.processes.channel import Channel
 from wotemu_runtime.processes.fork import fork
 
 if TYPE_CHECKING:
+    from wotemu_runtime.agent.wall_clock import WallClock
     from wotemu_runtime.app_process.loading.spec import AppSpec
 
 RunAgent = Callable[[Channel], int | None]
@@ -61,6 +62,8 @@ class Program:
     """The app's user id in a user namespace of its own; None for no new namespace."""
     nproc_limit: int | None = None
     """RLIMIT_NPROC in that namespace."""
+    skews_clock: bool = False
+    """Whether the scenario skews its wall clock."""
 
 
 class Launcher:
@@ -79,16 +82,22 @@ class Launcher:
     ``{"op": "fault", "fault", ...}`` imposes or ends a fault of the node: ``pause`` and ``resume`` suspend
     all its processes and let them go on (`Suspension`), ``stress`` and ``unstress`` run processes beside the
     app (`Stressors`), ``fill_disk`` and ``free_disk`` change what room its scratch folder has
-    (`ScratchDisk`). It is answered by ``{"op": "imposed", "error", ...}``.
+    (`ScratchDisk`), ``skew_clock`` sets its wall clock wrong or right (`WallClock`). It is answered by
+    ``{"op": "imposed", "error", ...}``.
 
     Args:
         program: What the node runs.
         isolate: Confines the forked process before it becomes the program.
         scratch: The path of the node's scratch folder, where that is a tmpfs of its own.
+        clock: The node's wall clock, where it can be skewed.
     """
 
     def __init__(
-        self, program: Program, isolate: Callable[[Program], None], scratch: str | None = None
+        self,
+        program: Program,
+        isolate: Callable[[Program], None],
+        scratch: str | None = None,
+        clock: WallClock | None = None,
     ) -> None:
         self._program = program
         self._isolate = isolate
@@ -100,6 +109,7 @@ class Launcher:
         self._stressors = Stressors(lambda: isolate(program))
         self._suspension = Suspension(program.cgroups, self._own_processes, lambda: self._stressors.pids)
         self._scratch = None if scratch is None else ScratchDisk(scratch)
+        self._clock = clock
         self._channel: Channel
 
     def serve_beside_agent(self, run_agent: RunAgent, prepare: Callable[[], None] = lambda: None) -> NoReturn:
@@ -179,7 +189,27 @@ class Launcher:
                 return dict(self._scratch.fill(message["leave_bytes"]))
             case "free_disk" if self._scratch is not None:
                 return dict(self._scratch.free())
+            case "skew_clock" if self._clock is None:
+                return {"error": self._why_no_clock()}
+            case "skew_clock" if self._clock is not None:
+                self._clock.skew(message["by_s"])
+                return {"ahead_s": self._clock.ahead_s(), "unreached": self._unreached(self._clock)}
         return {"by": self._suspension.by}
+
+    def _unreached(self, clock: WallClock) -> list[str]:
+        """The names of programs that keep the right time: what does not ask libc for it has no library."""
+        ours = self._own_processes() | self._stressors.pids
+        running = process_tree.snapshot().items()
+        programs = [(pid, each.name) for pid, each in running if each.is_alive and pid not in ours]
+        return sorted({name for pid, name in programs if not clock.reaches(pid)})
+
+    def _why_no_clock(self) -> str:
+        if self._program.skews_clock:
+            return "libfaketime can't be loaded there: install it in its image"
+        return (
+            "its programs were started without libfaketime, as the scenario skews its clock nowhere: "
+            'have it do so once, if only by at(0).skew_clock(..., by="1us")'
+        )
 
     def _stop_if_suspended(self) -> None:
         """Stop what was started in a suspended node; a freezer's group has it frozen from its start."""
@@ -224,6 +254,8 @@ class Launcher:
         os.environ.update(self._program.env)
         broker_ca.place(os.environ)
         os.environ.update(reporting(os.environ))
+        if self._clock is not None:
+            self._clock.preload()
         os.chdir(self._program.cwd)
         try:
             os.execvp(command[0], command)  # noqa: S606  # running the user's program is the point
@@ -242,10 +274,12 @@ class Launcher:
         for line in (sys.stdout, sys.stderr):
             line.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the real standard streams
         self._isolate(program)
-        fresh = needs_fresh_interpreter(program.env, os.environ)
+        fresh = needs_fresh_interpreter(program.env, os.environ) or self._clock is not None
         os.environ.update(program.env)
         broker_ca.place(os.environ)
         os.environ.update(reporting(os.environ))
+        if self._clock is not None:
+            self._clock.preload()
         time.tzset()
         os.chdir(program.cwd)
         if program.app is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -44,7 +45,12 @@ def run(environ: Mapping[str, str]) -> NoReturn:
     elif not program.cwd:
         program = _of_image(program)
     freeze()
-    launcher = Launcher(program, lambda _: _become_app())
+    clock = None
+    if program.skews_clock:
+        from wotemu_runtime.agent.wall_clock import open_wall_clock  # few nodes have a use for it
+
+        clock = open_wall_clock(tempfile.gettempdir())
+    launcher = Launcher(program, lambda _: _become_app(), clock=clock)
     # The agent imports what it needs after it is forked. This process then has little that the agent would
     # copy as it runs, and does not wait for it.
     launcher.serve_beside_agent(
@@ -72,6 +78,7 @@ def program_of(data: dict[str, Any]) -> Program:
         command=command,
         env=dict(program["env"]),
         cwd=program["cwd"],
+        skews_clock=program.get("skews_clock", False),
     )
 
 

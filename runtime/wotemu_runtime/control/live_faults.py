@@ -222,6 +222,21 @@ class FreeDisk(OnTargets):
 
 
 @attrs.frozen(kw_only=True)
+class SkewClock(OnTargets):
+    """Have the wall clocks of nodes or replicas be wrong. See `Verbs.skew_clock`."""
+
+    VERB = "skew_clock"
+
+    by: str | float
+
+    def _act(self, when: Instant | Period) -> PlannedAction:
+        return when.skew_clock(self.targets, by=self.by)
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), f"by={self.by!r}"]
+
+
+@attrs.frozen(kw_only=True)
 class Disconnect(OnTargets):
     """Unplug nodes from a network, or from all of theirs. See `Verbs.disconnect`."""
 

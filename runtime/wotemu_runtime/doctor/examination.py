@@ -27,6 +27,7 @@ from wotemu_runtime.engines.local.machine_limits import read_limits
 from wotemu_runtime.engines.local.nproc_limit import nproc_limit_holds
 from wotemu_runtime.engines.local.sandbox_process import SandboxProcess
 from wotemu_runtime.engines.swarm.services import bus_port
+from wotemu_runtime.planning.clock_skew import find_library
 from wotemu_runtime.planning.mosquitto import find_mosquitto
 from wotemu_runtime.planning.uplink_programs import find_program
 from wotemu_runtime.runs.run import RUNS
@@ -66,6 +67,7 @@ async def examine() -> list[Check]:
         *local_engine.room(limits),
         local_engine.mosquitto(find_mosquitto()),
         local_engine.uplinks(find_program()),
+        local_engine.wall_clocks(find_library()),
         _disk(RUNS),
         surroundings.clock(_clock_error_s()),
         _ports(),

@@ -14,6 +14,7 @@ from wotemu_runtime.engines.local.machine_limits import Limit
 from wotemu_runtime.engines.local.plan_demand import FILES, NAMESPACES, TASKS, Demand, Resource
 from wotemu_runtime.engines.local.plan_demand import MEMORY as MEMORY_BYTES
 from wotemu_runtime.gateway.shaper_choice import netem_missing
+from wotemu_runtime.planning.clock_skew import INSTALL as INSTALL_FAKETIME
 from wotemu_runtime.planning.uplink_programs import INSTALL, PROGRAMS
 
 OLDEST_KERNEL = (5, 3)
@@ -168,6 +169,17 @@ def uplinks(path: str | None) -> Check:
         state="OK" if path else "limited",
         found=path or f"neither {' nor '.join(PROGRAMS)} is installed",
         remedy="" if path else INSTALL,
+    )
+
+
+def wall_clocks(path: str | None) -> Check:
+    """The library by which nodes have wrong wall clocks."""
+    return Check(
+        name="libfaketime",
+        purpose="wrong wall clocks of nodes, where a scenario has .skew_clock",
+        state="OK" if path else "limited",
+        found=path or "not installed",
+        remedy="" if path else INSTALL_FAKETIME,
     )
 
 

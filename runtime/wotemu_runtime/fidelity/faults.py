@@ -19,6 +19,8 @@ _STRESS_S = 0.1
 """The stress's processes start in this time, and one that waited for a core makes up for more than it."""
 _MEMORY_SHARE = 0.05
 """Of the memory that was asked, which may be swapped out."""
+_CLOCK_S = 0.1
+"""By how much a skewed clock may be read wrong: what reads it may be held up meanwhile."""
 _BYTES_PER_S = 200e6
 """A kernel maps and clears memory at least as fast; a stress that ended before held less."""
 
@@ -30,9 +32,18 @@ def fault_without_effect(event: Event) -> FaultEvidence | None:
             text = _wrong_with_pause(event.data)
         case "stress.ended":
             text = _wrong_with_stress(event.data)
+        case "clock.skewed":
+            text = _wrong_with_clock(event.data)
         case _:
             text = ""
     return FaultEvidence(event.source, text) if text else None
+
+
+def _wrong_with_clock(data: Mapping[str, Any]) -> str:
+    asked_s, read_s = float(data["by_s"]), float(data["read_s"])
+    if abs(read_s - asked_s) <= _CLOCK_S:
+        return ""
+    return f"its wall clock was {read_s:+.3f} s off instead of {asked_s:+.3f} s"
 
 
 def _wrong_with_pause(data: Mapping[str, Any]) -> str:

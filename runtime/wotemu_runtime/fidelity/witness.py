@@ -187,8 +187,9 @@ class Witness:
                 self._clock(event.source, event.data)
             case "records.lost":
                 self.lose(event.source, str(event.data["what"]), int(event.data["count"]))
-            case "pause.ended" | "stress.ended" if (fault := fault_without_effect(event)) is not None:
-                self._faults.append(fault)
+            case "pause.ended" | "stress.ended" | "clock.skewed":
+                if (fault := fault_without_effect(event)) is not None:
+                    self._faults.append(fault)
             case "interface.dropped":
                 self._dropped[event.source] += int(event.data["count"])
 

@@ -58,6 +58,7 @@ def test_what_is_there_is_ok() -> None:
         local_engine.netem(""),
         local_engine.mosquitto("/usr/sbin/mosquitto"),
         local_engine.uplinks("/usr/bin/pasta"),
+        local_engine.wall_clocks("/usr/lib/faketime/libfaketimeMT.so.1"),
     ]
     assert {outcome(check) for check in checks} == {("OK", False)}
     assert "ordinary user" in checks[1].found
@@ -102,6 +103,12 @@ def test_a_machine_without_a_program_for_uplinks_is_limited() -> None:
     check = local_engine.uplinks(None)
     assert outcome(check) == ("limited", False)
     assert "passt" in check.remedy
+
+
+def test_a_machine_without_libfaketime_is_limited() -> None:
+    check = local_engine.wall_clocks(None)
+    assert outcome(check) == ("limited", False)
+    assert "apt install libfaketime" in check.remedy
 
 
 def test_the_tightest_limit_of_a_kind_says_how_many_nodes_have_room() -> None:

@@ -221,3 +221,23 @@ def fill_disk(nodes: tuple[str, ...], leave: str, lasting: Seconds | None) -> Li
 
     size = 0 if leave == "0" else leave
     return FillDisk(targets=all_names(nodes), leave=size, for_s=seconds_of(lasting))
+
+
+@click.command("skew-clock", short_help="Set the wall clocks of nodes wrong, or right.")
+@name_argument
+@nodes_argument
+@click.option("--by", metavar="TIME", required=True, help="Ahead: +3m; behind: -2h; right: 0.")
+@for_option
+@json_option
+@debug_option
+@makes_change
+def skew_clock(nodes: tuple[str, ...], by: str, lasting: Seconds | None) -> LiveChange:
+    """Set the wall clocks of nodes of the run NAME wrong, where its scenario does so, too.
+
+    \b
+    wotemu skew-clock field phone --by -2h --for 20s
+    wotemu skew-clock field phone --by 0
+    """
+    from wotemu_runtime.control.live_changes import SkewClock
+
+    return SkewClock(targets=all_names(nodes), by=by, for_s=seconds_of(lasting))

@@ -65,6 +65,7 @@ _VERBS = {
     "limit": ("is limited", "are limited"),
     "stress": ("is stressed", "are stressed"),
     "fill_disk": ("has its disk filled or freed", "have their disks filled or freed"),
+    "skew_clock": ("has its clock set", "have their clocks set"),
     "pause": ("is paused or resumed", "are paused or resumed"),
 }
 

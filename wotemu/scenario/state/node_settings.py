@@ -1,4 +1,4 @@
-"""Settings of nodes themselves: limits, stress, a full disk; periods lie over instants."""
+"""Settings of nodes themselves: limits, stress, a full disk, a wrong clock; periods lie over instants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import attrs
 
-SettingKind = Literal["limit", "stress", "fill_disk"]
+SettingKind = Literal["limit", "stress", "fill_disk", "skew_clock"]
 
 
 @attrs.frozen
@@ -47,10 +47,18 @@ class DiskFill(NodeSetting):
     leave_bytes: int | None = None
 
 
+@attrs.frozen
+class ClockSkew(NodeSetting):
+    """The seconds that a replica's wall clock is ahead (negative: behind); 0: it is right."""
+
+    by_s: float = 0.0
+
+
 NOTHING: Mapping[SettingKind, NodeSetting] = {
     "limit": NodeLimits(),
     "stress": NodeStress(),
     "fill_disk": DiskFill(),
+    "skew_clock": ClockSkew(),
 }
 """The settings at T0."""
 

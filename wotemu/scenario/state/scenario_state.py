@@ -257,7 +257,7 @@ class State:
         value: NodeSetting | None,
         period: Hashable | None = None,
     ) -> Iterator[Change]:
-        """Limit or stress a replica or fill its disk, for a period or from now on; None takes that back."""
+        """Set something on a replica, such as limits, for a period or from now on; None takes it back."""
         layers = self.settings.setdefault((kind, replica), SettingLayers(NOTHING[kind]))
         before = layers.now
         if period is None:

@@ -84,6 +84,7 @@ class Period(Varying):
         cpu: float | None = None,
         memory: QuantityLike | None = None,
         leave: QuantityLike | None = None,
+        by: QuantityLike | None = None,
     ) -> PlannedAction:
         """Have faults befall nodes at random times, crashes for example, and undo each after a while.
 
@@ -94,11 +95,12 @@ class Period(Varying):
             rate: How often one befalls any of the nodes, ``"6/min"`` or a number per second, at independent
                 times (a Poisson process).
             downtime: How long each lasts: a duration, or two to draw from uniformly.
-            fault: ``"crash"``, ``"pause"``, ``"disconnect"`` from all networks, ``"limit"``, ``"stress"`` or
-                ``"fill_disk"``: as the verbs do.
+            fault: ``"crash"``, ``"pause"``, ``"disconnect"`` from all networks, ``"limit"``, ``"stress"``,
+                ``"fill_disk"`` or ``"skew_clock"``: as the verbs do.
             cpu: As `limit` and `stress` take it.
             memory: As `limit` and `stress` take it.
             leave: As `fill_disk` takes it.
+            by: As `skew_clock` takes it.
 
         Returns:
             An action for `Scenario(events=[...])`.
@@ -115,7 +117,7 @@ class Period(Varying):
                 field="fault",
                 hint=f"known are {', '.join(faults.FAULTS)}",
             )
-        setting = setting_of_fault(fault, {"cpu": cpu, "memory": memory, "leave": leave}, where)
+        setting = setting_of_fault(fault, {"cpu": cpu, "memory": memory, "leave": leave, "by": by}, where)
         check_step_count(crash_rate * (self.end_us - self.start_us) / 1e6, where)
         churn = faults.Churn(
             where,

@@ -118,7 +118,7 @@ def setting_on_nodes(
     value: NodeSetting | None,
     period: Hashable | None = None,
 ) -> Step:
-    """A step that limits or stresses nodes or fills their disks, for a period or for good; None ends that."""
+    """A step that sets something on nodes, such as their limits, for a period or for good; None ends that."""
     return on_apps(
         where, nodes, lambda state, at_us, name: state.set_on_node(at_us, kind, name, value, period)
     )

@@ -1,14 +1,15 @@
-"""Checks what ``.limit(...)``, ``.stress(...)`` and ``.fill_disk(...)`` are given."""
+"""Checks what ``.limit(...)``, ``.stress(...)``, ``.fill_disk(...)`` and ``.skew_clock(...)`` are given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from wotemu.errors import ScenarioError
-from wotemu.scenario.state.node_settings import DiskFill, NodeLimits, NodeSetting, NodeStress
+from wotemu.scenario.state.node_settings import ClockSkew, DiskFill, NodeLimits, NodeSetting, NodeStress
 from wotemu.scenario.vocabulary.actions import number
-from wotemu.units import Bytes
+from wotemu.units import Bytes, Quantity, Seconds
 
 LEAST_CORES = 0.001
 """A quota of 1 ms each second: the kernel has no smaller quota and no longer period."""
@@ -45,7 +46,12 @@ def disk_fill(leave: Any, where: str) -> DiskFill:
     return DiskFill(_bytes(leave, "leave", where))
 
 
-_TAKEN = {"limit": ("cpu", "memory"), "stress": ("cpu", "memory"), "fill_disk": ("leave",)}
+_TAKEN = {
+    "limit": ("cpu", "memory"),
+    "stress": ("cpu", "memory"),
+    "fill_disk": ("leave",),
+    "skew_clock": ("by",),
+}
 """What the faults take that set something on a node."""
 
 
@@ -76,7 +82,37 @@ def setting_of_fault(fault: str, given: Mapping[str, Any], where: str) -> NodeSe
             return node_stress(given["cpu"], given["memory"], where)
         case "fill_disk":
             return disk_fill(given["leave"] or 0, where)
+        case "skew_clock":
+            return clock_skew(given["by"], where)
     return None
+
+
+def clock_skew(by: Any, where: str) -> ClockSkew:
+    """How far off a wall clock is, of what a word was given: a duration with a sign.
+
+    Raises:
+        ScenarioError: It is no duration.
+    """
+    try:
+        sign, length = _sign_and_length(by)
+        return ClockSkew(sign * round(float(Seconds.offset(length)), 6))
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(
+            str(error), where=where, hint='write by="+3m", by="-1h30m", or by=0', field="by"
+        ) from error
+
+
+def _sign_and_length(by: Any) -> tuple[int, Any]:
+    if isinstance(by, str) and by.strip()[:1] in ("+", "-"):
+        length = by.strip()[1:]
+        if length.lstrip()[:1] in ("+", "-"):
+            raise ValueError(f"{by!r} has two signs")
+        return (-1 if by.strip()[0] == "-" else 1), length
+    if isinstance(by, timedelta):
+        by = by.total_seconds()
+    if isinstance(by, int | float) and not isinstance(by, Quantity) and by < 0:
+        return -1, -by
+    return 1, by
 
 
 def _cpu_and_memory(

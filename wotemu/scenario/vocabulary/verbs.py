@@ -14,7 +14,7 @@ from wotemu.scenario.condition_values import all_fields, check_graded, parse_con
 from wotemu.scenario.state.node_settings import NodeSetting, SettingKind
 from wotemu.scenario.timeline import Direction
 from wotemu.scenario.vocabulary.actions import MakeSteps, PlannedAction, direction_of, number
-from wotemu.scenario.vocabulary.node_settings import disk_fill, node_limits, node_stress
+from wotemu.scenario.vocabulary.node_settings import clock_skew, disk_fill, node_limits, node_stress
 from wotemu.scenario.vocabulary.targets import HopTarget, NodeTarget, reusable, target_label
 from wotemu.scenario.vocabulary.written import keeps_calls
 from wotemu.topology.condition_types import ConditionFactors, ConditionValues
@@ -214,6 +214,26 @@ class Verbs(ABC):
         """
         where = self._where("fill_disk")
         return self._setting_of_node(where, "fill_disk", node, disk_fill(leave, where))
+
+    def skew_clock(self, node: NodeTarget, *, by: QuantityLike) -> PlannedAction:
+        """Have a node's wall clock be wrong, as without NTP or a battery. A period sets it right at its end.
+
+        What its programs read as the time jumps, and runs on from there. What counts seconds (monotonic
+        clocks, sleeps, timeouts) does not notice.
+
+        Args:
+            node: What `stop` takes.
+            by: How far it is ahead of the right time, such as ``"+3m"``; behind it, such as ``"-2h"``; 0 sets
+                it right.
+
+        Returns:
+            An action for `Scenario(events=[...])`.
+
+        Raises:
+            ScenarioError: `by` is no duration, with the file and line where it is written.
+        """
+        where = self._where("skew_clock")
+        return self._setting_of_node(where, "skew_clock", node, clock_skew(by, where))
 
     def _setting_of_node(
         self, where: str, kind: SettingKind, node: NodeTarget, value: NodeSetting

@@ -159,7 +159,8 @@ class LauncherConnection:
         """Impose or end a fault of the node.
 
         Args:
-            fault: ``pause``, ``resume``, ``stress``, ``unstress``, ``fill_disk`` or ``free_disk``.
+            fault: ``pause``, ``resume``, ``stress``, ``unstress``, ``fill_disk``, ``free_disk`` or
+                ``skew_clock``.
             asked: What the fault takes, as `Launcher` has it.
 
         Returns:

@@ -15,6 +15,7 @@ from wotemu_runtime.engines.local import addresses
 from wotemu_runtime.engines.local.cgroups.replica_groups import LimitedReplica
 from wotemu_runtime.engines.local.node_namespace import NodeNamespace
 from wotemu_runtime.planning.agent_data import agent_data
+from wotemu_runtime.planning.clock_skew import skewed_replicas
 from wotemu_runtime.planning.models import CAPTURE_ROLE, PUBLISH_ROLE, Capture, Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.roles.assignment import Assignment
@@ -50,6 +51,7 @@ def deploy_request(
         file_limit: How many files an app may open.
         nproc_limits: Processes and threads by replica, where RLIMIT_NPROC limits them.
     """
+    skewed = skewed_replicas(plan)
     return {
         "op": "deploy",
         "file_limit": file_limit,
@@ -65,6 +67,7 @@ def deploy_request(
                 groups.get(replica.name, LimitedReplica()),
                 bus,
                 nproc_limits.get(replica.name),
+                skews_clock=replica.name in skewed,
             )
             for replica in plan.replicas
             if replica.kind != "uplink"
@@ -166,6 +169,8 @@ def _replica_request(
     group: LimitedReplica,
     bus: BusAddress,
     nproc_limit: int | None,
+    *,
+    skews_clock: bool,
 ) -> dict[str, Any]:
     directories = list(group.directories)
     data = {
@@ -188,6 +193,7 @@ def _replica_request(
             "cgroups": directories,
             "uid": os.geteuid() or APP_UID,
             "nproc_limit": nproc_limit,
+            "skews_clock": skews_clock,
         },
         "assignment": Assignment(
             name=f"agent:{replica.name}", stack=plan.stack, bus=bus, data=data

@@ -13,6 +13,7 @@ from wotemu_runtime.engines.local.cgroups.limits import Limits, Machine, PlanLim
 from wotemu_runtime.engines.local.node_namespace import APP_SCRATCH_SIZE
 from wotemu_runtime.engines.local.plan_demand import MEMORY, Demand
 from wotemu_runtime.gateway.shaper_choice import check_duty_cycles, netem_without_uplinks
+from wotemu_runtime.planning.clock_skew import INSTALL, find_library, skewed_replicas
 from wotemu_runtime.planning.models import Plan
 from wotemu_runtime.planning.stress_check import MEMORY_LEFT_BYTES, Room, check_stress
 
@@ -50,7 +51,7 @@ def check_later_limits(wanted: Mapping[str, Limits], made: Mapping[str, Limits])
 
 
 def check_faults(plan: Plan, limits: PlanLimits, machine: Machine, demand: Demand) -> None:
-    """Check stress against limits and this machine, and full disks against the size of scratch folders.
+    """Check stress against limits and this machine, full disks against scratch folders, and for libfaketime.
 
     Raises:
         HostError: This machine can't impose one of them.
@@ -61,6 +62,13 @@ def check_faults(plan: Plan, limits: PlanLimits, machine: Machine, demand: Deman
         check_stress(plan, of_replicas, Room(machine.cores, _spare_bytes(demand)))
     if "fill_disk" in actions:
         _check_disks(plan)
+    if "skew_clock" in actions and find_library() is None:
+        skewed = ", ".join(sorted(skewed_replicas(plan)))
+        raise HostError(
+            f"the wall clock of {skewed} can't be skewed here: libfaketime is not installed",
+            where="skew_clock in the scenario",
+            hint=INSTALL,
+        )
 
 
 def _spare_bytes(demand: Demand) -> int:

@@ -41,8 +41,14 @@ def run_node(program: Program, launcher: Channel, file_limit: int) -> int:
         set_file_limit(file_limit)
         isolate(program)
 
+    clock = None
+    if program.skews_clock:
+        from wotemu_runtime.agent.wall_clock import open_wall_clock  # few nodes have a use for it
+
+        node_namespace.mount_shared_memory()
+        clock = open_wall_clock(node_namespace.RUN_DIR)
     try:
-        Launcher(program, become_app, scratch.IN_NAMESPACE).serve(launcher)
+        Launcher(program, become_app, scratch.IN_NAMESPACE, clock).serve(launcher)
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.ENOMEM):
             raise
@@ -61,6 +67,7 @@ def program_from_dict(data: dict[str, Any]) -> Program:
         cgroups=tuple(data["cgroups"]),
         uid=data["uid"],
         nproc_limit=data["nproc_limit"],
+        skews_clock=data.get("skews_clock", False),
     )
 
 

@@ -113,13 +113,23 @@ def mount_proc() -> None:
     syscalls.mount("proc", "/proc", "proc", flags)
 
 
+def mount_shared_memory() -> None:
+    """Give the node POSIX shared memory of its own.
+
+    libfaketime names what it has there by process ids, which other nodes have too, and a program that is
+    killed leaves it behind.
+    """
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("tmpfs", "/dev/shm", "tmpfs", flags, "mode=1777")  # noqa: S108  # nobody else's
+
+
 def _set_up(namespace: NodeNamespace) -> list[int]:
     """Name the node and configure its interfaces, in its namespaces."""
     socket.sethostname(namespace.replica)
     name_server = NAME_SERVER if namespace.has_uplink else ""
     name_node(namespace.replica, namespace.hosts, SCRATCH / namespace.replica, name_server=name_server)
     # Hides the bus's socket and configuration, with its password, from the node; its own files stay mounted.
-    syscalls.mount("tmpfs", RUN_DIR, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=64k")
+    syscalls.mount("tmpfs", RUN_DIR, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=256k")
     _mount_scratch()
     _write_sysctl("net/ipv6/conf/default/disable_ipv6", "1")  # fewer surprises: networks here are IPv4
     _write_sysctl("net/ipv4/ping_group_range", "0 0")  # ping without CAP_NET_RAW, for the one mapped group

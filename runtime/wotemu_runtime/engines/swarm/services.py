@@ -35,6 +35,7 @@ from wotemu_runtime.engines.swarm.specs import (
 from wotemu_runtime.gateway.shaper_choice import effective_shaper
 from wotemu_runtime.planning import code_bundle
 from wotemu_runtime.planning.agent_data import agent_data
+from wotemu_runtime.planning.clock_skew import skewed_replicas
 from wotemu_runtime.planning.models import Plan, PlannedNetwork, Replica
 from wotemu_runtime.planning.probe_schedule import rounds_of
 from wotemu_runtime.roles.container_environment import (
@@ -257,7 +258,10 @@ def agent_service(
         "subnets": {name: subnets[name] for name in replica.networks if name in subnets},
         "services": services,
         "nodes": {other.name: other.node for other in plan.replicas},
-        "program": _program(replica),
+        "program": {
+            **_program(replica),
+            "skews_clock": not skewed_replicas(plan).isdisjoint(copies),
+        },
         "probes": rounds_of(plan, copies),
         "takes_part_in": ["disconnect"],  # the other ends of its interfaces are Docker's
     }
