@@ -90,8 +90,16 @@ def yaml_file(folder: Path, event: str, more: str = "") -> Path:
 
 @pytest.mark.parametrize(("event", "more", "options", "message"), ON_THIS_MACHINE)
 def test_what_a_run_would_refuse_is_refused_in_the_same_words(
-    invoke: Invoke, folder: Path, namespaces: None, event: str, more: str, options: Any, message: str
+    invoke: Invoke,
+    folder: Path,
+    namespaces: None,
+    monkeypatch: pytest.MonkeyPatch,
+    event: str,
+    more: str,
+    options: Any,
+    message: str,
 ) -> None:
+    monkeypatch.setattr("wotemu_runtime.planning.planner.find_program", lambda: "/usr/bin/pasta")
     path = yaml_file(folder, event, more)
     run = invoke("run", path, "--quiet", *options)
     plan = invoke("plan", path, *options)
