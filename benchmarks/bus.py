@@ -175,6 +175,12 @@ def main() -> None:
             done, count, entries = uvloop.run(measured(run, address, Path(folder) / "run"))
             rounds.append(done)
 
+    if not all(all(attrs.astuple(each)) for each in rounds):
+        sys.exit(
+            f"too short: {count:,} records took less CPU time than the kernel's clock ticks show; give more "
+            "--nodes or --seconds"
+        )
+
     def rate(seconds_of: Callable[[Round], float]) -> float:
         return median(count / seconds_of(each) for each in rounds)
 
