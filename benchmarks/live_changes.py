@@ -125,7 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(measure(given.changes, given.seconds, given.clients, Path(folder) / "run"))
     if empty := [name for name, values in found.items() if not values]:
-        sys.exit(f"too short: nothing was measured of {', '.join(empty)}; give more --seconds or --changes")
+        sys.exit(f"too short: nothing was measured of {'; '.join(empty)}. Give more --seconds or --changes")
     p95 = {name: nearest_rank(values, 0.95) or 0.0 for name, values in found.items()}
     print(f"{'(ms)':<20} {'count':>6} {'p50':>8} {'p95':>8} {'max':>8}")
     for name, values in found.items():
