@@ -22,6 +22,7 @@ import polars as pl
 import pytest
 
 from tests.conftest import Require
+from wotemu.recorded_run import RecordedRun
 from wotemu_runtime.engines.swarm.specs import NAMESPACE_LABEL, ROLE_LABEL, STACK_LABEL
 
 pytestmark = pytest.mark.docker
@@ -141,6 +142,7 @@ async def test_a_run_outlives_its_coordinators_without_a_gap(shell: Shell) -> No
     await first.until("change.applied")
     assert b"root:" in await asyncio.to_thread(page)
     assert f"port {PORT} is taken by " in await shell.run(*words[:-2], "--name", HALF, exit_code=2)
+    await _a_connection_is_stored(shell.folder / "runs" / NAME)
     await first.kill()
 
     with socket.create_server(("127.0.0.1", PORT)):
@@ -170,6 +172,19 @@ async def test_a_run_outlives_its_coordinators_without_a_gap(shell: Shell) -> No
     assert f"{NAME}: removed 5 services" in await shell.run("rm", NAME)
     assert await shell.listed(NAME) is None
     assert f"no emulation '{NAME}'" in await shell.run("rm", NAME, exit_code=2)
+
+
+async def _a_connection_is_stored(run_dir: Path) -> None:
+    """Wait until a published port's row has one: what is not stored yet ends with the coordinator."""
+
+    def stored() -> int | None:
+        rows = RecordedRun(run_dir).table("published").select(pl.col("connections").max())
+        count: int | None = rows.collect().item()
+        return count
+
+    async with asyncio.timeout(30):
+        while stored() != 1:  # noqa: ASYNC110  # files send no message
+            await asyncio.sleep(0.1)
 
 
 def _check_records(run_dir: Path) -> None:
