@@ -11,7 +11,7 @@ import attrs
 
 from wotemu.errors import EmulationError
 from wotemu.scenario.timeline import Change
-from wotemu_runtime.agent.limit_setting import LimitSetting
+from wotemu_runtime.agent.limit_setting import LimitSetting, limits_after
 from wotemu_runtime.agent.process_tree import END_DEADLINE_S, Process
 from wotemu_runtime.agent.resource_usage import Sampler, throttled
 from wotemu_runtime.agent.supervision.app_supervisor import AppSupervisor
@@ -120,7 +120,7 @@ class NodeFaults:
 
     async def begin_limits(self) -> None:
         """Have the limits hold that are to hold now, before the app runs."""
-        so_far = [self._at_start, *map(self._after, self._missed_limits)]
+        so_far = [self._at_start, *(limits_after(each, self._at_start) for each in self._missed_limits)]
         try:
             await self._limit_setting.begin(so_far)
         except (EmulationError, OSError) as error:
@@ -170,18 +170,10 @@ class NodeFaults:
                 raise EmulationError(f"an agent can't apply {other!r}")
 
     async def _limit(self, change: Change) -> None:
-        limits = self._after(change)
+        limits = limits_after(change, self._at_start)
         await self._limit_setting.set(*limits)
         self._limits = limits
         self._sampler.limit(*limits)
-
-    def _after(self, change: Change) -> tuple[float | None, int | None]:
-        """The limits after a change; those that are None there are what they were at the start."""
-        cpu, mem_bytes = change.after["cpu"], change.after["mem_bytes"]
-        return (
-            self._at_start[0] if cpu is None else float(cpu),
-            self._at_start[1] if mem_bytes is None else int(mem_bytes),
-        )
 
     def _set_plug(self, change: Change) -> None:
         """Take an interface down or set it up. The network's gateway, which answers, drops the packets."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wotemu.errors import EmulationError
+from wotemu.scenario.timeline import Change
 from wotemu_runtime.agent.control_group import change_cpu_limit, change_memory_limit, limits_hold
 
 Limits = tuple[float | None, int | None]
@@ -16,6 +17,15 @@ DEADLINE_S = 5.0
 _LOOK_EVERY_S = 0.002
 _LOOK_LATER_EVERY_S = 0.05
 _SOON_S = 0.2
+
+
+def limits_after(change: Change, at_start: Limits) -> Limits:
+    """The limits after a change of them; those that are None in it are what they were at the start."""
+    cpu, mem_bytes = change.after["cpu"], change.after["mem_bytes"]
+    return (
+        at_start[0] if cpu is None else float(cpu),
+        at_start[1] if mem_bytes is None else int(mem_bytes),
+    )
 
 
 class LimitSetting(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -27,6 +26,7 @@ from wotemu_runtime.agent.process_tree import Process
 from wotemu_runtime.agent.relay import relayed
 from wotemu_runtime.agent.statsd import sockets as statsd
 from wotemu_runtime.agent.tcp_connections import Socket
+from wotemu_runtime.publishing.connecting import first_connection
 from wotemu_runtime.roles.role import Role
 from wotemu_runtime.roles.self_monitoring import report_interface_drops
 from wotemu_runtime.wire.packet_reader import open_packets
@@ -319,21 +319,8 @@ async def _connected(in_network: Callable[[], AbstractContextManager[None]], por
             for each in interface
             if each.family is socket.AF_INET
         ]
-    refusal = OSError(f"nothing takes connections at port {port}")
-    for address in sorted(addresses, key=lambda each: not each.startswith("127.")):
-        with in_network():
-            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, (address, port))
-        except OSError as error:
-            connection.close()
-            refusal = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise refusal
+    loopback_first = sorted(addresses, key=lambda each: not each.startswith("127."))
+    return await first_connection(loopback_first, port, in_network)
 
 
 class _ToAnyName(ssl.SSLContext):

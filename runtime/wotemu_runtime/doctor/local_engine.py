@@ -152,34 +152,45 @@ _GRANTED = {"short slices": "short time slices (Linux 6.12 and newer)", "ordinar
 
 def mosquitto(path: str | None) -> Check:
     """The MQTT broker."""
-    return Check(
+    return _installed(
+        path,
         name="Mosquitto",
         purpose="broker of nodes that speak MQTT",
-        state="OK" if path else "limited",
-        found=path or "not installed; brokers run amqtt, which is slower",
-        remedy="" if path else "install it: sudo apt install mosquitto",
+        missing="not installed; brokers run amqtt, which is slower",
+        remedy="install it: sudo apt install mosquitto",
     )
 
 
 def uplinks(path: str | None) -> Check:
     """The program by which an emulation has a way out."""
-    return Check(
+    return _installed(
+        path,
         name="uplinks",
         purpose="ways out of an emulation to this machine's network, where a deployment has one",
-        state="OK" if path else "limited",
-        found=path or f"neither {' nor '.join(PROGRAMS)} is installed",
-        remedy="" if path else INSTALL,
+        missing=f"neither {' nor '.join(PROGRAMS)} is installed",
+        remedy=INSTALL,
     )
 
 
 def wall_clocks(path: str | None) -> Check:
     """The library by which nodes have wrong wall clocks."""
-    return Check(
+    return _installed(
+        path,
         name="libfaketime",
         purpose="wrong wall clocks of nodes, where a scenario has .skew_clock",
+        missing="not installed",
+        remedy=INSTALL_FAKETIME,
+    )
+
+
+def _installed(path: str | None, *, name: str, purpose: str, missing: str, remedy: str) -> Check:
+    """The check of a program or library that few deployments need; None where it is not installed."""
+    return Check(
+        name=name,
+        purpose=purpose,
         state="OK" if path else "limited",
-        found=path or "not installed",
-        remedy="" if path else INSTALL_FAKETIME,
+        found=path or missing,
+        remedy="" if path else remedy,
     )
 
 

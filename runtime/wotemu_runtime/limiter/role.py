@@ -11,6 +11,7 @@ import attrs
 
 from wotemu.errors import HostError
 from wotemu.topology.resources import NodeResources
+from wotemu_runtime.agent.limit_setting import limits_after
 from wotemu_runtime.calibration.measuring import rating_of_this_machine
 from wotemu_runtime.calibration.wanted_limits import Machine, wanted_limits
 from wotemu_runtime.limiter.container_limits import ContainerLimits
@@ -154,11 +155,8 @@ class Limiter:
     def _wanted(self, container: Container, now: float) -> ContainerLimits:
         node, replica = self._place(container)
         at_start, change = self._limits[node], self._role.due(replica, now)
-        cpu, mem_bytes = at_start.cpu, at_start.mem_bytes
-        if change is not None:
-            cpu = cpu if change.after["cpu"] is None else float(change.after["cpu"])
-            mem_bytes = mem_bytes if change.after["mem_bytes"] is None else int(change.after["mem_bytes"])
-        return ContainerLimits.of(cpu, mem_bytes)
+        limits = at_start.cpu, at_start.mem_bytes
+        return ContainerLimits.of(*(limits if change is None else limits_after(change, limits)))
 
     def _report(self, text: str, hint: str | None = None) -> None:
         """Report what can't be done, once: before T0 it ends the run."""

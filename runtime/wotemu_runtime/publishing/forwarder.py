@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wotemu_gateways.netlink.namespaces import entered
+from wotemu_runtime.publishing.connecting import first_connection
 
 _CHUNK = 64 * 1024
 
@@ -60,8 +61,9 @@ class Forwarder:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
-            inside = await self._connect()
-            if inside is None:
+            try:
+                inside = await first_connection(self._addresses, self._port, lambda: entered(self._namespace))
+            except OSError:
                 self.refused += 1
                 return
             self.connections += 1
@@ -71,22 +73,6 @@ class Forwarder:
                     await asyncio.gather(
                         self._copy(reader, node_writer, "received"), self._copy(node_reader, writer, "sent")
                     )
-
-    async def _connect(self) -> socket.socket | None:
-        """A connection to the node's port; None where nothing listens there."""
-        for address in self._addresses:
-            with entered(self._namespace):
-                made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            try:
-                await asyncio.get_running_loop().sock_connect(made, (address, self._port))
-            except OSError:
-                made.close()
-            except BaseException:
-                made.close()
-                raise
-            else:
-                return made
-        return None
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: str) -> None:
         """Pass one way on until its end, which is passed on, too: the other way may have more to come."""

@@ -32,9 +32,10 @@ class Occurrence:
     where: str
 
 
-Fault = Literal["crash", "pause", "disconnect"] | SettingKind
+_WithoutValues = Literal["crash", "pause", "disconnect"]
+Fault = _WithoutValues | SettingKind
 """The faults that churn can cause."""
-FAULTS: tuple[str, ...] = ("crash", "pause", "disconnect", *get_args(SettingKind))
+FAULTS: tuple[str, ...] = (*get_args(_WithoutValues), *get_args(SettingKind))
 
 OnReplica = Callable[[State, int, str], Iterator[Change]]
 
